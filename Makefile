@@ -1,0 +1,63 @@
+# Everything on a fresh machine with nothing but python3 and pip: `make demo`, `make test`. `make help` lists the rest.
+#
+# Rule upheld here: a target sets up what it needs by itself, once; what is set up is in .venv and .cache only.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check --quiet
+SOURCES := fk_kazoo backend examples compat_tests tests
+
+export PIP_NO_INPUT = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check kazoo-suite matrix zk-shell clean
+
+help: ## lists the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
+
+# --- set-up: the plain install is enough for the demo, the rest is for tests and checks ---
+
+# Some systems split python3's venv module in two; then pip comes from the python outside.
+$(VENV)/.plain: setup.cfg setup.py pyproject.toml
+	@echo "== setting up $(VENV) =="
+	@$(PYTHON) -m venv $(VENV) || { \
+	  $(PYTHON) -m venv --clear --without-pip $(VENV) && $(PYTHON) -m pip --quiet --python $(PY) install pip setuptools; }
+	@$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.plain
+	@echo "== installing what tests and checks need =="
+	@$(PIP) install --editable '.[dev]'
+	@touch $@
+
+# --- what a user wants to see ---
+
+demo: $(VENV)/.plain ## several processes, one killed, the others take over: ends by itself in half a minute
+	@$(PY) examples/demo.py
+
+test: $(VENV)/.dev ## all tests of this repository, and the fast compatibility tests
+	$(PY) -m pytest tests
+	$(PY) -m pytest compat_tests -m "not slow" || { status=$$?; [ $$status -eq 5 ] || exit $$status; }
+
+check: $(VENV)/.dev ## linters, types, and the import boundaries
+	$(VENV)/bin/ruff check $(SOURCES)
+	$(VENV)/bin/ruff format --check --quiet $(SOURCES) || echo "note: ruff format would change some files"
+	$(VENV)/bin/mypy --strict fk_kazoo backend examples
+	$(PY) -m pytest --quiet tests/test_boundaries.py
+
+# --- compatibility ---
+
+kazoo-suite: $(VENV)/.dev ## kazoo's own tests, on memory:// and on local://
+	$(PY) -m compat_tests.kazoo_suite --url memory://kazoo-suite
+	$(PY) -m compat_tests.kazoo_suite --url local://kazoo-suite
+
+matrix: $(VENV)/.dev ## the client's tests with kazoo 2.8 to 2.11 and every python found here
+	$(PY) tests/matrix.py
+
+zk-shell: $(VENV)/.dev ## zk-shell, unmodified, on local://
+	$(PY) -m pytest compat_tests/zk_shell
+
+clean: ## removes what was set up and built
+	rm -rf $(VENV) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info backend/*.egg-info
+	find fk_kazoo backend examples compat_tests tests -name __pycache__ -type d -prune -exec rm -rf {} +

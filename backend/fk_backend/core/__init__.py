@@ -1,0 +1,9 @@
+"""Rule: everything in here is pure. No I/O, clock, randomness, thread or cloud library, so a run can be replayed.
+
+    model, requests, snapshot   the words: nodes and sessions, what is asked, what is read and changed
+    apply                       the one way in for writes; tree, multi and sessions do the work on an overlay
+    needs                       what can be loaded before the first attempt
+    reads, watches              what a read shows, what fires a watch
+    paths, acls, addresses,
+    owners, stats, initial      ZooKeeper's rules, one each
+"""

@@ -1,0 +1,67 @@
+"""Rule: what can be told from the requests alone is asked for at once, so that one load is the usual case.
+
+The rest shows while applying: the final path of a sequential create, and the nodes that end with a session.
+"""
+
+from __future__ import annotations
+
+from typing import Iterable, Sequence
+
+from . import owners, paths
+from .requests import Attach, Call, Check, Close, Create, Delete, Expire, Multi, Op, Reap, Request, SetAcl, SetData
+from .snapshot import Missing, Snapshot
+
+
+def needs(calls: Sequence[Call]) -> Missing:
+    """Everything that the calls name: paths and their parents, sessions, what ends with them, beat counters.
+
+    The Missing is returned, not raised, and may name more than turns out to be needed. Paths that are invalid, at
+    which there can be no node, are left out.
+    """
+    wanted = Missing()
+    for call in calls:
+        if call.session:
+            wanted.sessions.add(call.session)
+        _add(wanted, call.session, call.request)
+    wanted.paths = {path for path in wanted.paths if paths.is_valid(path)}
+    return wanted
+
+
+def _add(wanted: Missing, session_id: int, request: Request) -> None:
+    if isinstance(request, Multi):
+        for op in request.ops:
+            wanted.paths.update(_paths_of(op))
+    elif isinstance(request, (Create, Delete, SetData, SetAcl, Check)):
+        wanted.paths.update(_paths_of(request))
+    elif isinstance(request, Reap):
+        wanted.paths.update(_with_parent(request.path))
+    elif isinstance(request, Close):
+        wanted.ephemerals.add(session_id)
+    elif isinstance(request, Attach):
+        wanted.sessions.add(request.session)
+    elif isinstance(request, Expire):
+        for names in (wanted.sessions, wanted.ephemerals, wanted.beats):
+            names.add(request.session)
+
+
+def _paths_of(op: Op) -> Iterable[str]:
+    if isinstance(op, Create) and owners.is_sequential(op.flags):
+        return _with_parent(op.path)[1:]
+    if isinstance(op, (Create, Delete)):
+        return _with_parent(op.path)
+    return (op.path,)
+
+
+def _with_parent(path: str) -> Sequence[str]:
+    return (path, paths.parent(path)) if "/" in path else (path,)
+
+
+def lacking(snapshot: Snapshot, calls: Sequence[Call]) -> Missing:
+    """What of :func:`needs` the snapshot does not have."""
+    wanted = needs(calls)
+    return Missing(
+        paths=wanted.paths - snapshot.nodes.keys(),
+        sessions=wanted.sessions - snapshot.sessions.keys(),
+        ephemerals=wanted.ephemerals - snapshot.ephemerals.keys(),
+        beats=wanted.beats - snapshot.beats.keys(),
+    )

@@ -1,0 +1,158 @@
+"""Rule: a view is the snapshot plus everything that was done so far, and any part of that can be taken back.
+
+A view never raises for what the snapshot lacks: it notes it, guesses that it is absent, and goes on, so that one
+pass finds out as much as possible. `apply` must not let out anything that rests on a guess: see `View.missing`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, FrozenSet, List, NamedTuple, Optional, Tuple
+
+from .model import Family, Node, Session, Trigger
+from .paths import is_valid
+from .snapshot import Changes, Ended, Missing, Snapshot
+
+Found = Tuple[Node, Family]
+"""A node as the store has it: what it holds, and what its children change."""
+
+_ABSENT = object()
+
+
+class Mark(NamedTuple):
+    """A point to return to: how long each of the view's lists was."""
+
+    undo: int
+    triggers: int
+    ended: int
+    moved: int
+
+
+class View:
+    """One namespace while a batch is applied to it. ``now_ms`` is the time of every change in the batch."""
+
+    def __init__(self, snapshot: Snapshot, now_ms: int) -> None:
+        self.snapshot = snapshot
+        self.now_ms = now_ms
+        self.zxid = snapshot.zxid
+        self.changes = Changes()
+        self.triggers: List[Trigger] = []
+        self.ended: List[Ended] = []
+        self.moved: List[str] = []
+        self.missing = Missing()
+        """What was guessed to be absent because the snapshot lacks it."""
+        self._undo: List[Tuple[Dict[Any, Any], Any, Any]] = []
+
+    @property
+    def next_zxid(self) -> int:
+        """The zxid that the request at hand takes if it changes anything."""
+        return self.zxid + 1
+
+    # Reading
+
+    def find(self, path: str) -> Optional[Found]:
+        """The node at ``path``, or None if there is none, which for an invalid path is certain."""
+        if self.changes.nodes.get(path, _ABSENT) is None:
+            return None
+        base = self._loaded(path)
+        node = self.changes.nodes.get(path) or (base and base[0])
+        family = self.changes.families.get(path) or (base and base[1])
+        return (node, family) if node and family else None
+
+    def _loaded(self, path: str) -> Optional[Found]:
+        if path in self.snapshot.nodes:
+            return self.snapshot.nodes[path]
+        if path not in self.changes.nodes and is_valid(path):
+            self.missing.paths.add(path)
+        return None
+
+    def session(self, session_id: int) -> Optional[Session]:
+        """The session, or None if there is none any more."""
+        if session_id in self.changes.sessions:
+            return self.changes.sessions[session_id]
+        if session_id and session_id not in self.snapshot.sessions:
+            self.missing.sessions.add(session_id)
+        return self.snapshot.sessions.get(session_id)
+
+    def ephemerals(self, session_id: int) -> List[str]:
+        """Paths of the session's ephemerals, sorted."""
+        paths = set(self._loaded_ephemerals(session_id))
+        for (owner, path), owned in self.changes.ephemerals.items():
+            if owner == session_id:
+                (paths.add if owned else paths.discard)(path)
+        return sorted(paths)
+
+    def _loaded_ephemerals(self, session_id: int) -> FrozenSet[str]:
+        if session_id in self.snapshot.ephemerals:
+            return self.snapshot.ephemerals[session_id]
+        # A session that was opened in this very batch can't have older ones.
+        if self.snapshot.sessions.get(session_id) is not None:
+            self.missing.ephemerals.add(session_id)
+        return frozenset()
+
+    def beats(self, session_id: int) -> Optional[int]:
+        """The beat counter of a session that the snapshot has."""
+        if session_id not in self.snapshot.beats:
+            self.missing.beats.add(session_id)
+        return self.snapshot.beats.get(session_id)
+
+    # Changing
+
+    def put_node(self, path: str, node: Node) -> None:
+        """The node itself changed."""
+        self._put(self.changes.nodes, path, node)
+
+    def put_family(self, path: str, family: Family) -> None:
+        """What the node's children change, changed."""
+        self._put(self.changes.families, path, family)
+
+    def remove_node(self, path: str) -> None:
+        """The node is gone, with what its children changed."""
+        self._put(self.changes.nodes, path, None)
+        self._put(self.changes.families, path, None)
+
+    def put_session(self, session_id: int, session: Optional[Session]) -> None:
+        """The session is new, changed, or gone (None)."""
+        self._put(self.changes.sessions, session_id, session)
+
+    def put_ephemeral(self, session_id: int, path: str, owned: bool) -> None:
+        """The session owns the node at ``path``, or no longer."""
+        self._put(self.changes.ephemerals, (session_id, path), owned)
+
+    def put_reapable(self, path: str, exists: bool) -> None:
+        """A container or a TTL node came or went."""
+        self._put(self.changes.reapable, path, exists)
+
+    def trigger(self, path: str, kind: int) -> None:
+        """``kind`` (an EventType) happened to ``path`` under the next zxid."""
+        self.triggers.append(Trigger(self.next_zxid, path, kind))
+
+    def _put(self, table: Dict[Any, Any], key: Any, value: Any) -> None:
+        self._undo.append((table, key, table.get(key, _ABSENT)))
+        table[key] = value
+
+    # Taking back
+
+    def mark(self) -> Mark:
+        """The state as it is now."""
+        return Mark(len(self._undo), len(self.triggers), len(self.ended), len(self.moved))
+
+    def rollback(self, mark: Mark) -> None:
+        """Return to ``mark``. Marks nest: an earlier one stays good. What was noted as missing stays noted."""
+        while len(self._undo) > mark.undo:
+            table, key, before = self._undo.pop()
+            if before is _ABSENT:
+                del table[key]
+            else:
+                table[key] = before
+        del self.triggers[mark.triggers :]
+        del self.ended[mark.ended :]
+        del self.moved[mark.moved :]
+
+    def changed_since(self, mark: Mark) -> bool:
+        """Whether anything was changed since ``mark`` and not taken back."""
+        return len(self._undo) > mark.undo
+
+    def take_zxid(self, mark: Mark) -> None:
+        """Use up the next zxid if anything was changed since ``mark``."""
+        if self.changed_since(mark):
+            self.zxid += 1

@@ -1,0 +1,147 @@
+"""What a session can ask the writer for. Reads are not here: they go straight to the store.
+
+Every request is answered by a :class:`Result`. The core never raises for what a client sent;
+it answers with a code.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Optional, Tuple, Union
+
+from .model import Acls
+
+
+class Flags:
+    """Create modes (``CreateMode``)."""
+
+    PERSISTENT = 0
+    EPHEMERAL = 1
+    SEQUENTIAL = 2
+    EPHEMERAL_SEQUENTIAL = 3
+    CONTAINER = 4
+    TTL = 5
+    TTL_SEQUENTIAL = 6
+
+
+class Create(NamedTuple):
+    """Answered by the path, or by (path, Stat) if ``with_stat`` (create2)."""
+
+    path: str
+    data: Optional[bytes]
+    acl: Acls
+    flags: int
+    ttl_ms: int
+    with_stat: bool
+
+
+class Delete(NamedTuple):
+    """Answered by None."""
+
+    path: str
+    version: int
+
+
+class SetData(NamedTuple):
+    """Answered by Stat."""
+
+    path: str
+    data: Optional[bytes]
+    version: int
+
+
+class SetAcl(NamedTuple):
+    """Answered by Stat. ``version`` is compared with the ACL version."""
+
+    path: str
+    acl: Acls
+    version: int
+
+
+class Check(NamedTuple):
+    """Only inside Multi. Answered by None."""
+
+    path: str
+    version: int
+
+
+Op = Union[Create, Delete, SetData, SetAcl, Check]
+
+
+class Multi(NamedTuple):
+    """All or nothing, under one zxid. Answered by a tuple of Results, one for each op.
+
+    If one fails: those before it carry Error.OK with value None (kazoo shows RolledBackError), it carries its own
+    code, those after it RUNTIME_INCONSISTENCY; the Multi's own code is still OK, as ZooKeeper's reply header's is.
+    """
+
+    ops: Tuple[Op, ...]
+
+
+class Auth(NamedTuple):
+    """Adds what the credential proves to the session. Answered by a tuple of Ids, or AUTH_FAILED."""
+
+    scheme: str
+    credential: str
+
+
+class Open(NamedTuple):
+    """A new session. Answered by (session id, timeout_ms, identities)."""
+
+    password_hash: bytes
+    timeout_ms: int
+    inbox: str
+    address: Optional[str]
+    """The client's IP address where the transport knows it: its ``ip`` identity."""
+
+
+class Attach(NamedTuple):
+    """An existing session moves to a new inbox. Answered as Open is; SESSION_EXPIRED if there is no such
+    session or the password is wrong (ZooKeeper does not tell the two apart)."""
+
+    session: int
+    password: bytes
+    inbox: str
+    address: Optional[str]
+
+
+class Close(NamedTuple):
+    """Ends the session: its ephemerals are deleted. Answered by None."""
+
+
+class Expire(NamedTuple):
+    """From the heartbeat only: ends ``session`` unless its beat counter moved on from ``beats``."""
+
+    session: int
+    beats: int
+
+
+class Reap(NamedTuple):
+    """From the heartbeat only: deletes an empty container, or a childless node whose TTL has passed."""
+
+    path: str
+
+
+Request = Union[Op, Multi, Auth, Open, Attach, Close, Expire, Reap]
+
+
+class Call(NamedTuple):
+    """A request with what the writer knows of who asks.
+
+    ``session`` is 0 for Open, Attach, Expire and Reap. ``inbox`` must be the session's own, or the call is
+    answered with SESSION_MOVED; a session that does not exist is SESSION_EXPIRED.
+    """
+
+    session: int
+    inbox: str
+    request: Request
+
+
+class Result(NamedTuple):
+    """``code`` is an Error; ``value`` as the request says; ``zxid`` of the state it was judged by.
+
+    For a success that changed something, ``zxid`` is the change's own.
+    """
+
+    code: int
+    value: Any
+    zxid: int

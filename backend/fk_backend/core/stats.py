@@ -1,0 +1,34 @@
+"""Rule: a Stat is computed when it is shown and never stored, so that a create can't leave a stale one behind."""
+
+from __future__ import annotations
+
+from .model import Family, Node, Stat
+from .owners import is_ephemeral
+
+_INT32 = 1 << 32
+
+
+def int32(value: int) -> int:
+    """``value`` wrapped around into a signed int32, as Java's int arithmetic does."""
+    return (value + (1 << 31)) % _INT32 - (1 << 31)
+
+
+def stat(node: Node, family: Family) -> Stat:
+    """What ZooKeeper shows of a node (``DataNode.copyStat``).
+
+    cversion counts creates plus deletes of children. ephemeralOwner is shown of ephemerals only: a client can't tell
+    a container or a TTL node from a persistent one (``getClientEphemeralOwner``).
+    """
+    return Stat(
+        czxid=node.czxid,
+        mzxid=node.mzxid,
+        ctime=node.ctime_ms,
+        mtime=node.mtime_ms,
+        version=node.version,
+        cversion=int32(2 * family.creates - family.count),
+        aversion=node.aversion,
+        ephemeralOwner=node.owner if is_ephemeral(node.owner) else 0,
+        dataLength=0 if node.data is None else len(node.data),
+        numChildren=family.count,
+        pzxid=family.pzxid,
+    )

@@ -1,0 +1,57 @@
+"""Rule: which change fires which watch is this one table (``DataTree``, ``WatchManager``, ``WatcherMode``).
+
+    mode         fired by                                                     once
+    data         CREATED, CHANGED, DELETED of its path                        yes
+    child        CHILD, DELETED of its path                                   yes
+    persistent   all four of its path                                         no
+    recursive    CREATED, CHANGED, DELETED of its path or any path below it   no
+"""
+
+from __future__ import annotations
+
+from typing import Dict, FrozenSet
+
+from .model import EventType, Trigger
+from .paths import ROOT
+
+DATA = "data"
+"""Left by exists and get."""
+
+CHILD = "child"
+"""Left by get_children."""
+
+PERSISTENT = "persistent"
+RECURSIVE = "recursive"
+
+_OWN = frozenset((EventType.CREATED, EventType.CHANGED, EventType.DELETED))
+
+_KINDS: Dict[str, FrozenSet[int]] = {
+    DATA: _OWN,
+    CHILD: frozenset((EventType.CHILD, EventType.DELETED)),
+    PERSISTENT: _OWN | {EventType.CHILD},
+    RECURSIVE: _OWN,
+}
+
+MODES = frozenset(_KINDS)
+
+
+def is_one_shot(mode: str) -> bool:
+    """Whether a watch of this mode is gone once it fired. KeyError if there is no such mode."""
+    _KINDS[mode]
+    return mode in (DATA, CHILD)
+
+
+def matches(mode: str, watch_path: str, trigger: Trigger) -> bool:
+    """Whether ``trigger`` fires a watch of ``mode`` on ``watch_path``. KeyError if there is no such mode.
+
+    A session that has a data and a child watch on one path is told of its deletion once, as ZooKeeper's
+    server does: to fold the two is up to the caller, who alone knows the watches of one session.
+    """
+    if trigger.kind not in _KINDS[mode]:
+        return False
+    return trigger.path == watch_path or (mode == RECURSIVE and is_below(trigger.path, watch_path))
+
+
+def is_below(path: str, above: str) -> bool:
+    """Whether ``path`` is a proper descendant of ``above``; both are valid paths."""
+    return path != above and path.startswith(above if above == ROOT else above + "/")

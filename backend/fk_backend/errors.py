@@ -1,0 +1,65 @@
+"""One tree of errors below kazoo's. What matters to a caller: did it happen?
+
+    BackendError
+    ├── Refused            definite: it did not happen, and asking again will not help by itself
+    │   ├── Conflict       a condition did not hold
+    │   ├── StorageFull    no room, or the medium is read-only
+    │   └── TooLarge       over a documented limit
+    ├── Unavailable        definite: it did not happen; asking again later may help
+    ├── Unknown            it happened, or it did not
+    └── DeploymentError    the deployment itself can't be used; the message says what to do
+        ├── BadUrl
+        ├── NotADeployment corrupt, foreign
+        ├── FormatTooNew
+        └── NoPermission
+"""
+
+from __future__ import annotations
+
+
+class BackendError(Exception):
+    """Root of everything that fk_backend raises on purpose."""
+
+
+class Refused(BackendError):
+    """Definite: it did not happen."""
+
+
+class Conflict(Refused):
+    """A condition of a commit did not hold: somebody else was first."""
+
+
+class StorageFull(Refused):
+    """The store has no room for it, or may not be written to."""
+
+
+class TooLarge(Refused):
+    """Over a documented limit."""
+
+
+class Unavailable(BackendError):
+    """Definite: the other side was not reached, so nothing happened."""
+
+
+class Unknown(BackendError):
+    """No answer: it may have happened or not."""
+
+
+class DeploymentError(BackendError):
+    """The deployment can't be used as it is. The message says what to do about it."""
+
+
+class BadUrl(DeploymentError, ValueError):
+    """The deployment URL is not one."""
+
+
+class NotADeployment(DeploymentError):
+    """What lies there is not a deployment of ours, or is damaged."""
+
+
+class FormatTooNew(DeploymentError):
+    """Written by a newer version of this package."""
+
+
+class NoPermission(DeploymentError):
+    """The operating system does not let us."""

@@ -1,0 +1,99 @@
+"""A session ends only when its beat counter stood still for its whole timeout on this function's own clock.
+
+The client's clock never counts. Expiry is a write in the namespace's queue like any other, carrying the count it
+judged by, and is void if the counter moved in between. If this function itself was late (a paused process, a takeover)
+every lease is given that time back, as ZooKeeper's leader gives every session a fresh timeout when it is elected.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Dict, Optional, Tuple
+
+from .. import layout
+from ..core.requests import Expire, Reap, Request
+from ..messages import Message, encode, message_id
+from ..ports import INTEREST, SESSIONS, Item, Ports
+from .loading import partition_sorts
+
+TICK_S = 0.4
+"""How often leases are looked at while there is a session: expiry comes at most two ticks after the timeout."""
+REAP_EVERY = 12
+"""Ticks between looks at containers and TTL nodes (ZooKeeper: every 60 s)."""
+SENDER = "heartbeat"
+
+
+@dataclass
+class Watched:
+    """What this function remembers of one namespace. Losing it only makes leases longer."""
+
+    leases: Dict[int, Tuple[int, float]] = field(default_factory=dict)
+    """Session → (count last seen, when it was first seen, in seconds)."""
+    ticks: int = 0
+    last_s: float = 0.0
+    sent: int = 0
+
+
+class Heartbeat:
+    """The heartbeat function. Call it every ``TICK_S`` for each namespace, while it asks for it."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+        self._watched: Dict[str, Watched] = {}
+        self._run = ports.clock.random_bytes(8).hex()
+
+    async def __call__(self, ns: str) -> bool:
+        """Ends what has to end. Whether there is anything left to come back for."""
+        watched = self._watched.setdefault(ns, Watched())
+        sessions = await self._sessions(ns)
+        now = self._ports.clock.monotonic()
+        self._forgive(watched, now)
+        counts = await self._counts(ns)
+        for session, timeout_s in sessions.items():
+            count = counts.get(session, 0)
+            seen, since = watched.leases.get(session, (-1, now))
+            if seen != count:
+                watched.leases[session] = (count, now)
+            elif now - since > timeout_s:
+                await self._send(ns, watched, Expire(session, count))
+        for gone in watched.leases.keys() - sessions.keys():
+            del watched.leases[gone]
+        if watched.ticks % REAP_EVERY == 0:
+            for path in await partition_sorts(self._ports, layout.reapable_partition(ns)):
+                await self._send(ns, watched, Reap(path))
+        watched.ticks += 1
+        return bool(sessions)
+
+    def _forgive(self, watched: Watched, now: float) -> None:
+        """Time in which nobody could have been heard is nobody's fault."""
+        late = now - watched.last_s - TICK_S
+        if watched.last_s and late > TICK_S:
+            watched.leases = {s: (count, min(now, since + late)) for s, (count, since) in watched.leases.items()}
+        watched.last_s = now
+
+    async def _sessions(self, ns: str) -> Dict[int, float]:
+        """Session → timeout in seconds."""
+        found: Dict[int, float] = {}
+        for item in (await self._all(SESSIONS, layout.sessions_partition(ns))).values():
+            session = layout.session_of(item)
+            found[session.id] = session.timeout_ms / 1000.0
+        return found
+
+    async def _counts(self, ns: str) -> Dict[int, int]:
+        rows = await self._all(INTEREST, layout.beats_partition(ns))
+        return {int(name, 16): item.rev for name, item in rows.items()}
+
+    async def _all(self, table: str, partition: str) -> Dict[str, Item]:
+        rows: Dict[str, Item] = {}
+        last: Optional[str] = ""
+        while last is not None:
+            page = await self._ports.store.query(table, partition, last)
+            rows.update(page.rows)
+            last = page.rows[-1][0] + "\0" if page.more else None
+        return rows
+
+    async def _send(self, ns: str, watched: Watched, request: Request) -> None:
+        watched.sent += 1
+        inbox = "%s:%s" % (SENDER, self._run)
+        body = encode(Message(inbox, 0, watched.sent, (request,)))
+        await self._ports.queue.send(ns, message_id(inbox, watched.sent), body)

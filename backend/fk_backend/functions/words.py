@@ -1,0 +1,163 @@
+"""ZooKeeper's four letter words, answered for a deployment: what is true of it, and nothing made up.
+
+Figures that a deployment has no counterpart for (latencies of a server, packets) are left out rather than shown as 0.
+"""
+
+from __future__ import annotations
+
+import platform
+import socket
+import sys
+from typing import Any, Awaitable, Callable, Dict, List, NamedTuple, Optional, Tuple
+
+from .. import layout
+from ..core.owners import is_ephemeral
+from ..ports import INTEREST, SESSIONS, STATE, Gateway, Item, Key
+
+ZOOKEEPER_VERSION = "3.8.0"
+"""The release of ZooKeeper whose semantics a deployment has."""
+
+
+class Place(NamedTuple):
+    """What a word is asked of."""
+
+    gateway: Gateway
+    ns: str
+    url: str
+
+
+class Tally(NamedTuple):
+    """Counts of one namespace."""
+
+    nodes: int
+    ephemerals: Dict[int, List[str]]
+    data_bytes: int
+    sessions: List[Any]
+    watches: List[Tuple[str, str]]
+    zxid: int
+
+
+async def answer_word(gateway: Gateway, ns: str, word: str, url: str) -> str:
+    """The answer to a word; empty for one that ZooKeeper does not know either."""
+    answer = _WORDS.get(word)
+    return "" if answer is None else await answer(Place(gateway, ns, url))
+
+
+async def _rows(place: Place, table: str, prefix: str) -> List[Tuple[Key, Item]]:
+    rows: List[Tuple[Key, Item]] = []
+    after: Optional[Tuple[str, str]] = None
+    while True:
+        page = await place.gateway.store.scan(table, prefix, after)
+        rows.extend(page)
+        if len(page) < 1000:
+            return rows
+        after = (page[-1][0].partition, page[-1][0].sort)
+
+
+async def _tally(place: Place) -> Tally:
+    prefix = place.ns + ":"
+    nodes, size, zxid = 0, 0, 0
+    ephemerals: Dict[int, List[str]] = {}
+    for key, item in await _rows(place, STATE, prefix):
+        if key.sort == "head":
+            zxid = item.rev
+        elif key.sort == layout.NODE:
+            node = layout.node_of(item)
+            nodes += 1
+            path = key.partition[len(prefix) :]
+            size += len(path) + len(node.data or b"")
+            if is_ephemeral(node.owner):
+                ephemerals.setdefault(node.owner, []).append(path)
+    sessions = [
+        layout.session_of(item) for _, item in await _rows(place, SESSIONS, layout.sessions_partition(place.ns))
+    ]
+    watches = []
+    for key, _ in await _rows(place, INTEREST, prefix):
+        if key.partition != layout.beats_partition(place.ns):
+            watches.append((key.partition[len(prefix) :], layout.registration_of(key.sort)[1]))
+    return Tally(nodes, ephemerals, size, sessions, watches, zxid)
+
+
+async def _ruok(place: Place) -> str:
+    await place.gateway.check()
+    return "imok"
+
+
+async def _isro(place: Place) -> str:
+    await place.gateway.check()
+    return "rw"
+
+
+async def _envi(place: Place) -> str:
+    return "\n".join(
+        [
+            "Environment:",
+            "zookeeper.version=%s" % ZOOKEEPER_VERSION,
+            "fk_kazoo.deployment=%s" % place.url,
+            "fk_kazoo.namespace=%s" % place.ns,
+            "host.name=%s" % socket.gethostname(),
+            "python.version=%s" % sys.version.split()[0],
+            "os.name=%s" % platform.system(),
+            "os.arch=%s" % platform.machine(),
+            "os.version=%s" % platform.release(),
+            "",
+        ]
+    )
+
+
+async def _srvr(place: Place) -> str:
+    tally = await _tally(place)
+    return (
+        "Zookeeper version: %s, fk_kazoo\nConnections: %d\nOutstanding: 0\nZxid: 0x%x\nMode: standalone\n"
+        "Node count: %d\n" % (ZOOKEEPER_VERSION, len(tally.sessions), tally.zxid, tally.nodes)
+    )
+
+
+async def _stat(place: Place) -> str:
+    head, _, rest = (await _srvr(place)).partition("\n")
+    return "%s\nClients:\n%s\n%s" % (head, await _cons(place), rest)
+
+
+async def _cons(place: Place) -> str:
+    lines = (
+        " /%s[1](sid=0x%x,to=%d)\n" % (next((i.id for i in s.identities if i.scheme == "ip"), "?"), s.id, s.timeout_ms)
+        for s in (await _tally(place)).sessions
+    )
+    return "".join(lines)
+
+
+async def _mntr(place: Place) -> str:
+    tally = await _tally(place)
+    figures = {
+        "zk_version": "%s, fk_kazoo" % ZOOKEEPER_VERSION,
+        "zk_server_state": "standalone",
+        "zk_num_alive_connections": len(tally.sessions),
+        "zk_znode_count": tally.nodes,
+        "zk_watch_count": len(tally.watches),
+        "zk_ephemerals_count": sum(map(len, tally.ephemerals.values())),
+        "zk_approximate_data_size": tally.data_bytes,
+    }
+    return "".join("%s\t%s\n" % entry for entry in figures.items())
+
+
+async def _wchs(place: Place) -> str:
+    watches = (await _tally(place)).watches
+    owners = {inbox for _, inbox in watches}
+    paths = {path for path, _ in watches}
+    return "%d connections watching %d paths\nTotal watches:%d\n" % (len(owners), len(paths), len(watches))
+
+
+async def _dump(place: Place) -> str:
+    tally = await _tally(place)
+    lines = ["SessionTracker dump:", "Sessions (%d):" % len(tally.sessions)]
+    lines += ["0x%x\t%dms" % (session.id, session.timeout_ms) for session in tally.sessions]
+    lines += ["ephemeral nodes dump:", "Sessions with Ephemerals (%d):" % len(tally.ephemerals)]
+    for session, paths in sorted(tally.ephemerals.items()):
+        lines += ["0x%x:" % session, *("\t" + path for path in sorted(paths))]
+    return "\n".join(lines) + "\n"
+
+
+_WORDS: Dict[str, Callable[[Place], Awaitable[str]]] = {
+    "ruok": _ruok, "isro": _isro, "envi": _envi, "srvr": _srvr, "stat": _stat,
+    "cons": _cons, "mntr": _mntr, "wchs": _wchs, "dump": _dump,
+}  # fmt: skip

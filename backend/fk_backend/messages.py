@@ -1,0 +1,224 @@
+"""What travels: requests towards the writer, answers and events back. Input is untrusted until it is decoded here.
+
+A message numbers the requests of one connection (``inbox``) from ``first`` on. Its id, by which a queue drops
+what it has seen, is :func:`message_id`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Type
+
+from . import codec
+from .codec import Malformed
+from .core.model import Acl, Trigger
+from .core.requests import (
+    Attach,
+    Auth,
+    Check,
+    Close,
+    Create,
+    Delete,
+    Expire,
+    Multi,
+    Open,
+    Reap,
+    Request,
+    SetAcl,
+    SetData,
+)
+
+FORMAT = 1
+MAX_REQUESTS = 1000
+"""Requests in one message."""
+MAX_OPS = 10_000
+"""Operations in one multi."""
+
+INTERNAL = (Expire, Reap)
+"""Requests that only the heartbeat may send."""
+
+
+class Message(NamedTuple):
+    """Consecutive requests of one connection. ``session`` is 0 until it is open."""
+
+    inbox: str
+    session: int
+    first: int
+    requests: Tuple[Request, ...]
+
+
+def message_id(inbox: str, first: int) -> str:
+    """The id that makes a resent message the same message."""
+    return "%s-%d" % (inbox, first)
+
+
+def split_id(identity: str) -> Tuple[str, int]:
+    """(inbox, number of the first request) of a message id."""
+    inbox, _, first = identity.rpartition("-")
+    return inbox, int(first)
+
+
+# --- requests -----------------------------------------------------------------------------------
+
+_KINDS: Dict[str, Type[Any]] = {
+    kind.__name__: kind
+    for kind in (Create, Delete, SetData, SetAcl, Check, Multi, Auth, Open, Attach, Close, Expire, Reap)
+}
+_INT64 = 1 << 63
+
+
+def _int(value: Any) -> int:
+    if type(value) is not int or not -_INT64 <= value < _INT64:
+        raise Malformed("int64 expected")
+    return value
+
+
+def _str(value: Any) -> str:
+    if type(value) is not str:
+        raise Malformed("string expected")
+    return value
+
+
+def _text(value: Any) -> Optional[str]:
+    return None if value is None else _str(value)
+
+
+def _bool(value: Any) -> bool:
+    if type(value) is not bool:
+        raise Malformed("bool expected")
+    return value
+
+
+def _bytes(value: Any) -> bytes:
+    if type(value) is not bytes:
+        raise Malformed("bytes expected")
+    return value
+
+
+def _data(value: Any) -> Optional[bytes]:
+    return None if value is None else _bytes(value)
+
+
+def _list(value: Any, limit: int) -> List[Any]:
+    if type(value) is not list or len(value) > limit:
+        raise Malformed("list of at most %d expected" % limit)
+    return value
+
+
+def _acl(value: Any) -> Tuple[Acl, ...]:
+    return tuple(Acl(_int(p), _str(s), _str(i)) for p, s, i in (_list(entry, 3) for entry in _list(value, 10_000)))
+
+
+def _ops(value: Any) -> Tuple[Request, ...]:
+    ops = tuple(_request(op) for op in _list(value, MAX_OPS))
+    if not all(isinstance(op, (Create, Delete, SetData, SetAcl, Check)) for op in ops):
+        raise Malformed("a multi holds tree operations only")
+    return ops
+
+
+_FIELDS: Dict[str, Callable[[Any], Any]] = {
+    "path": _str, "data": _data, "acl": _acl, "flags": _int, "ttl_ms": _int, "with_stat": _bool, "version": _int,
+    "ops": _ops, "scheme": _str, "credential": _str, "password_hash": _bytes, "timeout_ms": _int, "inbox": _str,
+    "address": _text, "session": _int, "password": _bytes, "beats": _int,
+}  # fmt: skip
+
+
+def _plain(request: Request) -> List[Any]:
+    if isinstance(request, Multi):
+        return ["Multi", [_plain(op) for op in request.ops]]
+    return [type(request).__name__, *request]
+
+
+def _request(value: Any) -> Request:
+    kind = _KINDS.get(value[0]) if type(value) is list and value and type(value[0]) is str else None
+    if kind is None or len(value) != len(kind._fields) + 1:
+        raise Malformed("unknown request")
+    made: Request = kind(*(_FIELDS[name](part) for name, part in zip(kind._fields, value[1:])))
+    return made
+
+
+def encode(message: Message) -> bytes:
+    """The bytes of a message."""
+    return codec.dumps([FORMAT, message.inbox, message.session, message.first, [_plain(r) for r in message.requests]])
+
+
+def decode(body: bytes) -> Message:
+    """The message of bytes from a queue. Malformed if they are not one, whatever they are."""
+    try:
+        form, inbox, session, first, requests = codec.loads(body)
+    except (TypeError, ValueError) as error:
+        raise Malformed(str(error)) from None
+    if form != FORMAT:
+        raise Malformed("message format %r" % (form,))
+    try:
+        made = tuple(_request(r) for r in _list(requests, MAX_REQUESTS))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Malformed(str(error)) from None
+    return Message(_str(inbox), _int(session), _int(first), made)
+
+
+# --- what comes back ----------------------------------------------------------------------------
+
+
+class Bulletin(NamedTuple):
+    """The head's recent triggers as of ``zxid``: every one after ``since`` is in ``text``.
+
+    ``text`` is JSON that is decoded only by a session that waits for something.
+    """
+
+    zxid: int
+    since: int
+    text: str
+
+    def triggers(self) -> List[Trigger]:
+        """In zxid order."""
+        return [Trigger(*entry) for entry in json.loads(self.text)]
+
+
+def bulletin(zxid: int, since: int, triggers: Sequence[Trigger]) -> Bulletin:
+    """The bulletin of a head."""
+    return Bulletin(zxid, since, json.dumps(triggers, separators=(",", ":")))
+
+
+class Answers(NamedTuple):
+    """Results of the requests numbered from ``first``: each (code, value, zxid)."""
+
+    first: int
+    results: List[Any]
+    bulletin: Bulletin
+
+
+class Fired(NamedTuple):
+    """Registrations of this inbox that a commit consumed, or that persist and saw it: each (path, mode, id)."""
+
+    registrations: List[Any]
+    bulletin: Bulletin
+
+
+class Ended(NamedTuple):
+    """The session is over."""
+
+    session: int
+    expired: bool
+
+
+_NOTES = {"a": Answers, "f": Fired, "e": Ended}
+_LETTER = {kind: letter for letter, kind in _NOTES.items()}
+
+
+def encode_note(note: NamedTuple) -> bytes:
+    """The bytes of an Answers, Fired or Ended."""
+    return codec.dumps([_LETTER[type(note)], *note])
+
+
+def decode_note(body: bytes) -> Any:
+    """The Answers, Fired or Ended of bytes from an inbox. Malformed if they are not one."""
+    value = codec.loads(body)
+    try:
+        kind = _NOTES[value[0]]
+        fields = value[1:]
+        if kind is not Ended:
+            fields[-1] = Bulletin(*fields[-1])
+        return kind(*fields)
+    except (KeyError, IndexError, TypeError) as error:
+        raise Malformed(str(error)) from None

@@ -1,0 +1,205 @@
+"""The edge between the functions and the world. A provider is a set of these.
+
+Each docstring says what is atomic, what is ordered, and what a raised error means. Two kinds of failure are
+told apart everywhere: `Refused` and its kin are definite (nothing was done), `Unknown` is not (it was done, or not).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Awaitable, Callable, List, NamedTuple, Optional, Protocol, Sequence, Tuple
+
+
+class Key(NamedTuple):
+    """Where an item is: ``table`` is one of TABLES; a ``partition`` is ordered by ``sort`` (as UTF-8 bytes)."""
+
+    table: str
+    partition: str
+    sort: str
+
+
+class Item(NamedTuple):
+    """What is kept under a key: an integer that conditions can name, and bytes."""
+
+    rev: int
+    body: bytes
+
+
+class Put(NamedTuple):
+    """Write an item. ``expect`` is the ``rev`` it must have now; 0: it must be absent; None: whatever is there.
+
+    ``owner`` tags the item for :meth:`Store.purge`.
+    """
+
+    key: Key
+    item: Item
+    expect: Optional[int] = None
+    owner: str = ""
+
+
+class Remove(NamedTuple):
+    """Remove an item; with ``expect``, only the item that has that ``rev``. Removing what is absent is no error."""
+
+    key: Key
+    expect: Optional[int] = None
+
+
+class Page(NamedTuple):
+    """A stretch of one partition, in order. ``more`` says whether it goes on after the last row."""
+
+    rows: List[Tuple[str, Item]]
+    more: bool
+
+
+STATE = "state"
+"""Head and nodes. Functions write, clients read."""
+SESSIONS = "sessions"
+"""Sessions and what they own. Functions only."""
+INTEREST = "interest"
+"""Watch registrations and beats. Clients write; functions read and write. Need not survive a power cut."""
+TABLES = (STATE, SESSIONS, INTEREST)
+
+
+class Store(Protocol):
+    """Versioned items in ordered partitions. Every read is strong: it sees all that was committed before it.
+
+    Errors: `Conflict` (a condition did not hold, definite), `Refused` (the store will not take it, definite: disk
+    full, read-only), `Unavailable` (not reached, definite), `Unknown` (it may have happened).
+    """
+
+    atomic_queries: bool
+    """Whether one `query` is a snapshot. If not, a reader has to check that nothing moved in between."""
+
+    async def get(self, keys: Sequence[Key]) -> List[Optional[Item]]:
+        """The items, in the order of ``keys``, as one snapshot. All keys are of one table."""
+        ...
+
+    async def query(
+        self, table: str, partition: str, start: str = "", end: Optional[str] = None, limit: int = 1000
+    ) -> Page:
+        """Rows with start <= sort < end in order, at most ``limit`` of them."""
+        ...
+
+    async def commit(self, writes: Sequence[object]) -> None:
+        """Put and Remove, all or nothing. All keys are of STATE and SESSIONS, or all of INTEREST.
+
+        When it returns, STATE and SESSIONS survive a power cut. A Remove whose ``expect`` does not hold is a Conflict.
+        """
+        ...
+
+    async def increment(self, key: Key, by: int = 1) -> int:
+        """Adds to the item's ``rev`` (absent: 0) and returns the new value; atomic. The body is kept."""
+        ...
+
+    async def purge(self, table: str, owner: str) -> int:
+        """Removes every item put with this owner tag; how many. Not atomic; may be called again."""
+        ...
+
+    async def scan(
+        self, table: str, prefix: str = "", after: Optional[Tuple[str, str]] = None, limit: int = 1000
+    ) -> List[Tuple[Key, Item]]:
+        """All items of partitions that start with ``prefix``, after the (partition, sort) given. For upkeep, checks."""
+        ...
+
+
+class Queue(Protocol):
+    """FIFO by group, the client's end. Order within a group is the order of sends.
+
+    Idempotent by message id: a message that was accepted is not accepted again. On the other end the
+    provider calls the writer with a batch and redelivers it until the writer returns; messages after it wait,
+    so only the last batch can ever come again.
+    """
+
+    async def send(self, group: str, message_id: str, body: bytes) -> None:
+        """Returns when the message is safe with the queue. Unavailable: it was not taken. Unknown: send it again."""
+        ...
+
+
+class Pushed(NamedTuple):
+    """Something for an inbox. ``upto``: with this, every request of the inbox numbered below it is answered."""
+
+    inbox: str
+    body: bytes
+    upto: int = 0
+
+
+class Inboxes(Protocol):
+    """One per connection, for answers, events and notices. At least once, any order, any delay."""
+
+    async def push(self, messages: Sequence[Pushed]) -> None:
+        """Returns when every message will survive the death of the caller. To an inbox that is gone: dropped."""
+        ...
+
+    async def drop(self, inbox: str) -> None:
+        """Removes the inbox and what is in it. Dropping it again is no error."""
+        ...
+
+
+class Clock(Protocol):
+    """Time and randomness come in through here, so that a run can be replayed."""
+
+    def now_ms(self) -> int:
+        """Wall clock, ms since the epoch: for ctime and mtime only."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds; never goes back; for leases and timeouts."""
+        ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+    def random_bytes(self, count: int) -> bytes: ...
+
+
+class Ports(NamedTuple):
+    """What the functions are given."""
+
+    store: Store
+    inboxes: Inboxes
+    queue: Queue
+    clock: Clock
+
+
+class Delivery(NamedTuple):
+    """A message as the queue hands it over. ``internal``: the transport vouches that a function sent it."""
+
+    body: bytes
+    internal: bool
+
+
+Handler = Callable[[str, Sequence[Delivery]], Awaitable[Any]]
+"""What a provider's queue calls: the writer, with a group and a batch of messages in order."""
+
+
+class Gateway(Protocol):
+    """The client's end of a provider: what a session needs."""
+
+    address: Optional[str]
+    """The IP address that this client is known by, where the transport knows it."""
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def queue(self) -> Queue: ...
+
+    @property
+    def clock(self) -> Clock: ...
+
+    async def listen(self, inbox: str, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
+        """Makes the inbox and has ``receive`` called, in this event loop, with everything pushed to it.
+
+        ``lost`` is called with the reason when the transport knows that the deployment is out of reach for long.
+        """
+        ...
+
+    async def hush(self, inbox: str, keep: bool) -> None:
+        """Stops listening. Without ``keep`` the inbox is removed; with it, what is in it stays until it is swept."""
+        ...
+
+    async def check(self) -> None:
+        """Returns if writes can be taken now. Unavailable if not."""
+        ...
+
+    async def close(self) -> None:
+        """Gives up the gateway. What listens is told that it is lost."""
+        ...

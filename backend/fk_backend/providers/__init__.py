@@ -1,0 +1,31 @@
+"""Providers: one package for each place a deployment can live, all of one shape.
+
+Each has ``identity(name)``, equal for what is one deployment; ``check(name, options)``, which raises a DeploymentError
+that says what to do if the deployment can't be used; ``connect(name, options)``, a coroutine for a `ports.Gateway`; and
+``abandon()``, for a forked child.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+from ..errors import BadUrl
+
+SCHEMES = {"memory": "memory", "local": "local"}
+
+
+def provider(scheme: str) -> Any:
+    """The provider package of a URL scheme, imported when first asked for. BadUrl if there is none."""
+    if scheme not in SCHEMES:
+        raise BadUrl("no provider for %s://; there are: %s" % (scheme, ", ".join(s + "://" for s in SCHEMES)))
+    return importlib.import_module("%s.%s" % (__name__, SCHEMES[scheme]))
+
+
+def abandon_all() -> None:
+    """In a forked child: lets go of everything inherited, without touching what the parent uses."""
+    for package in SCHEMES.values():
+        module = sys.modules.get("%s.%s" % (__name__, package))
+        if module is not None:
+            module.abandon()

@@ -1,0 +1,145 @@
+"""Order within a namespace, independence between them: what a FIFO queue with a trigger does, inside one process.
+
+One task for each namespace that has messages. It hands the writer everything that waits, and hands it the same again
+until the writer returns; messages that came meanwhile wait. A message that makes the writer fail again and again is
+found by handing over one at a time, and set aside with its sender told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import Deque, Dict, List, NamedTuple, Optional, Set
+
+from ..codec import Malformed
+from ..core.model import Error
+from ..errors import BackendError, Unavailable, Unknown
+from ..functions.distributor import answer_notes
+from ..functions.heartbeat import TICK_S, Heartbeat
+from ..functions.writer import Writer
+from ..messages import bulletin, decode
+from ..ports import Clock, Delivery, Inboxes
+
+log = logging.getLogger(__name__)
+
+MAX_BATCH = 1000
+"""Messages handed over at once."""
+MAX_WAITING = 100_000
+"""Messages that may wait in a namespace; more are refused, and the sender tries again."""
+TRIES = 3
+"""Failures of the writer after which messages are tried one at a time, and then set aside."""
+RETRY_S = 0.05
+MAX_RETRY_S = 2.0
+"""The first and the longest pause between tries."""
+
+
+class Waiting(NamedTuple):
+    """A message in the queue."""
+
+    message_id: str
+    delivery: Delivery
+
+
+class Dispatcher:
+    """Runs the functions of any number of namespaces in this event loop."""
+
+    def __init__(self, writer: Writer, heartbeat: Heartbeat, inboxes: Inboxes, clock: Clock) -> None:
+        self._writer = writer
+        self._heartbeat = heartbeat
+        self._inboxes = inboxes
+        self._clock = clock
+        self._waiting: Dict[str, Deque[Waiting]] = {}
+        self._known: Set[str] = set()
+        """Ids of the messages that wait or are being handled."""
+        self._workers: Dict[str, "asyncio.Task[None]"] = {}
+        self._tickers: Dict[str, "asyncio.Task[None]"] = {}
+        self.halted = False
+
+    def accept(self, ns: str, message_id: str, body: bytes, internal: bool = False) -> None:
+        """Takes a message, once. Unavailable if the functions are halted or too much waits."""
+        if self.halted:
+            raise Unavailable("the functions of this deployment are halted")
+        if message_id in self._known:
+            return
+        queue = self._waiting.setdefault(ns, deque())
+        if len(queue) >= MAX_WAITING:
+            raise Unavailable("%d messages wait in namespace %s" % (len(queue), ns))
+        self._known.add(message_id)
+        queue.append(Waiting(message_id, Delivery(body, internal)))
+        if ns not in self._workers:
+            self._workers[ns] = asyncio.ensure_future(self._work(ns, queue))
+        self.watch(ns)
+
+    def watch(self, ns: str) -> None:
+        """Has the heartbeat look after a namespace, until it says that there is nothing to look after."""
+        if ns not in self._tickers:
+            self._tickers[ns] = asyncio.ensure_future(self._tick(ns))
+
+    async def stop(self) -> None:
+        """Halts: nothing more is taken, and what the writer has in hand is finished or dropped whole."""
+        self.halted = True
+        tasks = [*self._workers.values(), *self._tickers.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._workers.clear()
+        self._tickers.clear()
+
+    async def _work(self, ns: str, queue: Deque[Waiting]) -> None:
+        try:
+            while queue:
+                batch = [queue.popleft() for _ in range(min(len(queue), MAX_BATCH))]
+                await self._handle(ns, batch)
+                self._known.difference_update(waiting.message_id for waiting in batch)
+        finally:
+            self._workers.pop(ns, None)
+
+    async def _handle(self, ns: str, batch: List[Waiting]) -> None:
+        failure = await self._attempt(ns, batch)
+        if failure is None:
+            return
+        if len(batch) == 1:
+            await self._set_aside(ns, batch[0], failure)
+            return
+        for waiting in batch:
+            await self._handle(ns, [waiting])
+
+    async def _attempt(self, ns: str, batch: List[Waiting]) -> Optional[Exception]:
+        """None when the writer is done with the batch; what it failed with if it can't be."""
+        failures = 0
+        pause = RETRY_S
+        while True:
+            try:
+                await self._writer(ns, [waiting.delivery for waiting in batch])
+                return None
+            except (Unavailable, Unknown) as error:
+                log.warning("namespace %s: %s; trying again", ns, error)
+            except Exception as error:  # a bug met with this very input: isolate it, keep the namespace going
+                log.exception("namespace %s: the writer failed", ns)
+                failures += 1
+                if failures >= TRIES:
+                    return error
+            await self._clock.sleep(pause)
+            pause = min(2 * pause, MAX_RETRY_S)
+
+    async def _set_aside(self, ns: str, waiting: Waiting, failure: Exception) -> None:
+        log.error("namespace %s: message %s set aside: %r", ns, waiting.message_id, failure)
+        try:
+            message = decode(waiting.delivery.body)
+        except Malformed:
+            return
+        results = [(Error.DEAD_LETTERED, None, 0)] * len(message.requests)
+        await self._inboxes.push(answer_notes([(message.inbox, message.first, results)], bulletin(0, 0, [])))
+
+    async def _tick(self, ns: str) -> None:
+        try:
+            while True:
+                try:
+                    if not await self._heartbeat(ns) and ns not in self._workers:
+                        return
+                except BackendError as error:
+                    log.warning("namespace %s: heartbeat: %s", ns, error)
+                await self._clock.sleep(TICK_S)
+        finally:
+            self._tickers.pop(ns, None)

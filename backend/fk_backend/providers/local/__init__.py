@@ -1,0 +1,89 @@
+"""A deployment on one machine: SQLite files under ``$FK_KAZOO_HOME``, shared by any number of processes.
+
+Reads and watch registrations go to the files directly; writes go to the process that is the host now. There is no
+daemon to start: the first process is the host, and when it ends, another one is.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Callable, List, Mapping, Optional
+
+from ...messages import split_id
+from ...ports import Gateway, Queue
+from ..clock import SystemClock
+from . import files, host
+from .link import Link
+from .store import LocalStore
+
+ADDRESS = "127.0.0.1"
+_links: List["LocalGateway"] = []
+_abandoned: List[object] = []
+
+
+class LocalGateway:
+    """`ports.Gateway` and `ports.Queue` of one process for one deployment."""
+
+    address: Optional[str] = ADDRESS
+
+    def __init__(self, place: files.Place) -> None:
+        self.store = LocalStore(place, writable_state=False)
+        self.clock = SystemClock()
+        self.link = Link(place, files.super_id(place))
+        _links.append(self)
+
+    @property
+    def queue(self) -> Queue:
+        """`ports.Gateway.queue`."""
+        return self
+
+    async def send(self, group: str, message_id: str, body: bytes) -> None:
+        """`ports.Queue.send`: the link keeps it until it is answered."""
+        inbox, first = split_id(message_id)
+        self.link.send(group, inbox, first, body)
+
+    async def listen(self, inbox: str, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
+        """`ports.Gateway.listen`."""
+        self.link.listen(inbox, receive, lost)
+
+    async def hush(self, inbox: str, keep: bool) -> None:
+        """`ports.Gateway.hush`."""
+        self.link.hush(inbox, keep)
+
+    async def check(self) -> None:
+        """`ports.Gateway.check`."""
+        await self.link.check()
+
+    async def close(self) -> None:
+        """`ports.Gateway.close`."""
+        _links.remove(self)
+        await self.link.close()
+        self.store.close()
+
+
+def identity(name: str) -> str:
+    """What two openings share if they are of the same deployment."""
+    return files.directory(name)
+
+
+def check(name: str, options: Mapping[str, str]) -> None:
+    """Whether the deployment can be used; it is made if there is none. DeploymentError if it can't be."""
+    files.prepare(name)
+
+
+async def connect(name: str, options: Mapping[str, str]) -> Gateway:
+    """This process's way to a deployment of this machine."""
+    return LocalGateway(files.prepare(name))
+
+
+def abandon() -> None:
+    """In a forked child: nothing of the parent's may be used or finalized, but its sockets must not stay open."""
+    for gateway in _links:
+        gateway.store.abandon()
+        for descriptor in gateway.link.abandon():
+            os.close(descriptor)
+    _abandoned.extend(_links)
+    _links.clear()
+    host.forget_locks()
+
+

@@ -1,0 +1,255 @@
+"""One process of the machine runs the functions: the one that holds the host lock.
+
+The lock is the operating system's (a POSIX record lock: it goes with the process, however it ends, and a fork does not
+inherit it). Whoever takes it over finds everything that was answered in the store, and everything that was pushed
+and not acknowledged in the outbox; it finishes the fan-out of the last commit before it takes new messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import socket
+import sqlite3
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+
+from ... import layout
+from ...core.model import Id
+from ...errors import BackendError, Unavailable
+from ...functions.heartbeat import SENDER, Heartbeat
+from ...functions.writer import Writer
+from ...messages import message_id
+from ...ports import STATE, Key, Ports, Pushed
+from ..clock import SystemClock
+from ..dispatch import Dispatcher
+from .files import Place
+from .frames import Frames
+from .outbox import Kept, Outbox
+from .store import LocalStore
+
+log = logging.getLogger(__name__)
+
+
+_held: Set[str] = set()
+"""Locks of this process: the operating system would grant it the same lock twice."""
+
+
+class Lock:
+    """The host lock, held."""
+
+    def __init__(self, path: str, descriptor: int) -> None:
+        self._path = path
+        self._descriptor = descriptor
+
+    @classmethod
+    def acquire(cls, path: str) -> "Optional[Lock]":
+        """The lock, or None if it is held, by another process or by this one."""
+        path = os.path.realpath(path)
+        if path in _held:
+            return None
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            return None
+        _held.add(path)
+        return cls(path, descriptor)
+
+    def release(self) -> None:
+        """Lets the next process have it."""
+        os.close(self._descriptor)
+        _held.discard(self._path)
+
+
+def forget_locks() -> None:
+    """In a forked child, which inherits none of them."""
+    _held.clear()
+
+
+class Ear(NamedTuple):
+    """Who listens to an inbox: a peer process, or this very one."""
+
+    deliver: Callable[[Kept], None]
+    lost: Callable[[], None]
+    peer: Optional[Frames]
+
+
+class Host:
+    """The host of a deployment: functions, and the socket by which the other processes reach them.
+
+    It is `ports.Queue` and `ports.Inboxes` for its functions.
+    """
+
+    def __init__(self, place: Place, lock: Lock, super_id: Optional[Id]) -> None:
+        self._place = place
+        self._lock = lock
+        self.store = LocalStore(place, writable_state=True)
+        self._outbox = Outbox(place.outbox)
+        self._unsaved: List[Tuple[str, Kept]] = []
+        self._ears: Dict[str, Ear] = {}
+        self._peers: Set[Frames] = set()
+        clock = SystemClock()
+        ports = Ports(self.store, self, self, clock)
+        self._writer = Writer(ports, super_id)
+        self._functions = Dispatcher(self._writer, Heartbeat(ports), self, clock)
+        self._server: Optional[asyncio.AbstractServer] = None
+
+    async def start(self) -> None:
+        """Finishes what the last host left, then opens the door."""
+        for ns in await self._namespaces():
+            await self._writer.recover(ns)
+            self._functions.watch(ns)
+        listener = listening_socket(self._place)
+        loop = asyncio.get_event_loop()
+        self._server = await loop.create_unix_server(lambda: Frames(self._received, self._closed), sock=listener)
+
+    async def stop(self) -> None:
+        """Closes the door, drops what is in hand whole, and lets the next process have the lock."""
+        if self._server is not None:
+            self._server.close()
+        await self._functions.stop()
+        for peer in list(self._peers):
+            peer.hang_up()
+        self._outbox.close()
+        self.store.close()
+        self._lock.release()
+
+    def abandon(self) -> List[int]:
+        """In a forked child: the descriptors to close there. Nothing of the host may be used, or finalized."""
+        self.store.abandon()
+        descriptors = [peer.transport.get_extra_info("socket").fileno() for peer in self._peers if peer.transport]
+        for listener in getattr(self._server, "sockets", None) or ():
+            descriptors.append(listener.fileno())
+        return descriptors
+
+    async def _namespaces(self) -> List[str]:
+        found: List[str] = []
+        after: Optional[Tuple[str, str]] = None
+        while True:
+            rows = await self.store.scan(STATE, "", after, 1)
+            if not rows:
+                return found
+            key: Key = rows[0][0]
+            ns = key.partition.partition(":")[0]
+            if key == layout.head_key(ns):
+                found.append(ns)
+            after = (ns + ";", "")  # the first partition after every one of this namespace
+
+    # --- queue and inboxes ----------------------------------------------------------------------
+
+    def accept(self, ns: str, inbox: str, first: int, body: bytes) -> None:
+        """A message from a client. Known ones are dropped: what is answered is in the outbox or acknowledged."""
+        if first >= self._outbox.upto.get(inbox, 0):
+            self._functions.accept(ns, message_id(inbox, first), body)
+
+    async def send(self, group: str, message_id: str, body: bytes) -> None:
+        """`ports.Queue.send`, for the functions themselves."""
+        self._functions.accept(group, message_id, body, internal=message_id.startswith(SENDER))
+
+    async def push(self, messages: Sequence[Pushed]) -> None:
+        """`ports.Inboxes.push`: on their way first, then kept, for whoever does not live in this process."""
+        kept, self._unsaved = self._unsaved, []
+        for inbox, body, upto in messages:
+            if inbox.startswith(SENDER):
+                continue
+            push = self._outbox.number(inbox, upto, body)
+            ear = self._ears.get(inbox)
+            if ear is not None:
+                ear.deliver(push)
+            if ear is None or ear.peer is not None:
+                kept.append((inbox, push))
+            else:
+                self._outbox.acknowledge(inbox, push.seq)
+        if kept:
+            self._save(kept)
+
+    def _save(self, kept: List[Tuple[str, Kept]]) -> None:
+        try:
+            self._outbox.save(kept)
+        except sqlite3.Error as error:
+            # Told already, and no commit can follow while the disk is full: the head still has these answers.
+            log.warning("%s: the outbox can't be written: %s", self._place.directory, error)
+            self._unsaved = kept
+
+    async def drop(self, inbox: str) -> None:
+        """`ports.Inboxes.drop`."""
+        ear = self._ears.pop(inbox, None)
+        self._outbox.forget(inbox)
+        if ear is not None:
+            ear.lost()
+
+    def listen(self, inbox: str, last: int, ear: Ear) -> None:
+        """From now on the inbox is heard there; what is not acknowledged is delivered again."""
+        self._outbox.acknowledge(inbox, last)
+        self._ears[inbox] = ear
+        for kept in self._outbox.after(inbox, last):
+            ear.deliver(kept)
+
+    def hush(self, inbox: str, keep: bool) -> None:
+        """Nobody listens any more."""
+        self._ears.pop(inbox, None)
+        if not keep:
+            self._outbox.forget(inbox)
+
+    # --- peers ----------------------------------------------------------------------------------
+
+    def _received(self, peer: Frames, value: Any) -> None:
+        self._peers.add(peer)
+        try:
+            self._handle(peer, *value)
+        except (TypeError, ValueError, AttributeError) as error:
+            log.error("a peer sent what it must not: %r", error)
+            peer.hang_up()
+        except Unavailable as error:
+            log.warning("a peer is cut off: %s", error)
+            peer.hang_up()
+
+    def _handle(self, peer: Frames, kind: str, *rest: Any) -> None:
+        if kind == "send":
+            ns, inbox, first, body = rest
+            self.accept(ns, inbox, first, body)
+        elif kind == "got":
+            self._outbox.acknowledge(*rest)
+        elif kind == "ping":
+            peer.send("pong", rest[0])
+        elif kind == "hello":
+            for inbox, last in rest[0]:
+                self.listen(inbox, last, _remote_ear(peer, inbox))
+        elif kind == "drop":
+            self.hush(rest[0], keep=False)
+        else:
+            raise ValueError("unknown frame %r" % (kind,))
+
+    def _closed(self, peer: Frames) -> None:
+        self._peers.discard(peer)
+        for inbox in [inbox for inbox, ear in self._ears.items() if ear.peer is peer]:
+            del self._ears[inbox]
+
+
+def _remote_ear(peer: Frames, inbox: str) -> Ear:
+    def deliver(kept: Kept) -> None:
+        peer.send("push", inbox, kept.seq, kept.upto, kept.body)
+
+    return Ear(deliver, lambda: peer.send("lost", inbox), peer)
+
+
+def listening_socket(place: Place) -> socket.socket:
+    """The host's door, in place of one that a dead host left."""
+    try:
+        os.unlink(place.socket)
+    except FileNotFoundError:
+        pass
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with place.reachable_socket() as address:
+            listener.bind(address)
+        os.chmod(place.socket, 0o600)
+        listener.listen(1024)
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        raise BackendError("can't listen on %s: %s" % (place.socket, error)) from error
+    return listener

@@ -1,0 +1,277 @@
+"""A process's way to the functions: it is the host, or it is connected to the host, or it is becoming one of the two.
+
+Messages are kept until they are answered and sent again to whoever is the host next, under the same numbers, so that
+a takeover is a short wait and nothing else. Nobody polls: the end of a host wakes its peers through their sockets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
+
+from ...core.model import Id
+from ...errors import Unavailable
+from .files import Place
+from .frames import Frames
+from .host import Ear, Host, Lock
+from .outbox import Kept
+
+log = logging.getLogger(__name__)
+
+LOST_AFTER_S = 2.0
+"""How long there may be no host before whoever listens is told that the deployment is out of reach."""
+RETRY_S = 0.01
+"""Between tries while one host is gone and the next is not there yet."""
+FAILED_RETRY_S = 0.5
+"""Between tries to be the host, when trying failed."""
+ACKNOWLEDGE_S = 0.2
+"""How long an acknowledgement may wait for company."""
+
+
+class Unanswered(NamedTuple):
+    """A message that has to be sent again to the next host."""
+
+    ns: str
+    first: int
+    body: bytes
+
+
+class Listening:
+    """An inbox of this process."""
+
+    def __init__(self, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
+        self.receive = receive
+        self.lost = lost
+        self.last = 0
+        self.acknowledged = 0
+        self.unanswered: List[Unanswered] = []
+
+    def hear(self, seq: int, upto: int, body: bytes) -> None:
+        """Something came; what came before is dropped."""
+        if seq <= self.last:
+            return
+        self.last = seq
+        if upto:
+            self.unanswered = [message for message in self.unanswered if message.first >= upto]
+        self.receive(body)
+
+
+class Link:
+    """The link of one process to one deployment."""
+
+    def __init__(self, place: Place, super_id: Optional[Id]) -> None:
+        self._place = place
+        self._super_id = super_id
+        self._inboxes: Dict[str, Listening] = {}
+        self._host: Optional[Host] = None
+        self._peer: Optional[Frames] = None
+        self._joined = asyncio.Event()
+        self._gone = asyncio.Event()
+        self._closing = asyncio.Event()
+        self._pings: Dict[int, "asyncio.Future[None]"] = {}
+        self._ping = 0
+        self._acknowledging = False
+        self._task = asyncio.ensure_future(self._run())
+
+    @property
+    def is_host(self) -> bool:
+        """Whether the functions run in this process."""
+        return self._host is not None
+
+    # --- what the gateway asks for --------------------------------------------------------------
+
+    def send(self, ns: str, inbox: str, first: int, body: bytes) -> None:
+        """Takes a message; it reaches a host sooner or later, as long as this process lives and listens."""
+        listening = self._inboxes.get(inbox)
+        if listening is None:
+            raise Unavailable("the connection is closed")
+        listening.unanswered.append(Unanswered(ns, first, body))
+        if self._host is not None:
+            self._host.accept(ns, inbox, first, body)
+        elif self._peer is not None:
+            self._peer.send("send", ns, inbox, first, body)
+
+    def listen(self, inbox: str, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
+        """From now on the inbox is heard here."""
+        self._inboxes[inbox] = Listening(receive, lost)
+        self._introduce([inbox])
+
+    def hush(self, inbox: str, keep: bool) -> None:
+        """Nobody listens any more."""
+        if self._inboxes.pop(inbox, None) is None:
+            return
+        if self._host is not None:
+            self._host.hush(inbox, keep)
+        elif self._peer is not None and not keep:
+            self._peer.send("drop", inbox)
+
+    async def check(self) -> None:
+        """Whether there is a host that answers; waits for a takeover. Unavailable if there is none."""
+        try:
+            await asyncio.wait_for(self._joined.wait(), LOST_AFTER_S)
+        except asyncio.TimeoutError:
+            raise Unavailable("no process of this machine runs the functions right now") from None
+        if self._peer is None:
+            return
+        self._ping += 1
+        number, answer = self._ping, asyncio.get_event_loop().create_future()
+        self._pings[number] = answer
+        try:
+            self._peer.send("ping", number)
+            await answer
+        finally:
+            self._pings.pop(number, None)
+
+    async def close(self) -> None:
+        """Ends the link; if this process is the host, another one may be."""
+        self._closing.set()
+        self._gone.set()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    def abandon(self) -> List[int]:
+        """In a forked child: the descriptors to close there."""
+        descriptors = self._host.abandon() if self._host is not None else []
+        if self._peer is not None and self._peer.transport is not None:
+            descriptors.append(self._peer.transport.get_extra_info("socket").fileno())
+        return descriptors
+
+    # --- becoming -------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        alone_since: Optional[float] = None
+        clock = asyncio.get_event_loop().time
+        while not self._closing.is_set():
+            self._gone.clear()
+            try:
+                joined = await self._become_host() or await self._connect()
+            except Exception as error:  # whatever it is, the next try may find it mended
+                log.error("%s: can't run the functions: %s", self._place.directory, error)
+                joined = False
+                self._tell_lost(str(error))
+                await self._wait(FAILED_RETRY_S)
+            if joined:
+                alone_since = None
+                self._joined.set()
+                self._introduce(list(self._inboxes))
+                await self._gone.wait()
+                self._joined.clear()
+                await self._leave()
+            else:
+                alone_since = alone_since or clock()
+                if clock() - alone_since > LOST_AFTER_S:
+                    self._tell_lost("no process of this machine runs the functions")
+                await self._wait(RETRY_S)
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._closing.wait(), seconds)
+        except asyncio.TimeoutError:
+            pass
+
+    async def _become_host(self) -> bool:
+        lock = Lock.acquire(self._place.lock)
+        if lock is None:
+            return False
+        try:
+            host = Host(self._place, lock, self._super_id)
+        except BaseException:
+            lock.release()
+            raise
+        try:
+            await host.start()
+        except BaseException:
+            await host.stop()
+            raise
+        self._host = host
+        return True
+
+    async def _connect(self) -> bool:
+        door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        door.setblocking(False)
+        loop = asyncio.get_event_loop()
+        try:
+            with self._place.reachable_socket() as address:
+                await loop.sock_connect(door, address)
+        except OSError:
+            door.close()
+            return False
+        _, self._peer = await loop.create_connection(lambda: Frames(self._received, self._lost_peer), sock=door)
+        return True
+
+    async def _leave(self) -> None:
+        host, self._host = self._host, None
+        peer, self._peer = self._peer, None
+        for waiting in self._pings.values():
+            if not waiting.done():
+                waiting.set_exception(Unavailable("the host is gone"))
+        if peer is not None:
+            peer.hang_up()
+        if host is not None:
+            await host.stop()
+
+    def _lost_peer(self, peer: Frames) -> None:
+        if peer is self._peer:
+            self._gone.set()
+
+    def _tell_lost(self, why: str) -> None:
+        for listening in list(self._inboxes.values()):
+            listening.lost(why)
+
+    def _introduce(self, inboxes: List[str]) -> None:
+        """Tells the host which inboxes are here, and sends it again what is not answered."""
+        if self._host is not None:
+            for inbox in inboxes:
+                listening = self._inboxes[inbox]
+                self._host.listen(inbox, listening.last, _own_ear(listening))
+        elif self._peer is not None:
+            self._peer.send("hello", [[inbox, self._inboxes[inbox].last] for inbox in inboxes])
+        for inbox in inboxes:
+            for ns, first, body in self._inboxes[inbox].unanswered if inbox in self._inboxes else ():
+                if self._host is not None:
+                    self._host.accept(ns, inbox, first, body)
+                elif self._peer is not None:
+                    self._peer.send("send", ns, inbox, first, body)
+
+    # --- from the host --------------------------------------------------------------------------
+
+    def _received(self, peer: Frames, value: Any) -> None:
+        kind, *rest = value
+        if kind == "push":
+            inbox, seq, upto, body = rest
+            listening = self._inboxes.get(inbox)
+            if listening is not None:
+                listening.hear(seq, upto, body)
+                self._acknowledge_soon()
+        elif kind == "lost":
+            listening = self._inboxes.get(rest[0])
+            if listening is not None:
+                listening.lost("the session moved to another connection")
+        elif kind == "pong":
+            waiting = self._pings.get(rest[0])
+            if waiting is not None and not waiting.done():
+                waiting.set_result(None)
+
+    def _acknowledge_soon(self) -> None:
+        if not self._acknowledging:
+            self._acknowledging = True
+            asyncio.get_event_loop().call_later(ACKNOWLEDGE_S, self._acknowledge)
+
+    def _acknowledge(self) -> None:
+        self._acknowledging = False
+        if self._peer is None:
+            return
+        for inbox, listening in self._inboxes.items():
+            if listening.acknowledged < listening.last:
+                listening.acknowledged = listening.last
+                self._peer.send("got", inbox, listening.last)
+
+
+def _own_ear(listening: Listening) -> Ear:
+    def deliver(kept: Kept) -> None:
+        listening.hear(kept.seq, kept.upto, kept.body)
+
+    return Ear(deliver, lambda: listening.lost("the session moved to another connection"), None)
+
+

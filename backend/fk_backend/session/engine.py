@@ -1,0 +1,378 @@
+"""One thing at a time, in request order: a session shows nothing newer than the events it has delivered.
+
+Consecutive writes share messages and may be in flight together; a read waits until every earlier write is answered,
+and a later write until the read is shown. Everything shown carries a zxid. Before something above the watermark is
+shown, the triggers in between are looked at (from the bulletin that came along, or the head), and the session's own
+events are delivered. A push is therefore only a wake-up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections import deque
+from typing import Any, Deque, Dict, List, NamedTuple, Optional, Protocol, Tuple, cast
+
+from .. import layout, messages
+from ..core.model import Error, Id
+from ..core.requests import Attach, Auth, Close, Create, Multi, Open, Request, Result, SetData
+from ..errors import BackendError, Refused, StorageFull, Unavailable, Unknown
+from ..messages import Answers, Bulletin, Ended, Fired, Message, bulletin, message_id
+from ..ports import Gateway, Key
+from .ops import WRITES, AddWatch, Fail, Op, RemoveWatches, Sync
+from .reading import Reader
+from .watchlist import Event, WatchList
+
+log = logging.getLogger(__name__)
+
+MAX_IN_FLIGHT = 2000
+"""Writes that may be unanswered."""
+MAX_MESSAGE_REQUESTS = 250
+MAX_MESSAGE_BYTES = 700_000
+"""Data in one message beyond its first request; a message stays below 1 MiB with it."""
+RETRY_S = 0.02
+
+LOST = "lost"
+EXPIRED = "expired"
+CLOSED = "closed"
+
+
+class Listener(Protocol):
+    """Who a session speaks to. Called in the event loop, in order; must not block."""
+
+    def replied(self, tag: Any, result: Result) -> None:
+        """The answer of one submitted op."""
+
+    def fired(self, event: Event) -> None:
+        """A watch event."""
+
+    def over(self, reason: str, why: str) -> None:
+        """Nothing more will come. LOST: unreachable, the session may live on; EXPIRED; CLOSED: as asked."""
+
+
+class Opened(NamedTuple):
+    """What a connection starts with."""
+
+    session: int
+    password: bytes
+    timeout_ms: int
+
+
+class Pending(NamedTuple):
+    """A write that was sent."""
+
+    number: int
+    tag: Any
+    op: Any
+
+
+class Session:
+    """One connection of one session. Make it, `open` or `attach` it, `submit` to it, until it is over."""
+
+    def __init__(self, gateway: Gateway, ns: str, listener: Listener) -> None:
+        self._gateway = gateway
+        self._ns = ns
+        self._listener = listener
+        self._inbox = gateway.clock.random_bytes(16).hex()
+        self._bell = asyncio.Event()
+        self._mail: Deque[bytes] = deque()
+        self._todo: Deque[Tuple[Any, Op]] = deque()
+        self._flight: Deque[Pending] = deque()
+        self._answers: Dict[int, Answers] = {}
+        self._next = 0
+        self._awaited = 0
+        self._identities: Tuple[Id, ...] = ()
+        self._watermark = 0
+        self._watches = WatchList()
+        self._reader = Reader(gateway.store, ns, self._inbox, self._watches)
+        self._tasks: List["asyncio.Task[None]"] = []
+        self._farewell: Optional["asyncio.Future[None]"] = None
+        self._timeout_s = 0.0
+        self._contact = 0.0
+        self._over = False
+        self._read_only = False
+        self.id = 0
+
+    # --- opening and ending ---------------------------------------------------------------------
+
+    async def open(self, timeout_ms: int) -> Opened:
+        """A new session. Unavailable or Unknown if the deployment can't be reached."""
+        password = self._gateway.clock.random_bytes(16)
+        digest = hashlib.sha256(password).digest()
+        return await self._begin(Open(digest, timeout_ms, self._inbox, self._gateway.address), password)
+
+    async def attach(self, session: int, password: bytes) -> Optional[Opened]:
+        """Goes on with a session. None if there is no such session or the password is not its own."""
+        try:
+            return await self._begin(Attach(session, password, self._inbox, self._gateway.address), password)
+        except Refused:
+            return None
+
+    async def _begin(self, request: Request, password: bytes) -> Opened:
+        started = self._gateway.clock.monotonic()
+        await self._gateway.listen(self._inbox, self._receive, self._lost)
+        try:
+            await self._gateway.check()
+            await self._gateway.queue.send(self._ns, message_id(self._inbox, 0), self._message(0, [request]))
+            while not self._mail and not self._over:
+                self._bell.clear()
+                await self._bell.wait()
+            if not self._mail:
+                raise Unavailable("the deployment went out of reach")
+            note = messages.decode_note(self._mail.popleft())
+            code, value, zxid = note.results[0]
+            if code:
+                raise Refused("the session was not opened: error %d" % code)
+        except BaseException:
+            await self._gateway.hush(self._inbox, keep=False)
+            raise
+        self.id, timeout_ms, identities = value
+        self._identities = tuple(Id(*i) for i in identities)
+        self._watermark = zxid
+        self._next = self._awaited = 1
+        self._timeout_s = timeout_ms / 1000.0
+        self._contact = started
+        self._tasks = [asyncio.ensure_future(self._run()), asyncio.ensure_future(self._beat())]
+        return Opened(self.id, password, timeout_ms)
+
+    async def observe(self, timeout_ms: int) -> Opened:
+        """No session, reads only: for a deployment whose functions can't be reached while its store can."""
+        self._watermark = (await self._reader.head()).zxid
+        self._read_only = True
+        self._tasks = [asyncio.ensure_future(self._run())]
+        return Opened(0, bytes(16), timeout_ms)
+
+    def end(self, reason: str, why: str) -> None:
+        """Ends the connection (not the session). Safe to call again."""
+        if self._over:
+            return
+        self._over = True
+        self._bell.set()
+        self._listener.over(reason, why)
+        for task in self._tasks:
+            if task is not _current_task():
+                task.cancel()
+        self._farewell = asyncio.ensure_future(self._gateway.hush(self._inbox, keep=reason == LOST))
+
+    # --- in and out -----------------------------------------------------------------------------
+
+    def submit(self, tag: Any, op: Op) -> None:
+        """Queues an op; its answer comes to the listener with the tag."""
+        if self._read_only and isinstance(op, WRITES):
+            op = Fail(Error.NOT_READ_ONLY)
+        self._todo.append((tag, op))
+        self._bell.set()
+
+    def _lost(self, why: str) -> None:
+        self.end(LOST, why)
+
+    def _receive(self, body: bytes) -> None:
+        self._mail.append(body)
+        self._bell.set()
+
+    def overdue(self) -> bool:
+        """Whether the deployment was out of touch for two thirds of the timeout: somebody must be told."""
+        return not self._read_only and self._gateway.clock.monotonic() - self._contact > self._timeout_s * 2 / 3
+
+    async def _run(self) -> None:
+        try:
+            while not self._over:
+                if self.overdue():
+                    self.end(LOST, "out of touch for two thirds of the session timeout")
+                elif self._mail:
+                    await self._take(messages.decode_note(self._mail.popleft()))
+                elif not await self._advance():
+                    self._bell.clear()
+                    if not self._mail and not self._ready():
+                        await self._bell.wait()
+        except BackendError as error:
+            self.end(LOST, str(error))
+        except Exception as error:  # a bug must end the connection, not hang it
+            log.exception("session 0x%x failed", self.id)
+            self.end(LOST, "internal error: %r" % error)
+
+    def _ready(self) -> bool:
+        if not self._todo:
+            return False
+        if isinstance(self._todo[0][1], WRITES):
+            return len(self._flight) < MAX_IN_FLIGHT
+        return not self._flight
+
+    async def _advance(self) -> bool:
+        """Does the next op, or the next run of writes. False if there is none that may be done now."""
+        if not self._ready():
+            return False
+        if isinstance(self._todo[0][1], WRITES):
+            await self._send()
+        else:
+            tag, op = self._todo.popleft()
+            await self._read(tag, op)
+        return True
+
+    # --- writes ---------------------------------------------------------------------------------
+
+    async def _send(self) -> None:
+        """Sends the writes that wait as one message, and the same again until the queue has it."""
+        first = self._next
+        requests: List[Request] = []
+        size = 0
+        while self._todo and isinstance(self._todo[0][1], WRITES) and len(requests) < MAX_MESSAGE_REQUESTS:
+            tag, op = self._todo[0]
+            size += _size(op)
+            if requests and size > MAX_MESSAGE_BYTES:
+                break
+            self._todo.popleft()
+            requests.append(cast(Request, op))
+            self._flight.append(Pending(self._next, tag, op))
+            self._next += 1
+        body = self._message(first, requests)
+        while not self._over:
+            try:
+                await self._gateway.queue.send(self._ns, message_id(self._inbox, first), body)
+                return
+            except (Unavailable, Unknown):
+                await self._pause()
+
+    def _message(self, first: int, requests: List[Request]) -> bytes:
+        return messages.encode(Message(self._inbox, self.id, first, tuple(requests)))
+
+    async def _pause(self) -> None:
+        """Between tries. Raises when it is time to give up."""
+        if self.overdue():
+            raise Unavailable("the deployment can't be reached")
+        await self._gateway.clock.sleep(RETRY_S)
+
+    async def _take(self, note: Any) -> None:
+        if isinstance(note, Answers):
+            if note.first >= self._awaited:
+                self._answers[note.first] = note
+            while self._awaited in self._answers and not self._over:
+                await self._land(self._answers.pop(self._awaited))
+        elif isinstance(note, Fired):
+            await self._catch_up(note.bulletin.zxid, note.bulletin)
+            for path, mode, number in note.registrations:
+                await self._rearm(path, mode, number)
+        elif isinstance(note, Ended) and note.session == self.id:
+            self.end(EXPIRED, "the session has expired")
+
+    async def _land(self, answers: Answers) -> None:
+        for code, value, zxid in answers.results:
+            pending = self._flight.popleft()
+            self._awaited = pending.number + 1
+            if code == Error.SESSION_EXPIRED:
+                return self.end(EXPIRED, "the session has expired")
+            if code == Error.SESSION_MOVED:
+                return self.end(LOST, "the session moved to another connection")
+            if isinstance(pending.op, Auth) and code == Error.OK:
+                self._identities = tuple(dict.fromkeys((*self._identities, *(Id(*i) for i in value))))
+            await self._show(pending.tag, Result(code, value, zxid), answers.bulletin)
+            if isinstance(pending.op, Close) and code == Error.OK:
+                return self.end(CLOSED, "closed")
+
+    # --- reads ----------------------------------------------------------------------------------
+
+    async def _read(self, tag: Any, op: Op) -> None:
+        while not self._over:
+            try:
+                return await self._try_read(tag, op)
+            except StorageFull:  # no room for the watch's registration
+                return await self._show(tag, Result(Error.STORAGE_FULL, None, self._watermark))
+            except (Unavailable, Unknown):
+                await self._pause()
+
+    async def _try_read(self, tag: Any, op: Op) -> None:
+        if isinstance(op, Fail):
+            return await self._show(tag, Result(op.code, None, self._watermark))
+        if isinstance(op, Sync):
+            return await self._show(tag, Result(Error.OK, op.path, self._watermark))
+        if isinstance(op, AddWatch):
+            watch = await self._reader.add(op.path, op.mode)
+            await self._catch_up(watch.floor)
+            self._watches.arm(watch)
+            return await self._show(tag, Result(Error.OK, None, watch.floor))
+        if isinstance(op, RemoveWatches):
+            found = await self._reader.remove(op.path)
+            return await self._show(tag, Result(Error.OK if found else Error.NO_WATCHER, None, self._watermark))
+        read = await self._reader.read(op, self._identities)
+        await self._catch_up(read.result.zxid)
+        if read.number:
+            await self._reader.settle(read)
+        self._listener.replied(tag, read.result)
+
+    async def _show(self, tag: Any, result: Result, board: Optional[Bulletin] = None) -> None:
+        await self._catch_up(result.zxid, board)
+        self._listener.replied(tag, result)
+
+    # --- events ---------------------------------------------------------------------------------
+
+    async def _catch_up(self, zxid: int, board: Optional[Bulletin] = None) -> None:
+        """Delivers the session's own events up to ``zxid``, in zxid order, and moves the watermark there."""
+        if zxid <= self._watermark:
+            return
+        if len(self._watches):
+            if board is None or board.zxid < zxid:
+                head = await self._reader.head()
+                board = bulletin(head.zxid, head.since, head.triggers)
+            if board.since > self._watermark:
+                for event in await self._reader.reconcile(zxid, board):
+                    self._listener.fired(event)
+            else:
+                self._deliver(zxid, board)
+        self._watermark = max(self._watermark, zxid)
+
+    def _deliver(self, zxid: int, board: Bulletin) -> None:
+        for trigger in board.triggers():
+            if self._watermark < trigger.zxid <= zxid:
+                event = self._watches.fire(trigger)
+                if event is not None:
+                    self._listener.fired(event)
+
+    async def _rearm(self, path: str, mode: str, number: int) -> None:
+        """A trigger that the watch's read had shown already consumed its registration: make it again, then look."""
+        watch = self._watches.get(path, mode)
+        if watch is None or watch.number != number or self._over:
+            return
+        again, zxid = await self._reader.register_again(watch)
+        if again is None:
+            return
+        await self._catch_up(zxid)
+        if self._watches.get(path, mode) == watch:
+            self._watches.arm(again)
+
+    # --- beats ----------------------------------------------------------------------------------
+
+    async def _beat(self) -> None:
+        """Three beats in a timeout. That a beat was heard is what "in touch" means."""
+        key = layout.beat_key(self._ns, self.id)
+        interval = self._timeout_s / 3
+        while not self._over:
+            started = self._gateway.clock.monotonic()
+            try:
+                await asyncio.wait_for(self._touch(key), interval)
+                self._contact = started
+                pause = interval
+            except (BackendError, asyncio.TimeoutError) as error:
+                log.debug("session 0x%x: beat: %s", self.id, error)
+                pause = interval / 8
+            self._bell.set()
+            await self._gateway.clock.sleep(pause)
+
+    async def _touch(self, key: Key) -> None:
+        await self._gateway.store.increment(key)
+        await self._gateway.check()
+
+
+def _current_task() -> Optional["asyncio.Task[Any]"]:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
+
+
+def _size(op: Any) -> int:
+    if isinstance(op, (Create, SetData)):
+        return len(op.data or b"") + len(op.path) + 64 * len(getattr(op, "acl", ()))
+    if isinstance(op, Multi):
+        return sum(_size(part) for part in op.ops)
+    return 100

@@ -1,0 +1,65 @@
+"""What can be asked of a session: the writes of `core.requests`, and these."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Union
+
+from ..core.requests import Auth, Check, Close, Create, Delete, Multi, SetAcl, SetData
+
+
+class Exists(NamedTuple):
+    """Answered by Stat, or NO_NODE. With ``watch``, a data watch is left either way."""
+
+    path: str
+    watch: bool
+
+
+class GetData(NamedTuple):
+    """Answered by (data, Stat). With ``watch``, a data watch is left if the node exists."""
+
+    path: str
+    watch: bool
+
+
+class GetChildren(NamedTuple):
+    """Answered by (names, Stat). With ``watch``, a child watch is left if the node exists."""
+
+    path: str
+    watch: bool
+
+
+class GetAcl(NamedTuple):
+    """Answered by (acl, Stat)."""
+
+    path: str
+
+
+class Sync(NamedTuple):
+    """Answered by the path, once every earlier write is answered. Reads are strong: nothing else is to wait for."""
+
+    path: str
+
+
+class AddWatch(NamedTuple):
+    """A watch that stays until it is removed (ZooKeeper 3.6). ``mode``: PERSISTENT or RECURSIVE. Answered by None."""
+
+    path: str
+    mode: str
+
+
+class RemoveWatches(NamedTuple):
+    """Removes every watch on the path. Answered by None, or NO_WATCHER."""
+
+    path: str
+
+
+class Fail(NamedTuple):
+    """Answered by this code, when its turn comes. For what the client can't even ask."""
+
+    code: int
+
+
+Read = Union[Exists, GetData, GetChildren, GetAcl]
+Write = Union[Create, Delete, SetData, SetAcl, Check, Multi, Auth, Close]
+WRITES = (Create, Delete, SetData, SetAcl, Multi, Auth, Close)
+Op = Union[Read, Sync, AddWatch, RemoveWatches, Fail, Write]

@@ -1,0 +1,196 @@
+"""Reads go straight to the store, and a watch is registered before its node is read.
+
+Whichever comes first then, the writer's look at the registrations or this read, no event is lost: a registration that
+the writer missed belongs to a reader that sees the new state.
+"""
+
+from __future__ import annotations
+
+from typing import List, NamedTuple, Optional, Tuple
+
+from .. import layout
+from ..core import reads, watches
+from ..core.errors import ZkError
+from ..core.model import Error, Id
+from ..core.requests import Result
+from ..errors import Conflict, Unavailable
+from ..layout import Head
+from ..messages import Bulletin
+from ..ports import STATE, Item, Key, Put, Remove, Store
+from .ops import Exists, GetAcl, GetChildren, GetData, Op
+from .watchlist import Event, Pair, Watch, WatchList, missed, shown
+
+PAGE = 1000
+"""Children in one query."""
+
+
+class Reading(NamedTuple):
+    """A read's result, and the watch it leaves. ``number`` is 0 if it asked for none."""
+
+    result: Result
+    number: int
+    path: str
+    mode: str
+    watch: Optional[Watch]
+
+
+class Reader:
+    """Reads for one connection, and keeps its registrations."""
+
+    def __init__(self, store: Store, ns: str, inbox: str, armed: WatchList) -> None:
+        self._store = store
+        self._ns = ns
+        self._inbox = inbox
+        self._armed = armed
+        self._numbers = 0
+
+    async def head(self) -> Head:
+        """The namespace's head."""
+        (item,) = await self._store.get([layout.head_key(self._ns)])
+        if item is None:
+            raise Unavailable("the namespace has no head")
+        return layout.head_of(item)
+
+    # --- reads ----------------------------------------------------------------------------------
+
+    async def read(self, op: Op, identities: Tuple[Id, ...]) -> Reading:
+        """Does one read: registration first, if it leaves a watch."""
+        assert isinstance(op, (Exists, GetData, GetChildren, GetAcl))
+        mode = watches.CHILD if isinstance(op, GetChildren) else watches.DATA
+        watching = not isinstance(op, GetAcl) and op.watch
+        number = await self._register(op.path, mode) if watching else 0
+        names: List[str] = []
+        if isinstance(op, GetChildren):
+            pair, names = await self._family(op.path)
+        else:
+            pair = await self._pair(op.path)
+        head_zxid = 0
+        if pair is None and (watching or len(self._armed)):
+            pair, head_zxid = await self._pair_and_head(op.path)
+            if pair is not None and isinstance(op, GetChildren):
+                pair, names = await self._family(op.path)
+        code, value = _evaluate(op, pair, names, identities)
+        zxid = head_zxid if pair is None else max(pair[0].mzxid, pair[1].pzxid)
+        watch = None
+        if watching and (code == Error.OK or (isinstance(op, Exists) and code == Error.NO_NODE)):
+            watch = Watch(op.path, mode, number, shown(mode, pair, head_zxid), pair is not None)
+        return Reading(Result(code, value, zxid), number, op.path, mode, watch)
+
+    async def settle(self, read: Reading) -> None:
+        """After the events up to the read were delivered: arms its watch, or takes the registration back."""
+        if read.watch is not None:
+            self._armed.arm(read.watch)
+            return
+        older = self._armed.get(read.path, read.mode)
+        if older is not None:
+            self._armed.arm(older._replace(number=read.number))
+        else:
+            await self._unregister(read.path, read.mode, read.number)
+
+    async def _pair(self, path: str) -> Pair:
+        return layout.pair_of(await self._store.get(layout.node_keys(self._ns, path)))
+
+    async def _pair_and_head(self, path: str) -> Tuple[Pair, int]:
+        """One snapshot: a missing node has no zxid of its own that says since when it is missing."""
+        *pair, head = await self._store.get([*layout.node_keys(self._ns, path), layout.head_key(self._ns)])
+        return layout.pair_of(pair), 0 if head is None else head.rev
+
+    async def _family(self, path: str) -> Tuple[Pair, List[str]]:
+        """A node and the names of its children, as of one moment."""
+        partition = layout.node_partition(self._ns, path)
+        while True:
+            page = await self._store.query(STATE, partition, "", layout.AFTER_CHILDREN, PAGE)
+            rows = dict(page.rows)
+            pair = layout.pair_of([rows.pop(layout.NODE, None), rows.pop(layout.FAMILY, None)])
+            names = [sort[1:] for sort in rows]
+            if pair is None or (not page.more and self._store.atomic_queries):
+                return pair, names
+            while page.more:
+                page = await self._store.query(
+                    STATE, partition, page.rows[-1][0] + "\0", layout.AFTER_CHILDREN, PAGE
+                )
+                names.extend(sort[1:] for sort, _ in page.rows)
+            (family,) = await self._store.get([Key(STATE, partition, layout.FAMILY)])
+            if family is not None and family.rev == pair[1].pzxid:
+                return pair, names
+
+    # --- registrations --------------------------------------------------------------------------
+
+    async def _register(self, path: str, mode: str) -> int:
+        self._numbers += 1
+        key = layout.registration_key(self._ns, path, mode, self._inbox)
+        await self._store.commit([Put(key, Item(self._numbers, b""), owner=self._inbox)])
+        return self._numbers
+
+    async def _unregister(self, path: str, mode: str, number: int) -> None:
+        key = layout.registration_key(self._ns, path, mode, self._inbox)
+        try:
+            await self._store.commit([Remove(key, expect=number)])
+        except Conflict:
+            pass  # it fired, or was made again: not ours to remove
+
+    async def add(self, path: str, mode: str) -> Watch:
+        """A watch that stays: everything after the head as of now."""
+        number = await self._register(path, mode)
+        pair, head_zxid = await self._pair_and_head(path)
+        return Watch(path, mode, number, head_zxid, pair is not None)
+
+    async def remove(self, path: str) -> bool:
+        """Removes every watch on the path; whether there was one."""
+        found = self._armed.on(path)
+        for watch in found:
+            self._armed.drop(watch)
+            await self._unregister(path, watch.mode, watch.number)
+        return bool(found)
+
+    async def register_again(self, watch: Watch) -> Tuple[Optional[Watch], int]:
+        """A new registration for an armed watch, and the zxid that reading its node shows now."""
+        if not watches.is_one_shot(watch.mode):
+            return None, 0
+        number = await self._register(watch.path, watch.mode)
+        pair, head_zxid = await self._pair_and_head(watch.path)
+        return watch._replace(number=number), shown(watch.mode, pair, head_zxid)
+
+    # --- catching up without the list -----------------------------------------------------------
+
+    async def reconcile(self, zxid: int, board: Bulletin) -> List[Event]:
+        """The session's events up to ``zxid`` where the bulletin does not reach back far enough.
+
+        A registration that is still there was not consumed: the bulletin covers it. One that is gone has fired
+        or was consumed early: its node tells which.
+        """
+        events: List[Event] = []
+        for watch in self._armed.all():
+            if not watches.is_one_shot(watch.mode):
+                continue
+            key = layout.registration_key(self._ns, watch.path, watch.mode, self._inbox)
+            (item,) = await self._store.get([key])
+            if item is not None and item.rev == watch.number:
+                continue
+            number = await self._register(watch.path, watch.mode) if item is None else item.rev
+            pair, head_zxid = await self._pair_and_head(watch.path)
+            event = missed(watch, pair, head_zxid)
+            if event is None:
+                self._armed.arm(watch._replace(number=number))
+            else:
+                self._armed.drop(watch)
+                events.append(event)
+        for trigger in board.triggers():
+            if trigger.zxid <= zxid:
+                fired = self._armed.fire(trigger)
+                if fired is not None:
+                    events.append(fired)
+        return sorted(events, key=lambda event: event.zxid)
+
+
+def _evaluate(op: Op, pair: Pair, names: List[str], identities: Tuple[Id, ...]) -> Tuple[int, object]:
+    try:
+        if isinstance(op, Exists):
+            return Error.OK, reads.exists(pair)
+        if isinstance(op, GetData):
+            return Error.OK, reads.get(pair, identities)
+        if isinstance(op, GetChildren):
+            return Error.OK, (names, reads.children(pair, identities))
+        return Error.OK, reads.get_acl(pair, identities)
+    except ZkError as error:
+        return error.code, None

@@ -1,0 +1,97 @@
+"""A session's watches: a trigger up to what the watch's own read showed is no news, a later one fires it once."""
+
+from __future__ import annotations
+
+from typing import Dict, List, NamedTuple, Optional, Tuple
+
+from ..core import paths, watches
+from ..core.model import EventType, Family, Node, Trigger
+from ..core.watches import CHILD, DATA, PERSISTENT, RECURSIVE
+
+Pair = Optional[Tuple[Node, Family]]
+
+
+class Watch(NamedTuple):
+    """``number`` is its registration's id; ``floor`` the zxid that its read showed; ``existed`` what it showed."""
+
+    path: str
+    mode: str
+    number: int
+    floor: int
+    existed: bool
+
+
+class Event(NamedTuple):
+    """Something that happened, as ZooKeeper's WatchedEvent."""
+
+    zxid: int
+    path: str
+    kind: int
+
+
+class WatchList:
+    """The armed watches of one connection, at most one for each path and mode."""
+
+    def __init__(self) -> None:
+        self._armed: Dict[Tuple[str, str], Watch] = {}
+        self._recursive = 0
+
+    def __len__(self) -> int:
+        return len(self._armed)
+
+    def get(self, path: str, mode: str) -> Optional[Watch]:
+        """The armed watch, if there is one."""
+        return self._armed.get((path, mode))
+
+    def all(self) -> List[Watch]:
+        """Every armed watch, in the order of arming."""
+        return list(self._armed.values())
+
+    def on(self, path: str) -> List[Watch]:
+        """Every armed watch on a path."""
+        found = (self._armed.get((path, mode)) for mode in (DATA, CHILD, PERSISTENT, RECURSIVE))
+        return [watch for watch in found if watch is not None]
+
+    def arm(self, watch: Watch) -> None:
+        """Arms it, in place of one with the same path and mode."""
+        self._recursive += watch.mode == RECURSIVE and (watch.path, RECURSIVE) not in self._armed
+        self._armed[(watch.path, watch.mode)] = watch
+
+    def drop(self, watch: Watch) -> None:
+        """Disarms it."""
+        if self._armed.pop((watch.path, watch.mode), None) is not None:
+            self._recursive -= watch.mode == RECURSIVE
+
+    def fire(self, trigger: Trigger) -> Optional[Event]:
+        """The event of a trigger, if a watch was waiting for it: one event, however many watches."""
+        candidates = self.on(trigger.path)
+        if self._recursive:
+            above = (self._armed.get((path, RECURSIVE)) for path in paths.ancestors(trigger.path))
+            candidates.extend(watch for watch in above if watch is not None)
+        hit = False
+        for watch in candidates:
+            if watch.floor < trigger.zxid and watches.matches(watch.mode, watch.path, trigger):
+                hit = True
+                if watches.is_one_shot(watch.mode):
+                    self.drop(watch)
+        return Event(*trigger) if hit else None
+
+
+def shown(mode: str, pair: Pair, head_zxid: int) -> int:
+    """The zxid up to which a read of the node tells all that a watch of this mode waits for."""
+    if pair is None:
+        return head_zxid
+    node, family = pair
+    return family.pzxid if mode == CHILD else node.mzxid
+
+
+def missed(watch: Watch, pair: Pair, head_zxid: int) -> Optional[Event]:
+    """What a watch must have missed, judging by its node as it is now (ZooKeeper's rule for SetWatches)."""
+    if pair is None:
+        return Event(head_zxid, watch.path, EventType.DELETED) if watch.existed else None
+    zxid = shown(watch.mode, pair, head_zxid)
+    if zxid <= watch.floor:
+        return None
+    if not watch.existed:
+        return Event(zxid, watch.path, EventType.CREATED)
+    return Event(zxid, watch.path, EventType.CHILD if watch.mode == CHILD else EventType.CHANGED)

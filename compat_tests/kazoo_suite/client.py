@@ -1,0 +1,61 @@
+"""The client under test is the shipped one; only the way from it to the deployment leads through places that can fail."""
+
+from __future__ import annotations
+
+import random
+from typing import Any, List, Set, Tuple, cast
+
+from fk_backend.ports import Gateway
+from fk_kazoo import client as shipped
+from fk_kazoo import loop
+from fk_kazoo.connection import ConnectionHandler, Line
+
+from .cluster import CLUSTER, Passage
+
+chroots: Set[str] = set()
+"""Every chroot that a client had: what the tests have left behind is below them."""
+
+
+class Route:
+    """An opening as it is seen from one client through one access point. Stands in for a `loop.Opening`."""
+
+    def __init__(self, opening: loop.Opening, host: str, port: int, cable: Passage) -> None:
+        self._opening = opening
+        self._host = host
+        self._port = port
+        self._cable = cable
+
+    async def gateway(self) -> Gateway:
+        """The gateway at the end of the route. Unavailable if it leads nowhere."""
+        server = CLUSTER.at(self._host, self._port)
+        return self._cable.through(server.through(await self._opening.gateway()))
+
+
+class RoutedConnectionHandler(ConnectionHandler):
+    """Dials the access point of a host instead of the deployment itself."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.cable = Passage()
+        """Where this client alone can be cut off."""
+
+    def _expand_client_hosts(self) -> List[Tuple[str, str, int]]:
+        hosts = list(super()._expand_client_hosts())
+        if self.client.randomize_hosts:
+            random.shuffle(hosts)
+        return hosts
+
+    def _dial(self, host: str, port: int) -> Line:
+        if self._opening is None:
+            self._opening = self._acquire()
+        route = Route(self._opening, host, port, self.cable)
+        return Line(cast(loop.Opening, route), self.client.deployment.namespace)
+
+
+class KazooClient(shipped.KazooClient):
+    """The shipped client, of which each host is an access point, or a place where nothing answers."""
+
+    def __init__(self, hosts: Any = None, *args: Any, **kwargs: Any) -> None:
+        super().__init__(hosts, *args, **kwargs)
+        self._connection = RoutedConnectionHandler(self, self._conn_retry.copy(), logger=self.logger)
+        chroots.add(self.chroot)

@@ -1,0 +1,165 @@
+"""Three access points of one deployment stand in for the three servers of kazoo's test cluster.
+
+A fault is real: whoever is connected through an access point that stops is cut off from the deployment, and while
+fewer than two of the three run, as with servers that have no quorum, what is left takes no writes.
+"""
+
+from __future__ import annotations
+
+from typing import Callable, Dict, Iterator, List, Optional, Tuple
+from weakref import WeakSet
+
+from kazoo.handlers.threading import SequentialThreadingHandler
+
+from fk_backend.errors import Unavailable
+from fk_backend.ports import Gateway
+from fk_backend.testing.faults import FaultyGateway
+from fk_kazoo import loop
+
+SIZE = 3
+FIRST_PORT = 20000
+PORTS_APART = 10
+"""As kazoo's own cluster has them."""
+PATIENCE_S = 10.0
+
+MENDED, HALTED, CUT = "mended", "halted", "cut"
+
+
+def in_loop(function: Callable[[], None]) -> None:
+    """Has the clients' event loop call it, and waits until it has."""
+
+    async def call() -> None:
+        function()
+
+    loop.run(SequentialThreadingHandler(), call, PATIENCE_S)
+
+
+class Passage:
+    """A place in the network that connections go through, and where it can fail for all of them."""
+
+    def __init__(self, state: str = MENDED) -> None:
+        self._state = state
+        self._through: "WeakSet[FaultyGateway]" = WeakSet()
+
+    def through(self, gateway: Gateway) -> FaultyGateway:
+        """The gateway as it is beyond this place. In the loop's thread."""
+        faulty = FaultyGateway(gateway)
+        _put(faulty, self._state)
+        self._through.add(faulty)
+        return faulty
+
+    def become(self, state: str) -> None:
+        """Fails, or stops failing, for what goes through and what will. In the loop's thread."""
+        if state != self._state:
+            self._state = state
+            for faulty in list(self._through):
+                _put(faulty, state)
+
+
+def _put(faulty: FaultyGateway, state: str) -> None:
+    faulty.mend()
+    if state == HALTED:
+        faulty.halt()
+    elif state == CUT:
+        faulty.cut()
+
+
+class Server:
+    """What kazoo's tests take for a server: an access point."""
+
+    host = "127.0.0.1"
+
+    def __init__(self, cluster: "Cluster", port: int) -> None:
+        self._cluster = cluster
+        self.client_port = port
+        self.secure_client_port = port + 4
+        self.running = False
+        self.passage = Passage(CUT)
+
+    @property
+    def address(self) -> str:
+        """Where clients connect."""
+        return "%s:%d" % (self.host, self.client_port)
+
+    @property
+    def secure_address(self) -> str:
+        """Where clients would connect with TLS: nothing answers there."""
+        return "%s:%d" % (self.host, self.secure_client_port)
+
+    def run(self) -> None:
+        """Lets clients through again."""
+        self._turn(True)
+
+    def stop(self) -> None:
+        """Cuts off who is connected, and lets nobody through."""
+        self._turn(False)
+
+    start = run
+    destroy = terminate = reset = stop
+
+    def _turn(self, running: bool) -> None:
+        if running != self.running:
+            self.running = running
+            self._cluster.settle()
+
+    def get_logs(self, num_lines: int = 100) -> List[str]:
+        """Nothing: an access point writes no log."""
+        return []
+
+
+class Cluster:
+    """What kazoo's tests take for a cluster: the deployment."""
+
+    def __init__(self) -> None:
+        self._servers = [Server(self, FIRST_PORT + PORTS_APART * i) for i in range(SIZE)]
+        self._places: Dict[Tuple[str, int], Server] = {(s.host, s.client_port): s for s in self._servers}
+
+    def __iter__(self) -> Iterator[Server]:
+        return iter(self._servers)
+
+    def __getitem__(self, index: int) -> Server:
+        return self._servers[index]
+
+    def start(self) -> None:
+        """Lets clients through at every access point."""
+        for server in self:
+            server.run()
+
+    def stop(self) -> None:
+        """Cuts off everybody. What is in the deployment stays in it."""
+        for server in self:
+            server.stop()
+
+    terminate = reset = stop
+
+    def settle(self) -> None:
+        """Makes the faults that who runs and who does not asks for."""
+        in_loop(self._settle)
+
+    def _settle(self) -> None:
+        quorum = 2 * sum(server.running for server in self) > SIZE
+        for server in self:
+            server.passage.become(CUT if not server.running else MENDED if quorum else HALTED)
+
+    def at(self, host: str, port: int) -> Passage:
+        """The access point of that address. Unavailable if nothing answers there."""
+        server: Optional[Server] = self._places.get((host, port))
+        if server is None:
+            raise Unavailable("nothing answers at %s:%d" % (host, port))
+        return server.passage
+
+    def get_logs(self) -> List[str]:
+        """Nothing."""
+        return []
+
+    def get_ssl_client_configuration(self) -> Dict[str, bytes]:
+        """There is no TLS; what asks for it is not applicable and does not run."""
+        raise RuntimeError("a deployment has no TLS certificates")
+
+
+CLUSTER = Cluster()
+
+
+def get_global_cluster() -> Cluster:
+    """In place of kazoo's."""
+    return CLUSTER

@@ -1,0 +1,308 @@
+"""kazoo's KazooClient on a deployment: every method, recipe, listener and retry is kazoo's; what is below is not.
+
+    from fk_kazoo.client import KazooClient
+
+``hosts`` is a deployment URL (see `fk_kazoo.url`), or ZooKeeper's own form with ``FK_KAZOO_URL`` naming the deployment.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
+
+import kazoo.client as _kazoo
+from kazoo.client import *  # noqa: F403
+from kazoo.client import TransactionRequest as TransactionRequest
+from kazoo.exceptions import (
+    BadArgumentsError,
+    ConfigurationError,
+    ConnectionLoss,
+    NoAuthError,
+    UnimplementedError,
+    WriterNotClosedException,
+)
+from kazoo.protocol.connection import AUTH_XID
+from kazoo.protocol.paths import _prefix_root, normpath
+from kazoo.protocol.serialization import Auth
+from kazoo.protocol.states import EVENT_TYPE_MAP, Callback, EventType, KazooState, KeeperState, WatchedEvent
+from kazoo.security import OPEN_ACL_UNSAFE
+
+from fk_backend.core.model import EventType as Kind
+from fk_backend.core.watches import RECURSIVE
+from fk_backend.errors import DeploymentError
+from fk_backend.functions.words import answer_word
+from fk_backend.providers import provider
+
+from . import listeners, loop
+from .connection import SET_WATCHES_XID, ConnectionHandler
+from .exceptions import DeploymentConfigurationError
+from .requests import AddWatch, AddWatchMode, CreateContainer, CreateTTL, RemoveWatches, read_event
+from .url import resolve
+
+COMMAND_TIMEOUT_S = 10.0
+STOP_PATIENCE_S = 3.0
+"""How long `stop()` waits for callbacks that are still running."""
+
+_TLS = ("keyfile", "keyfile_password", "certfile", "ca", "use_ssl")
+
+
+class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
+    """kazoo's client on a deployment. Takes everything that kazoo's takes, and a deployment URL as ``hosts``.
+
+    Raises :class:`~fk_kazoo.exceptions.DeploymentConfigurationError` (a ConfigurationError) for a URL that can't be
+    understood, for ZooKeeper hosts without ``FK_KAZOO_URL``, and for TLS and SASL options, which belong to servers.
+    """
+
+    chroot: Any
+
+    def __init__(self, hosts: Any = None, *args: Any, **kwargs: Any) -> None:
+        self._persistent: Dict[Tuple[str, str], Set[Any]] = {}
+        self._last_notice: Optional[listeners.Notice] = None
+        _refuse_server_options(kwargs)
+        super().__init__(hosts, *args, **kwargs)
+        self._connection = ConnectionHandler(self, self._conn_retry.copy(), logger=self.logger)
+        loop.clients.add(self)
+
+    def set_hosts(self, hosts: Any, randomize_hosts: Optional[bool] = None) -> None:
+        """As kazoo's; hosts may be a deployment URL. It takes effect at the next connect."""
+        if randomize_hosts is not None:
+            self.randomize_hosts = randomize_hosts
+        try:
+            url, addresses = resolve(hosts, os.environ)
+        except DeploymentError as error:
+            raise DeploymentConfigurationError(str(error)) from error
+        chroot = normpath(url.chroot) if url.chroot else ""
+        if self.chroot is not None and chroot != self.chroot:
+            raise ConfigurationError("Changing chroot at runtime is not currently supported")
+        self.deployment = url
+        self.hosts = addresses or [(str(url), 0)]
+        self.chroot = chroot
+
+    # --- start and stop -------------------------------------------------------------------------
+
+    def start_async(self) -> Any:
+        """As kazoo's. DeploymentConfigurationError if the deployment can't be used as it is."""
+        listeners.calling()
+        if not self._live.is_set():
+            try:
+                provider(self.deployment.scheme).check(self.deployment.deployment, dict(self.deployment.options))
+            except DeploymentError as error:
+                raise DeploymentConfigurationError("%s: %s" % (self.deployment, error)) from error
+        return super().start_async()
+
+    def stop(self) -> None:
+        """As kazoo's, in bounded time, from any thread: within a listener or a watch function too."""
+        listeners.calling()
+        super().stop()
+
+    def _safe_close(self) -> None:
+        self._stop_handler()
+        if not self._connection.stop(max(self._session_timeout / 1000.0, 10.0)):
+            raise WriterNotClosedException("the connection is still busy with a listener that does not return")
+        notice = self._last_notice
+        if notice is not None and not listeners.inside():
+            notice.done.wait(STOP_PATIENCE_S)
+
+    def _stop_handler(self) -> None:
+        """kazoo's handler waits for its callbacks without bound, and for itself if it is called from one."""
+        stopped = self.handler.event_object()
+
+        def stop() -> None:
+            try:
+                self.handler.stop()
+            finally:
+                stopped.set()
+
+        if not getattr(self.handler, "running", True):
+            return
+        own_worker = threading.current_thread() in getattr(self.handler, "_workers", ())
+        self.handler.spawn(stop)
+        stopped.wait(0.01 if own_worker else STOP_PATIENCE_S)
+
+    def _forked(self) -> None:
+        """In a forked child the session is the parent's: calls raise ConnectionClosedError, `start` opens a new one."""
+        handler = self.handler
+        for queue in ("callback_queue", "completion_queue"):
+            if hasattr(handler, queue):
+                setattr(handler, queue, handler.queue_impl())
+        handler._running = False
+        handler._workers = []
+        if hasattr(handler, "_state_change"):
+            handler._state_change = handler.lock_object()
+        self._live, self._stopped, self._writer_stopped = (handler.event_object() for _ in range(3))
+        self._stopped.set()
+        self._writer_stopped.set()
+        self._state, self.state = KeeperState.CLOSED, KazooState.LOST
+        self._last_notice = None
+        self._child_watchers.clear()
+        self._data_watchers.clear()
+        self._persistent.clear()
+        self._reset()
+        self._conn_retry.interrupt = lambda: self._stopped.is_set()
+        self._connection = ConnectionHandler(self, self._conn_retry.copy(), logger=self.logger)
+
+    # --- calls ----------------------------------------------------------------------------------
+
+    def _call(self, request: Any, async_object: Any) -> Any:
+        listeners.calling()
+        return super()._call(request, async_object)
+
+    def _make_state_change(self, state: str) -> None:
+        if self.state == state:
+            return
+        self.state = state
+        heard = list(self.state_listeners)
+
+        def tell() -> None:
+            for listener in heard:
+                try:
+                    if listener(state) is True:
+                        self.remove_listener(listener)
+                except Exception:
+                    self.logger.exception("Error in connection state listener")
+
+        if heard:
+            self._last_notice = listeners.Notice(self.handler, self._last_notice)
+            self._last_notice.deliver(tell)
+
+    def _greetings(self) -> Iterator[Tuple[Any, int]]:
+        """What a new connection starts with: credentials, and the watches that stay."""
+        for scheme, credential in list(self.auth_data):
+            yield Auth(0, scheme, credential), AUTH_XID
+        for path, mode in list(self._persistent):
+            yield AddWatch(path, None, mode), SET_WATCHES_XID
+
+    def command(self, cmd: bytes = b"ruok") -> str:
+        """A four letter word, answered for the deployment: ruok, srvr, stat, mntr, envi, cons, wchs, dump, isro.
+
+        ConnectionLoss if there is no connection, as kazoo's.
+        """
+        if not self._live.is_set():
+            raise ConnectionLoss("No connection to server")
+        opening, url = self._connection._opening, self.deployment
+        if opening is None:
+            raise ConnectionLoss("No connection to server")
+
+        async def ask() -> str:
+            return await answer_word(await opening.gateway(), url.namespace, cmd.decode("ascii", "replace"), str(url))
+
+        try:
+            answer: str = loop.run(self.handler, ask, COMMAND_TIMEOUT_S)
+        except self.handler.timeout_exception as error:
+            raise ConnectionLoss("no answer from %s" % url) from error
+        return answer
+
+    def reconfig_async(self, joining: Any, leaving: Any, new_members: Any, from_config: int) -> Any:
+        """A deployment has no servers to reconfigure: always an error, ZooKeeper's own where there is one."""
+        _check_reconfig(joining, leaving, new_members, from_config)
+        result = self.handler.async_result()
+        advice = "a deployment has no servers to add or remove; it needs none: leave reconfig out"
+        members = "%s,%s" % (joining or "", new_members or "")
+        if any("=" not in member for member in members.split(",") if member.strip()):
+            result.set_exception(BadArgumentsError("not a list of servers, and " + advice))
+        elif not any(scheme == "digest" and auth.startswith("super:") for scheme, auth in self.auth_data):
+            result.set_exception(NoAuthError("reconfig is for the super user, and " + advice))
+        else:
+            result.set_exception(UnimplementedError(advice))
+        return result
+
+    # --- ZooKeeper 3.5 and 3.6 ------------------------------------------------------------------
+
+    def create_container(self, path: str, value: bytes = b"", acl: Any = None) -> str:
+        """Creates a node that is removed when it has had children and has none any more (ZooKeeper 3.5). Its path."""
+        acl = acl or self.default_acl or OPEN_ACL_UNSAFE
+        return self._created(CreateContainer(_prefix_root(self.chroot, path), value, acl, 0))
+
+    def create_ttl(self, path: str, ttl_ms: int, value: bytes = b"", acl: Any = None, sequence: bool = False) -> str:
+        """Creates a node that is removed when it was not changed for ``ttl_ms`` and has no children. Its path."""
+        acl = acl or self.default_acl or OPEN_ACL_UNSAFE
+        full = _prefix_root(self.chroot, path, trailing=sequence)
+        return self._created(CreateTTL(full, value, acl, 6 if sequence else 5, ttl_ms))
+
+    def _created(self, request: Any) -> str:
+        result = self.handler.async_result()
+        self._call(request, result)
+        path: str = self.unchroot(result.get()[0])
+        return path
+
+    def add_watch(self, path: str, watch: Any, mode: str = AddWatchMode.PERSISTENT) -> None:
+        """Leaves a watch that stays until it is removed (ZooKeeper 3.6); see `add_watch_async`."""
+        self.add_watch_async(path, watch, mode).get()
+
+    def add_watch_async(self, path: str, watch: Any, mode: str = AddWatchMode.PERSISTENT) -> Any:
+        """``watch`` is called with a WatchedEvent for every change; ``mode`` is one of AddWatchMode.
+
+        It survives reconnects; what happened while disconnected is not told afterwards, as in ZooKeeper.
+        """
+        if not callable(watch):
+            raise TypeError("Invalid type for 'watch' (must be a callable)")
+        if mode not in (AddWatchMode.PERSISTENT, AddWatchMode.PERSISTENT_RECURSIVE):
+            raise TypeError("Invalid value for 'mode' (one of AddWatchMode)")
+        result = self.handler.async_result()
+        self._call(AddWatch(_prefix_root(self.chroot, path), watch, mode), result)
+        return result
+
+    def remove_all_watches(self, path: str) -> None:
+        """Removes every watch of this client on the path. NoWatcherError if there is none."""
+        self.remove_all_watches_async(path).get()
+
+    def remove_all_watches_async(self, path: str) -> Any:
+        """As `remove_all_watches`; returns an IAsyncResult."""
+        result = self.handler.async_result()
+        self._call(RemoveWatches(_prefix_root(self.chroot, path)), result)
+        return result
+
+    def _answered(self, request: Any) -> None:
+        """A request succeeded: keeps the watchers that kazoo's tables have no room for."""
+        if isinstance(request, AddWatch) and request.watch is not None:
+            self._persistent.setdefault((request.path, request.mode), set()).add(request.watch)
+        elif isinstance(request, RemoveWatches):
+            self._data_watchers.pop(request.path, None)
+            self._child_watchers.pop(request.path, None)
+            for key in [key for key in self._persistent if key[0] == request.path]:
+                del self._persistent[key]
+
+    def _fire_persistent(self, buffer: bytes, offset: int) -> None:
+        if not self._persistent or self._stopped.is_set():
+            return
+        kind, path = read_event(buffer, offset)
+        event = WatchedEvent(EVENT_TYPE_MAP[kind], self._state, self.unchroot(path))
+        for (root, mode), watchers in self._persistent.items():
+            below = mode == RECURSIVE and kind != Kind.CHILD and path.startswith(root.rstrip("/") + "/")
+            if below or (path == root and not (mode == RECURSIVE and kind == Kind.CHILD)):
+                for watch in watchers:
+                    self.handler.dispatch_callback(Callback("watch", watch, (event,)))
+
+    def _reset_watchers(self) -> None:
+        super()._reset_watchers()
+        if self._state not in _kazoo.CLOSED_STATES:
+            return
+        event = WatchedEvent(EventType.NONE, self._state, None)
+        for watchers in self._persistent.values():
+            for watch in watchers:
+                self.handler.dispatch_callback(Callback("watch", watch, (event,)))
+        self._persistent = {}
+
+
+def _refuse_server_options(options: Dict[str, Any]) -> None:
+    given: List[str] = [name for name in _TLS if options.get(name)]
+    if given:
+        raise DeploymentConfigurationError(
+            "%s: there is no server to speak TLS with; leave it out. local:// never leaves this machine, aws:// always "
+            "uses HTTPS" % ", ".join(given)
+        )
+    schemes = [entry[0] for entry in options.get("auth_data") or ()]
+    if options.get("sasl_options") or "sasl" in schemes:
+        raise DeploymentConfigurationError(
+            "there is no server to authenticate to with SASL; use digest credentials (add_auth) for ACLs, and the "
+            "cloud's own permissions for who may reach a deployment"
+        )
+
+
+def _check_reconfig(joining: Any, leaving: Any, new_members: Any, from_config: Any) -> None:
+    for name, value in (("joining", joining), ("leaving", leaving), ("new_members", new_members)):
+        if value and not isinstance(value, str):
+            raise TypeError("Invalid type for '%s' (string expected)" % name)
+    if not isinstance(from_config, int):
+        raise TypeError("Invalid type for 'from_config' (int expected)")

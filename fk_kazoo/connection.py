@@ -1,0 +1,340 @@
+"""The seam: kazoo's own connection loop, over a session instead of a TCP socket.
+
+kazoo selects on its socket, submits requests and reads replies. Here the socket is one end of a native socket pair: a
+doorbell, which holds one byte exactly while replies wait. Requests go to the session as objects; replies come back
+as ZooKeeper's bytes. Everything else (states, retries, watchers, pings, the order of things) is kazoo's code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import struct
+from collections import deque
+from typing import Any, Deque, Optional, Tuple
+
+from kazoo.exceptions import ConnectionDropped, SessionExpiredError
+from kazoo.protocol import connection as kazoo_connection
+from kazoo.protocol.connection import PING_XID, WATCH_XID
+from kazoo.protocol.serialization import Connect, ReplyHeader
+from kazoo.protocol.states import KeeperState
+
+from fk_backend.core.model import Error
+from fk_backend.core.requests import Result
+from fk_backend.errors import BackendError, DeploymentError
+from fk_backend.session.engine import EXPIRED, LOST, Opened, Session
+from fk_backend.session.watchlist import Event
+
+from . import loop, wire
+
+log = logging.getLogger(__name__)
+
+SET_WATCHES_XID = -8
+CLOSE_GRACE_S = 3.0
+"""How long `stop()` waits for the answer to the close before it hangs up; the session then ends by its timeout."""
+
+
+class Doorbell:
+    """The app's end of the pair, in place of kazoo's TCP socket: closing it hangs up, as closing that does."""
+
+    def __init__(self, end: Any) -> None:
+        self._end = end
+
+    def fileno(self) -> int:
+        """For `select`."""
+        return int(self._end.fileno())
+
+    def close(self) -> None:
+        """Wakes whoever selects on it; the descriptor goes when the connection has seen it."""
+        try:
+            self._end.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+    def discard(self) -> None:
+        """Closes it for good."""
+        self._end.close()
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else an app may ask of a socket."""
+        return getattr(self._end, name)
+
+
+class Line:
+    """Between the loop's thread and kazoo's: replies one way, requests the other. It is the session's Listener."""
+
+    def __init__(self, opening: loop.Opening, namespace: str) -> None:
+        ours, self._bell = loop.socket_pair()
+        self.socket = Doorbell(ours)
+        self.failure: Optional[BaseException] = None
+        self.opened: Optional[Opened] = None
+        self.read_only = False
+        self.writable = False
+        self._opening = opening
+        self._namespace = namespace
+        self._replies: Deque[Tuple[int, int, int, bytes]] = deque()
+        self._lock = loop.real_lock()
+        self._session: Optional[Session] = None
+        self._task: Optional["asyncio.Future[None]"] = None
+        self._watch: Optional["asyncio.Future[None]"] = None
+        self._ended: Optional[Tuple[str, str]] = None
+
+    # --- in the loop's thread -------------------------------------------------------------------
+
+    def begin(self, session_id: int, password: bytes, timeout_ms: int, read_only: bool) -> None:
+        """Opens the session or attaches to it. Rings when that is decided."""
+        self._task = asyncio.ensure_future(self._begin(session_id, password, timeout_ms, read_only))
+
+    async def _begin(self, session_id: int, password: bytes, timeout_ms: int, read_only: bool) -> None:
+        try:
+            gateway = await self._opening.gateway()
+            session = self._session = Session(gateway, self._namespace, self)
+            try:
+                if session_id:
+                    self.opened = await session.attach(session_id, password) or Opened(0, bytes(16), 0)
+                else:
+                    self.opened = await session.open(timeout_ms)
+            except BackendError:
+                if not read_only:
+                    raise
+                self.opened = await session.observe(timeout_ms)
+                self.read_only = True
+                self._watch = asyncio.ensure_future(self._watch_for_writers(gateway))
+        except (BackendError, OSError) as error:
+            self.failure = error
+        except Exception as error:
+            log.exception("opening the session failed")
+            self.failure = error
+        self._ring()
+
+    async def _watch_for_writers(self, gateway: Any) -> None:
+        while self._ended is None and not self.writable:
+            await asyncio.sleep(0.5)
+            try:
+                await gateway.check()
+                self.writable = True
+            except BackendError:
+                continue
+
+    def submit(self, request: Any, xid: int) -> None:
+        """Passes a request on, or answers a ping."""
+        if request.type == wire.PING:
+            if self._session is not None and not self._session.overdue():
+                self._put(PING_XID, 0, Error.OK, b"")
+        elif self._session is not None:
+            self._session.submit((xid, request), wire.operation(request))
+
+    def replied(self, tag: Any, result: Result) -> None:
+        """`Listener.replied`."""
+        xid, request = tag
+        self._put(xid, result.zxid, result.code, wire.reply(request, result))
+
+    def fired(self, event: Event) -> None:
+        """`Listener.fired`."""
+        self._put(WATCH_XID, event.zxid, Error.OK, wire.event(event))
+
+    def over(self, reason: str, why: str) -> None:
+        """`Listener.over`."""
+        self._ended = (reason, why)
+        self._ring()
+
+    def hang_up(self) -> None:
+        """Kazoo is done with the connection."""
+        if self._task is not None:
+            self._task.cancel()
+        if self._session is not None and self.opened is not None:
+            self._session.end(LOST, "hung up")
+        self._ended = self._ended or (LOST, "hung up")
+        self._bell.close()
+
+    def _put(self, xid: int, zxid: int, code: int, body: bytes) -> None:
+        with self._lock:
+            self._replies.append((xid, zxid, code, body))
+            if len(self._replies) == 1:
+                self._ring()
+
+    def _ring(self) -> None:
+        try:
+            self._bell.send(b"\0")
+        except OSError:
+            pass  # hung up, or full of rings already
+
+    # --- in kazoo's thread ----------------------------------------------------------------------
+
+    def take(self) -> Tuple[ReplyHeader, bytes]:
+        """The next reply; the socket is readable. ConnectionDropped or SessionExpiredError when it is over."""
+        with self._lock:
+            if self._replies:
+                xid, zxid, code, body = self._replies.popleft()
+                if not self._replies and self._ended is None:
+                    self.silence()
+                return ReplyHeader(xid, zxid, code), body
+        if self._ended is None:
+            self.silence()
+            raise BlockingIOError
+        reason, why = self._ended
+        raise SessionExpiredError(why) if reason == EXPIRED else ConnectionDropped(why)
+
+    def silence(self) -> None:
+        """Takes the ring off the bell."""
+        try:
+            if self.socket.recv(1) == b"":
+                raise ConnectionDropped("the connection was closed")
+        except BlockingIOError:
+            pass
+
+
+class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[misc] # kazoo is untyped
+    """kazoo's ConnectionHandler with `_connect`, `_submit` and `_read_header` replaced."""
+
+    _connection_routine: Any
+    _line: Optional[Line] = None
+    _opening: Optional[loop.Opening] = None
+
+    def zk_loop(self) -> None:
+        """kazoo's loop; the deployment stays open for as long as it runs."""
+        try:
+            super().zk_loop()
+        finally:
+            opening, self._opening = self._opening, None
+            if opening is not None:
+                loop.current().call(loop.current().release, opening)
+
+    def stop(self, timeout: Optional[float] = None) -> bool:
+        """Waits until the loop has ended; hangs up on a deployment that does not answer the close."""
+        grace = CLOSE_GRACE_S if timeout is None else min(timeout, CLOSE_GRACE_S)
+        if not self._stopped_within(grace):
+            self.drop()
+            self._stopped_within(CLOSE_GRACE_S)
+        routine = self._connection_routine
+        if routine is not None and self.connection_stopped.is_set():
+            _join(routine)
+            self._connection_routine = None
+        return bool(self.connection_stopped.is_set())
+
+    def _stopped_within(self, seconds: float) -> bool:
+        self.connection_stopped.wait(seconds)
+        return bool(self.connection_stopped.is_set())
+
+    def drop(self) -> None:
+        """Hangs up: kazoo sees the connection lost and connects again."""
+        sock = self._socket
+        if sock is not None:
+            sock.close()
+
+    def _expand_client_hosts(self) -> Any:
+        """Names are not resolved: nothing connects to a host."""
+        return [(host, host, port) for host, port in self.client.hosts]
+
+    def _connect_attempt(self, host: str, hostip: str, port: int, retry: Any) -> Any:
+        try:
+            return super()._connect_attempt(host, hostip, port, retry)
+        finally:
+            line, self._line = self._line, None
+            if line is not None:
+                line.socket.discard()
+                loop.current().call(line.hang_up)
+
+    def _connect(self, host: str, hostip: str, port: int) -> Tuple[float, float]:
+        client = self.client
+        self.logger.info("Connecting to %s", client.deployment)
+        timeout_s = client._session_timeout / 1000.0
+        line = self._line = self._dial(host, port)
+        self._socket = line.socket
+        wanted = (client._session_id or 0, client._session_passwd, client._session_timeout, bool(client.read_only))
+        loop.current().call(line.begin, *wanted)
+        self._await_bell(timeout_s)
+        line.silence()
+        if line.failure is not None:
+            self._give_up(line.failure)
+        opened = line.opened
+        assert opened is not None
+        reply = self._decoded(wire.connected(opened.timeout_ms, opened.session, opened.password, line.read_only))
+        if reply.time_out <= 0:
+            raise SessionExpiredError("Session has expired")
+        client._session_id = reply.session_id or None
+        client._session_passwd = reply.passwd
+        client._protocol_version = reply.protocol_version
+        self._ro_mode = self._pings(line) if line.read_only else None
+        client._session_callback(KeeperState.CONNECTED_RO if line.read_only else KeeperState.CONNECTED)
+        read_timeout, connect_timeout = reply.time_out * 2.0 / 3.0, float(reply.time_out)
+        if not line.read_only:
+            for request, xid in client._greetings():
+                self._invoke(connect_timeout / 1000.0, request, xid=xid)
+        return read_timeout, connect_timeout
+
+    def _dial(self, host: str, port: int) -> Line:
+        """A line to the deployment, which is opened if it is not open yet."""
+        if self._opening is None:
+            self._opening = self._acquire()
+        return Line(self._opening, self.client.deployment.namespace)
+
+    def _acquire(self) -> loop.Opening:
+        async def acquire() -> loop.Opening:
+            return loop.current().acquire(self.client.deployment)
+
+        opening: loop.Opening = loop.run(self.handler, acquire, 10.0)
+        return opening
+
+    def _decoded(self, reply: bytes) -> Any:
+        try:
+            return Connect.deserialize(reply, 0)[0]
+        except (struct.error, ValueError) as error:
+            self.logger.exception("invalid connect response")
+            raise ConnectionDropped("invalid server response") from error
+
+    def _give_up(self, failure: BaseException) -> None:
+        opening, self._opening = self._opening, None
+        loop.current().call(loop.current().release, opening)
+        if isinstance(failure, DeploymentError):
+            self.client._refused = failure
+        raise ConnectionDropped("can't connect to %s: %s" % (self.client.deployment, failure)) from failure
+
+    def _pings(self, line: Line) -> Any:
+        """kazoo asks at each ping, while it is read-only, whether there is a server that takes writes."""
+        while True:
+            yield (self.client.hosts[0] if line.writable else False)
+
+    def _submit(self, request: Any, timeout: float, xid: Optional[int] = None) -> None:
+        if not self.handler.select([], [self._socket], [], timeout)[1]:
+            raise self.handler.timeout_exception("socket time-out during write")
+        line = self._line
+        if line is None:
+            raise ConnectionDropped("not connected")
+        loop.current().call(line.submit, request, xid)
+
+    def _await_bell(self, timeout: float) -> None:
+        with self._socket_error_handling():
+            if not self.handler.select([self._socket], [], [], timeout)[0]:
+                raise self.handler.timeout_exception("socket time-out during read")
+
+    def _read_header(self, timeout: float) -> Tuple[ReplyHeader, bytes, int]:
+        line = self._line
+        if line is None:
+            raise ConnectionDropped("not connected")
+        while True:
+            self._await_bell(timeout)
+            try:
+                header, body = line.take()
+                return header, body, 0
+            except BlockingIOError:
+                continue
+
+    def _read_watch_event(self, buffer: bytes, offset: int) -> None:
+        super()._read_watch_event(buffer, offset)
+        self.client._fire_persistent(buffer, offset)
+
+    def _read_response(self, header: ReplyHeader, buffer: bytes, offset: int) -> Any:
+        if self.client._pending and header.err == Error.OK:
+            self.client._answered(self.client._pending[0][0])
+        return super()._read_response(header, buffer, offset)
+
+
+def _join(routine: Any) -> None:
+    try:
+        routine.join()
+    except RuntimeError:
+        pass  # stopped from within: the loop ends when the caller returns
+
+

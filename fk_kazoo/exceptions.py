@@ -1,0 +1,92 @@
+"""kazoo's exceptions, and the four of ours that kazoo has no word for.
+
+Rule upheld here: every name of ``kazoo.exceptions`` is the very same class, and each of ours is a subclass of the
+class that an app written for kazoo already catches::
+
+    KazooException
+    ├── ConfigurationError
+    │   └── DeploymentConfigurationError    the deployment can't be used as it was named
+    └── ZookeeperError
+        ├── SystemZookeeperError
+        │   ├── StorageFullError            definite: nothing was changed
+        │   └── RequestDeadLetteredError    definite: nothing was changed
+        └── ConnectionLoss                  unknown outcome, with one exception:
+            └── PayloadTooLargeError        definite: nothing was changed
+
+Importing this module registers ours in kazoo's table of error codes (``EXCEPTIONS``), so that kazoo's own code
+raises them, inside transactions too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import kazoo.exceptions as _kazoo
+from kazoo.exceptions import *  # noqa: F403
+from kazoo.exceptions import EXCEPTIONS, ConfigurationError, ConnectionLoss, SystemZookeeperError
+
+STORAGE_FULL_CODE = -1001
+PAYLOAD_TOO_LARGE_CODE = -1002
+DEAD_LETTERED_CODE = -1003
+
+
+class StorageFullError(SystemZookeeperError):  # type: ignore[misc] # kazoo is untyped
+    """The deployment had no room for the change, or may not be written to. Definite: nothing was changed.
+
+    Free some space (or make the deployment writable) and ask again; a retry by itself does not help.
+    """
+
+    code = STORAGE_FULL_CODE
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args or ("the deployment has no room for this change or is read-only; nothing was changed",))
+
+
+class PayloadTooLargeError(ConnectionLoss):  # type: ignore[misc] # kazoo is untyped
+    """The request is over the size limit (ZooKeeper's 1 MB). Definite: nothing was changed.
+
+    A ConnectionLoss, because that is what an app gets when a ZooKeeper server drops the connection on an oversized
+    packet, and so what it catches; unlike any other ConnectionLoss its outcome is known.
+    """
+
+    code = PAYLOAD_TOO_LARGE_CODE
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args or ("the request is over the size limit of 1 MB; nothing was changed",))
+
+
+class RequestDeadLetteredError(SystemZookeeperError):  # type: ignore[misc] # kazoo is untyped
+    """The service failed on this request repeatedly and set it aside. Definite: nothing was changed.
+
+    The request is kept with the deployment for whoever operates it.
+    """
+
+    code = DEAD_LETTERED_CODE
+
+    def __init__(self, *args: object) -> None:
+        message = "the service failed on this request repeatedly and set it aside; nothing was changed"
+        super().__init__(*args or (message,))
+
+
+class DeploymentConfigurationError(ConfigurationError):  # type: ignore[misc] # kazoo is untyped
+    """The deployment can't be used as it was named. The message says what to do about it."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args or ("the deployment can't be used as it was named: check its URL and FK_KAZOO_URL",))
+
+
+EXCEPTIONS[STORAGE_FULL_CODE] = StorageFullError
+EXCEPTIONS[PAYLOAD_TOO_LARGE_CODE] = PayloadTooLargeError
+EXCEPTIONS[DEAD_LETTERED_CODE] = RequestDeadLetteredError
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...
+else:
+
+    def __getattr__(name: str) -> Any:
+        """Underscored names of kazoo's module, which a star import leaves out."""
+        try:
+            return getattr(_kazoo, name)
+        except AttributeError:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None

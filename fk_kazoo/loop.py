@@ -1,0 +1,214 @@
+"""One event loop, in one real thread, for every client of the process.
+
+Real, also where gevent or eventlet have replaced threads, selectors and sockets: whoever blocks a hub must not block
+the sessions of the whole process. After a fork the child has none of it and makes its own; what it inherited
+it lets go of without touching the parent's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import logging
+import os
+import selectors
+import sys
+import weakref
+from typing import Any, Callable, Coroutine, Dict, List, Optional, Tuple
+
+from fk_backend.ports import Gateway
+from fk_backend.providers import abandon_all, provider
+
+from .url import DeploymentUrl
+
+log = logging.getLogger(__name__)
+
+LINGER_S = 1.0
+"""How long a deployment stays open after its last client of this process is done with it."""
+
+_abandoned: List[object] = []
+"""What a forked child inherited. Kept, because finalizing it would close what is the parent's."""
+
+
+def _unpatched(module: str, name: str) -> Any:
+    """A function or class of the standard library as it was before gevent or eventlet replaced it."""
+    gevent = sys.modules.get("gevent.monkey")
+    if gevent is not None:
+        return gevent.get_original(module, name)
+    eventlet = sys.modules.get("eventlet.patcher")
+    if eventlet is not None:
+        return getattr(eventlet.original(module), name)
+    return getattr(sys.modules.get(module) or __import__(module), name)
+
+
+def real_lock() -> Any:
+    """A lock that blocks the thread, whatever has been patched. Hold it for moments only."""
+    return _unpatched("_thread", "allocate_lock")()
+
+
+def socket_pair() -> Tuple[Any, Any]:
+    """Two connected sockets of the system's own kind, which never block."""
+    pair: Tuple[Any, Any] = _unpatched("socket", "socketpair")()
+    for end in pair:
+        end.setblocking(False)
+    return pair
+
+
+class LoopThread:
+    """The loop, its thread, and the deployments that are open in it."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self._started = real_lock()
+        self._started.acquire()
+        self._open: Dict[Tuple[Any, ...], "Opening"] = {}
+        self.loop: asyncio.AbstractEventLoop = asyncio.SelectorEventLoop(_selector())
+        _unpatched("_thread", "start_new_thread")(self._main, ())
+        self._started.acquire()
+
+    def _main(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.call_soon(self._started.release)
+        self.loop.run_forever()
+
+    def call(self, function: Callable[..., object], *args: Any) -> None:
+        """Has the loop call it soon. From any thread."""
+        self.loop.call_soon_threadsafe(function, *args)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Has the loop run it. From any thread."""
+        self.call(lambda: asyncio.ensure_future(coroutine))
+
+    def acquire(self, url: DeploymentUrl) -> "Opening":
+        """The deployment, open or opening; it stays so until everybody has released it. In the loop's thread only."""
+        key = (url.scheme, provider(url.scheme).identity(url.deployment), url.options)
+        opening = self._open.get(key)
+        if opening is None or opening.failed():
+            opening = self._open[key] = Opening(url)
+        opening.users += 1
+        return opening
+
+    def release(self, opening: "Opening") -> None:
+        """Done with it. In the loop's thread only."""
+        opening.users -= 1
+        if not opening.users:
+            self.loop.call_later(LINGER_S, self._retire, opening)
+
+    def _retire(self, opening: "Opening") -> None:
+        for key, known in list(self._open.items()):
+            if known is opening and not opening.users:
+                del self._open[key]
+                opening.closing = asyncio.ensure_future(opening.close())
+
+
+class Opening:
+    """A deployment that is being opened, or is open."""
+
+    def __init__(self, url: DeploymentUrl) -> None:
+        self.users = 0
+        self.closing: Optional["asyncio.Future[None]"] = None
+        self._task = asyncio.ensure_future(
+            provider(url.scheme).connect(url.deployment, {**dict(url.options), "namespace": url.namespace})
+        )
+
+    def failed(self) -> bool:
+        """Whether it can't be opened, so that somebody else has to try again."""
+        return self._task.done() and (self._task.cancelled() or self._task.exception() is not None)
+
+    async def gateway(self) -> Gateway:
+        """The gateway, when it is open. BackendError if it can't be opened."""
+        gateway: Gateway = await asyncio.shield(self._task)
+        return gateway
+
+    async def close(self) -> None:
+        """Closes it."""
+        try:
+            await (await self._task).close()
+        except Exception:  # nobody is left to be told
+            log.debug("closing a deployment failed", exc_info=True)
+
+
+def _selector() -> selectors.BaseSelector:
+    """The system's own selector; a patched one would wait in a hub that this thread does not have."""
+    module = _selectors_under_eventlet() if "eventlet.patcher" in sys.modules else None
+    for name in ("EpollSelector", "KqueueSelector", "PollSelector", "SelectSelector"):
+        try:
+            made: selectors.BaseSelector = getattr(module, name)() if module else _unpatched("selectors", name)()
+            return made
+        except AttributeError:
+            continue
+    raise RuntimeError("the system has no selector")  # pragma: no cover
+
+
+def _selectors_under_eventlet() -> Any:
+    """A second copy of the module over the original `select`: eventlet leaves neither of them whole."""
+    spec = importlib.util.find_spec("selectors")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    patched = sys.modules["select"]
+    sys.modules["select"] = sys.modules["eventlet.patcher"].original("select")
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.modules["select"] = patched
+    return module
+
+
+_current: Optional[LoopThread] = None
+_guard = None
+clients: "weakref.WeakSet[Any]" = weakref.WeakSet()
+"""Clients of this process, to be told in a forked child that they are not connected there."""
+
+
+def current() -> LoopThread:
+    """This process's loop, started when first asked for."""
+    global _current, _guard
+    if _guard is None:
+        _guard = real_lock()
+    with _guard:
+        if _current is None:
+            _current = LoopThread()
+        return _current
+
+
+def run(handler: Any, make: Callable[[], Coroutine[Any, Any, Any]], timeout: Optional[float]) -> Any:
+    """Runs a coroutine in the loop and waits for it as the handler waits: a greenlet yields, a thread blocks.
+
+    Raises what it raises, or the handler's timeout_exception.
+    """
+    ours, theirs = socket_pair()
+    outcome: List[Any] = []
+
+    async def work() -> None:
+        try:
+            outcome.append((await make(), None))
+        except BaseException as error:  # handed over to the one who waits
+            outcome.append((None, error))
+        theirs.send(b"\0")
+
+    try:
+        current().spawn(work())
+        if not handler.select([ours], [], [], timeout)[0]:
+            raise handler.timeout_exception("no answer within %s s" % timeout)
+        value, error = outcome[0]
+        if error is not None:
+            raise error
+        return value
+    finally:
+        ours.close()
+
+
+def _in_child() -> None:
+    """After a fork, in the child."""
+    global _current, _guard
+    _guard = None
+    if _current is not None:
+        _abandoned.append(_current)
+        _current = None
+        abandon_all()
+    for client in list(clients):
+        client._forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)

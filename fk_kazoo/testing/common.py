@@ -1,0 +1,17 @@
+"""``kazoo.testing.common`` under its second name: a ZooKeeper cluster for tests.
+
+Rule upheld here: it is the very same module (see ``fk_kazoo._mirror``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fk_kazoo._mirror import mirror
+
+if TYPE_CHECKING:
+    from kazoo.testing.common import *  # noqa: F403 (what editors complete from)
+
+    def __getattr__(name: str) -> Any: ...
+else:
+    mirror(__name__)

@@ -1,0 +1,157 @@
+"""Import boundaries: what is pure stays pure, and what goes through ports does not reach around them.
+
+Checked twice: by reading every import statement (also those inside functions), and by importing each module in a
+fresh interpreter and looking at what got loaded.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+from typing import Dict, Iterator, List, NamedTuple, Set
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+BACKEND = ROOT / "backend"
+
+PURE = frozenset(
+    "__future__ abc base64 bisect collections copy dataclasses enum functools hashlib hmac ipaddress itertools math "
+    "operator re string struct types typing unicodedata".split()
+)
+"""What the core may import from the standard library: no I/O, clock, random, threads or event loop."""
+
+CLOCKS_AND_CHANCE = frozenset("datetime random secrets time uuid".split())
+INPUT_AND_OUTPUT = frozenset(
+    "concurrent fcntl http mmap multiprocessing os pathlib queue select selectors shutil signal socket sqlite3 ssl "
+    "subprocess tempfile threading urllib".split()
+)
+CLOUD = frozenset("aioboto3 aiobotocore aiohttp boto3 botocore httpx requests urllib3".split())
+CLIENT = frozenset({"fk_kazoo", "kazoo"})
+SYSTEM = CLOCKS_AND_CHANCE | INPUT_AND_OUTPUT | CLOUD | {"asyncio"}
+
+
+class Import(NamedTuple):
+    """One import statement: ``module`` imports ``target``."""
+
+    module: str
+    line: int
+    target: str
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.line} imports {self.target}"
+
+
+def _modules(package: str) -> Dict[str, Path]:
+    """The modules of ``package`` (a dotted name in backend/) and their files."""
+    found = {}
+    for path in sorted((BACKEND / package.replace(".", "/")).rglob("*.py")):
+        parts = path.relative_to(BACKEND).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def _imports(module: str, path: Path) -> Iterator[Import]:
+    package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(module, node.lineno, alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) + 1 - node.level] if node.level else []
+            source = ".".join([*base, *([node.module] if node.module else [])])
+            for alias in node.names:
+                yield Import(module, node.lineno, f"{source}.{alias.name}")
+
+
+def _imports_of(package: str) -> List[Import]:
+    return [item for module, path in _modules(package).items() for item in _imports(module, path)]
+
+
+def _within(target: str, *packages: str) -> bool:
+    return any(target == package or target.startswith(package + ".") for package in packages)
+
+
+def _loaded_by(module: str) -> Set[str]:
+    """What importing ``module`` loads in a fresh interpreter."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(BACKEND)!r}); before = set(sys.modules)\n"
+        f"import {module}; print(*sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", code], stdout=subprocess.PIPE, check=True, timeout=60, text=True)
+    return set(done.stdout.split())
+
+
+def _complain(wrong: List[Import]) -> str:
+    return "\n".join(["these imports cross a boundary:", *map(str, wrong)])
+
+
+def test_there_is_something_to_check() -> None:
+    assert len(_modules("fk_backend.core")) > 3
+    assert any(item.target == "typing.NamedTuple" for item in _imports_of("fk_backend.core"))
+
+
+def test_core_imports_only_pure_modules() -> None:
+    wrong = [
+        item
+        for item in _imports_of("fk_backend.core")
+        if not _within(item.target, "fk_backend.core") and item.target.split(".")[0] not in PURE
+    ]
+    assert not wrong, _complain(wrong)
+
+
+@pytest.mark.parametrize("module", sorted(_modules("fk_backend.core")))
+def test_importing_the_core_loads_only_the_core(module: str) -> None:
+    loaded = _loaded_by(module)
+    ours = {name for name in loaded if _within(name, "fk_backend", "fk_kazoo", "kazoo")}
+    assert {name for name in ours if not _within(name, "fk_backend.core")} == {"fk_backend"}
+    assert not loaded & (CLOUD | {"asyncio", "random", "secrets", "socket", "sqlite3", "subprocess", "threading"})
+
+
+@pytest.mark.parametrize("package", ["fk_backend.functions", "fk_backend.session"])
+def test_functions_and_session_reach_the_world_through_ports(package: str) -> None:
+    wrong = [
+        item
+        for item in _imports_of(package)
+        if _within(item.target, "fk_backend.providers", "fk_backend.testing")
+        or item.target.split(".")[0] in SYSTEM - ({"asyncio"} if package.endswith("session") else set())
+    ]
+    assert not wrong, _complain(wrong)
+
+
+@pytest.mark.parametrize("module", sorted({**_modules("fk_backend.functions"), **_modules("fk_backend.session")}))
+def test_importing_functions_and_session_loads_no_provider(module: str) -> None:
+    loaded = _loaded_by(module)
+    assert not {name for name in loaded if _within(name, "fk_backend.providers", "fk_backend.testing")}
+    assert not loaded & (CLOUD | CLIENT | {"sqlite3"})
+
+
+def test_the_backend_never_imports_the_client() -> None:
+    wrong = [item for item in _imports_of("fk_backend") if item.target.split(".")[0] in CLIENT]
+    assert not wrong, _complain(wrong)
+
+
+def test_cloud_libraries_are_imported_by_their_provider_only() -> None:
+    wrong = [
+        item
+        for item in _imports_of("fk_backend")
+        if item.target.split(".")[0] in CLOUD and not _within(item.module, "fk_backend.providers.aws")
+    ]
+    assert not wrong, _complain(wrong)
+
+
+def test_relative_imports_are_understood(tmp_path: Path) -> None:
+    """The reader of import statements itself."""
+    path = tmp_path / "writer.py"
+    path.write_text(
+        "from . import loading\nfrom ..core.model import Stat\nfrom .. import ports\ndef f():\n import os.path\n"
+    )
+    targets = [item.target for item in _imports("fk_backend.functions.writer", path)]
+    assert targets == [
+        "fk_backend.functions.loading",
+        "fk_backend.core.model.Stat",
+        "fk_backend.ports",
+        "os.path",
+    ]
