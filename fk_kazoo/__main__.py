@@ -68,12 +68,18 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """Of fixed width: argparse would import ``shutil`` to ask for the terminal's, and Python 3.9 ``threading`` with it."""
+    return argparse.HelpFormatter(prog, width=100)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="fk-kazoo", description="kazoo without ZooKeeper servers.")
+    description = "kazoo without ZooKeeper servers."
+    parser = argparse.ArgumentParser(prog="fk-kazoo", description=description, formatter_class=_formatter)
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="command", required=True)
     for command in COMMANDS:
-        one = commands.add_parser(command.name, help=command.help)
+        one = commands.add_parser(command.name, help=command.help, formatter_class=_formatter)
         command.declare(one)
         one.set_defaults(call=command.call)
     return parser

@@ -8,6 +8,7 @@ it lets go of without touching the parent's.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
 import logging
 import os
@@ -184,7 +185,8 @@ def run(handler: Any, make: Callable[[], Coroutine[Any, Any, Any]], timeout: Opt
             outcome.append((await make(), None))
         except BaseException as error:  # handed over to the one who waits
             outcome.append((None, error))
-        theirs.send(b"\0")
+        with theirs, contextlib.suppress(OSError):  # nobody listens any more if the time is up
+            theirs.send(b"\0")
 
     try:
         current().spawn(work())

@@ -98,9 +98,7 @@ class World:
         self.zxid = outcome.zxid
         self.triggers += outcome.triggers
 
-    def _store_node(
-        self, path: str, nodes: Dict[str, Optional[Node]], families: Dict[str, Optional[Family]]
-    ) -> None:
+    def _store_node(self, path: str, nodes: Dict[str, Optional[Node]], families: Dict[str, Optional[Family]]) -> None:
         if path in nodes and nodes[path] is None:
             assert families[path] is None, "a removed node must be in both"
             self.nodes.pop(path, None)

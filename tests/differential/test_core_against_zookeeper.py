@@ -32,7 +32,18 @@ PARTIES = 3
 CREDENTIALS = ("ann:1", "ben:2", "no-colon", SUPER_CREDENTIAL)
 ANN, BEN = (Acl(Perms.ALL, *digest_id(each)) for each in CREDENTIALS[:2])
 PATHS = ("/a", "/b", "/a/c", "/a/d", "/a/c/e", "/b/c", "/.x", "/a/é", "/a/s-", "/b/")
-ODD_PATHS = ("/a//b", "/a/.", "/a/..", "/../a", "/a/\x01", "/a/\x7f", "/a\0b", "/a/\ufff0", "/a/\ue000", "/a/\U0001f600")
+ODD_PATHS: Tuple[str, ...] = (
+    "/a//b",
+    "/a/.",
+    "/a/..",
+    "/../a",
+    "/a/\x01",
+    "/a/\x7f",
+    "/a\0b",
+    "/a/\ufff0",
+    "/a/\ue000",
+    "/a/\U0001f600",
+)
 ODD_PATHS += ("/a/...", "/a/..b", "/a/.b", "//", "/")
 ABSOLUTE = ("", "noslash", "no/slash", "/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config")
 ACLS: Tuple[Acls, ...] = (
@@ -109,6 +120,7 @@ actions = st.one_of(
 programs = st.lists(st.tuples(st.integers(0, PARTIES - 1), actions), min_size=1, max_size=40)
 
 
+@pytest.mark.timeout(3600)  # for as many programs as one asks for
 @settings(
     max_examples=int(os.environ.get("FK_DIFFERENTIAL_EXAMPLES", "40")),
     deadline=None,
@@ -198,7 +210,16 @@ IDS += [
         "127.0.0.-0", "127.0.0.1/8/8", "a.b.c.d", "127.0.0.1.", " 127.0.0.1", "1_2.0.0.1", "", "/8", "127.0.0.1/ 8",
     )
 ]  # fmt: skip
-IDS += [("world", ""), ("world", "any"), ("auth", ""), ("super", ""), ("sasl", "x"), ("x509", "CN=x"), ("", ""), ("ANY", "")]
+IDS += [
+    ("world", ""),
+    ("world", "any"),
+    ("auth", ""),
+    ("super", ""),
+    ("sasl", "x"),
+    ("x509", "CN=x"),
+    ("", ""),
+    ("ANY", ""),
+]
 
 
 @pytest.mark.parametrize(("scheme", "id_"), IDS)
@@ -238,7 +259,15 @@ def test_the_order_in_which_a_create_is_checked(pair: Pair) -> None:
     pair.write(pair.root, _create(closed + "/there"))
     pair.write(party, _create(ephemeral, Flags.EPHEMERAL))
     bad: Acls = (Acl(31, "sasl", "x"),)
-    for path in (closed + "/there", closed + "/.", ephemeral + "/x", ephemeral + "/.", pair.base + "/none/x", "x", "x/y"):
+    for path in (
+        closed + "/there",
+        closed + "/.",
+        ephemeral + "/x",
+        ephemeral + "/.",
+        pair.base + "/none/x",
+        "x",
+        "x/y",
+    ):
         for acl in (OPEN_ACL, bad, ()):
             for flags in (0, 1, 2, 9):
                 pair.write(party, _create(path, flags, acl))
@@ -256,7 +285,16 @@ def test_the_order_in_which_a_delete_is_checked(pair: Pair) -> None:
     closed = pair.base + "/closed"
     for path, acl in ((closed, READ_ACL), (closed + "/full", OPEN_ACL), (closed + "/full/x", OPEN_ACL)):
         pair.write(pair.root, _create(path, acl=acl))
-    for path in (closed, closed + "/full", closed + "/none", closed + "/", closed + "/.", "/", "/zookeeper/config", "x"):
+    for path in (
+        closed,
+        closed + "/full",
+        closed + "/none",
+        closed + "/",
+        closed + "/.",
+        "/",
+        "/zookeeper/config",
+        "x",
+    ):
         for version in (7, -1):
             pair.write(party, Delete(path, version))
     pair.write(pair.root, Delete(closed + "/full", 7))
@@ -282,8 +320,13 @@ def test_sequence_numbers_count_creates_only(pair: Pair) -> None:
 
 def test_a_multi_sees_what_it_did_and_leaves_nothing_if_it_fails(pair: Pair) -> None:
     base = pair.base
-    build = (_create(base + "/a"), _create(base + "/a/b", stat=True), SetData(base + "/a", b"22", 0), Check(base + "/a", 1))
-    pair.write(pair.root, Multi(build + (Check(base + "/a", 0), _create(base + "/c"))))
+    build = (
+        _create(base + "/a"),
+        _create(base + "/a/b", stat=True),
+        SetData(base + "/a", b"22", 0),
+        Check(base + "/a", 1),
+    )
+    pair.write(pair.root, Multi((*build, Check(base + "/a", 0), _create(base + "/c"))))
     pair.read_all(pair.root, base)
     pair.write(pair.root, Multi(build))
     pair.write(pair.root, Multi((Delete(base + "/a/b", 0), Delete(base + "/a", 1), _create(base + "/a", 1))))

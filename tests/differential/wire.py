@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from kazoo.client import KazooClient
 from kazoo.exceptions import KazooException
@@ -88,10 +88,11 @@ def answers_with_stat(op: Create) -> bool:
 
 def _payload(op: Op) -> bytes:
     if isinstance(op, Create):
-        body = _string(op.path) + write_buffer(op.data) + _acl(op.acl) + _INT.pack(op.flags)
+        body: bytes = _string(op.path) + write_buffer(op.data) + _acl(op.acl) + _INT.pack(op.flags)
         return body + struct.pack("!q", op.ttl_ms) if _type(op) == CREATE_TTL else body
     if isinstance(op, SetData):
-        return _string(op.path) + write_buffer(op.data) + _INT.pack(op.version)
+        data: bytes = write_buffer(op.data)
+        return _string(op.path) + data + _INT.pack(op.version)
     if isinstance(op, SetAcl):
         return _string(op.path) + _acl(op.acl) + _INT.pack(op.version)
     return _string(op.path) + _INT.pack(op.version)
@@ -109,7 +110,7 @@ def _acl(acl: Optional[Acls]) -> bytes:
 
 
 def _reader(type_: int) -> Reader:
-    return {
+    readers: Dict[int, Reader] = {
         CREATE: read_string,
         CREATE2: _read_path_and_stat,
         CREATE_CONTAINER: _read_path_and_stat,
@@ -120,7 +121,8 @@ def _reader(type_: int) -> Reader:
         GET: _pair(read_buffer),
         GET_ACL: _pair(_read_acl),
         CHILDREN: _pair(_read_names),
-    }.get(type_, _read_nothing)
+    }
+    return readers.get(type_, _read_nothing)
 
 
 def _pair(first: Reader) -> Reader:

@@ -1,6 +1,7 @@
 """A real ZooKeeper 3.8 on a loopback port, from Debian's jars, for tests that compare with it.
 
-`with ZookeeperServer(directory) as server:` runs it until the block ends; `unavailable()` says why it can't be run here.
+`with ZookeeperServer(directory) as server:` runs it until the block ends; `unavailable()` says why it can't be
+run here.
 """
 
 from __future__ import annotations

@@ -6,4 +6,6 @@
     reads, watches              what a read shows, what fires a watch
     paths, acls, addresses,
     owners, stats, initial      ZooKeeper's rules, one each
+
+Every module starts with the rule that it upholds.
 """

@@ -4,6 +4,8 @@
     CONTAINER_OWNER              container (only the sign bit)
     0xff, 16 zero bits, 40 bits  TTL in milliseconds, as a negative int64
     anything else                ephemeral: the id of the session that owns it
+
+This is the stored owner; what a client is shown of it is up to stats.py.
 """
 
 from __future__ import annotations

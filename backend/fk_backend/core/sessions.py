@@ -14,6 +14,7 @@ from . import acls, owners, tree
 from .errors import ZkError
 from .model import Error, Family, Id, Node, Session
 from .overlay import View
+from .paths import parent
 from .requests import Attach, Auth, Close, Expire, Open, Reap
 from .snapshot import Ended
 
@@ -86,6 +87,7 @@ def expire(view: View, request: Expire) -> bool:
 def _end(view: View, session: Session, expired: bool) -> None:
     """``DataTree.killSession``: nobody is asked for permission. A path that is no longer the session's is left."""
     for path in view.ephemerals(session.id):
+        view.find(parent(path))  # asked for along with the node, so that the next load is the last
         found = view.find(path)
         if found is not None and found[0].owner == session.id:
             tree.remove(view, path, found[0])

@@ -5,6 +5,8 @@
     child        CHILD, DELETED of its path                                   yes
     persistent   all four of its path                                         no
     recursive    CREATED, CHANGED, DELETED of its path or any path below it   no
+
+The kinds are those of :class:`~fk_backend.core.model.EventType`.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ class LocalGateway:
 
 def identity(name: str) -> str:
     """What two openings share if they are of the same deployment."""
-    return files.directory(name)
+    return os.path.realpath(files.locate(name).directory)
 
 
 def check(name: str, options: Mapping[str, str]) -> None:

@@ -1,19 +1,201 @@
-"""TEMP stub (replaced by the real one)."""
+"""Opening a deployment changes nothing until everything about it has been found good; making one is a single rename.
+
+``$FK_KAZOO_HOME`` (``~/.fk_kazoo`` if it is not set) holds a directory for each deployment, 0700:
+
+| file | what it is |
+| --- | --- |
+| ``state.db`` | SQLite: tables ``state`` and ``sessions``; written by the host |
+| ``interest.db`` | SQLite: table ``interest``; written by every process |
+| ``outbox.db`` | SQLite: pushes that are not acknowledged; the host's |
+| ``host.lock``, ``host.sock`` | who is the host, and the way to it |
+| ``super.digest`` | if it is there: ``user:hash`` as in ZooKeeper's ``DigestAuthenticationProvider.superDigest`` |
+
+The files must be on a disk of this machine: WAL does not work over a network (https://sqlite.org/wal.html).
+"""
+
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-from typing import Any, Iterator
+import re
+import shutil
+import sqlite3
+import stat
+import tempfile
+from typing import Iterator, NamedTuple, Optional
+
+from ...core.model import Id
+from ...errors import BadUrl, DeploymentError, NoPermission, NotADeployment, StorageFull
+from ...ports import INTEREST, SESSIONS, STATE
+from . import database
+
+HOME_VARIABLE = "FK_KAZOO_HOME"
+DEFAULT_HOME = "~/.fk_kazoo"
+SOCKET_PATH_MAX = 103
+"""Bytes that fit ``sockaddr_un`` everywhere (104 with the NUL on macOS and the BSDs, 108 on Linux)."""
+
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
+_SUPER = re.compile(r"[^:\s]+:[A-Za-z0-9+/]+=*")
 
 
-class Place:
-    def __init__(self, d: str) -> None:
-        self.directory = d; self.state = d + "/state.db"; self.interest = d + "/interest.db"; self.outbox = d + "/outbox.db"; self.lock = d + "/host.lock"; self.socket = d + "/host.sock"
+class Place(NamedTuple):
+    """Where a deployment is."""
+
+    directory: str
+
+    @property
+    def state(self) -> str:
+        """The database of STATE and SESSIONS."""
+        return os.path.join(self.directory, "state.db")
+
+    @property
+    def interest(self) -> str:
+        """The database of INTEREST."""
+        return os.path.join(self.directory, "interest.db")
+
+    @property
+    def outbox(self) -> str:
+        """The database of unacknowledged pushes."""
+        return os.path.join(self.directory, "outbox.db")
+
+    @property
+    def lock(self) -> str:
+        """The file that the host holds a lock on."""
+        return os.path.join(self.directory, "host.lock")
+
+    @property
+    def socket(self) -> str:
+        """The host's socket. It may be too long to connect to: see `reachable_socket`."""
+        return os.path.join(self.directory, "host.sock")
+
+    @property
+    def super_digest(self) -> str:
+        """The file that names the super user."""
+        return os.path.join(self.directory, "super.digest")
+
     @contextlib.contextmanager
     def reachable_socket(self) -> Iterator[str]:
-        yield self.socket
+        """A path by which the socket can be bound and connected to, while the context lasts, however deep it lies."""
+        if len(os.fsencode(self.socket)) <= SOCKET_PATH_MAX:
+            yield self.socket
+            return
+        with tempfile.TemporaryDirectory(prefix="fk-") as short:
+            link = os.path.join(short, "d")
+            os.symlink(os.path.abspath(self.directory), link)
+            yield os.path.join(link, os.path.basename(self.socket))
+
+
+def home() -> str:
+    """The absolute path under which all deployments of this user are. DeploymentError if there is no home."""
+    path = os.path.expanduser(os.environ.get(HOME_VARIABLE) or DEFAULT_HOME)
+    if path.startswith("~"):
+        raise DeploymentError("this user has no home directory; set %s to a directory to use" % HOME_VARIABLE)
+    return os.path.abspath(path)
+
+
+def locate(name: str) -> Place:
+    """Where the deployment of that name is, or would be. BadUrl for a name that can't be one."""
+    if not _NAME.fullmatch(name):
+        raise BadUrl("%r can't name a deployment: use 1 to 64 of A-Z a-z 0-9 . _ -, not starting with a dot" % name)
+    return Place(os.path.join(home(), name))
+
+
 def prepare(name: str) -> Place:
-    d = os.path.join(os.environ.get("FK_KAZOO_HOME", os.path.expanduser("~/.fk_kazoo")), name); os.makedirs(d, 0o700, exist_ok=True); return Place(d)
-def super_id(place: Place) -> Any: return None
-def directory(name: str) -> str:
-    return os.path.realpath(os.path.join(os.environ.get("FK_KAZOO_HOME", os.path.expanduser("~/.fk_kazoo")), name))
+    """The deployment of that name, checked; it is made if there is none.
+
+    Raises BadUrl, NoPermission, NotADeployment or FormatTooNew, having changed nothing; StorageFull if there is no
+    room to make it.
+    """
+    place = locate(name)
+    with _explained(place.directory):
+        if not os.path.lexists(place.directory) or _is_empty(place.directory):
+            _create(place)
+        check(place)
+    return place
+
+
+def check(place: Place) -> None:
+    """Whether the deployment is ours and usable; changes nothing. Raises as `prepare` does."""
+    with _explained(place.directory):
+        if not stat.S_ISDIR(os.stat(place.directory).st_mode):
+            raise NotADeployment("%s is not a directory; remove it or use another name" % place.directory)
+        _check_access(place.directory, os.R_OK | os.W_OK | os.X_OK)
+        for path in (place.state, place.interest):
+            if not os.path.lexists(path):
+                raise NotADeployment("%s is missing; restore it, or remove %s" % (path, place.directory))
+            if not stat.S_ISREG(os.stat(path).st_mode):
+                raise NotADeployment("%s is not a file; restore it, or remove %s" % (path, place.directory))
+            _check_access(path, os.R_OK | os.W_OK)
+            database.check(path)
+
+
+def super_id(place: Place) -> Optional[Id]:
+    """Who is the deployment's super user, if anybody is. NotADeployment if ``super.digest`` can't be understood."""
+    with _explained(place.super_digest):
+        try:
+            with open(place.super_digest, encoding="ascii") as file:
+                text = file.read(1000).strip()
+        except FileNotFoundError:
+            return None
+        except UnicodeDecodeError:
+            text = ""
+    if not _SUPER.fullmatch(text):
+        raise NotADeployment("%s must hold user:hash, as ZooKeeper's superDigest" % place.super_digest)
+    return Id("digest", text)
+
+
+def _is_empty(directory: str) -> bool:
+    return os.path.isdir(directory) and not os.listdir(directory)
+
+
+def _create(place: Place) -> None:
+    """Builds the deployment beside its place and moves it there, so that it is never seen half made."""
+    above = os.path.dirname(place.directory)
+    os.makedirs(above, 0o700, exist_ok=True)
+    new = Place(tempfile.mkdtemp(prefix=".new-", dir=above))
+    try:
+        database.create(new.state, (STATE, SESSIONS))
+        database.create(new.interest, (INTEREST,))
+        _sync_directory(new.directory)
+        os.rename(new.directory, place.directory)
+        _sync_directory(above)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        # Another process was first: its deployment is as good as ours.
+    finally:
+        shutil.rmtree(new.directory, ignore_errors=True)
+
+
+def _sync_directory(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _check_access(path: str, mode: int) -> None:
+    """As the effective user, where that can be asked for."""
+    if os.access(path, mode, effective_ids=os.access in os.supports_effective_ids):
+        return
+    if mode & os.W_OK and os.statvfs(path).f_flag & os.ST_RDONLY:
+        raise NoPermission("%s is on a read-only file system; set %s to another place" % (path, HOME_VARIABLE))
+    raise NoPermission("no permission to read and write %s; change its mode, or set %s" % (path, HOME_VARIABLE))
+
+
+@contextlib.contextmanager
+def _explained(path: str) -> Iterator[None]:
+    """What the operating system refuses, in our words."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise database.explain(error, path, "open") from error
+    except OSError as error:
+        where = error.filename or path
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise NoPermission("%s: %s; change its mode, or set %s" % (where, error.strerror, HOME_VARIABLE)) from error
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFull("%s: %s" % (where, error.strerror)) from error
+        raise NotADeployment("%s: %s; remove it, or set %s" % (where, error.strerror, HOME_VARIABLE)) from error

@@ -7,10 +7,13 @@ host starts a new epoch (the high half of the number).
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections import deque
 from typing import Deque, Dict, List, NamedTuple, Set, Tuple
+
+from . import database
 
 FORGET_AFTER_S = 900.0
 """How long something waits for a receiver that does not come back."""
@@ -35,21 +38,30 @@ class Outbox:
     """All unacknowledged pushes of a deployment, in memory and on file."""
 
     def __init__(self, path: str) -> None:
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._kept: Dict[str, Deque[Kept]] = {}
+        self._done: List[Tuple[str, int]] = []
+        self.upto: Dict[str, int] = {}
+        """Inbox → number below which all its requests are answered."""
+        self._path = path
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._seq = self._open() << 32
+        except sqlite3.Error as error:
+            raise database.explain(error, path, "open") from error
+
+    def _open(self) -> int:
+        """Loads what the last host left; this host's epoch."""
+        os.chmod(self._path, 0o600)  # its log gets the same mode
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(_SCHEMA)
         self._db.execute("DELETE FROM push WHERE at < ?", (time.time() - FORGET_AFTER_S,))
         self._db.execute("INSERT INTO epoch VALUES (1, 1) ON CONFLICT (one) DO UPDATE SET number = number + 1")
-        ((epoch,),) = self._db.execute("SELECT number FROM epoch")
-        self._seq: int = epoch << 32
-        self._kept: Dict[str, Deque[Kept]] = {}
-        self._done: List[Tuple[str, int]] = []
-        self.upto: Dict[str, int] = {}
-        """Inbox → number below which all its requests are answered."""
         for inbox, seq, upto, body in self._db.execute("SELECT inbox, seq, upto, body FROM push ORDER BY inbox, seq"):
             self._kept.setdefault(inbox, deque()).append(Kept(seq, upto, body))
             self.upto[inbox] = max(upto, self.upto.get(inbox, 0))
+        ((epoch,),) = self._db.execute("SELECT number FROM epoch")
+        return int(epoch)
 
     def number(self, inbox: str, upto: int, body: bytes) -> Kept:
         """A push with its number. It is kept from the next `save` on."""

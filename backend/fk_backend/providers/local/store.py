@@ -1,57 +1,186 @@
-"""TEMP stub (replaced by the real one)."""
+"""A commit is one SQLite transaction and a get is one SELECT; after any error it is as if nothing had been tried.
+
+Everything runs in the caller's thread: a statement takes microseconds, a commit of STATE and SESSIONS as long as one
+fsync. Waiting for another process does not block the event loop for longer than `database.BUSY_MS` at a time.
+"""
+
 from __future__ import annotations
 
+import asyncio
+import ctypes
 import sqlite3
-from typing import Any
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, TypeVar
 
-from ...errors import Conflict
-from ...ports import INTEREST, Item, Key, Page, Put
+from ...errors import Conflict, StorageFull, Unavailable
+from ...ports import INTEREST, SESSIONS, STATE, Item, Key, Page
+from ..writes import checked_writes
+from . import database, files
+from .statements import KEYS_AT_ONCE, PURGED_AT_ONCE, SQL, read, selecting, transaction, write_one
+
+T = TypeVar("T")
+
+ATTEMPTS = 100
+"""How often a lock is asked for; each time for `database.BUSY_MS`, 5 s in all."""
+RETRY_S = 0.001
+
+_abandoned: List[object] = []
 
 
 class LocalStore:
+    """`ports.Store` of one process on the files of a deployment. For one thread at a time.
+
+    ``writable_state``: whether this process may write STATE and SESSIONS; the host alone may. A commit waits for the
+    disk there (synchronous=FULL), and not in INTEREST (NORMAL). A commit that names a key twice, or keys of INTEREST
+    and of another table, is a ValueError, as in every store.
+
+    Opening raises what `files.check` raises. Reads raise Unavailable, and NotADeployment where the file is damaged;
+    writes also StorageFull, TooLarge and Unknown.
+    """
+
     atomic_queries = True
-    def __init__(self, place: Any, writable_state: bool) -> None:
-        def op(path: str, sync: str) -> Any:
-            c = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
-            c.execute("pragma journal_mode=wal"); c.execute("pragma synchronous="+sync)
-            c.execute("create table if not exists items(tab text, part text, sort text, rev integer, body blob, owner text, primary key(tab,part,sort)) without rowid")
-            return c
-        self.s = op(place.state, "FULL"); self.i = op(place.interest, "NORMAL")
-    def _c(self, table: str) -> Any: return self.i if table == INTEREST else self.s
-    async def get(self, keys: Any) -> Any:
-        c = self._c(keys[0].table); out = []
-        c.execute("begin")
-        for k in keys:
-            r = c.execute("select rev, body from items where tab=? and part=? and sort=?", tuple(k)).fetchone()
-            out.append(Item(*r) if r else None)
-        c.execute("commit")
-        return out
-    async def query(self, table: Any, partition: Any, start: str = "", end: Any = None, limit: int = 1000) -> Any:
-        q = "select sort, rev, body from items where tab=? and part=? and sort>=?"; a = [table, partition, start]
-        if end is not None: q += " and sort<?"; a.append(end)
-        rows = [(s, Item(r, b)) for s, r, b in self._c(table).execute(q + " order by sort limit ?", [*a, limit + 1])]
-        return Page(rows[:limit], len(rows) > limit)
-    async def commit(self, writes: Any) -> None:
-        c = self._c(writes[0].key.table); c.execute("begin immediate")
+
+    def __init__(self, place: files.Place, writable_state: bool) -> None:
+        files.check(place)
+        self._writable_state = writable_state
+        self._paths = {STATE: place.state, SESSIONS: place.state, INTEREST: place.interest}
+        self._connections: Dict[str, sqlite3.Connection] = {}
         try:
-            for w in writes:
-                if w.expect is not None:
-                    r = c.execute("select rev from items where tab=? and part=? and sort=?", tuple(w.key)).fetchone()
-                    if (r[0] if r else 0) != w.expect: raise Conflict(str(w.key))
-                if isinstance(w, Put): c.execute("insert or replace into items values(?,?,?,?,?,?)", (*w.key, *w.item, w.owner))
-                else: c.execute("delete from items where tab=? and part=? and sort=?", tuple(w.key))
-            c.execute("commit")
+            state = database.connect(place.state, (STATE, SESSIONS), True, writable_state)
+            self._connections = {STATE: state, SESSIONS: state}
+            self._connections[INTEREST] = database.connect(place.interest, (INTEREST,), False, True)
         except BaseException:
-            c.execute("rollback"); raise
-    async def increment(self, key: Any, by: int = 1) -> int:
-        c = self._c(key.table)
-        c.execute("begin immediate")
-        c.execute("insert into items values(?,?,?,?,x'','') on conflict do update set rev=rev+excluded.rev", (*key, by))
-        (r,) = c.execute("select rev from items where tab=? and part=? and sort=?", tuple(key)).fetchone(); c.execute("commit"); return r
-    async def purge(self, table: Any, owner: str) -> int:
-        return self._c(table).execute("delete from items where tab=? and owner=?", (table, owner)).rowcount
-    async def scan(self, table: Any, prefix: str = "", after: Any = None, limit: int = 1000) -> Any:
-        a = after or ("", "")
-        return [(Key(table, p, s), Item(r, b)) for p, s, r, b in self._c(table).execute("select part, sort, rev, body from items where tab=? and substr(part,1,length(?))=? and (part,sort)>(?,?) order by part, sort limit ?", (table, prefix, prefix, *a, limit))]
-    def close(self) -> None: self.s.close(); self.i.close()
-    def abandon(self) -> None: pass
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Gives the files back. Closing again is no error; using the store afterwards is Unavailable."""
+        connections, self._connections = set(self._connections.values()), {}
+        for connection in connections:
+            connection.close()
+
+    def abandon(self) -> None:
+        """In a forked child: the store can't be used there, and its connections are never closed, not even at exit.
+
+        https://sqlite.org/howtocorrupt.html, 2.6: closing them would be using them.
+        """
+        connections, self._connections = set(self._connections.values()), {}
+        for connection in connections:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+            _abandoned.append(connection)
+
+    def data_size(self) -> int:
+        """Bytes in the database files, free pages included. Unavailable if it can't be read."""
+        sql = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+        return sum(self._connection(table).execute(sql).fetchone()[0] for table in (STATE, INTEREST))
+
+    # --- reading --------------------------------------------------------------------------------
+
+    async def get(self, keys: Sequence[Key]) -> List[Optional[Item]]:
+        """`ports.Store.get`."""
+        if len(keys) > 1:
+            return await self._get_several(keys)
+        if not keys:
+            return []
+        table, partition, sort = keys[0]
+        rows = await self._select(table, SQL[table].get, (partition, sort))
+        return [Item(*rows[0])] if rows else [None]
+
+    async def _get_several(self, keys: Sequence[Key]) -> List[Optional[Item]]:
+        table = keys[0].table
+        if len(keys) <= KEYS_AT_ONCE:
+            rows = await self._select(table, *selecting(keys))
+        else:
+            rows = await self._attempt(table, "read", lambda connection: read(connection, keys))
+        found = {(partition, sort): Item(rev, body) for partition, sort, rev, body in rows}
+        return [found.get((partition, sort)) for _, partition, sort in keys]
+
+    async def query(
+        self, table: str, partition: str, start: str = "", end: Optional[str] = None, limit: int = 1000
+    ) -> Page:
+        """`ports.Store.query`; ``more`` is exact."""
+        if end is None:
+            rows = await self._select(table, SQL[table].query, (partition, start, limit + 1))
+        else:
+            rows = await self._select(table, SQL[table].query_to, (partition, start, end, limit + 1))
+        return Page([(sort, Item(rev, body)) for sort, rev, body in rows[:limit]], len(rows) > limit)
+
+    async def scan(
+        self, table: str, prefix: str = "", after: Optional[Tuple[str, str]] = None, limit: int = 1000
+    ) -> List[Tuple[Key, Item]]:
+        """`ports.Store.scan`, in the order of (partition, sort); fewer than ``limit`` rows are the last ones."""
+        start = (prefix, "") if after is None else max((after[0], after[1] + "\0"), (prefix, ""))
+        rows = await self._select(table, SQL[table].scan, (*start, limit))
+        return [
+            (Key(table, partition, sort), Item(rev, body))
+            for partition, sort, rev, body in rows
+            if partition.startswith(prefix)
+        ]
+
+    # --- writing --------------------------------------------------------------------------------
+
+    async def commit(self, writes: Sequence[object]) -> None:
+        """`ports.Store.commit`."""
+        checked = checked_writes(writes)
+        if not checked:
+            return
+
+        def write_all(connection: sqlite3.Connection) -> None:
+            for write in checked:
+                if not write_one(connection, write):
+                    raise Conflict("%s %s %s is not at rev %s" % (*write.key, write.expect))
+
+        await self._transact(checked[0].key.table, write_all)
+
+    async def increment(self, key: Key, by: int = 1) -> int:
+        """`ports.Store.increment`. 64 bits, signed; not checked for overflow."""
+        table, partition, sort = key
+
+        def add(connection: sqlite3.Connection) -> int:
+            connection.execute(SQL[table].add, (partition, sort, by, "", b""))
+            (row,) = connection.execute(SQL[table].get, (partition, sort)).fetchall()
+            return int(row[0])
+
+        return await self._transact(table, add)
+
+    async def purge(self, table: str, owner: str) -> int:
+        """`ports.Store.purge`. What was put without an owner stays, whatever ``owner`` is."""
+        total = 0
+        while True:
+            count = await self._transact(table, lambda c: c.execute(SQL[table].purge, (owner,)).rowcount)
+            total += count
+            if count < PURGED_AT_ONCE:
+                return total
+
+    # --- attempts -------------------------------------------------------------------------------
+
+    def _connection(self, table: str) -> sqlite3.Connection:
+        try:
+            return self._connections[table]
+        except KeyError:
+            raise Unavailable("the store is closed") from None
+
+    async def _select(self, table: str, sql: str, parameters: Sequence[Any]) -> List[Any]:
+        try:
+            return self._connections[table].execute(sql, parameters).fetchall()
+        except (KeyError, sqlite3.Error):  # the long way round tells why, and tries again
+            return await self._attempt(table, "read", lambda c: c.execute(sql, parameters).fetchall())
+
+    async def _transact(self, table: str, work: Callable[[sqlite3.Connection], T]) -> T:
+        if table != INTEREST and not self._writable_state:
+            raise StorageFull("%s is written by the host only" % self._paths[table])
+        path = self._paths[table]
+        return await self._attempt(table, "write", lambda connection: transaction(connection, path, work))
+
+    async def _attempt(self, table: str, doing: str, step: Callable[[sqlite3.Connection], T]) -> T:
+        """Tries until nothing is in the way."""
+        for _ in range(ATTEMPTS):
+            try:
+                return step(self._connection(table))
+            except sqlite3.Error as error:
+                explained = database.explain(error, self._paths[table], doing)
+                if not isinstance(explained, database.Busy):
+                    raise explained from error
+            except database.Busy:
+                pass
+            await asyncio.sleep(RETRY_S)
+        raise Unavailable("%s is locked by another process" % self._paths[table])

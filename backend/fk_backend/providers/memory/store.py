@@ -10,7 +10,8 @@ from bisect import bisect_left, bisect_right, insort
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ...errors import Conflict
-from ...ports import INTEREST, TABLES, Item, Key, Page, Put, Remove
+from ...ports import TABLES, Item, Key, Page, Put
+from ..writes import Write, checked_writes
 
 ABSENT = Item(0, b"")
 
@@ -120,7 +121,7 @@ class MemoryStore:
 
     async def commit(self, writes: Sequence[object]) -> None:
         """`ports.Store.commit`: every condition is checked before anything is written."""
-        checked = _checked(writes)
+        checked = checked_writes(writes)
         for write in checked:
             self._check(write)
         for write in checked:
@@ -130,7 +131,7 @@ class MemoryStore:
             else:
                 self._tables[table].remove(partition, sort)
 
-    def _check(self, write: "Put | Remove") -> None:
+    def _check(self, write: Write) -> None:
         if write.expect is None:
             return
         table, partition, sort = write.key
@@ -177,15 +178,3 @@ class MemoryStore:
             if after is not None and partition == after[0]:
                 sorts = sorts[bisect_right(sorts, after[1]) :]
             yield partition, sorts
-
-
-def _checked(writes: Sequence[object]) -> "List[Put | Remove]":
-    """The writes, each on a key of its own and all of the same side."""
-    checked = [write for write in writes if isinstance(write, (Put, Remove))]
-    if len(checked) != len(writes):
-        raise TypeError("a commit is made of Put and Remove")
-    if len({write.key for write in checked}) != len(checked):
-        raise ValueError("a commit names a key twice")
-    if len({write.key.table == INTEREST for write in checked}) > 1:
-        raise ValueError("a commit can't span INTEREST and another table")
-    return checked

@@ -1,0 +1,129 @@
+"""The SQL of the store, and what runs within one transaction: all of it, or nothing.
+
+Statements are few and never built from what is asked, so that SQLite keeps them prepared.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any, Callable, List, NamedTuple, Sequence, Tuple, TypeVar
+
+from ...ports import TABLES, Key, Put
+from ..writes import Write
+from . import database
+
+T = TypeVar("T")
+
+KEYS_AT_ONCE = 64
+"""Keys in one SELECT, a power of two. More are read by several, in one transaction."""
+PURGED_AT_ONCE = 1000
+
+
+class _Sql(NamedTuple):
+    """The statements of one table."""
+
+    get: str
+    query: str
+    query_to: str
+    scan: str
+    put: str
+    create: str
+    replace: str
+    remove: str
+    remove_at: str
+    add: str
+    purge: str
+
+
+def _statements(table: str) -> _Sql:
+    at = "WHERE part = ? AND sort = ?"
+    insert = "INSERT INTO %s (part, sort, rev, owner, body) VALUES (?, ?, ?, ?, ?) ON CONFLICT (part, sort) DO " % table
+    query = "SELECT sort, rev, body FROM %s WHERE part = ? AND sort >= ?" % table
+    # A parameter alone would not let SQLite use the partial index (https://sqlite.org/partialindex.html, 3).
+    owned = "SELECT rowid FROM %s WHERE owner = ? AND owner <> '' LIMIT %d" % (table, PURGED_AT_ONCE)
+    return _Sql(
+        get="SELECT rev, body FROM %s %s" % (table, at),
+        query=query + " ORDER BY sort LIMIT ?",
+        query_to=query + " AND sort < ? ORDER BY sort LIMIT ?",
+        scan="SELECT part, sort, rev, body FROM %s WHERE (part, sort) >= (?, ?) ORDER BY part, sort LIMIT ?" % table,
+        put=insert + "UPDATE SET rev = excluded.rev, owner = excluded.owner, body = excluded.body",
+        create=insert + "NOTHING",
+        replace="UPDATE %s SET rev = ?, owner = ?, body = ? %s AND rev = ?" % (table, at),
+        remove="DELETE FROM %s %s" % (table, at),
+        remove_at="DELETE FROM %s %s AND rev = ?" % (table, at),
+        add=insert + "UPDATE SET rev = rev + excluded.rev",
+        purge="DELETE FROM %s WHERE rowid IN (%s)" % (table, owned),
+    )
+
+
+SQL = {table: _statements(table) for table in TABLES}
+
+
+def _several(table: str, count: int) -> str:
+    # Measured: this takes half the time of a UNION ALL; (part, sort) IN (VALUES ...) reads the whole table.
+    return "SELECT part, sort, rev, body FROM %s WHERE %s" % (table, " OR ".join(["(part = ? AND sort = ?)"] * count))
+
+
+_SEVERAL = {(table, count): _several(table, count) for table in TABLES for count in (1 << power for power in range(7))}
+
+
+def selecting(keys: Sequence[Key]) -> Tuple[str, List[str]]:
+    """A SELECT of several keys, the last one repeated, so that there are few different statements to keep prepared."""
+    count = 1 << (len(keys) - 1).bit_length()
+    parameters = [part for _, partition, sort in keys for part in (partition, sort)]
+    parameters.extend(parameters[-2:] * (count - len(keys)))
+    return _SEVERAL[keys[0].table, count], parameters
+
+
+def read(connection: sqlite3.Connection, keys: Sequence[Key]) -> List[Any]:
+    """Any number of keys from one snapshot."""
+    rows: List[Any] = []
+    connection.execute("BEGIN")
+    try:
+        for start in range(0, len(keys), KEYS_AT_ONCE):
+            rows.extend(connection.execute(*selecting(keys[start : start + KEYS_AT_ONCE])))
+    finally:
+        _roll_back(connection)
+    return rows
+
+
+def transaction(connection: sqlite3.Connection, path: str, work: Callable[[sqlite3.Connection], T]) -> T:
+    """All of ``work`` or nothing."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        result = work(connection)
+    except BaseException:
+        _roll_back(connection)
+        raise
+    try:
+        connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        _roll_back(connection)
+        raise database.explain(error, path, "commit") from error
+    return result
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    """Some errors have rolled back already (https://sqlite.org/lang_transaction.html, 3.1)."""
+    if connection.in_transaction:
+        try:
+            connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            pass
+
+
+def write_one(connection: sqlite3.Connection, write: Write) -> bool:
+    """Whether its condition held; if so, it is written."""
+    (_, partition, sort), sql, expect = write.key, SQL[write.key.table], write.expect
+    if isinstance(write, Put):
+        (rev, body), owner = write.item, write.owner
+        if expect is None or expect == 0:
+            new = (partition, sort, rev, owner, body)
+            return connection.execute(sql.put if expect is None else sql.create, new).rowcount == 1
+        return connection.execute(sql.replace, (rev, owner, body, partition, sort, expect)).rowcount == 1
+    if expect is None:
+        connection.execute(sql.remove, (partition, sort))
+        return True
+    if expect == 0:
+        return not connection.execute(sql.get, (partition, sort)).fetchall()
+    return connection.execute(sql.remove_at, (partition, sort, expect)).rowcount == 1

@@ -1,0 +1,130 @@
+"""ACLs: what is stored, who is let in, what is shown."""
+
+from __future__ import annotations
+
+from typing import Optional, Tuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fk_backend.core.acls import (
+    ANYONE,
+    OPEN_ACL,
+    READ_ACL,
+    SUPER,
+    allowed,
+    authenticate,
+    digest_id,
+    fix_up,
+    visible_acl,
+)
+from fk_backend.core.addresses import address_matches, is_address_range
+from fk_backend.core.errors import ZkError
+from fk_backend.core.model import Acl, Acls, Error, Id, Perms
+
+ANN = digest_id("ann:secret")
+BEN = digest_id("ben:secret")
+HOME = Id("ip", "127.0.0.1")
+
+
+def test_digest_is_zookeepers() -> None:
+    """The example of the Administrator's Guide's neighbour, ``DigestAuthenticationProvider.generateDigest``."""
+    assert digest_id("super:hunter2") == Id("digest", "super:V1o6/gHR24bI2f+NOZanWPgr+eg=")
+    assert digest_id("a:b:c").id.startswith("a:")
+    assert digest_id("plain").id.startswith("plain:")
+
+
+@pytest.mark.parametrize("acl", [None, (), (Acl(31, "world", "x"),), (Acl(31, "sasl", "x"),), (Acl(31, "auth", ""),)])
+def test_refused_acls(acl: Optional[Acls]) -> None:
+    with pytest.raises(ZkError) as refused:
+        fix_up(acl, (HOME,))
+    assert refused.value.code == Error.INVALID_ACL
+
+
+def test_one_bad_entry_spoils_the_acl() -> None:
+    with pytest.raises(ZkError):
+        fix_up((*OPEN_ACL, Acl(31, "x509", "CN=a")), (ANN,))
+
+
+def test_auth_expands_to_digests_only_and_duplicates_go() -> None:
+    asked = (Acl(1, "auth", ""), *READ_ACL, Acl(1, "auth", ""), *READ_ACL)
+    assert fix_up(asked, (HOME, SUPER, ANN, BEN)) == (Acl(1, *ANN), Acl(1, *BEN), *READ_ACL)
+
+
+@given(st.lists(st.sampled_from((*OPEN_ACL, *READ_ACL, Acl(3, *ANN), Acl(5, "ip", "10.0.0.0/8"))), min_size=1))
+def test_fixing_up_twice_changes_nothing(acl: "list[Acl]") -> None:
+    once = fix_up(acl, ())
+    assert fix_up(once, ()) == once
+    assert len(set(once)) == len(once)
+    assert set(once) == set(acl)
+
+
+@pytest.mark.parametrize(
+    ("acl", "identities", "may"),
+    [
+        (READ_ACL, (), True),
+        ((), (), True),
+        ((Acl(Perms.READ, *ANN),), (ANN,), True),
+        ((Acl(Perms.READ, *ANN),), (BEN, HOME), False),
+        ((Acl(Perms.WRITE, *ANN),), (ANN,), False),
+        ((Acl(0, *ANN),), (SUPER,), True),
+        ((Acl(Perms.READ, *HOME),), (HOME,), True),
+        ((Acl(Perms.READ, "ip", "127.0.0.0/8"),), (HOME,), True),
+        ((Acl(Perms.READ, "digest", "127.0.0.1"),), (HOME,), False),
+        ((Acl(Perms.READ, "super", ""),), (ANN,), False),
+    ],
+)
+def test_allowed(acl: Acls, identities: Tuple[Id, ...], may: bool) -> None:
+    assert allowed(acl, Perms.READ, identities) is may
+
+
+def test_digests_are_masked_unless_one_may_change_the_acl() -> None:
+    acl = (Acl(Perms.ADMIN | Perms.READ, *ANN), *READ_ACL)
+    assert visible_acl(acl, (ANN,)) == acl
+    assert visible_acl(acl, ()) == (Acl(17, "digest", "ann:x"), *READ_ACL)
+    with pytest.raises(ZkError) as refused:
+        visible_acl((Acl(Perms.WRITE, *ANYONE),), ())
+    assert refused.value.code == Error.NO_AUTH
+
+
+def test_authentication() -> None:
+    assert authenticate("digest", "ann:secret", None) == (ANN,)
+    assert authenticate("digest", "ann:secret", ANN) == (SUPER, ANN)
+    assert authenticate("digest", "ann:wrong", ANN) == (digest_id("ann:wrong"),)
+    assert authenticate("ip", "9.9.9.9", None, HOME) == (HOME,)
+    assert authenticate("ip", "9.9.9.9", None) is None
+    assert authenticate("sasl", "x", None, HOME) is None
+
+
+@pytest.mark.parametrize(
+    ("address", "expression", "match"),
+    [
+        ("127.0.0.1", "127.0.0.1", True),
+        ("127.0.0.1", "127.0.0.1/32", True),
+        ("127.0.0.1", "127.128.0.0/8", True),
+        ("127.0.0.1", "127.128.0.0/9", False),
+        ("127.0.0.1", "1.2.3.4/0", True),
+        ("127.0.0.1", "127.0.0.1/33", False),
+        ("127.0.0.1", "::/0", False),
+        ("::1", "127.0.0.1", False),
+        ("::1", "::1", True),
+        ("fe80::1%eth0", "fe80::/10", True),
+        ("fec0::1", "fe80::/10", False),
+        ("2001:db8::1", "2001:0DB8:0:0::1/128", True),
+        ("nonsense", "1.2.3.4/0", False),
+        ("::1", ":::", False),
+    ],
+)
+def test_addresses(address: str, expression: str, match: bool) -> None:
+    assert address_matches(address, expression) is match
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1), st.integers(0, 32))
+def test_a_range_holds_exactly_the_addresses_with_its_prefix(one: int, other: int, bits: int) -> None:
+    def dotted(value: int) -> str:
+        return ".".join(str(byte) for byte in value.to_bytes(4, "big"))
+
+    expression = "%s/%d" % (dotted(other), bits)
+    assert is_address_range(expression)
+    assert address_matches(dotted(one), expression) is (f"{one:032b}"[:bits] == f"{other:032b}"[:bits])
