@@ -69,7 +69,7 @@ class _Version(argparse.Action):
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:
-    """Of fixed width: argparse would import ``shutil`` to ask for the terminal's, and Python 3.9 ``threading`` with it."""
+    """Of fixed width: to ask for the terminal's, argparse imports ``shutil``, and Python 3.9 ``threading`` with it."""
     return argparse.HelpFormatter(prog, width=100)
 
 

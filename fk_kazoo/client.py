@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
@@ -62,6 +63,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         _refuse_server_options(kwargs)
         super().__init__(hosts, *args, **kwargs)
         self._connection = ConnectionHandler(self, self._conn_retry.copy(), logger=self.logger)
+        self._told = self.handler.event_object()
         loop.clients.add(self)
 
     def set_hosts(self, hosts: Any, randomize_hosts: Optional[bool] = None) -> None:
@@ -81,10 +83,17 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
 
     # --- start and stop -------------------------------------------------------------------------
 
+    def start(self, timeout: float = 15) -> None:
+        """As kazoo's; and when it returns, the listeners have been told."""
+        super().start(timeout)
+        if not listeners.inside():
+            self._told.wait(listeners.PATIENCE_S)
+
     def start_async(self) -> Any:
         """As kazoo's. DeploymentConfigurationError if the deployment can't be used as it is."""
         listeners.calling()
         if not self._live.is_set():
+            self._told.clear()
             try:
                 provider(self.deployment.scheme).check(self.deployment.deployment, dict(self.deployment.options))
             except DeploymentError as error:
@@ -130,7 +139,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         handler._workers = []
         if hasattr(handler, "_state_change"):
             handler._state_change = handler.lock_object()
-        self._live, self._stopped, self._writer_stopped = (handler.event_object() for _ in range(3))
+        self._live, self._told, self._stopped, self._writer_stopped = (handler.event_object() for _ in range(4))
         self._stopped.set()
         self._writer_stopped.set()
         self._state, self.state = KeeperState.CLOSED, KazooState.LOST
@@ -165,6 +174,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         if heard:
             self._last_notice = listeners.Notice(self.handler, self._last_notice)
             self._last_notice.deliver(tell)
+        self._told.set()
 
     def _greetings(self) -> Iterator[Tuple[Any, int]]:
         """What a new connection starts with: credentials, and the watches that stay."""
@@ -185,7 +195,8 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
             raise ConnectionLoss("No connection to server")
 
         async def ask() -> str:
-            return await answer_word(await opening.gateway(), url.namespace, cmd.decode("ascii", "replace"), str(url))
+            word = cmd.decode("ascii", "replace")
+            return await answer_word(await opening.gateway(), url.namespace, word, str(url), socket.gethostname())
 
         try:
             answer: str = loop.run(self.handler, ask, COMMAND_TIMEOUT_S)
@@ -306,3 +317,11 @@ def _check_reconfig(joining: Any, leaving: Any, new_members: Any, from_config: A
             raise TypeError("Invalid type for '%s' (string expected)" % name)
     if not isinstance(from_config, int):
         raise TypeError("Invalid type for 'from_config' (int expected)")
+
+
+def __getattr__(name: str) -> Any:
+    """Underscored names of kazoo's module, which a star import leaves out."""
+    try:
+        return getattr(_kazoo, name)
+    except AttributeError:
+        raise AttributeError("module %r has no attribute %r" % (__name__, name)) from None

@@ -38,8 +38,13 @@ CLOSE_GRACE_S = 3.0
 class Doorbell:
     """The app's end of the pair, in place of kazoo's TCP socket: closing it hangs up, as closing that does."""
 
-    def __init__(self, end: Any) -> None:
+    def __init__(self, end: Any, peer: Tuple[str, int]) -> None:
         self._end = end
+        self._peer = peer
+
+    def getpeername(self) -> Tuple[str, int]:
+        """The server that the app named; what a deployment URL names otherwise, at port 0."""
+        return self._peer
 
     def fileno(self) -> int:
         """For `select`."""
@@ -64,9 +69,9 @@ class Doorbell:
 class Line:
     """Between the loop's thread and kazoo's: replies one way, requests the other. It is the session's Listener."""
 
-    def __init__(self, opening: loop.Opening, namespace: str) -> None:
+    def __init__(self, opening: loop.Opening, namespace: str, peer: Tuple[str, int]) -> None:
         ours, self._bell = loop.socket_pair()
-        self.socket = Doorbell(ours)
+        self.socket = Doorbell(ours, peer)
         self.failure: Optional[BaseException] = None
         self.opened: Optional[Opened] = None
         self.read_only = False
@@ -268,7 +273,8 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
         """A line to the deployment, which is opened if it is not open yet."""
         if self._opening is None:
             self._opening = self._acquire()
-        return Line(self._opening, self.client.deployment.namespace)
+        url = self.client.deployment
+        return Line(self._opening, url.namespace, (host, port) if port else (url.deployment, 0))
 
     def _acquire(self) -> loop.Opening:
         async def acquire() -> loop.Opening:

@@ -58,8 +58,9 @@ def main(argv: Optional[List[str]] = None) -> int:
     parser.add_argument("--kazoo-tests", metavar="PATH", help="kazoo's tests, if not those of the installed kazoo")
     options, rest = parser.parse_known_args(argv)
     place = Path(options.kazoo_tests) if options.kazoo_tests else tests_of_kazoo()
-    chosen = any("::" in argument or argument.endswith(".py") for argument in rest)
-    targets = [_placed(argument, place) for argument in rest] if chosen else [*rest, str(place)]
+    targets = [_placed(argument, place) for argument in rest]
+    if targets == rest:
+        targets.append(str(place))
     common = ["-c", str(HERE / "pytest.ini"), "--rootdir", str(place), "-p", plugin.__name__, "--fk-url", options.url]
     status = int(pytest.main([*common, *targets]))
     print(table(options.url))
@@ -67,7 +68,7 @@ def main(argv: Optional[List[str]] = None) -> int:
 
 
 def _placed(argument: str, place: Path) -> str:
-    """A test file of kazoo's, named without its directory."""
+    """A test file of kazoo's, which is named without its directory, where it is; any other argument as it is."""
     name, mark, test = argument.partition("::")
     return "%s%s%s" % (place / name, mark, test) if name.endswith(".py") else argument
 

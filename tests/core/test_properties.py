@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Tuple
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fk_backend.core.acls import OPEN_ACL, READ_ACL
@@ -92,7 +92,6 @@ def _everything(world: World) -> Snapshot:
     )
 
 
-@settings(deadline=None)
 @given(programs, st.data())
 def test_how_it_is_cut_into_batches_makes_no_difference(program: List[Call], data: st.DataObject) -> None:
     """Results, zxids, triggers and the state after, at one time for all."""
@@ -108,7 +107,6 @@ def test_how_it_is_cut_into_batches_makes_no_difference(program: List[Call], dat
     assert _state(cut) == _state(whole)
 
 
-@settings(deadline=None)
 @given(programs)
 def test_what_was_loaded_first_makes_no_difference(program: List[Call]) -> None:
     """Loading on demand comes to the same as having it all; and apply changes neither snapshot nor calls."""

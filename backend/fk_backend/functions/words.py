@@ -6,7 +6,6 @@ Figures that a deployment has no counterpart for (latencies of a server, packets
 from __future__ import annotations
 
 import platform
-import socket
 import sys
 from typing import Any, Awaitable, Callable, Dict, List, NamedTuple, Optional, Tuple
 
@@ -24,6 +23,7 @@ class Place(NamedTuple):
     gateway: Gateway
     ns: str
     url: str
+    host: str
 
 
 class Tally(NamedTuple):
@@ -37,10 +37,10 @@ class Tally(NamedTuple):
     zxid: int
 
 
-async def answer_word(gateway: Gateway, ns: str, word: str, url: str) -> str:
-    """The answer to a word; empty for one that ZooKeeper does not know either."""
+async def answer_word(gateway: Gateway, ns: str, word: str, url: str, host: str) -> str:
+    """The answer to a word, asked from a host; empty for one that ZooKeeper does not know either."""
     answer = _WORDS.get(word)
-    return "" if answer is None else await answer(Place(gateway, ns, url))
+    return "" if answer is None else await answer(Place(gateway, ns, url, host))
 
 
 async def _rows(place: Place, table: str, prefix: str) -> List[Tuple[Key, Item]]:
@@ -95,7 +95,7 @@ async def _envi(place: Place) -> str:
             "zookeeper.version=%s" % ZOOKEEPER_VERSION,
             "fk_kazoo.deployment=%s" % place.url,
             "fk_kazoo.namespace=%s" % place.ns,
-            "host.name=%s" % socket.gethostname(),
+            "host.name=%s" % place.host,
             "python.version=%s" % sys.version.split()[0],
             "os.name=%s" % platform.system(),
             "os.arch=%s" % platform.machine(),

@@ -59,6 +59,10 @@ class Opened(NamedTuple):
     timeout_ms: int
 
 
+class NoSession(Refused):
+    """The session has expired, or the password is not its own."""
+
+
 class Pending(NamedTuple):
     """A write that was sent."""
 
@@ -106,7 +110,7 @@ class Session:
         """Goes on with a session. None if there is no such session or the password is not its own."""
         try:
             return await self._begin(Attach(session, password, self._inbox, self._gateway.address), password)
-        except Refused:
+        except NoSession:
             return None
 
     async def _begin(self, request: Request, password: bytes) -> Opened:
@@ -122,6 +126,8 @@ class Session:
                 raise Unavailable("the deployment went out of reach")
             note = messages.decode_note(self._mail.popleft())
             code, value, zxid = note.results[0]
+            if code == Error.SESSION_EXPIRED:
+                raise NoSession("there is no such session")
             if code:
                 raise Refused("the session was not opened: error %d" % code)
         except BaseException:
@@ -251,6 +257,8 @@ class Session:
                 await self._land(self._answers.pop(self._awaited))
         elif isinstance(note, Fired):
             await self._catch_up(note.bulletin.zxid, note.bulletin)
+            for event in self._watches.late(note.bulletin.triggers()):
+                self._listener.fired(event)
             for path, mode, number in note.registrations:
                 await self._rearm(path, mode, number)
         elif isinstance(note, Ended) and note.session == self.id:
@@ -315,6 +323,7 @@ class Session:
                 head = await self._reader.head()
                 board = bulletin(head.zxid, head.since, head.triggers)
             if board.since > self._watermark:
+                self._watches.skip(self._watermark, board.since)
                 for event in await self._reader.reconcile(zxid, board):
                     self._listener.fired(event)
             else:
@@ -348,6 +357,8 @@ class Session:
         interval = self._timeout_s / 3
         while not self._over:
             started = self._gateway.clock.monotonic()
+            if self.overdue():  # paused: somebody else may have what this session held
+                return self.end(LOST, "out of touch for two thirds of the session timeout")
             try:
                 await asyncio.wait_for(self._touch(key), interval)
                 self._contact = started

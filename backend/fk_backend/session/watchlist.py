@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
 from ..core import paths, watches
 from ..core.model import EventType, Family, Node, Trigger
@@ -35,6 +35,8 @@ class WatchList:
     def __init__(self) -> None:
         self._armed: Dict[Tuple[str, str], Watch] = {}
         self._recursive = 0
+        self._skipped: List[Tuple[int, int]] = []
+        self._told: Set[int] = set()
 
     def __len__(self) -> int:
         return len(self._armed)
@@ -61,6 +63,21 @@ class WatchList:
         """Disarms it."""
         if self._armed.pop((watch.path, watch.mode), None) is not None:
             self._recursive -= watch.mode == RECURSIVE
+
+    def skip(self, after: int, upto: int) -> None:
+        """Triggers with after < zxid <= upto were passed over unseen: watches that stay get them from their pushes."""
+        if any(not watches.is_one_shot(mode) for _, mode in self._armed):
+            self._skipped.append((after, upto))
+
+    def late(self, triggers: Iterable[Trigger]) -> List[Event]:
+        """Events of watches that stay, from triggers that were passed over; each once."""
+        events: List[Event] = []
+        for trigger in triggers if self._skipped else ():
+            if trigger.zxid not in self._told and any(a < trigger.zxid <= b for a, b in self._skipped):
+                event = self.fire(trigger)
+                events.extend([] if event is None else [event])
+        self._told.update(event.zxid for event in events)
+        return events
 
     def fire(self, trigger: Trigger) -> Optional[Event]:
         """The event of a trigger, if a watch was waiting for it: one event, however many watches."""

@@ -14,11 +14,13 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Callable, List, Optional, Set, Tuple, cast
 
 from kazoo.handlers.threading import SequentialThreadingHandler
 
 from fk_backend.ports import Gateway
+from fk_backend.testing import faults
 from fk_backend.testing.faults import FaultyGateway
 from fk_kazoo import client as shipped
 from fk_kazoo import loop
@@ -199,13 +201,17 @@ class CableClient(shipped.KazooClient):
 
 
 async def _expire(url: Any, session: int) -> None:
-    from fk_backend.testing.faults import expire
-
     opening = loop.current().acquire(url)
     try:
-        await expire(await opening.gateway(), url.namespace, session)
+        await faults.expire(_inside(await opening.gateway()), url.namespace, session)
     finally:
         loop.current().release(opening)
+
+
+def _inside(gateway: Any) -> Any:
+    """The gateway with the functions' own queue: a deployment takes an expiry from nobody else."""
+    host = gateway.link._host if hasattr(gateway, "link") else gateway
+    return SimpleNamespace(store=gateway.store, clock=gateway.clock, queue=host)
 
 
 def expire(client: Any) -> None:

@@ -69,9 +69,12 @@ _SEVERAL = {(table, count): _several(table, count) for table in TABLES for count
 
 def selecting(keys: Sequence[Key]) -> Tuple[str, List[str]]:
     """A SELECT of several keys, the last one repeated, so that there are few different statements to keep prepared."""
+    parameters: List[str] = []
+    for key in keys:
+        parameters += key[1:]
     count = 1 << (len(keys) - 1).bit_length()
-    parameters = [part for _, partition, sort in keys for part in (partition, sort)]
-    parameters.extend(parameters[-2:] * (count - len(keys)))
+    if count != len(keys):
+        parameters += parameters[-2:] * (count - len(keys))
     return _SEVERAL[keys[0].table, count], parameters
 
 

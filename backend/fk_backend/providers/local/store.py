@@ -91,8 +91,9 @@ class LocalStore:
             rows = await self._select(table, *selecting(keys))
         else:
             rows = await self._attempt(table, "read", lambda connection: read(connection, keys))
-        found = {(partition, sort): Item(rev, body) for partition, sort, rev, body in rows}
-        return [found.get((partition, sort)) for _, partition, sort in keys]
+        found = {row[:2]: row for row in rows}
+        found_rows = [found.get(key[1:]) for key in keys]
+        return [None if row is None else Item(row[2], row[3]) for row in found_rows]
 
     async def query(
         self, table: str, partition: str, start: str = "", end: Optional[str] = None, limit: int = 1000
