@@ -35,15 +35,13 @@ from fk_backend.errors import DeploymentError
 from fk_backend.functions.words import answer_word
 from fk_backend.providers import provider
 
-from . import listeners, loop
+from . import listeners, loop, workers
 from .connection import SET_WATCHES_XID, ConnectionHandler
 from .exceptions import DeploymentConfigurationError
 from .requests import AddWatch, AddWatchMode, CreateContainer, CreateTTL, RemoveWatches, read_event
 from .url import resolve
 
 COMMAND_TIMEOUT_S = 10.0
-STOP_PATIENCE_S = 3.0
-"""How long `stop()` waits for callbacks that are still running."""
 
 _TLS = ("keyfile", "keyfile_password", "certfile", "ca", "use_ssl")
 
@@ -64,6 +62,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         super().__init__(hosts, *args, **kwargs)
         self._connection = ConnectionHandler(self, self._conn_retry.copy(), logger=self.logger)
         self._told = self.handler.event_object()
+        self._queueing = self.handler.rlock_object()
         loop.clients.add(self)
 
     def set_hosts(self, hosts: Any, randomize_hosts: Optional[bool] = None) -> None:
@@ -98,7 +97,9 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
                 provider(self.deployment.scheme).check(self.deployment.deployment, dict(self.deployment.options))
             except DeploymentError as error:
                 raise DeploymentConfigurationError("%s: %s" % (self.deployment, error)) from error
-        return super().start_async()
+        live = super().start_async()
+        workers.leave_exit_to_us(self.handler)
+        return live
 
     def stop(self) -> None:
         """As kazoo's, in bounded time, from any thread: within a listener or a watch function too."""
@@ -106,39 +107,18 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         super().stop()
 
     def _safe_close(self) -> None:
-        self._stop_handler()
+        workers.stop(self.handler)
         if not self._connection.stop(max(self._session_timeout / 1000.0, 10.0)):
             raise WriterNotClosedException("the connection is still busy with a listener that does not return")
         notice = self._last_notice
         if notice is not None and not listeners.inside():
-            notice.done.wait(STOP_PATIENCE_S)
-
-    def _stop_handler(self) -> None:
-        """kazoo's handler waits for its callbacks without bound, and for itself if it is called from one."""
-        stopped = self.handler.event_object()
-
-        def stop() -> None:
-            try:
-                self.handler.stop()
-            finally:
-                stopped.set()
-
-        if not getattr(self.handler, "running", True):
-            return
-        own_worker = threading.current_thread() in getattr(self.handler, "_workers", ())
-        self.handler.spawn(stop)
-        stopped.wait(0.01 if own_worker else STOP_PATIENCE_S)
+            notice.done.wait(workers.PATIENCE_S)
 
     def _forked(self) -> None:
         """In a forked child the session is the parent's: calls raise ConnectionClosedError, `start` opens a new one."""
         handler = self.handler
-        for queue in ("callback_queue", "completion_queue"):
-            if hasattr(handler, queue):
-                setattr(handler, queue, handler.queue_impl())
-        handler._running = False
-        handler._workers = []
-        if hasattr(handler, "_state_change"):
-            handler._state_change = handler.lock_object()
+        workers.renew(handler)
+        self._queueing = handler.rlock_object()
         self._live, self._told, self._stopped, self._writer_stopped = (handler.event_object() for _ in range(4))
         self._stopped.set()
         self._writer_stopped.set()
@@ -155,7 +135,13 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
 
     def _call(self, request: Any, async_object: Any) -> Any:
         listeners.calling()
-        return super()._call(request, async_object)
+        with self._queueing:
+            return super()._call(request, async_object)
+
+    def _notify_pending(self, state: str) -> None:
+        """As kazoo's. The lock: a call that saw the session alive is queued before the queue is thrown away."""
+        with self._queueing:
+            super()._notify_pending(state)
 
     def _make_state_change(self, state: str) -> None:
         if self.state == state:

@@ -38,13 +38,13 @@ CLOSE_GRACE_S = 3.0
 class Doorbell:
     """The app's end of the pair, in place of kazoo's TCP socket: closing it hangs up, as closing that does."""
 
-    def __init__(self, end: Any, peer: Tuple[str, int]) -> None:
+    def __init__(self, end: Any) -> None:
         self._end = end
-        self._peer = peer
+        self.peer = ("", 0)
 
     def getpeername(self) -> Tuple[str, int]:
-        """The server that the app named; what a deployment URL names otherwise, at port 0."""
-        return self._peer
+        """The server that the app named; the deployment's name and port 0 if it gave a URL."""
+        return self.peer
 
     def fileno(self) -> int:
         """For `select`."""
@@ -69,9 +69,9 @@ class Doorbell:
 class Line:
     """Between the loop's thread and kazoo's: replies one way, requests the other. It is the session's Listener."""
 
-    def __init__(self, opening: loop.Opening, namespace: str, peer: Tuple[str, int]) -> None:
+    def __init__(self, opening: loop.Opening, namespace: str) -> None:
         ours, self._bell = loop.socket_pair()
-        self.socket = Doorbell(ours, peer)
+        self.socket = Doorbell(ours)
         self.failure: Optional[BaseException] = None
         self.opened: Optional[Opened] = None
         self.read_only = False
@@ -83,6 +83,8 @@ class Line:
         self._session: Optional[Session] = None
         self._task: Optional["asyncio.Future[None]"] = None
         self._watch: Optional["asyncio.Future[None]"] = None
+        self._decided = False
+        """Whether it has rung for the opening: what ends before that is told of after it."""
         self._ended: Optional[Tuple[str, str]] = None
 
     # --- in the loop's thread -------------------------------------------------------------------
@@ -111,7 +113,10 @@ class Line:
         except Exception as error:
             log.exception("opening the session failed")
             self.failure = error
+        self._decided = True
         self._ring()
+        if self._ended is not None:
+            self._ring()  # the first one is for the opening
 
     async def _watch_for_writers(self, gateway: Any) -> None:
         while self._ended is None and not self.writable:
@@ -142,7 +147,8 @@ class Line:
     def over(self, reason: str, why: str) -> None:
         """`Listener.over`."""
         self._ended = (reason, why)
-        self._ring()
+        if self._decided:
+            self._ring()
 
     def hang_up(self) -> None:
         """Kazoo is done with the connection."""
@@ -207,8 +213,8 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
                 loop.current().call(loop.current().release, opening)
 
     def stop(self, timeout: Optional[float] = None) -> bool:
-        """Waits until the loop has ended; hangs up on a deployment that does not answer the close."""
-        grace = CLOSE_GRACE_S if timeout is None else min(timeout, CLOSE_GRACE_S)
+        """Waits until the loop has ended; hangs up on a deployment that does not answer the close, or the connect."""
+        grace = 0.0 if not self.client.connected else CLOSE_GRACE_S if timeout is None else min(timeout, CLOSE_GRACE_S)
         if not self._stopped_within(grace):
             self.drop()
             self._stopped_within(CLOSE_GRACE_S)
@@ -247,6 +253,7 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
         timeout_s = client._session_timeout / 1000.0
         line = self._line = self._dial(host, port)
         self._socket = line.socket
+        line.socket.peer = (host, port) if port else (client.deployment.deployment, 0)
         wanted = (client._session_id or 0, client._session_passwd, client._session_timeout, bool(client.read_only))
         loop.current().call(line.begin, *wanted)
         self._await_bell(timeout_s)
@@ -273,8 +280,7 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
         """A line to the deployment, which is opened if it is not open yet."""
         if self._opening is None:
             self._opening = self._acquire()
-        url = self.client.deployment
-        return Line(self._opening, url.namespace, (host, port) if port else (url.deployment, 0))
+        return Line(self._opening, self.client.deployment.namespace)
 
     def _acquire(self) -> loop.Opening:
         async def acquire() -> loop.Opening:

@@ -38,8 +38,9 @@ AFTER_CHILDREN = "0"
 class Head(NamedTuple):
     """The small item that every commit is conditional on.
 
-    ``answers`` are those of the last commit: (inbox, number of the first, results). Triggers after ``confirmed``
-    may not have been fanned out yet; every trigger after ``since`` is in ``triggers``.
+    ``answers`` are those of the last commit: (inbox, number of the first, results). One without results says that
+    everything of that inbox below the number is done and answered. Triggers after ``confirmed`` may not have been
+    fanned out yet; every trigger after ``since`` is in ``triggers``.
     """
 
     zxid: int

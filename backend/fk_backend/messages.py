@@ -29,7 +29,7 @@ from .core.requests import (
 )
 
 FORMAT = 1
-MAX_REQUESTS = 1000
+MAX_REQUESTS = 500
 """Requests in one message."""
 MAX_OPS = 10_000
 """Operations in one multi."""

@@ -61,8 +61,8 @@ def main(argv: Optional[List[str]] = None) -> int:
     targets = [_placed(argument, place) for argument in rest]
     if targets == rest:
         targets.append(str(place))
-    common = ["-c", str(HERE / "pytest.ini"), "--rootdir", str(place), "-p", plugin.__name__, "--fk-url", options.url]
-    status = int(pytest.main([*common, *targets]))
+    common = ["-c", str(HERE / "pytest.ini"), "--rootdir", str(place), "--fk-url", options.url]
+    status = int(pytest.main([*common, *targets], plugins=[plugin]))
     print(table(options.url))
     return status
 

@@ -10,7 +10,7 @@ from fk_kazoo import client as shipped
 from fk_kazoo import loop
 from fk_kazoo.connection import ConnectionHandler, Line
 
-from .cluster import CLUSTER, Passage
+from .cluster import CLUSTER, Cable
 
 chroots: Set[str] = set()
 """Every chroot that a client had: what the tests have left behind is below them."""
@@ -19,7 +19,7 @@ chroots: Set[str] = set()
 class Route:
     """An opening as it is seen from one client through one access point. Stands in for a `loop.Opening`."""
 
-    def __init__(self, opening: loop.Opening, host: str, port: int, cable: Passage) -> None:
+    def __init__(self, opening: loop.Opening, host: str, port: int, cable: Cable) -> None:
         self._opening = opening
         self._host = host
         self._port = port
@@ -36,7 +36,7 @@ class RoutedConnectionHandler(ConnectionHandler):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.cable = Passage()
+        self.cable = Cable()
         """Where this client alone can be cut off."""
 
     def _expand_client_hosts(self) -> List[Tuple[str, str, int]]:

@@ -6,13 +6,13 @@ fewer than two of the three run, as with servers that have no quorum, what is le
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 from weakref import WeakSet
 
 from kazoo.handlers.threading import SequentialThreadingHandler
 
 from fk_backend.errors import Unavailable
-from fk_backend.ports import Gateway
+from fk_backend.ports import Gateway, Key
 from fk_backend.testing.faults import FaultyGateway
 from fk_kazoo import loop
 
@@ -54,6 +54,35 @@ class Passage:
             self._state = state
             for faulty in list(self._through):
                 _put(faulty, state)
+
+
+class Cable(Passage):
+    """The last stretch, which one client has for itself. What it can lose besides: the beats of its session."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loses_beats = False
+
+    def through(self, gateway: Gateway) -> FaultyGateway:
+        """As `Passage.through`."""
+        faulty = super().through(gateway)
+        faulty.store = BeatLoser(self, faulty.store)
+        return faulty
+
+
+class BeatLoser:
+    """A store that beats may not reach."""
+
+    def __init__(self, cable: Cable, store: Any) -> None:
+        self._cable = cable
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def increment(self, key: Key, by: int = 1) -> int:
+        """`ports.Store.increment`, which counts beats."""
+        return 0 if self._cable.loses_beats else int(await self._store.increment(key, by))
 
 
 def _put(faulty: FaultyGateway, state: str) -> None:

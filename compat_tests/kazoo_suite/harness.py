@@ -5,49 +5,82 @@ kazoo's own hooks make the client believe it. What is waited for is the same: LO
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import Any, Callable, NamedTuple, Optional, cast
 
 from kazoo.handlers.threading import SequentialThreadingHandler
 from kazoo.protocol.states import KazooState
 
+from fk_backend.ports import Clock, Gateway, Queue, Store
 from fk_backend.testing.faults import expire
 from fk_kazoo import loop
 
 from .cluster import CUT, MENDED, PATIENCE_S, in_loop
 
-LOSS_S = 5
-RETURN_S = 15
+LOSS_S = 5.0
+RETURN_S = 15.0
 """kazoo's own patience."""
 
 
-def expire_session(harness: Any, event_factory: Callable[[], Any]) -> None:
-    """Has the deployment expire the session of the harness's client."""
-    client = harness.client
+class Inside(NamedTuple):
+    """A gateway as the functions' side of it would look: what is sent here is taken for the functions' own."""
 
-    async def run_out() -> None:
+    store: Store
+    queue: Queue
+    clock: Clock
+
+
+def expire_session(harness: Any, event_factory: Callable[[], Any]) -> None:
+    """Has the deployment expire the session of the harness's client.
+
+    At once where its functions run in this process; elsewhere by losing the session's beats on their way for as long as
+    its timeout is.
+    """
+    client = harness.client
+    cable = client._connection.cable
+
+    async def run_out() -> bool:
         gateway = await client._connection._opening.gateway()
-        await expire(gateway, client.deployment.namespace, client.client_id[0])
+        inside = _inside(gateway)
+        if inside is not None:
+            await expire(cast(Gateway, inside), client.deployment.namespace, client.client_id[0])
+        return inside is not None
+
+    patience = LOSS_S
 
     def strike() -> None:
-        loop.run(SequentialThreadingHandler(), run_out, PATIENCE_S)
+        nonlocal patience
+        if not loop.run(SequentialThreadingHandler(), run_out, PATIENCE_S):
+            cable.loses_beats = True
+            patience += client._session_timeout / 1000.0
 
-    _strike(client, strike, KazooState.LOST, event_factory)
+    def mend() -> None:
+        cable.loses_beats = False
+
+    try:
+        _strike(client, strike, KazooState.LOST, event_factory, lambda: patience, mend)
+    finally:
+        mend()
+
+
+def _inside(gateway: Any) -> Optional[Inside]:
+    """The functions' side, if it is in this process."""
+    link = getattr(gateway, "link", None)
+    queue = gateway.queue if link is None else link._host
+    return None if queue is None else Inside(gateway.store, queue, gateway.clock)
 
 
 def lose_connection(harness: Any, event_factory: Callable[[], Any]) -> None:
     """Cuts the harness's client off until it has noticed."""
     client = harness.client
     cable = client._connection.cable
-    try:
-        _strike(
-            client,
-            lambda: in_loop(lambda: cable.become(CUT)),
-            KazooState.SUSPENDED,
-            event_factory,
-            lambda: in_loop(lambda: cable.become(MENDED)),
-        )
-    finally:
+
+    def mend() -> None:
         in_loop(lambda: cable.become(MENDED))
+
+    try:
+        _strike(client, lambda: in_loop(lambda: cable.become(CUT)), KazooState.SUSPENDED, event_factory, mend=mend)
+    finally:
+        mend()
 
 
 def _strike(
@@ -55,6 +88,7 @@ def _strike(
     strike: Callable[[], None],
     expected: str,
     event_factory: Callable[[], Any],
+    patience: Callable[[], float] = lambda: LOSS_S,
     mend: Callable[[], None] = lambda: None,
 ) -> None:
     """Makes a fault, waits until the client has told of it, mends it, and waits until the client is back."""
@@ -70,7 +104,7 @@ def _strike(
 
     client.add_listener(listen)
     strike()
-    lost.wait(LOSS_S)
+    lost.wait(patience())
     if not lost.is_set():
         raise Exception("Failed to get notified of broken connection.")
     mend()

@@ -61,6 +61,28 @@ def test_fixing_up_twice_changes_nothing(acl: "list[Acl]") -> None:
 
 
 @pytest.mark.parametrize(
+    ("id_", "valid"),
+    [
+        ("a:b", True),
+        (":b", True),
+        ("a:b:", True),
+        ("a:", False),
+        ("a", False),
+        ("a:b:c", False),
+        (":", False),
+        ("", False),
+    ],
+)
+def test_a_digest_has_two_parts_as_java_splits_it(id_: str, valid: bool) -> None:
+    acl = (Acl(31, "digest", id_),)
+    if valid:
+        assert fix_up(acl, ()) == acl
+    else:
+        with pytest.raises(ZkError):
+            fix_up(acl, ())
+
+
+@pytest.mark.parametrize(
     ("acl", "identities", "may"),
     [
         (READ_ACL, (), True),

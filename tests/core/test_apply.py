@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from typing import List
+from typing import List, Tuple
 
 import pytest
 
 from fk_backend.core.acls import OPEN_ACL, READ_ACL
-from fk_backend.core.model import Acl, Acls, Error, EventType, Family, Trigger
-from fk_backend.core.requests import Call, Check, Create, Delete, Flags, Multi, Request, Result, SetAcl, SetData
+from fk_backend.core.apply import needs
+from fk_backend.core.model import Acl, Acls, Error, EventType, Family, Perms, Trigger
+from fk_backend.core.requests import (
+    Call,
+    Check,
+    Close,
+    Create,
+    Delete,
+    Expire,
+    Flags,
+    Multi,
+    Op,
+    Reap,
+    Request,
+    Result,
+    SetAcl,
+    SetData,
+)
 from fk_backend.core.tree import MAX_DATA_BYTES
 
 from .world import World
@@ -166,6 +182,34 @@ def test_a_multi_has_one_zxid_and_sees_itself(world: World, session: int) -> Non
     assert [each.code for each in world.one(session, Multi(ops)).value] == [0, 0, 0, Error.NO_AUTH]
     assert [each.zxid for each in world.one(session, Multi(ops[:3])).value] == [2, 2, 2]
     assert {t.zxid for t in world.triggers} == {2}
+
+
+def test_each_operation_takes_its_own_permission(world: World, session: int) -> None:
+    """Create and delete ask the parent, the others the node; no other bit will do."""
+    world.do(session, create("/a"))
+    operations: List[Tuple[int, Op]] = [
+        (Perms.CREATE, create("/a/s", Flags.SEQUENTIAL)),
+        (Perms.DELETE, Delete("/a/x", -1)),
+        (Perms.WRITE, SetData("/a", b"", -1)),
+        (Perms.READ, Check("/a", -1)),
+        (Perms.ADMIN, SetAcl("/a", OPEN_ACL, -1)),
+    ]
+    for perm, op in operations:
+        for perms, code in ((perm, Error.OK), (Perms.ALL & ~perm, Error.NO_AUTH)):
+            world.one(session, create("/a/x"))
+            node, family = world.nodes["/a"]
+            world.nodes["/a"] = (node._replace(acl=(Acl(perms, "world", "anyone"),)), family)
+            assert world.one(session, op).code == code
+            world.nodes["/a"] = (world.nodes["/a"][0]._replace(acl=OPEN_ACL), world.nodes["/a"][1])
+
+
+def test_needs_names_what_the_requests_name() -> None:
+    """The prefix of a sequential create is no path; what is no valid path is left out."""
+    ops = (create("/s/p-", Flags.SEQUENTIAL), SetData("/d", b"", -1), create("/bad/."), Delete("x", -1))
+    calls = [Call(7, "", Multi(ops)), Call(8, "", Close()), Call(0, "", Expire(9, 0)), Call(0, "", Reap("/c/t"))]
+    wanted = needs(calls)
+    assert wanted.paths == {"/s", "/d", "/bad", "/c/t", "/c"}
+    assert (wanted.sessions, wanted.ephemerals, wanted.beats) == ({7, 8, 9}, {8, 9}, {9})
 
 
 CLOSED = (Acl(0, "world", "anyone"),)

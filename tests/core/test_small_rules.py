@@ -74,7 +74,8 @@ def test_a_fresh_namespace_shows_negative_cversions() -> None:
         "/zookeeper/quota": (0, 0),
         "/zookeeper/config": (0, 0),
     }
-    assert nodes["/zookeeper/config"][0].acl == READ_ACL
+    config = nodes["/zookeeper/config"][0]
+    assert (config.acl, config.aversion) == (READ_ACL, -1)
 
 
 CREATED, DELETED, CHANGED, CHILD = EventType.CREATED, EventType.DELETED, EventType.CHANGED, EventType.CHILD

@@ -1,12 +1,13 @@
 """Rule: a view is the snapshot plus everything that was done so far, and any part of that can be taken back.
 
-A view never raises for what the snapshot lacks: it notes it, guesses that it is absent, and goes on, so that one
-pass finds out as much as possible. `apply` must not let out anything that rests on a guess: see `View.missing`.
+A view never raises for a node that the snapshot lacks: it notes it, guesses that it is absent, and goes on, so that
+one pass finds out as much as possible. `apply` must not let out anything that rests on a guess: see `View.missing`.
+All else (sessions, ephemerals, beats) can be told from the requests, so `apply` made sure of it before: see needs.py.
 """
 
 from __future__ import annotations
 
-from typing import Any, Dict, FrozenSet, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from .model import Family, Node, Session, Trigger
 from .paths import is_valid
@@ -69,31 +70,15 @@ class View:
         """The session, or None if there is none any more."""
         if session_id in self.changes.sessions:
             return self.changes.sessions[session_id]
-        if session_id and session_id not in self.snapshot.sessions:
-            self.missing.sessions.add(session_id)
         return self.snapshot.sessions.get(session_id)
 
     def ephemerals(self, session_id: int) -> List[str]:
         """Paths of the session's ephemerals, sorted."""
-        paths = set(self._loaded_ephemerals(session_id))
+        paths = set(self.snapshot.ephemerals.get(session_id, ()))
         for (owner, path), owned in self.changes.ephemerals.items():
             if owner == session_id:
                 (paths.add if owned else paths.discard)(path)
         return sorted(paths)
-
-    def _loaded_ephemerals(self, session_id: int) -> FrozenSet[str]:
-        if session_id in self.snapshot.ephemerals:
-            return self.snapshot.ephemerals[session_id]
-        # A session that was opened in this very batch can't have older ones.
-        if self.snapshot.sessions.get(session_id) is not None:
-            self.missing.ephemerals.add(session_id)
-        return frozenset()
-
-    def beats(self, session_id: int) -> Optional[int]:
-        """The beat counter of a session that the snapshot has."""
-        if session_id not in self.snapshot.beats:
-            self.missing.beats.add(session_id)
-        return self.snapshot.beats.get(session_id)
 
     # Changing
 

@@ -78,7 +78,7 @@ def close(view: View, session: Session, request: Close) -> None:
 def expire(view: View, request: Expire) -> bool:
     """The session ends unless its client gave a sign since it was judged. True if it did end."""
     session = view.session(request.session)
-    if session is None or view.beats(session.id) != request.beats:
+    if session is None or view.snapshot.beats[session.id] != request.beats:
         return False
     _end(view, session, expired=True)
     return True

@@ -71,6 +71,7 @@ def answer_notes(answers: Iterable[Tuple[str, int, List[Any]]], board: Bulletin)
     return [
         Pushed(inbox, encode_note(Answers(first, results, board)), first + len(results))
         for inbox, first, results in answers
+        if results
     ]
 
 

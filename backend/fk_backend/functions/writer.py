@@ -1,8 +1,8 @@
 """The order of the queue is the order of the tree, and a request is applied at most once.
 
-For each batch of a namespace: load, apply, commit on condition that the head is unchanged, fan out. A batch that
-comes again finds its answers in the head and is answered from there. A writer that has lost its batch to another
-one fails at the commit and stops.
+For each batch of a namespace: load, apply, commit on condition that the head is unchanged, fan out. A batch that is too
+much for one commit takes several, of whole messages. A batch that comes again finds in the head which of its messages
+are done, and is answered from there. A writer that has lost its batch to another one fails at the commit and stops.
 """
 
 from __future__ import annotations
@@ -38,6 +38,12 @@ class Entry(NamedTuple):
     inbox: str
     number: int
     call: Call
+
+
+class Sized(NamedTuple):
+    """A message, and the bytes that it came in."""
+
+    message: Message
     size: int
 
 
@@ -53,11 +59,15 @@ class Writer:
     async def __call__(self, ns: str, batch: Sequence[Delivery]) -> None:
         """Handles a batch in order. When it returns, all of it is answered; if it raises, it must be called again."""
         head = await self.recover(ns)
-        entries = self._entries(head, batch)
-        while entries:
-            count = _fitting(entries)
-            head = await self._write(ns, head, entries[:count])
-            entries = entries[count:]
+        messages = _decoded(batch)
+        inboxes = {message.inbox for message, _ in messages}
+        done = {inbox: first + len(results) for inbox, first, results in head.answers if inbox in inboxes}
+        while messages:
+            count = _fitting(messages)
+            entries = _entries(messages[:count], done)
+            if entries:
+                head = await self._write(ns, head, entries, done)
+            messages = messages[count:]
 
     async def recover(self, ns: str) -> Head:
         """The head, after making sure that its last commit was fanned out."""
@@ -74,27 +84,14 @@ class Writer:
             raise Unknown("fan-out of zxid %d: %r" % (head.zxid, error)) from error
         self._told[ns] = head.zxid
 
-    def _entries(self, head: Head, batch: Sequence[Delivery]) -> List[Entry]:
-        done = {inbox: first + len(results) for inbox, first, results in head.answers}
-        entries: List[Entry] = []
-        for delivery in batch:
-            message = _decoded(delivery)
-            if message is None:
-                continue
-            size = len(delivery.body) // max(1, len(message.requests))
-            for number, request in enumerate(message.requests, message.first):
-                if number >= done.get(message.inbox, 0):
-                    entries.append(Entry(message.inbox, number, Call(message.session, message.inbox, request), size))
-        return entries
-
-    async def _write(self, ns: str, head: Head, entries: Sequence[Entry]) -> Head:
-        """Applies and commits some requests; the head after them."""
+    async def _write(self, ns: str, head: Head, entries: Sequence[Entry], done: Dict[str, int]) -> Head:
+        """Applies and commits some requests; the head after them. ``done``: what of the batch is done with them."""
         snapshot, outcome = await self._apply(ns, head, [entry.call for entry in entries])
         answers = _answers(entries, outcome.results)
         if outcome.zxid == head.zxid:
             await self._answer(head, answers)
             return head
-        after = _next_head(head, outcome, answers)
+        after = _next_head(head, outcome, answers, done)
         try:
             await self._ports.store.commit(writes_of(ns, snapshot, outcome.changes, after))
         except StorageFull as error:
@@ -122,8 +119,17 @@ class Writer:
         await self._ports.inboxes.push(answer_notes(answers, board))
 
 
-def _decoded(delivery: Delivery) -> Optional[Message]:
-    """The message, or None if it can't be one: it is set aside with a line in the log, its sender can't be known."""
+def _decoded(batch: Sequence[Delivery]) -> List[Sized]:
+    """The messages of a batch, without what can't be one: that is set aside, its sender can't be known."""
+    found = []
+    for delivery in batch:
+        message = _message(delivery)
+        if message is not None:
+            found.append(Sized(message, len(delivery.body)))
+    return found
+
+
+def _message(delivery: Delivery) -> Optional[Message]:
     try:
         message = decode(delivery.body)
     except Malformed as error:
@@ -135,14 +141,27 @@ def _decoded(delivery: Delivery) -> Optional[Message]:
     return message
 
 
-def _fitting(entries: Sequence[Entry]) -> int:
-    """How many of the entries go into one commit; at least one."""
-    total = 0
-    for count, entry in enumerate(entries[:MAX_CALLS]):
-        total += entry.size
-        if count and total > MAX_BYTES:
+def _fitting(messages: Sequence[Sized]) -> int:
+    """How many of the messages go into one commit; at least one."""
+    calls = size = 0
+    for count, (message, length) in enumerate(messages):
+        calls += len(message.requests)
+        size += length
+        if count and (calls > MAX_CALLS or size > MAX_BYTES):
             return count
-    return min(len(entries), MAX_CALLS)
+    return len(messages)
+
+
+def _entries(messages: Sequence[Sized], done: Dict[str, int]) -> List[Entry]:
+    """What is left to do of the messages. ``done``, inbox → number below which all is done, goes on accordingly."""
+    entries: List[Entry] = []
+    for message, _ in messages:
+        inbox = message.inbox
+        for number, request in enumerate(message.requests, message.first):
+            if number >= done.get(inbox, 0):
+                entries.append(Entry(inbox, number, Call(message.session, inbox, request)))
+                done[inbox] = number + 1
+    return entries
 
 
 def _answers(entries: Sequence[Entry], results: Sequence[Result]) -> List[Tuple[str, int, List[Any]]]:
@@ -153,18 +172,22 @@ def _answers(entries: Sequence[Entry], results: Sequence[Result]) -> List[Tuple[
     return [(inbox, first, found) for inbox, (first, found) in by_inbox.items()]
 
 
-def _next_head(head: Head, outcome: Outcome, answers: Sequence[Tuple[str, int, List[Any]]]) -> Head:
-    """The head of this commit. That it is made says that the last one was fanned out."""
+def _next_head(
+    head: Head, outcome: Outcome, answers: Sequence[Tuple[str, int, List[Any]]], done: Dict[str, int]
+) -> Head:
+    """The head of this commit. That it is made says that the last one was fanned out.
+
+    What else of the batch is done is noted as answers of nothing: if the batch comes again, it must not be done again.
+    """
     triggers, dropped = keep((*head.triggers, *outcome.triggers), head.zxid, KEEP_TRIGGERS)
+    answered = {inbox for inbox, _, _ in answers}
     return Head(
         outcome.zxid,
         head.namespace_id,
         head.zxid,
         max(head.since, dropped),
         triggers,
-        tuple(answers),
+        (*answers, *((inbox, upto, []) for inbox, upto in sorted(done.items()) if inbox not in answered)),
         tuple(outcome.ended),
         tuple(outcome.moved),
     )
-
-

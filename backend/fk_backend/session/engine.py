@@ -19,7 +19,7 @@ from ..core.model import Error, Id
 from ..core.requests import Attach, Auth, Close, Create, Multi, Open, Request, Result, SetData
 from ..errors import BackendError, Refused, StorageFull, Unavailable, Unknown
 from ..messages import Answers, Bulletin, Ended, Fired, Message, bulletin, message_id
-from ..ports import Gateway, Key
+from ..ports import Gateway, Key, Remove
 from .ops import WRITES, AddWatch, Fail, Op, RemoveWatches, Sync
 from .reading import Reader
 from .watchlist import Event, WatchList
@@ -108,9 +108,12 @@ class Session:
 
     async def attach(self, session: int, password: bytes) -> Optional[Opened]:
         """Goes on with a session. None if there is no such session or the password is not its own."""
+        key = layout.beat_key(self._ns, session)
+        await self._gateway.store.increment(key)  # an expiry that is under way was judged by a count that is over now
         try:
             return await self._begin(Attach(session, password, self._inbox, self._gateway.address), password)
         except NoSession:
+            await self._gateway.store.commit([Remove(key)])
             return None
 
     async def _begin(self, request: Request, password: bytes) -> Opened:

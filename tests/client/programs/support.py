@@ -19,7 +19,7 @@ from typing import Any, Callable, List, Optional, Set, Tuple, cast
 
 from kazoo.handlers.threading import SequentialThreadingHandler
 
-from fk_backend.ports import Gateway
+from fk_backend.ports import Clock, Gateway
 from fk_backend.testing import faults
 from fk_backend.testing.faults import FaultyGateway
 from fk_kazoo import client as shipped
@@ -120,10 +120,26 @@ class Hole:
         """`ports.Gateway.close`."""
 
 
+class JumpingClock:
+    """The system's clock, until it jumps, as it does for a process that was paused."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.ahead_s = 0.0
+
+    def monotonic(self) -> float:
+        """`ports.Clock.monotonic`."""
+        return self._clock.monotonic() + self.ahead_s
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._clock, name)
+
+
 class Cable:
     """The way of one client to its deployment, where it can fail."""
 
     def __init__(self) -> None:
+        self._clock: Optional[JumpingClock] = None
         self._gateway: Optional[FaultyGateway] = None
         self._is_cut = False
         self._is_hole = False
@@ -135,6 +151,7 @@ class Cable:
         if self._is_hole:
             return cast(Gateway, Hole(gateway))
         self._gateway = FaultyGateway(gateway)
+        self._gateway.clock = self._clock = JumpingClock(gateway.clock)
         if self._is_cut:
             self._gateway.cut()
         return cast(Gateway, self._gateway)
@@ -147,6 +164,11 @@ class Cable:
         """Everything gets through again."""
         self._is_hole = False
         in_loop(self._set, False)
+
+    def jump(self, seconds: float) -> None:
+        """The client's clock goes on by so much at once."""
+        assert self._clock is not None
+        self._clock.ahead_s += seconds
 
     def swallow(self) -> None:
         """From the next connection on there is no answer and no error."""

@@ -37,7 +37,7 @@ WAL_KEPT_BYTES = 8 << 20
 # Result codes, https://sqlite.org/rescode.html
 _PERM, _BUSY, _LOCKED, _NOMEM, _READONLY, _IOERR, _CORRUPT = 3, 5, 6, 7, 8, 10, 11
 _FULL, _CANTOPEN, _PROTOCOL, _TOOBIG, _NOTADB = 13, 14, 15, 18, 26
-_IOERR_WRITE = 778
+_IOERR_WRITE, _IOERR_SHMSIZE = 778, 4874
 # The texts of sqlite3_errstr(), for Pythons before 3.11, which don't tell the code.
 _MESSAGES = {
     "access permission denied": _PERM,
@@ -143,6 +143,8 @@ def explain(error: sqlite3.Error, path: str, doing: str) -> Exception:
         return NotADeployment("%s; restore it from a backup, or remove the deployment" % text)
     if primary in (_FULL, _READONLY, _IOERR) and doing == "write":
         return StorageFull(text)
+    if code in (_FULL, _IOERR_SHMSIZE) and doing == "open":
+        return StorageFull("%s; there is no room beside it" % text)
     if primary in (_PERM, _CANTOPEN, _READONLY) and doing == "open":
         return NoPermission("%s; all files of a deployment must be readable and writable" % text)
     if primary == _TOOBIG:

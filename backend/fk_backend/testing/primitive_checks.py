@@ -1,0 +1,222 @@
+"""What timed lock, atomic counter and atomic list keep to on any store. Run as `store_checks` are run::
+
+class TestMyPrimitives(PrimitiveChecks):
+    async def open_store(self):
+        return MyStore(...)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import List, Optional
+
+from ..errors import Conflict
+from ..ports import INTEREST, STATE, Item
+from ..primitives import WRITES_AT_ONCE, AtomicCounter, AtomicList, TimedLock
+from .harness import MEGABYTE, Checked, Sandbox, check, put
+
+LEASE_MS = 1000
+
+
+class ManualClock:
+    """`ports.Clock` that only moves when it is told to, or slept on."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._drawn = 0
+
+    def now_ms(self) -> int:
+        """The same time, in ms."""
+        return int(self.seconds * 1000)
+
+    def monotonic(self) -> float:
+        """The same time."""
+        return self.seconds
+
+    async def sleep(self, seconds: float) -> None:
+        """Moves on at once."""
+        self.seconds += seconds
+        await asyncio.sleep(0)
+
+    def random_bytes(self, count: int) -> bytes:
+        """Different every time."""
+        self._drawn += 1
+        return self._drawn.to_bytes(count, "big")
+
+
+def lock_of(at: Sandbox, clock: Optional[ManualClock] = None) -> TimedLock:
+    """The lock of this check, as one process has it."""
+    return TimedLock(at.store, clock or ManualClock(), at.key("lock"), LEASE_MS)
+
+
+async def held(lock: TimedLock, holder: str) -> int:
+    """The fence of an acquisition that has to succeed."""
+    fence = await lock.acquire(holder)
+    assert fence is not None
+    return fence
+
+
+class LockChecks(Checked):
+    """Exclusion, leases, fences."""
+
+    @check
+    async def test_of_contending_holders_one_gets_the_lock(self, at: Sandbox) -> None:
+        last = 0
+        for _ in range(5):
+            locks = [lock_of(at) for _ in range(self.concurrency)]
+            fences = await asyncio.gather(*[lock.acquire(str(n)) for n, lock in enumerate(locks)])
+            (winner,) = [n for n, fence in enumerate(fences) if fence is not None]
+            fence = fences[winner]
+            assert fence is not None and fence > last
+            assert await locks[winner].release(fence)
+            last = fence
+
+    @check
+    async def test_what_the_lock_guards_is_never_done_by_two(self, at: Sandbox) -> None:
+        """Unguarded reading and writing under the lock loses nothing."""
+        counted = at.key("counted")
+
+        async def work(name: str) -> None:
+            lock = lock_of(at)
+            for _ in range(3):
+                fence = await lock.acquire(name)
+                while fence is None:
+                    await asyncio.sleep(0.001)
+                    fence = await lock.acquire(name)
+                item = await at.one(counted)
+                await asyncio.sleep(0)
+                await at.store.commit([lock.guard(fence, name), put(counted, item.rev + 1 if item else 1)])
+                assert await lock.release(fence)
+
+        await asyncio.gather(*[work(str(n)) for n in range(5)])
+        assert await at.one(counted) == Item(15, b"")
+
+    @check
+    async def test_a_lock_that_stands_still_for_its_lease_is_free(self, at: Sandbox) -> None:
+        clock = ManualClock()
+        first = await held(lock_of(at), "gone")
+        lock = lock_of(at, clock)
+        assert await lock.acquire("next") is None
+        clock.seconds += LEASE_MS / 1000 - 0.001
+        assert await lock.acquire("next") is None
+        clock.seconds += 0.001
+        assert await held(lock, "next") > first
+
+    @check
+    async def test_a_renewed_lock_is_not_free(self, at: Sandbox) -> None:
+        clock = ManualClock()
+        holders, lock = lock_of(at), lock_of(at, clock)
+        fence = await held(holders, "alive")
+        for beat in range(6):
+            assert await lock.acquire("next") is None
+            if beat % 2:
+                assert await holders.renew(fence, "alive")
+            else:
+                await at.store.commit([holders.guard(fence, "alive")])
+            clock.seconds += LEASE_MS / 1000
+
+    @check
+    async def test_who_lost_the_lock_can_do_nothing_with_it(self, at: Sandbox) -> None:
+        lock = lock_of(at)
+        released = await held(lock, "a")
+        assert await lock.release(released)
+        for lost in (released, await held(lock, "b")):
+            if lost != released:
+                assert await held(lock, "b") > lost
+            assert not await lock.renew(lost, "a")
+            assert not await lock.release(lost)
+            try:
+                await at.store.commit([put(at.key("effect"), 1), lock.guard(lost, "a")])
+            except Conflict:
+                pass
+            else:
+                raise AssertionError("a lost lock guarded a commit")
+        assert await at.one(at.key("effect")) is None
+
+    @check
+    async def test_the_holder_itself_gets_the_lock_anew(self, at: Sandbox) -> None:
+        """After a lost answer: under a new fence, at once, and still only one has it."""
+        first = await held(lock_of(at), "a")
+        second = await held(lock_of(at), "a")
+        assert second > first and not await lock_of(at).renew(first, "a")
+        assert await lock_of(at).acquire("b") is None
+
+
+class CounterAndListChecks(Checked):
+    """Counting, appending, removing."""
+
+    @check
+    async def test_counter(self, at: Sandbox) -> None:
+        counter = AtomicCounter(at.store, at.key("c", table=INTEREST))
+        assert await counter.value() == 0
+        sums = await asyncio.gather(*[counter.add(2) for _ in range(self.concurrency)])
+        assert sorted(sums) == list(range(2, 2 * self.concurrency + 1, 2))
+        assert await counter.add(-3) == await counter.value() == 2 * self.concurrency - 3
+
+    @check
+    async def test_list_keeps_the_order_of_appends(self, at: Sandbox) -> None:
+        entries = AtomicList(at.store, STATE, at.prefix + "list")
+        assert await read(entries, 10) == []
+        for n in range(20):  # past 9 and 15, where text and numbers may sort differently
+            await entries.append(b"%d" % n)
+        assert await read(entries, 7) == [b"%d" % n for n in range(20)]
+
+    @check
+    async def test_list_loses_no_append(self, at: Sandbox) -> None:
+        entries = AtomicList(at.store, INTEREST, at.prefix + "list")
+        bodies = [b"%d" % n for n in range(self.concurrency)]
+        positions = await asyncio.gather(*[entries.append(body) for body in bodies])
+        assert len(set(positions)) == len(bodies)
+        assert await read(entries, 1000) == [body for _, body in sorted(zip(positions, bodies))]
+
+    @check
+    async def test_list_extends_at_once(self, at: Sandbox) -> None:
+        entries = AtomicList(at.store, STATE, at.prefix + "list")
+        first = await entries.append(b"first")
+        positions = await entries.extend([b"", MEGABYTE, b"last"])
+        assert positions == list(range(first + 1, first + 4)) and await entries.extend([]) == []
+        assert await read(entries, 2) == [b"first", b"", MEGABYTE, b"last"]
+        page = await entries.entries(positions[1], 1)
+        assert page.entries == [(positions[1], MEGABYTE)] and page.more
+        try:
+            await entries.extend([b""] * (WRITES_AT_ONCE + 1))
+        except ValueError:
+            pass
+        else:
+            raise AssertionError("taken")
+
+    @check
+    async def test_list_removes_and_truncates(self, at: Sandbox) -> None:
+        entries = AtomicList(at.store, STATE, at.prefix + "list")
+        positions = await entries.extend([b"%d" % n for n in range(6)])
+        await entries.remove([positions[1], positions[4], positions[4], 10**6])
+        assert await read(entries, 2) == [b"0", b"2", b"3", b"5"]
+        assert await entries.truncate(positions[3]) == 2
+        assert await read(entries, 2) == [b"3", b"5"]
+        assert await entries.truncate(10**6) == 2
+        assert await entries.append(b"later") > positions[-1], "a position was used twice"
+
+    @check
+    async def test_list_truncates_more_than_a_commit_holds(self, at: Sandbox) -> None:
+        entries = AtomicList(at.store, INTEREST, at.prefix + "list")
+        for _ in range(2):
+            await entries.extend([b""] * WRITES_AT_ONCE)
+        (position,) = await entries.extend([b"kept"])
+        assert await entries.truncate(position) == 2 * WRITES_AT_ONCE
+        assert await read(entries, 10) == [b"kept"]
+
+
+async def read(entries: AtomicList, limit: int) -> List[bytes]:
+    """All of a list, page by page."""
+    bodies: List[bytes] = []
+    start, more = 0, True
+    while more:
+        found, more = await entries.entries(start, limit)
+        assert len(found) <= limit
+        bodies.extend(entry.body for entry in found)
+        start = found[-1].position + 1 if found else start
+    return bodies
+
+
+class PrimitiveChecks(LockChecks, CounterAndListChecks):
+    """All of them. Subclass it as ``Test...``."""

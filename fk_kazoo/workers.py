@@ -1,0 +1,86 @@
+"""A handler's workers end in bounded time, whatever their callbacks do, and the handler can be started again.
+
+kazoo waits for them without bound: in `stop()`, for itself if it is called from a callback, and at the interpreter's exit.
+"""
+
+from __future__ import annotations
+
+import atexit
+import copy
+import sys
+import threading
+import time
+from typing import Any, List
+
+from . import loop
+
+PATIENCE_S = 3.0
+"""How long to wait for callbacks that are still running."""
+
+_QUEUES = ("callback_queue", "completion_queue")
+
+
+def stop(handler: Any) -> None:
+    """Ends the workers after what is queued, or leaves them behind with it."""
+    if not getattr(handler, "running", True):
+        return
+    atexit.unregister(handler.stop)
+    workers: List[Any] = list(getattr(handler, "_workers", ()))
+    green = any(isinstance(worker, tuple) for worker in workers)
+    own = _is_one_of(workers)
+    stopping, stopped = handler, handler.event_object()
+    if workers and not green:  # eventlet's look their queue up again each time, so there they keep their handler
+        stopping = copy.copy(handler)
+        renew(handler)
+
+    def work() -> None:
+        try:
+            stopping.stop()
+        finally:
+            stopped.set()
+
+    handler.spawn(work)
+    stopped.wait(0.01 if own else PATIENCE_S)
+    if green and not own and not stopped.is_set():
+        for worker, _ in workers:
+            worker.kill()
+        renew(handler)
+
+
+def renew(handler: Any) -> None:
+    """Makes a handler as if it had never been started. What runs and what is queued is no longer its own."""
+    for queue in _QUEUES:
+        if hasattr(handler, queue):
+            setattr(handler, queue, handler.queue_impl())
+    for flag in ("_running", "_started"):
+        if hasattr(handler, flag):
+            setattr(handler, flag, False)
+    if hasattr(handler, "_state_change"):
+        handler._state_change = handler.lock_object()
+    handler._workers = []
+
+
+def _is_one_of(workers: List[Any]) -> bool:
+    """Whether this is one of the workers calling."""
+    plain = [worker[0] if isinstance(worker, tuple) else worker for worker in workers]
+    greenlet = sys.modules.get("greenlet")
+    return threading.current_thread() in plain or (greenlet is not None and greenlet.getcurrent() in plain)
+
+
+def leave_exit_to_us(handler: Any) -> None:
+    """A handler was started: what it does at the interpreter's exit is done by `_at_exit`."""
+    atexit.unregister(handler.stop)
+
+
+@atexit.register
+def _at_exit() -> None:
+    """Callbacks that are queued run before the interpreter exits, as with kazoo, if they return."""
+    deadline = time.monotonic() + PATIENCE_S
+    handlers = {id(client.handler): client.handler for client in list(loop.clients)}
+    for handler in handlers.values():
+        if getattr(handler, "running", False):
+            for queue in _QUEUES:
+                if hasattr(handler, queue):
+                    done = handler.event_object()
+                    getattr(handler, queue).put(done.set)
+                    done.wait(max(0.0, deadline - time.monotonic()))

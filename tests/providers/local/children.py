@@ -1,0 +1,143 @@
+"""What the other processes of these tests do: ``python -m tests.providers.local.children NAME ARGUMENT...``.
+
+They talk in lines: what they print has happened, and what they are to wait for comes in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+import sys
+from typing import Any, Callable, Dict
+
+from fk_backend.errors import BackendError
+from fk_backend.ports import INTEREST, SESSIONS, STATE, Item, Key, Put
+from fk_backend.providers.local import files
+from fk_backend.providers.local.store import LocalStore
+
+HEAD = Key(STATE, "ns:", "head")
+COUNTER = Key(INTEREST, "ns:beats", "all")
+BODY = b"x" * 20_000
+
+
+def say(text: object) -> None:
+    """At once, and whole."""
+    os.write(1, ("%s\n" % text).encode())
+
+
+def numbered(table: str, n: int) -> Key:
+    """The key of the nth item."""
+    return Key(table, "ns:%d" % (n % 10), "/%06d" % n)
+
+
+async def echo(name: str) -> None:
+    """Commits to STATE every number it is told, and answers with what INTEREST counts by then."""
+    store = LocalStore(files.prepare(name), writable_state=True)
+    for line in sys.stdin:
+        await store.commit([Put(HEAD, Item(int(line), line.encode()))])
+        (item,) = await store.get([COUNTER])
+        say(item.rev if item else 0)
+    store.close()
+
+
+async def twins(name: str) -> None:
+    """Keeps two items of different partitions equal, until it is told to stop."""
+    store = LocalStore(files.prepare(name), writable_state=True)
+    stopped = asyncio.get_event_loop().run_in_executor(None, sys.stdin.readline)
+    rev = 0
+    while not stopped.done():
+        rev += 1
+        other = Put(Key(STATE, "ns:other", "head"), Item(rev, b"x" * (rev % 5000)))
+        await store.commit([Put(HEAD, Item(rev, b"")), other])
+        if rev == 1:
+            say("begun")
+        await asyncio.sleep(0)
+    store.close()
+
+
+async def count(name: str, who: str, times: str) -> None:
+    """Writes to INTEREST as a client does: an item and the common counter each time."""
+    store = LocalStore(files.prepare(name), writable_state=False)
+    say("ready")
+    sys.stdin.readline()
+    for n in range(int(times)):
+        await store.commit([Put(Key(INTEREST, "ns:/a", "%s-%d" % (who, n)), Item(n, b""), expect=0, owner=who)])
+        await store.increment(COUNTER)
+    store.close()
+
+
+async def pour(name: str, first: str) -> None:
+    """Commits numbered items for ever, and says each number once both commits have returned."""
+    store = LocalStore(files.prepare(name), writable_state=True)
+    n = int(first)
+    while True:
+        body = b"%d" % n * (n % 3000)
+        await store.commit(
+            [
+                Put(HEAD, Item(n, b""), expect=n - 1),
+                Put(numbered(STATE, n), Item(n, body), expect=0),
+                Put(numbered(SESSIONS, n), Item(n, b"")),
+            ]
+        )
+        await store.commit([Put(numbered(INTEREST, n), Item(n, b""), owner="o")])
+        say(n)
+        n += 1
+
+
+async def fill(name: str, table: str, how: str) -> None:
+    """Commits until it can't, says why and how far it got; then gets room, and goes on with the same store."""
+    place = files.prepare(name)
+    store = LocalStore(place, writable_state=True)
+    await store.commit([Put(numbered(table, 0), Item(1, BODY))])
+    if how == "limit":
+        limit = os.path.getsize((place.state if table == STATE else place.interest) + "-wal") + 200_000
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    n = 0
+    try:
+        while True:
+            n += 1
+            await store.commit([Put(numbered(table, 0), Item(n + 1, BODY)), Put(numbered(table, n), Item(n, BODY))])
+    except BackendError as error:
+        say("%s %d" % (type(error).__name__, n - 1))
+    (item,) = await store.get([numbered(table, 0)])
+    say(item.rev if item else None)
+    if how == "limit":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    else:
+        sys.stdin.readline()
+    await store.commit([Put(numbered(table, n), Item(n, b"after"))])
+    say("went on")
+    store.close()
+
+
+def orphan(name: str, abandons: str) -> None:
+    """Commits, forks, and is killed; the child ends after that, as Python programs end."""
+    store = LocalStore(files.prepare(name), writable_state=True)
+    asyncio.run(store.commit([Put(HEAD, Item(1, b"body"))]))
+    asyncio.run(store.commit([Put(COUNTER, Item(1, b""))]))
+    say("committed")
+    inside, outside = os.pipe()
+    if os.fork():
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.close(outside)
+    os.read(inside, 1)  # returns when the parent is gone
+    if abandons:
+        store.abandon()
+    say("ends")
+
+
+MAIN: Dict[str, Callable[..., Any]] = {
+    "echo": echo,
+    "twins": twins,
+    "count": count,
+    "pour": pour,
+    "fill": fill,
+    "orphan": orphan,
+}
+
+if __name__ == "__main__":
+    started = MAIN[sys.argv[1]](*sys.argv[2:])
+    if started is not None:
+        asyncio.run(started)
