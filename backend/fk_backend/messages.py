@@ -7,6 +7,7 @@ what it has seen, is :func:`message_id`.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Type
 
 from . import codec
@@ -31,8 +32,10 @@ from .core.requests import (
 FORMAT = 1
 MAX_REQUESTS = 500
 """Requests in one message."""
-MAX_OPS = 10_000
-"""Operations in one multi."""
+MAX_PARTS = 100_000
+"""Operations in one multi, entries in one ACL: more than fit a request of ZooKeeper's size."""
+MAX_NUMBER = 1 << 62
+"""Of a request in its connection."""
 
 INTERNAL = (Expire, Reap)
 """Requests that only the heartbeat may send."""
@@ -65,16 +68,18 @@ _KINDS: Dict[str, Type[Any]] = {
     for kind in (Create, Delete, SetData, SetAcl, Check, Multi, Auth, Open, Attach, Close, Expire, Reap)
 }
 _INT64 = 1 << 63
+_HALF = re.compile("[\ud800-\udfff]")
+"""Half of a character: nothing that stores UTF-8 can hold it."""
 
 
 def _int(value: Any) -> int:
-    if type(value) is not int or not -_INT64 <= value < _INT64:
+    if not isinstance(value, int) or not -_INT64 <= value < _INT64:
         raise Malformed("int64 expected")
-    return value
+    return int(value)  # True is 1 to an app, and comes as true
 
 
 def _str(value: Any) -> str:
-    if type(value) is not str:
+    if type(value) is not str or not (value.isascii() or _HALF.search(value) is None):
         raise Malformed("string expected")
     return value
 
@@ -106,11 +111,11 @@ def _list(value: Any, limit: int) -> List[Any]:
 
 
 def _acl(value: Any) -> Tuple[Acl, ...]:
-    return tuple(Acl(_int(p), _str(s), _str(i)) for p, s, i in (_list(entry, 3) for entry in _list(value, 10_000)))
+    return tuple(Acl(_int(p), _str(s), _str(i)) for p, s, i in (_list(entry, 3) for entry in _list(value, MAX_PARTS)))
 
 
 def _ops(value: Any) -> Tuple[Request, ...]:
-    ops = tuple(_request(op) for op in _list(value, MAX_OPS))
+    ops = tuple(_request(op) for op in _list(value, MAX_PARTS))
     if not all(isinstance(op, (Create, Delete, SetData, SetAcl, Check)) for op in ops):
         raise Malformed("a multi holds tree operations only")
     return ops
@@ -154,7 +159,10 @@ def decode(body: bytes) -> Message:
         made = tuple(_request(r) for r in _list(requests, MAX_REQUESTS))
     except (TypeError, ValueError, RecursionError) as error:
         raise Malformed(str(error)) from None
-    return Message(_str(inbox), _int(session), _int(first), made)
+    number = _int(first)
+    if not 0 <= number <= MAX_NUMBER:
+        raise Malformed("request number %d" % number)
+    return Message(_str(inbox), _int(session), number, made)
 
 
 # --- what comes back ----------------------------------------------------------------------------

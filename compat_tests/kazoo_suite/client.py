@@ -1,4 +1,4 @@
-"""The client under test is the shipped one; only the way from it to the deployment leads through places that can fail."""
+"""The client under test is the shipped one; only its way to the deployment leads through places that can fail."""
 
 from __future__ import annotations
 

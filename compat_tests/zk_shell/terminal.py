@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Dict, List, Optional, Sequence, Type
 
-import pexpect
+import pexpect  # type: ignore[import-untyped]
 
 import fk_kazoo
 

@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List
 
-import pexpect
+import pexpect  # type: ignore[import-untyped]
 import pytest
 
 from compat_tests.zk_shell.terminal import ROOT, Terminal, environ, on_deployment
@@ -132,7 +132,7 @@ def test_it_looks_around(shell: Shell) -> None:
 
 def test_it_edits_json_and_compares(shell: Shell) -> None:
     zk = shell()
-    zk.run("create /j '{\"a\": {\"b\": 4}}'")
+    zk.run('create /j \'{"a": {"b": 4}}\'')
     assert zk.run("json_set /j a.b 5 int") == "" and zk.run("json_get /j a.b") == "5"
     assert zk.run("json_set_many /j a.c 1 int a.d x str") == ""
     assert zk.run("json_cat /j").split() == '{ "a": { "b": 5, "c": 1, "d": "x" } }'.split()
@@ -225,7 +225,7 @@ def test_a_node_is_readable_only_after_authentication(shell: Shell, server: str)
     assert named.run("set /secret 'y'") == ""
 
 
-DIGEST = "/kWNRaS/rJR/Cxen0Ps22rGvFlM="
+DIGEST = "J/OH1VdEKEnl2f+/1JhDvIu6HYc="
 
 
 # --- copies -----------------------------------------------------------------------------------------
@@ -249,6 +249,14 @@ def test_it_copies_from_files_within_and_through_json(shell: Shell, server: str,
     assert far.run("get /n") == "from a file" and far.run("get /n/kid") == "x"
 
 
+def test_two_copies_that_zk_shell_itself_can_not_make(tmp_path: Path, server: str) -> None:
+    (tmp_path / "in.txt").write_text("from a file", encoding="utf-8")
+    for command in ("cp / file://%s/out.txt" % tmp_path, "cp file://%s/in.txt zk://%s/n" % (tmp_path, server)):
+        done = once(tmp_path, "--run-once", command, server)
+        assert done.returncode == 1
+        assert done.stderr.rstrip().split("\n")[-1].startswith("TypeError: ")
+
+
 def test_it_copies_between_two_deployments(shell: Shell, server: str) -> None:
     zk = shell()
     zk.run("create /near 'n'")
@@ -265,7 +273,7 @@ def test_it_copies_between_two_deployments(shell: Shell, server: str) -> None:
 
 def test_it_edits_with_an_editor(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     editor = tmp_path / "editor"
-    editor.write_text("#!/bin/sh\nprintf edited > \"$1\"\n", encoding="utf-8")
+    editor.write_text('#!/bin/sh\nprintf edited > "$1"\n', encoding="utf-8")
     editor.chmod(editor.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("EDITOR", str(editor))
     zk = shell()
@@ -390,11 +398,11 @@ def test_a_whole_session_prints_what_it_prints_on_a_zookeeper(tmp_path: Path, se
     assert printed == expected
 
 
-def test_the_transcript_is_of_this_tour() -> None:
+def test_the_page_shows_this_tour() -> None:
     page = (ROOT / "docs" / "zk-shell.md").read_text(encoding="utf-8")
     for section in SECTIONS:
         assert "\n### %s\n" % section.title in page
         for step in section.steps:
-            command = step.command.replace(SERVER, "127.0.0.1:2181").replace(DIRECTORY, "")
-            assert command.partition("file://")[0] in page
+            command = step.command.replace(SERVER, "127.0.0.1:2181").partition(DIRECTORY)[0]
+            assert "> %s" % command in page
     assert "Traceback" not in page

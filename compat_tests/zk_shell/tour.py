@@ -82,7 +82,7 @@ SECTIONS = [
             "json_get /app/json port",
             "find /app QUEUE",
             "ifind /app QUEUE",
-            "grep /app value",
+            "grep / value",
             "grep / 80 true",
             "summary /app",
             "child_count /app",

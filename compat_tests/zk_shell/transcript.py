@@ -13,7 +13,10 @@ PAGE = ROOT / "docs" / "zk-shell.md"
 BEGIN = "<!-- transcript: written by compat_tests/zk_shell/transcript.py -->\n"
 END = "<!-- end of transcript -->\n"
 NAMES = {SERVER: "127.0.0.1:2181"}
-OPTIONS: Dict[int, List[str]] = {1: ["--sync-connect", "--connect-timeout", str(SESSION_TIMEOUT_S)], 2: ["--sync-connect"]}
+OPTIONS: Dict[int, List[str]] = {
+    1: ["--sync-connect", "--connect-timeout", str(SESSION_TIMEOUT_S)],
+    2: ["--sync-connect"],
+}
 
 
 class Pages:
@@ -23,9 +26,9 @@ class Pages:
         self._terminals = terminals
         self._shown = dict.fromkeys(terminals, 0)
 
-    def cut(self) -> str:
-        """What each terminal has shown since the last cut."""
-        return "".join(self._since(number) for number in self._terminals)
+    def cut(self, first: int) -> str:
+        """What each terminal has shown since the last cut, that of ``first`` first."""
+        return "".join(self._since(number) for number in sorted(self._terminals, key=lambda each: each != first))
 
     def _since(self, number: int) -> str:
         screen = self._terminals[number].screen
@@ -55,7 +58,7 @@ def _terminal(number: int, directory: Path) -> Terminal:
 def _told(section: Section, terminals: Dict[int, Terminal], pages: Pages, directory: Path) -> str:
     for _ in play(section, terminals, {**NAMES, DIRECTORY: str(directory)}):
         pass
-    return "### %s\n\n%s" % (section.title, pages.cut())
+    return "### %s\n\n%s" % (section.title, pages.cut(section.steps[0].terminal))
 
 
 def main() -> None:

@@ -84,4 +84,4 @@ def run() -> Iterator[Callable[..., Program]]:
 
     yield program
     for started in running:
-        started.kill()
+        started.clean_up()

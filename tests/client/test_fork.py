@@ -37,7 +37,6 @@ def test_a_child_holds_neither_the_lock_nor_the_socket_of_the_host(local_url: st
     """The parent is the host and is killed; the child lives. Somebody else takes over within a second."""
     program = run("forks", "orphan", local_url)
     child = int(program.expect("child"))
-    program.expect("parent")
     try:
         client = connect(local_url)
         assert client.create("/before") == "/before"

@@ -6,13 +6,14 @@ What comes from a queue may be anything. Whatever it is, what comes after it is 
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import Any, List, Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fk_backend import layout, messages
+from fk_backend import codec, layout
 from fk_backend.core import watches
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Error
@@ -66,9 +67,7 @@ junk: Any = st.recursive(
     lambda inner: st.lists(inner, max_size=6),
     max_leaves=12,
 )
-kinds = st.sampled_from(
-    "Create Delete SetData SetAcl Check Multi Auth Open Attach Close Expire Reap Nonsense".split()
-)
+kinds = st.sampled_from("Create Delete SetData SetAcl Check Multi Auth Open Attach Close Expire Reap Nonsense".split())
 almost_requests = st.one_of(junk, st.builds(lambda kind, rest: [kind, *rest], kinds, st.lists(junk, max_size=7)))
 acls = st.lists(st.tuples(numbers, texts, texts), max_size=3).map(lambda entries: [list(entry) for entry in entries])
 well_formed = st.one_of(
@@ -80,7 +79,7 @@ well_formed = st.one_of(
     st.builds(lambda s, p, i: ["Attach", s, p, i, None], numbers, st.binary(), texts),
 )
 forged = st.builds(
-    lambda inbox, session, first, requests: messages.codec.dumps([1, inbox, session, first, requests]),
+    lambda inbox, session, first, requests: codec.dumps([1, inbox, session, first, requests]),
     st.one_of(texts, st.sampled_from(("client", "heartbeat:0"))),
     numbers,
     numbers,
@@ -119,21 +118,30 @@ def test_no_bytes_stop_the_writer_or_what_comes_after_them(rubbish: List[bytes])
     asyncio.run(check())
 
 
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Where a deployment is."""
+    found = Place(str(tmp_path_factory.mktemp("deployment")))
+    create_database(found.state, ("state", "sessions"))
+    create_database(found.interest, ("interest",))
+    return found
+
+
+_names = itertools.count()
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.lists(forged, min_size=1, max_size=6))
-def test_nor_do_they_on_sqlite(tmp_path_factory: pytest.TempPathFactory, rubbish: List[bytes]) -> None:
+def test_nor_do_they_on_sqlite(place: Place, rubbish: List[bytes]) -> None:
     """What a dict can hold, a database may not be able to: half a surrogate, an integer too long."""
-    place = Place(str(tmp_path_factory.mktemp("deployment")))
-    create_database(place.state, ("state", "sessions"))
-    create_database(place.interest, ("interest",))
 
     async def check() -> None:
-        store, outbox = LocalStore(place, writable_state=True), Outbox(place.outbox)
+        store, outbox, good = LocalStore(place, writable_state=True), Outbox(place.outbox), "good%d" % next(_names)
         bench = Bench(store)
         try:
             await bench.writer(NS, [Delivery(body, False) for body in rubbish])
-            session = await bench.open("good")
-            assert (await bench.ask("good", session, 1, _create("/fine"), Close()))[1][0] == Error.OK
+            session = await bench.open(good)
+            assert (await bench.ask(good, session, 1, Delete("/none", -1), Close()))[1][0] == Error.OK
             outbox.save([(p.inbox, outbox.number(p.inbox, p.upto, p.body)) for p in bench.inboxes.pushed])
         finally:
             outbox.close()

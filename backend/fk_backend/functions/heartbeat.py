@@ -21,6 +21,8 @@ TICK_S = 0.4
 REAP_EVERY = 12
 """Ticks between looks at containers and TTL nodes (ZooKeeper: every 60 s)."""
 SENDER = "heartbeat"
+NEVER = Item(0, b"")
+"""The counter of a session that has not beaten yet."""
 
 
 @dataclass
@@ -48,12 +50,13 @@ class Heartbeat:
         sessions = await self._sessions(ns)
         now = self._ports.clock.monotonic()
         self._forgive(watched, now)
-        counts = await self._counts(ns)
+        beats = await self._all(INTEREST, layout.beats_partition(ns))
+        read = self._ports.clock.monotonic()
         for session, timeout_s in sessions.items():
-            count = counts.get(session, 0)
-            seen, since = watched.leases.get(session, (-1, now))
+            count = beats.get(layout.session_name(session), NEVER).rev
+            seen, since = watched.leases.get(session, (-1, read))
             if seen != count:
-                watched.leases[session] = (count, now)
+                watched.leases[session] = (count, read)
             elif now - since > timeout_s:
                 await self._send(ns, watched, Expire(session, count))
         for gone in watched.leases.keys() - sessions.keys():
@@ -78,10 +81,6 @@ class Heartbeat:
             session = layout.session_of(item)
             found[session.id] = session.timeout_ms / 1000.0
         return found
-
-    async def _counts(self, ns: str) -> Dict[int, int]:
-        rows = await self._all(INTEREST, layout.beats_partition(ns))
-        return {int(name, 16): item.rev for name, item in rows.items()}
 
     async def _all(self, table: str, partition: str) -> Dict[str, Item]:
         rows: Dict[str, Item] = {}

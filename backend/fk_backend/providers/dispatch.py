@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from typing import Deque, Dict, List, NamedTuple, Optional, Set
+from typing import Deque, Dict, List, NamedTuple, Optional, Sequence, Set
 
 from ..codec import Malformed
 from ..core.model import Error
@@ -19,7 +19,7 @@ from ..functions.distributor import answer_notes
 from ..functions.heartbeat import TICK_S, Heartbeat
 from ..functions.writer import Writer
 from ..messages import bulletin, decode
-from ..ports import Clock, Delivery, Inboxes
+from ..ports import Clock, Delivery, Inboxes, Pushed
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +130,18 @@ class Dispatcher:
         except Malformed:
             return
         results = [(Error.DEAD_LETTERED, None, 0)] * len(message.requests)
-        await self._inboxes.push(answer_notes([(message.inbox, message.first, results)], bulletin(0, 0, [])))
+        await self._tell(ns, answer_notes([(message.inbox, message.first, results)], bulletin(0, 0, [])))
+
+    async def _tell(self, ns: str, notes: Sequence[Pushed]) -> None:
+        """Pushes, until it succeeds: who is not told waits forever."""
+        pause = RETRY_S
+        while True:
+            try:
+                return await self._inboxes.push(notes)
+            except Exception as error:
+                log.warning("namespace %s: %r; trying again", ns, error)
+            await self._clock.sleep(pause)
+            pause = min(2 * pause, MAX_RETRY_S)
 
     async def _tick(self, ns: str) -> None:
         try:
@@ -140,6 +151,8 @@ class Dispatcher:
                         return
                 except BackendError as error:
                     log.warning("namespace %s: heartbeat: %s", ns, error)
+                except Exception:  # a bug; without a heartbeat nothing would ever expire again
+                    log.exception("namespace %s: the heartbeat failed", ns)
                 await self._clock.sleep(TICK_S)
         finally:
             self._tickers.pop(ns, None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import faulthandler
 import multiprocessing
 import os
 import sys
@@ -14,8 +13,6 @@ from kazoo.exceptions import ConnectionClosedError
 from kazoo.protocol.states import KazooState
 
 from fk_kazoo.client import KazooClient
-
-faulthandler.dump_traceback_later(25, exit=True)
 
 
 def _connect(url: str, **options: Any) -> KazooClient:

@@ -6,6 +6,7 @@ Nothing here sleeps to be in time for something: whoever waits, waits for what h
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import queue
 import signal
@@ -261,6 +262,7 @@ class Program:
             stderr=subprocess.STDOUT,
             text=True,
             env=environment(),
+            start_new_session=True,
         )
         self.pid = self.process.pid
         self.output: List[str] = []
@@ -311,14 +313,20 @@ class Program:
         return code
 
     def kill(self) -> None:
-        """Ends it whatever it does. Again: nothing more happens."""
+        """Ends it, whatever it does. Again: nothing more happens."""
         if self.process.poll() is None:
             self.process.kill()
-            self.process.send_signal(signal.SIGCONT)
         self.process.wait()
+
+    def clean_up(self) -> None:
+        """Ends it and all that it has forked."""
+        self.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
         self._reader.join(PATIENCE_S)
         for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
+            assert pipe is not None
+            with contextlib.suppress(BrokenPipeError):
                 pipe.close()
 
 

@@ -32,6 +32,11 @@ def numbered(table: str, n: int) -> Key:
     return Key(table, "ns:%d" % (n % 10), "/%06d" % n)
 
 
+def look(name: str) -> None:
+    """Opens and closes."""
+    LocalStore(files.prepare(name), writable_state=False).close()
+
+
 async def echo(name: str) -> None:
     """Commits to STATE every number it is told, and answers with what INTEREST counts by then."""
     store = LocalStore(files.prepare(name), writable_state=True)
@@ -129,6 +134,7 @@ def orphan(name: str, abandons: str) -> None:
 
 
 MAIN: Dict[str, Callable[..., Any]] = {
+    "look": look,
     "echo": echo,
     "twins": twins,
     "count": count,

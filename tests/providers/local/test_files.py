@@ -20,7 +20,7 @@ from fk_backend.ports import SESSIONS, STATE, TABLES, Item, Key
 from fk_backend.providers.local import files, statements
 from fk_backend.providers.local.store import LocalStore
 from fk_backend.testing.harness import put
-from tests.providers.local.conftest import contents
+from tests.providers.local.conftest import Child, contents
 
 # --- where ----------------------------------------------------------------------------------------
 
@@ -177,20 +177,14 @@ def test_a_live_deployment_is_recognised_at_any_moment(place: files.Place) -> No
     store.abandon()
 
 
-def test_checking_does_not_drop_the_locks_of_this_process(place: files.Place) -> None:
+def test_checking_does_not_drop_the_locks_of_this_process(place: files.Place, child: Child) -> None:
     """Closing a descriptor of a locked file would; another process that thinks it closes last then removes the log."""
     store = LocalStore(place, writable_state=True)
     asyncio.run(store.commit([put(Key(STATE, "p", "a"), 1, b"body")]))
     for _ in range(3):
         files.prepare("d")
         files.super_id(place)
-    pid = os.fork()
-    if pid == 0:
-        try:
-            LocalStore(place, writable_state=False).close()
-        finally:
-            os._exit(0)
-    os.waitpid(pid, 0)
+    assert child("look", "d").wait(30) == 0
     assert os.path.exists(place.state + "-wal")
     other = LocalStore(place, writable_state=False)
     assert asyncio.run(other.get([Key(STATE, "p", "a")])) == [Item(1, b"body")]

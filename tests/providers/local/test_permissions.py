@@ -30,16 +30,19 @@ def open_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield Path(directory)
 
 
-def as_nobody(attempt: Callable[[], object]) -> str:
-    """What a process of an ordinary user that owns nothing here gets: the error and its message, or "done"."""
+def as_nobody(attempt: Callable[[], object], real: bool = True) -> str:
+    """What a process of an ordinary user that owns nothing here gets: the error and its message, or "done".
+
+    Not ``real``: only its effective user is nobody, as in a program with the set-user-ID bit.
+    """
     inside, outside = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
             if os.geteuid() == 0:
                 os.setgroups([])
-                os.setgid(NOBODY)
-                os.setuid(NOBODY)
+                (os.setgid if real else os.setegid)(NOBODY)
+                (os.setuid if real else os.seteuid)(NOBODY)
             attempt()
             os.write(outside, b"done")
         except BaseException as error:
@@ -72,13 +75,14 @@ FORBIDDEN: Dict[str, Callable[[files.Place], None]] = {
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.parametrize("real", [True, False])
 @pytest.mark.parametrize("case", FORBIDDEN)
-def test_a_deployment_of_somebody_else(open_home: Path, case: str) -> None:
+def test_a_deployment_of_somebody_else(open_home: Path, case: str, real: bool) -> None:
     place = files.prepare("d")
     FORBIDDEN[case](place)
     before = contents(open_home)
     for attempt in (lambda: files.prepare("d"), lambda: LocalStore(place, writable_state=False)):
-        said = as_nobody(attempt)
+        said = as_nobody(attempt, real)
         assert said.startswith("NoPermission: "), said
         assert place.directory in said and "change its mode" in said and files.HOME_VARIABLE in said
     assert contents(open_home) == before

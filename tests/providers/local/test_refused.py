@@ -61,6 +61,10 @@ REFUSED: Dict[str, Tuple[Type[DeploymentError], Callable[[Path], object]]] = {
 }
 
 
+LOOK_RIGHT = ("half of it", "swapped")
+"""By their headers; so SQLite opens them, which puts a log beside them and takes it away again."""
+
+
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_refused_deployment_is_not_changed(place: files.Place, case: str) -> None:
     host = LocalStore(place, writable_state=True)
@@ -69,8 +73,12 @@ def test_a_refused_deployment_is_not_changed(place: files.Place, case: str) -> N
     error, damage = REFUSED[case]
     damage(Path(place.directory))
     before = contents(Path(place.directory))
-    with pytest.raises(error, match=r"(?s)%s.*(restore|remove|move it|upgrade)" % place.directory):
-        LocalStore(files.prepare("d"), writable_state=True)
+    says = r"(?s)%s.*(restore|remove|move it|upgrade)" % place.directory
+    with pytest.raises(error, match=says):
+        LocalStore(place, writable_state=True)
+    if case not in LOOK_RIGHT:
+        with pytest.raises(error, match=says):
+            files.prepare("d")
     after = contents(Path(place.directory))
     while _open_elsewhere:
         _open_elsewhere.pop().close()

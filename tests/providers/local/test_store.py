@@ -11,6 +11,7 @@ from fk_backend.providers.local.store import LocalStore
 from fk_backend.testing.primitive_checks import PrimitiveChecks
 from fk_backend.testing.store_checks import StoreChecks
 from fk_backend.testing.store_model import StoreModelChecks
+from tests.providers.exact import ExactPages
 
 
 class OnFiles:
@@ -31,7 +32,7 @@ class OnFiles:
         return LocalStore(self.place, writable_state=True)
 
 
-class TestStore(OnFiles, StoreChecks):
+class TestStore(OnFiles, StoreChecks, ExactPages):
     pass
 
 

@@ -10,6 +10,7 @@ from fk_backend.providers.memory.store import MemoryStore
 from fk_backend.testing.primitive_checks import PrimitiveChecks
 from fk_backend.testing.store_checks import StoreChecks
 from fk_backend.testing.store_model import StoreModelChecks
+from tests.providers.exact import ExactPages
 
 
 class InMemory:
@@ -19,7 +20,7 @@ class InMemory:
         return MemoryStore()
 
 
-class TestStore(InMemory, StoreChecks):
+class TestStore(InMemory, StoreChecks, ExactPages):
     test_what_was_committed_outlives_the_process = None  # type: ignore[assignment] # nothing does
 
 

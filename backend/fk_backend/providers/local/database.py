@@ -109,7 +109,7 @@ def connect(path: str, tables: Iterable[str], durable: bool, writable: bool) -> 
     """
     options: Dict[str, Any] = {"isolation_level": None, "check_same_thread": False, "cached_statements": 256}
     try:
-        connection: sqlite3.Connection = sqlite3.connect(_uri(path, "rw"), OPEN_BUSY_S, uri=True, **options)
+        connection: sqlite3.Connection = sqlite3.connect(_uri(path, "rw"), timeout=OPEN_BUSY_S, uri=True, **options)
     except sqlite3.Error as error:
         raise explain(error, path, "open") from error
     try:

@@ -80,7 +80,7 @@ class Outbox:
             self._db.executemany("INSERT INTO push (inbox, seq, upto, at, body) VALUES (?, ?, ?, ?, ?)", rows)
             self._db.executemany("DELETE FROM push WHERE inbox = ? AND seq <= ?", self._done)
             self._db.execute("COMMIT")
-        except sqlite3.Error:
+        except BaseException:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise

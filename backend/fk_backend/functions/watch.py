@@ -1,0 +1,78 @@
+"""A commit first, then the registrations: who registered before this looked is told, who did not sees the new state.
+
+Exactly the registrations that were read are dropped: one that was made again in the meantime has another number.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, Iterable, List, NamedTuple, Tuple
+
+from .. import layout
+from ..core import watches
+from ..core.model import Trigger
+from ..errors import Conflict
+from ..messages import Bulletin, Fired, encode_note
+from ..ports import INTEREST, Key, Ports, Pushed, Remove
+
+
+class Registration(NamedTuple):
+    """A watch registration as the store has it."""
+
+    key: Key
+    number: int
+    inbox: str
+    path: str
+    mode: str
+
+
+async def registrations(ports: Ports, ns: str, triggers: List[Trigger]) -> List[Registration]:
+    """Those that any of the triggers fires."""
+    by_path: Dict[str, List[Trigger]] = {}
+    for trigger in triggers:
+        by_path.setdefault(trigger.path, []).append(trigger)
+    hits: List[Registration] = []
+    for path, changes in by_path.items():
+        partition = layout.node_partition(ns, path)
+        for sort, number in await _rows(ports, partition):
+            mode, inbox = layout.registration_of(sort)
+            if any(watches.matches(mode, path, change) for change in changes):
+                hits.append(Registration(Key(INTEREST, partition, sort), number, inbox, path, mode))
+    for sort, number in await _rows(ports, layout.recursive_partition(ns)):
+        root, inbox = layout.registration_of(sort)
+        if any(watches.matches(watches.RECURSIVE, root, change) for change in triggers):
+            key = Key(INTEREST, layout.recursive_partition(ns), sort)
+            hits.append(Registration(key, number, inbox, root, watches.RECURSIVE))
+    return hits
+
+
+async def _rows(ports: Ports, partition: str) -> List[Tuple[str, int]]:
+    rows: List[Tuple[str, int]] = []
+    more = True
+    while more:
+        page = await ports.store.query(INTEREST, partition, rows[-1][0] + "\0" if rows else "")
+        rows.extend((sort, item.rev) for sort, item in page.rows)
+        more = page.more
+    return rows
+
+
+def fired_notes(hits: Iterable[Registration], board: Bulletin) -> List[Pushed]:
+    """One note for each inbox: which of its registrations fired."""
+    fired: Dict[str, List[Tuple[str, str, int]]] = {}
+    for hit in hits:
+        fired.setdefault(hit.inbox, []).append((hit.path, hit.mode, hit.number))
+    return [Pushed(inbox, encode_note(Fired(list(entries), board))) for inbox, entries in fired.items()]
+
+
+async def drop_fired(ports: Ports, hits: List[Registration]) -> None:
+    """Exactly the ids that were read: a newer registration under the same key stays."""
+    removals = [Remove(hit.key, expect=hit.number) for hit in hits if watches.is_one_shot(hit.mode)]
+    if not removals:
+        return
+    try:
+        await ports.store.commit(removals)
+    except Conflict:
+        for removal in removals:
+            try:
+                await ports.store.commit([removal])
+            except Conflict:
+                continue

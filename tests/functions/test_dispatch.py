@@ -1,0 +1,243 @@
+"""One bad message costs its sender an answer and nobody else anything; and what is committed is never set aside.
+
+The dispatcher is what memory:// and local:// have for a FIFO queue with a trigger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Awaitable, Callable, List, Optional, Sequence, Tuple, cast
+
+import pytest
+
+from fk_backend.core.acls import OPEN_ACL
+from fk_backend.core.apply import apply
+from fk_backend.core.model import Error
+from fk_backend.core.requests import Call, Create, Open
+from fk_backend.core.snapshot import Outcome, Snapshot
+from fk_backend.errors import Unavailable
+from fk_backend.functions import writer as writer_module
+from fk_backend.functions.heartbeat import Heartbeat
+from fk_backend.messages import Message, encode, message_id
+from fk_backend.ports import Clock, Inboxes, Pushed
+from fk_backend.providers import dispatch
+from fk_backend.providers.dispatch import Dispatcher
+
+from .doubles import NS, Bench, FakeInboxes
+
+POISON = "/poison"
+TURNS = 20_000
+
+
+class MoodyInboxes(FakeInboxes):
+    """Fails the next pushes with these errors; those marked so, after having pushed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failures: List[Tuple[Exception, bool]] = []
+
+    async def push(self, messages: Sequence[Pushed]) -> None:
+        """`ports.Inboxes.push`."""
+        error, after = self.failures.pop(0) if self.failures else (None, False)
+        if error is None or after:
+            await super().push(messages)
+        if error is not None:
+            raise error
+
+
+class Hall:
+    """A dispatcher over a bench."""
+
+    def __init__(self, heartbeat: Any = None) -> None:
+        self.bench = Bench()
+        self.inboxes = self.bench.inboxes = MoodyInboxes()
+        self.bench.writer = self.bench.fresh_writer()
+        clock, inboxes = cast(Clock, self.bench.clock), cast(Inboxes, self.inboxes)
+        heart = heartbeat or Heartbeat(self.bench.ports())
+        self.dispatcher = Dispatcher(self.bench.writer, heart, inboxes, clock)
+
+    def accept(self, message: Message) -> None:
+        """As a client sends it."""
+        self.dispatcher.accept(NS, message_id(message.inbox, message.first), encode(message))
+
+    async def until(self, condition: Callable[[], Any]) -> None:
+        """Lets everybody do something until it is so."""
+        for _ in range(TURNS):
+            if condition():
+                return
+            await asyncio.sleep(0)
+        raise AssertionError("never")
+
+    async def answered(self, inbox: str, number: int) -> Any:
+        """The answer, when it is there."""
+        await self.until(lambda: number in self.bench.told(inbox).answers)
+        return self.bench.told(inbox).answers[number]
+
+    async def open(self, inbox: str) -> int:
+        """A new session; its id."""
+        self.accept(Message(inbox, 0, 0, (Open(b"", 60_000, inbox, None),)))
+        return int((await self.answered(inbox, 0))[1][0])
+
+
+def _in_a_hall(test: Callable[[Hall], Awaitable[None]], heartbeat: Any = None) -> None:
+    async def check() -> None:
+        hall = Hall(heartbeat)
+        try:
+            await test(hall)
+        finally:
+            await hall.dispatcher.stop()
+
+    asyncio.run(check())
+
+
+def _create(path: str, flags: int = 0) -> Create:
+    return Create(path, b"", OPEN_ACL, flags, 0, False)
+
+
+@pytest.fixture
+def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The core has a bug: it fails on one path."""
+
+    def failing(snapshot: Snapshot, calls: Sequence[Call], now_ms: int) -> Outcome:
+        if any(getattr(call.request, "path", None) == POISON for call in calls):
+            raise ZeroDivisionError("a bug")
+        return apply(snapshot, calls, now_ms)
+
+    monkeypatch.setattr(writer_module, "apply", failing)
+
+
+@pytest.mark.usefixtures("poisoned")
+def test_poison_is_isolated_and_its_sender_is_told() -> None:
+    async def test(hall: Hall) -> None:
+        sessions = [await hall.open("client%d" % number) for number in range(5)]
+        for number, session in enumerate(sessions):
+            hall.accept(Message("client%d" % number, session, 1, (_create(POISON if number == 2 else "/s-", 2),)))
+        answers = [await hall.answered("client%d" % number, 1) for number in range(5)]
+        assert [code for code, _, _ in answers] == [0, 0, Error.DEAD_LETTERED, 0, 0]
+        assert [answers[number][1] for number in (0, 1, 3, 4)] == ["/s-%010d" % count for count in range(4)]
+        hall.accept(Message("client2", sessions[2], 2, (_create("/s-", 2),)))
+        assert (await hall.answered("client2", 2))[1] == "/s-0000000004"
+
+    _in_a_hall(test)
+
+
+@pytest.mark.usefixtures("poisoned")
+@pytest.mark.parametrize("commit_size", [1, 3, 500])
+def test_a_message_with_poison_in_it_is_set_aside_whole(monkeypatch: pytest.MonkeyPatch, commit_size: int) -> None:
+    """However large a commit may be: nothing of it is applied, and every request in it is answered."""
+    monkeypatch.setattr(writer_module, "MAX_CALLS", commit_size)
+
+    async def test(hall: Hall) -> None:
+        bad, good = await hall.open("bad"), await hall.open("good")
+        hall.accept(Message("good", good, 1, (_create("/before"), _create("/s-", 2))))
+        hall.accept(Message("bad", bad, 1, (_create("/a"), _create("/b"), _create(POISON), _create("/c"))))
+        hall.accept(Message("good", good, 3, (_create("/s-", 2), _create("/after"))))
+        assert (await hall.answered("good", 4))[1] == "/after"
+        assert [(await hall.answered("bad", number))[0] for number in range(1, 5)] == [Error.DEAD_LETTERED] * 4
+        assert (await hall.answered("good", 3))[1] == "/s-0000000002"
+        paths = {key.partition for key in await hall.bench.contents()}
+        assert not paths & {"ns:/a", "ns:/b", "ns:/c"} and {"ns:/before", "ns:/after"} <= paths
+
+    _in_a_hall(test)
+
+
+@pytest.mark.usefixtures("poisoned")
+def test_that_the_sender_can_not_be_told_now_does_not_lose_it() -> None:
+    async def test(hall: Hall) -> None:
+        bad, good = await hall.open("bad"), await hall.open("good")
+        hall.inboxes.failures = [(Unavailable("later"), False)] * 3
+        hall.accept(Message("bad", bad, 1, (_create(POISON),)))
+        assert (await hall.answered("bad", 1))[0] == Error.DEAD_LETTERED
+        hall.accept(Message("good", good, 1, (_create("/a"),)))
+        assert (await hall.answered("good", 1))[0] == Error.OK
+
+    _in_a_hall(test)
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("error", [Unavailable("later"), ZeroDivisionError("a bug in the way")])
+def test_a_failure_after_the_commit_is_never_the_messages_fault(error: Exception, after: bool) -> None:
+    """It is tried again until it passes, far more often than poison is."""
+
+    async def test(hall: Hall) -> None:
+        session = await hall.open("client")
+        hall.inboxes.failures = [(error, after)] * (3 * dispatch.TRIES)
+        hall.accept(Message("client", session, 1, (_create("/s-", 2),)))
+        hall.accept(Message("client", session, 2, (_create("/s-", 2),)))
+        answers = [await hall.answered("client", number) for number in (1, 2)]
+        await hall.until(lambda: not hall.inboxes.failures)
+        assert [value for _, value, _ in answers] == ["/s-0000000000", "/s-0000000001"]
+        assert len([key for key in await hall.bench.contents() if key.sort.startswith("/s-")]) == 2
+
+    _in_a_hall(test)
+
+
+def test_a_message_sent_twice_is_taken_once() -> None:
+    async def test(hall: Hall) -> None:
+        session = await hall.open("client")
+        for _ in range(3):
+            hall.accept(Message("client", session, 1, (_create("/s-", 2),)))
+        hall.accept(Message("client", session, 2, (_create("/s-", 2),)))
+        assert (await hall.answered("client", 2))[1] == "/s-0000000001"
+
+    _in_a_hall(test)
+
+
+def test_order_is_the_order_of_arrival_however_it_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatch, "MAX_BATCH", 3)
+    monkeypatch.setattr(writer_module, "MAX_CALLS", 2)
+
+    async def test(hall: Hall) -> None:
+        session = await hall.open("client")
+        for number in range(1, 40):
+            hall.accept(Message("client", session, number, (_create("/s-", 2),)))
+        answers = [await hall.answered("client", number) for number in range(1, 40)]
+        assert [value for _, value, _ in answers] == ["/s-%010d" % number for number in range(39)]
+
+    _in_a_hall(test)
+
+
+def test_too_much_is_refused_definitely_and_taken_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatch, "MAX_WAITING", 2)
+
+    async def test(hall: Hall) -> None:
+        session = await hall.open("client")
+        for number in (1, 2):
+            hall.accept(Message("client", session, number, (_create("/s-", 2),)))
+        with pytest.raises(Unavailable):
+            hall.accept(Message("client", session, 3, (_create("/s-", 2),)))
+        await hall.answered("client", 2)
+        hall.accept(Message("client", session, 3, (_create("/s-", 2),)))
+        assert (await hall.answered("client", 3))[1] == "/s-0000000002"
+
+    _in_a_hall(test)
+
+
+def test_a_halted_dispatcher_takes_nothing_and_finishes_nothing_by_halves() -> None:
+    async def test(hall: Hall) -> None:
+        session = await hall.open("client")
+        hall.accept(Message("client", session, 1, (_create("/a"), _create("/b"))))
+        await hall.dispatcher.stop()
+        with pytest.raises(Unavailable):
+            hall.accept(Message("client", session, 3, (_create("/c"),)))
+        made = {key.partition for key in await hall.bench.contents()} & {"ns:/a", "ns:/b", "ns:/c"}
+        assert made in (set(), {"ns:/a", "ns:/b"})
+
+    _in_a_hall(test)
+
+
+def test_a_heartbeat_that_fails_once_goes_on() -> None:
+    """Whatever it fails with: without it nothing would ever expire again."""
+    looks: List[Optional[Exception]] = [Unavailable("later"), ZeroDivisionError("a bug"), ValueError("rubbish"), None]
+
+    async def heartbeat(ns: str) -> bool:
+        failure = looks.pop(0) if looks else None
+        if failure is not None:
+            raise failure
+        return True
+
+    async def test(hall: Hall) -> None:
+        await hall.open("client")
+        await hall.until(lambda: not looks)
+
+    _in_a_hall(test, heartbeat)

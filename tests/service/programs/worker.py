@@ -1,0 +1,73 @@
+"""Creates sequential nodes as fast as it can and watches everybody's: ``worker.py URL NAME LOG``.
+
+Everything that happens to it goes to LOG, a line each, at once: ``start ZXID``, ``ack TIME PATH DATA``, ``event PATH``,
+``state STATE``, ``error …``. Reads lines: ``pause`` (stop creating), ``stop``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from typing import Any
+
+from fk_kazoo.client import KazooClient
+from fk_kazoo.requests import AddWatchMode
+
+BELOW = "/items"
+
+
+class Log:
+    """A file in which every line stays, however the process ends."""
+
+    def __init__(self, path: str) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    def __call__(self, *words: object) -> None:
+        """A line."""
+        os.write(self._file, (" ".join(map(str, words)) + "\n").encode())
+
+
+def work(client: Any, name: str, log: Log, enough: threading.Event) -> None:
+    """Creates until it is enough, or until anything but success comes back."""
+    number = 0
+    try:
+        while not enough.is_set():
+            data = "%s-%d" % (name, number)
+            path = client.create(BELOW + "/n-", data.encode(), sequence=True)
+            log("ack", "%.6f" % time.monotonic(), path, data)
+            number += 1
+    except Exception as error:
+        log("error", repr(error))
+
+
+def main() -> None:
+    """The program."""
+    url, name, path = sys.argv[1:]
+    log = Log(path)
+    client: Any = KazooClient(url, timeout=20)
+    client.start(timeout=30)
+    client.ensure_path(BELOW)
+    client.add_watch(BELOW, lambda event: log("event", event.type, event.path), AddWatchMode.PERSISTENT_RECURSIVE)
+    start, _ = client.create(BELOW + "/start-", sequence=True, include_data=True)
+    log("start", start)
+    client.add_listener(lambda state: log("state", state))
+    enough = threading.Event()
+    worker = threading.Thread(target=work, args=(client, name, log, enough), daemon=True)
+    worker.start()
+    print("ready")
+    for line in sys.stdin:
+        if line.strip() == "pause":
+            enough.set()
+            worker.join()
+            print("ok")
+        elif line.strip() == "stop":
+            client.remove_listener(client.state_listeners.pop())
+            client.stop()
+            client.close()
+            print("ok")
+            return
+
+
+main()

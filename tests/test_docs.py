@@ -1,0 +1,40 @@
+"""What the documentation names exists: every test that a guarantee rests on, and every file that a page links to."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import List, Tuple
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("compat_tests/**/*.md")])
+TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
+
+
+def _found(pattern: "re.Pattern[str]") -> List[Tuple[Path, "re.Match[str]"]]:
+    return [(page, match) for page in PAGES for match in pattern.finditer(page.read_text("utf-8"))]
+
+
+def test_guarantees_name_tests() -> None:
+    """The pattern finds what it looks for."""
+    assert len([page for page, _ in _found(TEST) if page.name == "guarantees.md"]) > 20
+
+
+@pytest.mark.parametrize("file, name", sorted({match.groups() for _, match in _found(TEST)}))
+def test_a_named_test_exists(file: str, name: str) -> None:
+    """In the file that is named with it."""
+    assert re.search(r"^\s*(async )?def %s\(" % name, (ROOT / file).read_text("utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("page, target", sorted({(str(p.relative_to(ROOT)), m[1]) for p, m in _found(LINK)}))
+def test_a_linked_file_exists(page: str, target: str) -> None:
+    """Relative to the page."""
+    assert ((ROOT / page).parent / target).exists()
+
+
+def test_the_architecture_stays_short() -> None:
+    """Whoever wants to contribute reads all of it."""
+    assert len((ROOT / "docs/architecture.md").read_text("utf-8").splitlines()) <= 400
