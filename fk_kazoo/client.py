@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
 import threading
@@ -62,7 +63,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         super().__init__(hosts, *args, **kwargs)
         self._connection = ConnectionHandler(self, self._conn_retry.copy(), logger=self.logger)
         self._told = self.handler.event_object()
-        self._queueing = self.handler.rlock_object()
+        self._queueing, self._changing = self.handler.rlock_object(), self.handler.rlock_object()
         loop.clients.add(self)
 
     def set_hosts(self, hosts: Any, randomize_hosts: Optional[bool] = None) -> None:
@@ -91,25 +92,36 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
     def start_async(self) -> Any:
         """As kazoo's. DeploymentConfigurationError if the deployment can't be used as it is."""
         listeners.calling()
-        if not self._live.is_set():
-            self._told.clear()
+        with self._changing:
+            if self._live.is_set() or (self._connection.running and not self._stopped.is_set()):
+                return self._live
             try:
                 provider(self.deployment.scheme).check(self.deployment.deployment, dict(self.deployment.options))
             except DeploymentError as error:
                 raise DeploymentConfigurationError("%s: %s" % (self.deployment, error)) from error
-        live = super().start_async()
-        workers.leave_exit_to_us(self.handler)
-        return live
+            self._told.clear()
+            live = super().start_async()
+            atexit.unregister(self.handler.stop)  # which may wait for ever: see `workers`
+            return live
 
     def stop(self) -> None:
         """As kazoo's, in bounded time, from any thread: within a listener or a watch function too."""
         listeners.calling()
-        super().stop()
+        if not self._stopped.is_set():
+            with self._changing:
+                super().stop()
+
+    def close(self) -> None:
+        """As kazoo's."""
+        with self._changing:
+            super().close()
 
     def _safe_close(self) -> None:
+        if self._last_notice is not None:
+            self._last_notice.settled.set()
         workers.stop(self.handler)
         if not self._connection.stop(max(self._session_timeout / 1000.0, 10.0)):
-            raise WriterNotClosedException("the connection is still busy with a listener that does not return")
+            raise WriterNotClosedException("the connection is still busy with a callback that does not return")
         notice = self._last_notice
         if notice is not None and not listeners.inside():
             notice.done.wait(workers.PATIENCE_S)
@@ -118,7 +130,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         """In a forked child the session is the parent's: calls raise ConnectionClosedError, `start` opens a new one."""
         handler = self.handler
         workers.renew(handler)
-        self._queueing = handler.rlock_object()
+        self._queueing, self._changing = handler.rlock_object(), handler.rlock_object()
         self._live, self._told, self._stopped, self._writer_stopped = (handler.event_object() for _ in range(4))
         self._stopped.set()
         self._writer_stopped.set()

@@ -26,7 +26,7 @@ from fk_backend.errors import BackendError, DeploymentError
 from fk_backend.session.engine import EXPIRED, LOST, Opened, Session
 from fk_backend.session.watchlist import Event
 
-from . import loop, wire
+from . import loop, wire, workers
 
 log = logging.getLogger(__name__)
 
@@ -203,6 +203,23 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
     _line: Optional[Line] = None
     _opening: Optional[loop.Opening] = None
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._ended = self.handler.event_object()
+        """Set at the very end of `zk_loop`; kazoo's ``connection_stopped`` comes before the last callbacks."""
+        self._ended.set()
+
+    @property
+    def running(self) -> bool:
+        """Whether it is connected, or will be as soon as it can."""
+        return self._connection_routine is not None and not self.connection_stopped.is_set()
+
+    def start(self) -> None:
+        """As kazoo's. It counts as running from here on, not only from when its thread runs."""
+        self.connection_stopped.clear()
+        self._ended.clear()
+        super().start()
+
     def zk_loop(self) -> None:
         """kazoo's loop; the deployment stays open for as long as it runs."""
         try:
@@ -211,6 +228,7 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
             opening, self._opening = self._opening, None
             if opening is not None:
                 loop.current().call(loop.current().release, opening)
+            self._ended.set()
 
     def stop(self, timeout: Optional[float] = None) -> bool:
         """Waits until the loop has ended; hangs up on a deployment that does not answer the close, or the connect."""
@@ -220,9 +238,9 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
             self._stopped_within(CLOSE_GRACE_S)
         routine = self._connection_routine
         if routine is not None and self.connection_stopped.is_set():
-            _join(routine)
-            self._connection_routine = None
-        return bool(self.connection_stopped.is_set())
+            if workers.is_one_of([routine]) or self._ended.wait(CLOSE_GRACE_S):
+                self._connection_routine = None
+        return self._connection_routine is None
 
     def _stopped_within(self, seconds: float) -> bool:
         self.connection_stopped.wait(seconds)
@@ -341,12 +359,3 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
         if self.client._pending and header.err == Error.OK:
             self.client._answered(self.client._pending[0][0])
         return super()._read_response(header, buffer, offset)
-
-
-def _join(routine: Any) -> None:
-    try:
-        routine.join()
-    except RuntimeError:
-        pass  # stopped from within: the loop ends when the caller returns
-
-

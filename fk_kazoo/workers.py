@@ -27,7 +27,7 @@ def stop(handler: Any) -> None:
     atexit.unregister(handler.stop)
     workers: List[Any] = list(getattr(handler, "_workers", ()))
     green = any(isinstance(worker, tuple) for worker in workers)
-    own = _is_one_of(workers)
+    own = is_one_of(workers)
     stopping, stopped = handler, handler.event_object()
     if workers and not green:  # eventlet's look their queue up again each time, so there they keep their handler
         stopping = copy.copy(handler)
@@ -60,16 +60,11 @@ def renew(handler: Any) -> None:
     handler._workers = []
 
 
-def _is_one_of(workers: List[Any]) -> bool:
-    """Whether this is one of the workers calling."""
+def is_one_of(workers: List[Any]) -> bool:
+    """Whether one of these threads or greenlets is the caller."""
     plain = [worker[0] if isinstance(worker, tuple) else worker for worker in workers]
     greenlet = sys.modules.get("greenlet")
     return threading.current_thread() in plain or (greenlet is not None and greenlet.getcurrent() in plain)
-
-
-def leave_exit_to_us(handler: Any) -> None:
-    """A handler was started: what it does at the interpreter's exit is done by `_at_exit`."""
-    atexit.unregister(handler.stop)
 
 
 @atexit.register

@@ -82,7 +82,8 @@ class Store(Protocol):
     async def commit(self, writes: Sequence[object]) -> None:
         """Put and Remove, all or nothing. All keys are of STATE and SESSIONS, or all of INTEREST.
 
-        When it returns, STATE and SESSIONS survive a power cut. A Remove whose ``expect`` does not hold is a Conflict.
+        When it returns, STATE and SESSIONS survive a power cut. A Remove whose ``expect`` does not hold is a Conflict,
+        also if there is no item. A key named twice, or INTEREST mixed with another table, is a ValueError.
         """
         ...
 
@@ -91,13 +92,16 @@ class Store(Protocol):
         ...
 
     async def purge(self, table: str, owner: str) -> int:
-        """Removes every item put with this owner tag; how many. Not atomic; may be called again."""
+        """Removes every item put with this owner tag; how many. Not atomic; may be called again. No owner: none."""
         ...
 
     async def scan(
         self, table: str, prefix: str = "", after: Optional[Tuple[str, str]] = None, limit: int = 1000
     ) -> List[Tuple[Key, Item]]:
-        """All items of partitions that start with ``prefix``, after the (partition, sort) given. For upkeep, checks."""
+        """Items of partitions that start with ``prefix``, in order, after the (partition, sort) given. For upkeep.
+
+        Fewer than ``limit``: they are the last ones.
+        """
         ...
 
 

@@ -1,6 +1,6 @@
 """kazoo's own tests against a deployment, and a table of what became of each: nothing is left out unnamed.
 
-    python -m compat_tests.kazoo_suite --url memory://suite [--kazoo-tests PATH] [pytest's arguments]
+python -m compat_tests.kazoo_suite --url memory://suite [--kazoo-tests PATH] [pytest's arguments]
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ def table(url: str) -> str:
         *_entries(tally.skipped()),
         "not applicable   %4d" % len(tally.not_applicable),
         *_entries(tally.not_applicable),
+        *(["not run          %4d" % tally.not_run()] if tally.not_run() else []),
         "",
         tally.closing_line(),
     ]
@@ -63,8 +64,14 @@ def main(argv: Optional[List[str]] = None) -> int:
         targets.append(str(place))
     common = ["-c", str(HERE / "pytest.ini"), "--rootdir", str(place), "--fk-url", options.url]
     status = int(pytest.main([*common, *targets], plugins=[plugin]))
-    print(table(options.url))
+    if _has_run(status):
+        print(table(options.url))
     return status
+
+
+def _has_run(status: int) -> bool:
+    """Whether there was a run at all: not so for arguments that can't be understood."""
+    return status not in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERNAL_ERROR)
 
 
 def _placed(argument: str, place: Path) -> str:

@@ -42,6 +42,10 @@ class Tally:
         """How many tests ended so."""
         return sum(found == outcome for found in self.outcomes.values())
 
+    def not_run(self) -> int:
+        """Tests that the arguments left out, or that an interrupted run did not reach."""
+        return max(0, self.collected - len(self.outcomes) - len(self.not_applicable))
+
     def skipped(self) -> Dict[str, str]:
         """Tests that skipped themselves, with what they say."""
         return {name: self.reasons.get(name, "") for name, found in self.outcomes.items() if found == SKIPPED}
@@ -143,6 +147,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item
     if deselected:
         config.hook.pytest_deselected(items=deselected)
         items[:] = applicable
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    """A module that can't be imported counts as a failure."""
+    if report.failed:
+        tally.outcomes[_short(report.nodeid)] = FAILED
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from fk_backend.core import reads, watches
@@ -23,32 +23,39 @@ from fk_backend.session.ops import Exists, GetAcl, GetChildren, GetData, Sync
 from fk_backend.session.watchlist import Event
 from tests.core.world import World
 
-from .doubles import Actor, Stage, is_fired, on_stage, rest
+from .doubles import Actor, Stage, is_answer, is_fired, on_stage, rest
 
-PATHS = ("/a", "/b", "/a/c", "/a/d")
+PATHS = ("/a", "/b", "/a/c")
 paths = st.sampled_from(PATHS)
+watching = st.sampled_from((True, True, False))
 writes = st.one_of(
     st.builds(lambda p, f: Create(p, b"x", OPEN_ACL, f, 0, False), paths, st.sampled_from((0, 0, 1, 2))),
     st.builds(Delete, paths, st.just(-1)),
-    st.builds(SetData, paths, st.sampled_from((b"y", b"zz")), st.sampled_from((-1, 0))),
+    st.builds(SetData, paths, st.sampled_from((b"y", b"zz")), st.sampled_from((-1, -1, 0))),
+    st.builds(SetData, paths, st.just(b"new"), st.just(-1)),
     st.builds(SetAcl, paths, st.just(OPEN_ACL), st.just(-1)),
     st.builds(lambda p, q: Multi((SetData(p, b"m", -1), Delete(q, -1))), paths, paths),
 )
 looks = st.one_of(
-    st.builds(Exists, paths, st.booleans()),
-    st.builds(GetData, paths, st.booleans()),
-    st.builds(GetChildren, st.sampled_from(("/", "/a", "/b")), st.booleans()),
+    st.builds(Exists, paths, watching),
+    st.builds(GetData, paths, watching),
+    st.builds(GetChildren, st.sampled_from(("/", "/a", "/b")), watching),
     st.builds(GetAcl, paths),
     st.builds(Sync, paths),
 )
 who = st.integers(0, 1)
-steps = st.one_of(
-    st.tuples(st.just("submit"), who, st.one_of(writes, looks, looks)),
-    st.tuples(st.just("submit"), who, st.one_of(writes, looks, looks)),
+submits = st.tuples(st.just("submit"), who, st.one_of(writes, looks))
+serve = st.tuples(st.just("serve"), st.just(0), st.none())
+moves = st.one_of(
+    serve,
+    serve,
     st.tuples(st.just("write"), st.integers(1, 3), st.none()),
     st.tuples(st.just("deliver"), st.integers(0, 5), st.none()),
-    st.tuples(st.just("double"), st.integers(0, 5), st.none()),
-    st.tuples(st.just("lose"), st.integers(0, 5), st.none()),
+    st.tuples(st.just("deliver"), st.integers(0, 5), st.none()),
+    st.tuples(st.sampled_from(("double", "lose")), st.integers(0, 5), st.none()),
+)
+programs = st.lists(st.tuples(submits, st.lists(moves, max_size=3)), min_size=8, max_size=25).map(
+    lambda parts: [step for submit, after in parts for step in (submit, *after)]
 )
 
 
@@ -125,6 +132,9 @@ async def _play(stage: Stage, program: List[Tuple[str, int, Any]], ops: List[Lis
             stage.actors[number].session.submit(len(ops[number]) - 1, op)
         elif step == "write":
             await stage.write(number)
+        elif step == "serve":
+            await stage.write()
+            await stage.deliver(is_answer)
         elif stage.mail:
             pushed = stage.mail[number % len(stage.mail)]
             if step == "double":
@@ -189,13 +199,17 @@ def _check_events(actor: Actor, expected: List[Event]) -> None:
 
 
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(steps, max_size=40))
+@given(programs)
 def test_two_sessions_see_what_the_core_says(program: List[Tuple[str, int, Any]]) -> None:
     async def play(stage: Stage) -> None:
         await stage.open()
         await stage.open()
         opened = stage.actors[0].session.id >> 40
         ops: List[List[Any]] = [[], []]
+        for path in PATHS[:2]:
+            ops[0].append(Create(path, b"x", OPEN_ACL, 0, 0, False))
+            await stage.actors[0].submit(len(ops[0]) - 1, ops[0][-1])
+        await _settle(stage)
         await _play(stage, program, ops)
         await _flush(stage, ops)
         history = History(stage, opened)
@@ -203,6 +217,7 @@ def test_two_sessions_see_what_the_core_says(program: List[Tuple[str, int, Any]]
         for number, actor in enumerate(stage.actors):
             last = actor.log[-1].value.zxid
             _check(actor, ops[number], history, last)
+            event("%d events" % min(3, len(actor.events())))
         assert all(isinstance(message.requests[0], Open) for message in stage.handled[:2])
 
     on_stage(play)
