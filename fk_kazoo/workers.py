@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import atexit
 import copy
+import logging
 import sys
 import threading
 import time
 from typing import Any, List
 
 from . import loop
+
+log = logging.getLogger(__name__)
 
 PATIENCE_S = 3.0
 """How long to wait for callbacks that are still running."""
@@ -36,6 +39,8 @@ def stop(handler: Any) -> None:
     def work() -> None:
         try:
             stopping.stop()
+        except BaseException:  # a killed worker ends it with GreenletExit
+            log.debug("stopping the handler", exc_info=True)
         finally:
             stopped.set()
 

@@ -2,7 +2,7 @@
 
 Layout: 4 bytes big-endian length of the JSON part, the JSON part, then every bytes value in the order in
 which the JSON part refers to it as ``{"b": length}``. Values are None, bool, int, float, str, bytes, and
-sequences of them; tuples come back as lists. Nothing else can be written, so a dict is always such a reference.
+sequences of them; tuples come back as lists. A dict is not a value: what is one in the JSON part is such a reference.
 """
 
 from __future__ import annotations

@@ -6,13 +6,14 @@ fewer than two of the three run, as with servers that have no quorum, what is le
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+import asyncio
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, cast
 from weakref import WeakSet
 
 from kazoo.handlers.threading import SequentialThreadingHandler
 
 from fk_backend.errors import Unavailable
-from fk_backend.ports import Gateway, Key
+from fk_backend.ports import Gateway, Key, Queue
 from fk_backend.testing.faults import FaultyGateway
 from fk_kazoo import loop
 
@@ -21,6 +22,10 @@ FIRST_PORT = 20000
 PORTS_APART = 10
 """As kazoo's own cluster has them."""
 PATIENCE_S = 10.0
+BYTES_PER_S = 100e6 / 8
+"""Of the wire between a client and its server: Fast Ethernet."""
+SOCKET_BUFFER = 65536
+"""What is no larger is gone at once."""
 
 MENDED, HALTED, CUT = "mended", "halted", "cut"
 
@@ -67,6 +72,7 @@ class Cable(Passage):
         """As `Passage.through`."""
         faulty = super().through(gateway)
         faulty.store = BeatLoser(self, faulty.store)
+        faulty.queue = cast(FaultyGateway, Wire(faulty.queue))
         return faulty
 
 
@@ -83,6 +89,22 @@ class BeatLoser:
     async def increment(self, key: Key, by: int = 1) -> int:
         """`ports.Store.increment`, which counts beats."""
         return 0 if self._cable.loses_beats else int(await self._store.increment(key, by))
+
+
+class Wire:
+    """A queue at the end of a wire on which a large message takes its time, as it does on the way to any server.
+
+    kazoo's test_connection_dropped sends a megabyte and drops the connection while it is on its way.
+    """
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+
+    async def send(self, group: str, message_id: str, body: bytes) -> None:
+        """`ports.Queue.send`."""
+        if len(body) > SOCKET_BUFFER:
+            await asyncio.sleep(len(body) / BYTES_PER_S)
+        await self._queue.send(group, message_id, body)
 
 
 def _put(faulty: FaultyGateway, state: str) -> None:

@@ -24,8 +24,10 @@ NOTICE_S = 0.5
 # --- expiry ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("timeout_s", [1.0, 2.0, 4.0])
-@pytest.mark.parametrize("first", ["the watcher", "the killed one"])
+@pytest.mark.parametrize(
+    ("timeout_s", "first"),
+    [(1.0, "the watcher"), (2.0, "the watcher"), (4.0, "the watcher"), (1.0, "the killed"), (2.0, "the killed")],
+)
 def test_the_ephemerals_of_a_killed_process_go_after_its_timeout(
     local_url: str, connect: Connect, run: Callable[..., Program], timeout_s: float, first: str
 ) -> None:

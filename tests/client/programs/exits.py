@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from typing import Any, Callable, Dict
 
 KIND, _, PATCHED = sys.argv[1].partition("-")
@@ -18,6 +19,7 @@ if KIND == "gevent":
         monkey.patch_all()
     from kazoo.handlers.gevent import SequentialGeventHandler as Handler
 elif KIND == "eventlet":
+    warnings.simplefilter("ignore")  # eventlet says at its import that it is not long for this world
     import eventlet
 
     if PATCHED:
@@ -63,8 +65,15 @@ def stuck_watch(url: str) -> None:
 def stuck_listener(url: str) -> None:
     """A state listener never returns."""
     client = KazooClient(url, handler=Handler())
-    client.add_listener(lambda state: _stuck(client).wait())
-    client.start(10)
+    reached = client.handler.event_object()
+
+    def listen(state: str) -> None:
+        reached.set()
+        _stuck(client).wait()
+
+    client.add_listener(listen)
+    client.start_async()
+    assert reached.wait(10)
 
 
 def stuck_after_stop(url: str) -> None:
