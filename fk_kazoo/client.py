@@ -8,9 +8,9 @@
 from __future__ import annotations
 
 import atexit
+import inspect
 import os
 import socket
-import threading
 from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
 import kazoo.client as _kazoo
@@ -39,11 +39,14 @@ from fk_backend.providers import provider
 from . import listeners, loop, workers
 from .connection import SET_WATCHES_XID, ConnectionHandler
 from .exceptions import DeploymentConfigurationError
-from .requests import AddWatch, AddWatchMode, CreateContainer, CreateTTL, RemoveWatches, read_event
+from .requests import AddWatch, CreateContainer, CreateTTL, RemoveWatches, read_event
+from .requests import AddWatchMode as AddWatchMode
 from .url import resolve
 
 COMMAND_TIMEOUT_S = 10.0
 
+_OPTIONS = tuple(inspect.signature(_kazoo.KazooClient.__init__).parameters)[2:]
+"""kazoo's, after ``self`` and ``hosts``: they may be given by position."""
 _TLS = ("keyfile", "keyfile_password", "certfile", "ca", "use_ssl")
 
 
@@ -59,7 +62,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
     def __init__(self, hosts: Any = None, *args: Any, **kwargs: Any) -> None:
         self._persistent: Dict[Tuple[str, str], Set[Any]] = {}
         self._last_notice: Optional[listeners.Notice] = None
-        _refuse_server_options(kwargs)
+        _refuse_server_options({**dict(zip(_OPTIONS, args)), **kwargs})
         super().__init__(hosts, *args, **kwargs)
         self._connection = ConnectionHandler(self, self._conn_retry.copy(), logger=self.logger)
         self._told = self.handler.event_object()

@@ -1,6 +1,7 @@
 """A handler's workers end in bounded time, whatever their callbacks do, and the handler can be started again.
 
-kazoo waits for them without bound: in `stop()`, for itself if it is called from a callback, and at the interpreter's exit.
+kazoo waits for them without bound: in `stop()`, for itself if that is called from a callback, and when the interpreter
+exits.
 """
 
 from __future__ import annotations

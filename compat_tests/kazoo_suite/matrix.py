@@ -51,9 +51,15 @@ def run(executable: str, python: str, kazoo: str, url: str) -> Run:
     started = time.monotonic()
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "backend")])}
     command = [executable, "-m", "compat_tests.kazoo_suite", "--url", url, "--tb=short", "--disable-warnings"]
-    done = subprocess.run(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    print(done.stdout, flush=True)
-    return Run(python, kazoo, url, _counts(done.stdout), done.returncode, time.monotonic() - started)
+    output = []
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            output.append(line)
+    return Run(python, kazoo, url, _counts("".join(output)), process.returncode, time.monotonic() - started)
 
 
 def _counts(output: str) -> Dict[str, int]:

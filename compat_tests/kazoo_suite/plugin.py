@@ -117,9 +117,9 @@ def install() -> None:
     import kazoo.client
     from kazoo.testing import harness
 
-    from . import harness as faults
-    from .client import KazooClient
-    from .cluster import get_global_cluster
+    from fk_kazoo.testing import faults
+    from fk_kazoo.testing.cluster import get_global_cluster
+    from fk_kazoo.testing.routed import KazooClient
 
     kazoo.client.KazooClient = KazooClient
     harness.KazooClient = KazooClient
@@ -214,7 +214,7 @@ def sweep() -> None:
     """Deletes the trees of this run's tests."""
     from fk_kazoo.client import KazooClient
 
-    from .client import chroots
+    from fk_kazoo.testing.routed import chroots
 
     logging.getLogger("kazoo").setLevel(logging.CRITICAL)  # some tests leave clients behind, which are cut off now
     client = KazooClient(os.environ[ENVIRONMENT_VARIABLE])

@@ -1,18 +1,11 @@
-"""``kazoo.testing`` under its second name: test cases for apps.
+"""``kazoo.testing`` for deployments: test cases of an app's own, with nothing to start.
 
-Rule upheld here: the classes are kazoo's own. kazoo 2.10 and later need ``pyjks`` and ``pyOpenSSL`` for this module,
-here as there.
+Rule upheld here: the faults are real (see `faults`), and everything else is kazoo's harness. kazoo 2.10 and later need
+``pyjks`` and ``pyOpenSSL`` for it, here as there.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from kazoo.testing import KazooTestCase, KazooTestHarness
-
-from fk_kazoo._mirror import attributes
-
-if not TYPE_CHECKING:
-    __getattr__ = attributes(__name__)
+from .harness import KazooTestCase, KazooTestHarness
 
 __all__ = ("KazooTestHarness", "KazooTestCase")

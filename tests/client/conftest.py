@@ -1,4 +1,4 @@
-"""Fixtures of the client's tests: deployments that nobody else uses, and clients and processes that end with the test."""
+"""Fixtures of the client's tests: deployments of their own, clients and processes that end with the test."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import deque
-from typing import Any, Callable, Deque, List, Tuple
+from typing import Any, Callable, Deque, List
 
 import pytest
 from kazoo.exceptions import (
@@ -20,6 +20,7 @@ from kazoo.exceptions import (
     NoNodeError,
     RolledBackError,
     SessionExpiredError,
+    WriterNotClosedException,
 )
 from kazoo.handlers.threading import KazooTimeoutError
 from kazoo.protocol.states import KazooState
@@ -27,9 +28,18 @@ from kazoo.recipe.cache import TreeCache
 from kazoo.retry import KazooRetry
 
 from fk_kazoo.exceptions import PayloadTooLargeError
-from tests.client.programs.support import CableClient, Program, States, eventually, expire, own_descriptors, within
+from tests.client.programs.support import (
+    Program,
+    States,
+    eventually,
+    eventually_is,
+    expire,
+    lose_session,
+    own_descriptors,
+    within,
+)
 
-Connect = Callable[..., CableClient]
+Connect = Callable[..., Any]
 
 STOP_S = 8.0
 """What stop() may take at the very most: three bounded waits, on a loaded machine."""
@@ -118,6 +128,35 @@ def test_stop_with_a_listener_that_never_returns(memory_url: str, make: Connect)
     assert stuck.is_set() and client.exists("/")
     within(STOP_S, client.stop)
     release.set()
+
+
+def test_stop_with_a_listener_that_is_stuck_at_the_suspension(memory_url: str, connect: Connect) -> None:
+    """#356: the connection does not wait for it any longer when it is asked to stop."""
+    client, stuck, release = connect(memory_url), threading.Event(), threading.Event()
+
+    def listen(state: str) -> None:
+        stuck.set()
+        release.wait()
+
+    client.add_listener(listen)
+    client.cable.cut()
+    assert stuck.wait(5)
+    within(STOP_S, client.stop)
+    release.set()
+    eventually(lambda: client.state == KazooState.LOST, what="it is told as LOST")
+
+
+def test_stop_with_a_callback_that_is_stuck_at_the_end(memory_url: str, connect: Connect) -> None:
+    """#241: a completion callback that the end of the connection itself runs. stop() says so instead of hanging."""
+    client, release = connect(memory_url), threading.Event()
+    client.cut_off()
+    client.exists_async("/").rawlink(lambda result: release.wait())
+    with pytest.raises(WriterNotClosedException):
+        within(STOP_S, client.stop)
+    release.set()
+    client.cable.mend()
+    within(STOP_S, client.start)
+    assert client.exists("/")
 
 
 @pytest.mark.parametrize("at", [KazooState.CONNECTED, KazooState.SUSPENDED])
@@ -221,9 +260,7 @@ def test_nobody_waits_for_ever_after_an_expiry(url: str, connect: Connect) -> No
     for thread in threads:
         thread.start()
     for _ in range(5):
-        session = client._session_id
-        expire(client)
-        eventually(lambda session=session: client.connected and client._session_id != session, what="a new session")
+        lose_session(client)
     over.set()
     for thread in threads:
         thread.join(10)
@@ -272,17 +309,13 @@ def test_a_lock_can_be_acquired_after_the_session_was_lost(url: str, connect: Co
     client = connect(url)
     lock = client.Lock("/lock", "first")
     assert lock.acquire(timeout=5)
-    session = client._session_id
-    expire(client)
-    eventually(lambda: client.connected and client._session_id != session, what="a new session")
+    lose_session(client)
     assert client.Lock("/lock", "second").acquire(timeout=5)
     lock.release()
     assert client.Lock("/lock").contenders() == ["second"]
 
 
-def test_whoever_waits_for_a_lock_gets_it_or_an_exception_when_his_session_is_lost(
-    url: str, connect: Connect
-) -> None:
+def test_whoever_waits_for_a_lock_gets_it_or_an_exception_when_his_session_is_lost(url: str, connect: Connect) -> None:
     """#582, PR #760: a contender whose session expires neither hangs nor leaves an orphan in the line."""
     holder, contender = connect(url), connect(url)
     held = holder.Lock("/lock", "holder")
@@ -340,7 +373,8 @@ def _acquired(lock: Any, timeout: float) -> bool:
 @pytest.mark.parametrize("how", ["get", "create", "lock"])
 def test_the_client_may_be_called_in_a_listener(url: str, make: Connect, how: str) -> None:
     """#381, #405: at CONNECTED, after a suspension and after an expiry."""
-    client, done = make(url), deque()  # type: Tuple[CableClient, Deque[Any]]
+    client = make(url)
+    done: Deque[Any] = deque()
     calls = {
         "get": lambda: client.get("/")[0],
         "create": lambda: client.create("/e-", ephemeral=True, sequence=True),
@@ -369,8 +403,9 @@ def test_the_client_may_be_called_in_a_listener(url: str, make: Connect, how: st
 
 @pytest.mark.parametrize("state", [KazooState.SUSPENDED, KazooState.LOST])
 def test_a_call_in_a_listener_while_there_is_no_connection(url: str, connect: Connect, state: str) -> None:
-    """#381, #356: it waits for the connection (SUSPENDED) or goes to the next session or fails (LOST); it never hangs."""
-    client, done = connect(url), deque()  # type: Tuple[CableClient, Deque[Any]]
+    """#381, #356: it waits for the connection (SUSPENDED), or it is answered or fails (LOST)."""
+    client = connect(url)
+    done: Deque[Any] = deque()
 
     def listen(now: str) -> None:
         if now == state:
@@ -402,20 +437,15 @@ def test_ephemerals_are_made_again_in_a_listener(url: str, make: Connect) -> Non
     client.start()
     eventually(lambda: client.exists("/me"), what="registered")
     for _ in range(3):
-        session = client._session_id
-        expire(client)
-        eventually(
-            lambda session=session: client.connected
-            and client._session_id != session
-            and client.exists("/me")
-            and client.exists("/me").ephemeralOwner == client._session_id,
-            what="registered again",
-        )
+        lose_session(client)
+        eventually(lambda: client.exists("/me"), what="registered again")
+        assert client.exists("/me").ephemeralOwner == client._session_id
 
 
 def test_listeners_are_told_in_order_though_they_call_the_client(memory_url: str, make: Connect) -> None:
     """#405: a listener that is busy with a call when the next change comes is told of it afterwards."""
-    client, log = make(memory_url), deque()  # type: Tuple[CableClient, Deque[Any]]
+    client = make(memory_url)
+    log: Deque[Any] = deque()
 
     def listen(state: str) -> None:
         log.append(("begin", state))
@@ -449,7 +479,8 @@ def test_a_listener_that_raises_does_no_harm(memory_url: str, make: Connect) -> 
 
 def test_the_client_may_be_called_in_a_watch_function(url: str, connect: Connect) -> None:
     """#208: a watch function that reads, leaves the next watch, and takes a lock."""
-    client, seen = connect(url), deque()  # type: Tuple[CableClient, Deque[bytes]]
+    client = connect(url)
+    seen: Deque[Any] = deque()
     client.create("/n", b"0")
 
     def watch(event: Any) -> None:
@@ -459,7 +490,7 @@ def test_the_client_may_be_called_in_a_watch_function(url: str, connect: Connect
     client.get("/n", watch=watch)
     for number in range(1, 4):
         client.set("/n", b"%d" % number)
-        eventually(lambda number=number: b"%d" % number in seen, what="change %d was seen" % number)
+        eventually_is(lambda: seen[-1], b"%d" % number)
 
 
 def test_an_election_within_a_data_watch(url: str, connect: Connect) -> None:
@@ -547,9 +578,7 @@ def test_a_lock_of_an_expired_session_is_not_held(url: str, connect: Connect) ->
     assert other.contenders() == ["second"]
 
 
-def test_a_lock_is_free_after_its_holder_crashed(
-    local_url: str, connect: Connect, run: Callable[..., Program]
-) -> None:
+def test_a_lock_is_free_after_its_holder_crashed(local_url: str, connect: Connect, run: Callable[..., Program]) -> None:
     """#412: killed, not stopped."""
     client = connect(local_url, timeout=2.0)
     program = run("holder", local_url, 1.0, "/lock/x__lock__0000000000")
@@ -591,19 +620,18 @@ def test_a_lock_of_a_client_that_is_not_connected_is_an_error(memory_url: str, m
 
 def test_a_data_watch_goes_on_after_cuts_and_expiries(url: str, connect: Connect) -> None:
     """#29, #151, #209, #472: and no change is shown twice."""
-    client, other, seen = connect(url), connect(url), deque()  # type: Tuple[CableClient, CableClient, Deque[bytes]]
+    client, other = connect(url), connect(url)
+    seen: Deque[Any] = deque()
     client.create("/n", b"0")
     client.DataWatch("/n")(lambda data, stat: seen.append(data))
     for number in range(1, 7):
         if number % 3 == 0:
-            session = client._session_id
-            expire(client)
-            eventually(lambda session=session: client.connected and client._session_id != session, what="a new session")
+            lose_session(client)
         else:
             client.cut_off()
         other.set("/n", b"%d" % number)
         client.mend()
-        eventually(lambda number=number: seen and seen[-1] == b"%d" % number, what="change %d is shown" % number)
+        eventually_is(lambda: seen[-1], b"%d" % number)
     assert list(seen) == [b"%d" % number for number in range(7)]
 
 
@@ -611,12 +639,11 @@ def test_a_children_watch_goes_on_after_an_expiry_if_it_may(url: str, connect: C
     """#156, #157: ``allow_session_lost`` is True unless it is turned off; turned off, the watch ends."""
     client, other = connect(url), connect(url)
     client.create("/p")
-    goes_on, ends = deque(), deque()  # type: Tuple[Deque[Any], Deque[Any]]
+    goes_on: Deque[Any] = deque()
+    ends: Deque[Any] = deque()
     client.ChildrenWatch("/p", goes_on.append)
     client.ChildrenWatch("/p", ends.append, allow_session_lost=False)
-    session = client._session_id
-    expire(client)
-    eventually(lambda: client.connected and client._session_id != session, what="a new session")
+    lose_session(client)
     other.create("/p/a")
     eventually(lambda: goes_on[-1] == ["a"], what="the change is shown")
     other.create("/p/b")
@@ -703,7 +730,7 @@ def test_an_answer_that_does_not_come_in_time_is_a_timeout(memory_url: str, conn
 def test_a_retry_ends_at_its_deadline(memory_url: str, connect: Connect) -> None:
     """PR #627: ``command_retry`` is respected."""
     client = connect(memory_url, command_retry=KazooRetry(max_tries=3, delay=0.01))
-    tries = deque()  # type: Deque[int]
+    tries: Deque[Any] = deque()
 
     def fail() -> None:
         tries.append(1)

@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import signal
 import time
-from typing import Callable
+from typing import Any, Callable
 
 import pytest
 
-from tests.client.programs.support import CableClient, Program, eventually
+from tests.client.programs.support import Program, eventually
 
-Connect = Callable[..., CableClient]
+Connect = Callable[..., Any]
 Run = Callable[..., Program]
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")

@@ -1,4 +1,4 @@
-"""start, stop, restart and close in any order, from any thread, in many clients; and the interpreter's exit never hangs."""
+"""start, stop, restart and close in any order from any thread; many clients; the interpreter's exit never hangs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kazoo.protocol.states import KazooState
 
 from tests.client.programs.support import CableClient, Program, States, eventually, own_descriptors, within
 
-Connect = Callable[..., CableClient]
+Connect = Callable[..., Any]
 Run = Callable[..., Program]
 
 OPERATIONS = ("start", "stop", "restart", "close", "call")
@@ -47,6 +47,7 @@ def _usable(client: CableClient) -> None:
     within(15, client.stop)
     within(5, client.close)
     assert client.state == KazooState.LOST and not client.connected
+
 
 quiet = pytest.mark.filterwarnings("ignore:Do not use the `random` module")
 """kazoo's own threads draw random numbers while hypothesis does."""

@@ -13,7 +13,7 @@ from kazoo.exceptions import NodeExistsError, NoNodeError
 
 from tests.client.programs.support import CableClient, Program, States, eventually
 
-Connect = Callable[..., CableClient]
+Connect = Callable[..., Any]
 
 BOUND_S = 1.0
 """How long after its timeout a session may live."""

@@ -10,9 +10,9 @@ import pytest
 from kazoo.exceptions import ConnectionLoss, NoNodeError, SessionExpiredError
 from kazoo.protocol.states import KazooState, KeeperState
 
-from tests.client.programs.support import CableClient, Program, States, eventually, expire
+from tests.client.programs.support import Program, States, eventually, expire
 
-Connect = Callable[..., CableClient]
+Connect = Callable[..., Any]
 
 
 def test_start_and_stop(url: str, make: Connect) -> None:

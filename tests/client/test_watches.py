@@ -14,9 +14,9 @@ import pytest
 from kazoo.exceptions import NoNodeError
 from kazoo.protocol.states import EventType, KeeperState
 
-from tests.client.programs.support import CableClient, Program, eventually, expire
+from tests.client.programs.support import CableClient, Program, eventually, eventually_is, lose_session
 
-Connect = Callable[..., CableClient]
+Connect = Callable[..., Any]
 Events = Deque[Any]
 
 
@@ -61,7 +61,8 @@ def test_a_watch_fires_once(url: str, connect: Connect, kind: Any, own: bool) ->
 
 def test_a_watch_that_was_left_twice_fires_once(url: str, connect: Connect) -> None:
     """One watcher object, one call; two objects, one call each."""
-    client, events = connect(url), deque()  # type: Tuple[CableClient, Events]
+    client = connect(url)
+    events: Deque[Any] = deque()
     client.create("/n")
     twice, other = events.append, (lambda event: events.append(event))
     for watch in (twice, twice, other):
@@ -76,7 +77,8 @@ def test_a_watch_that_was_left_twice_fires_once(url: str, connect: Connect) -> N
 
 
 def test_a_failed_read_leaves_no_watch(url: str, connect: Connect) -> None:
-    client, events = connect(url), deque()  # type: Tuple[CableClient, Events]
+    client = connect(url)
+    events: Deque[Any] = deque()
     for read in (client.get, client.get_children):
         with pytest.raises(NoNodeError):
             read("/n", watch=events.append)
@@ -98,7 +100,7 @@ def test_the_event_comes_before_the_state(url: str, connect: Connect) -> None:
         wanted = b"%d" % number
         for result in (other.set_async("/n", wanted), other.set_async("/flag", wanted)):
             result.get(timeout=5)
-        eventually(lambda wanted=wanted: client.get("/flag")[0] == wanted, what="the flag is set")
+        eventually_is(lambda: client.get("/flag")[0], wanted)
         _settled(client)
         assert len(fired) == 1
 
@@ -117,7 +119,8 @@ def test_events_come_in_the_order_of_the_changes(url: str, connect: Connect) -> 
 
 
 def test_the_changes_of_one_transaction_fire_together(url: str, connect: Connect) -> None:
-    client, other, seen = connect(url), connect(url), []  # type: Tuple[CableClient, CableClient, List[Any]]
+    client, other = connect(url), connect(url)
+    seen: List[Any] = []
     client.create("/a")
     client.get("/a", watch=lambda event: seen.append((event.path, event.type)))
     client.exists("/b", watch=lambda event: seen.append((event.path, event.type)))
@@ -156,12 +159,11 @@ def test_one_shot_watches_are_called_once_at_a_suspension(url: str, connect: Con
 
 
 def test_one_shot_watches_are_called_once_at_an_expiry(url: str, connect: Connect) -> None:
-    client, events = connect(url), deque()  # type: Tuple[CableClient, Events]
+    client = connect(url)
+    events: Deque[Any] = deque()
     client.create("/n")
     client.get("/n", watch=events.append)
-    session = client._session_id
-    expire(client)
-    eventually(lambda: client.connected and client._session_id != session, what="a new session")
+    lose_session(client)
     client.set("/n", b"x")
     client.get("/n")
     _settled(client)
@@ -169,7 +171,8 @@ def test_one_shot_watches_are_called_once_at_an_expiry(url: str, connect: Connec
 
 
 def test_a_watch_left_while_suspended_is_left_on_reconnect(url: str, connect: Connect) -> None:
-    client, other, events = connect(url), connect(url), deque()  # type: Tuple[CableClient, CableClient, Events]
+    client, other = connect(url), connect(url)
+    events: Deque[Any] = deque()
     client.create("/n")
     client.cut_off()
     result = client.get_async("/n", watch=events.append)
@@ -184,21 +187,23 @@ def test_a_watch_left_while_suspended_is_left_on_reconnect(url: str, connect: Co
 @pytest.mark.parametrize("cuts", [1, 3])
 def test_a_data_watch_shows_each_value_once(url: str, connect: Connect, cuts: int) -> None:
     """What changed while it was cut off is shown when it is back; nothing is shown twice."""
-    client, other, shown = connect(url), connect(url), []  # type: Tuple[CableClient, CableClient, List[Any]]
+    client, other = connect(url), connect(url)
+    shown: List[Any] = []
     client.create("/n", b"0")
     client.DataWatch("/n")(lambda data, stat, event: shown.append((data, event and event.type)))
     for number in range(1, cuts + 1):
         client.cut_off()
         client.mend()
         other.set("/n", b"%d" % number)
-        eventually(lambda number=number: shown[-1][0] == b"%d" % number, what="value %d" % number)
+        eventually_is(lambda: shown[-1][0], b"%d" % number)
     client.get("/n")
     _settled(client)
     assert [data for data, _ in shown] == [b"%d" % number for number in range(cuts + 1)]
 
 
 def test_a_children_watch_registers_again(url: str, connect: Connect) -> None:
-    client, other, shown = connect(url), connect(url), []  # type: Tuple[CableClient, CableClient, List[Any]]
+    client, other = connect(url), connect(url)
+    shown: List[Any] = []
     client.create("/p")
     client.ChildrenWatch("/p", lambda children: shown.append(sorted(children)))
     other.create("/p/a")
@@ -215,7 +220,8 @@ def test_a_children_watch_registers_again(url: str, connect: Connect) -> None:
 
 def test_watchers_in_other_processes(local_url: str, connect: Connect, run: Callable[..., Program]) -> None:
     """A node made and lost by another process, seen here, though it is not this process that watches it first."""
-    client, events = connect(local_url), deque()  # type: Tuple[CableClient, Events]
+    client = connect(local_url)
+    events: Deque[Any] = deque()
     client.ensure_path("/held")
     client.get_children("/held", watch=lambda event: events.append(event.type))
     program = run("holder", local_url, 5.0, "/held/x")

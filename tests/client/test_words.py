@@ -18,7 +18,7 @@ from kazoo.handlers.threading import KazooTimeoutError
 from fk_kazoo.exceptions import DeploymentConfigurationError
 from tests.client.programs.support import CableClient, eventually, expire
 
-Connect = Callable[..., CableClient]
+Connect = Callable[..., Any]
 WORDS = (b"ruok", b"stat", b"mntr", b"envi", b"srvr", b"cons", b"wchs", b"dump", b"isro")
 
 
@@ -49,6 +49,7 @@ def test_the_version_is_a_zookeepers(url: str, connect: Connect) -> None:
         assert text in client.command(word), word
 
 
+@pytest.mark.filterwarnings("ignore:No chroot path exists")
 def test_envi_names_the_deployment(url: str, connect: Connect) -> None:
     client = connect(url + "/app?namespace=orders")
     answer = client.command(b"envi")
@@ -178,9 +179,14 @@ def test_options_that_ask_for_nothing_are_fine(memory_url: str, connect: Connect
 
 
 RECONFIG: Any = [
-    ("not a list of servers", dict(joining="x", leaving=None, new_members=None), (), BadArgumentsError),
-    ("no super user", dict(joining="server.1=h:1:2", leaving=None, new_members=None), (), NoAuthError),
-    ("super user", dict(joining=None, leaving="1", new_members=None), (("digest", "super:test"),), UnimplementedError),
+    ("not a list of servers", {"joining": "x", "leaving": None, "new_members": None}, (), BadArgumentsError),
+    ("no super user", {"joining": "server.1=h:1:2", "leaving": None, "new_members": None}, (), NoAuthError),
+    (
+        "super user",
+        {"joining": None, "leaving": "1", "new_members": None},
+        (("digest", "super:test"),),
+        UnimplementedError,
+    ),
 ]
 
 

@@ -15,7 +15,7 @@ from fk_backend.functions.writer import Writer
 from fk_backend.messages import Answers, Fired, Message, decode, decode_note
 from fk_backend.ports import Clock, Delivery, Gateway, Ports, Pushed, Queue
 from fk_backend.providers.memory.store import MemoryStore
-from fk_backend.session.engine import Session
+from fk_backend.session.engine import Opened, Session
 from fk_backend.session.watchlist import Event
 
 NS = "ns"
@@ -150,7 +150,14 @@ class Actor:
         self.stage = stage
         self.gateway = StageGateway(stage)
         self.log: List[Entry] = []
+        self.opened: Optional[Opened] = None
         self.session = Session(cast(Gateway, self.gateway), NS, self)
+
+    @property
+    def password(self) -> bytes:
+        """Its session's."""
+        assert self.opened is not None
+        return self.opened.password
 
     @property
     def inbox(self) -> str:
@@ -282,7 +289,7 @@ class Stage:
         await rest()
         await self.write()
         await self.deliver(lambda pushed: pushed.inbox == actor.inbox)
-        await task
+        actor.opened = await task
         await rest()
         return actor
 

@@ -17,7 +17,7 @@ from typing import Any, Deque, Dict, List, NamedTuple, Optional, Protocol, Tuple
 from .. import layout, messages
 from ..core.model import Error, Id
 from ..core.requests import Attach, Auth, Close, Create, Multi, Open, Request, Result, SetData
-from ..errors import BackendError, Refused, StorageFull, Unavailable, Unknown
+from ..errors import BackendError, Conflict, Refused, StorageFull, Unavailable, Unknown
 from ..messages import Answers, Bulletin, Ended, Fired, Message, bulletin, message_id
 from ..ports import Gateway, Key, Remove
 from .ops import WRITES, AddWatch, Fail, Op, RemoveWatches, Sync
@@ -32,6 +32,8 @@ MAX_MESSAGE_REQUESTS = 250
 MAX_MESSAGE_BYTES = 700_000
 """Data in one message beyond its first request; a message stays below 1 MiB with it."""
 RETRY_S = 0.02
+MOMENT_S = 0.001
+"""So much after something is due, it is due whatever the clock's resolution."""
 
 LOST = "lost"
 EXPIRED = "expired"
@@ -109,12 +111,20 @@ class Session:
     async def attach(self, session: int, password: bytes) -> Optional[Opened]:
         """Goes on with a session. None if there is no such session or the password is not its own."""
         key = layout.beat_key(self._ns, session)
-        await self._gateway.store.increment(key)  # an expiry that is under way was judged by a count that is over now
+        # An expiry that is under way was judged by a count that is over now.
+        count = await self._gateway.store.increment(key)
         try:
             return await self._begin(Attach(session, password, self._inbox, self._gateway.address), password)
         except NoSession:
-            await self._gateway.store.commit([Remove(key)])
+            if count == 1:  # nobody had beaten for it before
+                await self._take_back(key)
             return None
+
+    async def _take_back(self, key: Key) -> None:
+        try:
+            await self._gateway.store.commit([Remove(key, expect=1)])
+        except Conflict:
+            pass  # it is somebody's after all
 
     async def _begin(self, request: Request, password: bytes) -> Opened:
         started = self._gateway.clock.monotonic()
@@ -133,15 +143,17 @@ class Session:
                 raise NoSession("there is no such session")
             if code:
                 raise Refused("the session was not opened: error %d" % code)
+            self.id, timeout_ms, identities = value
+            self._timeout_s = timeout_ms / 1000.0
+            self._contact = started
+            if self.overdue():  # that took long; it is a beat that says whether the deployment is in reach now
+                await self._touch()
         except BaseException:
             await self._gateway.hush(self._inbox, keep=False)
             raise
-        self.id, timeout_ms, identities = value
         self._identities = tuple(Id(*i) for i in identities)
         self._watermark = zxid
         self._next = self._awaited = 1
-        self._timeout_s = timeout_ms / 1000.0
-        self._contact = started
         self._tasks = [asyncio.ensure_future(self._run()), asyncio.ensure_future(self._beat())]
         return Opened(self.id, password, timeout_ms)
 
@@ -356,24 +368,37 @@ class Session:
 
     async def _beat(self) -> None:
         """Three beats in a timeout. That a beat was heard is what "in touch" means."""
-        key = layout.beat_key(self._ns, self.id)
         interval = self._timeout_s / 3
         while not self._over:
-            started = self._gateway.clock.monotonic()
             if self.overdue():  # paused: somebody else may have what this session held
                 return self.end(LOST, "out of touch for two thirds of the session timeout")
             try:
-                await asyncio.wait_for(self._touch(key), interval)
-                self._contact = started
+                await self._touch()
                 pause = interval
-            except (BackendError, asyncio.TimeoutError) as error:
+            except BackendError as error:
                 log.debug("session 0x%x: beat: %s", self.id, error)
                 pause = interval / 8
             self._bell.set()
             await self._gateway.clock.sleep(pause)
 
-    async def _touch(self, key: Key) -> None:
-        await self._gateway.store.increment(key)
+    async def _touch(self) -> None:
+        """One beat. Unavailable as soon as the session is overdue without it."""
+        clock = self._gateway.clock
+        started = clock.monotonic()
+        left = max(self._contact + self._timeout_s * 2 / 3 - started, self._timeout_s / 24) + MOMENT_S
+        beat, alarm = asyncio.ensure_future(self._increment()), asyncio.ensure_future(clock.sleep(left))
+        try:
+            await asyncio.wait((beat, alarm), return_when=asyncio.FIRST_COMPLETED)
+            if not beat.done():
+                raise Unavailable("no answer to a beat")
+            beat.result()
+        finally:
+            beat.cancel()
+            alarm.cancel()
+        self._contact = started
+
+    async def _increment(self) -> None:
+        await self._gateway.store.increment(layout.beat_key(self._ns, self.id))
         await self._gateway.check()
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import time
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, List
 
 from kazoo.exceptions import ConnectionClosedError
 from kazoo.protocol.states import KazooState
@@ -53,7 +53,12 @@ def inherited(url: str) -> None:
 
     def child() -> None:
         assert (client.state, client.connected, client.client_id) == (KazooState.LOST, False, None)
-        for call in (lambda: client.get("/e"), lambda: client.create("/x"), lambda: client.Lock("/lock").acquire()):
+        calls: List[Callable[[], Any]] = [
+            lambda: client.get("/e"),
+            lambda: client.create("/x"),
+            lambda: client.Lock("/lock").acquire(),
+        ]
+        for call in calls:
             try:
                 call()
             except ConnectionClosedError:

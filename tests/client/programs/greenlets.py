@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from typing import Any, Callable, List
+from typing import Any, Callable, List, Tuple
 
 KIND, PATCH, URL = sys.argv[1:]
 
@@ -71,7 +71,11 @@ def calls(client: Any) -> None:
     """Calls, errors and pipelines."""
     assert client.create("/n", b"1") == "/n"
     assert client.get("/n")[0] == b"1" and client.set("/n", b"2").version == 1
-    for error, call in ((NodeExistsError, lambda: client.create("/n")), (NoNodeError, lambda: client.get("/missing"))):
+    failing: List[Tuple[Any, Callable[[], Any]]] = [
+        (NodeExistsError, lambda: client.create("/n")),
+        (NoNodeError, lambda: client.get("/missing")),
+    ]
+    for error, call in failing:
         try:
             call()
         except error:

@@ -1,6 +1,6 @@
-"""What the client's tests and their helper programs share: waiting with a deadline, records of states, faults, processes.
+"""What the client's tests share: waiting with a deadline, records of states, faults, helper programs.
 
-Nothing here sleeps to be in time for something: whoever waits, waits for what he needs, and fails when it does not come.
+Nothing here sleeps to be in time for something: whoever waits, waits for what is needed, and fails if it does not come.
 """
 
 from __future__ import annotations
@@ -41,6 +41,20 @@ def eventually(condition: Callable[[], Any], timeout: float = PATIENCE_S, what: 
         if value:
             return value
         assert time.monotonic() < deadline, "not within %s s: %s" % (timeout, what or condition)
+        time.sleep(0.005)
+
+
+def eventually_is(read: Callable[[], Any], expected: Any, timeout: float = PATIENCE_S) -> None:
+    """Until that is what is read; an IndexError means: not yet."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            found = read()
+        except IndexError:
+            found = None
+        if found == expected:
+            return
+        assert time.monotonic() < deadline, "not within %s s: %r, but %r" % (timeout, expected, found)
         time.sleep(0.005)
 
 
@@ -240,6 +254,13 @@ def _inside(gateway: Any) -> Any:
 def expire(client: Any) -> None:
     """Has the deployment expire the client's session now."""
     in_loop(_expire, client.deployment, client._session_id)
+
+
+def lose_session(client: Any) -> None:
+    """Has the client's session expired, and waits until it has a new one."""
+    session = client._session_id
+    expire(client)
+    eventually(lambda: client.connected and client._session_id != session, what="a new session")
 
 
 # --- processes ------------------------------------------------------------------------------------

@@ -6,9 +6,9 @@ import random
 from typing import Any, List, Set, Tuple, cast
 
 from fk_backend.ports import Gateway
-from fk_kazoo import client as shipped
-from fk_kazoo import loop
-from fk_kazoo.connection import ConnectionHandler, Line
+from .. import client as shipped
+from .. import loop
+from ..connection import ConnectionHandler, Line
 
 from .cluster import CLUSTER, Cable
 

@@ -15,7 +15,7 @@ from kazoo.handlers.threading import SequentialThreadingHandler
 from fk_backend.errors import Unavailable
 from fk_backend.ports import Gateway, Key, Queue
 from fk_backend.testing.faults import FaultyGateway
-from fk_kazoo import loop
+from .. import loop
 
 SIZE = 3
 FIRST_PORT = 20000

@@ -12,7 +12,7 @@ from kazoo.protocol.states import KazooState
 
 from fk_backend.ports import Clock, Gateway, Queue, Store
 from fk_backend.testing.faults import expire
-from fk_kazoo import loop
+from .. import loop
 
 from .cluster import CUT, MENDED, PATIENCE_S, in_loop
 

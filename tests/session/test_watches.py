@@ -1,0 +1,339 @@
+"""No event is lost, none comes twice, none after what it comes before: whatever happens to pushes and registrations.
+
+Pushes are lost, doubled and late here, commits are put between any two steps of a read, and the list of triggers in
+the head is cut short. What must hold each time: who reads with a watch either sees a change or gets its event.
+"""
+
+from __future__ import annotations
+
+from typing import Any, List
+
+import pytest
+
+from fk_backend import layout
+from fk_backend.core import watches
+from fk_backend.core.acls import OPEN_ACL
+from fk_backend.core.model import Error, EventType
+from fk_backend.core.requests import Create, Delete, Multi, SetAcl, SetData
+from fk_backend.functions import writer
+from fk_backend.messages import Message
+from fk_backend.session.ops import AddWatch, Exists, GetAcl, GetChildren, GetData, RemoveWatches
+
+from .doubles import NS, Actor, Stage, is_fired, on_stage, rest
+
+CREATED, DELETED, CHANGED, CHILD = EventType.CREATED, EventType.DELETED, EventType.CHANGED, EventType.CHILD
+
+
+def create(path: str) -> Create:
+    """A create with nothing special about it."""
+    return Create(path, b"", OPEN_ACL, 0, 0, False)
+
+
+async def _pair(stage: Stage, *paths: str) -> List[Actor]:
+    """A watcher, and somebody who has made these nodes."""
+    watcher, other = await stage.open(), await stage.open()
+    for path in paths:
+        await other.do("make " + path, create(path))
+    stage.lose()
+    return [watcher, other]
+
+
+def test_an_event_comes_by_its_push() -> None:
+    async def play(stage: Stage) -> None:
+        watcher, other = await _pair(stage, "/a")
+        await watcher.do("read", GetData("/a", True))
+        await other.do("set", SetData("/a", b"1", -1))
+        assert watcher.events() == []
+        await stage.deliver()
+        assert watcher.events() == [("/a", CHANGED)]
+        await other.do("again", SetData("/a", b"2", -1))
+        await stage.deliver()
+        assert watcher.events() == [("/a", CHANGED)], "once"
+
+    on_stage(play)
+
+
+@pytest.mark.parametrize("shown_by", ["read", "missing", "write"])
+def test_an_event_whose_push_is_lost_comes_before_anything_newer(shown_by: str) -> None:
+    async def play(stage: Stage) -> None:
+        watcher, other = await _pair(stage, "/a", "/b")
+        await watcher.do("watch", GetData("/a", True))
+        await other.do("set", SetData("/a", b"1", -1))
+        await other.do("newer", SetData("/b", b"1", -1))
+        assert stage.lose() == 1
+        op: Any = {"read": GetData("/b", False), "missing": Exists("/none", False), "write": create("/c")}[shown_by]
+        await watcher.do("show", op)
+        assert watcher.said() == ["watch", "event", "show"] and watcher.events() == [("/a", CHANGED)]
+
+    on_stage(play)
+
+
+def test_a_change_of_permissions_is_something_newer_too() -> None:
+    """It changes neither mzxid nor pzxid; what getACL shows is of its own time all the same."""
+
+    async def play(stage: Stage) -> None:
+        watcher, other = await _pair(stage, "/a", "/b")
+        await watcher.do("watch", GetData("/a", True))
+        await other.do("set", SetData("/a", b"1", -1))
+        await other.do("acl", SetAcl("/b", (*OPEN_ACL, *OPEN_ACL[:0]), -1))
+        stage.lose()
+        answer = await watcher.do("show", GetAcl("/b"))
+        assert answer.value[1].aversion == 1
+        assert watcher.said() == ["watch", "event", "show"]
+
+    on_stage(play)
+
+
+def test_a_push_that_comes_twice_or_late_is_told_once() -> None:
+    async def play(stage: Stage) -> None:
+        watcher, other = await _pair(stage, "/a", "/b")
+        await watcher.do("one", GetData("/a", True))
+        await watcher.do("two", GetData("/b", True))
+        await other.do("set a", SetData("/a", b"1", -1))
+        await other.do("set b", SetData("/b", b"1", -1))
+        first, second = [pushed for pushed in stage.mail if is_fired(pushed)]
+        for pushed in (second, first, first, second):
+            stage.hand(pushed)
+            await rest()
+        assert watcher.events() == [("/a", CHANGED), ("/b", CHANGED)]
+
+    on_stage(play)
+
+
+def test_events_of_a_multi_come_in_its_order_and_before_its_answer() -> None:
+    async def play(stage: Stage) -> None:
+        (watcher,) = (await _pair(stage, "/a", "/b"))[:1]
+        await watcher.do("a", GetData("/a", True))
+        await watcher.do("b", GetData("/b", True))
+        await watcher.do("multi", Multi((SetData("/b", b"", -1), Delete("/a", -1))))
+        assert watcher.events() == [("/b", CHANGED), ("/a", DELETED)] and watcher.said()[-1] == "multi"
+
+    on_stage(play)
+
+
+def test_a_data_and_a_child_watch_are_told_of_a_deletion_once() -> None:
+    async def play(stage: Stage) -> None:
+        watcher, other = await _pair(stage, "/a")
+        await watcher.do("data", GetData("/a", True))
+        await watcher.do("children", GetChildren("/a", True))
+        await other.do("delete", Delete("/a", -1))
+        await stage.deliver()
+        assert watcher.events() == [("/a", DELETED)]
+
+    on_stage(play)
+
+
+# --- registering and reading ----------------------------------------------------------------------
+
+LOOKS: List[Any] = [Exists("/a", True), GetData("/a", True), GetChildren("/a", True), Exists("/new", True)]
+CHANGES = {
+    "set": SetData("/a", b"1", -1),
+    "child": create("/a/x"),
+    "delete": Delete("/a", -1),
+    "create": create("/new"),
+}
+
+
+@pytest.mark.parametrize("lose", [False, True])
+@pytest.mark.parametrize("change", sorted(CHANGES))
+@pytest.mark.parametrize("look", range(len(LOOKS)))
+def test_a_commit_between_any_two_steps_of_a_read_is_seen_or_told(look: int, change: str, lose: bool) -> None:
+    """Put before each call that the read makes of the store, in turn; with the push of its event, or without.
+
+    Then a second change comes, whose event must come if the watch was left, by what is shown next at the latest.
+    """
+
+    async def play(stage: Stage) -> None:
+        for at in range(1, 8):
+            await _one_interleaving(Stage(), LOOKS[look], CHANGES[change], at, lose)
+
+    on_stage(play)
+
+
+async def _one_interleaving(stage: Stage, op: Any, change: Any, at: int, lose: bool) -> None:
+    watcher, other = await _pair(stage, "/a")
+    store, first = watcher.gateway.store, len(watcher.gateway.store.calls)
+
+    async def interpose(number: int, name: str) -> None:
+        if number == first + at:
+            store.before = None
+            await stage.inject(Message(other.inbox, other.session.id, 100, (change,)))
+
+    store.before = interpose
+    result = await watcher.do("look", op)
+    if store.before is not None:  # the read took fewer steps
+        store.before = None
+        await stage.inject(Message(other.inbox, other.session.id, 100, (change,)))
+    if lose:
+        stage.lose()
+    await stage.deliver()
+    await watcher.do("show", Exists("/none", False))
+    mode = watches.CHILD if isinstance(op, GetChildren) else watches.DATA
+    matching = [t for t in (await watcher.session._reader.head()).triggers if _fires(mode, op.path, t)]
+    changed = [t for t in matching if t.zxid == stage.zxid]
+    left = result.code == Error.OK or (isinstance(op, Exists) and result.code == Error.NO_NODE)
+    saw = bool(changed) and result.zxid >= changed[0].zxid
+    assert len(watcher.events()) == (1 if changed and left and not saw else 0), (at, result, watcher.said())
+    await _next_change_is_told(stage, watcher, other, op, armed=left and not watcher.events())
+    await stage.finish()
+
+
+def _fires(mode: str, path: str, trigger: Any) -> bool:
+    return watches.matches(mode, path, trigger)
+
+
+async def _next_change_is_told(stage: Stage, watcher: Actor, other: Actor, op: Any, armed: bool) -> None:
+    before = len(watcher.events())
+    there = (await stage.store.get([layout.node_keys(NS, op.path)[0]]))[0] is not None
+    if isinstance(op, GetChildren):
+        if not there:
+            return
+        request: Any = create(op.path + "/y")
+    else:
+        request = SetData(op.path, b"2", -1) if there else create(op.path)
+    await stage.inject(Message(other.inbox, other.session.id, 101, (request,)))
+    await stage.deliver()
+    assert len(watcher.events()) - before == armed, "by its push"
+
+
+def test_a_registration_that_an_old_trigger_consumed_is_made_again() -> None:
+    """The read has shown the change already: no event, and the watch goes on."""
+
+    async def play(stage: Stage) -> None:
+        watcher, other = await _pair(stage, "/a")
+        store = watcher.gateway.store
+        registered = len(store.calls) + 1
+
+        async def interpose(number: int, name: str) -> None:
+            if number == registered + 1:
+                store.before = None
+                await stage.inject(Message(other.inbox, other.session.id, 100, (SetData("/a", b"1", -1),)))
+
+        store.before = interpose
+        assert (await watcher.do("read", GetData("/a", True))).value[0] == b"1"
+        assert [key for key, _ in await stage.store.scan("interest", NS + ":/a")] == [], "consumed"
+        await stage.deliver()
+        assert watcher.events() == []
+        assert [key.sort for key, _ in await stage.store.scan("interest", NS + ":/a")] == ["data:" + watcher.inbox]
+        await other.do("set", SetData("/a", b"2", -1))
+        await stage.deliver()
+        assert watcher.events() == [("/a", CHANGED)]
+
+    on_stage(play)
+
+
+def test_a_read_that_fails_leaves_no_watch_and_takes_none_away() -> None:
+    async def play(stage: Stage) -> None:
+        watcher, other = await _pair(stage)
+        await watcher.do("fails", GetData("/a", True))
+        assert await stage.store.scan("interest", NS + ":/a") == []
+        await watcher.do("watch", Exists("/a", True))
+        await watcher.do("fails too", GetData("/a", True))
+        await other.do("create", create("/a"))
+        await stage.deliver()
+        assert watcher.events() == [("/a", CREATED)]
+
+    on_stage(play)
+
+
+# --- the list does not reach back -----------------------------------------------------------------
+
+MISSED = [
+    (Exists("/a", True), SetData("/a", b"1", -1), [("/a", CHANGED)]),
+    (Exists("/a", True), Delete("/a", -1), [("/a", DELETED)]),
+    (Exists("/new", True), create("/new"), [("/new", CREATED)]),
+    (GetChildren("/a", True), create("/a/x"), [("/a", CHILD)]),
+    (GetChildren("/a", True), Delete("/a", -1), [("/a", DELETED)]),
+    (Exists("/a", True), create("/a/x"), []),
+    (GetChildren("/a", True), SetData("/a", b"1", -1), []),
+]
+
+
+@pytest.mark.parametrize("case", range(len(MISSED)))
+def test_what_the_list_does_not_tell_any_more_the_registrations_do(
+    monkeypatch: pytest.MonkeyPatch, case: int
+) -> None:
+    """ZooKeeper's rules for SetWatches; a watch that has not fired stays, and fires later."""
+    monkeypatch.setattr(writer, "KEEP_TRIGGERS", 2)
+    look, change, expected = MISSED[case]
+
+    async def play(stage: Stage) -> None:
+        watcher, other = await _pair(stage, "/a", "/b", "/quiet")
+        await watcher.do("look", look)
+        await watcher.do("quiet", GetData("/quiet", True))
+        await other.do("change", change)
+        for number in range(5):
+            await other.do(number, SetData("/b", b"", -1))
+        stage.lose()
+        await watcher.do("show", GetData("/b", False))
+        assert watcher.events() == expected and watcher.said()[-1] == "show"
+        await other.do("quiet", SetData("/quiet", b"", -1))
+        await stage.deliver()
+        assert watcher.events() == [*expected, ("/quiet", CHANGED)]
+
+    on_stage(play)
+
+
+def test_a_consumed_registration_of_a_watch_that_is_still_good_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Consumed by a trigger that its read had shown, the push of that lost, and the list cut short as well."""
+    monkeypatch.setattr(writer, "KEEP_TRIGGERS", 2)
+
+    async def play(stage: Stage) -> None:
+        watcher, other = await _pair(stage, "/a", "/b")
+        await watcher.do("read", GetData("/a", True))
+        (registration,) = await stage.store.scan("interest", NS + ":/a")
+        await stage.store.purge("interest", watcher.inbox)
+        for number in range(5):
+            await other.do(number, SetData("/b", b"", -1))
+        await watcher.do("show", GetData("/b", False))
+        assert watcher.events() == []
+        assert [key for key, _ in await stage.store.scan("interest", NS + ":/a")] == [registration[0]]
+        await other.do("set", SetData("/a", b"", -1))
+        await stage.deliver()
+        assert watcher.events() == [("/a", CHANGED)]
+
+    on_stage(play)
+
+
+# --- watches that stay ----------------------------------------------------------------------------
+
+
+def test_a_watch_that_stays_tells_everything_in_order() -> None:
+    async def play(stage: Stage) -> None:
+        watcher, other = await _pair(stage, "/a")
+        await watcher.do("persistent", AddWatch("/a", watches.PERSISTENT))
+        await watcher.do("recursive", AddWatch("/a", watches.RECURSIVE))
+        for tag, op in enumerate((SetData("/a", b"1", -1), create("/a/x"), SetData("/a/x", b"", -1), Delete("/a/x", 1))):
+            await other.do(tag, op)
+        await stage.deliver()
+        assert watcher.events() == [
+            ("/a", CHANGED), ("/a/x", CREATED), ("/a", CHILD), ("/a/x", CHANGED), ("/a/x", DELETED), ("/a", CHILD)
+        ]  # fmt: skip
+        assert (await watcher.do("remove", RemoveWatches("/a"))).code == Error.OK
+        assert (await watcher.do("again", RemoveWatches("/a"))).code == Error.NO_WATCHER
+        await other.do("after", SetData("/a", b"1", -1))
+        await stage.deliver()
+        assert len(watcher.events()) == 6 and await stage.store.scan("interest", NS + ":/a") == []
+
+    on_stage(play)
+
+
+def test_a_watch_that_stays_tells_what_was_pushed_even_if_the_list_is_cut_short(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A read overtakes pushes that have arrived and wait: they are told first, from what they carry."""
+    monkeypatch.setattr(writer, "KEEP_TRIGGERS", 2)
+
+    async def play(stage: Stage) -> None:
+        watcher, other = await _pair(stage, "/a", "/b")
+        await watcher.do("watch", AddWatch("/a", watches.PERSISTENT))
+        await other.do("set", SetData("/a", b"1", -1))
+        for number in range(5):
+            await other.do(number, SetData("/b", b"", -1))
+        watcher.session.submit("show", GetData("/b", False))
+        for pushed in [pushed for pushed in stage.mail if is_fired(pushed)]:
+            stage.hand(pushed)
+        await rest()
+        assert watcher.events() == [("/a", CHANGED)]
+
+    on_stage(play)
