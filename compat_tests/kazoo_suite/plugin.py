@@ -8,11 +8,12 @@ Replaced, before a test module is imported: ``KazooClient`` in ``kazoo.client`` 
 
 from __future__ import annotations
 
+import faulthandler
 import importlib
 import logging
 import os
 import sys
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import pytest
 
@@ -23,6 +24,7 @@ from .not_applicable import BY_RELEASE, NOT_APPLICABLE
 
 PACKAGE = "kazoo.tests"
 TIMEOUT_S = 120
+LAST_RESORT_S = 2 * TIMEOUT_S
 CHECKED_RELEASE = "2.11.0"
 """The release of kazoo that every entry of the list must name a test of."""
 
@@ -126,6 +128,16 @@ def install() -> None:
     harness.get_global_cluster = get_global_cluster
     harness.KazooTestHarness.expire_session = faults.expire_session
     harness.KazooTestHarness.lose_connection = faults.lose_connection
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """A test whose clean-up hangs after its time was up ends the run, with what every thread was doing."""
+    faulthandler.dump_traceback_later(LAST_RESORT_S, exit=True, file=sys.__stderr__)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,12 +1,10 @@
-"""Bad input gets a clear error of kazoo's or ours, one that says what to do, and changes nothing."""
+"""Bad input gets a clear error of kazoo's or ours, one that says what to do, and changes nothing.
+
+Bad files and full disks are in `tests/service/test_bad_input.py`.
+"""
 
 from __future__ import annotations
 
-import sqlite3
-import subprocess
-import sys
-from contextlib import closing
-from pathlib import Path
 from typing import Any, Callable, Dict, List, Tuple
 
 import pytest
@@ -214,95 +212,6 @@ def test_hosts_without_a_deployment() -> None:
     """ZooKeeper hosts say nothing by themselves; the message names the variable to set."""
     with pytest.raises(ConfigurationError, match="FK_KAZOO_URL"):
         KazooClient("zk1:2181,zk2:2181/app")
-
-
-# --- files --------------------------------------------------------------------------------------
-
-
-def _contents(directory: Path) -> Dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in directory.iterdir() if path.is_file()}
-
-
-def _foreign(path: Path) -> None:
-    path.unlink()
-    with closing(sqlite3.connect(path)) as other:
-        other.execute("CREATE TABLE theirs (a)")
-
-
-def _newer(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        connection.executescript("PRAGMA journal_mode=DELETE; PRAGMA user_version=99; PRAGMA journal_mode=WAL")
-
-
-SPOILED: Dict[str, Callable[[Path], object]] = {
-    "not SQLite": lambda d: (d / "state.db").write_bytes(b"not a database at all\n" * 1000),
-    "foreign": lambda d: _foreign(d / "state.db"),
-    "newer": lambda d: _newer(d / "state.db"),
-    "missing": lambda d: (d / "interest.db").unlink(),
-}
-
-
-@pytest.mark.parametrize("how", sorted(SPOILED))
-def test_a_spoiled_deployment_is_refused_at_once_and_left_alone(home: Path, how: str) -> None:
-    """`start` raises what is wrong instead of timing out."""
-    made = KazooClient("local://spoiled")
-    made.start()
-    made.stop()
-    copy = home / "copy"
-    _copy(home / "spoiled", copy)
-    SPOILED[how](copy)
-    before = _contents(copy)
-    client = KazooClient("local://copy")
-    with pytest.raises(DeploymentConfigurationError, match="copy"):
-        client.start(timeout=5)
-    assert _contents(copy) == before
-
-
-def _copy(source: Path, target: Path) -> None:
-    target.mkdir(0o700, parents=True)
-    for name in ("state.db", "interest.db"):
-        with closing(sqlite3.connect(source / name)) as old, closing(sqlite3.connect(target / name)) as new:
-            old.backup(new)
-            new.execute("PRAGMA journal_mode=WAL")
-
-
-FULL_DISK = """
-import resource, signal, sys
-from fk_kazoo.client import KazooClient
-from fk_kazoo.exceptions import StorageFullError
-client = KazooClient("local://full")
-client.start()
-client.create("/a", b"before")
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-free = resource.getrlimit(resource.RLIMIT_FSIZE)
-resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, free[1]))
-refused = 0
-for number in range(40):
-    try:
-        client.create("/b%d" % number, bytes(20_000))
-    except StorageFullError as error:
-        assert "nothing was changed" in str(error)
-        assert client.exists("/b%d" % number) is None
-        refused += 1
-assert client.get("/a")[0] == b"before"
-resource.setrlimit(resource.RLIMIT_FSIZE, free)
-client.create("/c", bytes(20_000))
-assert client.get("/c")[1].dataLength == 20_000
-client.stop()
-print("refused", refused)
-"""
-
-
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="older Pythons do not tell which error SQLite had")
-def test_a_full_disk_is_told_and_passes(home: Path) -> None:
-    """No room: a definite error. Room again: everything goes on, in the same session."""
-    ran = subprocess.run([sys.executable, "-c", FULL_DISK], capture_output=True, text=True, timeout=60, check=False)
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.split()[0] == "refused" and int(ran.stdout.split()[1]) > 0
-    again = KazooClient("local://full")
-    again.start()
-    assert again.get("/a")[0] == b"before" and again.exists("/c")
-    again.stop()
 
 
 def test_a_node_that_is_not_there(unchanged: Any) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, List
 
 import pytest
 from kazoo.exceptions import NodeExistsError
@@ -39,7 +39,7 @@ def test_many_processes_may_come_at_once_to_what_is_not_there_yet(home: Path, ru
 def test_namespaces_are_independent(connect: Connect) -> None:
     """Same paths, own sessions, own numbers, own watches."""
     one, two = connect("local://d?namespace=one"), connect("local://d?namespace=two")
-    events = []
+    events: List[Any] = []
     two.exists("/n", watch=events.append)
     for number in range(10):
         one.create("/s-", b"%d" % number, sequence=True)
@@ -127,7 +127,7 @@ def test_sessions_that_a_power_cut_ended_expire(
     shutil.copy(home / "d" / "interest.db", fresh)
     _cut(home / "d", tmp_path / "after" / "d", fresh)
     monkeypatch.setenv("FK_KAZOO_HOME", str(tmp_path / "after"))
-    events = []
+    events: List[Any] = []
     again = connect("local://d")
     assert again.exists("/e", watch=events.append)
     eventually(lambda: events, "the ephemeral goes")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import threading
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, Callable, List
 
 import pytest
 
+from fk_backend.providers.local.outbox import Outbox
 from fk_kazoo import loop
 
 from .processes import Program, eventually, host_of, let_pass
@@ -83,6 +85,22 @@ def test_the_host_closes_its_clients_but_lives_on(home: Path, run: Run, connect:
     assert [line for line in other.output if line.startswith("state")] == ["state CONNECTED"]
 
 
+def test_a_full_disk_does_not_keep_a_host_that_wants_to_go(
+    home: Path, monkeypatch: pytest.MonkeyPatch, run: Run, connect: Callable[..., Any]
+) -> None:
+    """What it can't save is in the head; what must not happen is that it keeps the lock and does not serve."""
+    client = connect(URL)
+    other = run("member", URL, 10)
+    other.expect("ready")
+
+    def full(outbox: Outbox, pushes: Any) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(Outbox, "save", full)
+    client.stop()
+    eventually(lambda: other.ask("create /n%d" % time.monotonic_ns()).startswith("/n") and _is_host(home, other))
+
+
 def _is_host(home: Path, program: Program) -> bool:
     return host_of(home / "d") == program.pid
 
@@ -106,7 +124,7 @@ def test_a_session_outlives_the_process_it_was_made_in(run: Run, make: Callable[
 
 
 def test_session_ids_are_unique_across_processes_and_restarts(run: Run, make: Callable[..., Any]) -> None:
-    seen = []
+    seen: List[int] = []
     for _ in range(3):
         programs = [run("member", URL, 10) for _ in range(3)]
         seen.extend(int(program.expect("ready").split()[0]) for program in programs)

@@ -372,7 +372,7 @@ def test_a_bug_ends_the_connection_and_does_not_hang_it() -> None:
     on_stage(play)
 
 
-@pytest.mark.parametrize("rubbish", [b"", b"rubbish", b"\0\0\0\2[]", b"\0\0\0\5[\"x\"]"])
+@pytest.mark.parametrize("rubbish", [b"", b"rubbish", b"\0\0\0\2[]", b'\0\0\0\5["x"]'])
 def test_a_push_that_is_none_ends_the_connection(rubbish: bytes) -> None:
     async def play(stage: Stage) -> None:
         actor = await stage.open()

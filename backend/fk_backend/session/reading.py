@@ -64,13 +64,17 @@ class Reader:
             pair, names = await self._family(op.path)
         else:
             pair = await self._pair(op.path)
-        head_zxid = 0
-        if pair is None and (watching or len(self._armed)):
-            pair, head_zxid = await self._pair_and_head(op.path)
-            if pair is not None and isinstance(op, GetChildren):
-                pair, names = await self._family(op.path)
         code, value = _evaluate(op, pair, names, identities)
-        zxid = head_zxid if pair is None else max(pair[0].mzxid, pair[1].pzxid)
+        head_zxid = 0
+        while (code or isinstance(op, GetAcl)) and (watching or len(self._armed)):
+            # That it is missing or forbidden, and its ACL, have no zxid of their own: they are as of the head's.
+            pair, head_zxid = await self._pair_and_head(op.path)
+            code, value = _evaluate(op, pair, names, identities)
+            if code or not isinstance(op, GetChildren):
+                break
+            pair, names = await self._family(op.path)
+            code, value = _evaluate(op, pair, names, identities)
+        zxid = head_zxid if pair is None else max(pair[0].mzxid, pair[1].pzxid, head_zxid)
         watch = None
         if watching and (code == Error.OK or (isinstance(op, Exists) and code == Error.NO_NODE)):
             watch = Watch(op.path, mode, number, shown(mode, pair, head_zxid), pair is not None)

@@ -13,6 +13,11 @@ from typing import Any, List
 from fk_kazoo.client import KazooClient
 
 
+def tell(*words: object) -> None:
+    """Prints a line, whole: there are several threads."""
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+
+
 def perform(client: Any, words: List[str]) -> object:
     """One command."""
     verb, path = words[0], words[1]
@@ -29,10 +34,10 @@ def main() -> None:
     """The program."""
     url, timeout = sys.argv[1:3]
     client: Any = KazooClient(url, timeout=float(timeout))
-    client.add_listener(lambda state: print("state", state))
+    client.add_listener(lambda state: tell("state", state))
     client.start(timeout=30)
     session, password = client.client_id
-    print("ready", session, password.hex())
+    tell("ready", session, password.hex())
     for line in sys.stdin:
         words = line.split()
         if words == ["exit"]:
@@ -40,12 +45,12 @@ def main() -> None:
         if words == ["stop"]:
             client.stop()
             client.close()
-            print("ok")
+            tell("ok")
             return
         try:
-            print("ok", perform(client, words))
+            tell("ok", perform(client, words))
         except Exception as error:
-            print("ok error", type(error).__name__)
+            tell("ok error", type(error).__name__)
 
 
 main()

@@ -1,0 +1,38 @@
+"""A host on a disk that fills up when it is told to: ``crowded.py URL``. Reads ``full``, ``room`` and ``stop``.
+
+A limit on the size of files stands in for the disk: what goes beyond it can't be written.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+
+from fk_kazoo.client import KazooClient
+
+
+def limit(size: int) -> None:
+    """How large files of this process may become."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+
+
+def main() -> None:
+    """The program."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    client = KazooClient(sys.argv[1])
+    client.start(timeout=30)
+    free = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    wal = os.path.join(os.environ["FK_KAZOO_HOME"], client.deployment.deployment, "state.db-wal")
+    print("ready")
+    for line in sys.stdin:
+        if line.strip() == "stop":
+            break
+        limit(os.path.getsize(wal) + 60_000 if line.strip() == "full" else free)
+        print("ok")
+    client.stop()
+    client.close()
+
+
+main()

@@ -1,0 +1,263 @@
+"""Deployments that can't be used: a clear error at once, which says what to do, and everything left as it was.
+
+Damaged and foreign files, directories without permission, a disk without room. Through the public client, as whoever
+is allowed least. (What apps get wrong in calls is in tests/client/test_bad_input.py.)
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Tuple
+
+import pytest
+from kazoo.exceptions import ConfigurationError
+
+from fk_kazoo.client import KazooClient
+from fk_kazoo.exceptions import DeploymentConfigurationError
+
+from .processes import Program, eventually
+
+Run = Callable[..., Program]
+Connect = Callable[..., Any]
+Tree = Dict[str, Tuple[int, bytes]]
+
+
+def _tree(directory: Path) -> Tree:
+    """Every file: mode and bytes. Opening a WAL database for reading may make its shared memory: that is no data."""
+    return {
+        str(path.relative_to(directory)): (path.lstat().st_mode, path.read_bytes() if path.is_file() else b"")
+        for path in sorted(directory.rglob("*"))
+        if not path.name.endswith("-shm") and not path.is_socket()
+    }
+
+
+@pytest.fixture
+def deployment(home: Path) -> Path:
+    """A deployment with something in it, closed."""
+    client = KazooClient("local://d")
+    client.start()
+    for number in range(200):
+        client.create("/n%d" % number, b"%d" % number * 100)
+    client.stop()
+    eventually(lambda: not list((home / "d").glob("*.db-wal")), "it is closed")
+    return home / "d"
+
+
+def _refused(url: str = "local://d") -> str:
+    """The message with which a client is refused, at once."""
+    client = KazooClient(url)
+    with pytest.raises(DeploymentConfigurationError) as caught:
+        client.start(timeout=10)
+    assert isinstance(caught.value, ConfigurationError)
+    client.stop()
+    return str(caught.value)
+
+
+def _rewrite(path: Path, change: Callable[[bytearray], Any]) -> None:
+    content = bytearray(path.read_bytes())
+    change(content)
+    path.write_bytes(content)
+
+
+def _foreign(path: Path) -> None:
+    path.unlink()
+    with closing(sqlite3.connect(path)) as other:
+        other.executescript("CREATE TABLE theirs (a); INSERT INTO theirs VALUES (1);")
+
+
+def _pragma(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript("PRAGMA journal_mode=DELETE; %s; PRAGMA journal_mode=WAL" % statement)
+
+
+def _replace_by_directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+SPOILT: Dict[str, Callable[[Path], Any]] = {
+    "text": lambda path: path.write_bytes(b"not a database\n" * 500),
+    "empty": lambda path: path.write_bytes(b""),
+    "zeros": lambda path: path.write_bytes(bytes(8192)),
+    "header cut": lambda path: path.write_bytes(path.read_bytes()[:50]),
+    "header damaged": lambda path: _rewrite(path, lambda content: content.__setitem__(slice(0, 16), b"x" * 16)),
+    "tables damaged": lambda path: _rewrite(path, lambda content: content.__setitem__(slice(100, 4096), b"x" * 3996)),
+    "foreign": _foreign,
+    "somebody else's": lambda path: _pragma(path, "PRAGMA application_id=1"),
+    "newer": lambda path: _pragma(path, "PRAGMA user_version=99"),
+    "missing": lambda path: path.unlink(),
+    "directory": _replace_by_directory,
+}
+
+
+@pytest.mark.parametrize("name", ["state.db", "interest.db"])
+@pytest.mark.parametrize("how", sorted(SPOILT))
+def test_a_spoilt_file_is_named_and_left_alone(deployment: Path, how: str, name: str) -> None:
+    SPOILT[how](deployment / name)
+    before = _tree(deployment)
+    message = _refused()
+    assert str(deployment / name) in message and ";" in message
+    assert _tree(deployment) == before
+    if how == "newer":
+        assert "upgrade" in message
+
+
+@pytest.mark.parametrize("how", ["text", "header damaged", "zeros", "directory"])
+def test_a_spoilt_outbox_is_named_and_left_alone(deployment: Path, how: str) -> None:
+    """It holds what is on its way to clients that live: it can go when they are gone, and the message says so."""
+    SPOILT[how](deployment / "outbox.db")
+    before = _tree(deployment)
+    message = _refused()
+    assert str(deployment / "outbox.db") in message and "remove" in message
+    assert _tree(deployment) == before
+    shutil.rmtree(deployment / "outbox.db") if how == "directory" else (deployment / "outbox.db").unlink()
+    client = KazooClient("local://d")
+    client.start()
+    assert client.get("/n7")[0] == b"7" * 100
+    client.stop()
+
+
+def test_a_damaged_page_fails_the_reads_that_need_it_and_nothing_is_made_up(deployment: Path, connect: Connect) -> None:
+    """Damage that opening can't see: an error for what lies there, the right data for what does not, no wrong answer."""
+    state = deployment / "state.db"
+    size = state.stat().st_size
+    _rewrite(state, lambda content: content.__setitem__(slice(size // 2 // 4096 * 4096, size), b"\xff" * size)[:size])
+    os.truncate(state, size)
+    try:
+        client = connect("local://d", timeout=2)
+    except Exception as error:
+        assert isinstance(error, (ConfigurationError, client_timeout()))
+        return
+    for number in range(200):
+        result = client.get_async("/n%d" % number)
+        result.wait(5)
+        assert not result.successful() or result.value[0] == b"%d" % number * 100
+
+
+def client_timeout() -> Any:
+    """kazoo's for a start that does not succeed."""
+    from kazoo.handlers.threading import KazooTimeoutError
+
+    return KazooTimeoutError
+
+
+# --- places ---------------------------------------------------------------------------------------
+
+
+def test_a_file_where_the_deployment_would_be(home: Path) -> None:
+    home.mkdir()
+    (home / "d").write_text("mine")
+    message = _refused()
+    assert str(home / "d") in message and "remove" in message
+    assert (home / "d").read_text() == "mine"
+
+
+def test_a_file_where_the_home_would_be(home: Path) -> None:
+    home.write_text("mine")
+    message = _refused()
+    assert str(home) in message and "FK_KAZOO_HOME" in message
+    assert home.read_text() == "mine"
+
+
+def test_a_directory_of_somebody_elses(home: Path) -> None:
+    (home / "d").mkdir(parents=True)
+    (home / "d" / "thesis.txt").write_text("mine")
+    assert str(home / "d") in _refused()
+    assert [path.name for path in (home / "d").iterdir()] == ["thesis.txt"]
+
+
+def _open_up(path: Path) -> None:
+    """Everybody may come as far as this."""
+    for above in path.parents:
+        if above.stat().st_uid == os.getuid() and len(above.parts) > 2:
+            above.chmod(above.stat().st_mode | 0o755)
+
+
+def _closed(deployment: Path) -> None:
+    deployment.chmod(0o700)
+
+
+def _read_only(deployment: Path) -> None:
+    """To be read by everybody, to be written by nobody."""
+    for path in deployment.iterdir():
+        path.chmod(0o444)
+    deployment.chmod(0o555)
+
+
+def _one_file_closed(deployment: Path) -> None:
+    deployment.chmod(0o777)
+    for path in deployment.iterdir():
+        path.chmod(0o666)
+    (deployment / "state.db").chmod(0o444)
+
+
+FORBIDDEN: List[Callable[[Path], None]] = [_closed, _read_only, _one_file_closed]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="takes root, to become somebody else")
+@pytest.mark.parametrize("how", FORBIDDEN)
+def test_no_permission_is_told_before_anything_is_touched(
+    deployment: Path, run: Run, how: Callable[[Path], None]
+) -> None:
+    _open_up(deployment / "state.db")
+    how(deployment)
+    before = _tree(deployment)
+    message = run("as_nobody", "local://d").expect("")
+    assert message.startswith("refused DeploymentConfigurationError"), message
+    assert str(deployment) in message and "permission" in message.lower() and "FK_KAZOO_HOME" in message
+    assert _tree(deployment) == before
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="takes root, to become somebody else")
+def test_a_home_that_may_not_be_written(home: Path, run: Run) -> None:
+    home.mkdir()
+    _open_up(home / "d")
+    home.chmod(0o555)
+    message = run("as_nobody", "local://d").expect("")
+    assert message.startswith("refused DeploymentConfigurationError"), message
+    assert str(home) in message and "FK_KAZOO_HOME" in message
+    assert list(home.iterdir()) == []
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="takes root, to become somebody else")
+def test_whoever_may_is_let_in(home: Path, run: Run) -> None:
+    """The same way, where nothing is forbidden: the refusals above are about permissions."""
+    home.mkdir()
+    _open_up(home / "d")
+    home.chmod(0o777)
+    assert run("as_nobody", "local://d").expect("") == "started"
+
+
+# --- no room --------------------------------------------------------------------------------------
+
+
+def test_no_room_costs_definite_errors_and_no_session(home: Path, run: Run, connect: Connect) -> None:
+    """The host's disk fills up; its clients, also in other processes, keep session, ephemerals, watches and data."""
+    host = run("crowded", "local://d")
+    host.expect("ready")
+    client = connect("local://d", timeout=10)
+    session = client.client_id[0]
+    states: List[str] = []
+    client.add_listener(states.append)
+    client.create("/e", b"mine", ephemeral=True)
+    events: List[Any] = []
+    client.get("/e", watch=events.append)
+    assert host.ask("full") == ""
+    refused, written = 0, 0
+    while refused < 20:
+        try:
+            client.set("/e", b"%d" % written + b"x" * 20000)
+            written += 1
+        except Exception as error:
+            assert type(error).__name__ == "StorageFullError" and "nothing was changed" in str(error), repr(error)
+            refused += 1
+        assert written < 100, "the disk never fills up"
+    data, stat = client.get("/e")
+    assert stat.version == written and data == (b"%d" % (written - 1) + b"x" * 20000 if written else b"mine")
+    assert host.ask("room") == ""
+    assert client.set("/e", b"after").version == written + 1
+    assert states == [] and client.client_id[0] == session and len(events) == 1
