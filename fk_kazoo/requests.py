@@ -5,11 +5,24 @@ from __future__ import annotations
 from collections import namedtuple
 from typing import Any, Tuple
 
+from kazoo import exceptions
 from kazoo.protocol.serialization import Create2, Watch, int_struct, long_struct, write_string
 
+from fk_backend.core.model import Error
 from fk_backend.core.watches import PERSISTENT, RECURSIVE
 
 from . import wire
+
+if hasattr(exceptions, "NoWatcherError"):
+    NoWatcherError: Any = exceptions.NoWatcherError
+else:  # kazoo before 2.11
+
+    class NoWatcherError(exceptions.ZookeeperError):  # type: ignore[misc,no-redef]
+        """There is no such watch to remove."""
+
+        code = Error.NO_WATCHER
+
+    exceptions.EXCEPTIONS[Error.NO_WATCHER] = NoWatcherError
 
 
 class AddWatchMode:

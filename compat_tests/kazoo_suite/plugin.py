@@ -91,8 +91,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--fk-url", metavar="URL", help="the deployment that kazoo's tests run against")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Has everything replaced before kazoo's test modules are imported."""
+    if getattr(config.option, "timeout", None) is None:
+        config.option.timeout = TIMEOUT_S
     url = config.getoption("--fk-url") or os.environ.get(ENVIRONMENT_VARIABLE, "")
     _check(config, url)
     os.environ[ENVIRONMENT_VARIABLE] = url
@@ -133,7 +136,7 @@ def install() -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """A test whose clean-up hangs after its time was up ends the run, with what every thread was doing."""
-    faulthandler.dump_traceback_later(LAST_RESORT_S, exit=True, file=sys.__stderr__)
+    faulthandler.dump_traceback_later(LAST_RESORT_S, exit=True, file=2)
     try:
         return (yield)
     finally:
@@ -142,7 +145,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item]) -> None:
-    """Deselects what is not applicable, by name; every other test gets its time limit."""
+    """Deselects what is not applicable, by name."""
     applicable: List[pytest.Item] = []
     deselected: List[pytest.Item] = []
     _refuse_stale_names()
@@ -150,7 +153,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item
     for item in items:
         reason = listed.get(_short(item.nodeid))
         if reason is None:
-            item.add_marker(pytest.mark.timeout(TIMEOUT_S))
             applicable.append(item)
         else:
             tally.not_applicable[_short(item.nodeid)] = reason
@@ -225,7 +227,6 @@ def _parts(name: str) -> Tuple[str, Optional[str], str]:
 def sweep() -> None:
     """Deletes the trees of this run's tests."""
     from fk_kazoo.client import KazooClient
-
     from fk_kazoo.testing.routed import chroots
 
     logging.getLogger("kazoo").setLevel(logging.CRITICAL)  # some tests leave clients behind, which are cut off now

@@ -15,6 +15,7 @@ from kazoo.handlers.threading import SequentialThreadingHandler
 from fk_backend.errors import Unavailable
 from fk_backend.ports import Gateway, Key, Queue
 from fk_backend.testing.faults import FaultyGateway
+
 from .. import loop
 
 SIZE = 3

@@ -12,8 +12,8 @@ from kazoo.protocol.states import KazooState
 
 from fk_backend.ports import Clock, Gateway, Queue, Store
 from fk_backend.testing.faults import expire
-from .. import loop
 
+from .. import loop
 from .cluster import CUT, MENDED, PATIENCE_S, in_loop
 
 LOSS_S = 5.0

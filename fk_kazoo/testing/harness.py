@@ -61,10 +61,10 @@ class KazooTestHarness(_kazoo.KazooTestHarness):  # type: ignore[misc] # kazoo i
 class KazooTestCase(KazooTestHarness):
     """kazoo's KazooTestCase, without servers."""
 
-    def setUp(self) -> None:  # noqa: N802 (unittest's name)
+    def setUp(self) -> None:
         """Starts ``self.client``."""
         self.setup_zookeeper()
 
-    def tearDown(self) -> None:  # noqa: N802
+    def tearDown(self) -> None:
         """Stops every client."""
         self.teardown_zookeeper()

@@ -6,10 +6,10 @@ import random
 from typing import Any, List, Set, Tuple, cast
 
 from fk_backend.ports import Gateway
+
 from .. import client as shipped
 from .. import loop
 from ..connection import ConnectionHandler, Line
-
 from .cluster import CLUSTER, Cable
 
 chroots: Set[str] = set()

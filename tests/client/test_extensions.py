@@ -13,11 +13,11 @@ from kazoo.exceptions import (
     NodeExistsError,
     NoNodeError,
     NotEmptyError,
-    NoWatcherError,
 )
 from kazoo.protocol.states import EventType, KeeperState
 
 from fk_kazoo.client import AddWatchMode
+from fk_kazoo.requests import NoWatcherError
 from tests.client.programs.support import CableClient, eventually, eventually_is, lose_session
 
 Connect = Callable[..., Any]

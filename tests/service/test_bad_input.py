@@ -9,12 +9,15 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Tuple
+from unittest import mock
 
 import pytest
 from kazoo.exceptions import ConfigurationError
+from kazoo.handlers.threading import KazooTimeoutError
 
 from fk_kazoo.client import KazooClient
 from fk_kazoo.exceptions import DeploymentConfigurationError
@@ -35,15 +38,25 @@ def _tree(directory: Path) -> Tree:
     }
 
 
-@pytest.fixture
-def deployment(home: Path) -> Path:
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A deployment with something in it, closed."""
-    client = KazooClient("local://d")
-    client.start()
-    for number in range(200):
-        client.create("/n%d" % number, b"%d" % number * 100)
-    client.stop()
-    eventually(lambda: not list((home / "d").glob("*.db-wal")), "it is closed")
+    home = tmp_path_factory.mktemp("original")
+    with mock.patch.dict(os.environ, {"FK_KAZOO_HOME": str(home)}):
+        client = KazooClient("local://d")
+        client.start()
+        for number in range(200):
+            client.create("/n%d" % number, b"%d" % number * 100)
+        client.stop()
+        client.close()
+        eventually(lambda: not list((home / "d").glob("*.db-wal")), "it is closed")
+    return home / "d"
+
+
+@pytest.fixture
+def deployment(home: Path, original: Path) -> Path:
+    """A copy of it."""
+    shutil.copytree(original, home / "d", ignore=shutil.ignore_patterns("*.sock"))
     return home / "d"
 
 
@@ -53,7 +66,7 @@ def _refused(url: str = "local://d") -> str:
     with pytest.raises(DeploymentConfigurationError) as caught:
         client.start(timeout=10)
     assert isinstance(caught.value, ConfigurationError)
-    client.stop()
+    client.close()
     return str(caught.value)
 
 
@@ -119,30 +132,24 @@ def test_a_spoilt_outbox_is_named_and_left_alone(deployment: Path, how: str) -> 
     client.start()
     assert client.get("/n7")[0] == b"7" * 100
     client.stop()
+    client.close()
 
 
-def test_a_damaged_page_fails_the_reads_that_need_it_and_nothing_is_made_up(deployment: Path, connect: Connect) -> None:
-    """Damage that opening can't see: an error for what lies there, the right data for what does not, no wrong answer."""
+def test_a_damaged_page_never_makes_a_wrong_answer(deployment: Path, make: Connect) -> None:
+    """Damage that opening can't see: an error, or no answer, or the right one."""
     state = deployment / "state.db"
     size = state.stat().st_size
-    _rewrite(state, lambda content: content.__setitem__(slice(size // 2 // 4096 * 4096, size), b"\xff" * size)[:size])
-    os.truncate(state, size)
+    half = size // 2 // 4096 * 4096
+    _rewrite(state, lambda content: content.__setitem__(slice(half, size), b"\xff" * (size - half)))
+    client = make("local://d", timeout=2)
     try:
-        client = connect("local://d", timeout=2)
-    except Exception as error:
-        assert isinstance(error, (ConfigurationError, client_timeout()))
+        client.start(timeout=4)
+    except (ConfigurationError, KazooTimeoutError):
         return
     for number in range(200):
         result = client.get_async("/n%d" % number)
-        result.wait(5)
+        result.wait(0.2)
         assert not result.successful() or result.value[0] == b"%d" % number * 100
-
-
-def client_timeout() -> Any:
-    """kazoo's for a start that does not succeed."""
-    from kazoo.handlers.threading import KazooTimeoutError
-
-    return KazooTimeoutError
 
 
 # --- places ---------------------------------------------------------------------------------------
@@ -235,6 +242,7 @@ def test_whoever_may_is_let_in(home: Path, run: Run) -> None:
 # --- no room --------------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="older Pythons do not tell which error SQLite had")
 def test_no_room_costs_definite_errors_and_no_session(home: Path, run: Run, connect: Connect) -> None:
     """The host's disk fills up; its clients, also in other processes, keep session, ephemerals, watches and data."""
     host = run("crowded", "local://d")

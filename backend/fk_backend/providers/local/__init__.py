@@ -12,7 +12,7 @@ from typing import Callable, List, Mapping, Optional
 from ...messages import split_id
 from ...ports import Gateway, Queue
 from ..clock import SystemClock
-from . import files, host
+from . import files, host, outbox
 from .link import Link
 from .store import LocalStore
 
@@ -68,7 +68,9 @@ def identity(name: str) -> str:
 
 def check(name: str, options: Mapping[str, str]) -> None:
     """Whether the deployment can be used; it is made if there is none. DeploymentError if it can't be."""
-    files.prepare(name)
+    place = files.prepare(name)
+    outbox.check(place.outbox)
+    LocalStore(place, writable_state=False).close()  # its header was found good; now its tables
 
 
 async def connect(name: str, options: Mapping[str, str]) -> Gateway:

@@ -113,9 +113,13 @@ class Host:
         await self._functions.stop()
         for peer in list(self._peers):
             peer.hang_up()
-        self._outbox.close()
-        self.store.close()
-        self._lock.release()
+        try:
+            self._outbox.close()
+        except sqlite3.Error as error:  # the head still has what it lacks
+            log.warning("%s: the outbox can't be written: %s", self._place.directory, error)
+        finally:
+            self.store.close()
+            self._lock.release()
 
     def abandon(self) -> List[int]:
         """In a forked child: the descriptors to close there. Nothing of the host may be used, or finalized."""

@@ -12,7 +12,7 @@ import socket
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from ...core.model import Id
-from ...errors import Unavailable
+from ...errors import DeploymentError, Unavailable
 from .files import Place
 from .frames import Frames
 from .host import Ear, Host, Lock
@@ -73,6 +73,8 @@ class Link:
         self._pings: Dict[int, "asyncio.Future[None]"] = {}
         self._ping = 0
         self._acknowledging = False
+        self._failure: Optional[DeploymentError] = None
+        """Why this process can't be the host, while it is that and there is no other."""
         self._task = asyncio.ensure_future(self._run())
 
     @property
@@ -108,7 +110,9 @@ class Link:
             self._peer.send("drop", inbox)
 
     async def check(self) -> None:
-        """Whether there is a host that answers; waits for a takeover. Unavailable if there is none."""
+        """Returns if there is a host that answers; waits for a takeover. Unavailable or DeploymentError if not."""
+        if self._failure is not None:
+            raise DeploymentError(str(self._failure))
         try:
             await asyncio.wait_for(self._joined.wait(), LOST_AFTER_S)
         except asyncio.TimeoutError:
@@ -149,10 +153,11 @@ class Link:
             except Exception as error:  # whatever it is, the next try may find it mended
                 log.error("%s: can't run the functions: %s", self._place.directory, error)
                 joined = False
+                self._failure = error if isinstance(error, DeploymentError) else None
                 self._tell_lost(str(error))
                 await self._wait(FAILED_RETRY_S)
             if joined:
-                alone_since = None
+                alone_since = self._failure = None
                 self._joined.set()
                 self._introduce(list(self._inboxes))
                 await self._gone.wait()

@@ -7,12 +7,15 @@ host starts a new epoch (the high half of the number).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import time
 from collections import deque
 from typing import Deque, Dict, List, NamedTuple, Set, Tuple
+from urllib.parse import quote
 
+from ...errors import NoPermission, NotADeployment
 from . import database
 
 FORGET_AFTER_S = 900.0
@@ -34,6 +37,27 @@ class Kept(NamedTuple):
     body: bytes
 
 
+def check(path: str) -> None:
+    """Whether the file, if there is one, is a database. NotADeployment if not; changes nothing, takes no lock."""
+    if not os.path.lexists(path):
+        return
+    address = "file:%s?mode=ro&immutable=1" % quote(os.path.abspath(path))
+    try:
+        with contextlib.closing(sqlite3.connect(address, uri=True)) as probe:
+            probe.execute("PRAGMA writable_schema=ON")  # as in `database.check`
+            probe.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.Error as error:
+        raise _explained(error, path) from error
+
+
+def _explained(error: sqlite3.Error, path: str) -> Exception:
+    explained = database.explain(error, path, "open")
+    if isinstance(explained, (database.Busy, NoPermission)):
+        return explained
+    advice = "it holds what is on its way to clients: end all who use the deployment, then remove it"
+    return NotADeployment("%s: %s; %s" % (path, error, advice))
+
+
 class Outbox:
     """All unacknowledged pushes of a deployment, in memory and on file."""
 
@@ -45,9 +69,13 @@ class Outbox:
         self._path = path
         try:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._seq = self._open() << 32
+            try:
+                self._seq = self._open() << 32
+            except BaseException:
+                self._db.close()
+                raise
         except sqlite3.Error as error:
-            raise database.explain(error, path, "open") from error
+            raise _explained(error, path) from error
 
     def _open(self) -> int:
         """Loads what the last host left; this host's epoch."""
@@ -113,8 +141,10 @@ class Outbox:
 
     def close(self) -> None:
         """Saves and closes."""
-        self.save([])
-        self._db.close()
+        try:
+            self.save([])
+        finally:
+            self._db.close()
 
     @property
     def connection(self) -> sqlite3.Connection:
