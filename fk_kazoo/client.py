@@ -62,6 +62,8 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
     def __init__(self, hosts: Any = None, *args: Any, **kwargs: Any) -> None:
         self._persistent: Dict[Tuple[str, str], Set[Any]] = {}
         self._last_notice: Optional[listeners.Notice] = None
+        self._refused: Optional[DeploymentError] = None
+        """Why the last try to connect can't succeed until somebody does something."""
         _refuse_server_options({**dict(zip(_OPTIONS, args)), **kwargs})
         super().__init__(hosts, *args, **kwargs)
         self._connection = ConnectionHandler(self, self._conn_retry.copy(), logger=self.logger)
@@ -87,8 +89,18 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
     # --- start and stop -------------------------------------------------------------------------
 
     def start(self, timeout: float = 15) -> None:
-        """As kazoo's; and when it returns, the listeners have been told."""
-        super().start(timeout)
+        """As kazoo's; and when it returns, the listeners have been told.
+
+        DeploymentConfigurationError if the deployment can't be used as it is, instead of the handler's
+        timeout_exception.
+        """
+        self._refused = None
+        try:
+            super().start(timeout)
+        except self.handler.timeout_exception as error:
+            if self._refused is None:
+                raise
+            raise DeploymentConfigurationError("%s: %s" % (self.deployment, self._refused)) from error
         if not listeners.inside():
             self._told.wait(listeners.PATIENCE_S)
 

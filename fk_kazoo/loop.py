@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 LINGER_S = 1.0
 """How long a deployment stays open after its last client of this process is done with it."""
 
+STILL_S = 5.0
+"""How long a fork waits for the loop's thread to stand still."""
+
 _abandoned: List[object] = []
 """What a forked child inherited. Kept, because finalizing it would close what is the parent's."""
 
@@ -79,6 +82,22 @@ class LoopThread:
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         """Has the loop run it. From any thread."""
         self.call(lambda: asyncio.ensure_future(coroutine))
+
+    def stand_still(self) -> None:
+        """Has the thread stop between two callbacks, where nothing is half done, until `go_on`. Bounded."""
+        self._still, self._going = real_lock(), real_lock()
+        self._still.acquire()
+        self._going.acquire()
+        self.call(self._stand, self._still, self._going)
+        self._still.acquire(True, STILL_S)
+
+    def _stand(self, still: Any, going: Any) -> None:
+        still.release()
+        going.acquire()
+
+    def go_on(self) -> None:
+        """Ends `stand_still`."""
+        self._going.release()
 
     def acquire(self, url: DeploymentUrl) -> "Opening":
         """The deployment, open or opening; it stays so until everybody has released it. In the loop's thread only."""
@@ -156,6 +175,7 @@ def _selectors_under_eventlet() -> Any:
 
 
 _current: Optional[LoopThread] = None
+_forking: Any = real_lock()
 _guard = None
 clients: "weakref.WeakSet[Any]" = weakref.WeakSet()
 """Clients of this process, to be told in a forked child that they are not connected there."""
@@ -200,10 +220,24 @@ def run(handler: Any, make: Callable[[], Coroutine[Any, Any, Any]], timeout: Opt
         ours.close()
 
 
+def _before_fork() -> None:
+    """The child inherits no transaction that is half done: SQLite there would wait for its end, for ever."""
+    _forking.acquire()
+    if _current is not None:
+        _current.stand_still()
+
+
+def _in_parent() -> None:
+    """After a fork, in the parent."""
+    if _current is not None:
+        _current.go_on()
+    _forking.release()
+
+
 def _in_child() -> None:
     """After a fork, in the child."""
-    global _current, _guard
-    _guard = None
+    global _current, _guard, _forking
+    _guard, _forking = None, real_lock()
     if _current is not None:
         _abandoned.append(_current)
         _current = None
@@ -213,4 +247,4 @@ def _in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_child)
+    os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)

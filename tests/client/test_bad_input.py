@@ -21,6 +21,8 @@ from kazoo.protocol.serialization import Create, Delete
 from kazoo.protocol.states import KeeperState
 from kazoo.security import ACL, OPEN_ACL_UNSAFE, Id, make_acl
 
+from fk_backend.errors import NotADeployment
+from fk_backend.providers import local
 from fk_kazoo.client import KazooClient
 from fk_kazoo.exceptions import DeploymentConfigurationError, PayloadTooLargeError
 
@@ -212,6 +214,18 @@ def test_hosts_without_a_deployment() -> None:
     """ZooKeeper hosts say nothing by themselves; the message names the variable to set."""
     with pytest.raises(ConfigurationError, match="FK_KAZOO_URL"):
         KazooClient("zk1:2181,zk2:2181/app")
+
+
+def test_what_is_found_wrong_only_when_connecting_is_told_by_start(local_url: str, monkeypatch: Any) -> None:
+    """Instead of a time-out that says nothing."""
+
+    async def refuse(name: str, options: Any) -> Any:
+        raise NotADeployment("page 7 is damaged; restore it from a backup")
+
+    monkeypatch.setattr(local, "connect", refuse)
+    client = KazooClient(local_url)
+    with pytest.raises(DeploymentConfigurationError, match="restore it"):
+        client.start(timeout=1)
 
 
 def test_a_node_that_is_not_there(unchanged: Any) -> None:

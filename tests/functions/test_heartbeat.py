@@ -305,6 +305,27 @@ def test_rubbish_among_the_beats_harms_nobody() -> None:
     asyncio.run(check())
 
 
+def test_counters_of_sessions_that_are_over_do_not_stay() -> None:
+    """A client beats once more before it hears that it has expired. One that is about to be opened is left alone."""
+
+    async def check() -> None:
+        ward = Ward()
+        stays = await ward.bench.open("stays", 60_000)
+        await ward.beat(stays)
+        for late in (stays + 100, stays + 101):
+            await ward.beat(late)
+        await ward.tick()
+        await ward.beat(stays + 101)
+        await ward.tick()
+        found = [key.sort for key, _ in await ward.bench.store.scan(INTEREST, layout.beats_partition(NS))]
+        assert found == [layout.session_name(stays), layout.session_name(stays + 101)]
+        await ward.tick()
+        found = [key.sort for key, _ in await ward.bench.store.scan(INTEREST, layout.beats_partition(NS))]
+        assert found == [layout.session_name(stays)] and await ward.alive(stays)
+
+    asyncio.run(check())
+
+
 def test_a_store_that_was_out_of_reach_costs_nobody_his_session() -> None:
     async def check() -> None:
         class Flaky(MemoryStore):

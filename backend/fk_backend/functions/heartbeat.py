@@ -7,14 +7,18 @@ every lease is given that time back, as ZooKeeper's leader gives every session a
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
-from typing import Dict, Optional, Tuple
+from typing import Dict, Optional, Set, Tuple
 
 from .. import layout
 from ..core.requests import Expire, Reap, Request
+from ..errors import Conflict, StorageFull
 from ..messages import Message, encode, message_id
-from ..ports import INTEREST, SESSIONS, Item, Ports
+from ..ports import INTEREST, SESSIONS, Item, Key, Ports, Remove
 from .loading import partition_sorts
+
+log = logging.getLogger(__name__)
 
 TICK_S = 0.4
 """How often leases are looked at while there is a session: expiry comes at most two ticks after the timeout."""
@@ -31,6 +35,8 @@ class Watched:
 
     leases: Dict[int, Tuple[int, float]] = field(default_factory=dict)
     """Session → (count last seen, when it was first seen, in seconds)."""
+    strays: Dict[str, Item] = field(default_factory=dict)
+    """Counters of no session, as last seen: of a client that has not heard yet that its session is over."""
     ticks: int = 0
     last_s: float = 0.0
     sent: int = 0
@@ -61,11 +67,23 @@ class Heartbeat:
                 await self._send(ns, watched, Expire(session, count))
         for gone in watched.leases.keys() - sessions.keys():
             del watched.leases[gone]
+        await self._sweep(ns, watched, beats.keys() - {layout.session_name(session) for session in sessions}, beats)
         if watched.ticks % REAP_EVERY == 0:
             for path in await partition_sorts(self._ports, layout.reapable_partition(ns)):
                 await self._send(ns, watched, Reap(path))
         watched.ticks += 1
         return bool(sessions)
+
+    async def _sweep(self, ns: str, watched: Watched, strays: Set[str], beats: Dict[str, Item]) -> None:
+        """Removes counters of no session that stood still since the last look: then it is not about to begin."""
+        for name in sorted(strays):
+            if watched.strays.get(name) == beats[name]:
+                key = Key(INTEREST, layout.beats_partition(ns), name)
+                try:
+                    await self._ports.store.commit([Remove(key, expect=beats[name].rev)])
+                except (Conflict, StorageFull) as error:
+                    log.debug("namespace %s: counter %s stays: %s", ns, name, error)
+        watched.strays = {name: beats[name] for name in strays}
 
     def _forgive(self, watched: Watched, now: float) -> None:
         """Time in which nobody could have been heard is nobody's fault."""

@@ -1,0 +1,142 @@
+"""What a commit sets off is told to everybody who registered, and exactly what was told is dropped.
+
+A registration that is made again while a fan-out is under way has another number: it stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, List, Set
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fk_backend.core import watches
+from fk_backend.core.acls import OPEN_ACL
+from fk_backend.core.model import EventType, Trigger
+from fk_backend.core.requests import Attach, Close, Create, Delete, SetData
+from fk_backend.functions import distributor
+from fk_backend.layout import Head
+from fk_backend.messages import Fired, decode_note
+from fk_backend.ports import INTEREST
+
+from .doubles import NS, PASSWORD, Bench
+
+PATHS = ("/", "/a", "/a/b", "/ab", "/a/b/c")
+modes = st.sampled_from(sorted(watches.MODES))
+registered = st.lists(
+    st.tuples(st.sampled_from(("one", "two")), st.sampled_from(PATHS), modes), unique=True, max_size=12
+)
+triggers = st.lists(st.tuples(st.sampled_from(PATHS), st.integers(1, 4)), max_size=6)
+
+
+@settings(max_examples=150, deadline=None)
+@given(registered, triggers, st.integers(0, 6))
+def test_exactly_those_that_match_are_told_and_one_shots_dropped(
+    made: List[Any], changes: List[Any], told: int
+) -> None:
+    """Against the table of `core.watches`, registration by registration. Confirmed triggers set off nothing."""
+
+    async def check() -> None:
+        bench = Bench()
+        for number, (inbox, path, mode) in enumerate(made, 1):
+            await bench.watch(inbox, path, mode, number)
+        happened = tuple(Trigger(zxid, path, kind) for zxid, (path, kind) in enumerate(changes, 1))
+        head = Head(len(changes), 1, min(told, len(changes)), 0, happened, (), (), ())
+        await distributor.distribute(bench.ports(), NS, head)
+        hits = {
+            (inbox, path, mode, number)
+            for number, (inbox, path, mode) in enumerate(made, 1)
+            if any(watches.matches(mode, path, trigger) for trigger in happened if trigger.zxid > head.confirmed)
+        }
+        assert {(inbox, *entry) for inbox in ("one", "two") for entry in bench.told(inbox).fired} == hits
+        gone = {number for _, _, mode, number in hits if watches.is_one_shot(mode)}
+        assert {number for _, number in await bench.registered()} == set(range(1, len(made) + 1)) - gone
+
+    asyncio.run(check())
+
+
+class Interrupted(Bench):
+    """A bench where something happens right after registrations were read, or right before they are dropped."""
+
+    def __init__(self, moment: str) -> None:
+        super().__init__()
+        inner = self.inboxes.push
+
+        async def push(messages: Any) -> None:
+            await inner(messages)
+            if any(isinstance(decode_note(message.body), Fired) for message in messages):
+                await self.watch("one", "/a", watches.DATA, 8)
+                if moment == "both":
+                    await self.watch("two", "/a", watches.DATA, 9)
+
+        self.inboxes.push = push  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("moment", ["one", "both"])
+def test_what_was_registered_again_meanwhile_stays(moment: str) -> None:
+    async def check() -> None:
+        bench = Interrupted(moment)
+        session = await bench.open("writer")
+        for number, inbox in enumerate(("one", "two", "three"), 1):
+            await bench.watch(inbox, "/a", watches.DATA, number)
+        await bench.ask("writer", session, 1, Create("/a", b"", OPEN_ACL, 0, 0, False))
+        left = {number for _, number in await bench.registered()}
+        assert left == ({8} if moment == "one" else {8, 9})
+        assert bench.told("two").fired == {("/a", watches.DATA, 2)}
+        await bench.ask("writer", session, 2, SetData("/a", b"", -1))
+        assert ("/a", watches.DATA, 8) in bench.told("one").fired
+
+    asyncio.run(check())
+
+
+def test_many_registrations_on_one_node_are_all_told() -> None:
+    """More than one page of them."""
+
+    async def check() -> None:
+        bench = Bench()
+        session = await bench.open("writer")
+        inboxes = ["w%04d" % number for number in range(2100)]
+        for inbox in inboxes:
+            await bench.watch(inbox, "/a", watches.DATA, 1)
+            await bench.watch(inbox, "/", watches.RECURSIVE, 2)
+        await bench.ask("writer", session, 1, Create("/a", b"", OPEN_ACL, 0, 0, False))
+        notes = [p for p in bench.inboxes.pushed if p.inbox.startswith("w0") or p.inbox.startswith("w1")]
+        told: Set[str] = {p.inbox for p in bench.inboxes.pushed if p.inbox != "writer"}
+        assert told == set(inboxes) and len(notes) == 2000
+        assert len(await bench.store.scan(INTEREST, NS + ":/a", limit=5000)) == 0
+        assert (await bench.head()).triggers[0].kind == EventType.CREATED
+
+    asyncio.run(check())
+
+
+def test_sessions_that_end_or_move_take_their_registrations_along() -> None:
+    """And nobody else's; the connection that lost its session is dropped."""
+
+    async def check() -> None:
+        bench = Bench()
+        ends, moves, stays = await bench.open("ends"), await bench.open("moves"), await bench.open("stays")
+        for inbox in ("ends", "moves", "stays"):
+            await bench.watch(inbox, "/x", watches.DATA, 1)
+            await bench.watch(inbox, "/x", watches.RECURSIVE, 2)
+        await bench.ask("ends", ends, 1, Close())
+        await bench.ask("moved", 0, 0, Attach(moves, PASSWORD, "moved", None))
+        left = {key.sort.rpartition(":")[2] for key, _ in await bench.registered()}
+        assert left == {"stays"} and bench.inboxes.dropped == ["moves"]
+        await bench.ask("stays", stays, 1, Create("/x", b"", OPEN_ACL, 0, 0, False), Delete("/x", -1))
+        assert bench.told("stays").fired == {("/x", watches.DATA, 1), ("/x", watches.RECURSIVE, 2)}
+        assert not bench.told("ends").fired and not bench.told("moves").fired
+
+    asyncio.run(check())
+
+
+def test_attaching_again_from_the_same_connection_keeps_its_watches() -> None:
+    async def check() -> None:
+        bench = Bench()
+        session = await bench.open("one")
+        await bench.watch("one", "/x", watches.DATA, 1)
+        await bench.ask("one", 0, 1, Attach(session, PASSWORD, "one", None))
+        assert len(await bench.registered()) == 1 and bench.inboxes.dropped == []
+
+    asyncio.run(check())
