@@ -110,10 +110,12 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         with self._changing:
             if self._live.is_set() or (self._connection.running and not self._stopped.is_set()):
                 return self._live
+            url = self.deployment
             try:
-                provider(self.deployment.scheme).check(self.deployment.deployment, dict(self.deployment.options))
+                with loop.unforked():
+                    provider(url.scheme).check(url.deployment, dict(url.options))
             except DeploymentError as error:
-                raise DeploymentConfigurationError("%s: %s" % (self.deployment, error)) from error
+                raise DeploymentConfigurationError("%s: %s" % (url, error)) from error
             self._told.clear()
             live = super().start_async()
             atexit.unregister(self.handler.stop)  # which may wait for ever: see `workers`

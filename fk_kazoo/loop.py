@@ -175,6 +175,7 @@ def _selectors_under_eventlet() -> Any:
 
 
 _current: Optional[LoopThread] = None
+_standing: Optional[LoopThread] = None
 _forking: Any = real_lock()
 _guard = None
 clients: "weakref.WeakSet[Any]" = weakref.WeakSet()
@@ -220,18 +221,26 @@ def run(handler: Any, make: Callable[[], Coroutine[Any, Any, Any]], timeout: Opt
         ours.close()
 
 
+def unforked() -> Any:
+    """A context in which no thread forks: for what uses SQLite outside the loop. Use it for moments only."""
+    return _forking
+
+
 def _before_fork() -> None:
-    """The child inherits no transaction that is half done: SQLite there would wait for its end, for ever."""
-    _forking.acquire()
-    if _current is not None:
-        _current.stand_still()
+    """The child inherits nothing of SQLite that is half done, a lock or a mutex: it would wait for its end, for ever."""
+    global _standing
+    _forking.acquire(True, STILL_S)
+    _standing = _current
+    if _standing is not None:
+        _standing.stand_still()
 
 
 def _in_parent() -> None:
     """After a fork, in the parent."""
-    if _current is not None:
-        _current.go_on()
-    _forking.release()
+    with contextlib.suppress(RuntimeError):  # released already: a signal's handler forked, in the middle of a fork
+        if _standing is not None:
+            _standing.go_on()
+        _forking.release()
 
 
 def _in_child() -> None:

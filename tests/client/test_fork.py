@@ -27,8 +27,9 @@ def test_a_forked_child(url: str, run: Run, scenario: str) -> None:
     assert program.output[-1] == "done" and "Error" not in "".join(program.output), program.output
 
 
-def test_a_pool_of_forked_workers(local_url: str, run: Run) -> None:
-    program = run("forks", "pool", local_url)
+@pytest.mark.parametrize("scenario", ["half_done", "pool"])
+def test_forked_children_that_share_a_deployment(local_url: str, run: Run, scenario: str) -> None:
+    program = run("forks", scenario, local_url)
     assert program.end(30) == 0, program.output
     assert program.output[-1] == "done" and "Error" not in "".join(program.output), program.output
 

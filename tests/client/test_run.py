@@ -159,7 +159,9 @@ def test_the_apps_own_excepthook_is_called(tmp_path: Path) -> None:
 
 
 def test_signals_end_it_as_they_end_python(tmp_path: Path) -> None:
-    apps.app(tmp_path, "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nimport time\ntime.sleep(30)\n")
+    """Also where SIGINT is ignored, as in a background job of a shell."""
+    heard = "import os, signal, time\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    apps.app(tmp_path, heard + "os.kill(os.getpid(), signal.SIGINT)\ntime.sleep(30)\n")
     apps.run("app.py", cwd=tmp_path, code=-signal.SIGINT)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Callable, Dict, List
 from kazoo.exceptions import ConnectionClosedError
 from kazoo.protocol.states import KazooState
 
+from fk_kazoo import loop
 from fk_kazoo.client import KazooClient
 
 
@@ -147,6 +148,34 @@ def busy(url: str) -> None:
     client.stop()
 
 
+def half_done(url: str) -> None:
+    """Forks while the parent is in the middle of a transaction: the child does not inherit its locks."""
+    client = _connect(url)
+    opening: Any = client._connection._opening
+    begun = threading.Event()
+
+    async def transact() -> None:
+        gateway: Any = await opening.gateway()
+        connection = gateway.store._connections["interest"]
+        connection.execute("BEGIN IMMEDIATE")
+        begun.set()
+        time.sleep(0.3)  # in the loop's thread, which does a transaction from its beginning to its end
+        connection.execute("COMMIT")
+
+    loop.current().spawn(transact())
+    assert begun.wait(10)
+
+    def child() -> None:
+        client.start(5)
+        client.create("/child")
+        client.get("/child", watch=print)
+        client.stop()
+
+    _wait(_in_child(child))
+    assert client.exists("/child")
+    client.stop()
+
+
 def _make_node(url: str) -> str:
     client = _connect(url)
     with client.Lock("/lock"):
@@ -209,7 +238,7 @@ def orphan(url: str) -> None:
 
 
 SCENARIOS: Dict[str, Callable[[str], None]] = {
-    work.__name__: work for work in (inherited, not_used, stopped_in_child, busy, pool, grandchild, orphan)
+    work.__name__: work for work in (inherited, not_used, stopped_in_child, half_done, busy, pool, grandchild, orphan)
 }
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ class LocalGateway:
     address: Optional[str] = ADDRESS
 
     def __init__(self, place: files.Place) -> None:
+        self.place = place
         self.store = LocalStore(place, writable_state=False)
         self.clock = SystemClock()
         self.link = Link(place, files.super_id(place))
@@ -67,7 +68,12 @@ def identity(name: str) -> str:
 
 
 def check(name: str, options: Mapping[str, str]) -> None:
-    """Whether the deployment can be used; it is made if there is none. DeploymentError if it can't be."""
+    """Whether the deployment can be used; it is made if there is none. DeploymentError if it can't be.
+
+    What is open in this process was checked already; SQLite could not close its files again while they are locked.
+    """
+    if any(gateway.place == files.locate(name) for gateway in _links):
+        return
     place = files.prepare(name)
     outbox.check(place.outbox)
     LocalStore(place, writable_state=False).close()  # its header was found good; now its tables
