@@ -26,9 +26,10 @@ from kazoo.exceptions import (
 )
 from kazoo.protocol.connection import AUTH_XID
 from kazoo.protocol.paths import _prefix_root, normpath
-from kazoo.protocol.serialization import Auth
+from kazoo.protocol.serialization import Auth, CloseInstance
 from kazoo.protocol.states import EVENT_TYPE_MAP, Callback, EventType, KazooState, KeeperState, WatchedEvent
 from kazoo.security import OPEN_ACL_UNSAFE
+from kazoo.version import __version__
 
 from fk_backend.core.model import EventType as Kind
 from fk_backend.core.watches import RECURSIVE
@@ -37,7 +38,7 @@ from fk_backend.functions.words import answer_word
 from fk_backend.providers import provider
 
 from . import listeners, loop, workers
-from .connection import SET_WATCHES_XID, ConnectionHandler
+from .connection import CLOSE_GRACE_S, SET_WATCHES_XID, ConnectionHandler
 from .exceptions import DeploymentConfigurationError
 from .requests import AddWatch, CreateContainer, CreateTTL, RemoveWatches, read_event
 from .requests import AddWatchMode as AddWatchMode
@@ -45,6 +46,8 @@ from .url import resolve
 
 COMMAND_TIMEOUT_S = 10.0
 
+_ENDS_WITHOUT_CLOSE = __version__.startswith("2.10.")
+"""That release drops at once what is queued when it is stopped, the close of the session included (its PR #688)."""
 _OPTIONS = tuple(inspect.signature(_kazoo.KazooClient.__init__).parameters)[2:]
 """kazoo's, after ``self`` and ``hosts``: they may be given by position."""
 _TLS = ("keyfile", "keyfile_password", "certfile", "ca", "use_ssl")
@@ -126,7 +129,18 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         listeners.calling()
         if not self._stopped.is_set():
             with self._changing:
+                if _ENDS_WITHOUT_CLOSE:
+                    self._close_session()
                 super().stop()
+                self._queue.clear()
+
+    def _close_session(self) -> None:
+        """Has everything that was asked for answered, and the session closed."""
+        bell = self._connection._write_sock
+        if self._live.is_set() and bell is not None:
+            self._queue.append((CloseInstance, None))
+            bell.send(b"\0")
+            self._connection.connection_stopped.wait(CLOSE_GRACE_S)
 
     def close(self) -> None:
         """As kazoo's."""

@@ -227,7 +227,7 @@ def unforked() -> Any:
 
 
 def _before_fork() -> None:
-    """The child inherits nothing of SQLite that is half done, a lock or a mutex: it would wait for its end, for ever."""
+    """The child inherits no lock and no mutex of SQLite that is held: it would wait for its end, for ever."""
     global _standing
     _forking.acquire(True, STILL_S)
     _standing = _current

@@ -25,6 +25,12 @@ from .not_applicable import BY_RELEASE, NOT_APPLICABLE
 PACKAGE = "kazoo.tests"
 TIMEOUT_S = 120
 LAST_RESORT_S = 2 * TIMEOUT_S
+DELAY_S = 0.01
+"""How long a write takes on its way to the deployment at least.
+
+kazoo's test_lock and its like need it: their main thread looks at who has the lock after one contender let go of it and
+before the next one has it, and hangs if it is scheduled later than that, with ZooKeeper too.
+"""
 CHECKED_RELEASE = "2.11.0"
 """The release of kazoo that every entry of the list must name a test of."""
 
@@ -122,13 +128,13 @@ def install() -> None:
     import kazoo.client
     from kazoo.testing import harness
 
-    from fk_kazoo.testing import faults
-    from fk_kazoo.testing.cluster import get_global_cluster
+    from fk_kazoo.testing import cluster, faults
     from fk_kazoo.testing.routed import KazooClient
 
+    cluster.delay_s = DELAY_S
     kazoo.client.KazooClient = KazooClient
     harness.KazooClient = KazooClient
-    harness.get_global_cluster = get_global_cluster
+    harness.get_global_cluster = cluster.get_global_cluster
     harness.KazooTestHarness.expire_session = faults.expire_session
     harness.KazooTestHarness.lose_connection = faults.lose_connection
 

@@ -63,7 +63,7 @@ def test_a_session_that_expires_while_cut_off_is_suspended_then_lost(url: str, c
     client.cut_off()
     expire(client)
     eventually(lambda: not other.exists("/e"), what="the session has expired")
-    assert states.seen == ["SUSPENDED"]
+    states.wait("SUSPENDED")
     client.cable.mend()
     states.wait("SUSPENDED", "LOST", "CONNECTED")
     assert client.client_id[0] != session
