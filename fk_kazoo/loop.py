@@ -18,7 +18,7 @@ import weakref
 from typing import Any, Callable, Coroutine, Dict, List, Optional, Tuple
 
 from fk_backend.ports import Gateway
-from fk_backend.providers import abandon_all, provider
+from fk_backend.providers import abandon_all, provider, rest_all
 
 from .url import DeploymentUrl
 
@@ -92,6 +92,10 @@ class LoopThread:
         self._still.acquire(True, STILL_S)
 
     def _stand(self, still: Any, going: Any) -> None:
+        try:
+            rest_all()
+        except Exception:  # whatever it is, the fork does not wait for it
+            log.exception("closing files before a fork failed")
         still.release()
         going.acquire()
 

@@ -34,6 +34,16 @@ def test_forked_children_that_share_a_deployment(local_url: str, run: Run, scena
     assert program.output[-1] == "done" and "Error" not in "".join(program.output), program.output
 
 
+def test_what_a_child_wrote_after_its_parent_closed_the_files_is_there(
+    local_url: str, connect: Connect, run: Run
+) -> None:
+    """A connection that crossed the fork would cost the child its locks (sqlite.org/howtocorrupt.html, 2.6)."""
+    program = run("forks", "heir", local_url)
+    program.expect("child is done")
+    client = connect(local_url)
+    assert sorted(client.get_children("/")) == ["alone", "parent", "together", "zookeeper"]
+
+
 def test_a_child_holds_neither_the_lock_nor_the_socket_of_the_host(local_url: str, connect: Connect, run: Run) -> None:
     """The parent is the host and is killed; the child lives. Somebody else takes over within a second."""
     program = run("forks", "orphan", local_url)

@@ -2,7 +2,7 @@
 
 Each has ``identity(name)``, equal for what is one deployment; ``check(name, options)``, which raises a DeploymentError
 that says what to do if the deployment can't be used; ``connect(name, options)``, a coroutine for a `ports.Gateway`; and
-``abandon()``, for a forked child.
+``rest()``, before a fork, and ``abandon()``, for the forked child.
 """
 
 from __future__ import annotations
@@ -21,6 +21,14 @@ def provider(scheme: str) -> Any:
     if scheme not in SCHEMES:
         raise BadUrl("no provider for %s://; there are: %s" % (scheme, ", ".join(s + "://" for s in SCHEMES)))
     return importlib.import_module("%s.%s" % (__name__, SCHEMES[scheme]))
+
+
+def rest_all() -> None:
+    """Before a fork: closes what must not cross it. It is opened again when it is needed. In the loop's thread."""
+    for package in SCHEMES.values():
+        module = sys.modules.get("%s.%s" % (__name__, package))
+        if module is not None:
+            module.rest()
 
 
 def abandon_all() -> None:

@@ -217,28 +217,54 @@ def grandchild(url: str) -> None:
     client.stop()
 
 
+def heir(url: str) -> None:
+    """The parent ends in the ordinary way, its files closed; the child is the host then, and writes."""
+    client = _connect(url)
+    client.create("/parent")
+    if os.fork() == 0:
+        parent = os.getppid()
+        client.start(10)
+        client.create("/together")
+        while os.getppid() == parent:
+            time.sleep(0.01)
+        client.create("/alone")
+        client.stop()
+        print("child is done")
+        sys.stdout.flush()
+        os._exit(0)
+    while not client.exists("/together"):
+        time.sleep(0.01)
+    client.stop()
+    while loop.current()._open:
+        time.sleep(0.01)
+    time.sleep(0.2)
+
+
+def _say(line: str) -> None:
+    """In one piece, since another process says something too."""
+    os.write(1, (line + "\n").encode())
+
+
 def orphan(url: str) -> None:
     """The parent, which is the host, stays until it is killed; its child lives on and holds nothing of it."""
     client = _connect(url)
     client.create("/parent")
     pid = os.fork()
     if pid == 0:
-        print("child %d" % os.getpid())
-        sys.stdout.flush()
+        _say("child %d" % os.getpid())
         sys.stdin.readline()
         client.start(10)
         client.create("/child")
-        print("child works")
-        sys.stdout.flush()
+        _say("child works")
         os._exit(0)
-    print("parent %d" % os.getpid())
-    sys.stdout.flush()
+    _say("parent %d" % os.getpid())
     while True:
         time.sleep(60)
 
 
 SCENARIOS: Dict[str, Callable[[str], None]] = {
-    work.__name__: work for work in (inherited, not_used, stopped_in_child, half_done, busy, pool, grandchild, orphan)
+    work.__name__: work
+    for work in (inherited, not_used, stopped_in_child, half_done, busy, pool, grandchild, heir, orphan)
 }
 
 if __name__ == "__main__":

@@ -84,6 +84,17 @@ async def connect(name: str, options: Mapping[str, str]) -> Gateway:
     return LocalGateway(files.prepare(name))
 
 
+def rest() -> None:
+    """Before a fork: no connection of SQLite crosses it, since the child's own ones would then take no locks.
+
+    https://sqlite.org/howtocorrupt.html, 2.6: SQLite counts the locks of a file within a process, and a child would
+    inherit the counts without the locks. Its log could be deleted while it writes.
+    """
+    for gateway in _links:
+        gateway.store.rest()
+        gateway.link.rest()
+
+
 def abandon() -> None:
     """In a forked child: nothing of the parent's may be used or finalized, but its sockets must not stay open."""
     for gateway in _links:

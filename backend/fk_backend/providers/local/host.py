@@ -121,6 +121,11 @@ class Host:
             self.store.close()
             self._lock.release()
 
+    def rest(self) -> None:
+        """Before a fork: closes the files until they are needed again."""
+        self.store.rest()
+        self._outbox.rest()
+
     def abandon(self) -> List[int]:
         """In a forked child: the descriptors to close there. Nothing of the host may be used, or finalized."""
         self.store.abandon()

@@ -134,6 +134,11 @@ class Link:
         self._gone.set()
         await asyncio.gather(self._task, return_exceptions=True)
 
+    def rest(self) -> None:
+        """Before a fork: closes the files until they are needed again."""
+        if self._host is not None:
+            self._host.rest()
+
     def abandon(self) -> List[int]:
         """In a forked child: the descriptors to close there."""
         descriptors = self._host.abandon() if self._host is not None else []

@@ -67,8 +67,9 @@ class Outbox:
         self.upto: Dict[str, int] = {}
         """Inbox → number below which all its requests are answered."""
         self._path = path
+        self._resting = False
         try:
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db = self._connect()
             try:
                 self._seq = self._open() << 32
             except BaseException:
@@ -77,11 +78,19 @@ class Outbox:
         except sqlite3.Error as error:
             raise _explained(error, path) from error
 
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        try:
+            os.chmod(self._path, 0o600)  # its log gets the same mode
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
     def _open(self) -> int:
         """Loads what the last host left; this host's epoch."""
-        os.chmod(self._path, 0o600)  # its log gets the same mode
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(_SCHEMA)
         self._db.execute("DELETE FROM push WHERE at < ?", (time.time() - FORGET_AFTER_S,))
         self._db.execute("INSERT INTO epoch VALUES (1, 1) ON CONFLICT (one) DO UPDATE SET number = number + 1")
@@ -102,6 +111,8 @@ class Outbox:
     def save(self, pushes: List[Tuple[str, Kept]]) -> None:
         """Makes pushes survive this process, and forgets what was acknowledged since the last time."""
         at = time.time()
+        if self._resting:
+            self._db, self._resting = self._connect(), False
         rows = [(inbox, kept.seq, kept.upto, at, kept.body) for inbox, kept in pushes]
         self._db.execute("BEGIN")
         try:
@@ -138,6 +149,11 @@ class Outbox:
     def inboxes(self) -> Set[str]:
         """Those that something waits for."""
         return set(self._kept)
+
+    def rest(self) -> None:
+        """Closes the file until the next `save`."""
+        self._db.close()
+        self._resting = True
 
     def close(self) -> None:
         """Saves and closes."""

@@ -44,16 +44,29 @@ class LocalStore:
         self._writable_state = writable_state
         self._paths = {STATE: place.state, SESSIONS: place.state, INTEREST: place.interest}
         self._connections: Dict[str, sqlite3.Connection] = {}
+        self._resting = False
+        self._open()
+
+    def _open(self) -> None:
         try:
-            state = database.connect(place.state, (STATE, SESSIONS), True, writable_state)
+            state = database.connect(self._paths[STATE], (STATE, SESSIONS), True, self._writable_state)
             self._connections = {STATE: state, SESSIONS: state}
-            self._connections[INTEREST] = database.connect(place.interest, (INTEREST,), False, True)
+            self._connections[INTEREST] = database.connect(self._paths[INTEREST], (INTEREST,), False, True)
         except BaseException:
-            self.close()
+            self._close_connections()
             raise
+
+    def rest(self) -> None:
+        """Gives the files back until the store is used again."""
+        self._resting = self._resting or bool(self._connections)
+        self._close_connections()
 
     def close(self) -> None:
         """Gives the files back. Closing again is no error; using the store afterwards is Unavailable."""
+        self._resting = False
+        self._close_connections()
+
+    def _close_connections(self) -> None:
         connections, self._connections = set(self._connections.values()), {}
         for connection in connections:
             connection.close()
@@ -63,6 +76,7 @@ class LocalStore:
 
         https://sqlite.org/howtocorrupt.html, 2.6: closing them would be using them.
         """
+        self._resting = False
         connections, self._connections = set(self._connections.values()), {}
         for connection in connections:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
@@ -155,6 +169,9 @@ class LocalStore:
     # --- attempts -------------------------------------------------------------------------------
 
     def _connection(self, table: str) -> sqlite3.Connection:
+        if self._resting:
+            self._open()
+            self._resting = False
         try:
             return self._connections[table]
         except KeyError:

@@ -94,6 +94,10 @@ async def connect(name: str, options: Mapping[str, str]) -> Gateway:
     return _deployments[name]
 
 
+def rest() -> None:
+    """Before a fork: there is nothing to close."""
+
+
 def abandon() -> None:
     """In a forked child: the parent's deployments are the parent's."""
     _deployments.clear()
