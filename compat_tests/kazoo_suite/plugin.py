@@ -34,6 +34,8 @@ before the next one has it, and hangs if it is scheduled later than that, with Z
 CHECKED_RELEASE = "2.11.0"
 """The release of kazoo that every entry of the list must name a test of."""
 
+_stderr = os.dup(2)
+"""Before pytest captures it."""
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 
 
@@ -142,7 +144,7 @@ def install() -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """A test whose clean-up hangs after its time was up ends the run, with what every thread was doing."""
-    faulthandler.dump_traceback_later(LAST_RESORT_S, exit=True, file=2)
+    faulthandler.dump_traceback_later(LAST_RESORT_S, exit=True, file=_stderr)
     try:
         return (yield)
     finally:

@@ -77,6 +77,7 @@ class Crew:
     def kill(self, worker: Worker) -> None:
         """Kills one; done when everybody else has gone on."""
         self.alive.remove(worker)
+        eventually(lambda: any(other.acks() for other in self.alive), "somebody else has begun")
         self.dead.append(worker)
         others = {other: other.acks() for other in self.alive if other.acks()}
         killed_at = time.monotonic()
