@@ -1,0 +1,84 @@
+"""What everything of a deployment is called, in one place: the template, the functions and the clients agree by this.
+
+A deployment is a set of tables, queues, functions and a bucket in one account and region, all named after it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ...errors import BadUrl
+from ...ports import INTEREST, SESSIONS, STATE
+
+FORMAT = 1
+"""Of what the tables hold. Written by ``fk-kazoo deploy``, checked by everybody who connects."""
+FORMAT_KEY = ("deployment", "format")
+"""(p, s) of the item in the state table whose ``r`` is the format."""
+
+PARTITION, SORT, REV, BODY, OWNER, EXPIRES = "p", "s", "r", "b", "o", "t"
+"""The attributes of an item. ``t`` is in seconds since the epoch: the table's time to live."""
+BY_OWNER = "by-owner"
+"""The index of the interest table: keys by ``o``."""
+
+HANDLERS = "fk_backend.providers.aws.handlers"
+WRITER, HEARTBEAT, DEAD_LETTER, SWEEPER = "writer", "heartbeat", "dead-letter", "sweeper"
+
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,18}[A-Za-z0-9])?")
+
+
+def checked(name: str) -> str:
+    """The name of a deployment. BadUrl if it can't be one: it is part of names that AWS limits to 63 characters."""
+    if not _NAME.fullmatch(name):
+        raise BadUrl("aws://%s: the name of a deployment on AWS is 1 to 20 letters, digits and inner hyphens" % name)
+    return name
+
+
+def stack(name: str) -> str:
+    """The CloudFormation stack."""
+    return "fk-" + name
+
+
+def table(name: str, which: str) -> str:
+    """One of the three tables: ``which`` as in `ports.TABLES`."""
+    assert which in (STATE, SESSIONS, INTEREST)
+    return "fk-%s-%s" % (name, which)
+
+
+def writes_queue(name: str) -> str:
+    """The FIFO queue that clients send to; its message groups are the namespaces."""
+    return "fk-%s-writes.fifo" % name
+
+
+def dead_queue(name: str) -> str:
+    """Where messages go that the writer failed on again and again."""
+    return "fk-%s-dead.fifo" % name
+
+
+def timer_queue(name: str) -> str:
+    """Delayed messages that wake the heartbeat."""
+    return "fk-%s-timer" % name
+
+
+def inbox_prefix(name: str) -> str:
+    """What the names of all inboxes begin with."""
+    return "fk-%s-inbox-" % name
+
+
+def inbox_queue(name: str, inbox: str) -> str:
+    """The queue of one inbox (32 hex digits)."""
+    return inbox_prefix(name) + inbox
+
+
+def function(name: str, which: str) -> str:
+    """A function: WRITER, HEARTBEAT, DEAD_LETTER or SWEEPER."""
+    return "fk-%s-%s" % (name, which)
+
+
+def handler(which: str) -> str:
+    """Its entry point, as Lambda names it."""
+    return "%s.%s" % (HANDLERS, {DEAD_LETTER: "dead_letter", SWEEPER: "sweep"}.get(which, which))
+
+
+def bucket(name: str, account: str, region: str) -> str:
+    """The bucket; its name must be unique in all of AWS."""
+    return "fk-%s-%s-%s" % (name.lower(), account, region)
