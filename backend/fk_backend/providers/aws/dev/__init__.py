@@ -1,0 +1,12 @@
+"""AWS on a developer's machine: an emulator of its interfaces, and a host that runs the functions as Lambda does.
+
+Rule upheld here: nothing in this package is part of a deployment on AWS, and clients and functions don't know that it
+exists. What is started here ends with the process that started it.
+
+    emulator     ministack: DynamoDB, SQS, S3, CloudFormation, IAM
+    resources    a deployment's tables, queues and bucket, made directly
+    runtime      Lambda's Runtime API and one execution environment: awslambdaric in a bare interpreter, or a thread
+    function     a function: its environments, one invocation each at a time
+    mapping      the event source mapping from a queue to a function
+    host         all functions of a deployment and what triggers them
+"""
