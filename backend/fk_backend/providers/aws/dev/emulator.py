@@ -16,6 +16,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Dict, Optional, Type
 
@@ -25,13 +26,7 @@ REQUIREMENT = "ministack==1.5.33"
 START_TIMEOUT_S = 60.0
 ATTEMPTS = 5
 
-# Reads its standard input, a pipe whose other end only we hold: at its end we are gone, and so is the emulator.
-_PROGRAM = """
-import os, runpy, sys, threading
-threading.Thread(target=lambda: (os.read(0, 1), os._exit(0)), daemon=True).start()
-sys.argv = ["ministack"]
-runpy.run_module("ministack", run_name="__main__", alter_sys=True)
-"""
+_PROGRAM = Path(__file__).with_name("emulator_main.py")
 
 
 class EmulatorFailed(Exception):
@@ -94,10 +89,10 @@ class Emulator:
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "MINISTACK_"))}
         environment.update(GATEWAY_PORT=str(self.port), BIND_HOST="127.0.0.1", LOG_LEVEL="ERROR", EDGE_PORT="")
         # What it is called in its answers: proof that it is ours that answers.
-        environment.update(MINISTACK_EDITION=token, MINISTACK_HOST="127.0.0.1", PYTHONPATH="", **self._environment)
+        environment.update(MINISTACK_EDITION=token, MINISTACK_HOST="127.0.0.1", **self._environment)
         self._output = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
-            [str(venvs.interpreter("ministack", REQUIREMENT)), "-c", _PROGRAM],
+            [str(venvs.interpreter("ministack", REQUIREMENT)), "-I", str(_PROGRAM)],
             stdin=subprocess.PIPE,
             stdout=self._output,
             stderr=self._output,
