@@ -36,10 +36,15 @@ def unavailable() -> Optional[str]:
 
 
 class ZookeeperServer:
-    """One standalone server. ``hosts`` is what a client connects to."""
+    """One standalone server. ``hosts`` is what a client connects to.
 
-    def __init__(self, directory: Path) -> None:
+    ``durable``: as it comes, with forceSync; else nothing here has to survive a crash. ``heap`` as for java's -Xmx.
+    """
+
+    def __init__(self, directory: Path, durable: bool = False, heap: str = "256m") -> None:
         self.directory = directory
+        self.durable = durable
+        self.heap = heap
         self.port = _free_port()
         self.hosts = "127.0.0.1:%d" % self.port
         self._process: Optional[subprocess.Popen[bytes]] = None
@@ -48,7 +53,7 @@ class ZookeeperServer:
         config = self.directory / "zoo.cfg"
         config.write_text(self._config())
         with open(self.directory / "zookeeper.log", "wb") as log:
-            self._process = subprocess.Popen(_command(config), cwd=self.directory, stdout=log, stderr=log)
+            self._process = subprocess.Popen(self._command(config), cwd=self.directory, stdout=log, stderr=log)
         try:
             self._wait_until_it_answers()
         except BaseException:
@@ -72,9 +77,30 @@ class ZookeeperServer:
             "admin.enableServer": "false",
             "4lw.commands.whitelist": "*",
             "maxClientCnxns": 0,
-            "forceSync": "no",  # nothing here has to survive a crash
+            "forceSync": "yes" if self.durable else "no",
         }
         return "".join("%s=%s\n" % each for each in lines.items())
+
+    def _command(self, config: Path) -> List[str]:
+        jars = [jar for name in PATTERNS for jar in sorted(glob.glob(os.path.join(JARS, name)))]
+        return [
+            "java",
+            "-Xmx" + self.heap,
+            "-Dzookeeper.extendedTypesEnabled=true",
+            "-Dzookeeper.forceSync=" + ("yes" if self.durable else "no"),
+            "-Dznode.container.checkIntervalMs=86400000",  # containers stay: a reaper would race with the comparison
+            "-Dzookeeper.DigestAuthenticationProvider.superDigest=" + SUPER_DIGEST,
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+            "-cp",
+            ":".join(jars),
+            "org.apache.zookeeper.server.ZooKeeperServerMain",
+            str(config),
+        ]
+
+    @property
+    def pid(self) -> int:
+        """Of the server while it runs, else 0."""
+        return 0 if self._process is None else self._process.pid
 
     def _wait_until_it_answers(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -82,30 +108,13 @@ class ZookeeperServer:
             if self._process is None or self._process.poll() is not None or time.monotonic() > deadline:
                 log = (self.directory / "zookeeper.log").read_text(errors="replace")
                 raise RuntimeError("ZooKeeper did not start:\n" + log[-4000:])
-            time.sleep(0.1)
+            time.sleep(0.01)
 
     def _stop(self) -> None:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
-
-
-def _command(config: Path) -> List[str]:
-    jars = [jar for name in PATTERNS for jar in sorted(glob.glob(os.path.join(JARS, name)))]
-    return [
-        "java",
-        "-Xmx256m",
-        "-Dzookeeper.extendedTypesEnabled=true",
-        "-Dzookeeper.forceSync=no",
-        "-Dznode.container.checkIntervalMs=86400000",  # containers stay: a reaper would race with the comparison
-        "-Dzookeeper.DigestAuthenticationProvider.superDigest=" + SUPER_DIGEST,
-        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-        "-cp",
-        ":".join(jars),
-        "org.apache.zookeeper.server.ZooKeeperServerMain",
-        str(config),
-    ]
 
 
 def _free_port() -> int:
