@@ -116,7 +116,7 @@ def test_functions_and_session_reach_the_world_through_ports(package: str) -> No
         item
         for item in _imports_of(package)
         if _within(item.target, "fk_backend.providers", "fk_backend.testing")
-        or item.target.split(".")[0] in SYSTEM - ({"asyncio"} if package.endswith("session") else set())
+        or item.target.split(".")[0] in SYSTEM - ({"asyncio"} if package.endswith(("session", "functions")) else set())
     ]
     assert not wrong, _complain(wrong)
 

@@ -3,8 +3,8 @@
 | table | partition | sort | rev, body |
 | --- | --- | --- | --- |
 | state | ``ns:`` | ``head`` | zxid, :class:`Head` |
-| state | ``ns:/path`` | ``!`` | mzxid, :class:`Node` |
-| state | ``ns:/path`` | ``#`` | pzxid, :class:`Family` |
+| state | ``ns:/path`` | ``!`` | zxid of its commit, :class:`Family`; none while there was no child |
+| state | ``ns:/path`` | ``#`` | zxid of its commit, :class:`Node` |
 | state | ``ns:/path`` | ``/name`` | czxid of that child, empty |
 | sessions | ``ns:sessions`` | id (16 hex digits) | zxid, :class:`Session` |
 | sessions | ``ns:`` + id | ``/path`` | zxid, empty: an ephemeral that it owns |
@@ -14,7 +14,8 @@
 | interest | ``ns:beats`` | id | the beat counter |
 
 One query over ``ns:/path`` shows a node, its family and its children; creating a child rewrites the
-family and never the data.
+family and never the data. Each of the two items names the zxid of the other at its own commit, so that a reader whose
+store is not atomic sees whether it got them from different times (:func:`torn`).
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ from .core.snapshot import Ended
 from .core.watches import RECURSIVE
 from .ports import INTEREST, SESSIONS, STATE, Item, Key
 
-NODE = "!"
-FAMILY = "#"
+FAMILY = "!"
+NODE = "#"
+AFTER_NODE = "$"
 CHILDREN = "/"
 AFTER_CHILDREN = "0"
 """The first sort key after every child's (the character after the slash)."""
@@ -49,8 +51,33 @@ class Head(NamedTuple):
     since: int
     triggers: Tuple[Trigger, ...]
     answers: Tuple[Tuple[str, int, List[Any]], ...]
-    ended: Tuple[Ended, ...]
-    moved: Tuple[str, ...]
+    ended: Tuple[Ended, ...] = ()
+    moved: Tuple[str, ...] = ()
+    subtrees: bool = False
+    """Whether anybody ever watched a whole subtree: only then does a writer look for who does."""
+    closing: Tuple[int, ...] = ()
+    """Sessions that are over while some of their ephemerals are still to be deleted, before anything else is done."""
+    reserved: Optional["Reserved"] = None
+
+    @property
+    def settled(self) -> int:
+        """The zxid up to which the tree is certain to be. The one reserved above it may be there or not."""
+        return self.zxid if self.reserved is None else self.zxid - 1
+
+
+class Reserved(NamedTuple):
+    """The node that is written right after the head, in a commit of its own: one whose data changed.
+
+    ``node`` is what it becomes, without its data: those are in the request ``number`` of ``inbox``, which comes again
+    until all is done. ``rev`` is the item's until then.
+    """
+
+    path: str
+    rev: int
+    family_rev: int
+    node: Node
+    inbox: str
+    number: int
 
 
 # --- keys ---------------------------------------------------------------------------------------
@@ -67,7 +94,7 @@ def node_partition(ns: str, path: str) -> str:
 
 
 def node_keys(ns: str, path: str) -> Tuple[Key, Key]:
-    """Of a node and its family."""
+    """Of a node and of its family."""
     partition = node_partition(ns, path)
     return Key(STATE, partition, NODE), Key(STATE, partition, FAMILY)
 
@@ -140,7 +167,8 @@ def head_item(head: Head) -> Item:
 
 def head_of(item: Item) -> Head:
     """As loaded."""
-    namespace_id, confirmed, since, triggers, answers, ended, moved = codec.loads(item.body)
+    namespace_id, confirmed, since, triggers, answers, ended, moved, *rest = codec.loads(item.body)
+    subtrees, closing, reserved = rest
     return Head(
         item.rev,
         namespace_id,
@@ -150,29 +178,51 @@ def head_of(item: Item) -> Head:
         tuple((inbox, first, results) for inbox, first, results in answers),
         tuple(Ended(*e) for e in ended),
         tuple(moved),
+        subtrees,
+        tuple(closing),
+        _reserved_of(reserved),
     )
 
 
-def node_item(node: Node) -> Item:
-    """As stored."""
-    return Item(node.mzxid, codec.dumps(node))
+def _reserved_of(value: Optional[List[Any]]) -> Optional[Reserved]:
+    if value is None:
+        return None
+    path, rev, family_rev, node, inbox, number = value
+    return Reserved(path, rev, family_rev, _node_of(node), inbox, number)
+
+
+class Stored(NamedTuple):
+    """A node and its family as they are in the store, each with the rev of its item (a family without one: 0)."""
+
+    node: Node
+    family: Family
+    node_rev: int
+    family_rev: int
+
+
+def node_item(node: Node, rev: int, family_rev: int) -> Item:
+    """As stored: committed as ``rev`` while the family was at ``family_rev``."""
+    return Item(rev, codec.dumps([family_rev, *node]))
+
+
+def family_item(family: Family, rev: int, node_rev: int) -> Item:
+    """As stored: committed as ``rev`` while the node was at ``node_rev``."""
+    return Item(rev, codec.dumps([node_rev, *family]))
+
+
+def fresh_family(node: Node) -> Family:
+    """Of a node that never had a child: that one has no item."""
+    return Family(0, node.czxid, 0)
 
 
 def node_of(item: Item) -> Node:
     """As loaded."""
-    fields = codec.loads(item.body)
+    return _node_of(codec.loads(item.body)[1:])
+
+
+def _node_of(fields: List[Any]) -> Node:
     fields[7] = tuple(Acl(*entry) for entry in fields[7])
     return Node(*fields)
-
-
-def family_item(family: Family) -> Item:
-    """As stored."""
-    return Item(family.pzxid, codec.dumps(family))
-
-
-def family_of(item: Item) -> Family:
-    """As loaded."""
-    return Family(*codec.loads(item.body))
 
 
 def session_item(session: Session, zxid: int) -> Item:
@@ -186,9 +236,33 @@ def session_of(item: Item) -> Session:
     return Session(number, password_hash, timeout_ms, tuple(Id(*i) for i in identities), inbox)
 
 
+def stored_of(items: Sequence[Optional[Item]]) -> Optional[Stored]:
+    """Of the two items of `node_keys`, or None where there is no node."""
+    node_item, family_item = items
+    if node_item is None:
+        return None
+    node = node_of(node_item)
+    if family_item is None:
+        return Stored(node, fresh_family(node), node_item.rev, 0)
+    return Stored(node, Family(*codec.loads(family_item.body)[1:]), node_item.rev, family_item.rev)
+
+
 def pair_of(items: Sequence[Optional[Item]]) -> Optional[Tuple[Node, Family]]:
     """Node and family of the two items of `node_keys`, or None where there is no node."""
+    stored = stored_of(items)
+    return None if stored is None else (stored.node, stored.family)
+
+
+def torn(items: Sequence[Optional[Item]]) -> bool:
+    """Whether the two items of `node_keys`, read one after the other, are of no common moment.
+
+    They are of one if neither was written anew before the other one was written: each names what it knew of the other.
+    A family that is missing knows of nothing; it has to be read first.
+    """
     node, family = items
-    if node is None or family is None:
-        return None
-    return node_of(node), family_of(family)
+    if node is None:
+        return False
+    family_rev = 0 if family is None else family.rev
+    if codec.loads(node.body)[0] > family_rev:
+        return True
+    return family is not None and codec.loads(family.body)[0] > node.rev

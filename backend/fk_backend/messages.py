@@ -16,6 +16,7 @@ from .core.model import Acl, Trigger
 from .core.requests import (
     Attach,
     Auth,
+    Call,
     Check,
     Close,
     Create,
@@ -27,6 +28,7 @@ from .core.requests import (
     Request,
     SetAcl,
     SetData,
+    WatchSubtrees,
 )
 
 FORMAT = 1
@@ -50,6 +52,14 @@ class Message(NamedTuple):
     requests: Tuple[Request, ...]
 
 
+class Entry(NamedTuple):
+    """One request on its way: of which connection (none: ""), its number there, and what the core is asked."""
+
+    inbox: str
+    number: int
+    call: Call
+
+
 def message_id(inbox: str, first: int) -> str:
     """The id that makes a resent message the same message."""
     return "%s-%d" % (inbox, first)
@@ -65,7 +75,7 @@ def split_id(identity: str) -> Tuple[str, int]:
 
 _KINDS: Dict[str, Type[Any]] = {
     kind.__name__: kind
-    for kind in (Create, Delete, SetData, SetAcl, Check, Multi, Auth, Open, Attach, Close, Expire, Reap)
+    for kind in (Create, Delete, SetData, SetAcl, Check, Multi, Auth, Open, Attach, Close, Expire, Reap, WatchSubtrees)
 }
 _INT64 = 1 << 63
 _HALF = re.compile("[\ud800-\udfff]")

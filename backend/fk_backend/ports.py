@@ -27,7 +27,7 @@ class Item(NamedTuple):
 class Put(NamedTuple):
     """Write an item. ``expect`` is the ``rev`` it must have now; 0: it must be absent; None: whatever is there.
 
-    ``owner`` tags the item for :meth:`Store.purge`.
+    ``owner`` tags an item of INTEREST for :meth:`Store.purge`.
     """
 
     key: Key
@@ -50,6 +50,24 @@ class Page(NamedTuple):
     more: bool
 
 
+class Limits(NamedTuple):
+    """What a store can take in one commit and under one key."""
+
+    writes: int = 1_000_000
+    commit_bytes: int = 1 << 30
+    item_bytes: int = 1 << 30
+    """Keys included."""
+    partition_bytes: int = 1 << 20
+    sort_bytes: int = 1 << 20
+    recent_bytes: int = 4096
+    """What the head's recent triggers should take at most: where capacity is paid by the kilobyte, little."""
+    together_is_dear: bool = False
+    """Whether a commit of several writes costs more than the same writes one by one."""
+
+
+UNLIMITED = Limits()
+"""Of a store that takes whatever is asked of it."""
+
 STATE = "state"
 """Head and nodes. Functions write, clients read."""
 SESSIONS = "sessions"
@@ -69,8 +87,14 @@ class Store(Protocol):
     atomic_queries: bool
     """Whether one `query` is a snapshot. If not, a reader has to check that nothing moved in between."""
 
+    limits: Limits
+
     async def get(self, keys: Sequence[Key]) -> List[Optional[Item]]:
         """The items, in the order of ``keys``, as one snapshot. All keys are of one table."""
+        ...
+
+    async def load(self, keys: Sequence[Key]) -> List[Optional[Item]]:
+        """The items, in the order of ``keys``, of any tables: each as of some moment during the call. Each key once."""
         ...
 
     async def query(
@@ -92,7 +116,7 @@ class Store(Protocol):
         ...
 
     async def purge(self, table: str, owner: str) -> int:
-        """Removes every item put with this owner tag; how many. Not atomic; may be called again. No owner: none."""
+        """Removes what was put in INTEREST with this owner tag; how many items. Not atomic; may be called again."""
         ...
 
     async def scan(

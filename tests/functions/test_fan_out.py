@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from fk_backend.core import watches
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import EventType, Trigger
-from fk_backend.core.requests import Attach, Close, Create, Delete, SetData
+from fk_backend.core.requests import Attach, Close, Create, Delete, SetData, WatchSubtrees
 from fk_backend.functions import distributor
 from fk_backend.layout import Head
 from fk_backend.messages import Fired, decode_note
@@ -43,7 +43,7 @@ def test_exactly_those_that_match_are_told_and_one_shots_dropped(
         for number, (inbox, path, mode) in enumerate(made, 1):
             await bench.watch(inbox, path, mode, number)
         happened = tuple(Trigger(zxid, path, kind) for zxid, (path, kind) in enumerate(changes, 1))
-        head = Head(len(changes), 1, min(told, len(changes)), 0, happened, (), (), ())
+        head = Head(len(changes), 1, min(told, len(changes)), 0, happened, (), (), (), subtrees=True)
         await distributor.distribute(bench.ports(), NS, head)
         hits = {
             (inbox, path, mode, number)
@@ -124,7 +124,8 @@ def test_sessions_that_end_or_move_take_their_registrations_along() -> None:
         await bench.ask("moved", 0, 0, Attach(moves, PASSWORD, "moved", None))
         left = {key.sort.rpartition(":")[2] for key, _ in await bench.registered()}
         assert left == {"stays"} and bench.inboxes.dropped == ["moves"]
-        await bench.ask("stays", stays, 1, Create("/x", b"", OPEN_ACL, 0, 0, False), Delete("/x", -1))
+        create = Create("/x", b"", OPEN_ACL, 0, 0, False)
+        await bench.ask("stays", stays, 1, WatchSubtrees(), create, Delete("/x", -1))
         assert bench.told("stays").fired == {("/x", watches.DATA, 1), ("/x", watches.RECURSIVE, 2)}
         assert not bench.told("ends").fired and not bench.told("moves").fired
 

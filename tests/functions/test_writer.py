@@ -20,7 +20,6 @@ from fk_backend.core.model import Error
 from fk_backend.core.requests import Attach, Auth, Close, Create, Delete, Expire, Multi, Open, Reap, Request, SetData
 from fk_backend.errors import Conflict, StorageFull
 from fk_backend.functions.distributor import keep
-from fk_backend.functions.writer import KEEP_TRIGGERS
 from fk_backend.messages import Message, encode
 from fk_backend.ports import Delivery, Item, Key, Put, Remove
 from fk_backend.providers.local.database import create as create_database
@@ -167,7 +166,7 @@ def test_a_message_twice_in_one_batch_is_applied_once() -> None:
         await bench.write(message, message)
         told = bench.told("client").answers
         assert [told[number][1] for number in (1, 2)] == ["/s-0000000000", "/s-0000000001"] and 3 not in told
-        assert len([key for key in await bench.contents() if key.partition.startswith("ns:/s-")]) == 4
+        assert len([key for key in await bench.contents() if key.partition.startswith("ns:/s-")]) == 2
 
     asyncio.run(check())
 
@@ -249,11 +248,12 @@ def test_only_confirmed_triggers_leave_the_head(sizes: List[int], confirmed: int
     """Oldest first, all of a zxid together, and no more than has to go."""
     from fk_backend.core.model import Trigger
 
-    triggers = [Trigger(zxid, "/%d" % i, 1) for zxid, size in enumerate(sizes, 1) for i in range(size)]
-    kept, dropped = keep(triggers, confirmed, most)
+    triggers = [Trigger(zxid, "/%d" % i, 1) for zxid, size in enumerate(sizes, 10) for i in range(size)]
+    each = len("/0") + len("10") + 7
+    kept, dropped = keep(triggers, confirmed + 9, most * each)
     assert list(kept) == [trigger for trigger in triggers if trigger.zxid > dropped]
-    assert dropped <= min(confirmed, len(sizes))
-    assert len(kept) <= most or not kept or kept[0].zxid > confirmed
+    assert dropped <= min(confirmed, len(sizes)) + 9
+    assert len(kept) <= most or not kept or kept[0].zxid > confirmed + 9
     if dropped:
         assert len([trigger for trigger in triggers if trigger.zxid >= dropped]) > most
 
@@ -261,6 +261,7 @@ def test_only_confirmed_triggers_leave_the_head(sizes: List[int], confirmed: int
 def test_every_trigger_after_since_is_in_the_head() -> None:
     async def check() -> None:
         bench = Bench()
+        bench.store.limits = bench.store.limits._replace(recent_bytes=500)
         session = await bench.open("client")
         known: List[Any] = []
         for number in range(1, 60):
@@ -269,7 +270,7 @@ def test_every_trigger_after_since_is_in_the_head() -> None:
             known.extend(trigger for trigger in head.triggers if trigger.zxid == head.zxid)
             assert list(head.triggers) == [trigger for trigger in known if trigger.zxid > head.since]
             assert head.since <= head.confirmed < head.zxid
-            assert len(head.triggers) <= KEEP_TRIGGERS + 2
+            assert len(layout.head_item(head).body) < 400 + bench.store.limits.recent_bytes
         assert head.since > 0
 
     asyncio.run(check())

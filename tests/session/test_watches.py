@@ -15,7 +15,6 @@ from fk_backend.core import watches
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Acl, Error, EventType, Perms
 from fk_backend.core.requests import Create, Delete, Multi, SetAcl, SetData
-from fk_backend.functions import writer
 from fk_backend.messages import Message
 from fk_backend.session.ops import AddWatch, Exists, GetAcl, GetChildren, GetData, RemoveWatches
 
@@ -248,6 +247,12 @@ def test_a_read_that_fails_leaves_no_watch_and_takes_none_away() -> None:
 
 # --- the list does not reach back -----------------------------------------------------------------
 
+
+def shorten(stage: Stage) -> None:
+    """From now on the head keeps two triggers."""
+    stage.store.limits = stage.store.limits._replace(recent_bytes=22)
+
+
 MISSED = [
     (Exists("/a", True), SetData("/a", b"1", -1), [("/a", CHANGED)]),
     (Exists("/a", True), Delete("/a", -1), [("/a", DELETED)]),
@@ -260,12 +265,12 @@ MISSED = [
 
 
 @pytest.mark.parametrize("case", range(len(MISSED)))
-def test_what_the_list_does_not_tell_any_more_the_registrations_do(monkeypatch: pytest.MonkeyPatch, case: int) -> None:
+def test_what_the_list_does_not_tell_any_more_the_registrations_do(case: int) -> None:
     """ZooKeeper's rules for SetWatches; a watch that has not fired stays, and fires later."""
-    monkeypatch.setattr(writer, "KEEP_TRIGGERS", 2)
     look, change, expected = MISSED[case]
 
     async def play(stage: Stage) -> None:
+        shorten(stage)
         watcher, other = await _pair(stage, "/a", "/b", "/quiet")
         await watcher.do("look", look)
         await watcher.do("quiet", GetData("/quiet", True))
@@ -282,11 +287,11 @@ def test_what_the_list_does_not_tell_any_more_the_registrations_do(monkeypatch: 
     on_stage(play)
 
 
-def test_a_consumed_registration_of_a_watch_that_is_still_good_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_consumed_registration_of_a_watch_that_is_still_good_is_made_again() -> None:
     """Consumed by a trigger that its read had shown, the push of that lost, and the list cut short as well."""
-    monkeypatch.setattr(writer, "KEEP_TRIGGERS", 2)
 
     async def play(stage: Stage) -> None:
+        shorten(stage)
         watcher, other = await _pair(stage, "/a", "/b")
         await watcher.do("read", GetData("/a", True))
         (registration,) = await stage.store.scan("interest", NS + ":/a")
@@ -326,13 +331,11 @@ def test_a_watch_that_stays_tells_everything_in_order() -> None:
     on_stage(play)
 
 
-def test_a_watch_that_stays_tells_what_was_pushed_even_if_the_list_is_cut_short(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_watch_that_stays_tells_what_was_pushed_even_if_the_list_is_cut_short() -> None:
     """They arrive during a read that shows something newer: late, but told, and once however often they come."""
-    monkeypatch.setattr(writer, "KEEP_TRIGGERS", 2)
 
     async def play(stage: Stage) -> None:
+        shorten(stage)
         watcher, other = await _pair(stage, "/a", "/b")
         await watcher.do("watch", AddWatch("/a", watches.PERSISTENT))
         await other.do("set", SetData("/a", b"1", -1))

@@ -14,7 +14,7 @@ from .multi import OPERATIONS, Operation, multi
 from .needs import lacking
 from .needs import needs as needs
 from .overlay import View
-from .requests import Attach, Auth, Call, Close, Expire, Multi, Open, Reap, Result
+from .requests import Attach, Auth, Call, Close, Expire, Multi, Open, Reap, Result, Sweep, WatchSubtrees
 from .snapshot import Outcome, Snapshot
 
 _OF_A_SESSION: Dict[type, Operation] = {
@@ -22,6 +22,7 @@ _OF_A_SESSION: Dict[type, Operation] = {
     Multi: multi,
     Auth: sessions.auth,
     Close: sessions.close,
+    WatchSubtrees: sessions.watch_subtrees,
 }
 
 _OF_NONE: Dict[type, Callable[[View, Any], Any]] = {
@@ -29,6 +30,7 @@ _OF_NONE: Dict[type, Callable[[View, Any], Any]] = {
     Attach: sessions.attach,
     Expire: sessions.expire,
     Reap: sessions.reap,
+    Sweep: sessions.sweep,
 }
 
 
@@ -42,7 +44,7 @@ def apply(snapshot: Snapshot, calls: Sequence[Call], now_ms: int) -> Outcome:
     view = View(snapshot, now_ms)
     results = [_answer(view, call) for call in calls]
     view.missing.raise_if_any()
-    return Outcome(view.zxid, results, view.changes, view.triggers, view.ended, view.moved)
+    return Outcome(view.zxid, results, view.changes, view.triggers, view.ended, view.moved, view.closing)
 
 
 def _answer(view: View, call: Call) -> Result:

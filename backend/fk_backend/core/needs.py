@@ -8,7 +8,22 @@ from __future__ import annotations
 from typing import Iterable, Sequence
 
 from . import owners, paths
-from .requests import Attach, Call, Check, Close, Create, Delete, Expire, Multi, Op, Reap, Request, SetAcl, SetData
+from .requests import (
+    Attach,
+    Call,
+    Check,
+    Close,
+    Create,
+    Delete,
+    Expire,
+    Multi,
+    Op,
+    Reap,
+    Request,
+    SetAcl,
+    SetData,
+    Sweep,
+)
 from .snapshot import Missing, Snapshot
 
 
@@ -37,6 +52,8 @@ def _add(wanted: Missing, session_id: int, request: Request) -> None:
         wanted.paths.update(_with_parent(request.path))
     elif isinstance(request, Close):
         wanted.ephemerals.add(session_id)
+    elif isinstance(request, Sweep):
+        wanted.ephemerals.add(request.session)
     elif isinstance(request, Attach):
         wanted.sessions.add(request.session)
     elif isinstance(request, Expire):

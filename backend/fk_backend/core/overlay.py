@@ -39,6 +39,7 @@ class View:
         self.triggers: List[Trigger] = []
         self.ended: List[Ended] = []
         self.moved: List[str] = []
+        self.closing: List[int] = []
         self.missing = Missing()
         """What was guessed to be absent because the snapshot lacks it."""
         self._undo: List[Tuple[Dict[Any, Any], Any, Any]] = []
@@ -106,6 +107,10 @@ class View:
     def put_reapable(self, path: str, exists: bool) -> None:
         """A container or a TTL node came or went."""
         self._put(self.changes.reapable, path, exists)
+
+    def watch_subtrees(self) -> None:
+        """From now on somebody may watch whole subtrees."""
+        self._put(self.changes.subtrees, "/", True)
 
     def trigger(self, path: str, kind: int) -> None:
         """``kind`` (an EventType) happened to ``path`` under the next zxid."""

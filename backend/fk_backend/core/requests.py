@@ -121,13 +121,23 @@ class Reap(NamedTuple):
     path: str
 
 
-Request = Union[Op, Multi, Auth, Open, Attach, Close, Expire, Reap]
+class Sweep(NamedTuple):
+    """From the writer only: deletes ephemerals that a session left which ended with too many of them for one commit."""
+
+    session: int
+
+
+class WatchSubtrees(NamedTuple):
+    """From now on the writer looks for watches on whole subtrees. Before the first such watch. Answered by None."""
+
+
+Request = Union[Op, Multi, Auth, Open, Attach, Close, Expire, Reap, Sweep, WatchSubtrees]
 
 
 class Call(NamedTuple):
     """A request with what the writer knows of who asks.
 
-    ``session`` is 0 for Open, Attach, Expire and Reap. ``inbox`` must be the session's own, or the call is
+    ``session`` is 0 for Open, Attach, Expire, Reap and Sweep. ``inbox`` must be the session's own, or the call is
     answered with SESSION_MOVED; a session that does not exist is SESSION_EXPIRED.
     """
 

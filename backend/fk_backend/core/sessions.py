@@ -15,7 +15,7 @@ from .errors import ZkError
 from .model import Error, Family, Id, Node, Session
 from .overlay import View
 from .paths import parent
-from .requests import Attach, Auth, Close, Expire, Open, Reap
+from .requests import Attach, Auth, Close, Expire, Open, Reap, Sweep, WatchSubtrees
 from .snapshot import Ended
 
 MIN_TIMEOUT_MS = 1_000
@@ -86,13 +86,34 @@ def expire(view: View, request: Expire) -> bool:
 
 def _end(view: View, session: Session, expired: bool) -> None:
     """``DataTree.killSession``: nobody is asked for permission. A path that is no longer the session's is left."""
-    for path in view.ephemerals(session.id):
-        view.find(parent(path))  # asked for along with the node, so that the next load is the last
-        found = view.find(path)
-        if found is not None and found[0].owner == session.id:
-            tree.remove(view, path, found[0])
+    _remove_ephemerals(view, session.id)
     view.put_session(session.id, None)
     view.ended.append(Ended(session.id, session.inbox, expired))
+
+
+def _remove_ephemerals(view: View, session: int) -> None:
+    """As many as fit; the session is noted if some are left."""
+    owned = view.ephemerals(session)
+    most = view.snapshot.ends_at_once
+    for path in owned[:most]:
+        view.find(parent(path))  # asked for along with the node, so that the next load is the last
+        found = view.find(path)
+        if found is not None and found[0].owner == session:
+            tree.remove(view, path, found[0])
+        view.put_ephemeral(session, path, False)
+    if len(owned) > most:
+        view.closing.append(session)
+
+
+def sweep(view: View, request: Sweep) -> None:
+    """More of the ephemerals of a session that is over."""
+    _remove_ephemerals(view, request.session)
+
+
+def watch_subtrees(view: View, session: Session, request: WatchSubtrees) -> None:
+    """Notes that whole subtrees are watched, once for the namespace."""
+    if not view.snapshot.subtrees:
+        view.watch_subtrees()
 
 
 def reap(view: View, request: Reap) -> bool:

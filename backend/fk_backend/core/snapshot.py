@@ -29,6 +29,10 @@ class Snapshot:
     """23 bits chosen when the namespace was first used: the high bits of its session ids."""
     super_id: Optional[Id] = None
     """The digest identity that is `super`, if the deployment has one."""
+    subtrees: bool = False
+    """Whether whole subtrees are watched."""
+    ends_at_once: int = 1 << 30
+    """How many ephemerals of one session are deleted under one zxid: what the store takes in a commit."""
 
 
 class Missing(Exception):
@@ -76,6 +80,8 @@ class Changes:
     """(session, path) → True: now owned, False: no longer."""
     reapable: Dict[str, bool] = field(default_factory=dict)
     """Containers and TTL nodes that came (True) or went (False): what the heartbeat has to look at."""
+    subtrees: Dict[str, bool] = field(default_factory=dict)
+    """"/" → True: whole subtrees are watched from now on."""
 
 
 class Ended(NamedTuple):
@@ -97,3 +103,5 @@ class Outcome:
     ended: List[Ended]
     moved: List[str] = field(default_factory=list)
     """Inboxes that lost their session to another one (Attach): their registrations are void."""
+    closing: List[int] = field(default_factory=list)
+    """Sessions that are over and have ephemerals left, for Sweep."""

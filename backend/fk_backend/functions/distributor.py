@@ -27,7 +27,7 @@ async def distribute(ports: Ports, ns: str, head: Head) -> None:
     """
     board = bulletin(head.zxid, head.since, head.triggers)
     fresh = [trigger for trigger in head.triggers if trigger.zxid > head.confirmed]
-    hits = await registrations(ports, ns, fresh) if fresh else []
+    hits = await registrations(ports, ns, fresh, head.subtrees) if fresh else []
     notes = [*answer_notes(head.answers, board), *fired_notes(hits, board)]
     notes.extend(Pushed(e.inbox, encode_note(Ended(e.session, True))) for e in head.ended if e.expired)
     if notes:
@@ -58,17 +58,21 @@ def answer_notes(answers: Iterable[Tuple[str, int, List[Any]]], board: Bulletin)
     ]
 
 
-def keep(triggers: Iterable[Trigger], confirmed: int, most: int) -> Tuple[Tuple[Trigger, ...], int]:
+def keep(triggers: Iterable[Trigger], confirmed: int, most_bytes: int) -> Tuple[Tuple[Trigger, ...], int]:
     """What of the triggers stays in the head, and the highest zxid of what left (0 if nothing did).
 
     Only confirmed ones leave, oldest first, and all of one zxid together.
     """
     kept = list(triggers)
-    dropped = 0
-    while len(kept) > most and kept[0].zxid <= confirmed:
-        dropped = kept[0].zxid
-        while kept and kept[0].zxid == dropped:
-            kept.pop(0)
-    return tuple(kept), dropped
+    size = sum(map(_size, kept))
+    dropped = first = 0
+    while first < len(kept) and kept[first].zxid <= confirmed and (size > most_bytes or kept[first].zxid == dropped):
+        dropped = kept[first].zxid
+        size -= _size(kept[first])
+        first += 1
+    return tuple(kept[first:]), dropped
 
 
+def _size(trigger: Trigger) -> int:
+    """About the bytes that it takes in the head."""
+    return len(trigger.path) + len(str(trigger.zxid)) + 7

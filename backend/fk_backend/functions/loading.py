@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Optional, Set, Tuple
+from typing import List, Optional, Union
 
 from .. import layout
 from ..core.initial import initial_nodes
-from ..core.model import Id
-from ..core.snapshot import Changes, Missing, Snapshot
+from ..core.snapshot import Changes, Missing
 from ..layout import Head
-from ..ports import SESSIONS, Item, Key, Ports, Put, Remove
+from ..ports import SESSIONS, Item, Key, Limits, Ports, Put, Remove
+from .warm import Warm
 
-EMPTY = Item(0, b"")
+Write = Union[Put, Remove]
 
 
 async def load_head(ports: Ports, ns: str) -> Optional[Head]:
@@ -23,45 +23,33 @@ async def load_head(ports: Ports, ns: str) -> Optional[Head]:
 def fresh_head(ports: Ports) -> Head:
     """The head of a namespace before its first commit."""
     number = int.from_bytes(ports.clock.random_bytes(3), "big") >> 1
-    return Head(0, number, 0, 0, (), (), (), ())
+    return Head(0, number, 0, 0, (), ())
 
 
-def snapshot_of(head: Head, super_id: Optional[Id]) -> Snapshot:
-    """An empty snapshot as of a head."""
-    snapshot = Snapshot(head.zxid, namespace_id=head.namespace_id, super_id=super_id)
-    if head.zxid == 0:
-        snapshot.nodes.update(initial_nodes())
-    return snapshot
-
-
-async def load(ports: Ports, ns: str, snapshot: Snapshot, wanted: Missing) -> None:
-    """Adds to the snapshot what is wanted and not there yet."""
-    await _load_nodes(ports, ns, snapshot, wanted.paths)
-    await _load_sessions(ports, ns, snapshot, wanted.sessions)
-    for session in wanted.ephemerals - snapshot.ephemerals.keys():
-        snapshot.ephemerals[session] = frozenset(await partition_sorts(ports, layout.ephemerals_partition(ns, session)))
+async def load(ports: Ports, ns: str, warm: Warm, wanted: Missing) -> bool:
+    """Adds what is wanted and not there yet. Whether anything had to be read."""
+    snapshot = warm.snapshot
+    paths = sorted(wanted.paths - snapshot.nodes.keys())
+    sessions = sorted(wanted.sessions - snapshot.sessions.keys())
     beats = sorted(wanted.beats - snapshot.beats.keys())
-    if beats:
-        items = await ports.store.get([layout.beat_key(ns, session) for session in beats])
-        snapshot.beats.update((s, 0 if item is None else item.rev) for s, item in zip(beats, items))
-
-
-async def _load_nodes(ports: Ports, ns: str, snapshot: Snapshot, wanted: Set[str]) -> None:
-    paths = sorted(wanted - snapshot.nodes.keys())
-    if not paths:
-        return
-    items = await ports.store.get([key for path in paths for key in layout.node_keys(ns, path)])
-    for position, path in enumerate(paths):
-        snapshot.nodes[path] = layout.pair_of(items[2 * position : 2 * position + 2])
-
-
-async def _load_sessions(ports: Ports, ns: str, snapshot: Snapshot, wanted: Set[int]) -> None:
-    sessions = sorted(wanted - snapshot.sessions.keys())
-    if not sessions:
-        return
-    items = await ports.store.get([layout.session_key(ns, session) for session in sessions])
-    for session, item in zip(sessions, items):
+    ephemerals = sorted(wanted.ephemerals - snapshot.ephemerals.keys())
+    keys = [
+        *(key for path in paths for key in layout.node_keys(ns, path)),
+        *(layout.session_key(ns, session) for session in sessions),
+        *(layout.beat_key(ns, session) for session in beats),
+    ]
+    found = iter(await ports.store.load(keys) if keys else [])
+    for path in paths:
+        warm.add(path, layout.stored_of([next(found), next(found)]))
+    for session in sessions:
+        item = next(found)
         snapshot.sessions[session] = None if item is None else layout.session_of(item)
+    for session in beats:
+        item = next(found)
+        snapshot.beats[session] = 0 if item is None else item.rev
+    for session in ephemerals:
+        snapshot.ephemerals[session] = frozenset(await partition_sorts(ports, layout.ephemerals_partition(ns, session)))
+    return bool(keys or ephemerals)
 
 
 async def partition_sorts(ports: Ports, partition: str) -> List[str]:
@@ -75,30 +63,42 @@ async def partition_sorts(ports: Ports, partition: str) -> List[str]:
     return sorts
 
 
-def writes_of(ns: str, snapshot: Snapshot, changes: Changes, head: Head) -> List[object]:
-    """One commit: the head, on condition that it is still the snapshot's, and everything that changed."""
-    writes: List[object] = [Put(layout.head_key(ns), layout.head_item(head), expect=snapshot.zxid)]
-    if snapshot.zxid == 0:
-        writes.extend(_founding(ns, changes))
-    for path, node in changes.nodes.items():
-        key = layout.node_keys(ns, path)[0]
-        was = snapshot.nodes.get(path) is not None
-        if node is None:
-            writes.extend([Remove(key), Remove(layout.child_key(ns, path))] if was else [])
-            continue
-        writes.append(Put(key, layout.node_item(node)))
-        if not was:
-            writes.append(Put(layout.child_key(ns, path), Item(node.czxid, b"")))
-    for path, family in changes.families.items():
-        key = layout.node_keys(ns, path)[1]
-        writes.append(Remove(key) if family is None else Put(key, layout.family_item(family)))
+def writes_of(ns: str, warm: Warm, changes: Changes, head: Head) -> List[Write]:
+    """One commit: the head, on condition that it is still the one before, and everything that changed."""
+    writes: List[Write] = [Put(layout.head_key(ns), layout.head_item(head), expect=warm.head.zxid)]
+    founding = warm.head.zxid == 0
+    nodes = {**({path: pair[0] for path, pair in initial_nodes().items()} if founding else {}), **changes.nodes}
+    families = {**({path: pair[1] for path, pair in initial_nodes().items()} if founding else {}), **changes.families}
+    for path in {**nodes, **families}:
+        writes.extend(_node_writes(ns, warm, changes, path, head.zxid, founding or path in changes.nodes))
     writes.extend(_session_writes(ns, changes, head.zxid))
     return writes
 
 
-def _session_writes(ns: str, changes: Changes, zxid: int) -> List[object]:
+def _node_writes(ns: str, warm: Warm, changes: Changes, path: str, zxid: int, itself: bool) -> List[Write]:
+    """A node, if it is written ``itself``, and its family, if that has an item or had one."""
+    key, family_key = layout.node_keys(ns, path)
+    was = warm.snapshot.nodes.get(path) if warm.head.zxid else None
+    pair = warm.pair(path, changes)
+    family_rev = warm.family_rev(path, changes, zxid)
+    had_family = was is not None and was[1] != layout.fresh_family(was[0])
+    writes: List[Write] = []
+    if had_family and not family_rev:
+        writes.append(Remove(family_key))
+    if pair is None:
+        return [*writes, Remove(key), Remove(layout.child_key(ns, path))] if was else writes
+    if itself:
+        writes.append(Put(key, layout.node_item(pair[0], zxid, family_rev)))
+        if was is None and path != "/":
+            writes.append(Put(layout.child_key(ns, path), Item(pair[0].czxid, b"")))
+    if family_rev == zxid:
+        writes.append(Put(family_key, layout.family_item(pair[1], zxid, warm.node_rev(path, changes, zxid))))
+    return writes
+
+
+def _session_writes(ns: str, changes: Changes, zxid: int) -> List[Write]:
     mark = Item(zxid, b"")
-    writes: List[object] = []
+    writes: List[Write] = []
     for number, session in changes.sessions.items():
         key = layout.session_key(ns, number)
         writes.append(Remove(key) if session is None else Put(key, layout.session_item(session, zxid)))
@@ -111,18 +111,15 @@ def _session_writes(ns: str, changes: Changes, zxid: int) -> List[object]:
     return writes
 
 
-def _founding(ns: str, changes: Changes) -> List[object]:
-    """The nodes that every namespace starts with, except what this very commit changes."""
-    writes: Dict[Key, object] = {}
-    for path, (node, family) in initial_nodes().items():
-        node_key, family_key = layout.node_keys(ns, path)
-        if path not in changes.nodes:
-            writes[node_key] = Put(node_key, layout.node_item(node))
-        if path not in changes.families:
-            writes[family_key] = Put(family_key, layout.family_item(family))
-        if path != "/":
-            writes[layout.child_key(ns, path)] = Put(layout.child_key(ns, path), EMPTY)
-    return list(writes.values())
+def size_of(write: Write) -> int:
+    """About the bytes that a write takes in a commit, and in the store."""
+    size = len(write.key.partition.encode()) + len(write.key.sort.encode()) + 40
+    return size + len(write.item.body) if isinstance(write, Put) else size
 
 
-Pair = Tuple[str, int]
+def fits(writes: List[Write], limits: Limits) -> bool:
+    """Whether one commit takes them."""
+    if len(writes) > limits.writes:
+        return False
+    sizes = [size_of(write) for write in writes]
+    return sum(sizes) <= limits.commit_bytes and max(sizes) <= limits.item_bytes

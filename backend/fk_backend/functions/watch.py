@@ -5,6 +5,7 @@ Exactly the registrations that were read are dropped: one that was made again in
 
 from __future__ import annotations
 
+import asyncio
 from typing import Dict, Iterable, List, NamedTuple, Tuple
 
 from .. import layout
@@ -25,19 +26,20 @@ class Registration(NamedTuple):
     mode: str
 
 
-async def registrations(ports: Ports, ns: str, triggers: List[Trigger]) -> List[Registration]:
-    """Those that any of the triggers fires."""
+async def registrations(ports: Ports, ns: str, triggers: List[Trigger], subtrees: bool) -> List[Registration]:
+    """Those that any of the triggers fires. ``subtrees``: whether to look for watches on whole subtrees, too."""
     by_path: Dict[str, List[Trigger]] = {}
     for trigger in triggers:
         by_path.setdefault(trigger.path, []).append(trigger)
     hits: List[Registration] = []
-    for path, changes in by_path.items():
+    found = await asyncio.gather(*(_rows(ports, layout.node_partition(ns, path)) for path in by_path))
+    for (path, changes), rows in zip(by_path.items(), found):
         partition = layout.node_partition(ns, path)
-        for sort, number in await _rows(ports, partition):
+        for sort, number in rows:
             mode, inbox = layout.registration_of(sort)
             if any(watches.matches(mode, path, change) for change in changes):
                 hits.append(Registration(Key(INTEREST, partition, sort), number, inbox, path, mode))
-    for sort, number in await _rows(ports, layout.recursive_partition(ns)):
+    for sort, number in await _rows(ports, layout.recursive_partition(ns)) if subtrees else ():
         root, inbox = layout.registration_of(sort)
         if any(watches.matches(watches.RECURSIVE, root, change) for change in triggers):
             key = Key(INTEREST, layout.recursive_partition(ns), sort)

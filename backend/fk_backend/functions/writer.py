@@ -10,34 +10,29 @@ from __future__ import annotations
 import logging
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
+from .. import layout
 from ..codec import Malformed
 from ..core.apply import apply, needs
 from ..core.model import Error, Id
-from ..core.requests import Call, Result
-from ..core.snapshot import Missing, Outcome, Snapshot
-from ..errors import StorageFull, Unknown
+from ..core.requests import Call, Close, Expire, Result, Sweep
+from ..core.snapshot import Missing, Outcome
+from ..errors import Conflict, StorageFull, Unknown
 from ..layout import Head
-from ..messages import INTERNAL, Message, bulletin, decode
-from ..ports import Delivery, Ports
+from ..messages import INTERNAL, Entry, Message, bulletin, decode
+from ..ports import Delivery, Ports, Put
 from .distributor import answer_notes, distribute, keep
-from .loading import fresh_head, load, load_head, snapshot_of, writes_of
+from .loading import Write, fits, fresh_head, load, load_head, writes_of
+from .reserve import reservation, settle
+from .warm import Warm
 
 log = logging.getLogger(__name__)
 
-KEEP_TRIGGERS = 64
-"""How many triggers the head keeps after they are fanned out, for sessions to catch up from."""
+WRITES_OF_AN_END = 6
+"""Writes for each ephemeral of a session that ends, at most, with room for the head."""
 MAX_CALLS = 500
 """Requests in one commit."""
 MAX_BYTES = 4 << 20
 """Bytes of messages in one commit: what one transaction of the tightest store takes."""
-
-
-class Entry(NamedTuple):
-    """One request on its way: which connection it came from, its number there, and what the core is asked."""
-
-    inbox: str
-    number: int
-    call: Call
 
 
 class Sized(NamedTuple):
@@ -53,28 +48,56 @@ class Writer:
     def __init__(self, ports: Ports, super_id: Optional[Id] = None) -> None:
         self._ports = ports
         self._super_id = super_id
+        self._warm: Dict[str, Warm] = {}
         self._told: Dict[str, int] = {}
         """Namespace → zxid up to which this instance knows that everything was fanned out."""
 
     async def __call__(self, ns: str, batch: Sequence[Delivery]) -> None:
         """Handles a batch in order. When it returns, all of it is answered; if it raises, it must be called again."""
-        head = await self.recover(ns)
         messages = _decoded(batch)
-        inboxes = {message.inbox for message, _ in messages}
-        done = {inbox: first + len(results) for inbox, first, results in head.answers if inbox in inboxes}
-        while messages:
-            count = _fitting(messages)
-            entries = _entries(messages[:count], done)
-            if entries:
-                head = await self._write(ns, head, entries, done)
-            messages = messages[count:]
+        warm = self._warm.pop(ns, None)
+        if warm is not None:
+            try:
+                return await self._handle(ns, warm, messages)
+            except Conflict:
+                pass  # another instance went on from there
+        await self._handle(ns, await self._wake(ns, messages), messages)
 
     async def recover(self, ns: str) -> Head:
         """The head, after making sure that its last commit was fanned out."""
+        warm = self._warm[ns] = await self._wake(ns, [])
+        return warm.head
+
+    async def _wake(self, ns: str, messages: Sequence[Sized]) -> Warm:
+        """The namespace as it is, with everything done that its last commit left to do."""
         head = await load_head(self._ports, ns) or fresh_head(self._ports)
+        if head.reserved is not None:
+            head = await settle(self._ports, ns, head, [message for message, _ in messages])
         if self._told.get(ns) != head.zxid:
             await self._tell(ns, head)
-        return head
+        return Warm(head, self._super_id)
+
+    async def _handle(self, ns: str, warm: Warm, messages: List[Sized]) -> None:
+        inboxes = {message.inbox for message, _ in messages}
+        done = {inbox: first + len(results) for inbox, first, results in warm.head.answers if inbox in inboxes}
+        await self._finish_closing(ns, warm, done)
+        while messages:
+            count = _fitting(messages)
+            entries = _entries(messages[:count], done)
+            while entries:
+                handled = await self._write(ns, warm, entries, done)
+                done.update((entry.inbox, entry.number + 1) for entry in entries[:handled])
+                entries = entries[handled:]
+                await self._finish_closing(ns, warm, done)
+            messages = messages[count:]
+        warm.trim()
+        self._warm[ns] = warm
+
+    async def _finish_closing(self, ns: str, warm: Warm, done: Dict[str, int]) -> None:
+        """Deletes what is left of sessions that ended with too many ephemerals for one commit."""
+        while warm.head.closing:
+            sweeps = [Entry("", 0, Call(0, "", Sweep(warm.head.closing[0])))]
+            await self._write(ns, warm, sweeps, done)
 
     async def _tell(self, ns: str, head: Head) -> None:
         """Fans out the head's commit. It is committed: whatever goes wrong here must be tried again, not set aside."""
@@ -84,34 +107,72 @@ class Writer:
             raise Unknown("fan-out of zxid %d: %r" % (head.zxid, error)) from error
         self._told[ns] = head.zxid
 
-    async def _write(self, ns: str, head: Head, entries: Sequence[Entry], done: Dict[str, int]) -> Head:
-        """Applies and commits some requests; the head after them. ``done``: what of the batch is done with them."""
-        snapshot, outcome = await self._apply(ns, head, [entry.call for entry in entries])
-        answers = _answers(entries, outcome.results)
-        if outcome.zxid == head.zxid:
-            await self._answer(head, answers)
-            return head
-        after = _next_head(head, outcome, answers, done)
+    async def _write(self, ns: str, warm: Warm, entries: Sequence[Entry], done: Dict[str, int]) -> int:
+        """Applies and commits as many of the requests as fit; how many. ``done``: what of the batch is done before."""
+        count = len(entries)
+        warm.snapshot.ends_at_once = 1 << 30
+        limits = self._ports.store.limits
+        while True:
+            part = entries[:count]
+            outcome, known = await self._apply(ns, warm, [entry.call for entry in part])
+            answers = _answers(part, outcome.results)
+            if outcome.zxid == warm.head.zxid:
+                await self._confirm(ns, warm)
+                await self._answer(warm.head, answers)
+                return count
+            after = _next_head(warm.head, outcome, answers, done, limits.recent_bytes)
+            writes = writes_of(ns, warm, outcome.changes, after)
+            if fits(writes, limits):
+                break
+            if count > 1:
+                count = max(1, min(count // 2, count * limits.writes // len(writes)))
+            elif isinstance(part[0].call.request, (Close, Expire, Sweep)) and warm.snapshot.ends_at_once > 1:
+                warm.snapshot.ends_at_once = max(1, limits.writes // WRITES_OF_AN_END)
+            else:
+                await self._answer(warm.head, _answers(part, [Result(Error.TOO_LARGE, None, warm.head.zxid)]))
+                return 1
+        promise = None
+        if limits.together_is_dear and known and count == 1:  # what had to be read first has had its requests already
+            promise = reservation(warm, after, part[0], writes)
         try:
-            await self._ports.store.commit(writes_of(ns, snapshot, outcome.changes, after))
+            await self._commit(writes, promise)
         except StorageFull as error:
-            log.error("namespace %s: %d requests refused: %s", ns, len(entries), error)
-            refusals = [Result(Error.STORAGE_FULL, None, head.zxid)] * len(entries)
-            await self._answer(head, _answers(entries, refusals))
-            return head
+            log.error("namespace %s: %d requests refused: %s", ns, count, error)
+            refusals = [Result(Error.STORAGE_FULL, None, warm.head.zxid)] * count
+            await self._answer(warm.head, _answers(part, refusals))
+            return count
+        warm.advance(outcome.changes, after)
         await self._tell(ns, after)
-        return after
+        return count
 
-    async def _apply(self, ns: str, head: Head, calls: List[Call]) -> Tuple[Snapshot, Outcome]:
-        snapshot = snapshot_of(head, self._super_id)
+    async def _commit(self, writes: List[Write], promise: Optional[Tuple[Put, Put]]) -> None:
+        """All at once, or the head with the promise first and then the node: see reserve.py."""
+        if promise is None:
+            return await self._ports.store.commit(writes)
+        head, node = promise
+        await self._ports.store.commit([head])
+        try:
+            await self._ports.store.commit([node])
+        except StorageFull as error:
+            raise Unknown("reserved, and not written: %s" % error) from error
+
+    async def _apply(self, ns: str, warm: Warm, calls: List[Call]) -> Tuple[Outcome, bool]:
+        """What the calls come to, and whether everything that they need was known already."""
         now_ms = self._ports.clock.now_ms()
         wanted = needs(calls)
+        known = True
         while True:
-            await load(self._ports, ns, snapshot, wanted)
+            known = not await load(self._ports, ns, warm, wanted) and known
             try:
-                return snapshot, apply(snapshot, calls, now_ms)
+                return apply(warm.snapshot, calls, now_ms), known
             except Missing as missing:
                 wanted = missing
+
+    async def _confirm(self, ns: str, warm: Warm) -> None:
+        """Before something is answered that no commit checks: that all of it was read under this very head."""
+        (item,) = await self._ports.store.get([layout.head_key(ns)])
+        if (0 if item is None else item.rev) != warm.head.zxid:
+            raise Conflict("namespace %s: somebody else wrote" % ns)
 
     async def _answer(self, head: Head, answers: Sequence[Tuple[str, int, List[Any]]]) -> None:
         """Answers of a batch that changed nothing: there is no commit, and so nothing to redo."""
@@ -153,14 +214,15 @@ def _fitting(messages: Sequence[Sized]) -> int:
 
 
 def _entries(messages: Sequence[Sized], done: Dict[str, int]) -> List[Entry]:
-    """What is left to do of the messages. ``done``, inbox → number below which all is done, goes on accordingly."""
+    """What is left to do of the messages. ``done``: inbox → number below which all is done."""
     entries: List[Entry] = []
+    upto = dict(done)
     for message, _ in messages:
         inbox = message.inbox
         for number, request in enumerate(message.requests, message.first):
-            if number >= done.get(inbox, 0):
+            if number >= upto.get(inbox, 0):
                 entries.append(Entry(inbox, number, Call(message.session, inbox, request)))
-                done[inbox] = number + 1
+                upto[inbox] = number + 1
     return entries
 
 
@@ -168,18 +230,19 @@ def _answers(entries: Sequence[Entry], results: Sequence[Result]) -> List[Tuple[
     """Results by connection: (inbox, number of the first, results), numbers being consecutive."""
     by_inbox: Dict[str, Tuple[int, List[Any]]] = {}
     for entry, result in zip(entries, results):
-        by_inbox.setdefault(entry.inbox, (entry.number, []))[1].append(result)
+        if entry.inbox:
+            by_inbox.setdefault(entry.inbox, (entry.number, []))[1].append(result)
     return [(inbox, first, found) for inbox, (first, found) in by_inbox.items()]
 
 
 def _next_head(
-    head: Head, outcome: Outcome, answers: Sequence[Tuple[str, int, List[Any]]], done: Dict[str, int]
+    head: Head, outcome: Outcome, answers: Sequence[Tuple[str, int, List[Any]]], done: Dict[str, int], recent: int
 ) -> Head:
     """The head of this commit. That it is made says that the last one was fanned out.
 
     What else of the batch is done is noted as answers of nothing: if the batch comes again, it must not be done again.
     """
-    triggers, dropped = keep((*head.triggers, *outcome.triggers), head.zxid, KEEP_TRIGGERS)
+    triggers, dropped = keep((*head.triggers, *outcome.triggers), head.zxid, recent)
     answered = {inbox for inbox, _, _ in answers}
     return Head(
         outcome.zxid,
@@ -190,4 +253,6 @@ def _next_head(
         (*answers, *((inbox, upto, []) for inbox, upto in sorted(done.items()) if inbox not in answered)),
         tuple(outcome.ended),
         tuple(outcome.moved),
+        head.subtrees or bool(outcome.changes.subtrees),
+        (*head.closing[1:], *outcome.closing),  # while there is one to close, this commit is its sweep
     )

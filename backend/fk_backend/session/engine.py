@@ -16,7 +16,8 @@ from typing import Any, Deque, Dict, List, NamedTuple, Optional, Protocol, Tuple
 
 from .. import layout, messages
 from ..core.model import Error, Id
-from ..core.requests import Attach, Auth, Close, Create, Multi, Open, Request, Result, SetData
+from ..core.requests import Attach, Auth, Close, Create, Multi, Open, Request, Result, SetData, WatchSubtrees
+from ..core.watches import RECURSIVE
 from ..errors import BackendError, Conflict, Refused, StorageFull, Unavailable, Unknown
 from ..messages import Answers, Bulletin, Ended, Fired, Message, bulletin, message_id
 from ..ports import Gateway, Key, Remove
@@ -34,6 +35,9 @@ MAX_MESSAGE_BYTES = 700_000
 RETRY_S = 0.02
 MOMENT_S = 0.001
 """So much after something is due, it is due whatever the clock's resolution."""
+
+UNASKED = object()
+"""The tag of what the session itself submits."""
 
 LOST = "lost"
 EXPIRED = "expired"
@@ -159,7 +163,7 @@ class Session:
 
     async def observe(self, timeout_ms: int) -> Opened:
         """No session, reads only: for a deployment whose functions can't be reached while its store can."""
-        self._watermark = (await self._reader.head()).zxid
+        self._watermark = (await self._reader.head()).settled
         self._read_only = True
         self._tasks = [asyncio.ensure_future(self._run())]
         return Opened(0, bytes(16), timeout_ms)
@@ -182,6 +186,8 @@ class Session:
         """Queues an op; its answer comes to the listener with the tag."""
         if self._read_only and isinstance(op, WRITES):
             op = Fail(Error.NOT_READ_ONLY)
+        if isinstance(op, AddWatch) and op.mode == RECURSIVE and not self._read_only:
+            self._todo.append((UNASKED, WatchSubtrees()))
         self._todo.append((tag, op))
         self._bell.set()
 
@@ -325,7 +331,8 @@ class Session:
 
     async def _show(self, tag: Any, result: Result, board: Optional[Bulletin] = None) -> None:
         await self._catch_up(result.zxid, board)
-        self._listener.replied(tag, result)
+        if tag is not UNASKED:
+            self._listener.replied(tag, result)
 
     # --- events ---------------------------------------------------------------------------------
 

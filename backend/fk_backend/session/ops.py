@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Union
 
-from ..core.requests import Auth, Check, Close, Create, Delete, Multi, SetAcl, SetData
+from ..core.requests import Auth, Check, Close, Create, Delete, Multi, SetAcl, SetData, WatchSubtrees
 
 
 class Exists(NamedTuple):
@@ -60,6 +60,6 @@ class Fail(NamedTuple):
 
 
 Read = Union[Exists, GetData, GetChildren, GetAcl]
-Write = Union[Create, Delete, SetData, SetAcl, Check, Multi, Auth, Close]
-WRITES = (Create, Delete, SetData, SetAcl, Multi, Auth, Close)
+Write = Union[Create, Delete, SetData, SetAcl, Check, Multi, Auth, Close, WatchSubtrees]
+WRITES = (Create, Delete, SetData, SetAcl, Multi, Auth, Close, WatchSubtrees)
 Op = Union[Read, Sync, AddWatch, RemoveWatches, Fail, Write]

@@ -92,30 +92,35 @@ class Reader:
             await self._unregister(read.path, read.mode, read.number)
 
     async def _pair(self, path: str) -> Pair:
-        return layout.pair_of(await self._store.get(layout.node_keys(self._ns, path)))
+        partition = layout.node_partition(self._ns, path)
+        while True:
+            page = await self._store.query(STATE, partition, layout.FAMILY, layout.AFTER_NODE, 2)
+            rows = dict(page.rows)
+            items = [rows.get(layout.NODE), rows.get(layout.FAMILY)]
+            if self._store.atomic_queries or not layout.torn(items):
+                return layout.pair_of(items)
 
     async def _pair_and_head(self, path: str) -> Tuple[Pair, int]:
         """One snapshot: a missing node has no zxid of its own that says since when it is missing."""
         *pair, head = await self._store.get([*layout.node_keys(self._ns, path), layout.head_key(self._ns)])
-        return layout.pair_of(pair), 0 if head is None else head.rev
+        return layout.pair_of(pair), 0 if head is None else layout.head_of(head).settled
 
     async def _family(self, path: str) -> Tuple[Pair, List[str]]:
-        """A node and the names of its children, as of one moment."""
+        """A node and the names of its children, as of one moment: while the family did not change."""
         partition = layout.node_partition(self._ns, path)
         while True:
-            page = await self._store.query(STATE, partition, "", layout.AFTER_CHILDREN, PAGE)
+            page = await self._store.query(STATE, partition, layout.FAMILY, layout.AFTER_CHILDREN, PAGE)
             rows = dict(page.rows)
-            pair = layout.pair_of([rows.pop(layout.NODE, None), rows.pop(layout.FAMILY, None)])
+            before = rows.pop(layout.FAMILY, None)
+            pair = layout.pair_of([rows.pop(layout.NODE, None), before])
             names = [sort[1:] for sort in rows]
             if pair is None or (not page.more and self._store.atomic_queries):
                 return pair, names
             while page.more:
-                page = await self._store.query(
-                    STATE, partition, page.rows[-1][0] + "\0", layout.AFTER_CHILDREN, PAGE
-                )
+                page = await self._store.query(STATE, partition, page.rows[-1][0] + "\0", layout.AFTER_CHILDREN, PAGE)
                 names.extend(sort[1:] for sort, _ in page.rows)
-            (family,) = await self._store.get([Key(STATE, partition, layout.FAMILY)])
-            if family is not None and family.rev == pair[1].pzxid:
+            (after,) = await self._store.get([Key(STATE, partition, layout.FAMILY)])
+            if (after and after.rev) == (before and before.rev):
                 return pair, names
 
     # --- registrations --------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Any, Awaitable, Callable, List, NamedTuple, Optional
 from ..errors import Conflict
 from ..ports import STATE, Item, Key, Put, Store
 
-MEGABYTE = bytes(range(256)) * 4096
+_MEGABYTE = bytes(range(256)) * 4096
 
 
 class Sandbox(NamedTuple):
@@ -21,6 +21,11 @@ class Sandbox(NamedTuple):
 
     store: Store
     prefix: str
+
+    @property
+    def large(self) -> bytes:
+        """A body as large as one item takes: a megabyte, or less with some room for its key."""
+        return _MEGABYTE[: self.store.limits.item_bytes - 1000]
 
     def key(self, sort: str, partition: str = "p", table: str = STATE) -> Key:
         """Of an item of this check."""

@@ -12,7 +12,7 @@ from typing import List, Optional
 
 from ..ports import INTEREST, STATE, Item
 from ..primitives import WRITES_AT_ONCE, AtomicCounter, AtomicList, TimedLock
-from .harness import MEGABYTE, Checked, Sandbox, check, put
+from .harness import Checked, Sandbox, check, put
 
 LEASE_MS = 1000
 
@@ -170,11 +170,11 @@ class CounterAndListChecks(Checked):
     async def test_list_extends_at_once(self, at: Sandbox) -> None:
         entries = AtomicList(at.store, STATE, at.prefix + "list")
         first = await entries.append(b"first")
-        positions = await entries.extend([b"", MEGABYTE, b"last"])
+        positions = await entries.extend([b"", at.large, b"last"])
         assert positions == list(range(first + 1, first + 4)) and await entries.extend([]) == []
-        assert await read(entries, 2) == [b"first", b"", MEGABYTE, b"last"]
+        assert await read(entries, 2) == [b"first", b"", at.large, b"last"]
         page = await entries.entries(positions[1], 1)
-        assert page.entries == [(positions[1], MEGABYTE)] and page.more
+        assert page.entries == [(positions[1], at.large)] and page.more
         try:
             await entries.extend([b""] * (WRITES_AT_ONCE + 1))
         except ValueError:

@@ -123,12 +123,9 @@ class ReadChecks(Checked):
         mine = [put(at.key(str(n), str(n % 7), INTEREST), 1, owner=ours) for n in range(60)]
         rest = [put(at.key("x", "1", INTEREST), 1, owner=theirs), put(at.key("y", "1", INTEREST), 1)]
         await at.store.commit([*mine, *rest])
-        await at.store.commit([put(at.key("z", "1", SESSIONS), 1, owner=ours)])
         assert await at.store.purge(INTEREST, ours) == 60
         assert await at.store.purge(INTEREST, ours) == 0
         assert await at.store.get([write.key for write in rest]) == [write.item for write in rest]
-        assert await at.sorts("1", SESSIONS) == ["z"]
-        assert await at.store.purge(SESSIONS, ours) == 1
 
     @check
     async def test_an_item_belongs_to_the_owner_who_put_it_last(self, at: Sandbox) -> None:

@@ -17,7 +17,7 @@ import asyncio
 from typing import Any, List, Tuple
 
 from ..ports import INTEREST, SESSIONS, STATE, TABLES, Item, Put, Remove
-from .harness import MEGABYTE, Checked, Sandbox, check, put
+from .harness import Checked, Sandbox, check, put
 from .read_checks import ReadChecks
 
 
@@ -116,7 +116,7 @@ class CommitChecks(Checked):
 
     @check
     async def test_bodies_and_revs_come_back_as_they_were(self, at: Sandbox) -> None:
-        items = [Item(1, b""), Item(2**62, MEGABYTE), Item(0, b"\0"), Item(1, b"\xff\xfe"), Item(-1, b"'\"")]
+        items = [Item(1, b""), Item(2**62, at.large), Item(0, b"\0"), Item(1, b"\xff\xfe"), Item(-1, b"'\"")]
         keys = [at.key(str(n)) for n in range(len(items))]
         await at.store.commit([Put(key, item) for key, item in zip(keys, items)])
         assert await at.store.get(keys) == items
@@ -125,13 +125,13 @@ class CommitChecks(Checked):
     @check
     async def test_what_was_committed_outlives_the_process(self, at: Sandbox) -> None:
         keys = [at.key("a", table=table) for table in TABLES]
-        await at.store.commit([put(keys[0], 1, b"x"), put(keys[1], 2, MEGABYTE)])
+        await at.store.commit([put(keys[0], 1, b"x"), put(keys[1], 2, at.large)])
         await at.store.commit([put(keys[2], 3, b"z", owner=at.prefix)])
         later = await self.reopen_store(at.store)
         try:
             assert [await Sandbox(later, "").one(key) for key in keys] == [
                 Item(1, b"x"),
-                Item(2, MEGABYTE),
+                Item(2, at.large),
                 Item(3, b"z"),
             ]
             assert await later.purge(INTEREST, at.prefix) == 1

@@ -104,5 +104,3 @@ def abandon() -> None:
     _abandoned.extend(_links)
     _links.clear()
     host.forget_locks()
-
-

@@ -283,5 +283,3 @@ def _own_ear(listening: Listening) -> Ear:
         listening.hear(kept.seq, kept.upto, kept.body)
 
     return Ear(deliver, lambda: listening.lost("the session moved to another connection"), None)
-
-

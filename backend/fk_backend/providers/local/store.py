@@ -12,7 +12,7 @@ import sqlite3
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, TypeVar
 
 from ...errors import Conflict, StorageFull, Unavailable
-from ...ports import INTEREST, SESSIONS, STATE, Item, Key, Page
+from ...ports import INTEREST, SESSIONS, STATE, UNLIMITED, Item, Key, Page
 from ..writes import checked_writes
 from . import database, files
 from .statements import KEYS_AT_ONCE, PURGED_AT_ONCE, SQL, read, selecting, transaction, write_one
@@ -38,6 +38,7 @@ class LocalStore:
     """
 
     atomic_queries = True
+    limits = UNLIMITED
 
     def __init__(self, place: files.Place, writable_state: bool) -> None:
         files.check(place)
@@ -108,6 +109,14 @@ class LocalStore:
         found = {row[:2]: row for row in rows}
         found_rows = [found.get(key[1:]) for key in keys]
         return [None if row is None else Item(row[2], row[3]) for row in found_rows]
+
+    async def load(self, keys: Sequence[Key]) -> List[Optional[Item]]:
+        """`ports.Store.load`."""
+        found: Dict[Key, Optional[Item]] = {}
+        for table in dict.fromkeys(key.table for key in keys):
+            wanted = [key for key in keys if key.table == table]
+            found.update(zip(wanted, await self.get(wanted)))
+        return [found[key] for key in keys]
 
     async def query(
         self, table: str, partition: str, start: str = "", end: Optional[str] = None, limit: int = 1000

@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right, insort
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ...errors import Conflict
-from ...ports import TABLES, Item, Key, Page, Put
+from ...ports import TABLES, UNLIMITED, Item, Key, Limits, Page, Put
 from ..writes import Write, checked_writes
 
 ABSENT = Item(0, b"")
@@ -99,13 +99,18 @@ class MemoryStore:
 
     atomic_queries = True
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits = UNLIMITED) -> None:
+        self.limits = limits
         self._tables = {table: _Table() for table in TABLES}
 
     async def get(self, keys: Sequence[Key]) -> List[Optional[Item]]:
         """`ports.Store.get`."""
         rows = [self._tables[table].row(partition, sort) for table, partition, sort in keys]
         return [None if row is None else row.item for row in rows]
+
+    async def load(self, keys: Sequence[Key]) -> List[Optional[Item]]:
+        """`ports.Store.load`."""
+        return await self.get(keys)
 
     async def query(
         self, table: str, partition: str, start: str = "", end: Optional[str] = None, limit: int = 1000

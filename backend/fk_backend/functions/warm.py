@@ -1,0 +1,82 @@
+"""What an instance of the writer knows of a namespace is true for as long as the head has not moved.
+
+So nothing is read twice by an instance that goes on from its own last commit: the next commit, which is conditional on
+the head, is the check. An instance that finds out otherwise forgets everything and begins with reading the head.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, Optional, Tuple
+
+from ..core.initial import initial_nodes
+from ..core.model import Family, Id, Node
+from ..core.snapshot import Changes, Snapshot
+from ..layout import Head, Stored, fresh_family
+
+MAX_NODES = 20_000
+MAX_DATA_BYTES = 32 << 20
+"""What is kept of a namespace between batches; more than this, and all of it is forgotten."""
+
+
+class Warm:
+    """The head, and the part of the tree that was read or written since this instance began with the namespace."""
+
+    def __init__(self, head: Head, super_id: Optional[Id]) -> None:
+        self.head = head
+        self.snapshot = Snapshot(head.zxid, namespace_id=head.namespace_id, super_id=super_id, subtrees=head.subtrees)
+        self.revs: Dict[str, Tuple[int, int]] = {}
+        """Path → revs of the node's item and its family's (0: it has none)."""
+        if head.zxid == 0:
+            self.snapshot.nodes.update(initial_nodes())
+
+    def add(self, path: str, stored: Optional[Stored]) -> None:
+        """A node as it was read."""
+        self.snapshot.nodes[path] = stored and (stored.node, stored.family)
+        if stored is not None:
+            self.revs[path] = (stored.node_rev, stored.family_rev)
+
+    def pair(self, path: str, changes: Changes) -> Optional[Tuple[Node, Family]]:
+        """A node as it is after the changes."""
+        was = self.snapshot.nodes.get(path)
+        node = changes.nodes[path] if path in changes.nodes else was and was[0]
+        if node is None:
+            return None
+        return node, changes.families.get(path) or (was[1] if was else fresh_family(node))
+
+    def family_rev(self, path: str, changes: Changes, zxid: int) -> int:
+        """The rev of a node's family after a commit as ``zxid``; 0 if it has no item then."""
+        pair = self.pair(path, changes)
+        if pair is None or pair[1] == fresh_family(pair[0]):
+            return 0
+        return zxid if path in changes.families else self.revs.get(path, (zxid, zxid))[1]
+
+    def node_rev(self, path: str, changes: Changes, zxid: int) -> int:
+        """The rev of a node after a commit as ``zxid``."""
+        return zxid if path in changes.nodes else self.revs.get(path, (zxid, zxid))[0]
+
+    def advance(self, changes: Changes, head: Head) -> None:
+        """The changes are committed, under this head."""
+        if self.head.zxid == 0:
+            self.revs = dict.fromkeys(self.snapshot.nodes, (head.zxid, head.zxid))
+        for path in {**changes.nodes, **changes.families}:
+            pair = self.pair(path, changes)
+            self.revs[path] = (self.node_rev(path, changes, head.zxid), self.family_rev(path, changes, head.zxid))
+            self.snapshot.nodes[path] = pair
+        self.snapshot.sessions.update(changes.sessions)
+        self.snapshot.ephemerals.clear()
+        self.snapshot.beats.clear()
+        self.snapshot.zxid = head.zxid
+        self.snapshot.subtrees = head.subtrees
+        self.head = head
+
+    def trim(self) -> None:
+        """Between batches: what changes without a commit is not kept, nor is more than there is room for."""
+        self.snapshot.beats.clear()
+        nodes = self.snapshot.nodes
+        if len(nodes) + len(self.snapshot.sessions) > MAX_NODES or self._data_bytes() > MAX_DATA_BYTES:
+            nodes.clear()
+            self.snapshot.sessions.clear()
+            self.revs.clear()
+
+    def _data_bytes(self) -> int:
+        return sum(len(pair[0].data or b"") for pair in self.snapshot.nodes.values() if pair)

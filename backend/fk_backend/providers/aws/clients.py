@@ -1,0 +1,61 @@
+"""The connections of one process to AWS: what may be asked twice is retried by the library, what may not is asked once.
+
+A lost answer and a retry would make one ADD two, and one conditional write a conflict with itself.
+"""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import Any, Dict, Mapping, Optional
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+
+CONNECT_TIMEOUT_S = 3.0
+READ_TIMEOUT_S = 10.0
+LONG_POLL_S = 20
+TRIES = 4
+
+
+class Clients:
+    """Open it in the event loop that uses it. ``dynamodb`` and ``sqs`` retry; ``once`` is DynamoDB without retries."""
+
+    dynamodb: Any
+    once: Any
+    sqs: Any
+    s3: Any
+
+    def __init__(self, region: Optional[str] = None, endpoint_url: Optional[str] = None) -> None:
+        """None: what the environment says (AWS_REGION, AWS_ENDPOINT_URL, ...)."""
+        self._options: Dict[str, Any] = {"region_name": region, "endpoint_url": endpoint_url}
+        self._stack = AsyncExitStack()
+        self.session = get_session()
+
+    @property
+    def region(self) -> str:
+        """Where this is."""
+        return str(self.dynamodb.meta.region_name)
+
+    async def open(self) -> "Clients":
+        """Opens what is needed; nothing is sent yet."""
+        common: Dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_S, "max_pool_connections": 64}
+        patient = AioConfig(read_timeout=READ_TIMEOUT_S, retries=_retries(TRIES), **common)
+        once = AioConfig(read_timeout=READ_TIMEOUT_S, retries=_retries(1), **common)
+        waiting = AioConfig(read_timeout=LONG_POLL_S + READ_TIMEOUT_S, retries=_retries(TRIES), **common)
+        for name, service, config in (
+            ("dynamodb", "dynamodb", patient),
+            ("once", "dynamodb", once),
+            ("sqs", "sqs", waiting),
+            ("s3", "s3", patient),
+        ):
+            client = self.session.create_client(service, config=config, **self._options)
+            setattr(self, name, await self._stack.enter_async_context(client))
+        return self
+
+    async def close(self) -> None:
+        """Gives everything back."""
+        await self._stack.aclose()
+
+
+def _retries(attempts: int) -> Mapping[str, Any]:
+    return {"total_max_attempts": attempts, "mode": "standard"}

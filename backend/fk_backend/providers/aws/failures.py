@@ -1,0 +1,98 @@
+"""What AWS says went wrong, in this package's own words: above all whether it may have happened all the same.
+
+Sources: "Error handling with DynamoDB" and "Transaction management" (Developer Guide), "Common errors" (SQS API).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import List
+
+from botocore import exceptions as sdk
+
+from ...errors import BackendError, Conflict, NoPermission, NotADeployment, TooLarge, Unavailable, Unknown
+
+_FULL_SPEED = {
+    "ProvisionedThroughputExceededException", "ThrottlingException", "Throttling", "RequestLimitExceeded", "SlowDown",
+    "RequestThrottled", "TooManyRequestsException", "LimitExceededException", "ThrottlingError",
+    "ProvisionedThroughputExceeded", "OverLimit",
+}  # fmt: skip
+_NOT_ALLOWED = {
+    "AccessDenied", "AccessDeniedException", "UnrecognizedClientException", "InvalidClientTokenId", "ExpiredToken",
+    "ExpiredTokenException", "SignatureDoesNotMatch", "InvalidSignatureException", "IncompleteSignature",
+    "MissingAuthenticationToken", "NotAuthorized", "AuthFailure", "RequestExpired", "InvalidAccessKeyId",
+    "RequestTimeTooSkewed", "InvalidToken",
+}  # fmt: skip
+_GONE = {
+    "ResourceNotFoundException", "NoSuchBucket", "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist",
+}  # fmt: skip
+_NOT_SENT = (
+    sdk.EndpointConnectionError, sdk.ConnectTimeoutError, sdk.ProxyConnectionError, sdk.NoCredentialsError,
+    sdk.PartialCredentialsError, sdk.CredentialRetrievalError, sdk.NoRegionError, sdk.TokenRetrievalError, sdk.SSLError,
+)  # fmt: skip
+
+
+def code_of(error: BaseException) -> str:
+    """AWS's name for it, or ""."""
+    if not isinstance(error, sdk.ClientError):
+        return ""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def translated(error: Exception, writing: bool) -> BackendError:
+    """The error for what a request failed with, after the library's retries. ``writing``: it may have had effect."""
+    if isinstance(error, BackendError):
+        return error
+    if isinstance(error, sdk.ClientError):
+        return _of_answer(error, writing)
+    if isinstance(error, _NOT_SENT):
+        return Unavailable(str(error))
+    if isinstance(error, (sdk.HTTPClientError, sdk.BotoCoreError, asyncio.TimeoutError, OSError)):
+        return Unknown(str(error)) if writing else Unavailable(str(error))
+    return Unknown(repr(error))
+
+
+def _of_answer(error: sdk.ClientError, writing: bool) -> BackendError:
+    code = code_of(error)
+    text = "%s: %s" % (code, error.response.get("Error", {}).get("Message", ""))
+    if code == "ConditionalCheckFailedException":
+        return Conflict(text)
+    if code == "TransactionCanceledException":
+        return _of_transaction(
+            [str(reason.get("Code")) for reason in error.response.get("CancellationReasons", [])], text
+        )
+    if code in _FULL_SPEED or code == "TransactionConflictException":
+        return Unavailable(text)
+    if code in _NOT_ALLOWED:
+        return Unavailable(text)  # until somebody allows it: a session is SUSPENDED as long as that takes
+    if code in _GONE:
+        return Unavailable(text)
+    if code in ("ValidationException", "InvalidParameterValue", "ItemCollectionSizeLimitExceededException"):
+        return TooLarge(text)
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+    if status >= 500 or code == "TransactionInProgressException":
+        return Unknown(text) if writing else Unavailable(text)
+    return TooLarge(text) if status == 413 else Unavailable(text)
+
+
+def _of_transaction(reasons: List[str], text: str) -> BackendError:
+    """Nothing of it happened. A condition decides, whatever else was in the way."""
+    if "ConditionalCheckFailed" in reasons:
+        return Conflict(text)
+    return (
+        TooLarge(text)
+        if "ValidationError" in reasons or "ItemCollectionSizeLimitExceeded" in reasons
+        else Unavailable(text)
+    )
+
+
+def at_connect(error: Exception, deployment: str) -> BackendError:
+    """The same when a deployment is opened: what will not go away by itself says what to do."""
+    code = code_of(error)
+    if code in _GONE:
+        return NotADeployment(
+            "aws://%s: there is no such deployment here; fk-kazoo deploy %s makes one" % (deployment, deployment)
+        )
+    if code in _NOT_ALLOWED or isinstance(error, (sdk.NoCredentialsError, sdk.PartialCredentialsError)):
+        return NoPermission("aws://%s: %s. Clients need the managed policy of the deployment" % (deployment, error))
+    return translated(error, writing=False)

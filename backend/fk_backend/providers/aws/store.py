@@ -1,0 +1,285 @@
+"""One commit is one transaction, and a commit of one write is one conditional request; every read is strong.
+
+Sources: DynamoDB Developer Guide, "Transactions: how it works" (100 items, 4 MB, serializable against single items),
+"Read consistency", "Query" (1 MB pages), "Constraints" (an item: 400 KB with its names; keys: 2,048 and 1,024 bytes).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Awaitable, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from ...errors import Unavailable
+from ...ports import INTEREST, SESSIONS, STATE, Item, Key, Limits, Page, Put
+from ..writes import Write, checked_writes
+from .clients import Clients
+from .failures import translated
+from .names import BODY, BY_OWNER, OWNER, PARTITION, REV, SORT, table
+
+Row = Dict[str, Any]
+
+AT_ONCE = 100
+"""Items of one TransactGetItems or BatchGetItem."""
+DELETED_AT_ONCE = 25
+"""Of one BatchWriteItem."""
+TRIES = 6
+PAUSE_S = 0.03
+"""What is refused because of others is asked again that often, after pauses that double."""
+
+
+class DynamoStore:
+    """`ports.Store` on three tables. Raises Conflict, TooLarge, Unavailable and Unknown."""
+
+    atomic_queries = False
+    limits = Limits(
+        writes=100,
+        commit_bytes=3_900_000,
+        item_bytes=400_000,
+        partition_bytes=2048,
+        sort_bytes=1024,
+        recent_bytes=400,
+        together_is_dear=True,
+    )
+
+    def __init__(self, clients: Clients, deployment: str) -> None:
+        self._clients = clients
+        self._tables = {which: table(deployment, which) for which in (STATE, SESSIONS, INTEREST)}
+
+    # --- reading --------------------------------------------------------------------------------
+
+    async def get(self, keys: Sequence[Key]) -> List[Optional[Item]]:
+        """`ports.Store.get`: one GetItem, or TransactGetItems."""
+        if len(keys) <= 1:
+            return [await self._one(key) for key in keys]
+        if len(set(keys)) < len(keys):
+            found_of = dict(zip(dict.fromkeys(keys), await self.get(list(dict.fromkeys(keys)))))
+            return [found_of[key] for key in keys]
+        seen: Optional[List[Optional[Item]]] = None
+        while True:
+            found: List[Optional[Item]] = []
+            for first in range(0, len(keys), AT_ONCE):
+                found.extend(await self._together(keys[first : first + AT_ONCE]))
+            if len(keys) <= AT_ONCE or found == seen:
+                return found
+            seen = found  # more than one transaction: a snapshot if it is the same twice
+
+    async def _one(self, key: Key) -> Optional[Item]:
+        request = self._clients.dynamodb.get_item(TableName=self._tables[key.table], Key=_key(key), ConsistentRead=True)
+        return _item((await _read(request)).get("Item"))
+
+    async def _together(self, keys: Sequence[Key]) -> List[Optional[Item]]:
+        gets = [{"Get": {"TableName": self._tables[key.table], "Key": _key(key)}} for key in keys]
+        for attempt in range(TRIES):
+            try:
+                answer = await _read(self._clients.dynamodb.transact_get_items(TransactItems=gets))
+                return [_item(response.get("Item")) for response in answer["Responses"]]
+            except Unavailable:  # a writer's transaction was in the way
+                if attempt == TRIES - 1:
+                    raise
+                await asyncio.sleep(PAUSE_S * 2**attempt)
+        raise AssertionError
+
+    async def load(self, keys: Sequence[Key]) -> List[Optional[Item]]:
+        """`ports.Store.load`: one GetItem, or a BatchGetItem for every 100 keys."""
+        if len(keys) == 1:
+            return [await self._one(keys[0])]
+        found: Dict[Key, Optional[Item]] = {}
+        parts = [keys[first : first + AT_ONCE] for first in range(0, len(keys), AT_ONCE)]
+        for rows in await asyncio.gather(*(self._batch(part) for part in parts)):
+            found.update(rows)
+        return [found.get(key) for key in keys]
+
+    async def _batch(self, keys: Sequence[Key]) -> Dict[Key, Optional[Item]]:
+        names = {name: which for which, name in self._tables.items()}
+        wanted: Dict[str, Any] = {}
+        for key in keys:
+            entry = wanted.setdefault(self._tables[key.table], {"Keys": [], "ConsistentRead": True})
+            entry["Keys"].append(_key(key))
+        found: Dict[Key, Optional[Item]] = {}
+        for attempt in range(TRIES):
+            answer = await _read(self._clients.dynamodb.batch_get_item(RequestItems=wanted))
+            for name, rows in answer["Responses"].items():
+                found.update((Key(names[name], row[PARTITION]["S"], row[SORT]["S"]), _item(row)) for row in rows)
+            wanted = answer.get("UnprocessedKeys")
+            if not wanted:
+                return found
+            await asyncio.sleep(PAUSE_S * 2**attempt)
+        raise Unavailable("DynamoDB left keys unread %d times" % TRIES)
+
+    async def query(
+        self, table: str, partition: str, start: str = "", end: Optional[str] = None, limit: int = 1000
+    ) -> Page:
+        """`ports.Store.query`: one Query. ``more`` is exact, but where a page ends because it is full (1 MB)."""
+        if end is not None and start >= end:
+            return Page([], False)
+        condition, values = _stretch(partition, start, end)
+        answer = await _read(
+            self._clients.dynamodb.query(
+                TableName=self._tables[table],
+                KeyConditionExpression=condition,
+                ExpressionAttributeValues=values,
+                ConsistentRead=True,
+                Limit=limit + 1,
+            )
+        )
+        rows = [(row[SORT]["S"], _item(row)) for row in answer["Items"] if row[SORT]["S"] != end]
+        more = len(rows) > limit or ("LastEvaluatedKey" in answer and len(answer["Items"]) == len(rows) <= limit)
+        return Page([(sort, item) for sort, item in rows[:limit] if item is not None], more)
+
+    async def scan(
+        self, table: str, prefix: str = "", after: Optional[Tuple[str, str]] = None, limit: int = 1000
+    ) -> List[Tuple[Key, Item]]:
+        """`ports.Store.scan`. Reads the whole table each time: for upkeep, with a large ``limit``."""
+        request: Row = {"TableName": self._tables[table], "ConsistentRead": True}
+        if prefix:
+            request["FilterExpression"] = "begins_with(%s, :p)" % PARTITION
+            request["ExpressionAttributeValues"] = {":p": {"S": prefix}}
+        found: List[Tuple[Key, Item]] = []
+        while True:
+            answer = await _read(self._clients.dynamodb.scan(**request))
+            for row in answer["Items"]:
+                item = _item(row)
+                assert item is not None
+                found.append((Key(table, row[PARTITION]["S"], row[SORT]["S"]), item))
+            if "LastEvaluatedKey" not in answer:
+                break
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        found.sort(key=lambda entry: entry[0])
+        return [entry for entry in found if after is None or entry[0][1:] > after][:limit]
+
+    # --- writing --------------------------------------------------------------------------------
+
+    async def commit(self, writes: Sequence[object]) -> None:
+        """`ports.Store.commit`: PutItem or DeleteItem, or one TransactWriteItems."""
+        checked = checked_writes(writes)
+        if len(checked) == 1:
+            return await self._write_one(checked[0])
+        if checked:
+            await self._write_all(checked)
+
+    async def _write_one(self, write: Write) -> None:
+        """Without retries if it has a condition: a second try would find it violated by the first one."""
+        client = self._clients.dynamodb if write.expect is None else self._clients.once
+        call = client.put_item if isinstance(write, Put) else client.delete_item
+        await _wrote(call(**self._request(write)))
+
+    async def _write_all(self, writes: Sequence[Write]) -> None:
+        """The library's retries carry one token: it happens once."""
+        items = [{"Put" if isinstance(write, Put) else "Delete": self._request(write)} for write in writes]
+        for attempt in range(TRIES):
+            try:
+                await _wrote(self._clients.dynamodb.transact_write_items(TransactItems=items))
+                return
+            except Unavailable:  # another transaction or too little capacity was in the way: nothing happened
+                if attempt == TRIES - 1:
+                    raise
+                await asyncio.sleep(PAUSE_S * 2**attempt)
+
+    def _request(self, write: Write) -> Row:
+        request: Row = {"TableName": self._tables[write.key.table]}
+        if isinstance(write, Put):
+            request["Item"] = _row(write)
+        else:
+            request["Key"] = _key(write.key)
+        if write.expect == 0:
+            request["ConditionExpression"] = "attribute_not_exists(%s)" % PARTITION
+        elif write.expect is not None:
+            request["ConditionExpression"] = "%s = :r" % REV
+            request["ExpressionAttributeValues"] = {":r": {"N": str(write.expect)}}
+        return request
+
+    async def increment(self, key: Key, by: int = 1) -> int:
+        """`ports.Store.increment`: one UpdateItem, never retried."""
+        answer = await _wrote(
+            self._clients.once.update_item(
+                TableName=self._tables[key.table],
+                Key=_key(key),
+                UpdateExpression="ADD %s :by" % REV,
+                ExpressionAttributeValues={":by": {"N": str(by)}},
+                ReturnValues="UPDATED_NEW",
+            )
+        )
+        return int(answer["Attributes"][REV]["N"])
+
+    async def purge(self, table: str, owner: str) -> int:
+        """`ports.Store.purge`, through the index of owners. It follows with a delay: what was put just now may stay."""
+        if not owner or table != INTEREST:
+            return 0
+        count = 0
+        request: Row = {
+            "TableName": self._tables[table],
+            "IndexName": BY_OWNER,
+            "KeyConditionExpression": "%s = :o" % OWNER,
+            "ExpressionAttributeValues": {":o": {"S": owner}},
+        }
+        while True:
+            answer = await _read(self._clients.dynamodb.query(**request))
+            keys = [{PARTITION: row[PARTITION], SORT: row[SORT]} for row in answer["Items"]]
+            for first in range(0, len(keys), DELETED_AT_ONCE):
+                await self._delete(table, keys[first : first + DELETED_AT_ONCE])
+            count += len(keys)
+            if "LastEvaluatedKey" not in answer:
+                return count
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    async def _delete(self, table: str, keys: Sequence[Row]) -> None:
+        wanted = {self._tables[table]: [{"DeleteRequest": {"Key": key}} for key in keys]}
+        for attempt in range(TRIES):
+            answer = await _wrote(self._clients.dynamodb.batch_write_item(RequestItems=wanted))
+            wanted = answer.get("UnprocessedItems") or {}
+            if not wanted:
+                return
+            await asyncio.sleep(PAUSE_S * 2**attempt)
+        raise Unavailable("DynamoDB left items undeleted %d times" % TRIES)
+
+
+# --- the forms of DynamoDB ------------------------------------------------------------------------
+
+
+def _key(key: Key) -> Row:
+    return {PARTITION: {"S": key.partition}, SORT: {"S": key.sort}}
+
+
+def _row(write: Put) -> Row:
+    row: Row = {**_key(write.key), REV: {"N": str(write.item.rev)}}
+    if write.item.body:
+        row[BODY] = {"B": write.item.body}
+    if write.owner:
+        row[OWNER] = {"S": write.owner}
+    return row
+
+
+def _item(row: Optional[Mapping[str, Any]]) -> Optional[Item]:
+    if not row:
+        return None
+    return Item(int(row[REV]["N"]), bytes(row[BODY]["B"]) if BODY in row else b"")
+
+
+def _stretch(partition: str, start: str, end: Optional[str]) -> Tuple[str, Row]:
+    """start <= sort <= end: DynamoDB takes one condition on it, so a row at the end itself comes along."""
+    condition, values = "%s = :p" % PARTITION, {":p": {"S": partition}}
+    if start:
+        values[":a"] = {"S": start}
+    if end is not None:
+        values[":z"] = {"S": end}
+    if start and end is not None:
+        condition += " AND %s BETWEEN :a AND :z" % SORT
+    elif start:
+        condition += " AND %s >= :a" % SORT
+    elif end is not None:
+        condition += " AND %s < :z" % SORT
+    return condition, values
+
+
+async def _read(request: Awaitable[Any]) -> Any:
+    try:
+        return await request
+    except Exception as error:
+        raise translated(error, writing=False) from error
+
+
+async def _wrote(request: Awaitable[Any]) -> Any:
+    try:
+        return await request
+    except Exception as error:
+        raise translated(error, writing=True) from error

@@ -1,0 +1,204 @@
+"""A store that takes little at once gets several commits; one that charges for several at once gets a promise first."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from typing import Any, List
+
+import pytest
+
+from fk_backend import layout
+from fk_backend.core.acls import OPEN_ACL
+from fk_backend.core.model import Error
+from fk_backend.core.requests import Close, Create, Expire, Multi, SetData
+from fk_backend.errors import Conflict
+from fk_backend.messages import Message
+from fk_backend.ports import SESSIONS, Limits, Put
+from fk_backend.providers.memory.store import MemoryStore
+
+from .doubles import NS, Bench, Crash, Doom, deliveries
+
+DEAR = Limits(together_is_dear=True)
+
+
+class Counting(MemoryStore):
+    """Keeps what was committed."""
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(limits)
+        self.commits: List[List[Any]] = []
+
+    async def commit(self, writes: Any) -> None:
+        await super().commit(writes)
+        self.commits.append(list(writes))
+
+
+def _create(path: str, flags: int = 0) -> Create:
+    return Create(path, b"", OPEN_ACL, flags, 0, False)
+
+
+def test_a_batch_is_cut_into_what_the_store_takes() -> None:
+    async def check() -> None:
+        bench = Bench(Counting(Limits(writes=20)))
+        session = await bench.open("one")
+        results = await bench.ask("one", session, 1, *(_create("/n%02d" % number) for number in range(50)))
+        assert [result[0] for result in results] == [Error.OK] * 50
+        assert [result[2] for result in results] == list(range(2, 52)), "consecutive zxids, in order"
+        assert max(map(len, bench.store.commits)) <= 20 and len(bench.store.commits) < 20
+
+    asyncio.run(check())
+
+
+def test_a_multi_that_can_not_fit_is_refused_and_nothing_of_it_happens() -> None:
+    async def check() -> None:
+        bench = Bench(Counting(Limits(writes=20)))
+        session = await bench.open("one")
+        before = await bench.contents()
+        many = Multi(tuple(_create("/n%02d" % number) for number in range(50)))
+        few = Multi(tuple(_create("/n%02d" % number) for number in range(5)))
+        ((refused, _, _),) = await bench.ask("one", session, 1, many)
+        assert refused == Error.TOO_LARGE and await bench.contents() == before
+        (first, second) = await bench.ask("one", session, 2, many, few)
+        assert first[0] == Error.TOO_LARGE and second[0] == Error.OK
+
+    asyncio.run(check())
+
+
+def test_an_item_that_can_not_fit_is_refused() -> None:
+    async def check() -> None:
+        bench = Bench(MemoryStore(Limits(item_bytes=1000)))
+        session = await bench.open("one")
+        big, small = SetData("/a", bytes(1000), -1), SetData("/a", bytes(100), -1)
+        results = await bench.ask("one", session, 1, _create("/a"), big)
+        assert [result[0] for result in results] == [Error.OK, Error.TOO_LARGE]
+        assert (await bench.ask("one", session, 3, small))[0][0] == Error.OK
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("expired", [False, True])
+def test_a_session_with_many_ephemerals_ends_at_once_and_they_go_one_by_one(expired: bool) -> None:
+    """Under consecutive zxids, before anything else happens, whichever crash comes in between."""
+
+    async def scene() -> Any:
+        bench = Bench(Counting(Limits(writes=30)))
+        session = await bench.open("one")
+        await bench.open("two")
+        await bench.ask("one", session, 1, *(_create("/e%02d" % number, 1) for number in range(23)))
+        end = (
+            Message("heartbeat:x", 0, 1, (Expire(session, 0),)) if expired else Message("one", session, 24, (Close(),))
+        )
+        return bench, session, [end, Message("one", session, 25, (_create("/late"),))]
+
+    async def check() -> None:
+        bench, session, batch = await scene()
+        calls = Doom()
+        trial = copy.deepcopy(bench)
+        await trial.fresh_writer(calls)(NS, deliveries(batch, True))
+        for at in range(1, calls.calls + 1):
+            for after in (False, True):
+                crashed = copy.deepcopy(bench)
+                start = (await crashed.head()).zxid
+                try:
+                    await crashed.fresh_writer(Doom(at, after))(NS, deliveries(batch, True))
+                except Crash:
+                    await crashed.fresh_writer()(NS, deliveries(batch, True))
+                assert not [key for key in await crashed.contents() if "/e" in key.partition or "/e" in key.sort]
+                assert not await crashed.store.scan(SESSIONS, layout.ephemerals_partition(NS, session))
+                head = await crashed.head()
+                assert head.closing == () and head.zxid > start + 1
+                assert crashed.told("one").answers[25][0] == Error.SESSION_EXPIRED
+
+    asyncio.run(check())
+
+
+# --- the head first, the node after it ------------------------------------------------------------
+
+
+async def _promised() -> Any:
+    """A bench whose writer knows /a, and the message that will change it."""
+    bench = Bench(Counting(DEAR))
+    session = await bench.open("one")
+    await bench.ask("one", session, 1, _create("/a"), _create("/b"))
+    bench.store.commits.clear()
+    return bench, Message("one", session, 3, (SetData("/a", b"new", -1),))
+
+
+async def _data(bench: Bench, path: str) -> Any:
+    (item,) = await bench.store.get([layout.node_keys(NS, path)[0]])
+    return layout.node_of(item).data
+
+
+async def _crashed_in_between(bench: Bench, message: Message) -> Any:
+    """After the promise and before the node. The writer that was killed."""
+    writer, ports = bench.writer, bench.ports()
+
+    class Dying:
+        limits = DEAR
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(bench.store, name)
+
+        async def commit(self, writes: Any) -> None:
+            if bench.store.commits:
+                raise Crash
+            await bench.store.commit(writes)
+
+    writer._ports = ports._replace(store=Dying())  # type: ignore[arg-type]
+    with pytest.raises(Crash):
+        await writer(NS, deliveries([message]))
+    assert await _data(bench, "/a") == b"" and (await bench.head()).reserved is not None
+    return writer
+
+
+def test_one_change_of_data_costs_two_single_writes() -> None:
+    async def check() -> None:
+        bench, message = await _promised()
+        await bench.write(message)
+        assert [len(commit) for commit in bench.store.commits] == [1, 1]
+        assert await _data(bench, "/a") == b"new" and bench.told("one").answers[3][0] == Error.OK
+        head = await bench.head()
+        assert head.settled == head.zxid - 1, "a reader can't know whether it was kept"
+        await bench.ask("one", message.session, 4, SetData("/b", b"x", -1), SetData("/a", b"y", -1))
+        assert [len(commit) for commit in bench.store.commits] == [1, 1, 3]
+        assert (await bench.head()).settled == head.zxid + 2
+
+    asyncio.run(check())
+
+
+def test_a_promise_is_kept_when_its_message_comes_again() -> None:
+    async def check() -> None:
+        bench, message = await _promised()
+        zombie = await _crashed_in_between(bench, message)
+        zxid = (await bench.head()).zxid
+        assert 3 not in bench.told("one").answers
+        await bench.fresh_writer()(NS, deliveries([message]))
+        assert await _data(bench, "/a") == b"new" and bench.told("one").answers[3][2] == zxid
+        await bench.fresh_writer()(NS, deliveries([message]))
+        assert (await bench.head()).zxid == zxid, "and only once"
+        del zombie
+
+    asyncio.run(check())
+
+
+def test_a_promise_is_void_when_its_message_never_comes_again() -> None:
+    """It was set aside. Nobody was told, and a writer that wakes up late can't keep it any more."""
+
+    async def check() -> None:
+        bench, message = await _promised()
+        reserved = (await bench.head()).zxid + 1
+        await _crashed_in_between(bench, message)
+        promise = (await bench.head()).reserved
+        late = layout.node_item(promise.node._replace(data=b"new"), reserved, promise.family_rev)
+        other = Message("one", message.session, 4, (SetData("/b", b"x", -1),))
+        await bench.fresh_writer()(NS, deliveries([other]))
+        told = bench.told("one").answers
+        assert 3 not in told and told[4][0] == Error.OK and await _data(bench, "/a") == b""
+        with pytest.raises(Conflict):
+            key = layout.node_keys(NS, "/a")[0]
+            await bench.store.commit([Put(key, late, expect=promise.rev)])
+        head = await bench.head()
+        assert not [trigger for trigger in head.triggers if trigger.zxid == reserved]
+
+    asyncio.run(check())
