@@ -2,8 +2,8 @@
 
 Rule upheld here: answers are ministack's. Changed is when they come, and when the process ends.
 
-1. A long poll of SQS ends when something happens to a queue. ministack itself looks every 100 ms, which would be most of
-   what a write takes here; on AWS a long poll ends within milliseconds.
+1. A long poll of SQS ends when something happens to a queue. ministack itself looks every 100 ms, which would be most
+   of what a write takes here; on AWS a long poll ends within milliseconds.
 2. Its standard input is a pipe that only its starter holds. At its end the starter is gone, and so is ministack.
 """
 

@@ -1,0 +1,199 @@
+"""All functions of a deployment, and what triggers them: what Lambda is on AWS.
+
+Rule upheld here: everything runs in one event loop in a thread of its own, so that it can be used from anywhere; what
+the host started has ended when `Host.stop` returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import os
+import shutil
+import tempfile
+import threading
+import zipfile
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Callable, Coroutine, Dict, List, Optional, Sequence, Type, TypeVar
+
+from .. import names
+from .environment import Environment, Settings, Source
+from .function import Function, Invocation
+from .mapping import Mapping
+from .process import ProcessEnvironment
+from .resources import Account
+from .thread import ThreadEnvironment
+
+T = TypeVar("T")
+
+
+def functions_of(name: str, environment: Optional[Dict[str, str]] = None) -> List[Settings]:
+    """The functions of the deployment ``name``, as its template has them; ``environment``: more variables for each."""
+    variables = tuple({"FK_DEPLOYMENT": name, **(environment or {})}.items())
+
+    def one(which: str, timeout_s: float, *sources: Source) -> Settings:
+        return Settings(names.function(name, which), names.handler(which), timeout_s, 512, variables, sources)
+
+    return [
+        one(names.WRITER, 20, Source(names.writes_queue(name))),
+        one(names.HEARTBEAT, 20, Source(names.timer_queue(name))),
+        one(names.DEAD_LETTER, 20, Source(names.dead_queue(name), batch_size=1)),
+        one(names.SWEEPER, 300),
+    ]
+
+
+def ignore(*_: object) -> None:
+    """An observer that does not care."""
+
+
+class Host:
+    """Runs functions. ``package`` is the zip that is deployed, or a directory that has its contents; without it the
+    handlers run in threads of this process (see `thread`), and the variables of the functions are set in it until
+    `stop`.
+
+    ``observe`` is called after each invocation, ``log`` with each line that a function prints, ``trouble`` with what
+    goes wrong with a queue; all of them in the host's thread.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        functions: Sequence[Settings],
+        package: Optional[Path] = None,
+        *,
+        observe: Callable[[Invocation], None] = ignore,
+        log: Callable[[str, str], None] = ignore,
+        trouble: Callable[[str], None] = ignore,
+        mixed: bool = False,
+    ) -> None:
+        self.functions: Dict[str, Function] = {}
+        self.mappings: List[Mapping] = []
+        self._account = account
+        self._settings = functions
+        self._package = package
+        self._observe, self._log, self._trouble = observe, log, trouble
+        self._mixed = mixed
+        self._closing = AsyncExitStack()
+        self._unpacked: Optional[Path] = None
+        self._variables: Dict[str, Optional[str]] = {}
+        self._loop: Optional[asyncio.AbstractEventLoop] = None
+        self._thread = threading.Thread(target=self._run, name="lambda-host", daemon=True)
+
+    def start(self) -> "Host":
+        """Unpacks the package and begins to poll the queues; environments are started when they are needed."""
+        if self._package is None:
+            self._set_variables()
+        else:
+            self._unpacked = unpack(self._package)
+        self._loop = asyncio.new_event_loop()
+        self._thread.start()
+        self._call(self._start())
+        return self
+
+    def invoke(self, name: str, event: Any) -> Any:
+        """Invokes a function by hand, as the schedule does. InvocationFailed."""
+        return self._call(self.functions[name].invoke(event))
+
+    def kill(self, name: str) -> int:
+        """Kills the environments of a function that have an invocation now; how many."""
+
+        async def kill() -> int:
+            busy = list(self.functions[name].busy)
+            for one in busy:
+                one.kill()
+            return len(busy)
+
+        return self._call(kill())
+
+    def stop(self, drain: bool = False) -> None:
+        """Ends everything; with ``drain``, after what was received is done. See `Mapping.stop`."""
+        loop, self._loop = self._loop, None
+        if loop is None:
+            return
+        asyncio.run_coroutine_threadsafe(self._stop(drain), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        self._thread.join()
+        loop.close()
+        for key, value in self._variables.items():
+            os.environ.pop(key, None) if value is None else os.environ.update({key: value})
+        if self._unpacked is not None:
+            shutil.rmtree(self._unpacked.parent, ignore_errors=True)
+
+    async def _start(self) -> None:
+        from aiobotocore.session import get_session
+        from botocore.config import Config
+
+        account = self._account
+        client = await self._closing.enter_async_context(
+            get_session().create_client(
+                "sqs",
+                region_name=account.region,
+                endpoint_url=account.endpoint_url,
+                aws_access_key_id=account.number,
+                aws_secret_access_key="emulated",
+                config=Config(
+                    max_pool_connections=50, retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=30
+                ),
+            )
+        )
+        for settings in self._settings:
+            function = Function(settings, self._starter(settings), self._observe)
+            self.functions[settings.name] = function
+            for source in settings.sources:
+                url, arn = account.queue_url(source.queue), account.queue_arn(source.queue)
+                mapping = Mapping(client, url, arn, source, function, self._trouble, self._mixed)
+                self.mappings.append(mapping)
+                mapping.start()
+
+    def _starter(self, settings: Settings) -> Callable[[], Coroutine[Any, Any, Environment]]:
+        variables, package = self._account.environment, self._unpacked
+
+        async def start() -> Environment:
+            if package is None:
+                return await ThreadEnvironment.start(settings, variables, self._log)
+            return await ProcessEnvironment.start(settings, package, variables, self._log)
+
+        return start
+
+    async def _stop(self, drain: bool) -> None:
+        await asyncio.gather(*(mapping.stop(drain) for mapping in self.mappings))
+        await asyncio.gather(*(function.close() for function in self.functions.values()))
+        await self._closing.aclose()
+
+    def _set_variables(self) -> None:
+        wanted = dict(self._account.environment)
+        for settings in self._settings:
+            wanted.update(settings.environment)
+        self._variables = {key: os.environ.get(key) for key in wanted}
+        os.environ.update(wanted)
+
+    def _run(self) -> None:
+        assert self._loop is not None
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    def _call(self, work: "Coroutine[Any, Any, T]") -> T:
+        assert self._loop is not None, "the host is not running"
+        future: "concurrent.futures.Future[T]" = asyncio.run_coroutine_threadsafe(work, self._loop)
+        return future.result()
+
+    def __enter__(self) -> "Host":
+        return self.start()
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self.stop()
+
+
+def unpack(package: Path) -> Path:
+    """The package's contents in a new directory, which is alone in its own."""
+    place = Path(tempfile.mkdtemp(prefix="fk-kazoo-lambda-")) / "task"
+    if package.is_dir():
+        shutil.copytree(str(package), str(place))
+    else:
+        with zipfile.ZipFile(str(package)) as archive:
+            archive.extractall(str(place))
+    return place
