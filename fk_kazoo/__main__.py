@@ -13,6 +13,7 @@ from typing import Callable, List, NamedTuple, Optional, Sequence
 
 from fk_backend.errors import BadUrl
 from fk_kazoo import __version__, run
+from fk_kazoo.commands import dev
 from fk_kazoo.url import DEFAULT_URL, ENVIRONMENT_VARIABLE, parse
 
 
@@ -54,7 +55,10 @@ def _run(options: argparse.Namespace) -> int:
     return run.run_module(module, app[1:] if app[0][2:] else app[2:])
 
 
-COMMANDS = [Command("run", "run an unmodified app with its kazoo client replaced", _declare_run, _run)]
+COMMANDS = [
+    Command("run", "run an unmodified app with its kazoo client replaced", _declare_run, _run),
+    Command("dev", "run a deployment for development on this machine", dev.declare, dev.call),
+]
 
 
 class _Version(argparse.Action):

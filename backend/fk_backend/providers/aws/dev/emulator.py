@@ -14,6 +14,7 @@ import os
 import secrets
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -55,8 +56,15 @@ class Emulator:
         assert self._process is not None, "the emulator is not running"
         return self._process.pid
 
+    @property
+    def running(self) -> bool:
+        """Whether its process is there."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> "Emulator":
         """Returns when it answers. EmulatorFailed if it does not."""
+        if sys.version_info < (3, 10):
+            raise EmulatorFailed("the emulator needs Python 3.10 or later")
         for _ in range(ATTEMPTS):
             self.port = self._wanted or _free_port()
             if self._start():

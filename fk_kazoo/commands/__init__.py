@@ -1,0 +1,4 @@
+"""The sub-commands of ``fk-kazoo`` that need more than the plain install.
+
+Rule upheld here: importing one imports nothing but argparse; what it works with is imported when it is called.
+"""

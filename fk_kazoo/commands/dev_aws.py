@@ -1,0 +1,127 @@
+"""``fk-kazoo dev aws``: a deployment on AWS without AWS: an emulator, and the functions as Lambda runs them.
+
+Rule upheld here: what it started has ended when it ends, and nothing of it is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, List, Optional
+
+if TYPE_CHECKING:
+    from fk_backend.providers.aws.dev.emulator import Emulator
+    from fk_backend.providers.aws.dev.function import Invocation
+    from fk_backend.providers.aws.dev.host import Host
+    from fk_backend.providers.aws.dev.resources import Account
+
+ACCOUNT = "123456789012"
+"""The one that AWS uses in its examples."""
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Runs until SIGINT or SIGTERM; 1 if it can't start or the emulator ends."""
+    try:
+        from fk_backend.errors import BadUrl
+        from fk_backend.providers.aws.dev.emulator import Emulator, EmulatorFailed
+        from fk_backend.providers.aws.dev.venvs import SetUpFailed
+    except ImportError as error:
+        return _complain("%s is missing: pip install 'fk_kazoo[aws]'" % error.name)
+    ending = threading.Event()
+    before = {one: signal.signal(one, lambda *_: ending.set()) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        print("starting the emulator (the first time it is installed, which takes a moment)", flush=True)
+        with Emulator(options.port) as emulator:
+            return _serve(options, emulator, ending)
+    except (BadUrl, EmulatorFailed, SetUpFailed, OSError, ValueError) as error:
+        return _complain(str(error))
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+def _serve(options: argparse.Namespace, emulator: "Emulator", ending: threading.Event) -> int:
+    from fk_backend.providers.aws import names
+    from fk_backend.providers.aws.dev import resources
+    from fk_backend.providers.aws.dev.host import Host, functions_of, ignore
+
+    account = resources.Account(names.checked(options.name), ACCOUNT, emulator.url)
+    resources.create(account)
+    host = Host(
+        account,
+        functions_of(options.name),
+        Path(options.package) if options.package else None,
+        observe=lambda invocation: _show(line(invocation, options.name)),
+        log=(lambda function, text: _show("%s: %s" % (function, text))) if options.logs else ignore,
+        trouble=lambda text: _show("trouble: " + text),
+    )
+    with host:
+        print(_how_to_use(account), flush=True)
+        return _wait(host, emulator, ending)
+
+
+def _wait(host: "Host", emulator: "Emulator", ending: threading.Event) -> int:
+    while not ending.wait(0.5):
+        if not emulator.running:
+            return _complain("the emulator has ended")
+    print("ending", flush=True)
+    host.stop()
+    return 0
+
+
+def _how_to_use(account: "Account") -> str:
+    wanted = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")
+    exports = ["  export %s=%s" % (key, account.environment[key]) for key in wanted]
+    lines = [
+        "",
+        "AWS is emulated at %s. To use the deployment %r from another terminal:" % (account.endpoint_url, account.name),
+        "",
+        *exports,
+        "  export FK_KAZOO_URL='%s'" % account.url,
+        "",
+        "Everything in it is gone when this ends: Ctrl-C. The functions as they are invoked:",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def line(invocation: "Invocation", name: str) -> str:
+    """One invocation, readable: the function, what for, how long, and what came of it."""
+    prefix = "fk-%s-" % name
+    function = invocation.function[len(prefix) :] if invocation.function.startswith(prefix) else invocation.function
+    parts = ["%-12s" % function, "%-24s" % _what_for(invocation.event), "%8.1f ms" % invocation.duration_ms]
+    if invocation.cold:
+        parts.append("cold")
+    failed = _failed(invocation.result)
+    if invocation.error is not None:
+        parts.append("FAILED %s" % invocation.error)
+    elif failed:
+        parts.append("%d failed" % failed)
+    return "  ".join(parts)
+
+
+def _what_for(event: Any) -> str:
+    records: Optional[List[Any]] = event.get("Records") if isinstance(event, dict) else None
+    if records is None:
+        return "called"
+    groups = sorted({one["attributes"].get("MessageGroupId", "") for one in records} - {""})
+    count = "%d message%s" % (len(records), "" if len(records) == 1 else "s")
+    return count + (" of " + ", ".join(groups) if groups else "")
+
+
+def _failed(result: Any) -> int:
+    items = result.get("batchItemFailures") if isinstance(result, dict) else None
+    return len(items) if isinstance(items, list) else 0
+
+
+def _show(text: str) -> None:
+    print(time.strftime("%H:%M:%S"), " ", text, flush=True)
+
+
+def _complain(text: str) -> int:
+    print("fk-kazoo dev: " + text, file=sys.stderr, flush=True)
+    return 1
