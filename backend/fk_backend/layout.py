@@ -58,6 +58,8 @@ class Head(NamedTuple):
     closing: Tuple[int, ...] = ()
     """Sessions that are over while some of their ephemerals are still to be deleted, before anything else is done."""
     reserved: Optional["Reserved"] = None
+    ticking: int = 0
+    """The zxid of the latest ephemeral, container or TTL node: what the heartbeat looks after. 0: it rests."""
 
     @property
     def settled(self) -> int:
@@ -168,7 +170,7 @@ def head_item(head: Head) -> Item:
 def head_of(item: Item) -> Head:
     """As loaded."""
     namespace_id, confirmed, since, triggers, answers, ended, moved, *rest = codec.loads(item.body)
-    subtrees, closing, reserved = rest
+    subtrees, closing, reserved, ticking = rest
     return Head(
         item.rev,
         namespace_id,
@@ -181,6 +183,7 @@ def head_of(item: Item) -> Head:
         subtrees,
         tuple(closing),
         _reserved_of(reserved),
+        ticking,
     )
 
 

@@ -26,6 +26,7 @@ from .core.requests import (
     Open,
     Reap,
     Request,
+    Rest,
     SetAcl,
     SetData,
     WatchSubtrees,
@@ -39,7 +40,7 @@ MAX_PARTS = 100_000
 MAX_NUMBER = 1 << 62
 """Of a request in its connection."""
 
-INTERNAL = (Expire, Reap)
+INTERNAL = (Expire, Reap, Rest)
 """Requests that only the heartbeat may send."""
 
 
@@ -75,7 +76,22 @@ def split_id(identity: str) -> Tuple[str, int]:
 
 _KINDS: Dict[str, Type[Any]] = {
     kind.__name__: kind
-    for kind in (Create, Delete, SetData, SetAcl, Check, Multi, Auth, Open, Attach, Close, Expire, Reap, WatchSubtrees)
+    for kind in (
+        Create,
+        Delete,
+        SetData,
+        SetAcl,
+        Check,
+        Multi,
+        Auth,
+        Open,
+        Attach,
+        Close,
+        Expire,
+        Reap,
+        Rest,
+        WatchSubtrees,
+    )
 }
 _INT64 = 1 << 63
 _HALF = re.compile("[\ud800-\udfff]")
@@ -134,7 +150,7 @@ def _ops(value: Any) -> Tuple[Request, ...]:
 _FIELDS: Dict[str, Callable[[Any], Any]] = {
     "path": _str, "data": _data, "acl": _acl, "flags": _int, "ttl_ms": _int, "with_stat": _bool, "version": _int,
     "ops": _ops, "scheme": _str, "credential": _str, "password_hash": _bytes, "timeout_ms": _int, "inbox": _str,
-    "address": _text, "session": _int, "password": _bytes, "beats": _int,
+    "address": _text, "session": _int, "password": _bytes, "beats": _int, "zxid": _int,
 }  # fmt: skip
 
 

@@ -178,6 +178,14 @@ class Clock(Protocol):
     def random_bytes(self, count: int) -> bytes: ...
 
 
+class Timer(Protocol):
+    """Wakes the heartbeat, where nobody runs it all the time."""
+
+    async def wake(self, ns: str) -> None:
+        """Has the heartbeat look after the namespace soon, and from then on until it rests. May be called again."""
+        ...
+
+
 class Ports(NamedTuple):
     """What the functions are given."""
 
@@ -185,6 +193,7 @@ class Ports(NamedTuple):
     inboxes: Inboxes
     queue: Queue
     clock: Clock
+    timer: Optional[Timer] = None
 
 
 class Delivery(NamedTuple):
@@ -203,6 +212,8 @@ class Gateway(Protocol):
 
     address: Optional[str]
     """The IP address that this client is known by, where the transport knows it."""
+    thrifty: bool
+    """Whether a session beats only while it owns something: where every beat is paid for."""
 
     @property
     def store(self) -> Store: ...

@@ -95,6 +95,7 @@ class StageGateway:
     """`ports.Gateway` of one session."""
 
     address: Optional[str] = "127.0.0.1"
+    thrifty = False
 
     def __init__(self, stage: "Stage") -> None:
         self._stage = stage

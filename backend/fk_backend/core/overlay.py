@@ -112,6 +112,10 @@ class View:
         """From now on somebody may watch whole subtrees."""
         self._put(self.changes.subtrees, "/", True)
 
+    def rest(self) -> None:
+        """The heartbeat has nothing to look after."""
+        self._put(self.changes.resting, "/", True)
+
     def trigger(self, path: str, kind: int) -> None:
         """``kind`` (an EventType) happened to ``path`` under the next zxid."""
         self.triggers.append(Trigger(self.next_zxid, path, kind))

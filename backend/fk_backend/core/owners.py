@@ -19,7 +19,7 @@ from .requests import Flags
 _TTL_BASE = TTL_OWNER_MASK - (1 << 64)
 """TTL_OWNER_MASK read as a signed int64."""
 
-_EPHEMERAL = frozenset((Flags.EPHEMERAL, Flags.EPHEMERAL_SEQUENTIAL))
+EPHEMERAL = frozenset((Flags.EPHEMERAL, Flags.EPHEMERAL_SEQUENTIAL))
 _SEQUENTIAL = frozenset((Flags.SEQUENTIAL, Flags.EPHEMERAL_SEQUENTIAL, Flags.TTL_SEQUENTIAL))
 _TTL = frozenset((Flags.TTL, Flags.TTL_SEQUENTIAL))
 
@@ -48,7 +48,7 @@ def owner_of(flags: int, ttl_ms: int, session_id: int) -> int:
         return CONTAINER_OWNER
     if flags in _TTL:
         return _TTL_BASE + ttl_ms
-    return session_id if flags in _EPHEMERAL else 0
+    return session_id if flags in EPHEMERAL else 0
 
 
 def is_container(owner: int) -> bool:

@@ -127,17 +127,23 @@ class Sweep(NamedTuple):
     session: int
 
 
+class Rest(NamedTuple):
+    """From the heartbeat only: there was nothing to look after when it looked, which was after ``zxid``."""
+
+    zxid: int
+
+
 class WatchSubtrees(NamedTuple):
     """From now on the writer looks for watches on whole subtrees. Before the first such watch. Answered by None."""
 
 
-Request = Union[Op, Multi, Auth, Open, Attach, Close, Expire, Reap, Sweep, WatchSubtrees]
+Request = Union[Op, Multi, Auth, Open, Attach, Close, Expire, Reap, Sweep, Rest, WatchSubtrees]
 
 
 class Call(NamedTuple):
     """A request with what the writer knows of who asks.
 
-    ``session`` is 0 for Open, Attach, Expire, Reap and Sweep. ``inbox`` must be the session's own, or the call is
+    ``session`` is 0 for those that are of no session. ``inbox`` must be the session's own, or the call is
     answered with SESSION_MOVED; a session that does not exist is SESSION_EXPIRED.
     """
 

@@ -15,7 +15,7 @@ from .errors import ZkError
 from .model import Error, Family, Id, Node, Session
 from .overlay import View
 from .paths import parent
-from .requests import Attach, Auth, Close, Expire, Open, Reap, Sweep, WatchSubtrees
+from .requests import Attach, Auth, Close, Expire, Open, Reap, Rest, Sweep, WatchSubtrees
 from .snapshot import Ended
 
 MIN_TIMEOUT_MS = 1_000
@@ -108,6 +108,12 @@ def _remove_ephemerals(view: View, session: int) -> None:
 def sweep(view: View, request: Sweep) -> None:
     """More of the ephemerals of a session that is over."""
     _remove_ephemerals(view, request.session)
+
+
+def rest(view: View, request: Rest) -> None:
+    """The heartbeat rests, unless something came since it looked."""
+    if 0 < view.snapshot.ticking <= request.zxid:
+        view.rest()
 
 
 def watch_subtrees(view: View, session: Session, request: WatchSubtrees) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from typing import Dict, Optional, Set, Tuple
+from typing import Dict, List, Optional, Set, Tuple
 
 from .. import layout
 from ..core.requests import Expire, Reap, Request
@@ -21,7 +21,7 @@ from .loading import partition_sorts
 log = logging.getLogger(__name__)
 
 TICK_S = 0.4
-"""How often leases are looked at while there is a session: expiry comes at most two ticks after the timeout."""
+"""How often leases are looked at, where that costs nothing: expiry comes at most two ticks after the timeout."""
 REAP_EVERY = 12
 """Ticks between looks at containers and TTL nodes (ZooKeeper: every 60 s)."""
 SENDER = "heartbeat"
@@ -35,24 +35,42 @@ class Watched:
 
     leases: Dict[int, Tuple[int, float]] = field(default_factory=dict)
     """Session → (count last seen, when it was first seen, in seconds)."""
-    strays: Dict[str, Item] = field(default_factory=dict)
+    idle: Set[int] = field(default_factory=set)
+    """Sessions that stood still for their timeout and own nothing."""
+    strays: Dict[str, int] = field(default_factory=dict)
     """Counters of no session, as last seen: of a client that has not heard yet that its session is over."""
     ticks: int = 0
+    reapable: int = 0
+    """Containers and TTL nodes when they were last looked at."""
     last_s: float = 0.0
     sent: int = 0
 
 
 class Heartbeat:
-    """The heartbeat function. Call it every ``TICK_S`` for each namespace, while it asks for it."""
+    """The heartbeat function. Call it every ``tick_s`` for each namespace, while it asks for it."""
 
-    def __init__(self, ports: Ports) -> None:
+    def __init__(self, ports: Ports, tick_s: float = TICK_S, owners_only: bool = False) -> None:
+        """``owners_only``: a session that owns nothing does not beat, and never ends by itself."""
         self._ports = ports
+        self._tick_s = tick_s
+        self._owners_only = owners_only
         self._watched: Dict[str, Watched] = {}
         self._run = ports.clock.random_bytes(8).hex()
 
     async def __call__(self, ns: str) -> bool:
         """Ends what has to end. Whether there is anything left to come back for."""
         watched = self._watched.setdefault(ns, Watched())
+        requests, busy = await self.look(ns, watched)
+        for request in requests:
+            watched.sent += 1
+            inbox = "%s:%s" % (SENDER, self._run)
+            body = encode(Message(inbox, 0, watched.sent, (request,)))
+            await self._ports.queue.send(ns, message_id(inbox, watched.sent), body)
+        return busy
+
+    async def look(self, ns: str, watched: Watched) -> Tuple[List[Request], bool]:
+        """What has to be written to end what has to end, and whether there is anything to come back for."""
+        requests: List[Request] = []
         sessions = await self._sessions(ns)
         now = self._ports.clock.monotonic()
         self._forgive(watched, now)
@@ -63,32 +81,42 @@ class Heartbeat:
             seen, since = watched.leases.get(session, (-1, read))
             if seen != count:
                 watched.leases[session] = (count, read)
-            elif now - since > timeout_s:
-                await self._send(ns, watched, Expire(session, count))
+                watched.idle.discard(session)
+            elif now - since > timeout_s and session not in watched.idle:
+                if self._owners_only and not await self._owns(ns, session):
+                    watched.idle.add(session)
+                else:
+                    requests.append(Expire(session, count))
         for gone in watched.leases.keys() - sessions.keys():
             del watched.leases[gone]
+            watched.idle.discard(gone)
         await self._sweep(ns, watched, beats.keys() - {layout.session_name(session) for session in sessions}, beats)
         if watched.ticks % REAP_EVERY == 0:
-            for path in await partition_sorts(self._ports, layout.reapable_partition(ns)):
-                await self._send(ns, watched, Reap(path))
+            reapable = await partition_sorts(self._ports, layout.reapable_partition(ns))
+            watched.reapable = len(reapable)
+            requests.extend(map(Reap, reapable))
         watched.ticks += 1
-        return bool(sessions)
+        return requests, bool(sessions.keys() - watched.idle) or watched.reapable > 0
+
+    async def _owns(self, ns: str, session: int) -> bool:
+        page = await self._ports.store.query(SESSIONS, layout.ephemerals_partition(ns, session), limit=1)
+        return bool(page.rows)
 
     async def _sweep(self, ns: str, watched: Watched, strays: Set[str], beats: Dict[str, Item]) -> None:
         """Removes counters of no session that stood still since the last look: then it is not about to begin."""
         for name in sorted(strays):
-            if watched.strays.get(name) == beats[name]:
+            if watched.strays.get(name) == beats[name].rev:
                 key = Key(INTEREST, layout.beats_partition(ns), name)
                 try:
                     await self._ports.store.commit([Remove(key, expect=beats[name].rev)])
                 except (Conflict, StorageFull) as error:
                     log.debug("namespace %s: counter %s stays: %s", ns, name, error)
-        watched.strays = {name: beats[name] for name in strays}
+        watched.strays = {name: beats[name].rev for name in strays}
 
     def _forgive(self, watched: Watched, now: float) -> None:
         """Time in which nobody could have been heard is nobody's fault."""
-        late = now - watched.last_s - TICK_S
-        if watched.last_s and late > TICK_S:
+        late = now - watched.last_s - self._tick_s
+        if watched.last_s and late > self._tick_s:
             watched.leases = {s: (count, min(now, since + late)) for s, (count, since) in watched.leases.items()}
         watched.last_s = now
 
@@ -108,9 +136,3 @@ class Heartbeat:
             rows.update(page.rows)
             last = page.rows[-1][0] + "\0" if page.more else None
         return rows
-
-    async def _send(self, ns: str, watched: Watched, request: Request) -> None:
-        watched.sent += 1
-        inbox = "%s:%s" % (SENDER, self._run)
-        body = encode(Message(inbox, 0, watched.sent, (request,)))
-        await self._ports.queue.send(ns, message_id(inbox, watched.sent), body)

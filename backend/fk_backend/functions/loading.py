@@ -117,9 +117,13 @@ def size_of(write: Write) -> int:
     return size + len(write.item.body) if isinstance(write, Put) else size
 
 
+def _is_key(key: Key, limits: Limits) -> bool:
+    return len(key.partition.encode()) <= limits.partition_bytes and len(key.sort.encode()) <= limits.sort_bytes
+
+
 def fits(writes: List[Write], limits: Limits) -> bool:
     """Whether one commit takes them."""
-    if len(writes) > limits.writes:
+    if len(writes) > limits.writes or not all(_is_key(write.key, limits) for write in writes):
         return False
     sizes = [size_of(write) for write in writes]
     return sum(sizes) <= limits.commit_bytes and max(sizes) <= limits.item_bytes

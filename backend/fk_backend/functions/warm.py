@@ -23,7 +23,8 @@ class Warm:
 
     def __init__(self, head: Head, super_id: Optional[Id]) -> None:
         self.head = head
-        self.snapshot = Snapshot(head.zxid, namespace_id=head.namespace_id, super_id=super_id, subtrees=head.subtrees)
+        self.snapshot = Snapshot(head.zxid, namespace_id=head.namespace_id, super_id=super_id)
+        self.snapshot.subtrees, self.snapshot.ticking = head.subtrees, head.ticking
         self.revs: Dict[str, Tuple[int, int]] = {}
         """Path → revs of the node's item and its family's (0: it has none)."""
         if head.zxid == 0:
@@ -66,7 +67,7 @@ class Warm:
         self.snapshot.ephemerals.clear()
         self.snapshot.beats.clear()
         self.snapshot.zxid = head.zxid
-        self.snapshot.subtrees = head.subtrees
+        self.snapshot.subtrees, self.snapshot.ticking = head.subtrees, head.ticking
         self.head = head
 
     def trim(self) -> None:

@@ -70,11 +70,18 @@ async def drop_fired(ports: Ports, hits: List[Registration]) -> None:
     removals = [Remove(hit.key, expect=hit.number) for hit in hits if watches.is_one_shot(hit.mode)]
     if not removals:
         return
+    if len(removals) == 1 or ports.store.limits.together_is_dear:
+        await asyncio.gather(*(_drop(ports, removal) for removal in removals))
+        return
     try:
         await ports.store.commit(removals)
     except Conflict:
         for removal in removals:
-            try:
-                await ports.store.commit([removal])
-            except Conflict:
-                continue
+            await _drop(ports, removal)
+
+
+async def _drop(ports: Ports, removal: Remove) -> None:
+    try:
+        await ports.store.commit([removal])
+    except Conflict:
+        pass  # it was made again

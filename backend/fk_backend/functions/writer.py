@@ -131,6 +131,8 @@ class Writer:
             else:
                 await self._answer(warm.head, _answers(part, [Result(Error.TOO_LARGE, None, warm.head.zxid)]))
                 return 1
+        if self._ports.timer is not None and after.ticking == after.zxid and _is_at_rest(warm.head, outcome):
+            await self._ports.timer.wake(ns)
         promise = None
         if limits.together_is_dear and known and count == 1:  # what had to be read first has had its requests already
             promise = reservation(warm, after, part[0], writes)
@@ -255,4 +257,17 @@ def _next_head(
         tuple(outcome.moved),
         head.subtrees or bool(outcome.changes.subtrees),
         (*head.closing[1:], *outcome.closing),  # while there is one to close, this commit is its sweep
+        None,
+        _ticking(head, outcome),
     )
+
+
+def _ticking(head: Head, outcome: Outcome) -> int:
+    changes = outcome.changes
+    if any(changes.ephemerals.values()) or any(changes.reapable.values()):
+        return outcome.zxid
+    return 0 if changes.resting else head.ticking
+
+
+def _is_at_rest(head: Head, outcome: Outcome) -> bool:
+    return head.ticking == 0 or bool(outcome.changes.resting)

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import BadUrl
 
-SCHEMES = {"memory": "memory", "local": "local"}
+SCHEMES = {"memory": "memory", "local": "local", "aws": "aws"}
 
 
 def provider(scheme: str) -> Any:

@@ -21,6 +21,7 @@ from ..core.watches import RECURSIVE
 from ..errors import BackendError, Conflict, Refused, StorageFull, Unavailable, Unknown
 from ..messages import Answers, Bulletin, Ended, Fired, Message, bulletin, message_id
 from ..ports import Gateway, Key, Remove
+from .holdings import Holdings
 from .ops import WRITES, AddWatch, Fail, Op, RemoveWatches, Sync
 from .reading import Reader
 from .watchlist import Event, WatchList
@@ -86,6 +87,7 @@ class Session:
         self._listener = listener
         self._inbox = gateway.clock.random_bytes(16).hex()
         self._bell = asyncio.Event()
+        self._beating = asyncio.Event()
         self._mail: Deque[bytes] = deque()
         self._todo: Deque[Tuple[Any, Op]] = deque()
         self._flight: Deque[Pending] = deque()
@@ -102,6 +104,7 @@ class Session:
         self._contact = 0.0
         self._over = False
         self._read_only = False
+        self._holdings = Holdings(always=not gateway.thrifty)
         self.id = 0
 
     # --- opening and ending ---------------------------------------------------------------------
@@ -117,6 +120,7 @@ class Session:
         key = layout.beat_key(self._ns, session)
         # An expiry that is under way was judged by a count that is over now.
         count = await self._gateway.store.increment(key)
+        self._holdings.unknown()
         try:
             return await self._begin(Attach(session, password, self._inbox, self._gateway.address), password)
         except NoSession:
@@ -200,7 +204,9 @@ class Session:
 
     def overdue(self) -> bool:
         """Whether the deployment was out of touch for two thirds of the timeout: somebody must be told."""
-        return not self._read_only and self._gateway.clock.monotonic() - self._contact > self._timeout_s * 2 / 3
+        if self._read_only or not self._holdings:
+            return False  # it has nothing that somebody else could get; the gateway tells if it is out of reach
+        return self._gateway.clock.monotonic() - self._contact > self._timeout_s * 2 / 3
 
     async def _run(self) -> None:
         try:
@@ -252,6 +258,7 @@ class Session:
             self._todo.popleft()
             requests.append(cast(Request, op))
             self._flight.append(Pending(self._next, tag, op))
+            self._hold(op)
             self._next += 1
         body = self._message(first, requests)
         while not self._over:
@@ -293,6 +300,7 @@ class Session:
                 return self.end(EXPIRED, "the session has expired")
             if code == Error.SESSION_MOVED:
                 return self.end(LOST, "the session moved to another connection")
+            self._holdings.settled(pending.op, code, value)
             if isinstance(pending.op, Auth) and code == Error.OK:
                 self._identities = tuple(dict.fromkeys((*self._identities, *(Id(*i) for i in value))))
             await self._show(pending.tag, Result(code, value, zxid), answers.bulletin)
@@ -373,10 +381,21 @@ class Session:
 
     # --- beats ----------------------------------------------------------------------------------
 
+    def _hold(self, op: Any) -> None:
+        """Before the session may own something: from now on it has to beat."""
+        held = bool(self._holdings)
+        self._holdings.asked(op)
+        if self._holdings and not held:
+            self._contact = self._gateway.clock.monotonic()
+            self._beating.set()
+
     async def _beat(self) -> None:
         """Three beats in a timeout. That a beat was heard is what "in touch" means."""
         interval = self._timeout_s / 3
         while not self._over:
+            if not self._holdings:
+                self._beating.clear()
+                await self._beating.wait()
             if self.overdue():  # paused: somebody else may have what this session held
                 return self.end(LOST, "out of touch for two thirds of the session timeout")
             try:

@@ -27,6 +27,7 @@ class FaultyGateway:
         self._gateway = gateway
         self._lost: Dict[str, Callable[[str], None]] = {}
         self.address: Optional[str] = gateway.address
+        self.thrifty = gateway.thrifty
         self.clock = gateway.clock
         self.store: Any = _Store(self, gateway.store)
         self.queue = self

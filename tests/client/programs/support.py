@@ -116,6 +116,7 @@ class Hole:
     """A gateway that swallows what it is given: no answer, no error, and nobody is told."""
 
     address: Optional[str] = None
+    thrifty = False
 
     def __init__(self, gateway: Gateway) -> None:
         self.clock = gateway.clock

@@ -1,0 +1,48 @@
+"""A serverless deployment on AWS: DynamoDB for what is, SQS for what is asked and told, Lambda for what is done.
+
+This package is the client's end and the functions' end; ``fk-kazoo deploy`` makes a deployment. It needs the extra
+``fk_kazoo[aws]``.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import List, Mapping
+
+from ...errors import DeploymentError
+from ...ports import Gateway
+from . import names
+
+_gateways: List[Gateway] = []
+_abandoned: List[object] = []
+
+
+def identity(name: str) -> str:
+    """What two openings share if they are of the same deployment."""
+    return name
+
+
+def check(name: str, options: Mapping[str, str]) -> None:
+    """Whether the deployment can be used, as far as can be told without asking: the name, and the libraries."""
+    names.checked(name)
+    if importlib.util.find_spec("aiobotocore") is None:
+        raise DeploymentError("aws:// needs more libraries: pip install 'fk_kazoo[aws]'")
+
+
+async def connect(name: str, options: Mapping[str, str]) -> Gateway:
+    """This process's way to a deployment. DeploymentError if there is none, or not for these credentials."""
+    from .gateway import AwsGateway
+
+    gateway = await AwsGateway.open(name, options)
+    _gateways.append(gateway)
+    return gateway
+
+
+def rest() -> None:
+    """Before a fork: connections are the parent's; nothing of them is locked."""
+
+
+def abandon() -> None:
+    """In a forked child: lets go of the parent's connections without closing them."""
+    _abandoned.extend(_gateways)
+    _gateways.clear()

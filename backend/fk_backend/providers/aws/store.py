@@ -49,6 +49,10 @@ class DynamoStore:
 
     async def get(self, keys: Sequence[Key]) -> List[Optional[Item]]:
         """`ports.Store.get`: one GetItem, or TransactGetItems."""
+        if not all(map(self._can_be, keys)):
+            kept = [key for key in keys if self._can_be(key)]
+            known = dict(zip(kept, await self.get(kept)))
+            return [known.get(key) for key in keys]
         if len(keys) <= 1:
             return [await self._one(key) for key in keys]
         if len(set(keys)) < len(keys):
@@ -62,6 +66,11 @@ class DynamoStore:
             if len(keys) <= AT_ONCE or found == seen:
                 return found
             seen = found  # more than one transaction: a snapshot if it is the same twice
+
+    def _can_be(self, key: Key) -> bool:
+        """Whether there can be such an item: DynamoDB refuses to look for longer keys."""
+        limits = self.limits
+        return len(key.partition.encode()) <= limits.partition_bytes and len(key.sort.encode()) <= limits.sort_bytes
 
     async def _one(self, key: Key) -> Optional[Item]:
         request = self._clients.dynamodb.get_item(TableName=self._tables[key.table], Key=_key(key), ConsistentRead=True)
@@ -82,9 +91,10 @@ class DynamoStore:
     async def load(self, keys: Sequence[Key]) -> List[Optional[Item]]:
         """`ports.Store.load`: one GetItem, or a BatchGetItem for every 100 keys."""
         if len(keys) == 1:
-            return [await self._one(keys[0])]
+            return await self.get(keys)
         found: Dict[Key, Optional[Item]] = {}
-        parts = [keys[first : first + AT_ONCE] for first in range(0, len(keys), AT_ONCE)]
+        wanted = [key for key in keys if self._can_be(key)]
+        parts = [wanted[first : first + AT_ONCE] for first in range(0, len(wanted), AT_ONCE)]
         for rows in await asyncio.gather(*(self._batch(part) for part in parts)):
             found.update(rows)
         return [found.get(key) for key in keys]
@@ -110,7 +120,7 @@ class DynamoStore:
         self, table: str, partition: str, start: str = "", end: Optional[str] = None, limit: int = 1000
     ) -> Page:
         """`ports.Store.query`: one Query. ``more`` is exact, but where a page ends because it is full (1 MB)."""
-        if end is not None and start >= end:
+        if (end is not None and start >= end) or not self._can_be(Key(table, partition, start)):
             return Page([], False)
         condition, values = _stretch(partition, start, end)
         answer = await _read(

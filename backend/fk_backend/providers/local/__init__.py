@@ -25,6 +25,7 @@ class LocalGateway:
     """`ports.Gateway` and `ports.Queue` of one process for one deployment."""
 
     address: Optional[str] = ADDRESS
+    thrifty = False
 
     def __init__(self, place: files.Place) -> None:
         self.place = place

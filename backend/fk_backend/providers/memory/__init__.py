@@ -31,6 +31,7 @@ class MemoryDeployment:
     """`ports.Gateway`, `ports.Queue` and `ports.Inboxes` in one: there is nothing in between."""
 
     address: Optional[str] = ADDRESS
+    thrifty = False
 
     def __init__(self, super_id: Optional[Id] = None) -> None:
         self.store = MemoryStore()

@@ -1,0 +1,87 @@
+"""The client's end on AWS: writes go to the queue, reads to the tables, and what comes back is polled from an inbox.
+
+Nothing is asked for while nothing happens, apart from the long poll of the inbox.
+"""
+
+from __future__ import annotations
+
+from typing import Callable, Dict, Mapping, Optional
+
+from ...errors import FormatTooNew, NotADeployment
+from ...ports import STATE
+from ..clock import SystemClock
+from . import names
+from .clients import Clients
+from .failures import at_connect
+from .queues import Poll, Queues
+from .store import DynamoStore
+
+
+class AwsGateway:
+    """`ports.Gateway` of one process for one deployment."""
+
+    address: Optional[str] = None
+    thrifty = True
+
+    def __init__(self, clients: Clients, deployment: str, queues: Queues) -> None:
+        self.store = DynamoStore(clients, deployment)
+        self.queue = queues
+        self.clock = SystemClock()
+        self._clients = clients
+        self._polls: Dict[str, Poll] = {}
+        self._losers: Dict[str, Callable[[str], None]] = {}
+
+    @classmethod
+    async def open(cls, deployment: str, options: Mapping[str, str]) -> "AwsGateway":
+        """Opens the deployment. DeploymentError if it is not there, of a newer format, or not for these credentials."""
+        clients = Clients(options.get("region"), options.get("endpoint_url"))
+        try:
+            await clients.open()
+            await _check_format(clients, deployment)
+            return cls(clients, deployment, await Queues.find(clients, deployment))
+        except Exception as error:
+            await clients.close()
+            raise at_connect(error, deployment) from error
+
+    async def listen(self, inbox: str, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
+        """`ports.Gateway.listen`: makes the queue and polls it."""
+        url = await self.queue.make(inbox)
+        self._polls[inbox] = Poll(self.queue, url, receive, lost)
+        self._losers[inbox] = lost
+
+    async def hush(self, inbox: str, keep: bool) -> None:
+        """`ports.Gateway.hush`."""
+        poll = self._polls.pop(inbox, None)
+        self._losers.pop(inbox, None)
+        if poll is not None:
+            await poll.stop()
+        if not keep:
+            await self.queue.drop(inbox)
+
+    async def check(self) -> None:
+        """`ports.Gateway.check`: only sending tells."""
+
+    async def close(self) -> None:
+        """`ports.Gateway.close`."""
+        for lost in list(self._losers.values()):
+            lost("the deployment was closed")
+        for poll in list(self._polls.values()):
+            await poll.stop()
+        self._polls.clear()
+        await self._clients.close()
+
+
+async def _check_format(clients: Clients, deployment: str) -> None:
+    partition, sort = names.FORMAT_KEY
+    answer = await clients.dynamodb.get_item(
+        TableName=names.table(deployment, STATE),
+        Key={names.PARTITION: {"S": partition}, names.SORT: {"S": sort}},
+        ConsistentRead=True,
+    )
+    if "Item" not in answer:
+        raise NotADeployment("aws://%s was never set up to the end; run fk-kazoo deploy again" % deployment)
+    found = int(answer["Item"][names.REV]["N"])
+    if found > names.FORMAT:
+        raise FormatTooNew(
+            "aws://%s has format %d, this fk_kazoo knows %d: upgrade it" % (deployment, found, names.FORMAT)
+        )

@@ -1,0 +1,184 @@
+"""The functions as Lambda calls them: decode the event, run the function over the ports, say what has to come again.
+
+What a queue brings is untrusted. That the heartbeat sent a message is proved by its order in a table that only
+functions can write. Everything that is kept between invocations of an environment may be gone at any time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import logging
+import os
+import threading
+from typing import Any, Awaitable, Callable, Dict, List, NamedTuple, Optional, Sequence
+
+from ... import codec
+from ...core.model import Error, Id
+from ...errors import BackendError
+from ...functions.distributor import answer_notes
+from ...functions.heartbeat import SENDER, Heartbeat
+from ...functions.writer import Writer
+from ...messages import bulletin, decode
+from ...ports import Delivery, Ports
+from ..clock import SystemClock
+from . import names
+from .clients import Clients
+from .queues import Queues
+from .store import DynamoStore
+from .ticks import TICK_S, Orders, Pulse, WallClock
+
+log = logging.getLogger(__name__)
+logging.getLogger("fk_backend").setLevel(os.environ.get("FK_LOG_LEVEL", "INFO"))
+
+Record = Dict[str, Any]
+
+
+class Service(NamedTuple):
+    """What an environment keeps from one invocation to the next."""
+
+    clients: Clients
+    queues: Queues
+    store: DynamoStore
+    writer: Writer
+    pulse: Pulse
+    orders: Orders
+
+
+async def build(deployment: str, super_id: Optional[str] = None) -> Service:
+    """The functions over AWS's ports."""
+    clients = await Clients().open()
+    queues = await Queues.find(clients, deployment)
+    store = DynamoStore(clients, deployment)
+    orders = Orders(store)
+    ports = Ports(store, queues, queues, SystemClock(), Wake(queues))
+    beating = ports._replace(clock=WallClock())
+    writer = Writer(ports, Id("digest", super_id) if super_id else None)
+    return Service(clients, queues, store, writer, Pulse(Heartbeat(beating, TICK_S, True), beating, orders), orders)
+
+
+class Wake:
+    """`ports.Timer`: a message to the heartbeat."""
+
+    def __init__(self, queues: Queues) -> None:
+        self._queues = queues
+
+    async def wake(self, ns: str) -> None:
+        """`ports.Timer.wake`."""
+        await self._queues.tick(ns, 0)
+
+
+class Functions:
+    """The handlers of one environment, over one service, in one event loop."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def writer(self, records: Sequence[Record]) -> List[str]:
+        """Writes batches, one for each message group. The ids of the messages that have to come again."""
+        groups: Dict[str, List[Record]] = {}
+        for record in records:
+            groups.setdefault(record["attributes"]["MessageGroupId"], []).append(record)
+        failed: List[str] = []
+        for ns, group in groups.items():
+            failed.extend(await self._write(ns, group))
+        return failed
+
+    async def _write(self, ns: str, records: List[Record]) -> List[str]:
+        """One by one where the batch was tried before: so it shows which message it is that can't be written."""
+        again = any(int(record["attributes"]["ApproximateReceiveCount"]) > 1 for record in records)
+        batches = [[record] for record in records] if again else [records]
+        for position, batch in enumerate(batches):
+            try:
+                await self._service.writer(ns, [await self._delivery(ns, record) for record in batch])
+            except Exception as error:
+                level = logging.WARNING if isinstance(error, BackendError) else logging.ERROR
+                log.log(level, "namespace %s: %r", ns, error, exc_info=not isinstance(error, BackendError))
+                left = [record for rest in batches[position:] for record in rest]
+                return [record["messageId"] for record in left]
+        return []
+
+    async def _delivery(self, ns: str, record: Record) -> Delivery:
+        try:
+            body = base64.b64decode(record["body"], validate=True)
+        except binascii.Error:
+            return Delivery(b"", False)
+        sent_id = record["attributes"].get("MessageDeduplicationId", "")
+        internal = sent_id.startswith(SENDER) and await self._service.orders.gave(ns, sent_id)
+        return Delivery(body, internal)
+
+    async def heartbeat(self, records: Sequence[Record]) -> List[str]:
+        """Looks after the namespaces that messages name."""
+        failed = []
+        for record in records:
+            try:
+                if await self._service.pulse(record["body"]):
+                    await self._service.queues.tick(record["body"], TICK_S)
+            except Exception as error:
+                log.warning("namespace %s: heartbeat: %r", record["body"], error, exc_info=True)
+                failed.append(record["messageId"])
+        return failed
+
+    async def dead_letter(self, records: Sequence[Record]) -> List[str]:
+        """Tells the sender of a message that it was set aside, and keeps it."""
+        for record in records:
+            ns = record["attributes"]["MessageGroupId"]
+            log.error("namespace %s: message %s set aside", ns, record["messageId"])
+            body = base64.b64decode(record["body"])
+            try:
+                message = decode(body)
+            except codec.Malformed:
+                continue
+            results = [(Error.DEAD_LETTERED, None, 0)] * len(message.requests)
+            notes = answer_notes([(message.inbox, message.first, results)], bulletin(0, 0, []))
+            await self._service.queues.push(notes)
+            await self._keep(ns, record["messageId"], body)
+        return []
+
+    async def _keep(self, ns: str, message_id: str, body: bytes) -> None:
+        account = self._service.queues.url("").rstrip("/").rpartition("/")[2]
+        bucket = names.bucket(os.environ["FK_DEPLOYMENT"], account, self._service.clients.region)
+        await self._service.clients.s3.put_object(Bucket=bucket, Key="dead/%s/%s" % (ns, message_id), Body=body)
+
+
+# --- as Lambda calls them -------------------------------------------------------------------------
+
+
+
+class _Environment(threading.local):
+    """One for each thread: Lambda has one thread in a process, and what stands in for Lambda may have more."""
+
+    loop: Optional[asyncio.AbstractEventLoop] = None
+    functions: Functions
+
+
+_environment = _Environment()
+
+
+def _run(work: Callable[[Functions], Awaitable[Any]]) -> Any:
+    loop = _environment.loop
+    if loop is None:
+        loop = asyncio.new_event_loop()
+        service = loop.run_until_complete(build(os.environ["FK_DEPLOYMENT"], os.environ.get("FK_SUPER")))
+        _environment.loop, _environment.functions = loop, Functions(service)
+    return loop.run_until_complete(work(_environment.functions))
+
+
+def _failures(message_ids: Sequence[str]) -> Record:
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in message_ids]}
+
+
+def writer(event: Record, context: object) -> Record:
+    """For messages of the writes queue."""
+    return _failures(_run(lambda functions: functions.writer(event["Records"])))
+
+
+def heartbeat(event: Record, context: object) -> Record:
+    """For messages of the timer queue."""
+    return _failures(_run(lambda functions: functions.heartbeat(event["Records"])))
+
+
+def dead_letter(event: Record, context: object) -> Record:
+    """For messages of the dead-letter queue."""
+    return _failures(_run(lambda functions: functions.dead_letter(event["Records"])))

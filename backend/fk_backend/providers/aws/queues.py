@@ -1,0 +1,163 @@
+"""A message is taken by SQS once, whoever sends it how often: its id is the deduplication id.
+
+Bodies are bytes and travel as base64: SQS takes text. An inbox is a standard queue, one for each connection. Sources:
+SQS Developer Guide, "Exactly-once processing" (5 minutes), "Message quotas" (1 MiB).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import re
+from typing import Any, Callable, List, Optional, Sequence
+
+from ...ports import Pushed
+from . import names
+from .clients import LONG_POLL_S, Clients
+from .failures import code_of, translated
+
+log = logging.getLogger(__name__)
+
+_INBOX = re.compile("[0-9a-f]{32}")
+_NO_QUEUE = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
+AT_ONCE = 10
+"""Messages of one receive or one delete."""
+LOST_AFTER_S = 5.0
+"""So long an inbox may be out of reach before its session is told."""
+RETRY_S = 0.1
+MAX_RETRY_S = 1.0
+SEEN_ATTRIBUTES = {"VisibilityTimeout": "5", "MessageRetentionPeriod": str(4 * 86_400)}
+
+
+class Queues:
+    """The queues of a deployment: to send writes to, to push to inboxes, to wake the heartbeat."""
+
+    def __init__(self, clients: Clients, deployment: str, base_url: str) -> None:
+        """``base_url``: what every queue's URL begins with, up to its name."""
+        self._sqs = clients.sqs
+        self._deployment = deployment
+        self._base_url = base_url
+
+    @classmethod
+    async def find(cls, clients: Clients, deployment: str) -> "Queues":
+        """One GetQueueUrl: the others differ by their names alone."""
+        name = names.writes_queue(deployment)
+        answer = await clients.sqs.get_queue_url(QueueName=name)
+        return cls(clients, deployment, answer["QueueUrl"][: -len(name)])
+
+    def url(self, name: str) -> str:
+        """Of one of the deployment's queues."""
+        return self._base_url + name
+
+    async def send(self, group: str, message_id: str, body: bytes) -> None:
+        """`ports.Queue.send`."""
+        request = self._sqs.send_message(
+            QueueUrl=self.url(names.writes_queue(self._deployment)),
+            MessageBody=base64.b64encode(body).decode(),
+            MessageGroupId=group,
+            MessageDeduplicationId=message_id,
+        )
+        try:
+            await request
+        except Exception as error:
+            raise translated(error, writing=True) from error
+
+    async def push(self, messages: Sequence[Pushed]) -> None:
+        """`ports.Inboxes.push`: one request for each message, all at the same time."""
+        await asyncio.gather(*(self._push(message) for message in messages if _INBOX.fullmatch(message.inbox)))
+
+    async def _push(self, message: Pushed) -> None:
+        url = self.url(names.inbox_queue(self._deployment, message.inbox))
+        try:
+            await self._sqs.send_message(QueueUrl=url, MessageBody=base64.b64encode(message.body).decode())
+        except Exception as error:
+            if code_of(error) not in _NO_QUEUE:
+                raise translated(error, writing=True) from error
+
+    async def drop(self, inbox: str) -> None:
+        """`ports.Inboxes.drop`."""
+        if _INBOX.fullmatch(inbox):
+            await self.remove(names.inbox_queue(self._deployment, inbox))
+
+    async def remove(self, name: str) -> None:
+        """Deletes a queue, if it is there."""
+        try:
+            await self._sqs.delete_queue(QueueUrl=self.url(name))
+        except Exception as error:
+            if code_of(error) not in _NO_QUEUE:
+                raise translated(error, writing=True) from error
+
+    async def make(self, inbox: str) -> str:
+        """Makes an inbox; its URL."""
+        name = names.inbox_queue(self._deployment, inbox)
+        try:
+            answer = await self._sqs.create_queue(QueueName=name, Attributes=SEEN_ATTRIBUTES)
+        except Exception as error:
+            raise translated(error, writing=False) from error
+        return str(answer["QueueUrl"])
+
+    async def tick(self, ns: str, delay_s: int) -> None:
+        """Has the heartbeat look after a namespace after so long."""
+        url = self.url(names.timer_queue(self._deployment))
+        try:
+            await self._sqs.send_message(QueueUrl=url, MessageBody=ns, DelaySeconds=delay_s)
+        except Exception as error:
+            raise translated(error, writing=True) from error
+
+    async def receive(self, url: str) -> List[Any]:
+        """A long poll."""
+        answer = await self._sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=AT_ONCE, WaitTimeSeconds=LONG_POLL_S)
+        return list(answer.get("Messages", ()))
+
+    async def delete(self, url: str, received: Sequence[Any]) -> None:
+        """What was received will not come again. If this fails it will, which does no harm."""
+        entries = [{"Id": str(n), "ReceiptHandle": message["ReceiptHandle"]} for n, message in enumerate(received)]
+        try:
+            await self._sqs.delete_message_batch(QueueUrl=url, Entries=entries)
+        except Exception as error:
+            log.debug("%d messages stay in %s: %s", len(received), url, error)
+
+
+class Poll:
+    """Listens to one inbox until it is stopped. ``lost`` is called when it is gone, or out of reach for long."""
+
+    def __init__(
+        self, queues: Queues, url: str, receive: Callable[[bytes], None], lost: Callable[[str], None]
+    ) -> None:
+        self._queues = queues
+        self._url = url
+        self._receive = receive
+        self._lost = lost
+        self._deletions: "set[asyncio.Task[None]]" = set()
+        self._task: Optional["asyncio.Task[None]"] = asyncio.ensure_future(self._run())
+
+    async def stop(self) -> None:
+        """Ends it; nothing is received any more."""
+        task, self._task = self._task, None
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        await asyncio.gather(*self._deletions, return_exceptions=True)
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        heard, pause = loop.time(), RETRY_S
+        while True:
+            try:
+                messages = await self._queues.receive(self._url)
+            except Exception as error:
+                if code_of(error) in _NO_QUEUE:
+                    return self._lost("the session moved to another connection, or its inbox was removed")
+                if loop.time() - heard > LOST_AFTER_S:
+                    return self._lost(str(translated(error, writing=False)))
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, MAX_RETRY_S)
+                continue
+            heard, pause = loop.time(), RETRY_S
+            for message in messages:
+                self._receive(base64.b64decode(message["Body"]))
+            if messages:
+                deletion = asyncio.ensure_future(self._queues.delete(self._url, messages))
+                self._deletions.add(deletion)
+                deletion.add_done_callback(self._deletions.discard)

@@ -1,0 +1,58 @@
+"""What a session may own, as far as it can know: while that is something, it beats.
+
+It is told of every write before it is sent and when it is answered. An ephemeral that somebody else deleted is still
+counted: then it beats without need. One that it does not know of would be lost with its session.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Set
+
+from ..core import owners
+from ..core.model import Error
+from ..core.requests import Create, Delete, Multi
+
+
+class Holdings:
+    """True while the session owns, or asked for, or may own an ephemeral."""
+
+    def __init__(self, always: bool) -> None:
+        self._always = always
+        self._asked = 0
+        self._paths: Set[str] = set()
+
+    def __bool__(self) -> bool:
+        return self._always or self._asked > 0 or bool(self._paths)
+
+    def unknown(self) -> None:
+        """The session was another connection's before: what that one made is not known here."""
+        self._always = True
+
+    def asked(self, op: Any) -> None:
+        """A write is about to be sent."""
+        self._asked += _makes(op)
+
+    def settled(self, op: Any, code: int, value: Any) -> None:
+        """A write was answered."""
+        self._asked -= _makes(op)
+        if code != Error.OK or self._always:
+            return
+        if isinstance(op, Multi):
+            if all(part[0] == Error.OK for part in value):
+                for part, (_, part_value, _) in zip(op.ops, value):
+                    self._done(part, part_value)
+        else:
+            self._done(op, value)
+
+    def _done(self, op: Any, value: Any) -> None:
+        if isinstance(op, Create) and _makes(op):
+            self._paths.add(value if isinstance(value, str) else value[0])
+        elif isinstance(op, Delete):
+            self._paths.discard(op.path)
+
+
+def _makes(op: Any) -> bool:
+    """Whether it asks for an ephemeral."""
+    if isinstance(op, Multi):
+        return any(map(_makes, op.ops))
+    return isinstance(op, Create) and op.flags in owners.EPHEMERAL
