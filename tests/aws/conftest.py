@@ -6,12 +6,14 @@ Rule upheld here: nothing in these tests can reach AWS itself: the standard vari
 from __future__ import annotations
 
 import sys
-from typing import Iterator
+from typing import Iterator, List, NamedTuple
 
 import pytest
 
 from fk_backend.providers.aws.dev import resources
 from fk_backend.providers.aws.dev.emulator import Emulator
+from fk_backend.providers.aws.dev.function import Invocation
+from fk_backend.providers.aws.dev.host import Host, functions_of
 from fk_backend.providers.aws.dev.resources import Account
 
 DEPLOYMENT = "test"
@@ -42,3 +44,24 @@ def aws_account(empty_account: Account) -> Account:
     """An account with the tables, queues and bucket of the deployment ``test``, and no functions."""
     resources.create(empty_account)
     return empty_account
+
+
+class Deployment(NamedTuple):
+    """A whole deployment: its account, what runs its functions, and what was invoked so far, oldest first."""
+
+    account: Account
+    host: Host
+    invocations: List[Invocation]
+
+    @property
+    def url(self) -> str:
+        """For clients."""
+        return self.account.url
+
+
+@pytest.fixture()
+def deployment(aws_account: Account) -> Iterator[Deployment]:
+    """The deployment ``test`` with its functions, which run in threads of this process: quick to start and to call."""
+    invocations: List[Invocation] = []
+    with Host(aws_account, functions_of(aws_account.name), observe=invocations.append) as host:
+        yield Deployment(aws_account, host, invocations)

@@ -55,6 +55,7 @@ class ThreadEnvironment:
         self._arn = function_arn
         self._work: "queue.SimpleQueue[Optional[Callable[[], None]]]" = queue.SimpleQueue()
         self._module: Any = None
+        self._waiting: Optional["asyncio.Future[Any]"] = None
         self._thread = threading.Thread(target=self._run, name=settings.name, daemon=True)
 
     @classmethod
@@ -83,8 +84,10 @@ class ThreadEnvironment:
             raise timed_out(self._settings.timeout_s) from None
 
     def kill(self) -> None:
-        """Only marks it: a thread can't be ended."""
+        """Fails the invocation. What the thread still does is a zombie's: a thread can't be ended."""
         self.broken = True
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_exception(InvocationFailed("Runtime.ExitError", "killed"))
 
     async def close(self) -> None:
         def close() -> None:
@@ -134,5 +137,6 @@ class ThreadEnvironment:
             except RuntimeError:
                 pass  # nobody waits any more: the host is gone
 
+        self._waiting = future
         self._work.put(work)
         return await future

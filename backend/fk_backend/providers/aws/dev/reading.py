@@ -1,0 +1,111 @@
+"""The functions of a CloudFormation template and what triggers them, as the host needs them.
+
+Rule upheld here: what the template says is what runs: nothing is known here about this deployment or another. What
+can't be understood is an error, not a guess.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Dict, List, Mapping, Optional
+
+from .environment import Settings, Source
+from .resources import Account
+
+_NAMED_BY = {"AWS::Lambda::Function": "FunctionName", "AWS::SQS::Queue": "QueueName"}
+CONCURRENCY = 10
+"""Where the template sets no bound: what is enough for one machine."""
+
+
+class NotUnderstood(Exception):
+    """A template uses something that is not known here."""
+
+
+def functions_in(
+    template: Mapping[str, Any], account: Account, parameters: Optional[Mapping[str, str]] = None
+) -> List[Settings]:
+    """The template's functions, each with the queues that are mapped to it. NotUnderstood."""
+    return _Reader(template, account, parameters or {}).functions()
+
+
+class _Reader:
+    def __init__(self, template: Mapping[str, Any], account: Account, parameters: Mapping[str, str]) -> None:
+        self._resources: Mapping[str, Any] = template["Resources"]
+        defaults = {name: str(one.get("Default", "")) for name, one in template.get("Parameters", {}).items()}
+        place = {"AWS::Region": account.region, "AWS::AccountId": account.number, "AWS::Partition": "aws"}
+        self._known = {**defaults, **place, "AWS::StackName": "fk-" + account.name, **parameters}
+
+    def functions(self) -> List[Settings]:
+        sources: Dict[str, List[Source]] = {}
+        for mapping in self._properties("AWS::Lambda::EventSourceMapping"):
+            if mapping.get("Enabled", True):
+                function = str(mapping["FunctionName"]).rpartition(":")[2]
+                sources.setdefault(function, []).append(_source(mapping))
+        return [
+            _settings(function, tuple(sources.get(function["FunctionName"], ())))
+            for function in self._properties("AWS::Lambda::Function")
+        ]
+
+    def _properties(self, kind: str) -> List[Dict[str, Any]]:
+        """Of the resources of a kind, with nothing left to resolve in what matters."""
+        return [
+            {name: self._value(value) for name, value in one["Properties"].items() if name not in ("Code", "Role")}
+            for one in self._resources.values()
+            if one["Type"] == kind
+        ]
+
+    def _value(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self._value(one) for one in value]
+        if not isinstance(value, dict):
+            return value
+        if len(value) == 1:
+            ((name, argument),) = value.items()
+            if name == "Ref":
+                return self._ref(argument)
+            if name == "Fn::GetAtt":
+                return self._attribute(*(argument.split(".", 1) if isinstance(argument, str) else argument))
+            if name == "Fn::Sub" and isinstance(argument, str):
+                return re.sub(r"\$\{([^!}]+)\}", lambda found: self._substitute(found[1]), argument)
+            if name == "Fn::Join":
+                return argument[0].join(self._value(argument[1]))
+            if name.startswith("Fn::"):
+                raise NotUnderstood("%s: %r" % (name, argument))
+        return {name: self._value(one) for name, one in value.items()}
+
+    def _substitute(self, name: str) -> str:
+        return self._attribute(*name.split(".", 1)) if "." in name else self._ref(name)
+
+    def _ref(self, name: str) -> str:
+        """A parameter's value; of a resource its name."""
+        if name in self._known:
+            return self._known[name]
+        resource = self._resources.get(name)
+        if resource is None:
+            raise NotUnderstood("Ref: %s" % name)
+        property_name = _NAMED_BY.get(resource["Type"])
+        return str(self._value(resource["Properties"][property_name])) if property_name else name
+
+    def _attribute(self, name: str, attribute: str) -> str:
+        """Only the end of it is of interest: the resource's name."""
+        service = self._resources[name]["Type"].split("::")[1].lower()
+        where = (self._known["AWS::Region"], self._known["AWS::AccountId"])
+        return ":".join(("arn:aws", service, *where, self._ref(name))) if attribute == "Arn" else self._ref(name)
+
+
+def _source(mapping: Mapping[str, Any]) -> Source:
+    report = "ReportBatchItemFailures" in mapping.get("FunctionResponseTypes", ())
+    return Source(str(mapping["EventSourceArn"]).rpartition(":")[2], int(mapping.get("BatchSize", 10)), report)
+
+
+def _settings(function: Mapping[str, Any], sources: Any) -> Settings:
+    variables = function.get("Environment", {}).get("Variables", {})
+    return Settings(
+        name=function["FunctionName"],
+        handler=function["Handler"],
+        timeout_s=float(function.get("Timeout", 3)),
+        memory_mb=int(function.get("MemorySize", 128)),
+        environment=tuple((name, str(value)) for name, value in variables.items()),
+        sources=sources,
+        concurrency=int(function.get("ReservedConcurrentExecutions", CONCURRENCY)),
+    )

@@ -1,0 +1,63 @@
+"""A template's functions become the host's."""
+
+from __future__ import annotations
+
+import pytest
+
+from fk_backend.providers.aws.dev.environment import Settings, Source
+from fk_backend.providers.aws.dev.reading import NotUnderstood, functions_in
+from fk_backend.providers.aws.dev.resources import Account
+
+ACCOUNT = Account("mine", "123456789012", "http://127.0.0.1:1")
+TEMPLATE = {
+    "Parameters": {"Level": {"Type": "String", "Default": "INFO"}},
+    "Resources": {
+        "Queue": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": {"Fn::Sub": "${AWS::StackName}-writes.fifo"}}},
+        "Full": {
+            "Type": "AWS::Lambda::Function",
+            "Properties": {
+                "FunctionName": "fk-mine-writer",
+                "Handler": "a.b",
+                "Timeout": 20,
+                "MemorySize": 512,
+                "ReservedConcurrentExecutions": 3,
+                "Role": {"Fn::ImportValue": "of no interest here"},
+                "Environment": {
+                    "Variables": {"LEVEL": {"Ref": "Level"}, "URL": {"Fn::Join": ["/", ["x", {"Ref": "AWS::Region"}]]}}
+                },
+            },
+        },
+        "Plain": {"Type": "AWS::Lambda::Function", "Properties": {"FunctionName": "plain", "Handler": "c.d"}},
+        "Mapping": {
+            "Type": "AWS::Lambda::EventSourceMapping",
+            "Properties": {
+                "FunctionName": {"Fn::GetAtt": ["Full", "Arn"]},
+                "EventSourceArn": {"Fn::GetAtt": "Queue.Arn"},
+                "BatchSize": 5,
+                "FunctionResponseTypes": ["ReportBatchItemFailures"],
+            },
+        },
+        "Second": {
+            "Type": "AWS::Lambda::EventSourceMapping",
+            "Properties": {"FunctionName": {"Ref": "Plain"}, "EventSourceArn": "arn:aws:sqs:us-east-1:1:other"},
+        },
+        "Off": {
+            "Type": "AWS::Lambda::EventSourceMapping",
+            "Properties": {"FunctionName": {"Ref": "Plain"}, "EventSourceArn": "arn:x:off", "Enabled": False},
+        },
+    },
+}
+
+
+def test_functions_and_their_sources() -> None:
+    variables = (("LEVEL", "DEBUG"), ("URL", "x/us-east-1"))
+    full = Settings("fk-mine-writer", "a.b", 20, 512, variables, (Source("fk-mine-writes.fifo", 5, True),), 3)
+    plain = Settings("plain", "c.d", 3, 128, (), (Source("other", 10, False),), 10)
+    assert functions_in(TEMPLATE, ACCOUNT, {"Level": "DEBUG"}) == [full, plain]
+
+
+@pytest.mark.parametrize("value", [{"Ref": "Missing"}, {"Fn::Transform": "x"}])
+def test_what_is_not_understood_is_not_guessed(value: object) -> None:
+    properties = {"FunctionName": value, "Handler": "a.b"}
+    with pytest.raises(NotUnderstood):
+        functions_in({"Resources": {"F": {"Type": "AWS::Lambda::Function", "Properties": properties}}}, ACCOUNT)
