@@ -24,7 +24,7 @@ from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
 from . import codec
 from .core import paths
-from .core.model import Acl, Family, Id, Node, Session, Trigger
+from .core.model import Acl, Blob, Family, Id, Node, Session, Trigger
 from .core.snapshot import Ended
 from .core.watches import RECURSIVE
 from .ports import INTEREST, SESSIONS, STATE, Item, Key
@@ -60,6 +60,8 @@ class Head(NamedTuple):
     reserved: Optional["Reserved"] = None
     ticking: int = 0
     """The zxid of the latest ephemeral, container or TTL node: what the heartbeat looks after. 0: it rests."""
+    garbage: Tuple[str, ...] = ()
+    """Keys of blobs that this commit replaced or deleted."""
 
     @property
     def settled(self) -> int:
@@ -170,7 +172,7 @@ def head_item(head: Head) -> Item:
 def head_of(item: Item) -> Head:
     """As loaded."""
     namespace_id, confirmed, since, triggers, answers, ended, moved, *rest = codec.loads(item.body)
-    subtrees, closing, reserved, ticking = rest
+    subtrees, closing, reserved, ticking, garbage = rest
     return Head(
         item.rev,
         namespace_id,
@@ -184,6 +186,7 @@ def head_of(item: Item) -> Head:
         tuple(closing),
         _reserved_of(reserved),
         ticking,
+        tuple(garbage),
     )
 
 
@@ -205,7 +208,11 @@ class Stored(NamedTuple):
 
 def node_item(node: Node, rev: int, family_rev: int) -> Item:
     """As stored: committed as ``rev`` while the family was at ``family_rev``."""
-    return Item(rev, codec.dumps([family_rev, *node]))
+    return Item(rev, codec.dumps([family_rev, *_plain(node)]))
+
+
+def _plain(node: Node) -> Node:
+    return node._replace(data=[node.data.key, node.data.size]) if isinstance(node.data, Blob) else node  # type: ignore[arg-type]
 
 
 def family_item(family: Family, rev: int, node_rev: int) -> Item:
@@ -225,6 +232,8 @@ def node_of(item: Item) -> Node:
 
 def _node_of(fields: List[Any]) -> Node:
     fields[7] = tuple(Acl(*entry) for entry in fields[7])
+    if isinstance(fields[8], list):
+        fields[8] = Blob(*fields[8])
     return Node(*fields)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tu
 
 from . import codec
 from .codec import Malformed
-from .core.model import Acl, Trigger
+from .core.model import Acl, Blob, Data, Trigger
 from .core.requests import (
     Attach,
     Auth,
@@ -126,7 +126,12 @@ def _bytes(value: Any) -> bytes:
     return value
 
 
-def _data(value: Any) -> Optional[bytes]:
+def _data(value: Any) -> Data:
+    if isinstance(value, list) and len(value) == 2:
+        key, size = _str(value[0]), _int(value[1])
+        if size < 0:
+            raise Malformed("size of a blob")
+        return Blob(key, size)
     return None if value is None else _bytes(value)
 
 
@@ -157,6 +162,8 @@ _FIELDS: Dict[str, Callable[[Any], Any]] = {
 def _plain(request: Request) -> List[Any]:
     if isinstance(request, Multi):
         return ["Multi", [_plain(op) for op in request.ops]]
+    if isinstance(request, (Create, SetData)) and isinstance(request.data, Blob):
+        return _plain(request._replace(data=[request.data.key, request.data.size]))  # type: ignore[arg-type]
     return [type(request).__name__, *request]
 
 

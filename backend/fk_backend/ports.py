@@ -6,7 +6,9 @@ told apart everywhere: `Refused` and its kin are definite (nothing was done), `U
 
 from __future__ import annotations
 
-from typing import Any, Awaitable, Callable, List, NamedTuple, Optional, Protocol, Sequence, Tuple
+from typing import Any, Awaitable, Callable, List, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
+
+from .core.model import Blob
 
 
 class Key(NamedTuple):
@@ -178,6 +180,32 @@ class Clock(Protocol):
     def random_bytes(self, count: int) -> bytes: ...
 
 
+class Blobs(Protocol):
+    """Data that are too large for an item. What is kept is immutable, and read by clients.
+
+    Errors: Unavailable and Unknown; Refused where what should be kept is not there.
+    """
+
+    inline_bytes: int
+    """Data up to here are better kept in the item."""
+
+    async def upload(self, ns: str, name: str, data: bytes) -> Blob:
+        """Lays data down for the writer, by a client. The name is the client's own."""
+        ...
+
+    async def keep(self, ns: str, name: str, data: Union[bytes, Blob]) -> Blob:
+        """Keeps data, or what a client has laid down, under a name that was never used before."""
+        ...
+
+    async def fetch(self, blob: Blob) -> Optional[bytes]:
+        """What is kept; None if it is removed."""
+        ...
+
+    async def remove(self, keys: Sequence[str]) -> None:
+        """Removes what is kept; what is gone is no error."""
+        ...
+
+
 class Timer(Protocol):
     """Wakes the heartbeat, where nobody runs it all the time."""
 
@@ -194,6 +222,7 @@ class Ports(NamedTuple):
     queue: Queue
     clock: Clock
     timer: Optional[Timer] = None
+    blobs: Optional[Blobs] = None
 
 
 class Delivery(NamedTuple):
@@ -223,6 +252,11 @@ class Gateway(Protocol):
 
     @property
     def clock(self) -> Clock: ...
+
+    @property
+    def blobs(self) -> Optional[Blobs]:
+        """None: every item takes everything."""
+        ...
 
     async def listen(self, inbox: str, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
         """Makes the inbox and has ``receive`` called, in this event loop, with everything pushed to it.

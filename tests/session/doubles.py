@@ -96,6 +96,7 @@ class StageGateway:
 
     address: Optional[str] = "127.0.0.1"
     thrifty = False
+    blobs = None
 
     def __init__(self, stage: "Stage") -> None:
         self._stage = stage

@@ -6,7 +6,7 @@ milliseconds since the epoch, sizes in bytes, zxids and session ids are int64.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional, Tuple
+from typing import NamedTuple, Tuple, Union
 
 OPEN = -1
 """The version that matches every version."""
@@ -50,6 +50,31 @@ class Acl(NamedTuple):
 Acls = Tuple[Acl, ...]
 
 
+class Blob:
+    """Data that are kept elsewhere, under ``key``. Immutable; ``len`` is theirs."""
+
+    __slots__ = ("key", "size")
+
+    def __init__(self, key: str, size: int) -> None:
+        self.key = key
+        self.size = size
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Blob) and (self.key, self.size) == (other.key, other.size)
+
+    def __hash__(self) -> int:
+        return hash((self.key, self.size))
+
+    def __repr__(self) -> str:
+        return "Blob(%r, %d)" % (self.key, self.size)
+
+
+Data = Union[bytes, Blob, None]
+
+
 class Node(NamedTuple):
     """What a node holds, except what its children change (that is :class:`Family`)."""
 
@@ -62,7 +87,7 @@ class Node(NamedTuple):
     owner: int
     """0, the session id of an ephemeral's owner, CONTAINER_OWNER, or a TTL (see owners.py)."""
     acl: Acls
-    data: Optional[bytes]
+    data: Data
 
 
 class Family(NamedTuple):

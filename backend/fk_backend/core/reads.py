@@ -9,7 +9,7 @@ from typing import Iterable, List, Optional, Tuple
 
 from . import acls
 from .errors import ZkError
-from .model import Acls, Error, Id, Perms, Stat
+from .model import Acls, Data, Error, Id, Perms, Stat
 from .overlay import Found
 from .paths import ROOT, name, parent
 from .stats import stat
@@ -22,7 +22,7 @@ def exists(found: Optional[Found]) -> Stat:
     return stat(*_require(found))
 
 
-def get(found: Optional[Found], identities: Identities) -> Tuple[Optional[bytes], Stat]:
+def get(found: Optional[Found], identities: Identities) -> Tuple[Data, Stat]:
     """(data, Stat). NO_NODE; NO_AUTH without READ."""
     node, family = _readable(found, identities)
     return node.data, stat(node, family)

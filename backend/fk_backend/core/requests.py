@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Optional, Tuple, Union
 
-from .model import Acls
+from .model import Acls, Data
 
 
 class Flags:
@@ -27,7 +27,7 @@ class Create(NamedTuple):
     """Answered by the path, or by (path, Stat) if ``with_stat`` (create2)."""
 
     path: str
-    data: Optional[bytes]
+    data: Data
     acl: Acls
     flags: int
     ttl_ms: int
@@ -45,7 +45,7 @@ class SetData(NamedTuple):
     """Answered by Stat."""
 
     path: str
-    data: Optional[bytes]
+    data: Data
     version: int
 
 

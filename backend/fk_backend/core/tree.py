@@ -5,11 +5,11 @@ Each takes the view, the session that asks and the operation, returns the value 
 
 from __future__ import annotations
 
-from typing import Optional, Tuple, Union
+from typing import Tuple, Union
 
 from . import acls, owners, paths
 from .errors import ZkError
-from .model import OPEN, Error, EventType, Family, Node, Perms, Session, Stat
+from .model import OPEN, Data, Error, EventType, Family, Node, Perms, Session, Stat
 from .overlay import Found, View
 from .requests import Check, Create, Delete, SetAcl, SetData
 from .stats import int32, stat
@@ -129,7 +129,7 @@ def check(view: View, session: Session, op: Check) -> None:
     _check_version(node.version, op.version)
 
 
-def _check_size(data: Optional[bytes]) -> None:
+def _check_size(data: Data) -> None:
     if data is not None and len(data) > MAX_DATA_BYTES:
         raise ZkError(Error.TOO_LARGE)
 

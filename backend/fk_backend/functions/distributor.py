@@ -45,6 +45,8 @@ async def _tidy(ports: Ports, ns: str, head: Head, hits: List[Registration]) -> 
         await ports.store.purge(INTEREST, inbox)
     for inbox in head.moved:
         await ports.inboxes.drop(inbox)
+    if head.garbage and ports.blobs is not None:
+        await ports.blobs.remove(head.garbage)
     if head.ended:
         await ports.store.commit([Remove(layout.beat_key(ns, ended.session)) for ended in head.ended])
 

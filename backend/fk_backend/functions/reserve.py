@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Iterable, List, Optional, Tuple
 
 from .. import layout
+from ..core.model import Blob
 from ..core.requests import SetData
 from ..layout import Head, Reserved
 from ..messages import Entry, Message
@@ -25,10 +26,15 @@ def reservation(warm: Warm, after: Head, entry: Entry, writes: List[Write]) -> O
     request = entry.call.request
     if not isinstance(request, SetData) or len(others) != 1:
         return None
+    if isinstance(request.data, Blob):
+        return None
     node_put = others[0]
     assert isinstance(head_put, Put) and isinstance(node_put, Put)
     rev, family_rev = warm.revs[request.path]
-    node = layout.node_of(node_put.item)._replace(data=None)
+    node = layout.node_of(node_put.item)
+    if isinstance(node.data, Blob):
+        return None
+    node = node._replace(data=None)
     promised = after._replace(reserved=Reserved(request.path, rev, family_rev, node, entry.inbox, entry.number))
     return head_put._replace(item=layout.head_item(promised)), node_put._replace(expect=rev)
 

@@ -80,4 +80,5 @@ class Warm:
             self.revs.clear()
 
     def _data_bytes(self) -> int:
-        return sum(len(pair[0].data or b"") for pair in self.snapshot.nodes.values() if pair)
+        kept = (pair[0].data for pair in self.snapshot.nodes.values() if pair)
+        return sum(len(data) for data in kept if isinstance(data, bytes))

@@ -16,11 +16,12 @@ from ..core.apply import apply, needs
 from ..core.model import Error, Id
 from ..core.requests import Call, Close, Expire, Result, Sweep
 from ..core.snapshot import Missing, Outcome
-from ..errors import Conflict, StorageFull, Unknown
+from ..errors import Conflict, Refused, StorageFull, Unknown
 from ..layout import Head
 from ..messages import INTERNAL, Entry, Message, bulletin, decode
 from ..ports import Delivery, Ports, Put
 from .distributor import answer_notes, distribute, keep
+from .large import foreign, garbage, keep_large
 from .loading import Write, fits, fresh_head, load, load_head, writes_of
 from .reserve import reservation, settle
 from .warm import Warm
@@ -54,7 +55,7 @@ class Writer:
 
     async def __call__(self, ns: str, batch: Sequence[Delivery]) -> None:
         """Handles a batch in order. When it returns, all of it is answered; if it raises, it must be called again."""
-        messages = _decoded(batch)
+        messages = _decoded(ns, batch)
         warm = self._warm.pop(ns, None)
         if warm is not None:
             try:
@@ -120,7 +121,17 @@ class Writer:
                 await self._confirm(ns, warm)
                 await self._answer(warm.head, answers)
                 return count
+            try:
+                await keep_large(self._ports, ns, outcome.changes, outcome.zxid)
+            except Refused as error:  # nothing is there that could be kept
+                log.error("namespace %s: %s", ns, error)
+                if count == 1:
+                    await self._answer(warm.head, _answers(part, [Result(Error.SYSTEM, None, warm.head.zxid)]))
+                    return 1
+                count = 1
+                continue
             after = _next_head(warm.head, outcome, answers, done, limits.recent_bytes)
+            after = after._replace(garbage=garbage(warm, outcome.changes))
             writes = writes_of(ns, warm, outcome.changes, after)
             if fits(writes, limits):
                 break
@@ -182,17 +193,17 @@ class Writer:
         await self._ports.inboxes.push(answer_notes(answers, board))
 
 
-def _decoded(batch: Sequence[Delivery]) -> List[Sized]:
+def _decoded(ns: str, batch: Sequence[Delivery]) -> List[Sized]:
     """The messages of a batch, without what can't be one: that is set aside, its sender can't be known."""
     found = []
     for delivery in batch:
-        message = _message(delivery)
+        message = _message(ns, delivery)
         if message is not None:
             found.append(Sized(message, len(delivery.body)))
     return found
 
 
-def _message(delivery: Delivery) -> Optional[Message]:
+def _message(ns: str, delivery: Delivery) -> Optional[Message]:
     try:
         message = decode(delivery.body)
     except Malformed as error:
@@ -200,6 +211,9 @@ def _message(delivery: Delivery) -> Optional[Message]:
         return None
     if not delivery.internal and any(isinstance(request, INTERNAL) for request in message.requests):
         log.error("message of %s set aside: only the heartbeat may ask for this", message.inbox)
+        return None
+    if any(foreign(ns, request) for request in message.requests):
+        log.error("message of %s set aside: it names data of another namespace", message.inbox)
         return None
     return message
 

@@ -20,7 +20,7 @@ from ..core.requests import Attach, Auth, Close, Create, Multi, Open, Request, R
 from ..core.watches import RECURSIVE
 from ..errors import BackendError, Conflict, Refused, StorageFull, Unavailable, Unknown
 from ..messages import Answers, Bulletin, Ended, Fired, Message, bulletin, message_id
-from ..ports import Gateway, Key, Remove
+from ..ports import Blobs, Gateway, Key, Remove
 from .holdings import Holdings
 from .ops import WRITES, AddWatch, Fail, Op, RemoveWatches, Sync
 from .reading import Reader
@@ -97,7 +97,7 @@ class Session:
         self._identities: Tuple[Id, ...] = ()
         self._watermark = 0
         self._watches = WatchList()
-        self._reader = Reader(gateway.store, ns, self._inbox, self._watches)
+        self._reader = Reader(gateway.store, gateway.blobs, ns, self._inbox, self._watches)
         self._tasks: List["asyncio.Task[None]"] = []
         self._farewell: Optional["asyncio.Future[None]"] = None
         self._timeout_s = 0.0
@@ -252,7 +252,7 @@ class Session:
         size = 0
         while self._todo and isinstance(self._todo[0][1], WRITES) and len(requests) < MAX_MESSAGE_REQUESTS:
             tag, op = self._todo[0]
-            size += _size(op)
+            size += _size(op, self._gateway.blobs)
             if requests and size > MAX_MESSAGE_BYTES:
                 break
             self._todo.popleft()
@@ -260,9 +260,12 @@ class Session:
             self._flight.append(Pending(self._next, tag, op))
             self._hold(op)
             self._next += 1
-        body = self._message(first, requests)
+        body = b""
         while not self._over:
             try:
+                if not body:
+                    blobs, name = self._gateway.blobs, "%s-%d" % (self._inbox, first)
+                    body = self._message(first, await laid_down(blobs, self._ns, name, requests))
                 await self._gateway.queue.send(self._ns, message_id(self._inbox, first), body)
                 return
             except (Unavailable, Unknown):
@@ -435,9 +438,30 @@ def _current_task() -> Optional["asyncio.Task[Any]"]:
         return None
 
 
-def _size(op: Any) -> int:
+def _size(op: Any, blobs: Optional[Blobs]) -> int:
+    """About the bytes that it takes in a message."""
     if isinstance(op, (Create, SetData)):
-        return len(op.data or b"") + len(op.path) + 64 * len(getattr(op, "acl", ()))
+        size = len(op.data or b"")
+        if blobs is not None and size > blobs.inline_bytes:
+            size = 100
+        return size + len(op.path) + 64 * len(getattr(op, "acl", ()))
     if isinstance(op, Multi):
-        return sum(_size(part) for part in op.ops)
+        return sum(_size(part, blobs) for part in op.ops)
     return 100
+
+
+async def laid_down(blobs: Optional[Blobs], ns: str, name: str, requests: List[Request]) -> List[Request]:
+    """The requests, with data that are too large for a message laid down where the writer finds them."""
+    if blobs is None:
+        return requests
+
+    async def one(part: Any, number: str) -> Any:
+        if isinstance(part, Multi):
+            ops = [await one(op, "%s-%d" % (number, position)) for position, op in enumerate(part.ops)]
+            return part._replace(ops=tuple(ops))
+        if isinstance(part, (Create, SetData)) and isinstance(part.data, bytes):
+            if blobs is not None and len(part.data) > blobs.inline_bytes:
+                return part._replace(data=await blobs.upload(ns, number, part.data))
+        return part
+
+    return [await one(request, "%s-%d" % (name, position)) for position, request in enumerate(requests)]

@@ -11,12 +11,12 @@ from typing import List, NamedTuple, Optional, Tuple
 from .. import layout
 from ..core import reads, watches
 from ..core.errors import ZkError
-from ..core.model import Error, Id
+from ..core.model import Blob, Error, Id
 from ..core.requests import Result
 from ..errors import Conflict, Unavailable
 from ..layout import Head
 from ..messages import Bulletin
-from ..ports import STATE, Item, Key, Put, Remove, Store
+from ..ports import STATE, Blobs, Item, Key, Put, Remove, Store
 from .ops import Exists, GetAcl, GetChildren, GetData, Op
 from .watchlist import Event, Pair, Watch, WatchList, missed, shown
 
@@ -37,8 +37,9 @@ class Reading(NamedTuple):
 class Reader:
     """Reads for one connection, and keeps its registrations."""
 
-    def __init__(self, store: Store, ns: str, inbox: str, armed: WatchList) -> None:
+    def __init__(self, store: Store, blobs: Optional[Blobs], ns: str, inbox: str, armed: WatchList) -> None:
         self._store = store
+        self._blobs = blobs
         self._ns = ns
         self._inbox = inbox
         self._armed = armed
@@ -54,7 +55,19 @@ class Reader:
     # --- reads ----------------------------------------------------------------------------------
 
     async def read(self, op: Op, identities: Tuple[Id, ...]) -> Reading:
-        """Does one read: registration first, if it leaves a watch."""
+        """Does one read: registration first, if it leaves a watch. Data that are elsewhere are fetched."""
+        while True:
+            reading = await self._read(op, identities)
+            data = reading.result.value[0] if isinstance(op, GetData) and reading.result.value else None
+            if not isinstance(data, Blob) or self._blobs is None:
+                return reading
+            fetched = await self._blobs.fetch(data)
+            if fetched is not None:
+                value = (fetched, *reading.result.value[1:])
+                return reading._replace(result=reading.result._replace(value=value))
+            # They were replaced in the meantime: so was the node.
+
+    async def _read(self, op: Op, identities: Tuple[Id, ...]) -> Reading:
         assert isinstance(op, (Exists, GetData, GetChildren, GetAcl))
         mode = watches.CHILD if isinstance(op, GetChildren) else watches.DATA
         watching = not isinstance(op, GetAcl) and op.watch

@@ -28,6 +28,7 @@ class FaultyGateway:
         self._lost: Dict[str, Callable[[str], None]] = {}
         self.address: Optional[str] = gateway.address
         self.thrifty = gateway.thrifty
+        self.blobs = gateway.blobs
         self.clock = gateway.clock
         self.store: Any = _Store(self, gateway.store)
         self.queue = self

@@ -117,6 +117,7 @@ class Hole:
 
     address: Optional[str] = None
     thrifty = False
+    blobs = None
 
     def __init__(self, gateway: Gateway) -> None:
         self.clock = gateway.clock

@@ -11,6 +11,7 @@ from ...errors import FormatTooNew, NotADeployment
 from ...ports import STATE
 from ..clock import SystemClock
 from . import names
+from .blobs import S3Blobs
 from .clients import Clients
 from .failures import at_connect
 from .queues import Poll, Queues
@@ -26,6 +27,7 @@ class AwsGateway:
     def __init__(self, clients: Clients, deployment: str, queues: Queues) -> None:
         self.store = DynamoStore(clients, deployment)
         self.queue = queues
+        self.blobs = S3Blobs(clients, names.bucket(deployment, queues.account, clients.region))
         self.clock = SystemClock()
         self._clients = clients
         self._polls: Dict[str, Poll] = {}

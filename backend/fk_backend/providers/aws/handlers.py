@@ -11,8 +11,7 @@ import base64
 import binascii
 import logging
 import os
-import threading
-from typing import Any, Awaitable, Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Awaitable, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ... import codec
 from ...core.model import Error, Id
@@ -24,6 +23,7 @@ from ...messages import bulletin, decode
 from ...ports import Delivery, Ports
 from ..clock import SystemClock
 from . import names
+from .blobs import S3Blobs
 from .clients import Clients
 from .queues import Queues
 from .store import DynamoStore
@@ -52,7 +52,8 @@ async def build(deployment: str, super_id: Optional[str] = None) -> Service:
     queues = await Queues.find(clients, deployment)
     store = DynamoStore(clients, deployment)
     orders = Orders(store)
-    ports = Ports(store, queues, queues, SystemClock(), Wake(queues))
+    blobs = S3Blobs(clients, names.bucket(deployment, queues.account, clients.region))
+    ports = Ports(store, queues, queues, SystemClock(), Wake(queues), blobs)
     beating = ports._replace(clock=WallClock())
     writer = Writer(ports, Id("digest", super_id) if super_id else None)
     return Service(clients, queues, store, writer, Pulse(Heartbeat(beating, TICK_S, True), beating, orders), orders)
@@ -137,32 +138,31 @@ class Functions:
         return []
 
     async def _keep(self, ns: str, message_id: str, body: bytes) -> None:
-        account = self._service.queues.url("").rstrip("/").rpartition("/")[2]
-        bucket = names.bucket(os.environ["FK_DEPLOYMENT"], account, self._service.clients.region)
+        bucket = names.bucket(os.environ["FK_DEPLOYMENT"], self._service.queues.account, self._service.clients.region)
         await self._service.clients.s3.put_object(Bucket=bucket, Key="dead/%s/%s" % (ns, message_id), Body=body)
 
 
 # --- as Lambda calls them -------------------------------------------------------------------------
 
-
-
-class _Environment(threading.local):
-    """One for each thread: Lambda has one thread in a process, and what stands in for Lambda may have more."""
-
-    loop: Optional[asyncio.AbstractEventLoop] = None
-    functions: Functions
-
-
-_environment = _Environment()
+_environment: List[Tuple[asyncio.AbstractEventLoop, Service]] = []
+"""Made by the first invocation."""
 
 
 def _run(work: Callable[[Functions], Awaitable[Any]]) -> Any:
-    loop = _environment.loop
-    if loop is None:
+    if not _environment:
         loop = asyncio.new_event_loop()
         service = loop.run_until_complete(build(os.environ["FK_DEPLOYMENT"], os.environ.get("FK_SUPER")))
-        _environment.loop, _environment.functions = loop, Functions(service)
-    return loop.run_until_complete(work(_environment.functions))
+        _environment.append((loop, service))
+    loop, service = _environment[0]
+    return loop.run_until_complete(work(Functions(service)))
+
+
+def close() -> None:
+    """Gives everything back. Lambda never calls it."""
+    while _environment:
+        loop, service = _environment.pop()
+        loop.run_until_complete(service.clients.close())
+        loop.close()
 
 
 def _failures(message_ids: Sequence[str]) -> Record:

@@ -46,6 +46,11 @@ class Queues:
         answer = await clients.sqs.get_queue_url(QueueName=name)
         return cls(clients, deployment, answer["QueueUrl"][: -len(name)])
 
+    @property
+    def account(self) -> str:
+        """The number of the account that they are in."""
+        return self._base_url.rstrip("/").rpartition("/")[2]
+
     def url(self, name: str) -> str:
         """Of one of the deployment's queues."""
         return self._base_url + name
@@ -122,9 +127,7 @@ class Queues:
 class Poll:
     """Listens to one inbox until it is stopped. ``lost`` is called when it is gone, or out of reach for long."""
 
-    def __init__(
-        self, queues: Queues, url: str, receive: Callable[[bytes], None], lost: Callable[[str], None]
-    ) -> None:
+    def __init__(self, queues: Queues, url: str, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
         self._queues = queues
         self._url = url
         self._receive = receive

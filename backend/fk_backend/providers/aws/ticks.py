@@ -88,9 +88,7 @@ class Pulse:
 
     def _numbered(self, watched: Watched, requests: List[Request]) -> List[Message]:
         run = self._ports.clock.random_bytes(8).hex()
-        return [
-            Message("%s:%s" % (SENDER, run), 0, number, (request,)) for number, request in enumerate(requests, 1)
-        ]
+        return [Message("%s:%s" % (SENDER, run), 0, number, (request,)) for number, request in enumerate(requests, 1)]
 
 
 def _loaded(item: Any) -> Any:

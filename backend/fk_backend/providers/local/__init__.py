@@ -26,6 +26,7 @@ class LocalGateway:
 
     address: Optional[str] = ADDRESS
     thrifty = False
+    blobs = None
 
     def __init__(self, place: files.Place) -> None:
         self.place = place

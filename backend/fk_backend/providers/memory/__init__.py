@@ -32,6 +32,7 @@ class MemoryDeployment:
 
     address: Optional[str] = ADDRESS
     thrifty = False
+    blobs = None
 
     def __init__(self, super_id: Optional[Id] = None) -> None:
         self.store = MemoryStore()

@@ -1,0 +1,79 @@
+"""A blob is written once, under a name that is never used again: a reader gets it whole, or learns that it is gone.
+
+Clients lay data down in ``uploads/NS/``, where they expire; the writer copies them to ``data/NS/``, where clients can't
+write. Source: S3 User Guide, "Amazon S3 data consistency model" (a GET after a PUT or DELETE sees it).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Awaitable, Optional, Sequence, Union
+
+from ...core.model import Blob
+from ...errors import Refused, Unavailable
+from ...functions.large import KEPT, UPLOADS, prefix
+from .clients import Clients
+from .failures import code_of, translated
+
+INLINE_BYTES = 16 << 10
+"""From here on a write to S3, and its copy, cost less than the kilobytes of an item; see docs/aws.md."""
+DELETED_AT_ONCE = 1000
+_GONE = ("NoSuchKey", "404", "NotFound")
+
+
+class S3Blobs:
+    """`ports.Blobs` in the deployment's bucket."""
+
+    inline_bytes = INLINE_BYTES
+
+    def __init__(self, clients: Clients, bucket: str) -> None:
+        self._s3 = clients.s3
+        self._bucket = bucket
+
+    async def upload(self, ns: str, name: str, data: bytes) -> Blob:
+        """`ports.Blobs.upload`."""
+        return await self._put(prefix(UPLOADS, ns) + name, data)
+
+    async def keep(self, ns: str, name: str, data: Union[bytes, Blob]) -> Blob:
+        """`ports.Blobs.keep`: a PUT, or a copy within the bucket."""
+        key = prefix(KEPT, ns) + name
+        if isinstance(data, bytes):
+            return await self._put(key, data)
+        source = {"Bucket": self._bucket, "Key": data.key}
+        try:
+            await self._s3.copy_object(Bucket=self._bucket, Key=key, CopySource=source)
+        except Exception as error:
+            if code_of(error) in _GONE:
+                raise Refused("what was laid down as %s is not there" % data.key) from error
+            raise translated(error, writing=True) from error
+        return Blob(key, data.size)
+
+    async def _put(self, key: str, data: bytes) -> Blob:
+        await _done(self._s3.put_object(Bucket=self._bucket, Key=key, Body=data), writing=True)
+        return Blob(key, len(data))
+
+    async def fetch(self, blob: Blob) -> Optional[bytes]:
+        """`ports.Blobs.fetch`."""
+        try:
+            answer = await self._s3.get_object(Bucket=self._bucket, Key=blob.key)
+            if answer["ContentLength"] != blob.size:
+                raise Unavailable("%s has %d bytes, not %d" % (blob.key, answer["ContentLength"], blob.size))
+            async with answer["Body"] as body:
+                return bytes(await body.read())
+        except Exception as error:
+            if code_of(error) in _GONE:
+                return None
+            raise translated(error, writing=False) from error
+
+    async def remove(self, keys: Sequence[str]) -> None:
+        """`ports.Blobs.remove`."""
+        for first in range(0, len(keys), DELETED_AT_ONCE):
+            objects = [{"Key": key} for key in keys[first : first + DELETED_AT_ONCE]]
+            delete = {"Objects": objects, "Quiet": True}
+            await _done(self._s3.delete_objects(Bucket=self._bucket, Delete=delete), writing=True)
+
+
+async def _done(request: Awaitable[Any], writing: bool) -> Any:
+    try:
+        return await request
+    except Exception as error:
+        raise translated(error, writing) from error
