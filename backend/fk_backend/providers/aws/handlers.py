@@ -76,6 +76,10 @@ class Functions:
     def __init__(self, service: Service) -> None:
         self._service = service
 
+    async def close(self) -> None:
+        """Gives the connections back."""
+        await self._service.clients.close()
+
     async def writer(self, records: Sequence[Record]) -> List[str]:
         """Writes batches, one for each message group. The ids of the messages that have to come again."""
         groups: Dict[str, List[Record]] = {}
@@ -182,3 +186,11 @@ def heartbeat(event: Record, context: object) -> Record:
 def dead_letter(event: Record, context: object) -> Record:
     """For messages of the dead-letter queue."""
     return _failures(_run(lambda functions: functions.dead_letter(event["Records"])))
+
+
+def close() -> None:
+    """For who runs environments in a process that goes on after them. On AWS nobody calls it."""
+    loop, _environment.loop = _environment.loop, None
+    if loop is not None:
+        loop.run_until_complete(_environment.functions.close())
+        loop.close()

@@ -49,7 +49,8 @@ class Context:
 class ThreadEnvironment:
     """One thread of the function. Make it with `start`."""
 
-    def __init__(self, settings: Settings, function_arn: str) -> None:
+    def __init__(self, settings: Settings, function_arn: str, log: Log) -> None:
+        self._log = log
         self.broken = False
         self._settings = settings
         self._arn = function_arn
@@ -61,7 +62,7 @@ class ThreadEnvironment:
     @classmethod
     async def start(cls, settings: Settings, variables: Mapping[str, str], log: Log) -> "ThreadEnvironment":
         """Starts it and imports the function. InvocationFailed if it can't be imported."""
-        self = cls(settings, arn(settings, variables))
+        self = cls(settings, arn(settings, variables), log)
         self._thread.start()
         try:
             await self._call(self._import)
@@ -94,7 +95,10 @@ class ThreadEnvironment:
             getattr(self._module, "close", lambda: None)()
 
         if not self.broken:
-            await self._call(close)
+            try:
+                await self._call(close)
+            except InvocationFailed as failure:
+                self._log(self._settings.name, "close: %s" % failure)
         self.broken = True
         self._work.put(None)
 
