@@ -22,6 +22,7 @@ def test_a_client_writes_reads_and_is_told(deployment: Deployment) -> None:
         assert "a" in zk.get_children("/")
     finally:
         zk.stop()
+        zk.close()
     called = {one.function for one in deployment.invocations if one.error is None}
     assert names.function("test", names.WRITER) in called
     assert all(one.error is None for one in deployment.invocations)
