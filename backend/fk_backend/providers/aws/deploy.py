@@ -1,0 +1,227 @@
+"""Makes a deployment, or brings it up to date.
+
+Rule upheld here: doing it twice changes nothing, data stays, and what a newer version has written is not touched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from urllib.parse import urlencode
+
+from ...errors import DeploymentError, FormatTooNew, NotADeployment
+from ...ports import STATE
+from . import names
+from .cloud import Cloud, absent, explained
+from .stacks import BODY_LIMIT, Change, Prepared, Progress, Stack
+from .template import template
+from .template_data import NOT_PUBLIC, tls_only
+
+HOLD_DATA = ("AWS::DynamoDB::Table", "AWS::S3::Bucket")
+
+
+class Outcome(NamedTuple):
+    """Of a deployment: what was changed (on a dry run: would be), and whether it was done."""
+
+    url: str
+    changes: List[Change]
+    done: bool
+
+
+def _silent(_: str) -> None:
+    """Tells nobody."""
+
+
+def deploy(
+    name: str,
+    session: Any = None,
+    *,
+    package: Path,
+    region: Optional[str] = None,
+    endpoint_url: Optional[str] = None,
+    namespaces: Sequence[str] = (),
+    without_namespaces: Sequence[str] = (),
+    parameters: Optional[Mapping[str, str]] = None,
+    dry_run: bool = False,
+    confirm: Callable[[List[Change]], bool] = lambda changes: True,
+    progress: Progress = _silent,
+) -> Outcome:
+    """Makes or updates the deployment ``name`` and returns when it is ready.
+
+    ``session``: a boto3 session; ``package``: the functions' zip. ``namespaces`` get client policies beside those that
+    have one already; ``without_namespaces`` lose theirs. ``parameters`` of the template keep their values when they are
+    not named. ``confirm`` is asked before anything is changed. ``dry_run``: leaves everything as it is.
+
+    DeploymentError: the message says what to do. FormatTooNew: a newer version made it.
+    """
+    cloud = Cloud(session, region, endpoint_url)
+    stack = Stack(cloud, names.stack(names.checked(name)), progress)
+    _check_format(cloud, name)
+    _check_stack(cloud, name, stack, dry_run)
+    kept = stack.template().get("Metadata", {}).get("fk-kazoo", {}).get("namespaces", [])
+    made = template(name, sorted((set(kept) | set(namespaces)) - set(without_namespaces)))
+    digest = hashlib.sha256(package.read_bytes()).hexdigest()
+    bucket, key = package_bucket(cloud), "fk_kazoo/%s.zip" % digest
+    body = json.dumps(made, indent=1 if len(json.dumps(made, indent=1)) <= BODY_LIMIT else None)
+    if not dry_run:
+        upload(cloud, bucket, key, package.read_bytes(), progress)
+    source = {"TemplateBody": body}
+    if len(body) > BODY_LIMIT:
+        source = {"TemplateURL": _uploaded_template(cloud, bucket, body, progress)}
+    given = {**(parameters or {}), "CodeBucket": bucket, "CodeKey": key}
+    prepared = stack.prepare(source, given, list(made["Parameters"]))
+    _check_changes(stack, prepared)
+    wanted = bool(prepared.changes) and not dry_run and confirm(prepared.changes)
+    if wanted:
+        stack.execute(prepared)
+    elif prepared.changes:
+        stack.discard(prepared)
+    if wanted or not (prepared.changes or dry_run):
+        write_format(cloud, name)
+    return Outcome(url_of(cloud, name), prepared.changes, wanted)
+
+
+def url_of(cloud: Cloud, name: str) -> str:
+    """What to give to KazooClient."""
+    query = {"region": cloud.region, **({"endpoint_url": cloud.endpoint_url} if cloud.endpoint_url else {})}
+    return "aws://%s?%s" % (name, urlencode(query, safe=":/"))
+
+
+# --- the format -----------------------------------------------------------------------------------
+
+
+def stored_format(cloud: Cloud, name: str) -> Optional[int]:
+    """Of the deployment's tables. None: it has none yet, or there are no tables."""
+    partition, sort = names.FORMAT_KEY
+    database = cloud.client("dynamodb")
+    with explained():
+        try:
+            answer = database.get_item(
+                TableName=names.table(name, STATE),
+                Key={names.PARTITION: {"S": partition}, names.SORT: {"S": sort}},
+                ConsistentRead=True,
+            )
+        except database.exceptions.ClientError as error:
+            if absent(error):
+                return None
+            raise
+    return int(answer["Item"][names.REV]["N"]) if "Item" in answer else None
+
+
+def write_format(cloud: Cloud, name: str) -> None:
+    """Writes the format unless there is one."""
+    partition, sort = names.FORMAT_KEY
+    database = cloud.client("dynamodb")
+    item = {names.PARTITION: {"S": partition}, names.SORT: {"S": sort}, names.REV: {"N": str(names.FORMAT)}}
+    with explained():
+        try:
+            database.put_item(
+                TableName=names.table(name, STATE),
+                Item=item,
+                ConditionExpression="attribute_not_exists(%s)" % names.PARTITION,
+            )
+        except database.exceptions.ConditionalCheckFailedException:
+            pass
+
+
+def _check_format(cloud: Cloud, name: str) -> None:
+    stored = stored_format(cloud, name)
+    if stored is not None and stored > names.FORMAT:
+        raise FormatTooNew(
+            "aws://%s has format %d and this version knows up to %d: upgrade fk_kazoo" % (name, stored, names.FORMAT)
+        )
+
+
+def table_exists(cloud: Cloud, table: str) -> bool:
+    """Whether there is such a table."""
+    database = cloud.client("dynamodb")
+    with explained():
+        try:
+            database.describe_table(TableName=table)
+        except database.exceptions.ClientError as error:
+            if absent(error):
+                return False
+            raise
+    return True
+
+
+def _check_stack(cloud: Cloud, name: str, stack: Stack, dry_run: bool) -> None:
+    status = stack.status()
+    if status == "ROLLBACK_COMPLETE" and not dry_run:  # it never came to be; CloudFormation can only delete it
+        stack.delete()
+    elif status == "REVIEW_IN_PROGRESS":
+        return
+    elif status.endswith("_IN_PROGRESS"):
+        raise DeploymentError("stack %s is being changed (%s): wait until that is done" % (stack.name, status))
+    elif status.endswith("_FAILED") or status.startswith("DELETE"):
+        raise DeploymentError(
+            "stack %s is in state %s: see its events in CloudFormation's console, and repair or delete it there"
+            % (stack.name, status)
+        )
+    if not status and table_exists(cloud, names.table(name, STATE)):
+        raise NotADeployment(
+            "there are tables of a deployment %s without its stack: remove them (fk-kazoo destroy %s), or import them "
+            "into a stack %s with CloudFormation" % (name, name, stack.name)
+        )
+
+
+def _check_changes(stack: Stack, prepared: Prepared) -> None:
+    """Nothing that holds data may be made anew."""
+    lost = [one for one in prepared.changes if one.kind in HOLD_DATA and (one.replacement or one.action == "Remove")]
+    if lost:
+        stack.discard(prepared)
+        raise DeploymentError(
+            "this would put an empty %s in the place of one with data; nothing was changed. Was the stack changed by "
+            "other means?" % ", ".join(one.resource for one in lost)
+        )
+
+
+# --- the package ----------------------------------------------------------------------------------
+
+
+def package_bucket(cloud: Cloud) -> str:
+    """Where packages of all deployments of this account and region are."""
+    return "fk-deploy-%s-%s" % (cloud.account, cloud.region)
+
+
+def upload(cloud: Cloud, bucket: str, key: str, content: bytes, progress: Progress) -> None:
+    """Puts it there unless it is there. The bucket is made if need be, and must be of this account."""
+    storage = cloud.client("s3")
+    owner = {"ExpectedBucketOwner": cloud.account}
+    with explained():
+        try:
+            storage.head_object(Bucket=bucket, Key=key, **owner)
+            return
+        except storage.exceptions.ClientError as error:
+            if not absent(error):
+                raise
+        _make_bucket(cloud, bucket, progress)
+        progress("uploading %s, %.1f MB" % (key, len(content) / 1e6))
+        storage.put_object(Bucket=bucket, Key=key, Body=content, **owner)
+
+
+def _make_bucket(cloud: Cloud, bucket: str, progress: Progress) -> None:
+    storage = cloud.client("s3")
+    owner = {"Bucket": bucket, "ExpectedBucketOwner": cloud.account}
+    try:
+        storage.head_bucket(**owner)
+        return
+    except storage.exceptions.ClientError as error:
+        if not absent(error):
+            raise
+    progress("making the bucket %s for packages" % bucket)
+    where: Dict[str, Any] = {}
+    if cloud.region != "us-east-1":
+        where["CreateBucketConfiguration"] = {"LocationConstraint": cloud.region}
+    storage.create_bucket(Bucket=bucket, **where)
+    storage.put_public_access_block(PublicAccessBlockConfiguration=NOT_PUBLIC, **owner)
+    arn = "arn:%s:s3:::%s" % (storage.meta.partition, bucket)
+    storage.put_bucket_policy(Policy=json.dumps(tls_only(arn, arn + "/*")), **owner)
+
+
+def _uploaded_template(cloud: Cloud, bucket: str, body: str, progress: Progress) -> str:
+    key = "fk_kazoo/%s.json" % hashlib.sha256(body.encode()).hexdigest()
+    upload(cloud, bucket, key, body.encode(), progress)
+    return "%s/%s/%s" % (cloud.client("s3").meta.endpoint_url, bucket, key)

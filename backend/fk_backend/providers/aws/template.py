@@ -1,0 +1,158 @@
+"""The CloudFormation template of a deployment: all that it is made of but its inboxes, which clients make and remove.
+
+Rule upheld here: everything is paid by use, nothing that holds data is deleted or replaced with the stack, and names
+are those of `names`, so that functions and clients need no configuration.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Dict, List, Optional, Sequence
+
+from ...errors import BadUrl
+from ...ports import TABLES
+from . import names, policies, template_data, template_functions
+from .template_functions import title_of
+
+Resource = Dict[str, Any]
+
+_NAMESPACE = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def template(name: str, namespaces: Sequence[str] = ()) -> Dict[str, Any]:
+    """The template of the deployment ``name``, with a client policy for each of ``namespaces`` beside the general one.
+
+    BadUrl: not a deployment's name, not a namespace, or two namespaces that IAM can't tell apart.
+    """
+    names.checked(name)
+    chosen = checked_namespaces(namespaces)
+    return {
+        "AWSTemplateFormatVersion": "2010-09-09",
+        "Description": "fk_kazoo deployment %s: ZooKeeper's interface without servers" % name,
+        "Metadata": {"fk-kazoo": {"format": names.FORMAT, "namespaces": chosen}},
+        "Parameters": _parameters(),
+        "Conditions": {
+            "HasAlarmTopic": {"Fn::Not": [{"Fn::Equals": [{"Ref": "AlarmTopic"}, ""]}]},
+            "HasSuper": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Super"}, ""]}]},
+            "MappingsEnabled": {"Fn::Equals": [{"Ref": "Mappings"}, "Enabled"]},
+        },
+        "Resources": {
+            **{title_of(which) + "Table": template_data.table(name, which) for which in TABLES},
+            **template_data.queues(name),
+            **template_data.bucket(name),
+            **template_functions.functions(name),
+            **template_functions.schedule(name),
+            **template_functions.alarms(name),
+            **_client_policies(name, chosen),
+        },
+        "Outputs": _outputs(name),
+    }
+
+
+def checked_namespaces(namespaces: Sequence[str]) -> List[str]:
+    """Sorted, each once. BadUrl."""
+    chosen = sorted(set(namespaces))
+    for one in chosen:
+        if not _NAMESPACE.fullmatch(one):
+            raise BadUrl("%r is no namespace: 1 to 64 letters, digits, dots, underscores and hyphens" % one)
+    if len({one.lower() for one in chosen}) < len(chosen):
+        raise BadUrl("namespaces differ by case alone: IAM can't have a policy for each of %s" % ", ".join(chosen))
+    return chosen
+
+
+def _parameters() -> Dict[str, Any]:
+    def text(description: str, default: Optional[str] = None, **more: Any) -> Dict[str, Any]:
+        return {
+            "Type": "String",
+            "Description": description,
+            **({} if default is None else {"Default": default}),
+            **more,
+        }
+
+    return {
+        "CodeBucket": text("Bucket of the functions' package"),
+        "CodeKey": text("Key of the functions' package"),
+        "Memory": {
+            "Type": "Number",
+            "Default": 512,
+            "MinValue": 128,
+            "MaxValue": 10240,
+            "Description": "Memory of the functions in MB; processor comes with it",
+        },
+        "LogRetentionDays": {
+            "Type": "Number",
+            "Default": 30,
+            "AllowedValues": [
+                1,
+                3,
+                5,
+                7,
+                14,
+                30,
+                60,
+                90,
+                120,
+                150,
+                180,
+                365,
+                400,
+                545,
+                731,
+                1096,
+                1827,
+                2192,
+                2557,
+                2922,
+                3288,
+                3653,
+            ],
+            "Description": "How long the functions' logs are kept",
+        },
+        "AlarmTopic": text("ARN of the SNS topic that alarms go to; empty: none", ""),
+        "Super": text(
+            "Identity that may do everything, super:base64 as ZooKeeper has it; empty: none", "", NoEcho=True
+        ),
+        "Mappings": text(
+            "Disabled: the queues trigger nothing (an emulator whose functions run elsewhere)",
+            "Enabled",
+            AllowedValues=["Enabled", "Disabled"],
+        ),
+    }
+
+
+# --- clients, outputs -----------------------------------------------------------------------------
+
+
+def _client_policies(name: str, namespaces: Sequence[str]) -> Dict[str, Resource]:
+    def policy(namespace: Optional[str]) -> Resource:
+        where = "every namespace" if namespace is None else "the namespace " + namespace
+        return {
+            "Type": "AWS::IAM::ManagedPolicy",
+            "Properties": {
+                "ManagedPolicyName": {"Fn::Sub": client_policy(name, "${AWS::Region}", namespace)},
+                "Description": "fk_kazoo clients of %s in %s" % (name, where),
+                "PolicyDocument": policies.client(name, namespace),
+            },
+        }
+
+    resources = {"ClientPolicy": policy(None)}
+    for one in namespaces:
+        resources["ClientPolicy" + one.encode().hex()] = policy(one)
+    return resources
+
+
+def client_policy(name: str, region: str, namespace: Optional[str] = None) -> str:
+    """What the managed policy is called. IAM knows no regions, so the name has it."""
+    return "fk-%s-%s-client%s" % (name, region, "" if namespace is None else "-" + namespace)
+
+
+def _outputs(name: str) -> Dict[str, Any]:
+    def output(description: str, value: Any) -> Dict[str, Any]:
+        return {"Description": description, "Value": value}
+
+    return {
+        "Url": output("For KazooClient and FK_KAZOO_URL", {"Fn::Sub": "aws://%s?region=${AWS::Region}" % name}),
+        "BucketName": output("Payloads above the inline threshold", {"Ref": "Bucket"}),
+        "WritesQueueUrl": output("What clients send to", {"Ref": "WritesQueue"}),
+        "ClientPolicyArn": output("For clients of every namespace", {"Ref": "ClientPolicy"}),
+    }

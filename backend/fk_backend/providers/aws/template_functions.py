@@ -1,0 +1,186 @@
+"""The part of the template that acts: functions, their roles and logs, what triggers them, and alarms.
+
+Rule upheld here: a function has a role of its own, and a queue hands over to it with partial batch responses.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Tuple
+
+from . import names, policies
+
+Resource = Dict[str, Any]
+
+RUNTIME, ARCHITECTURE = "python3.13", "arm64"
+FUNCTIONS: Dict[str, Tuple[str, int]] = {
+    names.WRITER: ("Puts writes in order, commits them, answers", 20),
+    names.HEARTBEAT: ("Expires the sessions of dead clients", 20),
+    names.DEAD_LETTER: ("Keeps what the writer failed on, and tells its sender", 20),
+    names.SWEEPER: ("Removes what dead clients left behind", 300),
+}
+"""Description and timeout in seconds."""
+SOURCES = {names.WRITER: ("Writes", 10), names.HEARTBEAT: ("Timer", 10), names.DEAD_LETTER: ("Dead", 1)}
+"""Which queue triggers which function, and how many messages it is given at once."""
+
+
+def functions(name: str) -> Dict[str, Resource]:
+    resources: Dict[str, Resource] = {}
+    may = policies.functions(name)
+    for which in FUNCTIONS:
+        title = title_of(which)
+        resources[title + "Log"] = {
+            "Type": "AWS::Logs::LogGroup",
+            "Properties": {
+                "LogGroupName": policies.log_group(name, which),
+                "RetentionInDays": {"Ref": "LogRetentionDays"},
+            },
+            "DeletionPolicy": "Delete",
+            "UpdateReplacePolicy": "Delete",
+        }
+        resources[title + "Role"] = _role(which, may[which])
+        resources[title + "Function"] = _function(name, which)
+        if which in SOURCES:
+            resources[title + "Mapping"] = _mapping(title, *SOURCES[which])
+    return resources
+
+
+def _role(which: str, policy: policies.Policy) -> Resource:
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    return {
+        "Type": "AWS::IAM::Role",
+        "Properties": {
+            "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]},
+            "Policies": [{"PolicyName": which, "PolicyDocument": policy}],
+        },
+    }
+
+
+def _function(name: str, which: str) -> Resource:
+    title = title_of(which)
+    description, timeout_s = FUNCTIONS[which]
+    variables: Dict[str, Any] = {"FK_DEPLOYMENT": name}
+    if which == names.WRITER:
+        variables["FK_SUPER"] = {"Fn::If": ["HasSuper", {"Ref": "Super"}, {"Ref": "AWS::NoValue"}]}
+    return {
+        "Type": "AWS::Lambda::Function",
+        "Properties": {
+            "FunctionName": names.function(name, which),
+            "Description": description,
+            "Runtime": RUNTIME,
+            "Architectures": [ARCHITECTURE],
+            "Handler": names.handler(which),
+            "Code": {"S3Bucket": {"Ref": "CodeBucket"}, "S3Key": {"Ref": "CodeKey"}},
+            "MemorySize": {"Ref": "Memory"},
+            "Timeout": timeout_s,
+            "Role": {"Fn::GetAtt": [title + "Role", "Arn"]},
+            "Environment": {"Variables": variables},
+            "LoggingConfig": {"LogGroup": {"Ref": title + "Log"}},
+        },
+    }
+
+
+def _mapping(function: str, queue: str, batch: int) -> Resource:
+    """FIFO queues have no batching window: a message is handed over at once."""
+    return {
+        "Type": "AWS::Lambda::EventSourceMapping",
+        "Properties": {
+            "FunctionName": {"Ref": function + "Function"},
+            "EventSourceArn": {"Fn::GetAtt": [queue + "Queue", "Arn"]},
+            "BatchSize": batch,
+            "FunctionResponseTypes": ["ReportBatchItemFailures"],
+            "Enabled": {"Fn::If": ["MappingsEnabled", True, False]},
+        },
+    }
+
+
+def schedule(name: str) -> Dict[str, Resource]:
+    target = {"Id": "sweeper", "Arn": {"Fn::GetAtt": ["SweeperFunction", "Arn"]}}
+    return {
+        "SweeperSchedule": {
+            "Type": "AWS::Events::Rule",
+            "Properties": {
+                "Name": names.function(name, names.SWEEPER),
+                "ScheduleExpression": "rate(1 day)",
+                "State": {"Fn::If": ["MappingsEnabled", "ENABLED", "DISABLED"]},
+                "Targets": [target],
+            },
+        },
+        "SweeperPermission": {
+            "Type": "AWS::Lambda::Permission",
+            "Properties": {
+                "Action": "lambda:InvokeFunction",
+                "FunctionName": {"Ref": "SweeperFunction"},
+                "Principal": "events.amazonaws.com",
+                "SourceArn": {"Fn::GetAtt": ["SweeperSchedule", "Arn"]},
+            },
+        },
+    }
+
+
+# --- alarms ---
+
+
+def alarms(name: str) -> Dict[str, Resource]:
+    def alarm(what: str, why: str, metric: str, of: Dict[str, str], **more: Any) -> Resource:
+        """``more``: what differs from one or more in five minutes."""
+        namespace = "AWS/Lambda" if "FunctionName" in of else "AWS/SQS"
+        return {
+            "Type": "AWS::CloudWatch::Alarm",
+            "Properties": {
+                "AlarmName": "%s-%s" % (names.stack(name), what),
+                "AlarmDescription": why,
+                "Namespace": namespace,
+                "MetricName": metric,
+                "Dimensions": [{"Name": key, "Value": value} for key, value in of.items()],
+                "Statistic": "Sum",
+                "Period": 300,
+                "EvaluationPeriods": 1,
+                "Threshold": 1,
+                "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+                "TreatMissingData": "notBreaching",
+                "AlarmActions": {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopic"}], {"Ref": "AWS::NoValue"}]},
+                **more,
+            },
+        }
+
+    dead, writes = {"QueueName": names.dead_queue(name)}, {"QueueName": names.writes_queue(name)}
+    writer, heartbeat = ({"FunctionName": names.function(name, which)} for which in (names.WRITER, names.HEARTBEAT))
+    # What a queue's redrive policy moves is in no count of messages sent; what the function receives is counted.
+    arrived = "The writer failed on a message again and again. It is kept in the bucket under dead/"
+    left = "Dead letters are not worked off: see the log of the dead letter function"
+    return {
+        "DeadLettersAlarm": alarm("dead-letters", arrived, "NumberOfMessagesReceived", dead),
+        "DeadLettersLeftAlarm": alarm(
+            "dead-letters-left",
+            left,
+            "ApproximateNumberOfMessagesVisible",
+            dead,
+            Statistic="Minimum",
+            EvaluationPeriods=3,
+        ),
+        "WriterErrorsAlarm": alarm("writer-errors", "The writer failed: see its log", "Errors", writer),
+        "WriterThrottlesAlarm": alarm(
+            "writer-throttles",
+            "Lambda had no room for the writer: raise the account's concurrency",
+            "Throttles",
+            writer,
+        ),
+        "HeartbeatErrorsAlarm": alarm(
+            "heartbeat-errors", "The heartbeat failed: sessions of dead clients may not expire", "Errors", heartbeat
+        ),
+        "WritesAgeAlarm": alarm(
+            "writes-age",
+            "A write has waited for more than a minute",
+            "ApproximateAgeOfOldestMessage",
+            writes,
+            Statistic="Maximum",
+            Period=60,
+            EvaluationPeriods=2,
+            Threshold=60,
+        ),
+    }
+
+
+def title_of(which: str) -> str:
+    """``dead-letter`` → ``DeadLetter``."""
+    return "".join(part.capitalize() for part in which.split("-"))
