@@ -11,6 +11,10 @@ from fk_backend.providers.aws.dev.resources import Account
 ACCOUNT = Account("mine", "123456789012", "http://127.0.0.1:1")
 TEMPLATE = {
     "Parameters": {"Level": {"Type": "String", "Default": "INFO"}},
+    "Conditions": {
+        "IsDebug": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Level"}, "INFO"]}]},
+        "On": {"Fn::Equals": [{"Ref": "Level"}, "DEBUG"]},
+    },
     "Resources": {
         "Queue": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": {"Fn::Sub": "${AWS::StackName}-writes.fifo"}}},
         "Full": {
@@ -23,7 +27,11 @@ TEMPLATE = {
                 "ReservedConcurrentExecutions": 3,
                 "Role": {"Fn::ImportValue": "of no interest here"},
                 "Environment": {
-                    "Variables": {"LEVEL": {"Ref": "Level"}, "URL": {"Fn::Join": ["/", ["x", {"Ref": "AWS::Region"}]]}}
+                    "Variables": {
+                        "LEVEL": {"Ref": "Level"},
+                        "URL": {"Fn::Join": ["/", ["x", {"Ref": "AWS::Region"}]]},
+                        "NONE": {"Fn::If": ["IsDebug", {"Ref": "AWS::NoValue"}, "not debugging"]},
+                    }
                 },
             },
         },
@@ -34,6 +42,7 @@ TEMPLATE = {
                 "FunctionName": {"Fn::GetAtt": ["Full", "Arn"]},
                 "EventSourceArn": {"Fn::GetAtt": "Queue.Arn"},
                 "BatchSize": 5,
+                "Enabled": {"Fn::If": ["On", True, False]},
                 "FunctionResponseTypes": ["ReportBatchItemFailures"],
             },
         },
@@ -54,6 +63,12 @@ def test_functions_and_their_sources() -> None:
     full = Settings("fk-mine-writer", "a.b", 20, 512, variables, (Source("fk-mine-writes.fifo", 5, True),), 3)
     plain = Settings("plain", "c.d", 3, 128, (), (Source("other", 10, False),), 10)
     assert functions_in(TEMPLATE, ACCOUNT, {"Level": "DEBUG"}) == [full, plain]
+
+
+def test_conditions_are_judged() -> None:
+    full, _ = functions_in(TEMPLATE, ACCOUNT)
+    assert dict(full.environment) == {"LEVEL": "INFO", "URL": "x/us-east-1", "NONE": "not debugging"}
+    assert full.sources == ()
 
 
 @pytest.mark.parametrize("value", [{"Ref": "Missing"}, {"Fn::Transform": "x"}])

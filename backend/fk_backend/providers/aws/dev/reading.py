@@ -13,6 +13,8 @@ from .environment import Settings, Source
 from .resources import Account
 
 _NAMED_BY = {"AWS::Lambda::Function": "FunctionName", "AWS::SQS::Queue": "QueueName"}
+NO_VALUE = object()
+"""``AWS::NoValue``: what has it is left out."""
 CONCURRENCY = 10
 """Where the template sets no bound: what is enough for one machine."""
 
@@ -33,6 +35,7 @@ class _Reader:
         self._resources: Mapping[str, Any] = template["Resources"]
         defaults = {name: str(one.get("Default", "")) for name, one in template.get("Parameters", {}).items()}
         place = {"AWS::Region": account.region, "AWS::AccountId": account.number, "AWS::Partition": "aws"}
+        self._conditions: Mapping[str, Any] = template.get("Conditions", {})
         self._known = {**defaults, **place, "AWS::StackName": "fk-" + account.name, **parameters}
 
     def functions(self) -> List[Settings]:
@@ -56,22 +59,37 @@ class _Reader:
 
     def _value(self, value: Any) -> Any:
         if isinstance(value, list):
-            return [self._value(one) for one in value]
+            return [made for made in map(self._value, value) if made is not NO_VALUE]
         if not isinstance(value, dict):
             return value
         if len(value) == 1:
             ((name, argument),) = value.items()
-            if name == "Ref":
-                return self._ref(argument)
-            if name == "Fn::GetAtt":
-                return self._attribute(*(argument.split(".", 1) if isinstance(argument, str) else argument))
-            if name == "Fn::Sub" and isinstance(argument, str):
-                return re.sub(r"\$\{([^!}]+)\}", lambda found: self._substitute(found[1]), argument)
-            if name == "Fn::Join":
-                return argument[0].join(self._value(argument[1]))
-            if name.startswith("Fn::"):
-                raise NotUnderstood("%s: %r" % (name, argument))
-        return {name: self._value(one) for name, one in value.items()}
+            if name == "Ref" or name.startswith("Fn::"):
+                return self._call(name, argument)
+        made = {name: self._value(one) for name, one in value.items()}
+        return {name: one for name, one in made.items() if one is not NO_VALUE}
+
+    def _call(self, name: str, argument: Any) -> Any:
+        if name == "Ref":
+            return NO_VALUE if argument == "AWS::NoValue" else self._ref(argument)
+        if name == "Fn::GetAtt":
+            return self._attribute(*(argument.split(".", 1) if isinstance(argument, str) else argument))
+        if name == "Fn::Sub" and isinstance(argument, str):
+            return re.sub(r"\$\{([^!}]+)\}", lambda found: self._substitute(found[1]), argument)
+        if name == "Fn::Join":
+            return argument[0].join(self._value(argument[1]))
+        if name == "Fn::If":
+            return self._value(argument[1 if self._holds(self._conditions[argument[0]]) else 2])
+        raise NotUnderstood("%s: %r" % (name, argument))
+
+    def _holds(self, condition: Mapping[str, Any]) -> bool:
+        ((name, argument),) = condition.items()
+        if name == "Fn::Equals":
+            one, other = self._value(argument)
+            return bool(one == other)
+        if name == "Fn::Not":
+            return not self._holds(argument[0])
+        raise NotUnderstood("%s: %r" % (name, argument))
 
     def _substitute(self, name: str) -> str:
         return self._attribute(*name.split(".", 1)) if "." in name else self._ref(name)
