@@ -12,6 +12,7 @@
 | interest | ``ns:/path`` | mode ``:`` inbox | id of the registration, empty |
 | interest | ``ns:*`` | ``/path:`` inbox | the same, for recursive watches |
 | interest | ``ns:beats`` | id | the beat counter |
+| interest | ``ns:hello`` | inbox | empty: whoever listens there may write to the namespace |
 
 One query over ``ns:/path`` shows a node, its family and its children; creating a child rewrites the
 family and never the data. Each of the two items names the zxid of the other at its own commit, so that a reader whose
@@ -141,6 +142,11 @@ def beats_partition(ns: str) -> str:
 def beat_key(ns: str, session: int) -> Key:
     """Of a session's beat counter."""
     return Key(INTEREST, beats_partition(ns), session_name(session))
+
+
+def hello_key(ns: str, inbox: str) -> Key:
+    """Of the proof that who opens a session may write to the namespace, where the queue can't tell."""
+    return Key(INTEREST, ns + ":hello", inbox)
 
 
 def recursive_partition(ns: str) -> str:

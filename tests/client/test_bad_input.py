@@ -5,6 +5,7 @@ Bad files and full disks are in `tests/service/test_bad_input.py`.
 
 from __future__ import annotations
 
+import os
 from typing import Any, Callable, Dict, List, Tuple
 
 import pytest
@@ -203,11 +204,15 @@ def test_bad_urls(hosts: str) -> None:
     assert len(str(caught.value)) > 20 and "u:p" not in str(caught.value)
 
 
-def test_a_scheme_whose_provider_is_not_there(connect: Connect) -> None:
-    """aws:// is a deployment URL, and there is no provider for it in this release."""
+def test_a_deployment_on_aws_without_credentials(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
     client = KazooClient("aws://a?region=eu-central-1")
-    with pytest.raises(DeploymentConfigurationError, match="local://"):
-        client.start()
+    with pytest.raises(DeploymentConfigurationError, match="credentials"):
+        client.start(timeout=3)
 
 
 def test_hosts_without_a_deployment() -> None:

@@ -20,7 +20,7 @@ from ..core.requests import Attach, Auth, Close, Create, Multi, Open, Request, R
 from ..core.watches import RECURSIVE
 from ..errors import BackendError, Conflict, Refused, StorageFull, Unavailable, Unknown
 from ..messages import Answers, Bulletin, Ended, Fired, Message, bulletin, message_id
-from ..ports import Blobs, Gateway, Key, Remove
+from ..ports import Blobs, Gateway, Item, Key, Put, Remove
 from .holdings import Holdings
 from .ops import WRITES, AddWatch, Fail, Op, RemoveWatches, Sync
 from .reading import Reader
@@ -139,6 +139,8 @@ class Session:
         await self._gateway.listen(self._inbox, self._receive, self._lost)
         try:
             await self._gateway.check()
+            if self._gateway.thrifty:
+                await self._gateway.store.commit([self._hello()])
             await self._gateway.queue.send(self._ns, message_id(self._inbox, 0), self._message(0, [request]))
             while not self._mail and not self._over:
                 self._bell.clear()
@@ -164,6 +166,9 @@ class Session:
         self._next = self._awaited = 1
         self._tasks = [asyncio.ensure_future(self._run()), asyncio.ensure_future(self._beat())]
         return Opened(self.id, password, timeout_ms)
+
+    def _hello(self) -> Put:
+        return Put(layout.hello_key(self._ns, self._inbox), Item(1, b""), owner=self._inbox)
 
     async def observe(self, timeout_ms: int) -> Opened:
         """No session, reads only: for a deployment whose functions can't be reached while its store can."""

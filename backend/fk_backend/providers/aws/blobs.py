@@ -6,7 +6,8 @@ write. Source: S3 User Guide, "Amazon S3 data consistency model" (a GET after a 
 
 from __future__ import annotations
 
-from typing import Any, Awaitable, Optional, Sequence, Union
+import time
+from typing import Any, Awaitable, Dict, List, Optional, Sequence, Union
 
 from ...core.model import Blob
 from ...errors import Refused, Unavailable
@@ -63,6 +64,18 @@ class S3Blobs:
             if code_of(error) in _GONE:
                 return None
             raise translated(error, writing=False) from error
+
+    async def older_than(self, seconds: float) -> List[str]:
+        """Keys of everything that was kept longer ago than that, in all namespaces."""
+        keys: List[str] = []
+        request: Dict[str, Any] = {"Bucket": self._bucket, "Prefix": KEPT + "/"}
+        while True:
+            answer = await _done(self._s3.list_objects_v2(**request), writing=False)
+            limit = time.time() - seconds
+            keys.extend(row["Key"] for row in answer.get("Contents", ()) if row["LastModified"].timestamp() <= limit)
+            if not answer.get("IsTruncated"):
+                return keys
+            request["ContinuationToken"] = answer["NextContinuationToken"]
 
     async def remove(self, keys: Sequence[str]) -> None:
         """`ports.Blobs.remove`."""

@@ -13,8 +13,9 @@ import logging
 import os
 from typing import Any, Awaitable, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from ... import codec
+from ... import codec, layout
 from ...core.model import Error, Id
+from ...core.requests import Attach, Open
 from ...errors import BackendError
 from ...functions.distributor import answer_notes
 from ...functions.heartbeat import SENDER, Heartbeat
@@ -27,6 +28,7 @@ from .blobs import S3Blobs
 from .clients import Clients
 from .queues import Queues
 from .store import DynamoStore
+from .sweep import Sweep
 from .ticks import TICK_S, Orders, Pulse, WallClock
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,7 @@ class Service(NamedTuple):
     writer: Writer
     pulse: Pulse
     orders: Orders
+    blobs: S3Blobs
 
 
 async def build(deployment: str, super_id: Optional[str] = None) -> Service:
@@ -56,7 +59,9 @@ async def build(deployment: str, super_id: Optional[str] = None) -> Service:
     ports = Ports(store, queues, queues, SystemClock(), Wake(queues), blobs)
     beating = ports._replace(clock=WallClock())
     writer = Writer(ports, Id("digest", super_id) if super_id else None)
-    return Service(clients, queues, store, writer, Pulse(Heartbeat(beating, TICK_S, True), beating, orders), orders)
+    return Service(
+        clients, queues, store, writer, Pulse(Heartbeat(beating, TICK_S, True), beating, orders), orders, blobs
+    )
 
 
 class Wake:
@@ -110,8 +115,22 @@ class Functions:
         except binascii.Error:
             return Delivery(b"", False)
         sent_id = record["attributes"].get("MessageDeduplicationId", "")
+        if not await self._admitted(ns, body):
+            log.error("namespace %s: a session was asked for by somebody who may not write there", ns)
+            return Delivery(b"", False)
         internal = sent_id.startswith(SENDER) and await self._service.orders.gave(ns, sent_id)
         return Delivery(body, internal)
+
+    async def _admitted(self, ns: str, body: bytes) -> bool:
+        """Whether whoever asks for a session can write items of this namespace: IAM says so, the queue can't."""
+        try:
+            message = decode(body)
+        except codec.Malformed:
+            return True  # the writer sets it aside
+        if not any(isinstance(request, (Open, Attach)) for request in message.requests):
+            return True  # it needs a session that is open at its inbox
+        (item,) = await self._service.store.get([layout.hello_key(ns, message.inbox)])
+        return item is not None
 
     async def heartbeat(self, records: Sequence[Record]) -> List[str]:
         """Looks after the namespaces that messages name."""
@@ -141,6 +160,11 @@ class Functions:
             await self._keep(ns, record["messageId"], body)
         return []
 
+    async def sweep(self) -> Record:
+        """Removes what nothing belongs to any more. How much of what."""
+        service = self._service
+        return (await Sweep(service.store, service.queues, service.blobs, service.orders)())._asdict()
+
     async def _keep(self, ns: str, message_id: str, body: bytes) -> None:
         bucket = names.bucket(os.environ["FK_DEPLOYMENT"], self._service.queues.account, self._service.clients.region)
         await self._service.clients.s3.put_object(Bucket=bucket, Key="dead/%s/%s" % (ns, message_id), Body=body)
@@ -159,14 +183,6 @@ def _run(work: Callable[[Functions], Awaitable[Any]]) -> Any:
         _environment.append((loop, service))
     loop, service = _environment[0]
     return loop.run_until_complete(work(Functions(service)))
-
-
-def close() -> None:
-    """Gives everything back. Lambda never calls it."""
-    while _environment:
-        loop, service = _environment.pop()
-        loop.run_until_complete(service.clients.close())
-        loop.close()
 
 
 def _failures(message_ids: Sequence[str]) -> Record:
@@ -188,9 +204,16 @@ def dead_letter(event: Record, context: object) -> Record:
     return _failures(_run(lambda functions: functions.dead_letter(event["Records"])))
 
 
+def sweep(event: Record, context: object) -> Record:
+    """Once a day."""
+    swept: Record = _run(lambda functions: functions.sweep())
+    log.info("swept: %s", swept)
+    return swept
+
+
 def close() -> None:
     """For who runs environments in a process that goes on after them. On AWS nobody calls it."""
-    loop, _environment.loop = _environment.loop, None
-    if loop is not None:
-        loop.run_until_complete(_environment.functions.close())
+    while _environment:
+        loop, service = _environment.pop()
+        loop.run_until_complete(service.clients.close())
         loop.close()

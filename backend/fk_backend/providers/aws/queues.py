@@ -10,7 +10,7 @@ import asyncio
 import base64
 import logging
 import re
-from typing import Any, Callable, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 from ...ports import Pushed
 from . import names
@@ -28,6 +28,13 @@ LOST_AFTER_S = 5.0
 RETRY_S = 0.1
 MAX_RETRY_S = 1.0
 SEEN_ATTRIBUTES = {"VisibilityTimeout": "5", "MessageRetentionPeriod": str(4 * 86_400)}
+
+
+class InboxState(NamedTuple):
+    """When an inbox was made, in seconds since the epoch, and about how many messages nobody has taken."""
+
+    created_s: int
+    waiting: int
 
 
 class Queues:
@@ -109,6 +116,31 @@ class Queues:
             await self._sqs.send_message(QueueUrl=url, MessageBody=ns, DelaySeconds=delay_s)
         except Exception as error:
             raise translated(error, writing=True) from error
+
+    async def inboxes(self) -> List[str]:
+        """Every inbox there is."""
+        prefix = names.inbox_prefix(self._deployment)
+        found: List[str] = []
+        request: Dict[str, Any] = {"QueueNamePrefix": prefix, "MaxResults": 1000}
+        while True:
+            answer = await self._sqs.list_queues(**request)
+            found.extend(url.rpartition("/")[2][len(prefix) :] for url in answer.get("QueueUrls", ()))
+            if "NextToken" not in answer:
+                return found
+            request["NextToken"] = answer["NextToken"]
+
+    async def state(self, inbox: str) -> Optional[InboxState]:
+        """Of an inbox; None if it is gone."""
+        url = self.url(names.inbox_queue(self._deployment, inbox))
+        wanted = ["CreatedTimestamp", "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        try:
+            answer = (await self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=wanted))["Attributes"]
+        except Exception as error:
+            if code_of(error) in _NO_QUEUE:
+                return None
+            raise translated(error, writing=False) from error
+        created, *waiting = (int(answer.get(name, 0)) for name in wanted)
+        return InboxState(created, sum(waiting))
 
     async def receive(self, url: str) -> List[Any]:
         """A long poll."""

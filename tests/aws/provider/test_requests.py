@@ -1,0 +1,102 @@
+"""What an operation costs in requests: counted at the last moment before they are sent, by clients and functions alike.
+
+Receives and deletes of queues are apart: those of the event source are Lambda's, those of the inbox the long poll's.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import pytest
+
+from fk_backend.providers.aws.dev.host import Host, functions_of
+
+from ..conftest import Deployment
+from .conftest import POLLS, Requests
+
+ENVIRONMENT = 1
+"""What a new environment asks once: where the queues are."""
+
+Connect = Callable[..., Any]
+
+
+@pytest.fixture()
+def client(requests: Requests, connect: Connect) -> Any:
+    """A client of a deployment whose writer is warm."""
+    made = connect()
+    made.create("/warm", b"x")
+    return made
+
+
+def _cost(requests: Requests, operation: Callable[[], Any]) -> int:
+    requests.clear()
+    operation()
+    return requests.count
+
+
+def test_writes(client: Any, requests: Requests) -> None:
+    assert _cost(requests, lambda: client.create("/a", b"x" * 1000)) <= 6
+    assert _cost(requests, lambda: client.set("/a", b"y" * 1000)) <= 5
+    assert _cost(requests, lambda: client.delete("/a")) <= 6
+
+
+def test_writes_to_nodes_that_the_writer_does_not_know(client: Any, requests: Requests, deployment: Deployment) -> None:
+    """Apart from the first request of a new environment, which has to read the head: one more."""
+    for name in ("/a", "/b", "/c"):
+        client.create(name, b"x")
+    deployment.host.stop(drain=True)
+    with Host(deployment.account, functions_of(deployment.account.name)):
+        assert _cost(requests, lambda: client.set("/a", b"x")) <= 6 + ENVIRONMENT
+        assert _cost(requests, lambda: client.set("/b", b"y" * 1000)) <= 5
+        assert _cost(requests, lambda: client.delete("/c")) <= 6
+
+
+def test_failed_writes(client: Any, requests: Requests) -> None:
+    for operation in (
+        lambda: client.create("/warm"),
+        lambda: client.delete("/nope"),
+        lambda: client.set("/warm", b"", version=9),
+    ):
+        requests.clear()
+        with pytest.raises(Exception, match=r".*"):
+            operation()
+        assert 0 < requests.count <= 4
+
+
+def test_reads(client: Any, requests: Requests) -> None:
+    for number in range(3):
+        client.create("/warm/%d" % number)
+    assert _cost(requests, lambda: client.get("/warm")) == 1
+    assert _cost(requests, lambda: client.exists("/warm")) == 1
+    assert _cost(requests, lambda: client.exists("/nope")) == 1
+    assert _cost(requests, lambda: client.get_children("/warm")) <= 2
+    assert _cost(requests, lambda: client.get("/warm", watch=lambda event: None)) == 2
+
+
+def test_pipelined_writes_share_what_they_cost(client: Any, requests: Requests) -> None:
+    def create_100() -> None:
+        for result in [client.create_async("/n%03d" % number, b"x") for number in range(100)]:
+            result.get(timeout=20)
+
+    assert _cost(requests, create_100) <= 120
+
+
+@pytest.mark.parametrize("size", [0, 15_000])
+def test_a_create_costs_the_same_beside_many_siblings_and_below_large_data(
+    client: Any, requests: Requests, size: int
+) -> None:
+    client.set("/warm", bytes(size))
+    client.create("/warm/first", b"x")
+    alone = _cost(requests, lambda: client.create("/warm/second", b"x"))
+    for first in range(0, 1000, 250):
+        for result in [client.create_async("/warm/s%05d" % number, b"") for number in range(first, first + 250)]:
+            result.get(timeout=30)
+    assert _cost(requests, lambda: client.create("/warm/last", b"x")) == alone <= 6
+
+
+def test_an_idle_client_polls_its_inbox_and_does_nothing_else(client: Any, requests: Requests) -> None:
+    """Also with a watch, for longer than several beats of its session would take apart."""
+    client.get("/warm", watch=lambda event: None)
+    requests.clear()
+    client.handler.sleep_func(client._session_timeout / 1000.0 / 2)
+    assert not requests.apart_from(*POLLS), "and it may poll at any time"
