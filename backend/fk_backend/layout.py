@@ -63,6 +63,8 @@ class Head(NamedTuple):
     """The zxid of the latest ephemeral, container or TTL node: what the heartbeat looks after. 0: it rests."""
     garbage: Tuple[str, ...] = ()
     """Keys of blobs that this commit replaced or deleted."""
+    handled: int = 0
+    """Every message up to this sequence number is done and answered, or was when the last commit was made."""
 
     @property
     def settled(self) -> int:
@@ -178,7 +180,7 @@ def head_item(head: Head) -> Item:
 def head_of(item: Item) -> Head:
     """As loaded."""
     namespace_id, confirmed, since, triggers, answers, ended, moved, *rest = codec.loads(item.body)
-    subtrees, closing, reserved, ticking, garbage = rest
+    subtrees, closing, reserved, ticking, garbage, handled = rest
     return Head(
         item.rev,
         namespace_id,
@@ -193,6 +195,7 @@ def head_of(item: Item) -> Head:
         _reserved_of(reserved),
         ticking,
         tuple(garbage),
+        handled,
     )
 
 

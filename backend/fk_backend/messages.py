@@ -54,11 +54,15 @@ class Message(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One request on its way: of which connection (none: ""), its number there, and what the core is asked."""
+    """One request on its way: of which connection (none: ""), its number there, and what the core is asked.
+
+    ``sequence`` is its message's (see `ports.Delivery`) if it is the message's last request, else 0.
+    """
 
     inbox: str
     number: int
     call: Call
+    sequence: int = 0
 
 
 def message_id(inbox: str, first: int) -> str:

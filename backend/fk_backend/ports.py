@@ -226,10 +226,16 @@ class Ports(NamedTuple):
 
 
 class Delivery(NamedTuple):
-    """A message as the queue hands it over. ``internal``: the transport vouches that a function sent it."""
+    """A message as the queue hands it over. ``internal``: the transport vouches that a function sent it.
+
+    ``sequence`` grows from message to message of a group, and is the same when a message comes again. By it a writer
+    that was handed a batch, and was so late that others have gone on long since, sees that nothing is left to do. 0: no
+    number, from a queue that never hands anything to a second writer while the first one may still be at it.
+    """
 
     body: bytes
     internal: bool
+    sequence: int = 0
 
 
 Handler = Callable[[str, Sequence[Delivery]], Awaitable[Any]]

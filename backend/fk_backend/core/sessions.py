@@ -118,7 +118,7 @@ def rest(view: View, request: Rest) -> None:
 
 def watch_subtrees(view: View, session: Session, request: WatchSubtrees) -> None:
     """Notes that whole subtrees are watched, once for the namespace."""
-    if not view.snapshot.subtrees:
+    if not view.snapshot.subtrees and not view.changes.subtrees:
         view.watch_subtrees()
 
 

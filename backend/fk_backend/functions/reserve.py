@@ -34,8 +34,8 @@ def reservation(warm: Warm, after: Head, entry: Entry, writes: List[Write]) -> O
     node = layout.node_of(node_put.item)
     if isinstance(node.data, Blob):
         return None
-    node = node._replace(data=None)
-    promised = after._replace(reserved=Reserved(request.path, rev, family_rev, node, entry.inbox, entry.number))
+    reserved = Reserved(request.path, rev, family_rev, node._replace(data=None), entry.inbox, entry.number)
+    promised = after._replace(reserved=reserved, handled=warm.head.handled)  # the message is not done with this
     return head_put._replace(item=layout.head_item(promised)), node_put._replace(expect=rev)
 
 
@@ -56,7 +56,8 @@ async def settle(ports: Ports, ns: str, head: Head, messages: Iterable[Message])
             return head
         await ports.store.commit([Put(key, Item(head.zxid, item.body), expect=reserved.rev)])
     triggers = tuple(trigger for trigger in head.triggers if trigger.zxid != head.zxid)
-    void = head._replace(reserved=None, triggers=triggers, answers=())
+    answers = tuple(a if a[0] != reserved.inbox else (reserved.inbox, reserved.number, []) for a in head.answers)
+    void = head._replace(reserved=None, triggers=triggers, answers=answers)
     await ports.store.commit([Put(layout.head_key(ns), layout.head_item(void), expect=head.zxid)])
     return void
 

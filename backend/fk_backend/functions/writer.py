@@ -37,10 +37,11 @@ MAX_BYTES = 4 << 20
 
 
 class Sized(NamedTuple):
-    """A message, and the bytes that it came in."""
+    """A message, the bytes that it came in, and its sequence number."""
 
     message: Message
     size: int
+    sequence: int
 
 
 class Writer:
@@ -73,13 +74,14 @@ class Writer:
         """The namespace as it is, with everything done that its last commit left to do."""
         head = await load_head(self._ports, ns) or fresh_head(self._ports)
         if head.reserved is not None:
-            head = await settle(self._ports, ns, head, [message for message, _ in messages])
+            head = await settle(self._ports, ns, head, [each.message for each in messages])
         if self._told.get(ns) != head.zxid:
             await self._tell(ns, head)
         return Warm(head, self._super_id)
 
     async def _handle(self, ns: str, warm: Warm, messages: List[Sized]) -> None:
-        inboxes = {message.inbox for message, _ in messages}
+        messages = [each for each in messages if not 0 < each.sequence <= warm.head.handled]
+        inboxes = {each.message.inbox for each in messages}
         done = {inbox: first + len(results) for inbox, first, results in warm.head.answers if inbox in inboxes}
         await self._finish_closing(ns, warm, done)
         while messages:
@@ -131,7 +133,8 @@ class Writer:
                 count = 1
                 continue
             after = _next_head(warm.head, outcome, answers, done, limits.recent_bytes)
-            after = after._replace(garbage=garbage(warm, outcome.changes))
+            handled = max(warm.head.handled, *(entry.sequence for entry in part))
+            after = after._replace(garbage=garbage(warm, outcome.changes), handled=handled)
             writes = writes_of(ns, warm, outcome.changes, after)
             if fits(writes, limits):
                 break
@@ -199,7 +202,7 @@ def _decoded(ns: str, batch: Sequence[Delivery]) -> List[Sized]:
     for delivery in batch:
         message = _message(ns, delivery)
         if message is not None:
-            found.append(Sized(message, len(delivery.body)))
+            found.append(Sized(message, len(delivery.body), delivery.sequence))
     return found
 
 
@@ -221,7 +224,7 @@ def _message(ns: str, delivery: Delivery) -> Optional[Message]:
 def _fitting(messages: Sequence[Sized]) -> int:
     """How many of the messages go into one commit; at least one."""
     calls = size = 0
-    for count, (message, length) in enumerate(messages):
+    for count, (message, length, _) in enumerate(messages):
         calls += len(message.requests)
         size += length
         if count and (calls > MAX_CALLS or size > MAX_BYTES):
@@ -233,11 +236,12 @@ def _entries(messages: Sequence[Sized], done: Dict[str, int]) -> List[Entry]:
     """What is left to do of the messages. ``done``: inbox → number below which all is done."""
     entries: List[Entry] = []
     upto = dict(done)
-    for message, _ in messages:
-        inbox = message.inbox
+    for message, _, sequence in messages:
+        inbox, last = message.inbox, message.first + len(message.requests) - 1
         for number, request in enumerate(message.requests, message.first):
             if number >= upto.get(inbox, 0):
-                entries.append(Entry(inbox, number, Call(message.session, inbox, request)))
+                call = Call(message.session, inbox, request)
+                entries.append(Entry(inbox, number, call, sequence if number == last else 0))
                 upto[inbox] = number + 1
     return entries
 

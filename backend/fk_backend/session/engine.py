@@ -148,7 +148,9 @@ class Session:
             if not self._mail:
                 raise Unavailable("the deployment went out of reach")
             note = messages.decode_note(self._mail.popleft())
-            code, value, zxid = note.results[0]
+            # Expired while this waited for the answer: that may come first.
+            expired = isinstance(note, Ended)
+            code, value, zxid = Result(Error.SESSION_EXPIRED, None, 0) if expired else note.results[0]
             if code == Error.SESSION_EXPIRED:
                 raise NoSession("there is no such session")
             if code:
@@ -187,7 +189,14 @@ class Session:
         for task in self._tasks:
             if task is not _current_task():
                 task.cancel()
-        self._farewell = asyncio.ensure_future(self._gateway.hush(self._inbox, keep=reason == LOST))
+        self._farewell = asyncio.ensure_future(self._leave(keep=reason == LOST))
+
+    async def _leave(self, keep: bool) -> None:
+        await self._gateway.hush(self._inbox, keep)
+        try:
+            await self._reader.leave()
+        except BackendError as error:
+            log.debug("registrations of %s stay behind: %s", self._inbox, error)
 
     # --- in and out -----------------------------------------------------------------------------
 
@@ -287,10 +296,13 @@ class Session:
 
     async def _take(self, note: Any) -> None:
         if isinstance(note, Answers):
-            if note.first >= self._awaited:
+            kept = self._answers.get(note.first)
+            if kept is None or len(kept.results) < len(note.results):
                 self._answers[note.first] = note
-            while self._awaited in self._answers and not self._over:
-                await self._land(self._answers.pop(self._awaited))
+            due = self._due()
+            while due is not None and not self._over:
+                await self._land(due)
+                due = self._due()
         elif isinstance(note, Fired):
             await self._catch_up(note.bulletin.zxid, note.bulletin)
             for event in self._watches.late(note.bulletin.triggers()):
@@ -299,6 +311,17 @@ class Session:
                 await self._rearm(path, mode, number)
         elif isinstance(note, Ended) and note.session == self.id:
             self.end(EXPIRED, "the session has expired")
+
+    def _due(self) -> Optional[Answers]:
+        """The answers that begin with the one waited for. A batch that came again may have been cut differently."""
+        for first in sorted(self._answers):
+            if first > self._awaited:
+                return None
+            note = self._answers.pop(first)
+            results = note.results[self._awaited - first :]
+            if results:
+                return note._replace(first=self._awaited, results=results)
+        return None
 
     async def _land(self, answers: Answers) -> None:
         for code, value, zxid in answers.results:

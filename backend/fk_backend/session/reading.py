@@ -11,12 +11,12 @@ from typing import List, NamedTuple, Optional, Tuple
 from .. import layout
 from ..core import reads, watches
 from ..core.errors import ZkError
-from ..core.model import Blob, Error, Id
+from ..core.model import Blob, Error, EventType, Id
 from ..core.requests import Result
 from ..errors import Conflict, Unavailable
 from ..layout import Head
 from ..messages import Bulletin
-from ..ports import STATE, Blobs, Item, Key, Put, Remove, Store
+from ..ports import INTEREST, STATE, Blobs, Item, Key, Put, Remove, Store
 from .ops import Exists, GetAcl, GetChildren, GetData, Op
 from .watchlist import Event, Pair, Watch, WatchList, missed, shown
 
@@ -173,6 +173,11 @@ class Reader:
         pair, head_zxid = await self._pair_and_head(watch.path)
         return watch._replace(number=number), shown(watch.mode, pair, head_zxid)
 
+    async def leave(self) -> None:
+        """Removes every registration: what was made after the writer had removed them would stay for ever."""
+        if self._numbers:
+            await self._store.purge(INTEREST, self._inbox)
+
     # --- catching up without the list -----------------------------------------------------------
 
     async def reconcile(self, zxid: int, board: Bulletin) -> List[Event]:
@@ -183,7 +188,7 @@ class Reader:
         """
         events: List[Event] = []
         for watch in self._armed.all():
-            if not watches.is_one_shot(watch.mode):
+            if not watches.is_one_shot(watch.mode) or self._armed.get(watch.path, watch.mode) is not watch:
                 continue
             key = layout.registration_key(self._ns, watch.path, watch.mode, self._inbox)
             (item,) = await self._store.get([key])
@@ -195,7 +200,10 @@ class Reader:
             if event is None:
                 self._armed.arm(watch._replace(number=number))
             else:
-                self._armed.drop(watch)
+                gone = self._armed.on(watch.path) if event.kind == EventType.DELETED else [watch]
+                for each in gone:  # a deletion is told once, and ends every watch on the node
+                    if watches.is_one_shot(each.mode):
+                        self._armed.drop(each)
                 events.append(event)
         for trigger in board.triggers():
             if trigger.zxid <= zxid:

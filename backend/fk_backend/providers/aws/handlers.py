@@ -119,7 +119,7 @@ class Functions:
             log.error("namespace %s: a session was asked for by somebody who may not write there", ns)
             return Delivery(b"", False)
         internal = sent_id.startswith(SENDER) and await self._service.orders.gave(ns, sent_id)
-        return Delivery(body, internal)
+        return Delivery(body, internal, int(record["attributes"].get("SequenceNumber", 0)))
 
     async def _admitted(self, ns: str, body: bytes) -> bool:
         """Whether whoever asks for a session can write items of this namespace: IAM says so, the queue can't."""

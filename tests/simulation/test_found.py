@@ -1,0 +1,196 @@
+"""What the simulation found, each as the smallest story that shows it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, List
+from unittest import mock
+
+import pytest
+
+from fk_backend import layout
+from fk_backend.core.acls import OPEN_ACL
+from fk_backend.core.requests import Close, Create, Delete, SetData, WatchSubtrees
+from fk_backend.functions import writer
+from fk_backend.messages import Ended as EndedNote
+from fk_backend.messages import Message, encode, encode_note
+from fk_backend.ports import INTEREST, Delivery, Limits, Pushed
+from fk_backend.providers.memory.store import MemoryStore
+from fk_backend.session.engine import NoSession
+from fk_backend.session.ops import Exists, GetChildren
+from tests.functions.doubles import NS, Bench, Crash, Doom
+from tests.session.doubles import Actor, Stage, on_stage, rest
+
+
+def _create(path: str, flags: int = 0) -> Create:
+    return Create(path, b"", OPEN_ACL, flags, 0, False)
+
+
+def _numbered(messages: List[Message], first: int) -> List[Delivery]:
+    return [Delivery(encode(message), False, number) for number, message in enumerate(messages, first)]
+
+
+@pytest.mark.parametrize("warm", [False, True])
+def test_a_writer_that_wakes_long_after_its_batch_was_done_by_another_does_nothing(warm: bool) -> None:
+    """Its batch is not the last one any more, so the head has no answers of it: the sequence number tells."""
+
+    async def check() -> None:
+        bench = Bench()
+        one, two = await bench.open("one"), await bench.open("two")
+        late = bench.fresh_writer()
+        if warm:
+            await late(NS, _numbered([Message("one", one, 1, (_create("/w"),))], 2))
+        again = _numbered([Message("one", one, 2, (_create("/a"), Delete("/a", -1), _create("/s-", 2)))], 3)
+        await bench.writer(NS, again)
+        await bench.writer(NS, _numbered([Message("two", two, 1, (_create("/b"),))], 4))
+        before = await bench.contents()
+        answers = bench.told("one").answers
+        await late(NS, again)
+        assert await bench.contents() == before and bench.told("one").answers == answers
+
+    asyncio.run(check())
+
+
+def test_a_late_writer_does_not_apply_what_had_failed() -> None:
+    """A definite error means: not at all, also when it would succeed by now."""
+
+    async def check() -> None:
+        bench = Bench()
+        one, two = await bench.open("one"), await bench.open("two")
+        refused = _numbered([Message("one", one, 1, (Delete("/a", -1),))], 2)
+        await bench.writer(NS, refused)
+        await bench.writer(NS, _numbered([Message("two", two, 1, (_create("/a"),))], 3))
+        before = await bench.contents()
+        await bench.fresh_writer()(NS, refused)
+        assert await bench.contents() == before
+
+    asyncio.run(check())
+
+
+def test_a_promise_that_is_void_does_not_forget_what_of_its_batch_was_done() -> None:
+    """The batch comes again in pieces: the first piece must not be applied again because the second was promised."""
+
+    async def check(at: int) -> bool:
+        bench = Bench(MemoryStore(Limits(together_is_dear=True)))
+        one, two = await bench.open("one"), await bench.open("two")
+        await bench.ask("one", one, 1, _create("/n"))
+        batch = [
+            Message("one", one, 2, (_create("/s-", 2),)),
+            Message("two", two, 1, (SetData("/n", b"1", -1),)),
+            Message("two", two, 2, (SetData("/n", b"2", -1),)),
+        ]
+        pieces = _numbered(batch, 10)
+        doom = Doom(at)
+        try:
+            await bench.fresh_writer(doom)(NS, pieces)
+        except Crash:
+            for piece in pieces:
+                await bench.fresh_writer()(NS, [piece])
+        names = [key.sort for key in await bench.contents() if key.partition == NS + ":/" and "s-" in key.sort]
+        assert len(names) == 1, at
+        (item,) = await bench.store.get([layout.node_keys(NS, "/n")[0]])
+        assert layout.node_of(item).version == 2 and layout.node_of(item).data == b"2", at
+        return doom.calls >= at
+
+    with mock.patch.object(writer, "MAX_CALLS", 1):
+        assert [asyncio.run(check(at)) for at in range(1, 30)].count(True) > 8
+
+
+def test_subtrees_are_noted_once_however_the_batch_is_cut() -> None:
+    async def check() -> None:
+        bench = Bench()
+        one, two = await bench.open("one"), await bench.open("two")
+        await bench.write(Message("one", one, 1, (WatchSubtrees(),)), Message("two", two, 1, (WatchSubtrees(),)))
+        assert bench.told("one").answers[1][2] == bench.told("two").answers[1][2] == 3
+
+    asyncio.run(check())
+
+
+def test_answers_that_overlap_are_all_heard() -> None:
+    """A batch came again in pieces: the answers to one piece, and those to all of it, begin with the same request."""
+
+    async def play(stage: Stage) -> None:
+        actor = await stage.open()
+        for tag in range(3):
+            await actor.submit(tag, _create("/s-", 2))
+            await stage.write()
+        singles = list(stage.mail)
+        await stage.inject(*stage.handled[-3:])
+        stage.mail.clear()
+        notes = [singles[0], _joined(singles[:3]), _joined(singles[:2])]
+        for note in notes:
+            stage.hand(note)
+            await rest()
+        assert actor.said() == [0, 1, 2]
+
+    on_stage(play)
+
+
+def _joined(pushed: List[Pushed]) -> Pushed:
+    from fk_backend.messages import decode_note
+
+    notes: List[Any] = [decode_note(each.body) for each in pushed]
+    results = [result for note in notes for result in note.results]
+    return pushed[0]._replace(body=encode_note(notes[-1]._replace(first=notes[0].first, results=results)))
+
+
+def test_the_news_of_an_expiry_may_come_before_the_answer_to_the_opening() -> None:
+    async def play(stage: Stage) -> None:
+        actor = Actor(stage)
+        task = asyncio.ensure_future(actor.session.open(3000))
+        await rest()
+        stage.hand(Pushed(actor.inbox, encode_note(EndedNote(1, True))))
+        await rest()
+        with pytest.raises(NoSession):
+            await task
+
+    on_stage(play)
+
+
+def test_a_session_that_closes_leaves_no_registration() -> None:
+    """Whatever it registered again while its close was on its way."""
+
+    async def play(stage: Stage) -> None:
+        actor = await stage.open()
+        await actor.do("c", _create("/a"))
+        await actor.do("w", Exists("/a", True))
+        await actor.submit("close", Close())
+        await stage.write()
+        number = actor.session._reader._numbers
+        await actor.session._reader._register("/a", "data")
+        assert actor.session._reader._numbers == number + 1
+        await stage.deliver()
+        await rest()
+        left = await stage.store.scan(INTEREST)
+        assert [key for key, _ in left if key.partition != layout.beats_partition(NS)] == []
+
+    on_stage(play)
+
+
+def test_a_deletion_that_nobody_lists_any_more_is_told_once_for_all_watches_of_the_node() -> None:
+    """Catching up from the node: it may be there again when the second of its watches is looked at."""
+
+    async def play(stage: Stage) -> None:
+        actor, other = await stage.open(), await stage.open()
+        await other.do("c", _create("/a"))
+        await actor.do("w", Exists("/a", True))
+        await actor.do("v", GetChildren("/a", True))
+        await other.do("d", Delete("/a", -1))
+        stage.lose()
+        reads = 0
+
+        async def before(number: int, name: str) -> None:
+            nonlocal reads
+            reads += name == "commit"
+            if reads == 2:
+                reads += 1
+                await other.do("again", _create("/a"))
+
+        actor.gateway.store.before = before
+        board = layout.head_of((await stage.store.get([layout.head_key(NS)]))[0])
+        from fk_backend.messages import bulletin
+
+        events = await actor.session._reader.reconcile(board.zxid, bulletin(board.zxid, board.zxid, ()))
+        assert [(event.path, event.kind) for event in events] == [("/a", 2)]
+
+    on_stage(play)
