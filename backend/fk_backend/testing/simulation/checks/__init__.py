@@ -1,0 +1,62 @@
+"""Every promise has a name, and every name a function that looks for a run in which it was broken.
+
+A check yields what it found, one sentence each; nothing means that it holds. `judge` runs all of them.
+"""
+
+from __future__ import annotations
+
+from typing import Callable, Dict, Iterator, List, NamedTuple
+
+from ..replay import Replay
+from ..run import History
+from . import reads, rest, sessions, watches, writes
+
+Check = Callable[[Replay], Iterator[str]]
+
+CHECKS: Dict[str, Check] = {
+    "W1": writes.zxids_are_dense,
+    "W2": writes.order_respects_real_time,
+    "W3": writes.sessions_keep_their_order,
+    "W4": writes.applied_at_most_once,
+    "S2": sessions.nothing_after_the_end,
+    "S5": sessions.passwords_are_checked,
+    "W5": writes.answers_are_the_models,
+    "W6": writes.multis_are_whole,
+    "W7": writes.sequences_are_unique,
+    "W8": writes.answered_is_committed,
+    "R1": reads.one_state,
+    "R2": reads.never_back,
+    "R3": reads.not_stale,
+    "R4": reads.sees_what_was_answered,
+    "V1": watches.once,
+    "V2": watches.only_by_the_table,
+    "V3": watches.none_lost,
+    "V4": watches.none_made_up,
+    "V5": watches.event_before_state,
+    "V6": watches.in_zxid_order,
+    "V7": watches.armed_after_reconnecting,
+    "S1": sessions.expiry_is_on_time,
+    "S3": sessions.ephemerals_have_owners,
+    "S4": sessions.transitions_are_legal,
+    "Q1": rest.storage_is_the_log,
+    "Q2": rest.nothing_left_behind,
+    "Q3": rest.everything_answered,
+    "Q5": rest.locks_exclude,
+}
+"""Q4 (poison) needs a writer that fails: see `poison`."""
+
+
+class Violation(NamedTuple):
+    """A promise that was broken."""
+
+    check: str
+    what: str
+
+
+def judge(history: History) -> List[Violation]:
+    """Everything that is wrong with a run."""
+    try:
+        replay = Replay(history)
+    except Exception as error:  # what can't even be replayed is wrong
+        return [Violation("Q1", "the log can't be replayed: %r" % error)]
+    return [Violation(name, what) for name, check in CHECKS.items() for what in check(replay)]

@@ -1,0 +1,129 @@
+"""S1 to S5: sessions end when they should, nothing of them outlives them, and their clients know in time."""
+
+from __future__ import annotations
+
+from typing import Dict, Iterator, List, Set
+
+from .... import layout
+from ....core.model import Error
+from ....core.owners import is_ephemeral
+from ....core.requests import Close
+from ....ports import SESSIONS, STATE, Put, Remove
+from ..plan import PAUSE
+from ..replay import Conn, Replay
+from ..run import NS
+
+BOUND_S = 1.3
+"""An expiry comes at most this long after its timeout, calls of ports included, when nothing disturbs the functions."""
+EXPIRED, CLOSED = "expired", "closed"
+
+
+def nothing_after_the_end(replay: Replay) -> Iterator[str]:
+    """S2: nothing of a session takes effect after its end, or from a connection that it left."""
+    for line in replay.lines:
+        if line.answered is None or (line.conn, line.number) not in replay.done or not line.number:
+            continue
+        told = replay.done[line.conn, line.number].told
+        if told.code in (Error.SESSION_EXPIRED, Error.SESSION_MOVED) and line.result[0] == Error.OK:
+            yield "tag %d took effect after its session had gone (%d)" % (line.tag, told.code)
+
+
+def passwords_are_checked(replay: Replay) -> Iterator[str]:
+    """S5: a wrong password is refused; the right one only if there is no such session any more."""
+    for entry in replay.log:
+        if entry.what == "broken-in":
+            yield "step %d: a wrong password was taken for session %x" % (entry.step, entry.value)
+        if entry.what == "refused" and entry.value.right:
+            end = replay.model.ends.get(entry.value.session)
+            if end is None or end[0] > replay.head_at(entry.step):
+                yield "step %d: session %x was refused to its owner" % (entry.step, entry.value.session)
+
+
+def expiry_is_on_time(replay: Replay) -> Iterator[str]:
+    """S1: never before its timeout has passed since its last beat; and soon after that."""
+    quiet = next((entry.at for entry in replay.log if entry.what == "quiet"), None)
+    for session, (zxid, expired) in replay.model.ends.items():
+        at = replay.committed_at.get(zxid)
+        if not expired or at is None:
+            continue
+        born = replay.committed_at[session & ((1 << 40) - 1)]
+        alive = max([replay.log[born].at, *(beat for beat in _beats(replay, session, at))])
+        silent = replay.log[at].at - alive
+        timeout = replay.model.alive[zxid - 1][session].timeout_ms / 1000.0
+        if silent <= timeout:
+            yield "session %x expired %.3f s after its last beat, before its timeout of %.1f s" % (
+                session, silent, timeout,
+            )  # fmt: skip
+        undisturbed = quiet is not None and alive >= max(replay.history.healed_at + 2, quiet - timeout)
+        if undisturbed and silent > timeout + BOUND_S:
+            yield "session %x expired %.3f s after its last beat, its timeout is %.1f s" % (session, silent, timeout)
+
+
+def _beats(replay: Replay, session: int, before: int) -> Iterator[float]:
+    return (
+        entry.at for entry in replay.log if entry.what == "beat" and entry.step < before and entry.value[0] == session
+    )
+
+
+def ephemerals_have_owners(replay: Replay) -> Iterator[str]:
+    """S3: in every committed state, an ephemeral is there exactly while its session is."""
+    owners: Dict[str, int] = {}
+    sessions: Set[str] = set()
+    for entry, commit in replay.commits:
+        for write in commit.writes:
+            assert isinstance(write, (Put, Remove))
+            key = write.key
+            if key.table == STATE and key.sort == layout.NODE:
+                owner = layout.node_of(write.item).owner if isinstance(write, Put) else 0
+                owners[key.partition] = owner
+            elif key.table == SESSIONS and key.partition == layout.sessions_partition(NS):
+                (sessions.add if isinstance(write, Put) else sessions.discard)(key.sort)
+        for path, owner in owners.items():
+            if owner and is_ephemeral(owner) and layout.session_name(owner) not in sessions:
+                yield "step %d: %s belongs to session %x, which is gone" % (entry.step, path, owner)
+                owners[path] = 0
+
+
+def transitions_are_legal(replay: Replay) -> Iterator[str]:
+    """S4: expired and closed are said only if it is so, and a client is told before its session is given up."""
+    for conn in replay.conns.values():
+        for step, tag, value in conn.said:
+            if tag == -1 and value[0] == EXPIRED:
+                end = replay.model.ends.get(conn.session)
+                if end is None or end[0] > replay.head_at(step):
+                    yield "step %d: %s says expired, and its session lives" % (step, conn.name[:6])
+            if tag == -1 and value[0] == CLOSED and not _closed(replay, conn):
+                yield "step %d: %s says closed, and nobody closed it" % (step, conn.name[:6])
+    for session, (zxid, expired) in replay.model.ends.items():
+        at = replay.committed_at.get(zxid)
+        if expired and at is not None:
+            for conn in replay.conns.values():
+                if conn.session == session:
+                    yield from _told_in_time(replay, conn, at)
+
+
+def _closed(replay: Replay, conn: Conn) -> bool:
+    return any(
+        isinstance(line.op, Close) and line.conn == conn.name and line.answered is not None for line in replay.lines
+    )
+
+
+def _told_in_time(replay: Replay, conn: Conn, at: int) -> Iterator[str]:
+    over = next((step for step, tag, _ in conn.said if tag == -1), None)
+    if conn.begun > at or (over is not None and over < at):
+        return
+    for entry in replay.log[conn.begun : at + 1]:
+        if entry.what == "died" and entry.who.startswith(conn.client + "."):
+            return
+    paused = any(
+        entry.what == "fault" and entry.value.kind == PAUSE and entry.who == conn.client
+        and entry.at <= replay.log[at].at <= entry.at + entry.value.span + 0.001
+        for entry in replay.log[:at]
+    )  # fmt: skip
+    if not paused:
+        yield "step %d: session expired while %s was told nothing" % (at, conn.name[:6])
+    later: List[int] = [step for step, tag, _ in conn.said if step > at and tag >= 0]
+    if later:
+        yield "step %d: %s was shown something after its session had expired, and before it was told" % (
+            later[0], conn.name[:6],
+        )  # fmt: skip

@@ -1,0 +1,212 @@
+"""V1 to V7: a connection's events, walked through beside its answers with ZooKeeper's rules in hand.
+
+Where the head keeps every trigger, events must be exactly the triggers. Where it forgets them, a session catches up
+from its registrations and its nodes, as ZooKeeper's SetWatches does: then less is expected.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Dict, Iterator, List, NamedTuple, Set, Tuple
+
+from ....core.model import Error
+from ....core.watches import CHILD, DATA, PERSISTENT, RECURSIVE
+from ....session.ops import AddWatch, Exists, GetChildren, GetData, RemoveWatches
+from ..model import CHANGED, CREATED, DELETED
+from ..model import CHILD as CHILDREN
+from ..replay import Conn, Line, Replay
+from ..workload import ALL
+from .reads import Look, looks
+
+TABLE = {
+    DATA: {CREATED, CHANGED, DELETED},
+    CHILD: {CHILDREN, DELETED},
+    PERSISTENT: {CREATED, CHANGED, DELETED, CHILDREN},
+    RECURSIVE: {CREATED, CHANGED, DELETED},
+}
+Trigger = Tuple[int, str, int]
+
+
+class Found(NamedTuple):
+    """Something wrong, and the promise that it breaks."""
+
+    check: str
+    what: str
+
+
+def _covers(path: str, mode: str, trigger: Trigger) -> bool:
+    _, at, kind = trigger
+    below = mode == RECURSIVE and (path == "/" or at.startswith(path + "/"))
+    return kind in TABLE[mode] and (at == path or below)
+
+
+class Walk:
+    """One connection from its begin to its end."""
+
+    def __init__(self, replay: Replay, conn: Conn, lines: Dict[int, Line], reads: Dict[int, Look]) -> None:
+        self.replay = replay
+        self.conn = conn
+        self.lines = lines
+        self.reads = reads
+        self.triggers: List[Trigger] = replay.model.triggers
+        self.all = set(self.triggers)
+        self.exact = replay.history.plan.knobs.recent_bytes >= ALL
+        self.armed: Dict[Tuple[str, str], int] = {}
+        self.owed: Dict[Tuple[str, str], int] = {}
+        """Watches that stay → the zxid from which their events are due."""
+        self.told: Set[Trigger] = set()
+        self.shown = 0
+        self.last_event = 0
+
+    def run(self) -> Iterator[Found]:
+        """Everything that is wrong with it."""
+        for step, tag, value in self.conn.said:
+            if tag == 0:
+                yield from self._event(step, tuple(value))
+            elif tag > 0 and tag in self.lines:
+                yield from self._reply(step, self.lines[tag])
+        quiet = alive_at_rest(self.replay, self.conn)
+        if quiet:
+            yield from self._due(self.replay.head_at(quiet), "V3", "at rest", quiet)
+
+    # --- events ---------------------------------------------------------------------------------
+
+    def _event(self, step: int, event: Trigger) -> Iterator[Found]:
+        zxid, path, kind = event
+        where = "step %d: event %s of %s" % (step, event, self.conn.name[:6])
+        if event in self.told and self.exact:
+            yield Found("V1", where + " was told before")
+        if zxid <= self.shown:
+            yield Found("V5", "%s comes after an answer that shows zxid %d" % (where, self.shown))
+        if zxid < self.last_event and self.exact:
+            yield Found("V6", "%s comes after one of zxid %d" % (where, self.last_event))
+        self.last_event = max(self.last_event, zxid)
+        waiting = [key for key in self.armed if key[0] == path]
+        hits = [key for key in waiting if kind in TABLE[key[1]] and self._fires(key, event)]
+        stays = [key for key, since in self.owed.items() if since < zxid and _covers(*key, event)]
+        if not hits and not (stays and event in self.all):
+            yield self._unwanted(where, waiting, event)
+        if self.exact and event not in self.all:
+            yield Found("V4", where + " never happened")
+        for key in hits:
+            del self.armed[key]
+        self.told.add(event)
+
+    def _fires(self, key: Tuple[str, str], event: Trigger) -> bool:
+        first = self._first(key)
+        if self.exact:
+            return bool(first == event)
+        return bool(first is not None and first[0] <= event[0])
+
+    def _first(self, key: Tuple[str, str]) -> Any:
+        floor = self.armed[key]
+        return next((t for t in self.triggers if t[0] > floor and _covers(*key, t)), None)
+
+    def _unwanted(self, where: str, waiting: List[Tuple[str, str]], event: Trigger) -> Found:
+        if event in self.told:
+            return Found("V1", where + " was told before")
+        if event in self.all and waiting:
+            return Found("V2", "%s fires a watch that it does not belong to: %s" % (where, waiting))
+        return Found("V7" if self.conn.attached else "V4", where + " was waited for by nobody")
+
+    # --- answers --------------------------------------------------------------------------------
+
+    def _reply(self, step: int, line: Line) -> Iterator[Found]:
+        code, _, zxid = line.result
+        yield from self._due(zxid, "V5", "before the answer to tag %d, which shows zxid %d" % (line.tag, zxid), step)
+        self.shown = max(self.shown, zxid)
+        op = line.op
+        if isinstance(op, AddWatch) and code == Error.OK:
+            self.owed[op.path, op.mode] = zxid
+        elif isinstance(op, RemoveWatches) and code == Error.OK:
+            for mode in TABLE:
+                self.armed.pop((op.path, mode), None)
+                self.owed.pop((op.path, mode), None)
+        elif isinstance(op, (Exists, GetData, GetChildren)) and op.watch and line.tag in self.reads:
+            at = self.reads[line.tag].zxid
+            if at is not None and (code == Error.OK or (code == Error.NO_NODE and isinstance(op, Exists))):
+                self.armed[op.path, CHILD if isinstance(op, GetChildren) else DATA] = at
+
+    def _due(self, zxid: int, check: str, when: str, step: int) -> Iterator[Found]:
+        """Watches that should have fired by ``zxid`` and have not."""
+        for key in list(self.armed):
+            first = self._first(key)
+            if first is not None and first[0] <= zxid and (self.exact or not self._came_and_went(key, zxid)):
+                yield Found(check, "step %d: no event %s for %s %s" % (step, first, key, when))
+                del self.armed[key]
+        if self.exact or check == "V3":
+            for key, since in self.owed.items():
+                for trigger in self.triggers:
+                    if since < trigger[0] <= zxid and _covers(*key, trigger) and trigger not in self.told:
+                        yield Found(check, "step %d: no event %s for %s %s" % (step, trigger, key, when))
+                        self.told.add(trigger)
+
+    def _came_and_went(self, key: Tuple[str, str], zxid: int) -> bool:
+        """A node that was missing and is missing again: without the list nobody can tell, nor can ZooKeeper."""
+        states = self.replay.model.states
+        absent = [z for z in range(self.armed[key], len(states)) if key[0] not in states[z]]
+        return self.armed[key] in absent and any(z > self.armed[key] for z in absent)
+
+
+def alive_at_rest(replay: Replay, conn: Conn) -> int:
+    """The step at which everything was answered, if the connection was still there then; else 0."""
+    quiet = next((entry.step for entry in replay.log if entry.what == "quiet"), 0)
+    if conn.stolen or any(tag == -1 and step < quiet for step, tag, _ in conn.said):
+        return 0
+    died = any(
+        entry.what == "died" and entry.who.startswith(conn.client + ".") and conn.begun < entry.step < quiet
+        for entry in replay.log
+    )
+    return 0 if died else quiet
+
+
+@lru_cache(maxsize=2)
+def _findings(replay: Replay) -> List[Found]:
+    lines: Dict[str, Dict[int, Line]] = {}
+    for line in replay.lines:
+        if line.answered is not None:
+            lines.setdefault(line.conn, {})[line.tag] = line
+    found: List[Found] = []
+    for name, conn in replay.conns.items():
+        reads = {look.line.tag: look for look in looks(replay).get(name, [])}
+        found.extend(Walk(replay, conn, lines.get(name, {}), reads).run())
+    return found
+
+
+def _named(replay: Replay, check: str) -> Iterator[str]:
+    return (found.what for found in _findings(replay) if found.check == check)
+
+
+def once(replay: Replay) -> Iterator[str]:
+    """V1: a one-shot watch is told once, and each event once."""
+    return _named(replay, "V1")
+
+
+def only_by_the_table(replay: Replay) -> Iterator[str]:
+    """V2: what fires which watch is ZooKeeper's table."""
+    return _named(replay, "V2")
+
+
+def none_lost(replay: Replay) -> Iterator[str]:
+    """V3: when everything has come to rest, every watch that something happened to has fired."""
+    return _named(replay, "V3")
+
+
+def none_made_up(replay: Replay) -> Iterator[str]:
+    """V4: every event happened, and somebody waited for it."""
+    return _named(replay, "V4")
+
+
+def event_before_state(replay: Replay) -> Iterator[str]:
+    """V5: the event comes before any answer that shows its zxid."""
+    return _named(replay, "V5")
+
+
+def in_zxid_order(replay: Replay) -> Iterator[str]:
+    """V6: events come in zxid order."""
+    return _named(replay, "V6")
+
+
+def armed_after_reconnecting(replay: Replay) -> Iterator[str]:
+    """V7: a new connection of a session is told of what it asked for itself, and of nothing else."""
+    return _named(replay, "V7")

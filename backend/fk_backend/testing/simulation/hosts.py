@@ -1,0 +1,174 @@
+"""What runs the functions: a queue's trigger that hands over the same batch until it is done, and a timer.
+
+Instances come and go: one that crashed is replaced, one that is late may still be at it when the next one begins, and
+one that idles may be used again long after, with whatever it remembers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Callable, List, Optional, Tuple
+
+from ...functions.heartbeat import TICK_S, Heartbeat
+from ...functions.writer import Writer
+from .loop import running
+from .plan import CRASH, LATE, Fault
+from .ports import Deployment
+from .world import Process
+
+RETRY_S = 0.05
+
+
+class Instances:
+    """The instances of one function."""
+
+    def __init__(self, deployment: Deployment, kind: str, make: Callable[[Any], Any]) -> None:
+        self._deployment = deployment
+        self._world = deployment.world
+        self._kind = kind
+        self._make = make
+        self._idle: List[Tuple[Process, Any]] = []
+        self._faults: List[Tuple[float, Fault]] = []
+        self._count = 0
+        self.busy: List[Process] = []
+        self.steady = False
+        """No new instances any more, and one at a time."""
+
+    def take(self) -> Tuple[Process, Any]:
+        """One to use: an idle one, or a new one."""
+        knobs = self._world.knobs
+        self._idle = [(process, function) for process, function in self._idle if not process.dead]
+        if self._idle and (self.steady or self._world.random.random() >= knobs.fresh):
+            taken = self._idle.pop(0 if self.steady else self._world.random.randrange(len(self._idle)))
+        else:
+            self._count += 1
+            process = Process(self._world, "%s-%d" % (self._kind, self._count))
+            taken = process, self._make(self._deployment.ports(process))
+        self.busy = [process for process in self.busy if not process.dead]
+        self.busy.append(taken[0])
+        for until, fault in self._faults:
+            if until > self._world.now:
+                self._world.begin(fault._replace(span=until - self._world.now), [taken[0]])
+                if fault.kind == CRASH:
+                    self._faults.remove((until, fault))
+                    break
+        return taken
+
+    @property
+    def resting(self) -> bool:
+        """Whether no instance is at work."""
+        return all(process.dead for process in self.busy)
+
+    def give_back(self, process: Process, function: Any) -> None:
+        """It is done, and may be used again."""
+        self.busy.remove(process)
+        self._idle.insert(0, (process, function))
+
+    def afflict(self, fault: Fault) -> None:
+        """A fault of whoever runs now, or next."""
+        if self.busy:
+            self._world.begin(fault, self.busy[-1:])
+        else:
+            self._faults.append((self._world.now + max(fault.span, 1.0), fault))
+
+    def heal(self) -> None:
+        """What is wrong with them is over."""
+        self._faults.clear()
+        self.steady = True
+        for process in [*self.busy, *(process for process, _ in self._idle)]:
+            process.troubles.clear()
+            process.doom = ""
+            process.paused_until = 0.0
+
+
+class Trigger:
+    """The queue's end at the writer."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+        self._world = deployment.world
+        self.writers = Instances(deployment, "writer", Writer)
+        self._task: "Optional[asyncio.Task[None]]" = None
+        deployment.on_message = self._start
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits."""
+        return not running(self._task)
+
+    def _start(self) -> None:
+        if not running(self._task):
+            self._task = asyncio.ensure_future(self._run())
+
+    async def _run(self) -> None:
+        queue, knobs = self._deployment.queue, self._world.knobs
+        while queue:
+            most = len(queue) if self._world.calm else min(len(queue), knobs.batch)
+            count = self._world.random.randint(1, most)
+            while not await self._attempt([waiting.delivery for waiting in queue[:count]]):
+                if knobs.recut:
+                    count = self._world.random.randint(1, min(len(queue), knobs.batch))
+                await self._world.sleep(RETRY_S)
+            del queue[:count]
+
+    async def _attempt(self, batch: List[Any]) -> bool:
+        """Whether the writer returned in time."""
+        process, writer = self.writers.take()
+        gone = self._world.loop.create_future()
+        process.on_death = [lambda: None if gone.done() else gone.set_result(None)]
+        self._world.note(process.name, "batch", len(batch))
+        task = asyncio.ensure_future(writer(self._deployment.ns, batch))
+        self._world.keep(task)
+        task.add_done_callback(lambda _: self._finish(process, writer, task))
+        await asyncio.wait((task, gone), timeout=self._world.knobs.visibility, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            self._world.note(process.name, "gone" if process.dead else "late")
+            return False
+        return task.exception() is None
+
+    def _finish(self, process: Process, writer: Any, task: "asyncio.Future[None]") -> None:
+        error = task.exception()
+        self._world.note(process.name, "returned", "" if error is None else "%s: %s" % (type(error).__name__, error))
+        self.writers.give_back(process, writer)
+
+
+class Timer:
+    """Calls the heartbeat."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+        self._world = deployment.world
+        self.heartbeats = Instances(deployment, "heartbeat", Heartbeat)
+        self.late_s = 0.0
+        self.twice = False
+
+    def delay(self, fault: Fault) -> None:
+        """The timer is late, or fires twice."""
+        assert fault.kind == LATE
+        self._world.note("timer", "fault", fault)
+        self.late_s = fault.span
+        self.twice = fault.detail == "twice"
+
+    async def run(self) -> None:
+        """For as long as the world turns."""
+        while True:
+            pause, self.late_s = TICK_S + self.late_s, 0.0
+            await self._world.sleep(pause)
+            ticks = [self._tick() for _ in range(1 + self.twice)]
+            self.twice = False
+            await asyncio.gather(*ticks)
+
+    async def _tick(self) -> None:
+        process, heartbeat = self.heartbeats.take()
+        gone = self._world.loop.create_future()
+        process.on_death = [lambda: None if gone.done() else gone.set_result(None)]
+        task = asyncio.ensure_future(heartbeat(self._deployment.ns))
+        self._world.keep(task)
+        task.add_done_callback(lambda _: self._finish(process, heartbeat, task))
+        await asyncio.wait((task, gone), timeout=self._world.knobs.visibility, return_when=asyncio.FIRST_COMPLETED)
+
+    def _finish(self, process: Process, heartbeat: Any, task: "asyncio.Future[bool]") -> None:
+        error = task.exception()
+        if error is not None:
+            self._world.note(process.name, "returned", "%s: %s" % (type(error).__name__, error))
+        self.heartbeats.give_back(process, heartbeat)

@@ -1,0 +1,130 @@
+"""Time is a number that the loop sets, and nothing but this loop decides what runs next: same seed, same run.
+
+What is ready runs in the order in which it became ready, as in every asyncio loop; what is due at the same instant is
+ordered by the seed. No selector, no threads: whatever waits, waits for the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import deque
+from random import Random
+from typing import Any, Awaitable, Callable, Deque, Dict, List, Optional, Tuple
+
+
+class Stuck(Exception):
+    """Nobody can ever go on."""
+
+
+_Loop: Any = asyncio.AbstractEventLoop
+
+
+class SimulatedLoop(_Loop):  # type: ignore[misc] # most of what it declares is never asked for
+    """As much of an event loop as futures, tasks, events and `asyncio.wait` need."""
+
+    def __init__(self, random: Random) -> None:
+        self.now = 0.0
+        self.steps = 0
+        self.failures: List[Dict[str, Any]] = []
+        """What tasks raised that nobody asked about."""
+        self._random = random
+        self._ready: Deque[asyncio.Handle] = deque()
+        self._timers: List[Tuple[float, float, int, asyncio.TimerHandle]] = []
+        self._made = 0
+        self._closed = False
+
+    def time(self) -> float:
+        """Virtual seconds."""
+        return self.now
+
+    def get_debug(self) -> bool:
+        """Never: it costs time and changes nothing."""
+        return False
+
+    def is_running(self) -> bool:
+        """As long as it is asked."""
+        return True
+
+    def is_closed(self) -> bool:
+        """Whether `run` has returned."""
+        return self._closed
+
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Any = None) -> asyncio.Handle:
+        """As asyncio's."""
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_later(
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Any = None
+    ) -> asyncio.TimerHandle:
+        """As asyncio's."""
+        return self.call_at(self.now + max(0.0, delay), callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: Any = None
+    ) -> asyncio.TimerHandle:
+        """As asyncio's."""
+        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        self._made += 1
+        heapq.heappush(self._timers, (when, self._random.random(), self._made, handle))
+        return handle
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """It is dropped when it is due."""
+
+    def create_future(self) -> "asyncio.Future[Any]":
+        """As asyncio's."""
+        return asyncio.Future(loop=self)
+
+    def create_task(self, coro: Any, **named: Any) -> "asyncio.Task[Any]":
+        """As asyncio's."""
+        return asyncio.Task(coro, loop=self, **named)
+
+    def call_exception_handler(self, context: Dict[str, Any]) -> None:
+        """Keeps it for whoever judges the run."""
+        if not self._closed:
+            self.failures.append(context)
+
+    def run(self, main: Awaitable[Any], limit: int = 5_000_000) -> Any:
+        """Runs until ``main`` is done. Stuck if it can't become so, or takes more than ``limit`` steps."""
+        asyncio.events._set_running_loop(self)
+        try:
+            task = self.create_task(main)
+            while not task.done():
+                self._step(limit)
+            return task.result()
+        finally:
+            asyncio.events._set_running_loop(None)
+            self._closed = True
+
+    def _step(self, limit: int) -> None:
+        if not self._ready:
+            self._advance()
+        self.steps += 1
+        if self.steps > limit:
+            raise Stuck("more than %d steps" % limit)
+        handle = self._ready.popleft()
+        if not handle._cancelled:
+            handle._run()
+
+    def _advance(self) -> None:
+        while self._timers:
+            when, _, _, handle = heapq.heappop(self._timers)
+            if not handle._cancelled:
+                self.now = max(self.now, when)
+                self._ready.append(handle)
+                return
+        raise Stuck("everybody waits, and nothing is due")
+
+
+def wake(future: "asyncio.Future[None]") -> None:
+    """For timers: lets go on who waits, if he still does."""
+    if not future.done():
+        future.set_result(None)
+
+
+def running(task: "Optional[asyncio.Future[Any]]") -> bool:
+    """Whether there is something that is not done."""
+    return task is not None and not task.done()

@@ -1,0 +1,101 @@
+"""What happens to a run from outside, as data: knobs, who asks what when, and which faults. Less of it is a plan, too.
+
+A plan is made from a seed by `workload`. Latencies are not in it: they are drawn, from the seed, as the run goes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Tuple
+
+
+class Knobs(NamedTuple):
+    """What differs between deployments, within what the ports allow. Times in seconds."""
+
+    lag: float = 0.01
+    """The usual upper bound of a message's way between a process and a port."""
+    slow: float = 0.01
+    """How often it takes up to fifty times as long."""
+    doubles: float = 0.05
+    """How often a push arrives twice."""
+    batch: int = 10
+    """Messages handed to the writer at once, at most."""
+    visibility: float = 2.0
+    """After so long without an answer a batch is handed to somebody else, whatever the first one is doing."""
+    atomic_queries: bool = True
+    recut: bool = False
+    """Whether a batch that comes again may be cut differently."""
+    fresh: float = 0.1
+    """How often a function is run by a new instance although an old one is idle."""
+    recent_bytes: int = 4096
+    """What the head keeps of triggers."""
+    two_steps: bool = False
+    """Whether one node's data is written after the head, in a commit of its own."""
+    commit_calls: int = 500
+    timeouts_ms: Tuple[int, ...] = (2000,)
+    """Session timeouts of the clients, in turn."""
+
+
+class Step(NamedTuple):
+    """``at`` this time (seconds) a client does something: an op of a session, or one of the moves below."""
+
+    at: float
+    op: Any
+
+
+class HangUp(NamedTuple):
+    """The client hangs up and connects again."""
+
+
+class Steal(NamedTuple):
+    """Somebody else attaches to the client's session with the right password."""
+
+
+class Guess(NamedTuple):
+    """Somebody else attaches to the client's session with a wrong password."""
+
+
+class Lock(NamedTuple):
+    """Takes the lock at ``path``, writes its fence to ``resource``, and gives it back."""
+
+    path: str
+    resource: str
+
+
+MOVES = (HangUp, Steal, Guess, Lock)
+
+CRASH = "crash"
+"""The process dies at its first call of a port from then on; ``detail``: "before" or "after" its effect."""
+PAUSE = "pause"
+"""The process stands still for ``span`` seconds."""
+PART = "part"
+"""The process does not reach the port ``detail`` (store, queue, inbox) for ``span`` seconds."""
+STORM = "storm"
+"""Every third call of the process fails for ``span`` seconds: ``detail`` is unavailable, lost or undone."""
+JUMP = "jump"
+"""The process's wall clock jumps by ``span`` seconds."""
+LATE = "late"
+"""The timer is ``span`` seconds late; ``detail``: twice, to fire twice."""
+
+
+class Fault(NamedTuple):
+    """One fault. ``who``: "writer", "heartbeat" (whichever instance runs then) or "client-N"."""
+
+    kind: str
+    who: str
+    at: float
+    span: float = 0.0
+    detail: str = ""
+
+
+class Plan(NamedTuple):
+    """One run."""
+
+    seed: int
+    knobs: Knobs
+    clients: Tuple[Tuple[Step, ...], ...]
+    faults: Tuple[Fault, ...]
+
+    @property
+    def size(self) -> int:
+        """Ops and faults."""
+        return sum(map(len, self.clients)) + len(self.faults)

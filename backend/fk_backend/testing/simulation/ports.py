@@ -1,0 +1,319 @@
+"""Each port does exactly what its docstring in `ports` allows, and now and then the worst of it.
+
+What is stored, queued and pushed belongs to the `Deployment`; a process reaches it through proxies of its own, whose
+every call goes through `Process.call`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, cast
+
+from ... import layout
+from ...messages import decode, split_id
+from ...ports import Clock, Delivery, Inboxes, Item, Key, Limits, Page, Ports, Pushed, Put, Queue, Remove, Store
+from ...providers.memory.store import MemoryStore
+from .plan import PART
+from .world import Process, World
+
+EPOCH_MS = 1_700_000_000_000
+RETRY_S = 0.1
+
+
+class Waiting(NamedTuple):
+    """A message in the queue."""
+
+    message_id: str
+    delivery: Delivery
+
+
+class Commit(NamedTuple):
+    """A commit that moved the head: from which zxid to which, judged at what time, and everything it wrote."""
+
+    before: int
+    after: int
+    now_ms: int
+    writes: Tuple[object, ...]
+
+
+class Inbox:
+    """Who listens, and what waits for nobody."""
+
+    def __init__(self, process: Process, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
+        self.process = process
+        self.receive: Optional[Callable[[bytes], None]] = receive
+        self.lost: Optional[Callable[[str], None]] = lost
+
+
+class Deployment:
+    """What outlives every process: the store's items, the queue's messages, the inboxes."""
+
+    def __init__(self, world: World, ns: str) -> None:
+        self.world = world
+        self.ns = ns
+        self.items = MemoryStore()
+        self.queue: List[Waiting] = []
+        self.accepted: Dict[str, int] = {}
+        self.inboxes: Dict[str, Inbox] = {}
+        self.on_message: Callable[[], None] = lambda: None
+        self.in_the_post = 0
+        """Pushes on their way to somebody who listens."""
+
+    def ports(self, process: Process) -> Ports:
+        """A function instance's ports."""
+        return Ports(
+            cast(Store, SimulatedStore(self, process)),
+            cast(Inboxes, SimulatedInboxes(self, process)),
+            cast(Queue, SimulatedQueue(self, process, internal=True)),
+            cast(Clock, SimulatedClock(process)),
+        )
+
+    def gateway(self, process: Process) -> Any:
+        """A client's end."""
+        return SimulatedGateway(self, process)
+
+    # --- effects, each in one instant -----------------------------------------------------------
+
+    def at_once(self, coroutine: Any) -> Any:
+        """The result of a coroutine that never waits, as those of the memory store."""
+        try:
+            coroutine.send(None)
+        except StopIteration as done:
+            return done.value
+        raise AssertionError("the store waited")
+
+    def head_rev(self) -> int:
+        """The head's zxid, 0 before the first commit."""
+        (item,) = self.at_once(self.items.get([layout.head_key(self.ns)]))
+        return 0 if item is None else int(item.rev)
+
+    def commit(self, process: Process, writes: Sequence[object]) -> None:
+        """A commit, with what it does to the head written down."""
+        moves = any(isinstance(write, (Put, Remove)) and write.key == layout.head_key(self.ns) for write in writes)
+        before = self.head_rev() if moves else 0
+        self.at_once(self.items.commit(writes))
+        if moves:
+            self.world.note(process.name, "commit", Commit(before, self.head_rev(), process.judged_ms, tuple(writes)))
+
+    def increment(self, process: Process, key: Key, by: int) -> int:
+        """A beat, written down."""
+        value = int(self.at_once(self.items.increment(key, by)))
+        if key.partition == layout.beats_partition(self.ns):
+            self.world.note(process.name, "beat", (int(key.sort, 16), value))
+        return value
+
+    def send(self, process: Process, message_id: str, body: bytes, internal: bool) -> None:
+        """A message is taken, once."""
+        if message_id in self.accepted:
+            return
+        self.accepted[message_id] = len(self.accepted)
+        assert split_id(message_id)[0] == decode(body).inbox
+        self.world.note(process.name, "accepted", decode(body))
+        self.queue.append(Waiting(message_id, Delivery(body, internal, len(self.accepted))))
+        self.on_message()
+
+    def push(self, message: Pushed) -> None:
+        """Posts something, once or twice, if there is still an inbox."""
+        inbox = self.inboxes.get(message.inbox)
+        if inbox is None:
+            return
+        copies = 1 + (self.world.random.random() < self.world.knobs.doubles)
+        for _ in range(copies):
+            self._post(message, inbox.process.lag() * 2)
+
+    def _post(self, message: Pushed, delay: float) -> None:
+        self.in_the_post += 1
+        self.world.loop.call_later(delay, self._arrive, message)
+
+    def _arrive(self, message: Pushed) -> None:
+        self.in_the_post -= 1
+        inbox = self.inboxes.get(message.inbox)
+        if inbox is None or inbox.receive is None or inbox.process.dead:
+            return
+        process = inbox.process
+        if process.paused_until > self.world.now:
+            self._post(message, process.paused_until - self.world.now + process.lag())
+        elif process.trouble("inbox") == PART:
+            self._post(message, RETRY_S)
+        else:
+            inbox.receive(message.body)
+
+    def drop(self, name: str) -> None:
+        """The inbox is gone; who listened hears of it."""
+        inbox = self.inboxes.pop(name, None)
+        if inbox is not None and inbox.lost is not None:
+            self.world.loop.call_later(inbox.process.lag(), self._lose, inbox)
+
+    def _lose(self, inbox: Inbox) -> None:
+        process = inbox.process
+        if process.dead or inbox.lost is None:
+            return
+        if process.paused_until > self.world.now or process.trouble("inbox") == PART:
+            self.world.loop.call_later(RETRY_S, self._lose, inbox)
+        else:
+            inbox.lost("the session moved to another connection")
+
+
+class SimulatedStore:
+    """`ports.Store` for one process."""
+
+    def __init__(self, deployment: Deployment, process: Process) -> None:
+        self._deployment = deployment
+        self._items: Any = deployment.items
+        self._process = process
+        knobs = deployment.world.knobs
+        self.atomic_queries = knobs.atomic_queries
+        self.limits = Limits(recent_bytes=knobs.recent_bytes, together_is_dear=knobs.two_steps)
+
+    async def _call(self, name: str, *args: Any) -> Any:
+        deployment = self._deployment
+        return await self._process.call("store", name, lambda: deployment.at_once(getattr(self._items, name)(*args)))
+
+    async def get(self, keys: Sequence[Key]) -> List[Optional[Item]]:
+        """`ports.Store.get`."""
+        found: List[Optional[Item]] = await self._call("get", keys)
+        return found
+
+    async def load(self, keys: Sequence[Key]) -> List[Optional[Item]]:
+        """`ports.Store.load`: in one go, or in two with anything in between."""
+        if self.atomic_queries or len(keys) < 2:
+            return await self.get(keys)
+        cut = self._process.random.randrange(1, len(keys))
+        return [*await self.get(keys[:cut]), *await self.get(keys[cut:])]
+
+    async def query(
+        self, table: str, partition: str, start: str = "", end: Optional[str] = None, limit: int = 1000
+    ) -> Page:
+        """`ports.Store.query`; where queries are not atomic, its rows are read one by one."""
+        if self.atomic_queries:
+            page: Page = await self._call("query", table, partition, start, end, limit)
+            return page
+        rows: List[Tuple[str, Item]] = []
+        position, count = start, self._process.random.randint(1, 3)
+        while True:
+            page = await self._call("query", table, partition, position, end, min(count, limit - len(rows)))
+            rows.extend(page.rows)
+            if not page.more or len(rows) >= limit:
+                return Page(rows, page.more)
+            position = rows[-1][0] + "\0"
+
+    async def commit(self, writes: Sequence[object]) -> None:
+        """`ports.Store.commit`."""
+        await self._process.call("store", "commit", lambda: self._deployment.commit(self._process, writes))
+
+    async def increment(self, key: Key, by: int = 1) -> int:
+        """`ports.Store.increment`."""
+        return await self._process.call(
+            "store", "increment", lambda: self._deployment.increment(self._process, key, by)
+        )
+
+    async def purge(self, table: str, owner: str) -> int:
+        """`ports.Store.purge`."""
+        return int(await self._call("purge", table, owner))
+
+    async def scan(
+        self, table: str, prefix: str = "", after: Optional[Tuple[str, str]] = None, limit: int = 1000
+    ) -> List[Tuple[Key, Item]]:
+        """`ports.Store.scan`."""
+        rows: List[Tuple[Key, Item]] = await self._call("scan", table, prefix, after, limit)
+        return rows
+
+
+class SimulatedQueue:
+    """`ports.Queue` for one process."""
+
+    def __init__(self, deployment: Deployment, process: Process, internal: bool) -> None:
+        self._deployment = deployment
+        self._process = process
+        self._internal = internal
+
+    async def send(self, group: str, message_id: str, body: bytes) -> None:
+        """`ports.Queue.send`."""
+        deployment, process = self._deployment, self._process
+        await process.call("queue", "send", lambda: deployment.send(process, message_id, body, self._internal))
+
+
+class SimulatedInboxes:
+    """`ports.Inboxes` for one process. A push that fails may have reached some."""
+
+    def __init__(self, deployment: Deployment, process: Process) -> None:
+        self._deployment = deployment
+        self._process = process
+
+    async def push(self, messages: Sequence[Pushed]) -> None:
+        """`ports.Inboxes.push`."""
+
+        def effect() -> None:
+            for message in messages:
+                self._deployment.push(message)
+
+        if self._process.trouble("inbox") and messages:
+            self._deployment.push(self._process.random.choice(messages))
+        await self._process.call("inbox", "push", effect)
+
+    async def drop(self, inbox: str) -> None:
+        """`ports.Inboxes.drop`."""
+        await self._process.call("inbox", "drop", lambda: self._deployment.drop(inbox))
+
+
+class SimulatedClock:
+    """`ports.Clock` of one process: its wall clock may jump, and stopping it stops its sleep."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._offset = process.random.random() * 1000
+
+    def now_ms(self) -> int:
+        """`ports.Clock.now_ms`."""
+        process = self._process
+        process.judged_ms = EPOCH_MS + int((process.world.now + process.wall_s) * 1000)
+        return process.judged_ms
+
+    def monotonic(self) -> float:
+        """`ports.Clock.monotonic`."""
+        return self._process.world.now + self._offset
+
+    async def sleep(self, seconds: float) -> None:
+        """`ports.Clock.sleep`."""
+        await self._process.pass_time(seconds)
+
+    def random_bytes(self, count: int) -> bytes:
+        """`ports.Clock.random_bytes`."""
+        return self._process.random.getrandbits(8 * count).to_bytes(count, "big")
+
+
+class SimulatedGateway:
+    """`ports.Gateway` of one client process."""
+
+    address: Optional[str] = "10.0.0.1"
+    thrifty = False
+    blobs: Any = None
+
+    def __init__(self, deployment: Deployment, process: Process) -> None:
+        self._deployment = deployment
+        self._process = process
+        self.store = SimulatedStore(deployment, process)
+        self.queue = SimulatedQueue(deployment, process, internal=False)
+        self.clock = SimulatedClock(process)
+
+    async def listen(self, inbox: str, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
+        """`ports.Gateway.listen`."""
+
+        def effect() -> None:
+            self._deployment.inboxes[inbox] = Inbox(self._process, receive, lost)
+
+        await self._process.call("inbox", "listen", effect)
+
+    async def hush(self, inbox: str, keep: bool) -> None:
+        """`ports.Gateway.hush`. Not a call that can fail: a provider has to see to it by itself."""
+        found = self._deployment.inboxes.get(inbox)
+        if found is not None and found.process is self._process:
+            found.receive = found.lost = None
+            if not keep:
+                del self._deployment.inboxes[inbox]
+
+    async def check(self) -> None:
+        """`ports.Gateway.check`."""
+        await self._process.call("queue", "check", lambda: None)
+
+    async def close(self) -> None:
+        """`ports.Gateway.close`."""

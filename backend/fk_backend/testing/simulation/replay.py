@@ -1,0 +1,198 @@
+"""The witness: every accepted message, in the order of the queue and once, through the model. Reads are looked up.
+
+What the model can't judge (whether an expiry or a reaping was due) it takes from the commits, and a check of its own
+judges that.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
+
+from ... import layout
+from ...core.model import Error
+from ...core.watches import RECURSIVE
+from ...ports import Put
+from ...session.ops import WRITES, AddWatch, Exists, GetAcl, GetChildren, GetData
+from .client import Asked, Begun, Said
+from .model import ADMIN, READ, Model, Told, permitted
+from .ports import Commit
+from .run import NS, History
+from .world import Entry
+
+
+class Line(NamedTuple):
+    """One op of a connection, with when it was asked and answered, as steps of the log."""
+
+    conn: str
+    client: str
+    tag: int
+    op: Any
+    asked: int
+    answered: Optional[int]
+    result: Any
+    number: int
+    """Of the request in its connection; 0 for what is not a write."""
+
+
+class Conn(NamedTuple):
+    """One connection: its session, and everything it said, in order: (step, tag, value)."""
+
+    name: str
+    client: str
+    begun: int
+    session: int
+    attached: bool
+    stolen: bool
+    said: List[Tuple[int, int, Any]]
+
+
+class Done(NamedTuple):
+    """A request as the witness saw it."""
+
+    inbox: str
+    number: int
+    session: int
+    request: Any
+    told: Told
+    accepted: int
+
+
+class Replay:
+    """A history with its witness."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self.log = history.log
+        self.commits: List[Tuple[Entry, Commit]] = [(e, e.value) for e in self.log if e.what == "commit"]
+        self.committed_at: Dict[int, int] = {}
+        """Zxid → step of the commit that made it true."""
+        for entry, commit in self.commits:
+            for zxid in range(commit.before + 1, commit.after + 1):
+                self.committed_at.setdefault(zxid, entry.step)
+        self.model = Model(self._namespace_id())
+        self.done: Dict[Tuple[str, int], Done] = {}
+        self.order: List[Done] = []
+        self._replay()
+        self.conns = self._conns()
+        self.lines = self._lines()
+
+    def _namespace_id(self) -> int:
+        for _, commit in self.commits:
+            for write in commit.writes:
+                if isinstance(write, Put) and write.key == layout.head_key(NS):
+                    return layout.head_of(write.item).namespace_id
+        return 0
+
+    # --- the witness ----------------------------------------------------------------------------
+
+    def _replay(self) -> None:
+        seen: Set[Tuple[str, int]] = set()
+        reported = self._reported()
+        for entry in self.log:
+            if entry.what != "accepted":
+                continue
+            message = entry.value
+            for number, request in enumerate(message.requests, message.first):
+                if (message.inbox, number) in seen:
+                    continue
+                seen.add((message.inbox, number))
+                commit = self._commit_of(self.model.zxid + 1)
+                now_ms = 0 if commit is None else commit.now_ms
+                happens = reported.get((message.inbox, number), False)
+                told = self.model.step(message.session, message.inbox, request, now_ms, happens)
+                done = Done(message.inbox, number, message.session, request, told, entry.step)
+                self.done[message.inbox, number] = done
+                self.order.append(done)
+
+    def _commit_of(self, zxid: int) -> Optional[Commit]:
+        step = self.committed_at.get(zxid)
+        return None if step is None else self.log[step].value
+
+    def _reported(self) -> Dict[Tuple[str, int], bool]:
+        """Requests of the heartbeat that took effect, as the heads answer them."""
+        found: Dict[Tuple[str, int], bool] = {}
+        for _, commit in self.commits:
+            for write in commit.writes:
+                if isinstance(write, Put) and write.key == layout.head_key(NS):
+                    for inbox, first, results in layout.head_of(write.item).answers:
+                        found.update(
+                            ((inbox, number), result[1] is True) for number, result in enumerate(results, first)
+                        )
+        return found
+
+    # --- what was asked and said ----------------------------------------------------------------
+
+    def _conns(self) -> Dict[str, Conn]:
+        found: Dict[str, Conn] = {}
+        for entry in self.log:
+            if entry.what == "begun":
+                begun: Begun = entry.value
+                attached = begun.attached is not None
+                found[begun.conn] = Conn(begun.conn, entry.who, entry.step, begun.session, attached, begun.stolen, [])
+            elif entry.what == "said":
+                said: Said = entry.value
+                if said.conn in found:
+                    found[said.conn].said.append((entry.step, said.tag, said.value))
+        return found
+
+    def _lines(self) -> List[Line]:
+        answers = {
+            (entry.value.conn, entry.value.tag): entry
+            for entry in reversed(self.log)
+            if entry.what == "said" and entry.value.tag > 0
+        }
+        numbers: Dict[str, int] = {}
+        found: List[Line] = []
+        for entry in self.log:
+            if entry.what != "asked":
+                continue
+            asked: Asked = entry.value
+            number = 0
+            if isinstance(asked.op, AddWatch) and asked.op.mode == RECURSIVE:
+                numbers[asked.conn] = numbers.get(asked.conn, 0) + 1  # the session itself asks for something first
+            if isinstance(asked.op, WRITES):
+                number = numbers[asked.conn] = numbers.get(asked.conn, 0) + 1
+            answer = answers.get((asked.conn, asked.tag))
+            at, result = (None, None) if answer is None else (answer.step, answer.value.value)
+            found.append(Line(asked.conn, entry.who, asked.tag, asked.op, entry.step, at, result, number))
+        return found
+
+    def head_at(self, step: int) -> int:
+        """The highest zxid that was committed by then."""
+        return max((zxid for zxid, at in self.committed_at.items() if at <= step), default=0)
+
+    def ops_that_took(self, zxid: int) -> Iterator[Done]:
+        """The request that took a zxid."""
+        previous = 0
+        for done in self.order:
+            if done.told.zxid != previous and done.told.zxid == zxid:
+                yield done
+            previous = done.told.zxid
+
+
+def read(tree: Any, op: Any, identities: Any) -> Tuple[int, Any]:
+    """What a read shows of a tree."""
+    node = tree.get(op.path)
+    if node is None:
+        return Error.NO_NODE, None
+    if isinstance(op, Exists):
+        return Error.OK, node.stat()
+    if isinstance(op, GetAcl):
+        if not permitted(node, READ | ADMIN, identities):
+            return Error.NO_AUTH, None
+        masks = not permitted(node, ADMIN, identities)
+        shown = tuple(
+            e._replace(id=e.id.split(":")[0] + ":x") if masks and e.scheme == "digest" else e for e in node.acl
+        )
+        return Error.OK, (shown, node.stat())
+    if not permitted(node, READ, identities):
+        return Error.NO_AUTH, None
+    if isinstance(op, GetData):
+        return Error.OK, (node.data, node.stat())
+    assert isinstance(op, GetChildren)
+    return Error.OK, (sorted(node.children), node.stat())
+
+
+def plain(value: Any) -> Any:
+    """Tuples as lists, all the way down: what travelled as JSON compared with what did not."""
+    return [plain(part) for part in value] if isinstance(value, (tuple, list)) else value

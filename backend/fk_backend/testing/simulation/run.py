@@ -1,0 +1,167 @@
+"""One plan, one run: what it leaves is everything that was asked, said and stored, ready to be judged.
+
+After the plan everything is healed, everybody gets what he waits for, all sessions end, and the store is looked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
+
+from ... import layout
+from ...functions import writer
+from ...functions.heartbeat import TICK_S
+from ...ports import INTEREST, SESSIONS, TABLES, Item, Key
+from .client import Client
+from .hosts import Timer, Trigger
+from .loop import Stuck
+from .plan import LATE, PART, PAUSE, STORM, Fault, Plan
+from .ports import Deployment
+from .world import Entry, Process, World
+
+NS = "ns"
+PATIENCE_S = 60.0
+"""Virtual seconds after the last fault in which everything has to come to rest."""
+IDLE_TICKS = 2
+
+
+class History(NamedTuple):
+    """What a run left."""
+
+    plan: Plan
+    log: List[Entry]
+    trace: str
+    rest: Dict[Key, Item]
+    """The store when every session was gone."""
+    busy: Dict[Key, Item]
+    """The store when everything was answered and before the sessions ended."""
+    complaints: List[str]
+    """What never came to rest, and tasks that failed."""
+    calls: int
+    healed_at: float
+
+
+class Run:
+    """A plan, being run."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.world = World(plan.seed, plan.knobs)
+        self.deployment = Deployment(self.world, NS)
+        self.clients: List[Client] = []
+        self.complaints: List[str] = []
+        self.busy: Dict[Key, Item] = {}
+        self.healed_at = 0.0
+
+    async def main(self) -> None:
+        """From the first client's first step to the store at rest."""
+        self.trigger = Trigger(self.deployment)
+        self.timer = Timer(self.deployment)
+        timeouts = self.plan.knobs.timeouts_ms
+        for number, steps in enumerate(self.plan.clients):
+            client = Client(self.deployment, number, steps, timeouts[number % len(timeouts)])
+            self.clients.append(client)
+            client.start()
+        ticking = asyncio.ensure_future(self.timer.run())
+        for fault in self.plan.faults:
+            await self.world.sleep(fault.at - self.world.now)
+            self._begin(fault)
+        await self._end()
+        ticking.cancel()
+
+    def _begin(self, fault: Fault) -> None:
+        if fault.kind == LATE:
+            self.timer.delay(fault)
+        elif fault.who == "writer":
+            self.trigger.writers.afflict(fault)
+        elif fault.who == "heartbeat":
+            self.timer.heartbeats.afflict(fault)
+        else:
+            found: List[Process] = [client.process for client in self.clients if client.name == fault.who]
+            self.world.begin(fault, found)
+
+    async def _end(self) -> None:
+        last = max((step.at for steps in self.plan.clients for step in steps), default=0.0)
+        spans = [fault.at + fault.span for fault in self.plan.faults if fault.kind in (PART, STORM, PAUSE)]
+        await self.world.sleep(max([last, *spans]) - self.world.now + 0.01)
+        self._heal()
+        await self._until(lambda: all(client.quiet for client in self.clients) and self._settled(), "answers")
+        self.busy = self.contents()
+        self.world.note("world", "quiet")
+        for number, client in enumerate(self.clients):
+            client.finish(close=(self.plan.seed + number) % 3 != 0)
+        await self._until(lambda: self._empty() and self._settled(), "sessions")
+        await self.world.sleep(IDLE_TICKS * TICK_S)
+
+    def _heal(self) -> None:
+        self.world.note("world", "healed")
+        self.healed_at = self.world.now
+        self.world.calm = True
+        self.trigger.writers.heal()
+        self.timer.heartbeats.heal()
+        for client in self.clients:
+            client.process.troubles.clear()
+            client.process.doom = ""
+
+    def _empty(self) -> bool:
+        """Whether there is no session and no beat counter."""
+        places = (SESSIONS, layout.sessions_partition(NS)), (INTEREST, layout.beats_partition(NS))
+        items: Any = self.deployment.items
+        return not any(self.deployment.at_once(items.query(*place)).rows for place in places)
+
+    def _settled(self) -> bool:
+        return self.trigger.idle and not self.deployment.in_the_post and self.trigger.writers.resting
+
+    async def _until(self, reached: Callable[[], bool], what: str) -> None:
+        deadline = self.world.now + PATIENCE_S
+        while not reached():
+            if self.world.now > deadline:
+                self.complaints.append("never came to rest: %s, %s" % (what, self._unrest()))
+                return
+            await self.world.sleep(TICK_S / 4)
+        await self.world.sleep(TICK_S / 4)
+
+    def _unrest(self) -> str:
+        asked = {c.name: sorted(c.connection.waiting) if c.connection else "no connection" for c in self.clients}
+        waiting = len(self.deployment.queue), self.deployment.in_the_post, self.trigger.writers.resting
+        return "%s; in queue, post, writers: %s" % (asked, waiting)
+
+    def contents(self) -> Dict[Key, Item]:
+        """Everything in the store."""
+        items: Any = self.deployment.items
+        rows: Dict[Key, Item] = {}
+        for table in TABLES:
+            rows.update(self.deployment.at_once(items.scan(table, limit=1 << 30)))
+        return rows
+
+
+@contextmanager
+def constants(plan: Plan) -> Iterator[None]:
+    """The writer's limits as small as the plan says, so that small runs reach them."""
+    kept = writer.MAX_CALLS
+    writer.MAX_CALLS = plan.knobs.commit_calls
+    try:
+        yield
+    finally:
+        writer.MAX_CALLS = kept
+
+
+def run(plan: Plan, crossed: Optional[Callable[[Process, str, str], Optional[str]]] = None) -> History:
+    """Runs a plan. ``crossed`` is asked at every call of a port, see `World.crossed`."""
+    made = Run(plan)
+    made.world.crossed = crossed
+    with constants(plan):
+        try:
+            made.world.loop.run(made.main())
+        except Stuck as error:
+            made.complaints.append("stuck: %s" % error)
+    made.complaints.extend(map(_told, made.world.loop.failures))
+    world = made.world
+    return History(
+        plan, world.log, world.trace, made.contents(), made.busy, made.complaints, world.calls, made.healed_at
+    )
+
+
+def _told(context: Dict[str, Any]) -> str:
+    return "a task failed: %s %r" % (context.get("message"), context.get("exception"))

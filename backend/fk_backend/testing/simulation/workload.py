@@ -1,0 +1,163 @@
+"""Plans from seeds: few clients, few paths, all operations, so that they meet as often as possible."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any, Callable, List, Sequence, Tuple
+
+from ...core.acls import OPEN_ACL
+from ...core.model import Acl, Perms
+from ...core.requests import Auth, Check, Close, Create, Delete, Flags, Multi, SetAcl, SetData
+from ...core.watches import PERSISTENT, RECURSIVE
+from ...session.ops import AddWatch, Exists, GetAcl, GetChildren, GetData, RemoveWatches, Sync
+from .plan import CRASH, JUMP, LATE, PART, PAUSE, STORM, Fault, Guess, HangUp, Knobs, Lock, Plan, Steal, Step
+
+PATHS = ("/a", "/b", "/a/c", "/a/d", "/q", "/q/n-0000000000", "/q/n-0000000001", "/e")
+PARENTS = ("/", "/a", "/b", "/q")
+SECRET = "user:secret"
+CLOSED_ACL = (Acl(Perms.ALL, "auth", ""),)
+READ_ONLY_ACL = (Acl(Perms.READ | Perms.ADMIN, "world", "anyone"),)
+ALL = 1 << 20
+"""A head that keeps so many bytes of triggers never forgets one in a run."""
+LOCKS = "/locks"
+RESOURCE = "/resource"
+SETUP: Tuple[Any, ...] = (
+    Create("/a", b"", OPEN_ACL, 0, 0, False),
+    Create("/q", b"", OPEN_ACL, 0, 0, False),
+    Create(LOCKS, b"", OPEN_ACL, 0, 0, False),
+    Create(RESOURCE, b"", OPEN_ACL, 0, 0, False),
+)
+
+
+def _create(r: Random) -> Any:
+    flags = r.choice((0, 0, 0, 1, 1, 2, 3, Flags.CONTAINER, Flags.TTL))
+    path = r.choice(("/q/n-", "/a/s-", "/q/n-")) if flags in (2, 3) else r.choice(PATHS)
+    data = r.choice((b"", b"x", b"yy", None))
+    acl = r.choice((OPEN_ACL,) * 8 + (CLOSED_ACL, READ_ONLY_ACL))
+    return Create(path, data, acl, flags, 300 if flags == Flags.TTL else 0, r.random() < 0.3)
+
+
+def _delete(r: Random) -> Any:
+    return Delete(r.choice(PATHS), r.choice((-1, -1, -1, 0, 1)))
+
+
+def _set(r: Random) -> Any:
+    return SetData(r.choice(PATHS), b"%d" % r.randrange(1000), r.choice((-1, -1, -1, 0, 1, 2)))
+
+
+def _set_acl(r: Random) -> Any:
+    return SetAcl(r.choice(PATHS), r.choice((OPEN_ACL, OPEN_ACL, READ_ONLY_ACL, CLOSED_ACL)), r.choice((-1, -1, 0)))
+
+
+def _multi(r: Random) -> Any:
+    makers: Sequence[Callable[[Random], Any]] = (_create, _delete, _set, _set)
+    ops = [r.choice(makers)(r) for _ in range(r.randint(1, 3))]
+    if r.random() < 0.4:
+        ops.insert(r.randrange(len(ops) + 1), Check(r.choice(PATHS), r.choice((-1, -1, 0))))
+    return Multi(tuple(ops))
+
+
+def _both(r: Random) -> Any:
+    """A multi that usually succeeds, on two nodes that are read together."""
+    data = b"both %d" % r.randrange(1000)
+    return Multi((SetData("/a", data, -1), r.choice((SetData("/q", data, -1), _create(r), _delete(r)))))
+
+
+def _look(r: Random) -> Any:
+    watch = r.random() < 0.65
+    return r.choice(
+        (
+            Exists(r.choice(PATHS), watch),
+            GetData(r.choice(PATHS), watch),
+            GetChildren(r.choice(PARENTS), watch),
+            GetChildren(r.choice(PARENTS), watch),
+        )
+    )
+
+
+def _rare(r: Random) -> Any:
+    return r.choice(
+        (
+            GetAcl(r.choice(PATHS)),
+            Sync(r.choice(PATHS)),
+            AddWatch(r.choice(PARENTS + PATHS), r.choice((PERSISTENT, RECURSIVE))),
+            AddWatch(r.choice(PARENTS), RECURSIVE),
+            RemoveWatches(r.choice(PATHS)),
+            Auth("digest", SECRET),
+            HangUp(),
+            HangUp(),
+            Steal(),
+            Guess(),
+            Lock(LOCKS, RESOURCE),
+            Lock(LOCKS, RESOURCE),
+            Close(),
+        )
+    )
+
+
+MAKERS: Tuple[Tuple[Callable[[Random], Any], int], ...] = (
+    (_create, 6), (_delete, 4), (_set, 5), (_set_acl, 1), (_multi, 2), (_both, 2), (_look, 14), (_rare, 6),
+)  # fmt: skip
+
+
+def knobs(r: Random) -> Knobs:
+    """Of one run."""
+    return Knobs(
+        lag=r.choice((0.002, 0.01, 0.03)),
+        slow=r.choice((0.0, 0.01, 0.05)),
+        doubles=r.choice((0.0, 0.1, 0.3)),
+        batch=r.choice((1, 3, 10)),
+        visibility=r.choice((0.3, 1.0, 3.0)),
+        atomic_queries=r.random() < 0.6,
+        recut=r.random() < 0.3,
+        fresh=r.choice((0.0, 0.1, 0.5)),
+        recent_bytes=r.choice((0, 30, 100, ALL, ALL, ALL)),
+        two_steps=r.random() < 0.4,
+        commit_calls=r.choice((1, 3, 500, 500)),
+        timeouts_ms=tuple(r.choice(((1000,), (2000,), (3000, 1000)))),
+    )
+
+
+def steps(r: Random, count: int, span: float, first: bool) -> Tuple[Step, ...]:
+    """Of one client: in bursts, so that they are pipelined."""
+    found: List[Step] = [Step(0.0, op) for op in SETUP] if first else []
+    at = 0.0 if first else r.random() * 0.3
+    makers, weights = zip(*MAKERS)
+    for _ in range(count):
+        if r.random() < 0.5:
+            at += r.random() * span * 2 / count
+        found.append(Step(round(at, 4), r.choices(makers, weights)[0](r)))
+    return tuple(found)
+
+
+def faults(r: Random, count: int, clients: int, span: float) -> Tuple[Fault, ...]:
+    """Some, while the clients are at it."""
+    names = ["client-%d" % number for number in range(clients)]
+    found: List[Fault] = []
+    for _ in range(count):
+        at = round(r.random() * span, 4)
+        kind = r.choice((CRASH, CRASH, CRASH, PAUSE, PAUSE, PART, STORM, STORM, JUMP, LATE))
+        who = r.choice(("writer", "writer", "heartbeat", *names))
+        if kind == CRASH:
+            found.append(Fault(kind, who, at, 0.0, r.choice(("before", "after"))))
+        elif kind == PAUSE:
+            found.append(Fault(kind, who, at, r.choice((0.1, 0.5, 1.5, 4.0))))
+        elif kind == PART:
+            found.append(Fault(kind, who, at, r.choice((0.2, 1.0, 3.0)), r.choice(("store", "queue", "inbox"))))
+        elif kind == STORM:
+            found.append(Fault(kind, who, at, r.choice((0.2, 1.0)), r.choice(("unavailable", "lost", "undone"))))
+        elif kind == JUMP:
+            found.append(Fault(kind, who, at, r.choice((-3600.0, -1.0, 1.0, 3600.0))))
+        else:
+            found.append(Fault(kind, "timer", at, r.choice((0.3, 1.0, 3.0)), r.choice(("", "twice"))))
+    return tuple(sorted(found, key=lambda fault: fault.at))
+
+
+def plan(seed: int) -> Plan:
+    """The plan of a seed."""
+    r = Random("%d plan" % seed)
+    clients = r.randint(2, 4)
+    span = r.choice((0.5, 1.5, 3.0))
+    each = r.randint(3, 30 // clients)
+    programs = tuple(steps(r, each, span, first=number == 0) for number in range(clients))
+    return Plan(seed, knobs(r), programs, faults(r, r.choice((0, 1, 2, 3, 5)), clients, span))
