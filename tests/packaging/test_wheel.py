@@ -51,7 +51,7 @@ def test_it_holds_our_packages_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     expected: List[str] = []
     for package, source in SOURCES.items():
         for path in source.rglob("*"):
-            if path.suffix == ".py" or path.name == "py.typed":
+            if path.suffix == ".py" or path.name in ("py.typed", "lambda.lock"):
                 expected.append(f"{package}/{path.relative_to(source).as_posix()}")
     held = [name for name in wheel.namelist() if ".dist-info/" not in name]
     assert sorted(held) == sorted(expected)
