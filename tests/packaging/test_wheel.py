@@ -64,7 +64,7 @@ def test_the_plain_install_needs_kazoo_only(described: Message) -> None:
     plain = [requirement for requirement in required if "extra ==" not in requirement]
     assert [requirement.replace(" ", "") for requirement in plain] in (["kazoo<3,>=2.8"], ["kazoo>=2.8,<3"])
     cloud = [requirement.split(";") for requirement in required if 'extra == "aws"' in requirement]
-    assert [name.strip() for name, _ in cloud] == ["aiobotocore[boto3]>=2.13"]
+    assert [name.strip() for name, _ in cloud] == ["aiobotocore[boto3]>=2.13", "rich>=13"]
 
 
 def test_metadata(described: Message, wheel: zipfile.ZipFile) -> None:

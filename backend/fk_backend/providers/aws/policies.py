@@ -23,6 +23,7 @@ WRITE = ("PutItem", "UpdateItem", "DeleteItem")
 CONSUME = ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "ChangeMessageVisibility")
 """What an event source mapping does with its queue, in the name of the function."""
 SEND = ("SendMessage", "GetQueueUrl")
+"""To the writes queue. Its URL tells those of all others."""
 
 UPLOADS, DATA, DEAD = "uploads", "data", "dead"
 """Prefixes in the bucket: what clients put, what the functions made of it, dead letters."""
@@ -41,12 +42,13 @@ def functions(name: str) -> Dict[str, Policy]:
 def client(name: str, namespace: Optional[str] = None) -> Policy:
     """What a client may do, in every namespace or in one."""
     reach = "*" if namespace is None else namespace + "/*"
-    own = ["%s:*" % namespace]
+    own = None if namespace is None else [namespace + ":*"]
+    inboxes = names.inbox_prefix(name) + "*"
     return _policy(
-        _keyed(_tables("ReadState", name, READ, STATE), namespace and [*own, names.FORMAT_KEY[0]]),
-        _keyed(_tables("Watch", name, (*READ, *WRITE, "BatchWriteItem"), INTEREST), namespace and own),
+        _keyed(_tables("ReadState", name, ("GetItem", "Query"), STATE), own and [*own, names.FORMAT_KEY[0]]),
+        _keyed(_tables("Watch", name, ("GetItem", "Query", *WRITE), INTEREST), own),
         _queue("Submit", SEND, names.writes_queue(name)),
-        _queue("Inbox", ("CreateQueue", "DeleteQueue", "GetQueueUrl", *CONSUME), names.inbox_prefix(name) + "*"),
+        _queue("Inbox", ("CreateQueue", "DeleteQueue", "ReceiveMessage", "DeleteMessage"), inboxes),
         _objects("Upload", name, ("PutObject",), "%s/%s" % (UPLOADS, reach)),
         _objects("Download", name, ("GetObject",), "%s/%s" % (DATA, reach)),
     )
@@ -57,44 +59,47 @@ def _writer(name: str) -> List[Statement]:
         _tables("Commit", name, (*READ, *WRITE, "ConditionCheckItem"), STATE, SESSIONS),
         _tables("Interest", name, (*READ, *WRITE, "BatchWriteItem"), INTEREST),
         _index("InterestOfSession", name),
-        _queue("Consume", CONSUME, names.writes_queue(name)),
-        _queue("WakeHeartbeat", SEND, names.timer_queue(name)),
-        _queue("Answer", (*SEND, "DeleteQueue"), names.inbox_prefix(name) + "*"),
+        _queue("Consume", (*CONSUME, "GetQueueUrl"), names.writes_queue(name)),
+        _queue("WakeHeartbeat", ("SendMessage",), names.timer_queue(name)),
+        _queue("Answer", ("SendMessage", "DeleteQueue"), names.inbox_prefix(name) + "*"),
         _objects("Uploads", name, ("GetObject",), UPLOADS + "/*"),
         _objects("Data", name, ("GetObject", "PutObject", "DeleteObject"), DATA + "/*"),
+        # Without it what is missing looks forbidden.
+        _allow("FindObjects", "s3", ("ListBucket",), _sub(_bucket(name))),
     ]
 
 
 def _heartbeat(name: str) -> List[Statement]:
     return [
-        _tables("Read", name, READ, STATE),
-        _tables("Sessions", name, (*READ, *WRITE, "ConditionCheckItem"), SESSIONS),
-        _tables("Beats", name, (*READ, "UpdateItem", "DeleteItem"), INTEREST),
-        _queue("Consume", CONSUME, names.timer_queue(name)),
-        _queue("Again", SEND, names.timer_queue(name)),
+        _tables("ReadHead", name, READ, STATE),
+        _tables("Sessions", name, (*READ, "PutItem"), SESSIONS),
+        _tables("Beats", name, (*READ, "DeleteItem"), INTEREST),
+        _queue("Consume", (*CONSUME, "SendMessage"), names.timer_queue(name)),
         _queue("Expire", SEND, names.writes_queue(name)),
     ]
 
 
 def _dead_letter(name: str) -> List[Statement]:
     return [
-        _tables("ReadHead", name, READ, STATE),
         _queue("Consume", CONSUME, names.dead_queue(name)),
-        _queue("Tell", SEND, names.inbox_prefix(name) + "*"),
+        _queue("Find", ("GetQueueUrl",), names.writes_queue(name)),
+        _queue("Tell", ("SendMessage",), names.inbox_prefix(name) + "*"),
         _objects("Keep", name, ("PutObject",), DEAD + "/*"),
     ]
 
 
 def _sweeper(name: str) -> List[Statement]:
     return [
-        _tables("Read", name, (*READ, "Scan"), *TABLES),
-        _tables("ForgetInterest", name, ("DeleteItem", "BatchWriteItem"), INTEREST),
-        _tables("Sessions", name, ("PutItem", "DeleteItem"), SESSIONS),
-        _queue("Inboxes", ("GetQueueUrl", "GetQueueAttributes", "DeleteQueue"), names.inbox_prefix(name) + "*"),
+        _tables("Read", name, ("GetItem", "Scan"), *TABLES),
+        _tables("Order", name, ("PutItem",), SESSIONS),
+        _tables("ForgetInterest", name, ("BatchWriteItem",), INTEREST),
+        _index("InterestOfSession", name),
+        _queue("Inboxes", ("SendMessage", "GetQueueAttributes", "DeleteQueue"), names.inbox_prefix(name) + "*"),
         _allow("FindInboxes", "sqs", ("ListQueues",), "*"),  # it has no permission for a resource
         _queue("Expire", SEND, names.writes_queue(name)),
+        _queue("WakeHeartbeat", ("SendMessage",), names.timer_queue(name)),
         _allow("FindObjects", "s3", ("ListBucket",), _sub(_bucket(name))),
-        _objects("Objects", name, ("GetObject", "DeleteObject"), DATA + "/*", UPLOADS + "/*"),
+        _objects("Objects", name, ("DeleteObject",), DATA + "/*"),
     ]
 
 
