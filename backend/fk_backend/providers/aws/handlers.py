@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 logging.getLogger("fk_backend").setLevel(os.environ.get("FK_LOG_LEVEL", "INFO"))
 
 Record = Dict[str, Any]
+MAX_RETRY_S = 30
+"""The longest pause before a batch that failed is tried again; the first one is 2 s, and each is twice the last."""
 
 
 class Service(NamedTuple):
@@ -75,6 +77,10 @@ class Wake:
         await self._queues.tick(ns, 0)
 
 
+def _receives(record: Record) -> int:
+    return int(record["attributes"]["ApproximateReceiveCount"])
+
+
 class Functions:
     """The handlers of one environment, over one service, in one event loop."""
 
@@ -97,7 +103,7 @@ class Functions:
 
     async def _write(self, ns: str, records: List[Record]) -> List[str]:
         """One by one where the batch was tried before: so it shows which message it is that can't be written."""
-        again = any(int(record["attributes"]["ApproximateReceiveCount"]) > 1 for record in records)
+        again = any(_receives(record) > 1 for record in records)
         batches = [[record] for record in records] if again else [records]
         for position, batch in enumerate(batches):
             try:
@@ -106,6 +112,7 @@ class Functions:
                 level = logging.WARNING if isinstance(error, BackendError) else logging.ERROR
                 log.log(level, "namespace %s: %r", ns, error, exc_info=not isinstance(error, BackendError))
                 left = [record for rest in batches[position:] for record in rest]
+                await self._service.queues.try_again_soon(left, min(2 ** _receives(left[0]), MAX_RETRY_S))
                 return [record["messageId"] for record in left]
         return []
 

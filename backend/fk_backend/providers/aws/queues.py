@@ -109,6 +109,18 @@ class Queues:
             raise translated(error, writing=False) from error
         return str(answer["QueueUrl"])
 
+    async def try_again_soon(self, records: Sequence[Any], after_s: int) -> None:
+        """Has the writes queue hand these out again, all at the same time, instead of when their time is up."""
+        url = self.url(names.writes_queue(self._deployment))
+        entries = [
+            {"Id": str(n), "ReceiptHandle": record["receiptHandle"], "VisibilityTimeout": after_s}
+            for n, record in enumerate(records)
+        ]
+        try:
+            await self._sqs.change_message_visibility_batch(QueueUrl=url, Entries=entries)
+        except Exception as error:
+            log.debug("%d messages come again when their time is up: %s", len(records), error)
+
     async def tick(self, ns: str, delay_s: int) -> None:
         """Has the heartbeat look after a namespace after so long."""
         url = self.url(names.timer_queue(self._deployment))
