@@ -61,3 +61,19 @@ zk-shell: $(VENV)/.dev ## zk-shell, unmodified, on local://
 clean: ## removes what was set up and built
 	rm -rf $(VENV) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info backend/*.egg-info
 	find fk_kazoo backend examples compat_tests tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- performance ---
+
+.PHONY: bench bench-quick bench-local bench-growth
+
+bench: bench-local bench-growth ## measures everything (a quarter of an hour) and puts it into docs/performance.md
+
+bench-local: $(VENV)/.dev ## beside ZooKeeper on this machine, into docs/performance.md
+	$(PY) -m benchmarks local --docs
+
+bench-growth: $(VENV)/.dev ## as the surroundings grow, into docs/performance.md
+	$(PY) -m benchmarks growth --docs
+
+bench-quick: $(VENV)/.dev ## the same with fewer samples, three minutes; changes no file
+	$(PY) -m benchmarks local --quick
+	$(PY) -m benchmarks growth --quick

@@ -7,61 +7,82 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
-from . import local, report, systems
+from . import growth, local, pictures, report, systems
 
 DISK = systems.REPOSITORY / ".cache"
+CASES = [case.name for case in growth.CASES]
 
 
 def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
     parts = parser.add_subparsers(dest="part", required=True)
-    for name, about in (("local", "beside ZooKeeper on this machine"),):
+    for name, about in (("local", "beside ZooKeeper on this machine"), ("growth", "as the surroundings grow")):
         part = parts.add_parser(name, help=about)
-        part.add_argument("--quick", action="store_true", help="fewer samples: a minute or two")
+        part.add_argument("--quick", action="store_true", help="fewer samples: two minutes at most")
         part.add_argument("--smoke", action="store_true", help="hardly any: only whether it works")
-        part.add_argument("--rows", help="only these, separated by semicolons or, where none has one, commas")
+        part.add_argument("--rows", help="only these: separated by commas, or by semicolons where names have commas")
         part.add_argument("--disk", type=Path, default=DISK, help="a directory on a real disk (default: %(default)s)")
-        part.add_argument("--json", type=Path, help="where to write the results")
+        part.add_argument("--json", type=Path, help="where to write the results (default: in the disk's directory)")
         part.add_argument("--docs", action="store_true", help="put them into docs/performance.md and its pictures")
     parts.choices["local"].add_argument("--systems", default=",".join(systems.NAMES), help="default: %(default)s")
+    parts.choices["growth"].add_argument("--up-to", type=int, help="the largest size (default: 100,000; quick 10,000)")
     return parser.parse_args(arguments)
 
 
-def _chosen(wanted: str, known: Sequence[str]) -> List[str]:
-    """Rows by name, or by what their names begin with."""
-    if wanted is None:
-        return list(known)
+def _chosen(wanted: Optional[str], known: Sequence[str]) -> List[str]:
+    """Rows by name."""
+    if wanted is None or wanted in known:
+        return [wanted] if wanted else list(known)
     names = [name.strip() for name in wanted.split(";" if ";" in wanted else ",")]
-    if any(name not in known for name in names) and wanted in known:
-        names = [wanted]
     unknown = [name for name in names if name not in known]
     if unknown:
         sys.exit("no row %s; there are:\n  %s" % (", ".join(unknown), "\n  ".join(known)))
     return names
 
 
+def _say(text: str) -> None:
+    print("·", text, file=sys.stderr, flush=True)
+
+
 def _local(options: argparse.Namespace, disk: Path) -> Dict[str, Any]:
     size = local.SMOKE if options.smoke else local.QUICK if options.quick else local.FULL
-    rows = _chosen(options.rows, local.ALL)
-    return local.run(options.systems.split(","), rows, size, disk, lambda text: print("·", text, file=sys.stderr))
+    return local.run(options.systems.split(","), _chosen(options.rows, local.ALL), size, disk, _say)
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Runs a part."""
+def _growth(options: argparse.Namespace, disk: Path) -> Dict[str, Any]:
+    rounds, count, up_to = (1, 2, 10) if options.smoke else (5, 20, 10_000) if options.quick else (7, 40, 100_000)
+    extent = growth.Extent(up_to if options.up_to is None else options.up_to, rounds, count)
+    return growth.run(_chosen(options.rows, CASES), extent, disk, _say)
+
+
+def main(arguments: Sequence[str]) -> Dict[str, Any]:
+    """Runs a part; its results."""
     options = _arguments(arguments)
     options.disk.mkdir(parents=True, exist_ok=True)
     where, started = report.machine(), time.monotonic()
+    measure, lines, picture = {
+        "local": (_local, report.lines, pictures.comparison),
+        "growth": (_growth, report.growth_lines, pictures.growth),
+    }[options.part]
     with tempfile.TemporaryDirectory(prefix="bench-", dir=options.disk) as disk:
-        results = {"local": _local}[options.part](options, Path(disk))
+        results = measure(options, Path(disk))
     where["load_after"] = report.machine()["load"]
     results.update(machine=where, seconds=round(time.monotonic() - started))
-    report.show(options.part, report.lines(results))
-    print(report.circumstances(results), "It took %d s." % results["seconds"])
-    for why in results["left_out"]:
-        print("left out:", why)
-    report.save(results, options.json or DISK / ("bench-%s.json" % options.part))
+    table = lines(results)
+    report.show(options.part, table)
+    text = "%s It took %d s." % (report.circumstances(results), results["seconds"])
+    left_out = ["Left out: %s." % why for why in results["left_out"]]
+    print("\n".join([text, *left_out]))
+    report.save(results, options.json or options.disk / ("bench-%s.json" % options.part))
+    if options.docs:
+        report.save(results, report.PICTURES / ("%s.json" % options.part))
+        picture(results, report.PICTURES)
+        report.into_page(options.part, "\n\n".join([report.markdown(table), text, *left_out]))
+    else:
+        picture(results, options.disk)
+    return results
 
 
 if __name__ == "__main__":

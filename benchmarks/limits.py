@@ -18,11 +18,12 @@ MESSAGE = b"x" * 200
 
 
 def _echo(end: socket.socket) -> None:
-    while True:
-        received = end.recv(1024)
-        if not received:
-            return
-        end.sendall(received)
+    with end:
+        while True:
+            received = end.recv(1024)
+            if not received:
+                return
+            end.sendall(received)
 
 
 class Limits:

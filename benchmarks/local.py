@@ -183,7 +183,9 @@ class Comparison:
                     client.tell("imported")
                     stack.enter_context(fresh)
                     client.answer()
-                    return [(client.ask("connect_and_create", url=fresh.url) - started) / 1e9]
+                    spent = (client.ask("connect_and_create", url=fresh.url) - started) / 1e9
+                    client.ask("stop")
+                    return [spent]
             client = fresh.worker("first")
             try:
                 return [(client.ask("first") - started) / 1e9]

@@ -67,6 +67,21 @@ def lines(results: Dict[str, Any]) -> List[List[str]]:
     return table
 
 
+def growth_lines(results: Dict[str, Any]) -> List[List[str]]:
+    """The table of growth."""
+    table = [["", "unit", "at each size", "from the smallest to the largest", "flat within 1.5×", "on disk"]]
+    for row in results["rows"]:
+        steps = ", ".join("%s: %s" % (_count(each["size"]), figure(each["median"])) for each in row["sizes"])
+        growth = "%s× (%s–%s)" % tuple(figure(row["growth"][key]) for key in ("median", "low", "high"))
+        disk = ", ".join("%s: %.1f MB" % (_count(int(k)), v / 1e6) for k, v in row["bytes_on_disk"].items())
+        table.append([row["row"], row["unit"], steps, growth, "yes" if row["flat"] else "no", disk])
+    return table
+
+
+def _count(value: int) -> str:
+    return f"{value:,}"
+
+
 def show(title: str, table: Sequence[Sequence[str]]) -> None:
     """On the terminal."""
     from rich.console import Console

@@ -113,6 +113,10 @@ class System:
         self._workers.remove(worker)
         worker.end()
 
+    def bytes_on_disk(self) -> int:
+        """Of everything it has written and not given back."""
+        return sum(path.stat().st_size for path in self._directory.rglob("*") if path.is_file())
+
     def served_by(self) -> List[int]:
         """The processes without which there is no deployment, beside the client's own."""
         pids = [self._server.pid] if self._server is not None else []

@@ -40,12 +40,17 @@ class Worker:
         self._url = url
         self._name = name
         self._client: Any = None
+        self._growing: Any = None
         self._fired = threading.Event()
         self._fired_at = 0
 
     def imported(self) -> None:
-        """Makes a client, so that everything is imported."""
-        client(self._url)
+        """Imports everything that connecting needs."""
+        made = client(self._url)
+        if hasattr(made, "deployment"):
+            from fk_backend.providers import provider
+
+            provider(made.deployment.scheme)
 
     def start(self) -> float:
         """Connects; how long that took."""
@@ -111,6 +116,20 @@ class Worker:
         if not self._fired.wait(30):
             raise RuntimeError("no event came")
         return self._fired_at
+
+    # --- growth -------------------------------------------------------------------------------------
+
+    def grow(self, case: str, size: int) -> None:
+        """Makes the surroundings of a size."""
+        from .growth import Growing
+
+        self._growing = self._growing or Growing(self._client)
+        self._growing.prepare(case, size)
+
+    def grown(self, case: str, size: int, count: int) -> List[float]:
+        """Seconds per operation in surroundings that were made."""
+        times: List[float] = self._growing.measure(case, size, count)
+        return times
 
     # --- several processes at once ----------------------------------------------------------------
 

@@ -179,6 +179,14 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
     def _call(self, request: Any, async_object: Any) -> Any:
         listeners.calling()
         with self._queueing:
+            if (
+                self._state == KeeperState.CONNECTED
+                and not self._queue  # in the order in which a request goes through them
+                and not self._connection.sending
+                and not self._pending
+                and self._connection.read_now(request, async_object)
+            ):
+                return None
             return super()._call(request, async_object)
 
     def _notify_pending(self, state: str) -> None:

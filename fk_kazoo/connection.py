@@ -8,6 +8,7 @@ as ZooKeeper's bytes. Everything else (states, retries, watchers, pings, the ord
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import struct
@@ -23,6 +24,7 @@ from kazoo.protocol.states import KeeperState
 from fk_backend.core.model import Error
 from fk_backend.core.requests import Result
 from fk_backend.errors import BackendError, DeploymentError
+from fk_backend.providers import provider
 from fk_backend.session.engine import EXPIRED, LOST, Opened, Session
 from fk_backend.session.watchlist import Event
 
@@ -86,6 +88,8 @@ class Line:
         self._decided = False
         """Whether it has rung for the opening: what ends before that is told of after it."""
         self._ended: Optional[Tuple[str, str]] = None
+        self._handing = False
+        """Whether kazoo's thread is busy with what it took."""
 
     # --- in the loop's thread -------------------------------------------------------------------
 
@@ -178,6 +182,7 @@ class Line:
         with self._lock:
             if self._replies:
                 xid, zxid, code, body = self._replies.popleft()
+                self._handing = True
                 if not self._replies and self._ended is None:
                     self.silence()
                 return ReplyHeader(xid, zxid, code), body
@@ -186,6 +191,25 @@ class Line:
             raise BlockingIOError
         reason, why = self._ended
         raise SessionExpiredError(why) if reason == EXPIRED else ConnectionDropped(why)
+
+    def handed(self) -> None:
+        """What was taken is dealt with."""
+        self._handing = False
+
+    # --- in any thread --------------------------------------------------------------------------
+
+    def read_now(self, request: Any) -> Optional[Result]:
+        """The result of a read, if everything before it was shown and the loop is idle; None if it has to wait."""
+        session, turn = self._session, loop.current().turn
+        if session is None or not turn.acquire(False):
+            return None
+        try:
+            with self._lock:
+                if self._replies or self._handing or self._ended is not None:
+                    return None
+            return session.read_now(wire.operation(request))
+        finally:
+            turn.release()
 
     def silence(self) -> None:
         """Takes the ring off the bell."""
@@ -201,10 +225,13 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
 
     _connection_routine: Any
     _line: Optional[Line] = None
+    _greeted: Optional[Line] = None
+    """The line, once its greetings are answered, where reads need not wait for anything else."""
     _opening: Optional[loop.Opening] = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.sending = False
         self._ended = self.handler.event_object()
         """Set at the very end of `zk_loop`; kazoo's ``connection_stopped`` comes before the last callbacks."""
         self._ended.set()
@@ -260,7 +287,7 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
         try:
             return super()._connect_attempt(host, hostip, port, retry)
         finally:
-            line, self._line = self._line, None
+            line, self._line, self._greeted = self._line, None, None
             if line is not None:
                 line.socket.discard()
                 loop.current().call(line.hang_up)
@@ -292,6 +319,8 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
         if not line.read_only:
             for request, xid in client._greetings():
                 self._invoke(connect_timeout / 1000.0, request, xid=xid)
+            if getattr(provider(client.deployment.scheme), "READS_AT_ONCE", False):
+                self._greeted = line
         return read_timeout, connect_timeout
 
     def _dial(self, host: str, port: int) -> Line:
@@ -350,6 +379,39 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
                 return header, body, 0
             except BlockingIOError:
                 continue
+
+    def read_now(self, request: Any, async_object: Any) -> bool:
+        """Answers a read in the caller's own thread, which may be done while nothing is unanswered. Whether it was."""
+        line, client = self._greeted, self.client
+        if line is None or request.type not in wire.READS or getattr(request, "watcher", None) is not None:
+            return False
+        result = line.read_now(request)
+        if result is None:
+            return False
+        entry = (request, async_object, 0)
+        client._pending.append(entry)
+        try:
+            self._read_response(ReplyHeader(0, result.zxid, result.code), wire.reply(request, result), 0)
+        except BaseException:  # a signal's handler raised
+            with contextlib.suppress(ValueError):
+                client._pending.remove(entry)
+            raise
+        return True
+
+    def _send_request(self, read_timeout: float, connect_timeout: float) -> None:
+        self.sending = True  # for a moment, the request is in neither of kazoo's two queues
+        try:
+            super()._send_request(read_timeout, connect_timeout)
+        finally:
+            self.sending = False
+
+    def _read_socket(self, read_timeout: float) -> Any:
+        line = self._line
+        try:
+            return super()._read_socket(read_timeout)
+        finally:
+            if line is not None:
+                line.handed()
 
     def _read_watch_event(self, buffer: bytes, offset: int) -> None:
         super()._read_watch_event(buffer, offset)

@@ -15,7 +15,7 @@ import os
 import selectors
 import sys
 import weakref
-from typing import Any, Callable, Coroutine, Dict, List, Optional, Tuple
+from typing import Any, Callable, Coroutine, Dict, List, Optional, Tuple, cast
 
 from fk_backend.ports import Gateway
 from fk_backend.providers import abandon_all, provider, rest_all
@@ -58,6 +58,28 @@ def socket_pair() -> Tuple[Any, Any]:
     return pair
 
 
+class Lent:
+    """A selector that gives the loop's turn away for as long as it waits: the loop does nothing then.
+
+    Who holds ``turn`` has everything in the loop to itself, as a callback of the loop has.
+    """
+
+    def __init__(self, selector: selectors.BaseSelector) -> None:
+        self._selector = selector
+        self.turn = real_lock()
+
+    def select(self, timeout: Optional[float] = None) -> Any:
+        """As the selector's."""
+        self.turn.release()
+        try:
+            return self._selector.select(timeout)
+        finally:
+            self.turn.acquire()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._selector, name)
+
+
 class LoopThread:
     """The loop, its thread, and the deployments that are open in it."""
 
@@ -66,11 +88,15 @@ class LoopThread:
         self._started = real_lock()
         self._started.acquire()
         self._open: Dict[Tuple[Any, ...], "Opening"] = {}
-        self.loop: asyncio.AbstractEventLoop = asyncio.SelectorEventLoop(_selector())
+        selector = Lent(_selector())
+        self.turn = selector.turn
+        """Held while the loop does something. Others may take it without waiting, for moments, to read what it owns."""
+        self.loop: asyncio.AbstractEventLoop = asyncio.SelectorEventLoop(cast(selectors.BaseSelector, selector))
         _unpatched("_thread", "start_new_thread")(self._main, ())
         self._started.acquire()
 
     def _main(self) -> None:
+        self.turn.acquire()
         asyncio.set_event_loop(self.loop)
         self.loop.call_soon(self._started.release)
         self.loop.run_forever()

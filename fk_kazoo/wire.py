@@ -29,6 +29,8 @@ GET_CHILDREN, SYNC, PING, GET_CHILDREN2, CHECK, MULTI, CREATE2 = 8, 9, 11, 12, 1
 CREATE_CONTAINER, REMOVE_WATCHES, CREATE_TTL, AUTH, ADD_WATCH, CLOSE = 19, 18, 21, 100, 106, -11
 """Opcodes (``ZooDefs.OpCode``)."""
 
+READS = frozenset((EXISTS, GET_DATA, GET_ACL, GET_CHILDREN, GET_CHILDREN2))
+
 MAX_REQUEST_BYTES = 0xFFFFF
 """ZooKeeper's ``jute.maxbuffer``: a request of this size or more is refused."""
 

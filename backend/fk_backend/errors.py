@@ -1,17 +1,17 @@
 """One tree of errors below kazoo's. What matters to a caller: did it happen?
 
-    BackendError
-    ├── Refused            definite: it did not happen, and asking again will not help by itself
-    │   ├── Conflict       a condition did not hold
-    │   ├── StorageFull    no room, or the medium is read-only
-    │   └── TooLarge       over a documented limit
-    ├── Unavailable        definite: it did not happen; asking again later may help
-    ├── Unknown            it happened, or it did not
-    └── DeploymentError    the deployment itself can't be used; the message says what to do
-        ├── BadUrl
-        ├── NotADeployment corrupt, foreign
-        ├── FormatTooNew
-        └── NoPermission
+BackendError
+├── Refused            definite: it did not happen, and asking again will not help by itself
+│   ├── Conflict       a condition did not hold
+│   ├── StorageFull    no room, or the medium is read-only
+│   └── TooLarge       over a documented limit
+├── Unavailable        definite: it did not happen; asking again later may help
+├── Unknown            it happened, or it did not
+└── DeploymentError    the deployment itself can't be used; the message says what to do
+    ├── BadUrl
+    ├── NotADeployment corrupt, foreign
+    ├── FormatTooNew
+    └── NoPermission
 """
 
 from __future__ import annotations

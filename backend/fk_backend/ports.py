@@ -61,7 +61,7 @@ class Limits(NamedTuple):
     """Keys included."""
     partition_bytes: int = 1 << 20
     sort_bytes: int = 1 << 20
-    recent_bytes: int = 4096
+    recent_bytes: int = 400
     """What the head's recent triggers should take at most: where capacity is paid by the kilobyte, little."""
     together_is_dear: bool = False
     """Whether a commit of several writes costs more than the same writes one by one."""

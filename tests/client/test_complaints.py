@@ -290,7 +290,7 @@ def test_a_call_that_races_with_the_end_of_its_session_is_not_forgotten(
     client = connect(memory_url)
     slow = client._queue = _SlowQueue()
     results: List[Any] = []
-    caller = threading.Thread(target=lambda: results.append(client.exists_async("/")), daemon=True)
+    caller = threading.Thread(target=lambda: results.append(client.set_async("/", b"")), daemon=True)
     caller.start()
     assert slow.reached.wait(5)
     states = States(client)

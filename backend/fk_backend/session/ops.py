@@ -61,5 +61,6 @@ class Fail(NamedTuple):
 
 Read = Union[Exists, GetData, GetChildren, GetAcl]
 Write = Union[Create, Delete, SetData, SetAcl, Check, Multi, Auth, Close, WatchSubtrees]
+READS = (Exists, GetData, GetChildren, GetAcl)
 WRITES = (Create, Delete, SetData, SetAcl, Multi, Auth, Close, WatchSubtrees)
 Op = Union[Read, Sync, AddWatch, RemoveWatches, Fail, Write]

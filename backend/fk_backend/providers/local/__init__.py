@@ -17,6 +17,8 @@ from .link import Link
 from .store import LocalStore
 
 ADDRESS = "127.0.0.1"
+READS_AT_ONCE = True
+"""A read waits for nothing: whoever holds the loop's turn can do it from any thread."""
 _links: List["LocalGateway"] = []
 _abandoned: List[object] = []
 

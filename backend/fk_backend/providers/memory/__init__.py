@@ -17,6 +17,8 @@ from ..dispatch import Dispatcher
 from .store import MemoryStore
 
 ADDRESS = "127.0.0.1"
+READS_AT_ONCE = True
+"""A read waits for nothing: whoever holds the loop's turn can do it from any thread."""
 _deployments: Dict[str, "MemoryDeployment"] = {}
 
 

@@ -1,0 +1,79 @@
+"""A read may be done in the caller's thread, but never before what comes before it."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Callable, List
+
+from fk_kazoo import loop
+
+Connect = Callable[..., Any]
+
+
+def _waiting(client: Any) -> List[Any]:
+    """Every request that goes the long way from now on."""
+    seen: List[Any] = []
+    submit = client._connection._submit
+
+    def spy(request: Any, *rest: Any) -> None:
+        seen.append(request)
+        submit(request, *rest)
+
+    client._connection._submit = spy
+    return seen
+
+
+def test_a_read_with_nothing_before_it_is_answered_at_once(url: str, connect: Connect) -> None:
+    """No hop to another thread: the result is there when the call returns."""
+    client = connect(url)
+    client.create("/n", b"x")
+    seen = _waiting(client)
+    results = [client.get_async("/n"), client.exists_async("/none"), client.get_children_async("/")]
+    if not all(result.ready() for result in results):  # the loop was busy at that very moment
+        assert seen
+    assert results[0].get(timeout=10)[0] == b"x"
+    assert results[1].get(timeout=10) is None
+    assert "n" in results[2].get(timeout=10)
+
+
+def test_a_read_while_the_loop_is_busy_goes_the_long_way(memory_url: str, connect: Connect) -> None:
+    """What the loop owns is not looked at while it works."""
+    client = connect(memory_url)
+    client.create("/n", b"x")
+    busy, free = threading.Event(), threading.Event()
+
+    def work() -> None:
+        busy.set()
+        free.wait(10)
+
+    loop.current().call(work)
+    assert busy.wait(10)
+    result = client.get_async("/n")
+    assert not result.ready()
+    free.set()
+    assert result.get(timeout=10)[0] == b"x"
+
+
+def test_a_read_comes_after_the_writes_before_it(url: str, connect: Connect) -> None:
+    """Also where thousands are in flight, more than kazoo's wake-up pipe has room for."""
+    client = connect(url)
+    client.create("/n", b"0")
+    writes = [client.set_async("/n", b"%d" % number) for number in range(1, 3001)]
+    data, stat = client.get("/n")
+    assert (data, stat.version) == (b"3000", 3000)
+    assert all(write.ready() for write in writes)
+
+
+def test_a_read_with_a_watch_armed_is_shown_after_its_event(url: str, connect: Connect) -> None:
+    """The event's callback is queued before the read that shows the change is answered."""
+    client, other = connect(url), connect(url)
+    client.create("/n", b"0")
+    for number in range(1, 51):
+        events: List[Any] = []
+        client.get("/n", watch=events.append)
+        other.set("/n", b"%d" % number)
+        assert client.get("/n")[0] == b"%d" % number
+        done = threading.Event()
+        client.handler.callback_queue.put(done.set)  # behind everything that was queued before the answer
+        assert done.wait(10)
+        assert len(events) == 1
