@@ -13,7 +13,7 @@ from typing import Callable, List, NamedTuple, Optional, Sequence
 
 from fk_backend.errors import BadUrl
 from fk_kazoo import __version__, run
-from fk_kazoo.commands import dev
+from fk_kazoo.commands import deploy, destroy, dev, package, status
 from fk_kazoo.url import DEFAULT_URL, ENVIRONMENT_VARIABLE, parse
 
 
@@ -57,6 +57,10 @@ def _run(options: argparse.Namespace) -> int:
 
 COMMANDS = [
     Command("run", "run an unmodified app with its kazoo client replaced", _declare_run, _run),
+    Command("deploy", "make or update a deployment on AWS", deploy.declare, deploy.call),
+    Command("status", "show how a deployment on AWS is", status.declare, status.call),
+    Command("destroy", "remove a deployment on AWS", destroy.declare, destroy.call),
+    Command("package", "make the zip of a deployment's functions", package.declare, package.call),
     Command("dev", "run a deployment for development on this machine", dev.declare, dev.call),
 ]
 

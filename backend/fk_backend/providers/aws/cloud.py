@@ -5,6 +5,7 @@ Rule upheld here: what goes wrong is one line for whoever runs the command: what
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Dict, Iterator, Optional
@@ -21,6 +22,8 @@ class Cloud:
     def __init__(self, session: Any = None, region: Optional[str] = None, endpoint_url: Optional[str] = None) -> None:
         from boto3.session import Session
 
+        if session is None and region is None:
+            region = os.environ.get("AWS_REGION") or None  # boto3 knows AWS_DEFAULT_REGION alone
         with explained():
             self._session = session or Session(region_name=region)
         self._endpoint_url = endpoint_url
@@ -48,8 +51,6 @@ class Cloud:
     @property
     def endpoint_url(self) -> Optional[str]:
         """Of the emulator, or None on AWS itself."""
-        import os
-
         return self._endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or None
 
     @cached_property

@@ -62,25 +62,34 @@ def deploy(
     _check_stack(cloud, name, stack, dry_run)
     kept = stack.template().get("Metadata", {}).get("fk-kazoo", {}).get("namespaces", [])
     made = template(name, sorted((set(kept) | set(namespaces)) - set(without_namespaces)))
-    digest = hashlib.sha256(package.read_bytes()).hexdigest()
-    bucket, key = package_bucket(cloud), "fk_kazoo/%s.zip" % digest
-    body = json.dumps(made, indent=1 if len(json.dumps(made, indent=1)) <= BODY_LIMIT else None)
-    if not dry_run:
-        upload(cloud, bucket, key, package.read_bytes(), progress)
-    source = {"TemplateBody": body}
-    if len(body) > BODY_LIMIT:
-        source = {"TemplateURL": _uploaded_template(cloud, bucket, body, progress)}
+    content = package.read_bytes()
+    bucket, key = package_bucket(cloud), "fk_kazoo/%s.zip" % hashlib.sha256(content).hexdigest()
     given = {**(parameters or {}), "CodeBucket": bucket, "CodeKey": key}
-    prepared = stack.prepare(source, given, list(made["Parameters"]))
-    _check_changes(stack, prepared)
-    wanted = bool(prepared.changes) and not dry_run and confirm(prepared.changes)
+    prepared = stack.prepare(_source(cloud, bucket, made, progress), given, list(made["Parameters"]))
+    wanted = False
+    try:
+        _check_changes(prepared)
+        wanted = bool(prepared.changes) and not dry_run and confirm(prepared.changes)
+    finally:
+        if prepared.changes and not wanted:
+            stack.discard(prepared)
     if wanted:
+        upload(cloud, bucket, key, content, progress)
         stack.execute(prepared)
-    elif prepared.changes:
-        stack.discard(prepared)
     if wanted or not (prepared.changes or dry_run):
         write_format(cloud, name)
     return Outcome(url_of(cloud, name), prepared.changes, wanted)
+
+
+def _source(cloud: Cloud, bucket: str, made: Mapping[str, Any], progress: Progress) -> Dict[str, str]:
+    """The template, as CloudFormation takes it: along with the request, or, if it is too long, from the bucket."""
+    body = json.dumps(made, indent=1)
+    if len(body) <= BODY_LIMIT:
+        return {"TemplateBody": body}
+    body = json.dumps(made)
+    key = "fk_kazoo/%s.json" % hashlib.sha256(body.encode()).hexdigest()
+    upload(cloud, bucket, key, body.encode(), progress)
+    return {"TemplateURL": "%s/%s/%s" % (cloud.client("s3").meta.endpoint_url, bucket, key)}
 
 
 def url_of(cloud: Cloud, name: str) -> str:
@@ -167,11 +176,10 @@ def _check_stack(cloud: Cloud, name: str, stack: Stack, dry_run: bool) -> None:
         )
 
 
-def _check_changes(stack: Stack, prepared: Prepared) -> None:
+def _check_changes(prepared: Prepared) -> None:
     """Nothing that holds data may be made anew."""
     lost = [one for one in prepared.changes if one.kind in HOLD_DATA and (one.replacement or one.action == "Remove")]
     if lost:
-        stack.discard(prepared)
         raise DeploymentError(
             "this would put an empty %s in the place of one with data; nothing was changed. Was the stack changed by "
             "other means?" % ", ".join(one.resource for one in lost)
@@ -219,9 +227,3 @@ def _make_bucket(cloud: Cloud, bucket: str, progress: Progress) -> None:
     storage.put_public_access_block(PublicAccessBlockConfiguration=NOT_PUBLIC, **owner)
     arn = "arn:%s:s3:::%s" % (storage.meta.partition, bucket)
     storage.put_bucket_policy(Policy=json.dumps(tls_only(arn, arn + "/*")), **owner)
-
-
-def _uploaded_template(cloud: Cloud, bucket: str, body: str, progress: Progress) -> str:
-    key = "fk_kazoo/%s.json" % hashlib.sha256(body.encode()).hexdigest()
-    upload(cloud, bucket, key, body.encode(), progress)
-    return "%s/%s/%s" % (cloud.client("s3").meta.endpoint_url, bucket, key)

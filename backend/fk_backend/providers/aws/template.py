@@ -19,6 +19,43 @@ Resource = Dict[str, Any]
 _NAMESPACE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
+def _text(description: str, default: str, **more: Any) -> Dict[str, Any]:
+    return {"Type": "String", "Description": description, "Default": default, **more}
+
+
+RETENTION_DAYS = [
+    int(days) for days in "1 3 5 7 14 30 60 90 120 150 180 365 400 545 731 1096 1827 2192 2557 3653".split()
+]
+"""What CloudWatch offers."""
+PARAMETERS: Dict[str, Dict[str, Any]] = {
+    "Memory": {
+        "Type": "Number",
+        "Default": 512,
+        "MinValue": 128,
+        "MaxValue": 10240,
+        "Description": "Memory of the functions in MB; processor comes with it",
+    },
+    "LogRetentionDays": {
+        "Type": "Number",
+        "Default": 30,
+        "AllowedValues": RETENTION_DAYS,
+        "Description": "How long the functions' logs are kept",
+    },
+    "AlarmTopic": _text("ARN of the SNS topic that alarms go to; empty: none", ""),
+    "Super": _text("Identity that may do everything, super:base64 as ZooKeeper has it; empty: none", "", NoEcho=True),
+    "Mappings": _text(
+        "Disabled: the queues trigger nothing (an emulator whose functions run elsewhere)",
+        "Enabled",
+        AllowedValues=["Enabled", "Disabled"],
+    ),
+}
+"""What whoever deploys may choose."""
+_PACKAGE = {
+    "CodeBucket": {"Type": "String", "Description": "Bucket of the functions' package"},
+    "CodeKey": {"Type": "String", "Description": "Key of the functions' package"},
+}
+
+
 def template(name: str, namespaces: Sequence[str] = ()) -> Dict[str, Any]:
     """The template of the deployment ``name``, with a client policy for each of ``namespaces`` beside the general one.
 
@@ -30,7 +67,7 @@ def template(name: str, namespaces: Sequence[str] = ()) -> Dict[str, Any]:
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": "fk_kazoo deployment %s: ZooKeeper's interface without servers" % name,
         "Metadata": {"fk-kazoo": {"format": names.FORMAT, "namespaces": chosen}},
-        "Parameters": _parameters(),
+        "Parameters": {**_PACKAGE, **PARAMETERS},
         "Conditions": {
             "HasAlarmTopic": {"Fn::Not": [{"Fn::Equals": [{"Ref": "AlarmTopic"}, ""]}]},
             "HasSuper": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Super"}, ""]}]},
@@ -58,66 +95,6 @@ def checked_namespaces(namespaces: Sequence[str]) -> List[str]:
     if len({one.lower() for one in chosen}) < len(chosen):
         raise BadUrl("namespaces differ by case alone: IAM can't have a policy for each of %s" % ", ".join(chosen))
     return chosen
-
-
-def _parameters() -> Dict[str, Any]:
-    def text(description: str, default: Optional[str] = None, **more: Any) -> Dict[str, Any]:
-        return {
-            "Type": "String",
-            "Description": description,
-            **({} if default is None else {"Default": default}),
-            **more,
-        }
-
-    return {
-        "CodeBucket": text("Bucket of the functions' package"),
-        "CodeKey": text("Key of the functions' package"),
-        "Memory": {
-            "Type": "Number",
-            "Default": 512,
-            "MinValue": 128,
-            "MaxValue": 10240,
-            "Description": "Memory of the functions in MB; processor comes with it",
-        },
-        "LogRetentionDays": {
-            "Type": "Number",
-            "Default": 30,
-            "AllowedValues": [
-                1,
-                3,
-                5,
-                7,
-                14,
-                30,
-                60,
-                90,
-                120,
-                150,
-                180,
-                365,
-                400,
-                545,
-                731,
-                1096,
-                1827,
-                2192,
-                2557,
-                2922,
-                3288,
-                3653,
-            ],
-            "Description": "How long the functions' logs are kept",
-        },
-        "AlarmTopic": text("ARN of the SNS topic that alarms go to; empty: none", ""),
-        "Super": text(
-            "Identity that may do everything, super:base64 as ZooKeeper has it; empty: none", "", NoEcho=True
-        ),
-        "Mappings": text(
-            "Disabled: the queues trigger nothing (an emulator whose functions run elsewhere)",
-            "Enabled",
-            AllowedValues=["Enabled", "Disabled"],
-        ),
-    }
 
 
 # --- clients, outputs -----------------------------------------------------------------------------

@@ -1,0 +1,113 @@
+"""What ``deploy``, ``status``, ``destroy`` and ``package`` have in common: their options, and how they speak.
+
+Rule upheld here: results go to standard output, everything else to standard error; a failure is one line and exit
+code 1. Importing this module imports nothing but argparse.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any, Callable, List
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from fk_backend.providers.aws.stacks import Change
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+NOBODY = "there is nobody to ask: give --yes"
+
+
+def declare_place(parser: argparse.ArgumentParser) -> None:
+    """Which deployment, and where."""
+    parser.add_argument("name", metavar="NAME", help="the deployment's name: 1 to 20 letters, digits, inner hyphens")
+    parser.add_argument("--region", help="default: as for every AWS tool (AWS_REGION, AWS_PROFILE)")
+    parser.add_argument("--endpoint-url", help="of an emulator; default: AWS_ENDPOINT_URL, or AWS itself")
+
+
+def run(command: str, work: Callable[[], int]) -> int:
+    """The exit code of ``work``. Its errors become one line on standard error."""
+    from fk_backend.errors import DeploymentError
+
+    for module in ("boto3", "aiobotocore", "rich"):
+        try:
+            importlib.import_module(module)
+        except ImportError:
+            return complain(command, "%s is missing: pip install 'fk_kazoo[aws]'" % module)
+    try:
+        return work()
+    except DeploymentError as error:
+        return complain(command, str(error))
+    except KeyboardInterrupt:
+        print(
+            "\nfk-kazoo %s: interrupted. What CloudFormation has begun goes on: see fk-kazoo status" % command,
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+
+
+def complain(command: str, text: str, code: int = FAILED) -> int:
+    """Says it in one line; the exit code."""
+    print("fk-kazoo %s: %s" % (command, " ".join(text.split())), file=sys.stderr)
+    return code
+
+
+class Told:
+    """Progress on standard error: the last line of it on a terminal, all of it elsewhere."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._console = Console(stderr=True, highlight=False)
+        self._status: Any = None
+
+    def __call__(self, line: str) -> None:
+        if not self._console.is_terminal:
+            return print(line, file=sys.stderr, flush=True)
+        if "FAILED" in line:
+            self._console.print(line, style="red", markup=False)
+        if self._status is None:
+            self._status = self._console.status("")
+            self._status.start()
+        self._status.update(line.replace("[", "\\["))
+
+    def rest(self) -> None:
+        """Before something else is printed or asked."""
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+
+def output() -> "Console":
+    """Where results go: as wide as the terminal, and never cut elsewhere."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=200)
+
+
+def show_changes(changes: "List[Change]") -> None:
+    """A table of them."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("change", "resource", "type", "now"):
+        table.add_column(title)
+    style = {"Add": "green", "Remove": "red"}
+    for one in sorted(changes, key=lambda change: (change.action, change.resource)):
+        action = "Replace" if one.replacement else one.action
+        table.add_row(action, one.resource, one.kind, one.physical, style=style.get(action, "yellow"))
+    output().print(table)
+
+
+def can_ask() -> bool:
+    """Whether there is somebody to ask."""
+    return sys.stdin.isatty()
+
+
+def ask(question: str, expected: str) -> bool:
+    """Whether ``expected`` was typed."""
+    print(question, end=" ", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() == expected.lower()

@@ -1,0 +1,100 @@
+"""``fk-kazoo deploy NAME``: makes a deployment on AWS, or brings it up to date."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Dict, List
+
+from . import aws_console as console
+
+if TYPE_CHECKING:
+    from fk_backend.providers.aws.stacks import Change
+
+COMMAND = "deploy"
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``fk-kazoo deploy``."""
+    parser.description = (
+        "Makes the deployment NAME on AWS, or brings it up to date: shows what changes, asks, and waits until it is "
+        "done. Data stay. Doing it twice changes nothing."
+    )
+    console.declare_place(parser)
+    parser.add_argument(
+        "--namespace", action="append", default=[], metavar="NS", help="makes a client policy for it; may be repeated"
+    )
+    parser.add_argument(
+        "--drop-namespace", action="append", default=[], metavar="NS", help="removes its client policy, no data"
+    )
+    parser.add_argument(
+        "--parameter", action="append", default=[], metavar="NAME=VALUE", help="of the template: see docs/aws.md"
+    )
+    parser.add_argument("--package", metavar="FILE", help="the functions' zip; default: as `fk-kazoo package` makes it")
+    parser.add_argument("--dry-run", action="store_true", help="shows what would change, and leaves no trace")
+    parser.add_argument("--yes", action="store_true", help="does not ask")
+
+
+def call(options: argparse.Namespace) -> int:
+    """Deploys; the exit code."""
+    if not (options.yes or options.dry_run or console.can_ask()):
+        return console.complain(COMMAND, console.NOBODY + ", or --dry-run", console.USAGE)
+    return console.run(COMMAND, lambda: _deploy(options))
+
+
+def _deploy(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from fk_backend.errors import DeploymentError
+    from fk_backend.providers.aws import deploy, package
+
+    told = console.Told()
+    try:
+        if options.package and not Path(options.package).is_file():
+            raise DeploymentError("there is no file %s" % options.package)
+        parameters = _parameters(options.parameter)
+        if not options.package:
+            told("packing the functions")
+        zipped = Path(options.package) if options.package else package.build().path
+        outcome = deploy.deploy(
+            options.name,
+            package=zipped,
+            region=options.region,
+            endpoint_url=options.endpoint_url,
+            namespaces=options.namespace,
+            without_namespaces=options.drop_namespace,
+            parameters=parameters,
+            dry_run=options.dry_run,
+            confirm=lambda changes: _confirmed(options, told, changes),
+            progress=told,
+        )
+    finally:
+        told.rest()
+    if not outcome.changes:
+        print("no changes: %s" % outcome.url)
+    elif options.dry_run:
+        console.show_changes(outcome.changes)
+        print("a dry run: nothing was changed")
+    elif outcome.done:
+        print("ready: %s" % outcome.url)
+    else:
+        return console.complain(COMMAND, "nothing was changed")
+    return 0
+
+
+def _confirmed(options: argparse.Namespace, told: console.Told, changes: "List[Change]") -> bool:
+    told.rest()
+    console.show_changes(changes)
+    return bool(options.yes) or console.ask("Change this in deployment %s? [y/N]" % options.name, "y")
+
+
+def _parameters(given: List[str]) -> Dict[str, str]:
+    from fk_backend.errors import DeploymentError
+    from fk_backend.providers.aws.template import PARAMETERS
+
+    parameters: Dict[str, str] = {}
+    for one in given:
+        name, equals, value = one.partition("=")
+        if not equals or name not in PARAMETERS:
+            raise DeploymentError("--parameter is NAME=VALUE; the names are %s" % ", ".join(PARAMETERS))
+        parameters[name] = value
+    return parameters

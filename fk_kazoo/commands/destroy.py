@@ -1,0 +1,61 @@
+"""``fk-kazoo destroy NAME``: removes a deployment on AWS and everything in it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from . import aws_console as console
+
+if TYPE_CHECKING:
+    from fk_backend.providers.aws.destroy import Remains
+
+COMMAND = "destroy"
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``fk-kazoo destroy``."""
+    parser.description = "Removes the deployment NAME on AWS, and its data. One that holds nodes needs --force."
+    console.declare_place(parser)
+    parser.add_argument("--force", action="store_true", help="also if there are nodes in it")
+    parser.add_argument("--yes", action="store_true", help="does not ask")
+
+
+def call(options: argparse.Namespace) -> int:
+    """Removes it; the exit code."""
+    if not (options.yes or console.can_ask()):
+        return console.complain(COMMAND, console.NOBODY, console.USAGE)
+    return console.run(COMMAND, lambda: _destroy(options))
+
+
+def _destroy(options: argparse.Namespace) -> int:
+    from fk_backend.providers.aws.destroy import destroy
+
+    told = console.Told()
+    try:
+        done = destroy(
+            options.name,
+            region=options.region,
+            endpoint_url=options.endpoint_url,
+            force=options.force,
+            confirm=lambda remains: _confirmed(options, told, remains),
+            progress=told,
+        )
+    finally:
+        told.rest()
+    if not done:
+        return console.complain(COMMAND, "nothing was removed")
+    print("removed: %s" % options.name)
+    return 0
+
+
+def _confirmed(options: argparse.Namespace, told: console.Told, remains: "Remains") -> bool:
+    told.rest()
+    parts = [
+        *(["its stack"] if remains.stack else []),
+        *("the table " + table for table in remains.tables),
+        *(["the bucket " + remains.bucket] if remains.bucket else []),
+        *(["%d inboxes" % len(remains.inboxes)] if remains.inboxes else []),
+    ]
+    print("This removes %s, with everything in it: %s." % (options.name, ", ".join(parts)))
+    return bool(options.yes) or console.ask("There is no way back. Type the deployment's name to go on:", options.name)
