@@ -11,6 +11,7 @@ from typing import Any, List, Set
 
 from ... import codec
 from ...core.requests import Request, Rest
+from ...errors import Conflict
 from ...functions.heartbeat import SENDER, Heartbeat, Watched
 from ...functions.loading import load_head
 from ...messages import Message, encode, message_id
@@ -48,10 +49,15 @@ class Orders:
     async def give(self, ns: str, sent_id: str) -> None:
         """Adds one by hand. Needs the heartbeat's permissions, not a client's."""
         key = memory_key(ns)
-        (item,) = await self._store.get([key])
-        watched, ticking, given = _loaded(item)
-        rev = 0 if item is None else item.rev
-        await self._store.commit([Put(key, Item(rev + 1, _dumped(watched, ticking, [*given, sent_id])), expect=rev)])
+        while True:
+            (item,) = await self._store.get([key])
+            watched, ticking, given = _loaded(item)
+            rev = 0 if item is None else item.rev
+            body = _dumped(watched, ticking, [*given, sent_id])
+            try:
+                return await self._store.commit([Put(key, Item(rev + 1, body), expect=rev)])
+            except Conflict:
+                continue  # a tick was faster
 
 
 class Pulse:
@@ -81,7 +87,10 @@ class Pulse:
         fresh = [message_id(message.inbox, message.first) for message in messages]
         body = _dumped(watched, head.ticking, [*given[-100:], *fresh])
         rev = 0 if item is None else item.rev
-        await self._ports.store.commit([Put(key, Item(rev + 1, body), expect=rev)])
+        try:
+            await self._ports.store.commit([Put(key, Item(rev + 1, body), expect=rev)])
+        except Conflict:
+            return True  # another tick, or an order by hand: the next tick looks again
         for name, message in zip(fresh, messages):
             await self._ports.queue.send(ns, name, encode(message))
         return True
