@@ -63,5 +63,5 @@ class Deployment(NamedTuple):
 def deployment(aws_account: Account) -> Iterator[Deployment]:
     """The deployment ``test`` with its functions, which run in threads of this process: quick to start and to call."""
     invocations: List[Invocation] = []
-    with Host(aws_account, functions_of(aws_account.name), observe=invocations.append) as host:
+    with Host(aws_account, functions_of(aws_account), observe=invocations.append) as host:
         yield Deployment(aws_account, host, invocations)

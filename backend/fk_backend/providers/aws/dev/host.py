@@ -18,30 +18,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Callable, Coroutine, Dict, List, Optional, Sequence, Type, TypeVar
 
-from .. import names
+from ..template import template
+from . import access
 from .environment import Environment, Settings, Source
 from .function import Function, Invocation
 from .mapping import Mapping
 from .process import ProcessEnvironment
+from .reading import functions_in
 from .resources import Account
 from .thread import ThreadEnvironment
 
 T = TypeVar("T")
 
 
-def functions_of(name: str, environment: Optional[Dict[str, str]] = None) -> List[Settings]:
-    """The functions of the deployment ``name``, as its template has them; ``environment``: more variables for each."""
-    variables = tuple({"FK_DEPLOYMENT": name, **(environment or {})}.items())
-
-    def one(which: str, timeout_s: float, *sources: Source) -> Settings:
-        return Settings(names.function(name, which), names.handler(which), timeout_s, 512, variables, sources)
-
-    return [
-        one(names.WRITER, 20, Source(names.writes_queue(name))),
-        one(names.HEARTBEAT, 20, Source(names.timer_queue(name))),
-        one(names.DEAD_LETTER, 20, Source(names.dead_queue(name), batch_size=1)),
-        one(names.SWEEPER, 300),
-    ]
+def functions_of(account: Account, parameters: Optional[Dict[str, str]] = None) -> List[Settings]:
+    """The functions of the account's deployment, as its template has them with these parameters."""
+    return functions_in(template(account.name), account, parameters)
 
 
 def ignore(*_: object) -> None:
@@ -53,8 +45,9 @@ class Host:
     handlers run in threads of this process (see `thread`), and the variables of the functions are set in it until
     `stop`.
 
-    ``observe`` is called after each invocation, ``log`` with each line that a function prints, ``trouble`` with what
-    goes wrong with a queue; all of them in the host's thread.
+    ``roles``: each function has the permissions of its deployed role, and so has what triggers it. ``observe`` is
+    called after each invocation, ``log`` with each line that a function prints, ``trouble`` with what goes wrong with
+    a queue; all of them in the host's thread.
     """
 
     def __init__(
@@ -67,6 +60,7 @@ class Host:
         log: Callable[[str, str], None] = ignore,
         trouble: Callable[[str], None] = ignore,
         mixed: bool = False,
+        roles: bool = False,
     ) -> None:
         self.functions: Dict[str, Function] = {}
         self.mappings: List[Mapping] = []
@@ -74,7 +68,7 @@ class Host:
         self._settings = functions
         self._package = package
         self._observe, self._log, self._trouble = observe, log, trouble
-        self._mixed = mixed
+        self._mixed, self._roles = mixed, roles
         self._closing = AsyncExitStack()
         self._unpacked: Optional[Path] = None
         self._variables: Dict[str, Optional[str]] = {}
@@ -84,6 +78,7 @@ class Host:
     def start(self) -> "Host":
         """Unpacks the package and begins to poll the queues; environments are started when they are needed."""
         if self._package is None:
+            assert not self._roles, "threads have the process's credentials"
             self._set_variables()
         else:
             self._unpacked = unpack(self._package)
@@ -122,38 +117,30 @@ class Host:
             shutil.rmtree(self._unpacked.parent, ignore_errors=True)
 
     async def _start(self) -> None:
-        from aiobotocore.session import get_session
-        from botocore.config import Config
-
-        account = self._account
-        client = await self._closing.enter_async_context(
-            get_session().create_client(
-                "sqs",
-                region_name=account.region,
-                endpoint_url=account.endpoint_url,
-                aws_access_key_id=account.number,
-                aws_secret_access_key="emulated",
-                config=Config(
-                    max_pool_connections=50, retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=30
-                ),
-            )
-        )
         for settings in self._settings:
-            function = Function(settings, self._starter(settings), self._observe)
+            variables = dict(self._account.environment)
+            if self._roles:
+                variables.update(access.of_function(self._account, settings.name))
+            function = Function(settings, self._starter(settings, variables), self._observe)
             self.functions[settings.name] = function
-            for source in settings.sources:
-                url, arn = account.queue_url(source.queue), account.queue_arn(source.queue)
-                mapping = Mapping(client, url, arn, source, function, self._trouble, self._mixed)
-                self.mappings.append(mapping)
-                mapping.start()
+            if settings.sources:
+                client = await self._closing.enter_async_context(_queue_client(variables))
+                for source in settings.sources:
+                    self._map(client, source, function)
 
-    def _starter(self, settings: Settings) -> Callable[[], Coroutine[Any, Any, Environment]]:
-        variables, package = self._account.environment, self._unpacked
+    def _map(self, client: Any, source: Source, function: Function) -> None:
+        url, arn = self._account.queue_url(source.queue), self._account.queue_arn(source.queue)
+        mapping = Mapping(client, url, arn, source, function, self._trouble, self._mixed)
+        self.mappings.append(mapping)
+        mapping.start()
+
+    def _starter(self, settings: Settings, variables: Dict[str, str]) -> Callable[[], Coroutine[Any, Any, Environment]]:
+        package, arn = self._unpacked, self._account.function_arn(settings.name)
 
         async def start() -> Environment:
             if package is None:
-                return await ThreadEnvironment.start(settings, variables, self._log)
-            return await ProcessEnvironment.start(settings, package, variables, self._log)
+                return await ThreadEnvironment.start(settings, arn, self._log)
+            return await ProcessEnvironment.start(settings, arn, package, variables, self._log)
 
         return start
 
@@ -186,6 +173,21 @@ class Host:
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
         self.stop()
+
+
+def _queue_client(variables: Dict[str, str]) -> Any:
+    from aiobotocore.session import get_session
+    from botocore.config import Config
+
+    return get_session().create_client(
+        "sqs",
+        region_name=variables["AWS_REGION"],
+        endpoint_url=variables["AWS_ENDPOINT_URL"],
+        aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+        aws_session_token=variables.get("AWS_SESSION_TOKEN"),
+        config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=30),
+    )
 
 
 def unpack(package: Path) -> Path:

@@ -37,12 +37,6 @@ def interpreter() -> Path:
     return venvs.interpreter("lambda-runtime-%d.%d" % sys.version_info[:2], REQUIREMENT)
 
 
-def arn(settings: Settings, variables: Mapping[str, str]) -> str:
-    """The function's name in all of AWS."""
-    place = (variables["AWS_REGION"], variables.get("AWS_ACCESS_KEY_ID", "000000000000"), settings.name)
-    return "arn:aws:lambda:%s:%s:function:%s" % place
-
-
 def lambda_variables(settings: Settings, package: Path, variables: Mapping[str, str]) -> Dict[str, str]:
     """The function's whole environment; ``variables`` are the account's."""
     release = "%d.%d" % sys.version_info[:2]
@@ -79,10 +73,10 @@ class ProcessEnvironment:
 
     @classmethod
     async def start(
-        cls, settings: Settings, package: Path, variables: Mapping[str, str], log: Log
+        cls, settings: Settings, arn: str, package: Path, variables: Mapping[str, str], log: Log
     ) -> "ProcessEnvironment":
         """Starts it and waits until the function is imported. InvocationFailed if it can't be."""
-        api = RuntimeApi(arn(settings, variables))
+        api = RuntimeApi(arn)
         environment = lambda_variables(settings, package, variables)
         environment["AWS_LAMBDA_RUNTIME_API"] = await api.start()
         # /var/task can't be written to; what is compiled is kept beside the package instead of not at all.

@@ -14,6 +14,8 @@ from ....ports import INTEREST, TABLES
 from .. import names
 
 REGION = "us-east-1"
+SECRET = "emulated"
+"""The secret access key of every account."""
 MAX_MESSAGE_BYTES = 1 << 20
 
 
@@ -36,7 +38,7 @@ class Account(NamedTuple):
         """The standard variables by which every AWS library finds this account."""
         return {
             "AWS_ACCESS_KEY_ID": self.number,
-            "AWS_SECRET_ACCESS_KEY": "emulated",
+            "AWS_SECRET_ACCESS_KEY": SECRET,
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,
             "AWS_ENDPOINT_URL": self.endpoint_url,
@@ -51,13 +53,21 @@ class Account(NamedTuple):
         """Its name in all of AWS."""
         return "arn:aws:sqs:%s:%s:%s" % (self.region, self.number, queue)
 
+    def function_arn(self, function: str) -> str:
+        """Of a function."""
+        return "arn:aws:lambda:%s:%s:function:%s" % (self.region, self.number, function)
+
     def client(self, service: str) -> Any:
         """A boto3 client of this account."""
+        return self.session().client(service, endpoint_url=self.endpoint_url)
+
+    def session(self) -> Any:
+        """A boto3 session of this account."""
         import boto3
 
         return boto3.session.Session(
-            aws_access_key_id=self.number, aws_secret_access_key="emulated", region_name=self.region
-        ).client(service, endpoint_url=self.endpoint_url)
+            aws_access_key_id=self.number, aws_secret_access_key=SECRET, region_name=self.region
+        )
 
 
 def new_account(endpoint_url: str, name: str) -> Account:

@@ -19,10 +19,9 @@ import threading
 import time
 import traceback
 import uuid
-from typing import Any, Callable, Mapping, Optional
+from typing import Any, Callable, Optional
 
 from .environment import InvocationFailed, Log, Settings, timed_out
-from .process import arn
 
 
 class Context:
@@ -60,9 +59,9 @@ class ThreadEnvironment:
         self._thread = threading.Thread(target=self._run, name=settings.name, daemon=True)
 
     @classmethod
-    async def start(cls, settings: Settings, variables: Mapping[str, str], log: Log) -> "ThreadEnvironment":
+    async def start(cls, settings: Settings, arn: str, log: Log) -> "ThreadEnvironment":
         """Starts it and imports the function. InvocationFailed if it can't be imported."""
-        self = cls(settings, arn(settings, variables), log)
+        self = cls(settings, arn, log)
         self._thread.start()
         try:
             await self._call(self._import)
