@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 if TYPE_CHECKING:
     from fk_backend.providers.aws.dev.emulator import Emulator
@@ -26,7 +26,8 @@ ACCOUNT = "123456789012"
 def serve(options: argparse.Namespace) -> int:
     """Runs until SIGINT or SIGTERM; 1 if it can't start or the emulator ends."""
     try:
-        from fk_backend.errors import BadUrl
+        from fk_backend.errors import BackendError
+        from fk_backend.providers.aws.dev.access import ENFORCING
         from fk_backend.providers.aws.dev.emulator import Emulator, EmulatorFailed
         from fk_backend.providers.aws.dev.venvs import SetUpFailed
     except ImportError as error:
@@ -35,9 +36,9 @@ def serve(options: argparse.Namespace) -> int:
     before = {one: signal.signal(one, lambda *_: ending.set()) for one in (signal.SIGINT, signal.SIGTERM)}
     try:
         print("starting the emulator (the first time it is installed, which takes a moment)", flush=True)
-        with Emulator(options.port) as emulator:
+        with Emulator(options.port, ENFORCING if options.permissions else None) as emulator:
             return _serve(options, emulator, ending)
-    except (BadUrl, EmulatorFailed, SetUpFailed, OSError, ValueError) as error:
+    except (BackendError, EmulatorFailed, SetUpFailed, OSError, ValueError) as error:
         return _complain(str(error))
     finally:
         for one, handler in before.items():
@@ -46,22 +47,43 @@ def serve(options: argparse.Namespace) -> int:
 
 def _serve(options: argparse.Namespace, emulator: "Emulator", ending: threading.Event) -> int:
     from fk_backend.providers.aws import names
-    from fk_backend.providers.aws.dev import resources
+    from fk_backend.providers.aws.dev import access, resources
     from fk_backend.providers.aws.dev.host import Host, functions_of, ignore
 
     account = resources.Account(names.checked(options.name), ACCOUNT, emulator.url)
-    resources.create(account)
     host = Host(
         account,
-        functions_of(options.name),
-        Path(options.package) if options.package else None,
+        functions_of(account),
+        _deployed(options, account),
         observe=lambda invocation: _show(line(invocation, options.name)),
         log=(lambda function, text: _show("%s: %s" % (function, text))) if options.logs else ignore,
         trouble=lambda text: _show("trouble: " + text),
+        roles=options.permissions,
     )
+    credentials = account.environment
+    if options.permissions:
+        credentials.update(access.of_client(account, access.client_policy(account)))
     with host:
-        print(_how_to_use(account), flush=True)
+        print(_how_to_use(account, credentials), flush=True)
         return _wait(host, emulator, ending)
+
+
+def _deployed(options: argparse.Namespace, account: "Account") -> Path:
+    """Deploys as `fk-kazoo deploy` does; the package that was deployed, made for this machine."""
+    from fk_backend.providers.aws.deploy import deploy
+    from fk_backend.providers.aws.package import HOST, build
+
+    print("packaging the functions, and deploying them to %s" % account.endpoint_url, flush=True)
+    package = Path(options.package) if options.package else build(target=HOST).path
+    deploy(
+        account.name,
+        account.session(),
+        package=package,
+        region=account.region,
+        endpoint_url=account.endpoint_url,
+        parameters={"Mappings": "Disabled"},
+    )
+    return package
 
 
 def _wait(host: "Host", emulator: "Emulator", ending: threading.Event) -> int:
@@ -73,9 +95,9 @@ def _wait(host: "Host", emulator: "Emulator", ending: threading.Event) -> int:
     return 0
 
 
-def _how_to_use(account: "Account") -> str:
+def _how_to_use(account: "Account", credentials: Dict[str, str]) -> str:
     wanted = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")
-    exports = ["  export %s=%s" % (key, account.environment[key]) for key in wanted]
+    exports = ["  export %s=%s" % (key, credentials[key]) for key in wanted]
     lines = [
         "",
         "AWS is emulated at %s. To use the deployment %r from another terminal:" % (account.endpoint_url, account.name),
