@@ -15,9 +15,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=0, help="the emulator's port on 127.0.0.1; default: a free one")
     parser.add_argument("--name", default="dev", help="the deployment's name; default: dev")
     parser.add_argument("--package", help="the zip file to deploy and run; default: one for this machine is made")
-    parser.add_argument(
-        "--permissions", action="store_true", help="enforce permissions: functions have their roles, clients their policy"
-    )
+    enforced = "enforce permissions: the functions have their roles, clients the deployment's policy"
+    parser.add_argument("--permissions", action="store_true", help=enforced)
     parser.add_argument("--logs", action="store_true", help="show what the functions print, too")
 
 

@@ -9,6 +9,7 @@ import itertools
 import json
 import sys
 import time
+import zipfile
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
 
@@ -20,7 +21,7 @@ from fk_backend.providers.aws.dev.environment import Settings, Source
 from fk_backend.providers.aws.dev.host import Host
 from fk_backend.providers.aws.dev.resources import Account
 
-PACKAGE = Path(__file__).with_name("package")
+SAMPLES = Path(__file__).with_name("package")
 PATIENCE_S = 60.0
 
 
@@ -40,6 +41,7 @@ class Bench(NamedTuple):
 
     account: Account
     record: Path
+    package: Path
     hosts: List[Host]
 
     def host(
@@ -55,7 +57,7 @@ class Bench(NamedTuple):
         if dead_letters:
             dead = Source(names.dead_queue(self.account.name), 1)
             functions.append(Settings("dead", "samples.whole", environment=environment, sources=(dead,)))
-        host = Host(self.account, functions, PACKAGE if processes else None, **options)
+        host = Host(self.account, functions, self.package if processes else None, **options)
         self.hosts.append(host)
         return host.start()
 
@@ -63,7 +65,7 @@ class Bench(NamedTuple):
         """A running host with one function in processes, and no queue."""
         options = {key: more.pop(key) for key in ("observe", "log") if key in more}
         more.setdefault("environment", (("RECORD", str(self.record)),))
-        host = Host(self.account, [Settings("sample", handler, **more)], PACKAGE, **options)
+        host = Host(self.account, [Settings("sample", handler, **more)], self.package, **options)
         self.hosts.append(host)
         return host.start()
 
@@ -106,8 +108,12 @@ _numbers = itertools.count()
 @pytest.fixture()
 def bench(empty_account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     resources.create(empty_account, visibility_timeout_s=1, max_receives=3)
-    monkeypatch.syspath_prepend(str(PACKAGE))
-    made = Bench(empty_account, tmp_path / "record", [])
+    package = tmp_path / "package.zip"
+    with zipfile.ZipFile(package, "w") as archive:
+        for path in SAMPLES.glob("*.py"):
+            archive.write(path, path.name)
+    monkeypatch.syspath_prepend(str(SAMPLES))
+    made = Bench(empty_account, tmp_path / "record", package, [])
     yield made
     for host in made.hosts:
         host.stop()

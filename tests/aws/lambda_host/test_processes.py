@@ -14,7 +14,7 @@ import pytest
 from fk_backend.providers.aws.dev.environment import InvocationFailed
 from fk_backend.providers.aws.dev.function import Invocation
 
-from .conftest import PACKAGE, Bench, until
+from .conftest import Bench, until
 
 HOST = """
 import sys, time
@@ -189,7 +189,7 @@ def test_everything_has_ended_when_the_host_has(bench: Bench) -> None:
 
 def test_functions_end_with_a_host_that_is_killed(bench: Bench) -> None:
     """Also one that stands still, as warm functions do."""
-    command = [sys.executable, "-c", HOST, bench.account.endpoint_url, str(PACKAGE)]
+    command = [sys.executable, "-c", HOST, bench.account.endpoint_url, str(bench.package)]
     host = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert host.stdout is not None
     pid = int(host.stdout.readline())

@@ -1,10 +1,12 @@
-"""What runs in ministack's own interpreter: ministack, with two changes. Run by path; imports nothing of ours.
+"""What runs in ministack's own interpreter: ministack, with some changes. Run by path; imports nothing of ours.
 
-Rule upheld here: answers are ministack's. Changed is when they come, and when the process ends.
+Rule upheld here: answers are ministack's. Changed is when they come, who gets them, and when the process ends.
 
 1. A long poll of SQS ends when something happens to a queue. ministack itself looks every 100 ms, which would be most
    of what a write takes here; on AWS a long poll ends within milliseconds.
-2. Its standard input is a pipe that only its starter holds. At its end the starter is gone, and so is ministack.
+2. Where permissions are enforced: what SQS does in batches needs the permission for a single one, as on AWS, where IAM
+   has no others; and this machine's own loopback counts as TLS.
+3. Its standard input is a pipe that only its starter holds. At its end the starter is gone, and so is ministack.
 """
 
 from __future__ import annotations
@@ -51,8 +53,35 @@ def _wake_long_polls() -> None:
     sqs._dispatch = _dispatch
 
 
+def _batches_need_no_more() -> None:
+    from ministack.core import iam_actions
+
+    extract = iam_actions.extract_iam_action
+
+    def extract_iam_action(service: str, *arguments: Any, **more: Any) -> Any:
+        action = extract(service, *arguments, **more)
+        if isinstance(action, str) and action.startswith("sqs:") and action.endswith("Batch"):
+            return action[: -len("Batch")]
+        return action
+
+    iam_actions.extract_iam_action = extract_iam_action
+
+
+def _loopback_is_safe() -> None:
+    from ministack.core import iam_evaluator
+
+    resolve = iam_evaluator._resolve_condition_key
+
+    def _resolve_condition_key(key: str, context: Any) -> Any:
+        return "true" if key.lower() == "aws:securetransport" else resolve(key, context)
+
+    iam_evaluator._resolve_condition_key = _resolve_condition_key
+
+
 if __name__ == "__main__":
     threading.Thread(target=_end_with_starter, daemon=True).start()
     _wake_long_polls()
+    _batches_need_no_more()
+    _loopback_is_safe()
     sys.argv = ["ministack"]
     runpy.run_module("ministack", run_name="__main__", alter_sys=True)

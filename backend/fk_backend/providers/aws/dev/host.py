@@ -41,7 +41,7 @@ def ignore(*_: object) -> None:
 
 
 class Host:
-    """Runs functions. ``package`` is the zip that is deployed, or a directory that has its contents; without it the
+    """Runs functions. ``package`` is the zip that is deployed, or a directory that it was unpacked into; without it the
     handlers run in threads of this process (see `thread`), and the variables of the functions are set in it until
     `stop`.
 
@@ -70,7 +70,7 @@ class Host:
         self._observe, self._log, self._trouble = observe, log, trouble
         self._mixed, self._roles = mixed, roles
         self._closing = AsyncExitStack()
-        self._unpacked: Optional[Path] = None
+        self._task: Optional[Path] = None
         self._variables: Dict[str, Optional[str]] = {}
         self._loop: Optional[asyncio.AbstractEventLoop] = None
         self._thread = threading.Thread(target=self._run, name="lambda-host", daemon=True)
@@ -81,7 +81,7 @@ class Host:
             assert not self._roles, "threads have the process's credentials"
             self._set_variables()
         else:
-            self._unpacked = unpack(self._package)
+            self._task = self._package if self._package.is_dir() else unpack(self._package)
         self._loop = asyncio.new_event_loop()
         self._thread.start()
         self._call(self._start())
@@ -113,8 +113,8 @@ class Host:
         loop.close()
         for key, value in self._variables.items():
             os.environ.pop(key, None) if value is None else os.environ.update({key: value})
-        if self._unpacked is not None:
-            shutil.rmtree(self._unpacked.parent, ignore_errors=True)
+        if self._task is not None and self._task != self._package:
+            shutil.rmtree(self._task.parent, ignore_errors=True)
 
     async def _start(self) -> None:
         for settings in self._settings:
@@ -135,7 +135,7 @@ class Host:
         mapping.start()
 
     def _starter(self, settings: Settings, variables: Dict[str, str]) -> Callable[[], Coroutine[Any, Any, Environment]]:
-        package, arn = self._unpacked, self._account.function_arn(settings.name)
+        package, arn = self._task, self._account.function_arn(settings.name)
 
         async def start() -> Environment:
             if package is None:
@@ -191,11 +191,8 @@ def _queue_client(variables: Dict[str, str]) -> Any:
 
 
 def unpack(package: Path) -> Path:
-    """The package's contents in a new directory, which is alone in its own."""
+    """The package's contents in a new directory, which is alone in another one, for what is compiled."""
     place = Path(tempfile.mkdtemp(prefix="fk-kazoo-lambda-")) / "task"
-    if package.is_dir():
-        shutil.copytree(str(package), str(place))
-    else:
-        with zipfile.ZipFile(str(package)) as archive:
-            archive.extractall(str(place))
+    with zipfile.ZipFile(str(package)) as archive:
+        archive.extractall(str(place))
     return place

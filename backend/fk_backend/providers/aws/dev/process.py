@@ -24,7 +24,7 @@ from .runtime import RuntimeApi
 
 REQUIREMENT = "awslambdaric>=2,<5"
 INIT_TIMEOUT_S = 10.0
-"""As on AWS; what a function does before its handler is called."""
+"""What a function does before its handler is called; on AWS it is begun anew then, in the time of the invocation."""
 LINE_LIMIT = 1 << 20
 
 # A process group of its own, which a terminal's Ctrl-C does not reach; but not a session of its own: when a host is
@@ -96,7 +96,7 @@ class ProcessEnvironment:
         )
         self = cls(settings, api, process, log)
         try:
-            await self._until(api.initialised, INIT_TIMEOUT_S, "during the init phase")
+            await self._until(api.initialised, INIT_TIMEOUT_S + settings.timeout_s, "during the init phase")
         except BaseException:
             await self.close()
             raise
