@@ -29,6 +29,7 @@ def test_messages_come_in_order_and_go_when_they_are_done(bench: Bench) -> None:
 
 
 def test_order_is_kept_under_failures_of_every_kind(bench: Bench) -> None:
+    bench.hurry()
     orders = ["ok", "raise", "fail", "ok", "fail", "raise", "ok"]
     bench.send(*({"id": n, "do": order, "times": 1} for n, order in enumerate(orders)))
     bench.host("work", batch_size=3)
@@ -80,6 +81,7 @@ def test_a_batch_may_hold_several_groups_if_asked_for(bench: Bench) -> None:
 
 
 def test_an_error_leaves_the_batch_until_it_is_visible_again(bench: Bench) -> None:
+    bench.hurry()
     bench.send({"id": 0}, {"id": 1, "do": "raise", "times": 1}, {"id": 2})
     bench.host("work")
     until(lambda: bench.left() == 0)
@@ -88,6 +90,7 @@ def test_an_error_leaves_the_batch_until_it_is_visible_again(bench: Bench) -> No
 
 
 def test_only_what_is_named_as_failed_comes_again(bench: Bench) -> None:
+    bench.hurry()
     bench.send({"id": 0}, {"id": 1, "do": "fail", "times": 1}, {"id": 2})
     bench.host("work")
     until(lambda: bench.left() == 0)
@@ -97,6 +100,7 @@ def test_only_what_is_named_as_failed_comes_again(bench: Bench) -> None:
 
 def test_naming_only_the_first_failure_loses_the_others_order(bench: Bench) -> None:
     """AWS deletes what is not named, also on a FIFO queue: a function that forgets the rest must be seen to."""
+    bench.hurry()
     bench.send({"id": 0, "answer": "first"}, {"id": 1})
     bench.host("whole")
     until(lambda: len(bench.notes()) == 2)
@@ -105,6 +109,7 @@ def test_naming_only_the_first_failure_loses_the_others_order(bench: Bench) -> N
 
 def test_a_result_that_makes_no_sense_fails_the_batch(bench: Bench) -> None:
     """A group for each; every one is received three times and then dead."""
+    bench.hurry()
     answers = [
         "nonsense",
         {"batchItemFailures": "all"},
@@ -136,6 +141,7 @@ def test_without_partial_responses_the_result_does_not_matter(bench: Bench) -> N
 
 
 def test_poison_goes_to_the_dead_letter_queue_and_what_is_behind_it_is_served(bench: Bench) -> None:
+    bench.hurry()
     bench.send({"id": 0, "do": "raise"}, {"id": 1}, group="a")
     bench.host("work", batch_size=1, dead_letters=True)
     until(lambda: bench.ended() == [1])

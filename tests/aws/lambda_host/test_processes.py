@@ -155,8 +155,10 @@ def test_what_a_function_prints_is_told_by_line(bench: Bench) -> None:
 
 
 def test_messages_of_a_killed_process_come_again(bench: Bench, tmp_path: Path) -> None:
-    bench.send({"id": 0}, {"id": 1, "do": "wait", "file": str(tmp_path / "never"), "times": 1}, {"id": 2})
+    bench.hurry()
     host = bench.host("work", processes=True, timeout_s=50)
+    host.invoke("sample", {"Records": []})
+    bench.send({"id": 0}, {"id": 1, "do": "wait", "file": str(tmp_path / "never"), "times": 1}, {"id": 2})
     until(lambda: any(note["id"] == 1 for note in bench.notes("begin")))
     assert host.kill("sample") == 1
     until(lambda: bench.left() == 0)

@@ -84,6 +84,7 @@ def test_a_module_that_can_close_is_closed(host: Host, bench: Bench) -> None:
 
 def test_over_its_time_its_messages_come_again(bench: Bench, tmp_path: Path) -> None:
     """What the thread still does has no effect on the queue: its invocation has failed."""
+    bench.hurry()
     bench.send({"id": 0, "do": "wait", "file": str(tmp_path / "go"), "times": 1})
     host = bench.host("work", timeout_s=1)
     until(lambda: len(bench.notes("begin")) == 2)
@@ -97,6 +98,7 @@ def test_over_its_time_its_messages_come_again(bench: Bench, tmp_path: Path) -> 
 
 def test_killed_in_the_middle_its_messages_come_again(bench: Bench, tmp_path: Path) -> None:
     """The thread goes on, as a zombie would: with no effect on the queue."""
+    bench.hurry()
     bench.send({"id": 0, "do": "wait", "file": str(tmp_path / "go"), "times": 1})
     failures: List[Any] = []
     host = bench.host("work", timeout_s=50, observe=lambda invocation: failures.append(invocation.error))
