@@ -5,16 +5,21 @@ Rule upheld here: nothing in these tests can reach AWS itself: the standard vari
 
 from __future__ import annotations
 
+import shutil
 import sys
-from typing import Iterator, List, NamedTuple
+from pathlib import Path
+from typing import Dict, Iterator, List, NamedTuple
 
 import pytest
 
-from fk_backend.providers.aws.dev import resources
+from fk_backend.providers.aws import names
+from fk_backend.providers.aws.deploy import deploy
+from fk_backend.providers.aws.dev import access, resources
 from fk_backend.providers.aws.dev.emulator import Emulator
 from fk_backend.providers.aws.dev.function import Invocation
-from fk_backend.providers.aws.dev.host import Host, functions_of
+from fk_backend.providers.aws.dev.host import Host, functions_of, unpack
 from fk_backend.providers.aws.dev.resources import Account
+from fk_backend.providers.aws.package import HOST, build
 
 DEPLOYMENT = "test"
 
@@ -65,3 +70,67 @@ def deployment(aws_account: Account) -> Iterator[Deployment]:
     invocations: List[Invocation] = []
     with Host(aws_account, functions_of(aws_account), observe=invocations.append) as host:
         yield Deployment(aws_account, host, invocations)
+
+
+class Packaged(NamedTuple):
+    """A deployment with permissions enforced; the standard variables have a client's credentials."""
+
+    account: Account
+    host: Host
+    invocations: List[Invocation]
+    lines: List[str]
+
+    def check(self) -> None:
+        """Nothing failed, and nothing was denied, also where a function can live with it."""
+        assert [one for one in self.lines if "AccessDenied" in one or "Traceback" in one] == []
+        assert [one for one in self.invocations if one.error or (one.result or {}).get("batchItemFailures")] == []
+
+    def called(self, which: str) -> int:
+        """How often a function was invoked."""
+        return sum(one.function == names.function(self.account.name, which) for one in self.invocations)
+
+
+@pytest.fixture(scope="session")
+def enforcing(emulator: Emulator) -> Iterator[Emulator]:
+    """An emulator that enforces permissions. The other one is for the reasons that it may be skipped for."""
+    with Emulator(environment=access.ENFORCING) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def package() -> Iterator[Path]:
+    """The zip for this machine, and what is in it, unpacked once."""
+    place = unpack(build(target=HOST).path)
+    yield place
+    shutil.rmtree(place.parent)
+
+
+@pytest.fixture()
+def packaged(enforcing: Emulator, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Packaged]:
+    account = resources.new_account(enforcing.url, "test")
+    zipped = tmp_path / "package.zip"  # what is deployed is not read by anybody here: the host has it unpacked
+    zipped.write_bytes(b"unpacked")
+    deploy(
+        account.name,
+        account.session(),
+        package=zipped,
+        region=account.region,
+        endpoint_url=account.endpoint_url,
+        parameters={"Mappings": "Disabled"},
+    )
+    client: Dict[str, str] = {**account.environment, **access.of_client(account, access.client_policy(account))}
+    for key, value in client.items():
+        monkeypatch.setenv(key, value)
+    invocations: List[Invocation] = []
+    lines: List[str] = []
+    host = Host(
+        account,
+        functions_of(account),
+        package,
+        observe=invocations.append,
+        log=lambda function, line: lines.append(line),
+        trouble=lines.append,
+        roles=True,
+    )
+    with host:
+        yield Packaged(account, host, invocations, lines)
