@@ -83,10 +83,9 @@ def deploy(
 
 def _source(cloud: Cloud, bucket: str, made: Mapping[str, Any], progress: Progress) -> Dict[str, str]:
     """The template, as CloudFormation takes it: along with the request, or, if it is too long, from the bucket."""
-    body = json.dumps(made, indent=1)
+    body = json.dumps(made, separators=(",", ":"))
     if len(body) <= BODY_LIMIT:
         return {"TemplateBody": body}
-    body = json.dumps(made)
     key = "fk_kazoo/%s.json" % hashlib.sha256(body.encode()).hexdigest()
     upload(cloud, bucket, key, body.encode(), progress)
     return {"TemplateURL": "%s/%s/%s" % (cloud.client("s3").meta.endpoint_url, bucket, key)}

@@ -1,0 +1,174 @@
+"""What the linters of templates and policies don't see: each check lists what is wrong with a template.
+
+Rule upheld here: a check is a function of the template alone, so that a test can plant a fault and see it found.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from fnmatch import fnmatchcase
+from typing import Any, Dict, Iterator, List, Tuple
+
+Template = Dict[str, Any]
+
+ACCOUNT, REGION = "123456789012", "eu-central-1"
+_PSEUDO = {"AWS::Partition": "aws", "AWS::Region": REGION, "AWS::AccountId": ACCOUNT}
+
+
+def of_kind(template: Template, kind: str) -> Iterator[Tuple[str, Dict[str, Any]]]:
+    """(logical name, properties) of the resources of a kind."""
+    for name, resource in template["Resources"].items():
+        if resource["Type"] == kind:
+            yield name, resource["Properties"]
+
+
+def rendered(value: Any) -> Any:
+    """With every Fn::Sub of pseudo parameters in it carried out."""
+    if isinstance(value, dict) and set(value) == {"Fn::Sub"}:
+        return re.sub(r"\$\{([^}]+)\}", lambda found: _PSEUDO[found[1]], value["Fn::Sub"])
+    if isinstance(value, dict):
+        return {key: rendered(one) for key, one in value.items()}
+    return [rendered(one) for one in value] if isinstance(value, list) else value
+
+
+def policies(template: Template) -> Dict[str, Dict[str, Any]]:
+    """Every policy of an identity, rendered, by the logical name of what has it."""
+    found = {
+        name: rendered(role["Policies"][0]["PolicyDocument"]) for name, role in of_kind(template, "AWS::IAM::Role")
+    }
+    for name, policy in of_kind(template, "AWS::IAM::ManagedPolicy"):
+        found[name] = rendered(policy["PolicyDocument"])
+    return found
+
+
+def allows(policy: Dict[str, Any], action: str, resource: str) -> bool:
+    """Whether a policy allows it on the resource, conditions aside."""
+    return any(
+        action in statement["Action"] and any(fnmatchcase(resource, one) for one in statement["Resource"])
+        for statement in policy["Statement"]
+    )
+
+
+def _function_of(template: Template, mapping: Dict[str, Any]) -> Tuple[str, Dict[str, Any]]:
+    name = mapping["FunctionName"]["Ref"]
+    return name, template["Resources"][name]["Properties"]
+
+
+def _role_of(template: Template, function: Dict[str, Any]) -> str:
+    name: str = function["Role"]["Fn::GetAtt"][0]
+    return name
+
+
+def mapping_faults(template: Template) -> Iterator[str]:
+    """Of what hands messages over."""
+    roles = policies(template)
+    for name, mapping in of_kind(template, "AWS::Lambda::EventSourceMapping"):
+        queue = template["Resources"][mapping["EventSourceArn"]["Fn::GetAtt"][0]]["Properties"]
+        function_name, function = _function_of(template, mapping)
+        arn = "arn:aws:sqs:%s:%s:%s" % (REGION, ACCOUNT, queue["QueueName"])
+        if mapping.get("FunctionResponseTypes") != ["ReportBatchItemFailures"]:
+            yield "%s: one failure would bring the whole batch again" % name
+        if mapping.get("MaximumBatchingWindowInSeconds"):
+            yield "%s: FIFO queues have no batching window, and others would wait" % name
+        if not 1 <= mapping["BatchSize"] <= 10:
+            yield "%s: a batch without a window has 1 to 10 messages" % name
+        if "StartingPosition" in mapping:
+            yield "%s: that is for streams" % name
+        if queue["VisibilityTimeout"] < function["Timeout"]:
+            yield "%s: a message would come again while %s works on it" % (name, function_name)
+        for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes"):
+            if not allows(roles[_role_of(template, function)], "sqs:" + action, arn):
+                yield "%s: the role of %s lacks sqs:%s on %s" % (name, function_name, action, arn)
+
+
+def function_faults(template: Template) -> Iterator[str]:
+    """Of what runs."""
+    roles = policies(template)
+    seen = set()
+    for name, function in of_kind(template, "AWS::Lambda::Function"):
+        module, _, entry = function["Handler"].rpartition(".")
+        try:
+            if not callable(getattr(importlib.import_module(module), entry)):
+                yield "%s: %s is no function" % (name, function["Handler"])
+        except (ImportError, AttributeError) as error:
+            yield "%s: %s: %s" % (name, function["Handler"], error)
+        if (function["Runtime"], function["Architectures"]) != ("python3.13", ["arm64"]):
+            yield "%s: the package is for python3.13 on arm64" % name
+        role = _role_of(template, function)
+        if role in seen:
+            yield "%s: shares %s with another function" % (name, role)
+        seen.add(role)
+        log = template["Resources"][function["LoggingConfig"]["LogGroup"]["Ref"]]["Properties"]
+        streams = "arn:aws:logs:%s:%s:log-group:%s:log-stream:x" % (REGION, ACCOUNT, log["LogGroupName"])
+        if not log.get("RetentionInDays"):
+            yield "%s: its log is kept for ever" % name
+        if not allows(roles[role], "logs:PutLogEvents", streams):
+            yield "%s: its role can't write its log" % name
+
+
+def data_faults(template: Template) -> Iterator[str]:
+    """Of what holds data."""
+    for name, resource in template["Resources"].items():
+        properties = resource.get("Properties", {})
+        if resource["Type"] in ("AWS::DynamoDB::Table", "AWS::S3::Bucket"):
+            kept = resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")
+            if kept != ("RetainExceptOnCreate", "Retain"):
+                yield "%s: goes with its stack" % name
+        if resource["Type"] == "AWS::DynamoDB::Table":
+            if name != "InterestTable" and not properties["PointInTimeRecoverySpecification"].get(
+                "PointInTimeRecoveryEnabled"
+            ):
+                yield "%s: can't be brought back" % name
+            keys = {one["AttributeName"] for one in properties["KeySchema"]}
+            for index in properties.get("GlobalSecondaryIndexes", ()):
+                keys |= {one["AttributeName"] for one in index["KeySchema"]}
+            if keys != {one["AttributeName"] for one in properties["AttributeDefinitions"]}:
+                yield "%s: defines attributes that are no keys, or not all that are" % name
+        if resource["Type"] == "AWS::S3::Bucket":
+            blocked = properties.get("PublicAccessBlockConfiguration", {})
+            if len(blocked) != 4 or not all(blocked.values()):
+                yield "%s: can be made public" % name
+            if "BucketEncryption" not in properties:
+                yield "%s: is not encrypted" % name
+            secured = [
+                policy for _, policy in of_kind(template, "AWS::S3::BucketPolicy") if policy["Bucket"] == {"Ref": name}
+            ]
+            if "aws:SecureTransport" not in json.dumps(secured):
+                yield "%s: can be read without TLS" % name
+
+
+def queue_faults(template: Template) -> Iterator[str]:
+    """Of the queues and what is told about them."""
+    for name, queue in of_kind(template, "AWS::SQS::Queue"):
+        fifo = bool(queue.get("FifoQueue"))
+        if fifo != queue["QueueName"].endswith(".fifo"):
+            yield "%s: only the name of a FIFO queue ends in .fifo" % name
+        if fifo and queue.get("ContentBasedDeduplication"):
+            yield "%s: equal writes would be taken for one" % name
+        if fifo and (queue.get("DeduplicationScope"), queue.get("FifoThroughputLimit")) != (
+            "messageGroup",
+            "perMessageGroupId",
+        ):
+            yield "%s: its groups would share one limit" % name
+        if "RedrivePolicy" in queue:
+            dead_name = queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
+            dead = template["Resources"][dead_name]["Properties"]
+            if bool(dead.get("FifoQueue")) != fifo:
+                yield "%s: is of another kind than its dead letter queue" % name
+            if dead["MessageRetentionPeriod"] <= queue["MessageRetentionPeriod"]:
+                yield "%s: a dead letter's time counts from when it was sent" % name
+    for name, alarm in of_kind(template, "AWS::CloudWatch::Alarm"):
+        known = {queue["QueueName"] for _, queue in of_kind(template, "AWS::SQS::Queue")}
+        known |= {function["FunctionName"] for _, function in of_kind(template, "AWS::Lambda::Function")}
+        if not {one["Value"] for one in alarm["Dimensions"]} <= known:
+            yield "%s: watches what is not there" % name
+        if alarm["MetricName"] == "NumberOfMessagesSent":
+            yield "%s: what a redrive policy moves is not counted as sent" % name
+
+
+def faults(template: Template) -> List[str]:
+    """All of them."""
+    checks = (mapping_faults, function_faults, data_faults, queue_faults)
+    return [fault for check in checks for fault in check(template)]

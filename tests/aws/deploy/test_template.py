@@ -1,0 +1,213 @@
+"""The template, judged by cfn-lint and by our own checks; and each check by a fault that is planted."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any, Callable, Dict, List
+
+import pytest
+
+from fk_backend.errors import BadUrl
+from fk_backend.ports import TABLES
+from fk_backend.providers.aws import names, template_functions
+from fk_backend.providers.aws.dev import resources
+from fk_backend.providers.aws.dev.host import functions_of
+from fk_backend.providers.aws.dev.resources import Account
+from fk_backend.providers.aws.stacks import BODY_LIMIT
+from fk_backend.providers.aws.template import PARAMETERS, template
+
+from . import gates
+from .conftest import NAME, Place
+
+MANY = ["orders", "a.b_C-9", "x" * 64]
+
+
+def _lint(made: Dict[str, Any]) -> List[str]:
+    """Errors and warnings. (What is for information asks for prose in the template.)"""
+    from cfnlint.api import ManualArgs, lint
+
+    regions = ["us-east-1", "eu-central-1", "ap-southeast-1"]
+    return [str(match) for match in lint(json.dumps(made), config=ManualArgs(regions=regions))]
+
+
+@pytest.mark.parametrize("namespaces", [[], MANY])
+def test_cfn_lint_has_nothing_to_say(namespaces: List[str]) -> None:
+    assert _lint(template("a-b-c-d-e-f-g-h-i-jk", namespaces)) == []
+
+
+def test_cfn_lint_would_say_something() -> None:
+    made = template(NAME)
+    made["Resources"]["WritesQueue"]["Properties"]["VisibilityTimeout"] = 43201
+    made["Resources"]["WriterRole"]["Properties"]["Policy"] = []
+    found = _lint(made)
+    assert len(found) == 2 and "43201" in found[0] + found[1] and "Policy" in found[0] + found[1]
+
+
+def test_our_own_checks_have_nothing_to_say() -> None:
+    assert gates.faults(template(NAME, MANY)) == []
+
+
+def _properties(made: Dict[str, Any], name: str) -> Dict[str, Any]:
+    found: Dict[str, Any] = made["Resources"][name]["Properties"]
+    return found
+
+
+def _set(resource: str, **properties: Any) -> Callable[[Dict[str, Any]], None]:
+    return lambda made: _properties(made, resource).update(properties)
+
+
+def _unset(resource: str, key: str) -> Callable[[Dict[str, Any]], None]:
+    return lambda made: _properties(made, resource).pop(key)
+
+
+def _without_action(role: str, action: str) -> Callable[[Dict[str, Any]], None]:
+    def plant(made: Dict[str, Any]) -> None:
+        for statement in _properties(made, role)["Policies"][0]["PolicyDocument"]["Statement"]:
+            statement["Action"] = [one for one in statement["Action"] if one != action]
+
+    return plant
+
+
+def _another_log(made: Dict[str, Any]) -> None:
+    _properties(made, "WriterFunction")["LoggingConfig"] = {"LogGroup": {"Ref": "SweeperLog"}}
+
+
+def _shared_role(made: Dict[str, Any]) -> None:
+    _properties(made, "SweeperFunction")["Role"] = {"Fn::GetAtt": ["WriterRole", "Arn"]}
+
+
+def _unkept(made: Dict[str, Any]) -> None:
+    made["Resources"]["StateTable"]["DeletionPolicy"] = "Delete"
+
+
+def _replaceable(made: Dict[str, Any]) -> None:
+    made["Resources"]["Bucket"]["UpdateReplacePolicy"] = "Delete"
+
+
+def _without_tls(made: Dict[str, Any]) -> None:
+    del made["Resources"]["BucketPolicy"]
+
+
+@pytest.mark.parametrize(
+    ("plant", "found"),
+    [
+        (_set("WriterMapping", MaximumBatchingWindowInSeconds=1), "WriterMapping: FIFO queues have no batching window"),
+        (_unset("WriterMapping", "FunctionResponseTypes"), "WriterMapping: one failure"),
+        (_set("HeartbeatMapping", BatchSize=100), "HeartbeatMapping: a batch"),
+        (_set("DeadLetterMapping", StartingPosition="LATEST"), "DeadLetterMapping: that is for streams"),
+        (_without_action("WriterRole", "sqs:ReceiveMessage"), "lacks sqs:ReceiveMessage"),
+        (_without_action("HeartbeatRole", "sqs:DeleteMessage"), "lacks sqs:DeleteMessage"),
+        (_without_action("DeadLetterRole", "sqs:GetQueueAttributes"), "lacks sqs:GetQueueAttributes"),
+        (_set("WriterFunction", Timeout=31), "WriterMapping: a message would come again"),
+        (_set("WriterFunction", Handler="fk_backend.providers.aws.handlers.write"), "has no attribute 'write'"),
+        (_set("WriterFunction", Handler="handlers.writer"), "No module named 'handlers'"),
+        (_set("SweeperFunction", Runtime="python3.12"), "the package is for python3.13"),
+        (_set("SweeperFunction", Architectures=["x86_64"]), "the package is for python3.13 on arm64"),
+        (_shared_role, "shares WriterRole"),
+        (_another_log, "WriterFunction: its role can't write its log"),
+        (_unset("WriterLog", "RetentionInDays"), "WriterFunction: its log is kept for ever"),
+        (_unkept, "StateTable: goes with its stack"),
+        (_replaceable, "Bucket: goes with its stack"),
+        (_set("SessionsTable", PointInTimeRecoverySpecification={}), "SessionsTable: can't be brought back"),
+        (_unset("InterestTable", "GlobalSecondaryIndexes"), "InterestTable: defines attributes"),
+        (_unset("Bucket", "PublicAccessBlockConfiguration"), "Bucket: can be made public"),
+        (_unset("Bucket", "BucketEncryption"), "Bucket: is not encrypted"),
+        (_without_tls, "Bucket: can be read without TLS"),
+        (_set("WritesQueue", QueueName="fk-test-writes"), "WritesQueue: only the name"),
+        (_set("WritesQueue", ContentBasedDeduplication=True), "WritesQueue: equal writes"),
+        (_set("WritesQueue", DeduplicationScope="queue"), "WritesQueue: its groups"),
+        (_unset("DeadQueue", "FifoQueue"), "WritesQueue: is of another kind"),
+        (_set("DeadQueue", MessageRetentionPeriod=345600), "WritesQueue: a dead letter's time"),
+        (
+            _set("WriterErrorsAlarm", Dimensions=[{"Name": "FunctionName", "Value": "writer"}]),
+            "watches what is not there",
+        ),
+        (_set("DeadLettersAlarm", MetricName="NumberOfMessagesSent"), "is not counted as sent"),
+    ],
+)
+def test_a_planted_fault_is_found(plant: Callable[[Dict[str, Any]], None], found: str) -> None:
+    made = copy.deepcopy(template(NAME))
+    plant(made)
+    assert any(found in fault for fault in gates.faults(made)), gates.faults(made)
+
+
+# --- it agrees with everything else that knows names -------------------------------------------------
+
+
+def test_the_functions_are_those_that_are_run_here() -> None:
+    made = template(NAME)
+    queues = {name: queue["QueueName"] for name, queue in gates.of_kind(made, "AWS::SQS::Queue")}
+    functions = dict(gates.of_kind(made, "AWS::Lambda::Function"))
+    sources: Dict[str, Any] = {name: [] for name in functions}
+    for _, mapping in gates.of_kind(made, "AWS::Lambda::EventSourceMapping"):
+        queue = queues[mapping["EventSourceArn"]["Fn::GetAtt"][0]]
+        sources[mapping["FunctionName"]["Ref"]].append((queue, mapping["BatchSize"]))
+    deployed = {one["FunctionName"]: (one["Handler"], one["Timeout"], sources[name]) for name, one in functions.items()}
+    account = Account(NAME, gates.ACCOUNT, "http://127.0.0.1:1", gates.REGION)
+    run = {
+        one.name: (one.handler, one.timeout_s, [(source.queue, source.batch_size) for source in one.sources])
+        for one in functions_of(account)
+    }
+    assert deployed == run
+    assert set(template_functions.FUNCTIONS) == {names.WRITER, names.HEARTBEAT, names.DEAD_LETTER, names.SWEEPER}
+
+
+def test_what_is_made_without_a_template_is_the_same(place: Place) -> None:
+    """The short cut of the tests and of development: tables, and every attribute of a queue."""
+    place.deploy()
+    direct = Account(NAME + "-2", place.account.number, place.account.endpoint_url)
+    resources.create(direct)
+    database, queues = place.client("dynamodb"), place.client("sqs")
+    for which in TABLES:
+        one, two = (
+            database.describe_table(TableName=names.table(name, which))["Table"] for name in (NAME, direct.name)
+        )
+        assert one["KeySchema"] == two["KeySchema"]
+        indexes = [
+            [
+                (entry["IndexName"], entry["KeySchema"], entry["Projection"])
+                for entry in table.get("GlobalSecondaryIndexes", ())
+            ]
+            for table in (one, two)
+        ]
+        assert indexes[0] == indexes[1]
+    wanted = [
+        "VisibilityTimeout",
+        "FifoQueue",
+        "DeduplicationScope",
+        "FifoThroughputLimit",
+        "ContentBasedDeduplication",
+    ]
+    for queue in (names.writes_queue, names.dead_queue, names.timer_queue):
+        attributes = [
+            queues.get_queue_attributes(QueueUrl=place.account.queue_url(queue(name)), AttributeNames=["All"])[
+                "Attributes"
+            ]
+            for name in (NAME, direct.name)
+        ]
+        one, two = ({key: found.get(key) for key in wanted} for found in attributes)
+        assert one == two, queue(NAME)
+
+
+# --- its form -------------------------------------------------------------------------------------
+
+
+def test_it_fits_in_a_request() -> None:
+    assert len(json.dumps(template(NAME, ["namespace-%d" % n for n in range(8)]), separators=(",", ":"))) < BODY_LIMIT
+
+
+def test_equal_arguments_make_equal_templates() -> None:
+    assert json.dumps(template(NAME, ["b", "a", "a"])) == json.dumps(template(NAME, ["a", "b"]))
+
+
+def test_every_parameter_is_used() -> None:
+    made = template(NAME)
+    text = json.dumps([made["Resources"], made["Conditions"]])
+    assert [name for name in PARAMETERS if '{"Ref": "%s"}' % name not in text] == []
+
+
+@pytest.mark.parametrize("namespaces", [["a/b"], [""], ["x" * 65], ["a:b"], ["*"], ["${x}"], ["A", "a"]])
+def test_namespaces_that_can_have_no_policy(namespaces: List[str]) -> None:
+    with pytest.raises(BadUrl):
+        template(NAME, namespaces)
