@@ -77,3 +77,10 @@ bench-growth: $(VENV)/.dev ## as the surroundings grow, into docs/performance.md
 bench-quick: $(VENV)/.dev ## the same with fewer samples, three minutes; changes no file
 	$(PY) -m benchmarks local --quick
 	$(PY) -m benchmarks growth --quick
+
+# --- long runs ---
+
+.PHONY: differential-long
+differential-long: $(VENV)/.dev ## 100,000 programs (FK_DIFFERENTIAL_EXAMPLES) on a real ZooKeeper, memory:// and local://: hours
+	FK_DIFFERENTIAL_EXAMPLES=$${FK_DIFFERENTIAL_EXAMPLES:-100000} $(PY) -m pytest -q --timeout 0 \
+	  tests/differential/test_clients_against_zookeeper.py

@@ -104,7 +104,7 @@ class ZookeeperServer:
 
     def _wait_until_it_answers(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
-        while not _is_ok(self.port):
+        while not _is_serving(self.port):
             if self._process is None or self._process.poll() is not None or time.monotonic() > deadline:
                 log = (self.directory / "zookeeper.log").read_text(errors="replace")
                 raise RuntimeError("ZooKeeper did not start:\n" + log[-4000:])
@@ -124,10 +124,10 @@ def _free_port() -> int:
         return port
 
 
-def _is_ok(port: int) -> bool:
+def _is_serving(port: int) -> bool:
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
-            connection.sendall(b"ruok")
-            return connection.recv(4) == b"imok"
+            connection.sendall(b"srvr")  # "ruok" is answered before sessions can be opened
+            return b"Mode: " in connection.makefile("rb").read()
     except OSError:
         return False

@@ -1,0 +1,25 @@
+"""Programs with what a real ZooKeeper 3.8 told their sessions, one JSON list ``[program, transcript]`` a line."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Iterable, List, Tuple
+
+from .runner import Program, Transcript
+
+CORPUS = Path(__file__).parent / "corpus.json.gz"
+Recorded = Tuple[Program, Transcript]
+
+
+def load(path: Path = CORPUS) -> List[Recorded]:
+    """All of them."""
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        return [(program, transcript) for program, transcript in map(json.loads, file)]
+
+
+def save(recorded: Iterable[Recorded], path: Path = CORPUS) -> None:
+    """The same programs make the same file."""
+    lines = [json.dumps(each, separators=(",", ":")) + "\n" for each in recorded]
+    path.write_bytes(gzip.compress("".join(lines).encode("utf-8"), 9, mtime=0))

@@ -1,0 +1,248 @@
+"""Runs a program, one step at a time, and writes down everything that each of its sessions was told, in order.
+
+A program is a JSON list of steps ``[slot, [call, …]]``: the session in that slot makes the calls without waiting in
+between (pipelined); then all are waited for. ``["end"]`` ends the session (the next step of the slot opens another
+one), and ``["reconnect"]`` breaks its connection. What came in which order is taken from where kazoo reads its socket.
+"""
+
+from __future__ import annotations
+
+import itertools
+import socket
+from typing import Any, Callable, Dict, List, Tuple
+
+import kazoo.client
+from kazoo.protocol.serialization import Watch
+from kazoo.protocol.states import EVENT_TYPE_MAP, Callback, KazooState
+
+from fk_kazoo.client import KazooClient
+
+from .calls import CLEANER, PERSISTENT, RECURSIVE, in_any_order, start
+from .transcript import Encoder, ranked
+
+PATIENCE_S = 30.0
+SLOTS = 3
+WATCH_XID = -1
+Program = List[Any]
+Transcript = Dict[str, Any]
+
+
+class Server:
+    """Where programs can be run: a deployment, or a ZooKeeper. Each program gets a subtree of its own."""
+
+    def __init__(self, make: Callable[[], Any], below: str = "/differential") -> None:
+        self._make = make
+        self._below = below
+        self._numbers = itertools.count()
+        self._admin = make()
+        self._admin.start(PATIENCE_S)
+        self._admin.add_auth("digest", CLEANER)
+        self._admin.ensure_path(below)
+        self.root: str = self._admin.chroot or ""
+
+    @classmethod
+    def deployment(cls, url: str) -> "Server":
+        """The deployment of that URL."""
+        return cls(lambda: KazooClient(url, timeout=30.0))
+
+    @classmethod
+    def zookeeper(cls, hosts: str) -> "Server":
+        """A ZooKeeper, with kazoo's own client."""
+        return cls(lambda: kazoo.client.KazooClient(hosts, timeout=30.0))
+
+    def connect(self) -> Any:
+        """A client, not started."""
+        return self._make()
+
+    def run(self, program: Program) -> Transcript:
+        """What the program saw."""
+        chroot = self._admin.create(self._below + "/p-", sequence=True)
+        fences = [self._admin.create_async("%s/f%d" % (chroot, slot)) for slot in range(SLOTS)]
+        for fence in fences:
+            fence.get(timeout=PATIENCE_S)
+        try:
+            run = Run(self, chroot)
+            try:
+                return run.through(program)
+            finally:
+                run.close()
+        finally:
+            self._admin.delete(chroot, recursive=True)
+
+    def close(self) -> None:
+        """Removes what is left, and lets go."""
+        self._admin.delete(self._below, recursive=True)
+        self._admin.stop()
+        self._admin.close()
+
+
+class Party:
+    """One session, and what it was told: ``told`` has ``["reply", call, value]`` and ``["event", kind, path]``."""
+
+    def __init__(self, client: Any, chroot: str, encode: Encoder, name: str) -> None:
+        self.name = name
+        self.client = client
+        self._encode = encode
+        self._asked: List[List[Any]] = []
+        self._values: List[Any] = []
+        self._wire: List[Any] = []
+        self._states: List[str] = []
+        self._calls: Dict[str, List[Any]] = {}
+        self._back = client.handler.event_object()
+        self._is_ending = False
+        self.watchers = {label: self._watcher(label) for label in ("a", "b")}
+        self.watchers.update({mode: lambda event: None for mode in (PERSISTENT, RECURSIVE)})
+        self._tap()
+        client.add_listener(self._on_state)
+        client.start(PATIENCE_S)
+        client.chroot = chroot  # now, because `start` looks whether it is there
+        self._wire.clear()
+        encode.sessions[client.client_id[0]] = name
+
+    def _tap(self) -> None:
+        connection = self.client._connection
+        read = connection._read_header
+
+        def tapped(timeout: float) -> Tuple[Any, bytes, int]:
+            header, body, offset = read(timeout)
+            if self._is_ending:
+                return header, body, offset
+            if header.xid == WATCH_XID:
+                event = Watch.deserialize(body, offset)[0]
+                self._wire.append(["event", EVENT_TYPE_MAP[event.type], self._encode.path(event.path)])
+            elif header.xid > 0:
+                self._wire.append(None)
+            return header, body, offset
+
+        connection._read_header = tapped
+
+    def _watcher(self, label: str) -> Callable[[Any], None]:
+        def watch(event: Any) -> None:
+            if not self._is_ending:
+                self._calls.setdefault(label, []).append([event.type, event.path or "", event.state])
+
+        return watch
+
+    def _on_state(self, state: str) -> None:
+        self._states.append(state)
+        if state == KazooState.CONNECTED:
+            self._back.set()
+
+    def ask(self, calls: List[List[Any]]) -> List[Any]:
+        """Makes the calls, all at once, and waits for all; the values."""
+        pending: List[Any] = []
+        for call in calls:
+            try:
+                pending.append(start(self.client, call, self.watchers))
+            except Exception as error:
+                pending.append(error)
+        return [self._finish(call, result) for call, result in zip(calls, pending)]
+
+    def _finish(self, call: List[Any], result: Any) -> Any:
+        value = result
+        if not isinstance(result, Exception):
+            try:
+                value = result.get(timeout=PATIENCE_S)
+            except self.client.handler.timeout_exception:
+                raise AssertionError("%s: no answer to %s" % (self.name, call)) from None
+            except Exception as error:
+                value = error
+        refused_by_kazoo = isinstance(value, Exception) and not hasattr(value, "code")
+        if call[0] != "auth" and not refused_by_kazoo:  # those have no reply of their own
+            self._asked.append(call)
+            self._values.append(self._encode(in_any_order(call, value)))
+        else:
+            self._calls.setdefault("at once", []).append([call[0], self._encode(value)])
+        return value
+
+    def reconnect(self) -> None:
+        """Breaks the connection; done when there is another one."""
+        self._back.clear()
+        self.client._connection._socket.shutdown(socket.SHUT_RDWR)
+        self._back.wait(PATIENCE_S)
+        assert self._back.is_set(), "%s did not come back" % self.name
+
+    def end(self) -> None:
+        """Ends the session, when every callback has been made."""
+        done = self.client.handler.event_object()
+        self.client.handler.dispatch_callback(Callback("watch", done.set, ()))
+        done.wait(PATIENCE_S)
+        self._calls = {label: sorted(events) for label, events in self._calls.items()}
+        self._is_ending = True
+        self.client.stop()
+        self.client.close()
+
+    def account(self) -> Dict[str, Any]:
+        """What it was told."""
+        replies = iter(zip(self._asked, self._values))
+        told = [item or ["reply", *next(replies)] for item in self._wire]
+        assert next(replies, None) is None, "%s was not answered everything on the wire" % self.name
+        return {"told": told, "states": list(self._states), "calls": self._calls}
+
+
+class Run:
+    """One run of one program."""
+
+    def __init__(self, server: Server, chroot: str) -> None:
+        self._server = server
+        self._chroot = server.root + chroot
+        self._encode = Encoder(self._chroot)
+        self._here: Dict[int, Party] = {}
+        self._accounts: Dict[str, Any] = {}
+        self._count = itertools.count()
+
+    def through(self, program: Program) -> Transcript:
+        """All of it, and a last look at everything."""
+        for slot in sorted({step[0] for step in program}):
+            self._party(slot)
+        for slot, calls in program:
+            if calls == ["end"]:
+                self._end(slot)
+            elif calls == ["reconnect"]:
+                self._fence([slot])
+                self._party(slot).reconnect()
+            else:
+                self._party(slot).ask(calls)
+        self._fence(sorted(self._here))
+        self._look_around()
+        for slot in sorted(self._here):
+            self._end(slot)
+        transcript: Transcript = ranked(self._accounts)
+        return transcript
+
+    def close(self) -> None:
+        """Whatever happened: no session stays."""
+        for party in self._here.values():
+            party.client.stop()
+            party.client.close()
+
+    def _party(self, slot: int) -> Party:
+        if slot not in self._here:
+            name = "%d.%d" % (slot, next(self._count))
+            self._here[slot] = Party(self._server.connect(), self._chroot, self._encode, name)
+        return self._here[slot]
+
+    def _fence(self, slots: List[int]) -> None:
+        """Each session writes: what it has to be told until now is told before the answer."""
+        for slot in slots:
+            self._party(slot).ask([["set", "/f%d" % slot, "", -1]])
+
+    def _end(self, slot: int) -> None:
+        party = self._party(slot)
+        others = [other for other in sorted(self._here) if other != slot]
+        self._fence([*others, slot])
+        del self._here[slot]
+        party.end()
+        self._accounts[party.name] = party.account()
+        self._fence(others)
+        for other in others:
+            self._here[other]._wire.append(["end", party.name])
+
+    def _look_around(self) -> None:
+        slot = min(self._here) if self._here else 0
+        pending = ["/"]
+        while pending:
+            path = pending.pop()
+            names = self._party(slot).ask([["get", path, ""], ["get_acls", path], ["children", path, "", True]])[2]
+            if not isinstance(names, Exception):
+                pending += sorted("%s/%s" % (path.rstrip("/"), name) for name in names[0])

@@ -1,0 +1,69 @@
+"""Checks every recipe under every fault on a deployment.
+
+python -m compat_tests.recipes --url URL [RECIPE …] [--fault FAULT]
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+import traceback
+import warnings
+from typing import Callable, Dict, List, Optional
+
+from . import exclusion, gatherings, goods
+from .people import FAULTS, Fault, Town
+
+CHECKS: Dict[str, Callable[[Town, Fault], None]] = {
+    "Lock": exclusion.lock,
+    "ReadLock, WriteLock": exclusion.read_write_lock,
+    "Semaphore": exclusion.semaphore,
+    "Election": exclusion.election,
+    "Barrier": gatherings.barrier,
+    "DoubleBarrier": gatherings.double_barrier,
+    "Queue": goods.queue,
+    "LockingQueue": goods.locking_queue,
+    "Counter": goods.counter,
+    "Party, ShallowParty": gatherings.party,
+    "NonBlockingLease, MultiNonBlockingLease": goods.lease,
+    "SetPartitioner": gatherings.partitioner,
+    "TreeCache": gatherings.tree_cache,
+}
+
+
+def check(url: str, recipe: str, fault: str) -> None:
+    """One recipe under one fault. AssertionError if it does not keep what it is for."""
+    town = Town(url)
+    try:
+        CHECKS[recipe](town, FAULTS[fault])
+    finally:
+        town.close()
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    """0 if everything held."""
+    parser = argparse.ArgumentParser(prog="python -m compat_tests.recipes", description=str(__doc__).splitlines()[0])
+    parser.add_argument("--url", required=True)
+    parser.add_argument("recipes", nargs="*", metavar="RECIPE", help="only those whose name contains this")
+    parser.add_argument("--fault", choices=sorted(FAULTS), help="only this one")
+    options = parser.parse_args(argv)
+    logging.getLogger("kazoo").setLevel(logging.CRITICAL)  # connections are broken on purpose
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    failed = 0
+    names = [name for name in CHECKS if not options.recipes or any(part in name for part in options.recipes)]
+    for recipe in names:
+        for fault in [options.fault] if options.fault else FAULTS:
+            started, outcome = time.monotonic(), "holds"
+            try:
+                check(options.url, recipe, fault)
+            except Exception:
+                traceback.print_exc()
+                outcome, failed = "FAILED", failed + 1
+            print("%-40s %-10s %-6s %4.1f s" % (recipe, fault, outcome, time.monotonic() - started), flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+"""Barriers, parties, partitioners, caches: who waits is let go exactly when it should be, and all see who is there."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+from typing import Any, Callable, Dict, List
+
+from kazoo.exceptions import KazooException
+from kazoo.recipe.cache import TreeCache
+
+from .people import PATIENCE_S, Fault, Town, eventually
+
+
+class Doing(threading.Thread):
+    """Something that somebody does meanwhile; ``result`` when it is done."""
+
+    def __init__(self, what: Callable[[], Any]) -> None:
+        super().__init__(daemon=True)
+        self._what = what
+        self.result: Any = None
+        self.failure: Any = None
+        self.start()
+
+    def run(self) -> None:
+        """Does it."""
+        try:
+            self.result = self._what()
+        except BaseException as error:
+            self.failure = error
+
+    def wait(self) -> Any:
+        """Its result. AssertionError if it hangs."""
+        self.join(PATIENCE_S)
+        assert not self.is_alive(), "it hangs"
+        if self.failure is not None:
+            raise self.failure
+        return self.result
+
+
+def barrier(town: Town, fault: Fault) -> None:
+    """Barrier: nobody passes before it is removed, and then everybody does."""
+    path = town.path + "/barrier"
+    town.judge.Barrier(path).create()
+    victim, other = town.settle(), town.settle()
+    assert not victim.Barrier(path).wait(0.01)
+    waiting = Doing(lambda: other.Barrier(path).wait(PATIENCE_S))
+    eventually(lambda: other._data_watchers, "the other waits")
+    fault.strike(town, victim)
+    assert waiting.is_alive() and town.judge.exists(path)
+    late = Doing(lambda: victim.Barrier(path).wait(PATIENCE_S)) if fault.survives else None
+    town.judge.Barrier(path).remove()
+    assert waiting.wait() and (late is None or late.wait())
+
+
+def double_barrier(town: Town, fault: Fault) -> None:
+    """DoubleBarrier: nobody enters alone, and nobody leaves before all have left or are gone."""
+    path, victim, other = town.path + "/double", town.settle(), town.settle()
+    gates = {client: client.DoubleBarrier(path, 2, client.name) for client in (victim, other)}
+    first = Doing(gates[other].enter)
+    eventually(lambda: _children(town, path), "the first one is there")
+    assert first.is_alive(), "it entered alone"
+    gates[victim].enter()
+    first.wait()
+    leaving = Doing(gates[other].leave)
+    fault.strike(town, victim)
+    leaving.wait()  # the victim's node went with its session
+    assert [name for name in _children(town, path) if name != "ready"] == []
+
+
+def _children(town: Town, path: str) -> List[str]:
+    found: List[str] = town.judge.get_children(path) if town.judge.exists(path) else []
+    return found
+
+
+def party(town: Town, fault: Fault) -> None:
+    """Party and ShallowParty: their members are those whose sessions live."""
+    victim, other = town.settle(), town.settle()
+    for name, kind in (("deep", "Party"), ("shallow", "ShallowParty")):
+        for client in (victim, other):
+            getattr(client, kind)("%s/%s" % (town.path, name), client.name).join()
+        assert sorted(getattr(town.judge, kind)("%s/%s" % (town.path, name))) == sorted([victim.name, other.name])
+    fault.strike(town, victim)
+    for name, kind in (("deep", "Party"), ("shallow", "ShallowParty")):
+        assert list(getattr(town.judge, kind)("%s/%s" % (town.path, name))) == [other.name]
+        if fault.survives:
+            getattr(victim, kind)("%s/%s" % (town.path, name), victim.name).join()
+            assert len(getattr(other, kind)("%s/%s" % (town.path, name))) == 2
+
+
+def partitioner(town: Town, fault: Fault) -> None:
+    """SetPartitioner: whenever all agree, each item belongs to exactly one of them."""
+    items = set(range(12))
+    people = [town.settle() for _ in range(3)]
+    stop = threading.Event()
+    shares: Dict[Any, Any] = {}
+    workers = [Doing(partial(_share, client, town.path + "/set", items, shares, stop)) for client in people]
+
+    def settled(of: List[Any]) -> bool:
+        found = [shares.get(client) or () for client in of]
+        return sum(map(len, found)) == len(items) and set().union(*found) == items
+
+    try:
+        eventually(lambda: settled(people), "everything belongs to one of three")
+        fault.strike(town, people[0])
+        rest = people if fault.survives else people[1:]
+        eventually(lambda: settled(rest), "everything belongs to one of those who are left")
+    finally:
+        stop.set()
+        if not fault.survives:
+            people[0].stop()
+    for worker in workers if fault.survives else workers[1:]:
+        worker.wait()
+
+
+def _share(client: Any, path: str, items: Any, shares: Dict[Any, Any], stop: threading.Event) -> None:
+    while not stop.is_set():
+        try:
+            _share_until_it_fails(client, path, items, shares, stop)
+        except KazooException:
+            shares[client] = ()  # struck while it began
+
+
+def _share_until_it_fails(client: Any, path: str, items: Any, shares: Dict[Any, Any], stop: threading.Event) -> None:
+    mine = client.SetPartitioner(path, items, identifier=client.name, time_boundary=0.05)
+    while not stop.is_set() and not mine.failed:
+        if mine.release:
+            shares[client] = ()
+            mine.release_set()
+        elif mine.acquired:
+            shares[client] = tuple(mine)
+            stop.wait(0.01)
+        elif mine.allocating:
+            mine.wait_for_acquire(0.1)
+    shares[client] = ()
+    if not mine.failed:
+        mine.finish()
+
+
+def tree_cache(town: Town, fault: Fault) -> None:
+    """TreeCache: after a fault it shows the tree as it is, what changed meanwhile included."""
+    top, victim = town.path + "/tree", town.settle()
+    for name in ("kept", "changed", "removed/below"):
+        town.judge.create("%s/%s" % (top, name), b"1", makepath=True)
+    cache = TreeCache(victim, top)
+    cache.start()
+    eventually(lambda: _shown(cache, top) == _actual(town, top), "the cache is complete")
+    change = Doing(lambda: _change(town, top))
+    fault.strike(town, victim)
+    change.wait()
+    if fault.survives:
+        eventually(lambda: _shown(cache, top) == _actual(town, top), "the cache catches up")
+        town.judge.set(top + "/kept", b"3")
+        eventually(lambda: cache.get_data(top + "/kept").data == b"3", "and follows")
+        cache.close()
+
+
+def _change(town: Town, top: str) -> None:
+    town.judge.set(top + "/changed", b"2")
+    town.judge.delete(top + "/removed", recursive=True)
+    town.judge.create(top + "/made/below", b"2", makepath=True)
+
+
+def _shown(cache: Any, path: str) -> Any:
+    node = cache.get_data(path)
+    children = cache.get_children(path)
+    if node is None or children is None:
+        return None
+    return node.data, {name: _shown(cache, "%s/%s" % (path, name)) for name in children}
+
+
+def _actual(town: Town, path: str) -> Any:
+    try:
+        data, _ = town.judge.get(path)
+        return data, {name: _actual(town, "%s/%s" % (path, name)) for name in town.judge.get_children(path)}
+    except KazooException:
+        return None

@@ -1,0 +1,175 @@
+"""What ZooKeeper 3.8 was seen to do, recorded, is what deployments do; and a difference would be found.
+
+FK_DIFFERENTIAL_URLS (space-separated) names other deployments.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+from pathlib import Path
+from typing import Any, Callable, Iterator, List
+
+import pytest
+
+from compat_tests.differential.__main__ import main, replay
+from compat_tests.differential.compare import differences
+from compat_tests.differential.corpus import load, save
+from compat_tests.differential.runner import Server, Transcript
+
+URLS = os.environ.get("FK_DIFFERENTIAL_URLS", "memory://corpus local://corpus").split()
+AT_ONCE = 4
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:kazoo")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Files of its own for local://, and no log of the connections that programs break on purpose."""
+    logger = logging.getLogger("kazoo")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FK_KAZOO_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+    logger.setLevel(level)
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("url", URLS)
+def test_deployments_do_what_zookeeper_was_seen_to_do(url: str) -> None:
+    """Each deployment its share of the programs; the command runs all of them on one."""
+    recorded = load()
+    assert len(recorded) >= 2000
+    recorded = recorded[URLS.index(url) :: len(URLS)]
+    server = Server.deployment(url)
+    different = list(replay(server, recorded, AT_ONCE))
+    server.close()
+    assert not different, "\n".join(map(str, different[:3]))
+
+
+# --- the comparison is compared ---------------------------------------------------------------------
+
+PROGRAM = [
+    [0, [["create", "/a", "x", "open", 0, True]]],
+    [1, [["create", "/a/e", "", "open", 1, True]]],
+    [1, [["create", "/a/s", "", "open", 1, True]]],
+    [0, [["get", "/a", "a"], ["children", "/a", "b", True], ["set", "/a", "y", 0]]],
+    [2, [["get", "/a/e", "a"], ["children", "/a", "b", False]]],
+    [0, [["set", "/a/e", "z", -1], ["set", "/a/none", "", -1]]],
+    [2, [["exists", "/b", ""], ["get", "/a/e", ""]]],
+    [1, ["end"]],
+]
+
+
+@pytest.fixture(scope="module")
+def transcript(home: None) -> Transcript:
+    """What the program sees: every kind of thing at least once."""
+    server = Server.deployment("memory://compared")
+    seen = server.run(PROGRAM)
+    assert differences(seen, server.run(PROGRAM)) == []
+    server.close()
+    return seen
+
+
+def _told(transcript: Transcript, session: int) -> List[Any]:
+    told: List[Any] = list(transcript.values())[session]["told"]
+    return told
+
+
+def _index(told: List[Any], kind: str, name: str) -> int:
+    return next(i for i, item in enumerate(told) if item[0] == kind and name in (item[1], item[1][0]))
+
+
+def _other_version(seen: Transcript) -> None:
+    told = _told(seen, 1)
+    told[_index(told, "reply", "get")][2][1][3] += 1
+
+
+def _other_zxid(seen: Transcript) -> None:
+    told = _told(seen, 1)
+    told[_index(told, "reply", "get")][2][1][1] -= 1
+
+
+def _other_error(seen: Transcript) -> None:
+    told = _told(seen, 1)
+    next(item for item in told if item[-1] == {"error": "NoNodeError"})[-1]["error"] = "NoAuthError"
+
+
+def _lost_event(seen: Transcript) -> None:
+    told = _told(seen, 2)
+    del told[_index(told, "event", "CHANGED")]
+
+
+def _event_twice(seen: Transcript) -> None:
+    told = _told(seen, 2)
+    told.insert(0, told[_index(told, "event", "CHANGED")])
+
+
+def _event_after_its_state(seen: Transcript) -> None:
+    told = _told(seen, 2)
+    at = _index(told, "event", "CHANGED")
+    event = told.pop(at)
+    while told[at][1][0] != "get":
+        at += 1
+    told.insert(at + 1, event)
+
+
+def _event_too_early(seen: Transcript) -> None:
+    told = _told(seen, 2)
+    told.insert(0, told.pop(_index(told, "event", "CHANGED")))
+
+
+def _other_state(seen: Transcript) -> None:
+    next(iter(seen.values()))["states"].insert(1, "SUSPENDED")
+
+
+def _watcher_not_called(seen: Transcript) -> None:
+    list(seen.values())[2]["calls"]["a"].pop()
+
+
+PLANTED = [
+    _other_version,
+    _other_zxid,
+    _other_error,
+    _lost_event,
+    _event_twice,
+    _event_after_its_state,
+    _event_too_early,
+    _other_state,
+    _watcher_not_called,
+]
+
+
+@pytest.mark.parametrize("plant", PLANTED)
+def test_a_difference_is_found(transcript: Transcript, plant: Callable[[Transcript], None]) -> None:
+    """Each of them, in a transcript that is otherwise the same."""
+    wrong = copy.deepcopy(transcript)
+    plant(wrong)
+    assert wrong != transcript
+    assert differences(transcript, wrong)
+
+
+def test_an_event_may_come_later_if_nothing_shows_it(transcript: Transcript) -> None:
+    """The one freedom in the order of things: after a read of something else."""
+    later = copy.deepcopy(transcript)
+    told = _told(later, 2)
+    at = _index(told, "event", "CHANGED")
+    assert told[at + 1][1][0] == "exists"
+    told.insert(at + 1, told.pop(at))
+    assert differences(transcript, later) == []
+
+
+def test_the_command_says_what_differs(
+    transcript: Transcript, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And its exit code, that something does."""
+    wrong = copy.deepcopy(transcript)
+    _other_version(wrong)
+    save([(PROGRAM, transcript), (PROGRAM, wrong)], tmp_path / "two.gz")
+    arguments = ["--url", "memory://command", "--corpus", str(tmp_path / "two.gz")]
+    assert main(arguments) == 1
+    printed = capsys.readouterr().out
+    assert "2 programs, 1 of them with differences" in printed and "program 1: " in printed
+    assert main([*arguments, "--programs", "1"]) == 0
