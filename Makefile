@@ -84,3 +84,7 @@ bench-quick: $(VENV)/.dev ## the same with fewer samples, three minutes; changes
 differential-long: $(VENV)/.dev ## 100,000 programs (FK_DIFFERENTIAL_EXAMPLES) on a real ZooKeeper, memory:// and local://: hours
 	FK_DIFFERENTIAL_EXAMPLES=$${FK_DIFFERENTIAL_EXAMPLES:-100000} $(PY) -m pytest -q --timeout 0 \
 	  tests/differential/test_clients_against_zookeeper.py
+
+.PHONY: kills
+kills: $(VENV)/.dev ## 500 processes of local:// killed with SIGKILL, and everything read again: eight minutes
+	$(PY) -m tests.service.kills 500

@@ -53,8 +53,9 @@ class Worker:
 class Crew:
     """The workers of a deployment."""
 
-    def __init__(self, run: Callable[..., Program], directory: Path, logs: Path) -> None:
+    def __init__(self, run: Callable[..., Program], directory: Path, logs: Path, pause_s: float = 0.0) -> None:
         self._run = run
+        self._pause_s = pause_s
         self._directory = directory
         self._logs = logs
         self._names = itertools.count()
@@ -66,7 +67,7 @@ class Crew:
         """Starts one more."""
         name = "w%d" % next(self._names)
         log = self._logs / name
-        self.alive.append(Worker(self._run("worker", "local://kill", name, log), name, log))
+        self.alive.append(Worker(self._run("worker", "local://kill", name, log, self._pause_s), name, log))
         return self.alive[-1]
 
     def host(self) -> Worker:
@@ -74,14 +75,18 @@ class Crew:
         pid = eventually(lambda: host_of(self._directory), "somebody is the host")
         return next(worker for worker in self.alive if worker.program.pid == pid)
 
-    def kill(self, worker: Worker) -> None:
-        """Kills one; done when everybody else has gone on."""
-        self.alive.remove(worker)
+    def kill(self, *victims: Worker) -> None:
+        """Kills them; done when everybody else has gone on."""
+        for victim in victims:
+            self.alive.remove(victim)
         eventually(lambda: any(other.acks() for other in self.alive), "somebody else has begun")
-        self.dead.append(worker)
+        self.dead += victims
         others = {other: other.acks() for other in self.alive if other.acks()}
         killed_at = time.monotonic()
-        worker.program.kill()
+        for victim in victims:
+            victim.program.process.kill()  # all of them, before the first one is waited for
+        for victim in victims:
+            victim.program.kill()
         eventually(lambda: all(other.acks() > before for other, before in others.items()), "the others go on")
         first = min(float(other.lines("ack")[before][0]) for other, before in others.items())
         longest = max(_longest_gap(other, killed_at) for other in others)
@@ -114,46 +119,49 @@ def test_nothing_acknowledged_is_lost_and_nothing_happens_twice(
         crew.hire().program.expect("ready")
     for worker in crew.alive:
         assert worker.program.ask("pause") == ""
-    _check_survivors(crew)
-    tree = _tree(connect("local://kill"))
-    _check_tree(crew, tree)
+    check_survivors(crew)
+    tree = tree_of(connect("local://kill"))
+    check_tree(crew, tree)
     for worker in crew.alive:
-        _check_events(worker, set(tree))
+        check_events(worker, set(tree))
         worker.program.ask("stop")
         assert worker.program.end() == 0
     print("gaps at %d kills, s: %s" % (kills, " ".join("%.2f" % gap for gap in crew.gaps)))
     assert max(crew.gaps) < 1.0, crew.gaps
 
 
-def _tree(client: Any) -> Dict[str, str]:
+def tree_of(client: Any) -> Dict[str, str]:
     """Path → data."""
     names = client.get_children("/items")
     reads = [(name, client.get_async("/items/" + name)) for name in names]
     return {"/items/" + name: read.get(30)[0].decode() for name, read in reads}
 
 
-def _check_survivors(crew: Crew) -> None:
+def check_survivors(crew: Crew) -> None:
     """Success is all that they saw."""
     for worker in crew.alive:
         assert worker.lines("error") == [] and worker.lines("state") == [], worker.name
 
 
-def _check_tree(crew: Crew, tree: Dict[str, str]) -> None:
+def check_tree(crew: Crew, tree: Dict[str, str]) -> None:
     data = [value for path, value in tree.items() if "/n-" in path]
     assert len(data) == len(set(data)), "something was applied twice"
     acknowledged: Set[str] = set()
     for worker in [*crew.alive, *crew.dead]:
         acks = worker.lines("ack")
-        assert [value for _, _, value in acks] == ["%s-%d" % (worker.name, n) for n in range(len(acks))]
+        doubts = {value for (value,) in worker.lines("doubt")}
+        asked = ["%s-%d" % (worker.name, n) for n in range(len(acks) + len(doubts))]
+        assert [value for _, _, value in acks] == [value for value in asked if value not in doubts]
         lost = [(path, value) for _, path, value in acks if tree.get(path) != value]
         assert not lost, "acknowledged and lost: %s" % lost[:5]
         acknowledged.update(value for _, _, value in acks)
     in_doubt = set(data) - acknowledged
-    expected = {"%s-%d" % (worker.name, worker.acks()) for worker in crew.dead}
+    expected = {"%s-%d" % (worker.name, worker.acks() + len(worker.lines("doubt"))) for worker in crew.dead}
+    expected.update(value for worker in [*crew.alive, *crew.dead] for (value,) in worker.lines("doubt"))
     assert in_doubt <= expected, "nobody asked for these: %s" % sorted(in_doubt - expected)[:5]
 
 
-def _check_events(worker: Worker, paths: Set[str]) -> None:
+def check_events(worker: Worker, paths: Set[str]) -> None:
     """Of every node that came after its watch; sequence numbers are in the order of creation."""
     ((start,),) = worker.lines("start")
     since = int(start[-10:])

@@ -1,7 +1,9 @@
-"""Creates sequential nodes as fast as it can and watches everybody's: ``worker.py URL NAME LOG``.
+"""Creates sequential nodes as fast as it can and watches everybody's: ``worker.py URL NAME LOG [PAUSE]``.
 
 Everything that happens to it goes to LOG, a line each, at once: ``start ZXID``, ``ack TIME PATH DATA``, ``event PATH``,
-``state STATE``, ``error …``. Reads lines: ``pause`` (stop creating), ``stop``.
+``state STATE``, ``error …``. Reads lines: ``pause`` (stop creating), ``verify FILE`` (read each ``PATH DATA`` in it,
+and answer with those that are not so), ``stop``. PAUSE: seconds between two creates; with it, a lost connection is no
+reason to stop (``doubt DATA``).
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import time
 from typing import Any
 
 from fk_kazoo.client import KazooClient
+from fk_kazoo.exceptions import ConnectionLoss
 from fk_kazoo.requests import AddWatchMode
 
 BELOW = "/items"
@@ -29,22 +32,39 @@ class Log:
         os.write(self._file, (" ".join(map(str, words)) + "\n").encode())
 
 
-def work(client: Any, name: str, log: Log, enough: threading.Event) -> None:
+def verified(client: Any, file: str) -> str:
+    """What the file says and the deployment doesn't."""
+    with open(file) as lines:
+        expected = [line.split() for line in lines]
+    reads = [client.get_async(path) for path, _ in expected]
+    found = [(path, read.get(30)[0].decode()) for (path, _), read in zip(expected, reads)]
+    return " ".join(path for (path, data), seen in zip(expected, found) if seen != (path, data))
+
+
+def work(client: Any, name: str, log: Log, enough: threading.Event, pause_s: float) -> None:
     """Creates until it is enough, or until anything but success comes back."""
     number = 0
     try:
         while not enough.is_set():
             data = "%s-%d" % (name, number)
-            path = client.create(BELOW + "/n-", data.encode(), sequence=True)
-            log("ack", "%.6f" % time.monotonic(), path, data)
             number += 1
+            try:
+                path = client.create(BELOW + "/n-", data.encode(), sequence=True)
+                log("ack", "%.6f" % time.monotonic(), path, data)
+            except ConnectionLoss:
+                if not pause_s:
+                    raise
+                log("doubt", data)
+            if pause_s:
+                enough.wait(pause_s)
     except Exception as error:
         log("error", repr(error))
 
 
 def main() -> None:
     """The program."""
-    url, name, path = sys.argv[1:]
+    url, name, path, *rest = sys.argv[1:]
+    pause_s = float(rest[0]) if rest else 0.0
     log = Log(path)
     client: Any = KazooClient(url, timeout=20)
     client.start(timeout=30)
@@ -54,7 +74,7 @@ def main() -> None:
     log("start", start)
     client.add_listener(lambda state: log("state", state))
     enough = threading.Event()
-    worker = threading.Thread(target=work, args=(client, name, log, enough), daemon=True)
+    worker = threading.Thread(target=work, args=(client, name, log, enough, pause_s), daemon=True)
     worker.start()
     print("ready")
     for line in sys.stdin:
@@ -62,6 +82,8 @@ def main() -> None:
             enough.set()
             worker.join()
             print("ok")
+        elif line.startswith("verify "):
+            print("ok " + verified(client, line.split()[1]))
         elif line.strip() == "stop":
             client.remove_listener(client.state_listeners.pop())
             client.stop()
