@@ -23,7 +23,7 @@ from . import access
 from .environment import Environment, Settings, Source
 from .function import Function, Invocation
 from .mapping import Mapping
-from .process import ProcessEnvironment
+from .process import ProcessEnvironment, interpreter
 from .reading import functions_in
 from .resources import Account
 from .thread import ThreadEnvironment
@@ -81,6 +81,7 @@ class Host:
             assert not self._roles, "threads have the process's credentials"
             self._set_variables()
         else:
+            interpreter()  # made now if this is its first use, not while a client waits
             self._task = self._package if self._package.is_dir() else unpack(self._package)
         self._loop = asyncio.new_event_loop()
         self._thread.start()
