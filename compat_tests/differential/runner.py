@@ -2,14 +2,14 @@
 
 A program is a JSON list of steps ``[slot, [call, …]]``: the session in that slot makes the calls without waiting in
 between (pipelined); then all are waited for. ``["end"]`` ends the session (the next step of the slot opens another
-one), and ``["reconnect"]`` breaks its connection. What came in which order is taken from where kazoo reads its socket.
+one), and ``["reconnect"]`` breaks its connection. What came in which order is taken from where kazoo hands it out.
 """
 
 from __future__ import annotations
 
 import itertools
 import socket
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, List
 
 import kazoo.client
 from kazoo.protocol.serialization import Watch
@@ -22,7 +22,6 @@ from .transcript import Encoder, ranked
 
 PATIENCE_S = 30.0
 SLOTS = 3
-WATCH_XID = -1
 Program = List[Any]
 Transcript = Dict[str, Any]
 
@@ -100,21 +99,24 @@ class Party:
         encode.sessions[client.client_id[0]] = name
 
     def _tap(self) -> None:
+        """Writes down what kazoo's connection is handed, in the order in which it is."""
         connection = self.client._connection
-        read = connection._read_header
+        answer, event = connection._read_response, connection._read_watch_event
 
-        def tapped(timeout: float) -> Tuple[Any, bytes, int]:
-            header, body, offset = read(timeout)
-            if self._is_ending:
-                return header, body, offset
-            if header.xid == WATCH_XID:
-                event = Watch.deserialize(body, offset)[0]
-                self._wire.append(["event", EVENT_TYPE_MAP[event.type], self._encode.path(event.path)])
-            elif header.xid > 0:
-                self._wire.append(None)
-            return header, body, offset
+        def tapped_answer(*args: Any) -> Any:
+            self._hear(None)
+            return answer(*args)
 
-        connection._read_header = tapped
+        def tapped_event(body: bytes, offset: int) -> None:
+            told = Watch.deserialize(body, offset)[0]
+            self._hear(["event", EVENT_TYPE_MAP[told.type], self._encode.path(told.path)])
+            event(body, offset)
+
+        connection._read_response, connection._read_watch_event = tapped_answer, tapped_event
+
+    def _hear(self, item: Any) -> None:
+        if not self._is_ending:
+            self._wire.append(item)
 
     def _watcher(self, label: str) -> Callable[[Any], None]:
         def watch(event: Any) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from fk_kazoo.client import KazooClient
 from fk_kazoo.exceptions import ConnectionLoss
 from fk_kazoo.requests import AddWatchMode
+from fk_kazoo.retry import KazooRetry
 
 BELOW = "/items"
 
@@ -36,9 +37,8 @@ def verified(client: Any, file: str) -> str:
     """What the file says and the deployment doesn't."""
     with open(file) as lines:
         expected = [line.split() for line in lines]
-    reads = [client.get_async(path) for path, _ in expected]
-    found = [(path, read.get(30)[0].decode()) for (path, _), read in zip(expected, reads)]
-    return " ".join(path for (path, data), seen in zip(expected, found) if seen != (path, data))
+    reads = KazooRetry(max_tries=-1, max_delay=0.2)
+    return " ".join(path for path, data in expected if reads(client.get, path)[0].decode() != data)
 
 
 def work(client: Any, name: str, log: Log, enough: threading.Event, pause_s: float) -> None:
