@@ -4,9 +4,11 @@ Rule upheld here: nothing in this package is part of a deployment on AWS, and cl
 exists. What is started here ends with the process that started it.
 
     emulator     ministack: DynamoDB, SQS, S3, CloudFormation, IAM
-    resources    a deployment's tables, queues and bucket, made directly
-    runtime      Lambda's Runtime API and one execution environment: awslambdaric in a bare interpreter, or a thread
+    resources    an account of it, and a deployment's tables, queues and bucket made directly
+    access       the credentials of roles and clients, where the emulator enforces permissions
+    environment  what runs a function: process (awslambdaric in a bare interpreter, over runtime's API) or thread
     function     a function: its environments, one invocation each at a time
     mapping      the event source mapping from a queue to a function
+    reading      the functions and mappings of a template
     host         all functions of a deployment and what triggers them
 """
