@@ -129,10 +129,20 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         listeners.calling()
         if not self._stopped.is_set():
             with self._changing:
+                self._announce_close()
                 if _ENDS_WITHOUT_CLOSE:
                     self._close_session()
                 super().stop()
                 self._queue.clear()
+
+    def _announce_close(self) -> None:
+        """Nothing is sent beside kazoo's queue any more; who is about to is let through, in bounded time."""
+        self._connection.expect_close()
+        for _ in range(20):
+            if self._queueing.acquire(False):
+                self._queueing.release()
+                return
+            self.handler.sleep_func(0.005)
 
     def _close_session(self) -> None:
         """Has everything that was asked for answered, and the session closed."""
@@ -179,20 +189,27 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
     def _call(self, request: Any, async_object: Any) -> Any:
         listeners.calling()
         with self._queueing:
-            if (
-                self._state == KeeperState.CONNECTED
-                and not self._queue  # in the order in which a request goes through them
-                and not self._connection.sending
-                and not self._pending
-                and self._connection.read_now(request, async_object)
-            ):
-                return None
+            connection = self._connection
+            if self._state == KeeperState.CONNECTED and not self._queue and not connection.sending:
+                if not self._pending and connection.read_now(request, async_object):
+                    return None
+                if connection.submit_now(request, async_object):
+                    return None
+            if getattr(request, "type", None) == Auth.type:
+                connection.expect_auth()
             return super()._call(request, async_object)
 
     def _notify_pending(self, state: str) -> None:
         """As kazoo's. The lock: a call that saw the session alive is queued before the queue is thrown away."""
-        with self._queueing:
+        self._connection.leave()
+        while not self._queueing.acquire(False):  # its holder may wait for room in the pipe that this thread empties
+            self._connection.empty_pipe()
+            self.handler.sleep_func(0.001)
+        try:
             super()._notify_pending(state)
+            self._connection.forget()
+        finally:
+            self._queueing.release()
 
     def _make_state_change(self, state: str) -> None:
         if self.state == state:

@@ -13,11 +13,12 @@ import logging
 import socket
 import struct
 from collections import deque
-from typing import Any, Deque, Optional, Tuple
+from typing import Any, Callable, Deque, Optional, Tuple
 
 from kazoo.exceptions import ConnectionDropped, SessionExpiredError
+from kazoo.handlers.threading import SequentialThreadingHandler
 from kazoo.protocol import connection as kazoo_connection
-from kazoo.protocol.connection import PING_XID, WATCH_XID
+from kazoo.protocol.connection import AUTH_XID, PING_XID, WATCH_XID
 from kazoo.protocol.serialization import Connect, ReplyHeader
 from kazoo.protocol.states import KeeperState
 
@@ -90,6 +91,8 @@ class Line:
         self._ended: Optional[Tuple[str, str]] = None
         self._handing = False
         """Whether kazoo's thread is busy with what it took."""
+        self.deliver: Optional[Callable[[ReplyHeader, bytes], None]] = None
+        """Where replies go directly, in the loop's thread, instead of waiting for kazoo's; None: they wait."""
 
     # --- in the loop's thread -------------------------------------------------------------------
 
@@ -165,9 +168,13 @@ class Line:
 
     def _put(self, xid: int, zxid: int, code: int, body: bytes) -> None:
         with self._lock:
-            self._replies.append((xid, zxid, code, body))
-            if len(self._replies) == 1:
-                self._ring()
+            deliver = None if xid == PING_XID else self.deliver
+            if deliver is None:
+                self._replies.append((xid, zxid, code, body))
+                if len(self._replies) == 1:
+                    self._ring()
+        if deliver is not None:
+            deliver(ReplyHeader(xid, zxid, code), body)
 
     def _ring(self) -> None:
         try:
@@ -195,6 +202,12 @@ class Line:
     def handed(self) -> None:
         """What was taken is dealt with."""
         self._handing = False
+
+    def go_direct(self, deliver: Callable[[ReplyHeader, bytes], None]) -> None:
+        """From now on replies go there, if none waits for kazoo's thread."""
+        with self._lock:
+            if not self._replies and not self._handing:
+                self.deliver = deliver
 
     # --- in any thread --------------------------------------------------------------------------
 
@@ -224,6 +237,7 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
     """kazoo's ConnectionHandler with `_connect`, `_submit` and `_read_header` replaced."""
 
     _connection_routine: Any
+    _xid: Any
     _line: Optional[Line] = None
     _greeted: Optional[Line] = None
     """The line, once its greetings are answered, where reads need not wait for anything else."""
@@ -232,6 +246,14 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.sending = False
+        self._direct = isinstance(self.handler, SequentialThreadingHandler)
+        """Whether results may be set in the loop's thread: a greenlet's must be set in its hub."""
+        self._closing = False
+        self._auths = 0
+        """Credentials that wait to be answered: only kazoo's loop can handle that."""
+        self._took_auth = False
+        self._handover = loop.real_lock()
+        """Held by kazoo's thread while it sends, and by the loop's while it delivers."""
         self._ended = self.handler.event_object()
         """Set at the very end of `zk_loop`; kazoo's ``connection_stopped`` comes before the last callbacks."""
         self._ended.set()
@@ -245,6 +267,7 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
         """As kazoo's. It counts as running from here on, not only from when its thread runs."""
         self.connection_stopped.clear()
         self._ended.clear()
+        self._closing = False
         super().start()
 
     def zk_loop(self) -> None:
@@ -321,6 +344,7 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
                 self._invoke(connect_timeout / 1000.0, request, xid=xid)
             if getattr(provider(client.deployment.scheme), "READS_AT_ONCE", False):
                 self._greeted = line
+            self._go_direct(line)
         return read_timeout, connect_timeout
 
     def _dial(self, host: str, port: int) -> Line:
@@ -376,6 +400,7 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
             self._await_bell(timeout)
             try:
                 header, body = line.take()
+                self._took_auth = header.xid == AUTH_XID
                 return header, body, 0
             except BlockingIOError:
                 continue
@@ -383,7 +408,11 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
     def read_now(self, request: Any, async_object: Any) -> bool:
         """Answers a read in the caller's own thread, which may be done while nothing is unanswered. Whether it was."""
         line, client = self._greeted, self.client
-        if line is None or request.type not in wire.READS or getattr(request, "watcher", None) is not None:
+        if (
+            line is None
+            or getattr(request, "type", None) not in wire.READS
+            or getattr(request, "watcher", None) is not None
+        ):
             return False
         result = line.read_now(request)
         if result is None:
@@ -398,20 +427,93 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
             raise
         return True
 
+    def submit_now(self, request: Any, async_object: Any) -> bool:
+        """Sends a request in the caller's own thread, where no other one waits to be sent. Whether it was."""
+        line, client = self._line, self.client
+        if line is None or line.deliver is None or getattr(request, "type", None) not in wire.DIRECT:
+            return False
+        xid = self._xid = (self._xid % 2147483647) + 1
+        try:
+            client._pending.append((request, async_object, xid))
+            loop.current().call(line.submit, request, xid)
+        except BaseException:  # a signal's handler raised: it can't be known whether this was sent
+            self.drop()
+            raise
+        return True
+
+    def _deliver(self, header: ReplyHeader, body: bytes) -> None:
+        """A reply or an event, in the loop's thread."""
+        with self._handover:
+            line = self._line
+            if line is None or line.deliver is None:
+                return  # kazoo has left the connection
+            try:
+                if header.xid == WATCH_XID:
+                    self._read_watch_event(body, 0)
+                else:
+                    self._read_response(header, body, 0)
+            except Exception:
+                self.logger.exception("delivering a reply failed")
+                self.drop()
+
+    def _go_direct(self, line: Line) -> None:
+        """From now on the loop's thread delivers. In kazoo's thread, when nothing waits for that."""
+        if self._direct and not self.client._pending:
+            line.go_direct(self._deliver)
+            if self._closing or self._auths:
+                line.deliver = None
+
+    def expect_auth(self) -> None:
+        """Credentials are about to be queued: until they are answered, everything goes through kazoo's thread."""
+        self._auths += 1
+        self._go_indirect()
+
+    def expect_close(self) -> None:
+        """The close is about to be queued: from now on everything goes through kazoo's thread."""
+        self._closing = True
+        self._go_indirect()
+
+    def forget(self) -> None:
+        """What waited to be sent was thrown away."""
+        self._auths = 0
+
+    def _go_indirect(self) -> None:
+        line = self._line
+        if line is not None:
+            line.deliver = None
+
+    def empty_pipe(self) -> None:
+        """Takes some of the wake-up bytes of requests that will not be sent."""
+        if self._read_sock is not None and self.handler.select([self._read_sock], [], [], 0)[0]:
+            self._read_sock.recv(64)
+
+    def leave(self) -> None:
+        """In kazoo's thread, before it tells that the connection is gone: nothing is delivered after this."""
+        self._go_indirect()
+        if self._direct:
+            with self._handover:
+                pass
+
     def _send_request(self, read_timeout: float, connect_timeout: float) -> None:
         self.sending = True  # for a moment, the request is in neither of kazoo's two queues
         try:
-            super()._send_request(read_timeout, connect_timeout)
+            with self._handover if self._direct else contextlib.nullcontext():
+                super()._send_request(read_timeout, connect_timeout)
         finally:
             self.sending = False
 
     def _read_socket(self, read_timeout: float) -> Any:
         line = self._line
+        self._took_auth = False
         try:
             return super()._read_socket(read_timeout)
         finally:
+            if self._took_auth:
+                self._auths = max(self._auths - 1, 0)
             if line is not None:
                 line.handed()
+                if line.deliver is None:
+                    self._go_direct(line)
 
     def _read_watch_event(self, buffer: bytes, offset: int) -> None:
         super()._read_watch_event(buffer, offset)

@@ -30,6 +30,8 @@ CREATE_CONTAINER, REMOVE_WATCHES, CREATE_TTL, AUTH, ADD_WATCH, CLOSE = 19, 18, 2
 """Opcodes (``ZooDefs.OpCode``)."""
 
 READS = frozenset((EXISTS, GET_DATA, GET_ACL, GET_CHILDREN, GET_CHILDREN2))
+DIRECT = READS | {CREATE, CREATE2, CREATE_CONTAINER, CREATE_TTL, DELETE, SET_DATA, SET_ACL, CHECK, MULTI, SYNC}
+"""Requests that need nothing of kazoo's connection loop."""
 
 MAX_REQUEST_BYTES = 0xFFFFF
 """ZooKeeper's ``jute.maxbuffer``: a request of this size or more is refused."""
@@ -90,7 +92,10 @@ def _stat(value: Sequence[int]) -> bytes:
 
 
 def _strings(values: Sequence[str]) -> bytes:
-    return b"".join([int_struct.pack(len(values)), *map(write_string, values)])
+    parts = [int_struct.pack(len(values))]
+    for value in map(str.encode, values):
+        parts += (len(value).to_bytes(4, "big"), value)
+    return b"".join(parts)
 
 
 def _acls(value: Any) -> bytes:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import threading
 from typing import Any, Callable, List
 
+import pytest
+from kazoo.exceptions import ConnectionLoss, SessionExpiredError
+from programs.support import eventually
+
 from fk_kazoo import loop
 
 Connect = Callable[..., Any]
@@ -77,3 +81,51 @@ def test_a_read_with_a_watch_armed_is_shown_after_its_event(url: str, connect: C
         client.handler.callback_queue.put(done.set)  # behind everything that was queued before the answer
         assert done.wait(10)
         assert len(events) == 1
+
+
+def test_requests_go_the_long_way_around_credentials_and_directly_again(url: str, connect: Connect) -> None:
+    """Their answers are in order with everything else's."""
+    client = connect(url)
+    client.create("/n", b"")
+    results = []
+    for number in range(50):
+        results += [client.set_async("/n", b"%d" % number) for _ in range(5)]
+        results.append(client.add_auth_async("digest", "me:%d" % number))
+        results.append(client.exists_async("/n"))
+    for result in results:
+        assert result.get(timeout=10)
+    seen = _waiting(client)
+    for _ in range(100):
+        client.set("/n", b"")
+    assert len(seen) < 100
+
+
+def test_a_session_may_end_while_more_is_queued_than_the_pipe_takes(memory_url: str, connect: Connect) -> None:
+    """The caller waits for the pipe, and the connection's thread must not wait for the caller."""
+    client = connect(memory_url)
+    connection = client._connection
+    reached, release = threading.Event(), threading.Event()
+
+    def send(*timeouts: float) -> None:
+        reached.set()
+        release.wait(10)
+        raise SessionExpiredError("over")
+
+    connection._send_request, usual = send, connection._send_request
+    connection.expect_auth()  # what follows is queued, and not sent at once
+    results: List[Any] = []
+    caller = threading.Thread(target=lambda: [results.append(client.sync_async("/")) for _ in range(3000)])
+    caller.start()
+    assert reached.wait(10)
+    full = client._connection._write_sock
+
+    def stuck() -> bool:
+        return not client.handler.select([], [full], [], 0)[1]
+
+    eventually(stuck)
+    connection._send_request = usual
+    release.set()
+    caller.join(30)
+    assert not caller.is_alive()
+    with pytest.raises((SessionExpiredError, ConnectionLoss)):
+        results[0].get(timeout=10)

@@ -126,7 +126,11 @@ class LocalStore:
             rows = await self._select(table, SQL[table].query, (partition, start, limit + 1))
         else:
             rows = await self._select(table, SQL[table].query_to, (partition, start, end, limit + 1))
-        return Page([(sort, Item(rev, body)) for sort, rev, body in rows[:limit]], len(rows) > limit)
+        more = len(rows) > limit
+        if more:
+            rows.pop()
+        new = tuple.__new__  # what Item(rev, body) does, in half the time: listings have thousands of rows
+        return Page([(sort, new(Item, (rev, body))) for sort, rev, body in rows], more)
 
     async def scan(
         self, table: str, prefix: str = "", after: Optional[Tuple[str, str]] = None, limit: int = 1000
