@@ -190,7 +190,9 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         listeners.calling()
         with self._queueing:
             connection = self._connection
-            if self._state == KeeperState.CONNECTED and not self._queue and not connection.sending:
+            if not connection.usual():
+                connection.go_indirect()
+            elif self._state == KeeperState.CONNECTED and not self._queue and not connection.sending:
                 if not self._pending and connection.read_now(request, async_object):
                     return None
                 if connection.submit_now(request, async_object):

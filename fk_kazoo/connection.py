@@ -427,6 +427,10 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
             raise
         return True
 
+    def usual(self) -> bool:
+        """Whether kazoo's loop works with kazoo's own parts. An app that replaced one of them wants it to be used."""
+        return "select" not in vars(self.handler) and type(self.client._pending) is deque
+
     def submit_now(self, request: Any, async_object: Any) -> bool:
         """Sends a request in the caller's own thread, where no other one waits to be sent. Whether it was."""
         line, client = self._line, self.client
@@ -458,7 +462,7 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
 
     def _go_direct(self, line: Line) -> None:
         """From now on the loop's thread delivers. In kazoo's thread, when nothing waits for that."""
-        if self._direct and not self.client._pending:
+        if self._direct and self.usual() and not self.client._pending:
             line.go_direct(self._deliver)
             if self._closing or self._auths:
                 line.deliver = None
@@ -466,18 +470,19 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
     def expect_auth(self) -> None:
         """Credentials are about to be queued: until they are answered, everything goes through kazoo's thread."""
         self._auths += 1
-        self._go_indirect()
+        self.go_indirect()
 
     def expect_close(self) -> None:
         """The close is about to be queued: from now on everything goes through kazoo's thread."""
         self._closing = True
-        self._go_indirect()
+        self.go_indirect()
 
     def forget(self) -> None:
         """What waited to be sent was thrown away."""
         self._auths = 0
 
-    def _go_indirect(self) -> None:
+    def go_indirect(self) -> None:
+        """From now on everything goes through kazoo's thread, until nothing is unanswered."""
         line = self._line
         if line is not None:
             line.deliver = None
@@ -489,7 +494,7 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
 
     def leave(self) -> None:
         """In kazoo's thread, before it tells that the connection is gone: nothing is delivered after this."""
-        self._go_indirect()
+        self.go_indirect()
         if self._direct:
             with self._handover:
                 pass
