@@ -45,7 +45,7 @@ def test_writes_to_nodes_that_the_writer_does_not_know(client: Any, requests: Re
     for name in ("/a", "/b", "/c"):
         client.create(name, b"x")
     deployment.host.stop(drain=True)
-    with Host(deployment.account, functions_of(deployment.account.name)):
+    with Host(deployment.account, functions_of(deployment.account)):
         assert _cost(requests, lambda: client.set("/a", b"x")) <= 6 + ENVIRONMENT
         assert _cost(requests, lambda: client.set("/b", b"y" * 1000)) <= 5
         assert _cost(requests, lambda: client.delete("/c")) <= 6

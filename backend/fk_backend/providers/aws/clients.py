@@ -31,6 +31,12 @@ class Clients:
         self._stack = AsyncExitStack()
         self.session = get_session()
 
+    def with_credentials(self, key: str, secret: str) -> "Clients":
+        """The same place for somebody else; not open yet."""
+        other = Clients(self._options["region_name"], self._options["endpoint_url"])
+        other._options.update(aws_access_key_id=key, aws_secret_access_key=secret)
+        return other
+
     @property
     def region(self) -> str:
         """Where this is."""

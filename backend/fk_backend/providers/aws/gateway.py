@@ -5,6 +5,7 @@ Nothing is asked for while nothing happens, apart from the long poll of the inbo
 
 from __future__ import annotations
 
+import asyncio
 from typing import Callable, Dict, Mapping, Optional
 
 from ...errors import FormatTooNew, NotADeployment
@@ -32,6 +33,10 @@ class AwsGateway:
         self._clients = clients
         self._polls: Dict[str, Poll] = {}
         self._losers: Dict[str, Callable[[str], None]] = {}
+        self._closed = False
+        self._farewells = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
 
     @classmethod
     async def open(cls, deployment: str, options: Mapping[str, str]) -> "AwsGateway":
@@ -55,10 +60,19 @@ class AwsGateway:
         """`ports.Gateway.hush`."""
         poll = self._polls.pop(inbox, None)
         self._losers.pop(inbox, None)
-        if poll is not None:
-            await poll.stop()
-        if not keep:
-            await self.queue.drop(inbox)
+        if self._closed:
+            return
+        self._farewells += 1
+        self._quiet.clear()
+        try:
+            if poll is not None:
+                await poll.stop()
+            if not keep:
+                await self.queue.drop(inbox)
+        finally:
+            self._farewells -= 1
+            if not self._farewells:
+                self._quiet.set()
 
     async def check(self) -> None:
         """`ports.Gateway.check`: only sending tells."""
@@ -67,6 +81,8 @@ class AwsGateway:
         """`ports.Gateway.close`."""
         for lost in list(self._losers.values()):
             lost("the deployment was closed")
+        await self._quiet.wait()
+        self._closed = True
         for poll in list(self._polls.values()):
             await poll.stop()
         self._polls.clear()

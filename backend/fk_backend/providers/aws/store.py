@@ -7,7 +7,8 @@ Sources: DynamoDB Developer Guide, "Transactions: how it works" (100 items, 4 MB
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Awaitable, Dict, List, Mapping, Optional, Sequence, Tuple
+from contextlib import asynccontextmanager
+from typing import Any, AsyncIterator, Awaitable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ...errors import Unavailable
 from ...ports import INTEREST, SESSIONS, STATE, Item, Key, Limits, Page, Put
@@ -44,6 +45,18 @@ class DynamoStore:
     def __init__(self, clients: Clients, deployment: str) -> None:
         self._clients = clients
         self._tables = {which: table(deployment, which) for which in (STATE, SESSIONS, INTEREST)}
+
+    @asynccontextmanager
+    async def for_operator(self, key: str, secret: str) -> AsyncIterator["DynamoStore"]:
+        """The same tables with somebody else's credentials. For test kits that have to break something."""
+        clients = self._clients.with_credentials(key, secret)
+        try:
+            await clients.open()
+            other = DynamoStore(clients, "")
+            other._tables = self._tables
+            yield other
+        finally:
+            await clients.close()
 
     # --- reading --------------------------------------------------------------------------------
 

@@ -1,0 +1,78 @@
+"""Runs a command against a deployment on AWS without AWS: the emulator, the packaged functions, a client's permissions.
+
+python -m compat_tests.on_aws python -m compat_tests.kazoo_suite --url {url}
+
+``{url}`` is the deployment's; FK_KAZOO_URL names it, too. The deployment is made for the command and gone after it.
+Everybody has the permissions that a deployment gives them; those of whoever operates it are in FK_KAZOO_OPERATOR, for
+the part of a test kit that has to break something.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from typing import Dict, List, Optional
+
+OPERATOR = "123456789012:emulated"
+"""Access key and secret of the emulator's root."""
+_EXPORT = re.compile(r"\s+export (\w+)='?([^']*)'?$")
+READY = "Everything in it is gone"
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    """The command's exit code."""
+    arguments = sys.argv[1:] if argv is None else argv
+    quick = arguments[:1] == ["--no-permissions"]
+    command = arguments[1:] if quick else arguments
+    if not command:
+        print(__doc__, file=sys.stderr)
+        return 2
+    serving = [sys.executable, "-m", "fk_kazoo", "dev", "aws", *([] if quick else ["--permissions"])]
+    with subprocess.Popen(serving, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            variables = _variables(server)
+            if variables is None:
+                return server.wait() or 1
+            url = variables["FK_KAZOO_URL"]
+            variables["FK_KAZOO_OPERATOR"] = OPERATOR
+            runs = subprocess.Popen([word.replace("{url}", url) for word in command], env={**os.environ, **variables})
+            _drain(server)
+            return runs.wait()
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.send_signal(signal.SIGTERM)  # a background process may ignore the other one
+
+
+def _variables(server: "subprocess.Popen[str]") -> Optional[Dict[str, str]]:
+    """What it says has to be exported; None if it ends before."""
+    assert server.stdout is not None
+    found: Dict[str, str] = {}
+    for line in server.stdout:
+        exported = _EXPORT.match(line.rstrip())
+        if exported:
+            found[exported.group(1)] = exported.group(2)
+        elif line.startswith(READY):
+            return found
+        else:
+            print(line, end="", flush=True)
+    return None
+
+
+def _drain(server: "subprocess.Popen[str]") -> None:
+    """Its account of every invocation is read, so that it is never blocked, and dropped, but for failures."""
+
+    def read() -> None:
+        assert server.stdout is not None
+        for line in server.stdout:
+            if "FAILED" in line or "trouble" in line:
+                print(line, end="", flush=True)
+
+    threading.Thread(target=read, daemon=True).start()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
