@@ -107,7 +107,7 @@ def can_ask() -> bool:
     return sys.stdin.isatty()
 
 
-def ask(question: str, expected: str) -> bool:
-    """Whether ``expected`` was typed."""
+def ask(question: str) -> str:
+    """What was typed."""
     print(question, end=" ", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() == expected.lower()
+    return sys.stdin.readline().strip()

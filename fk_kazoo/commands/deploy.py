@@ -84,7 +84,7 @@ def _deploy(options: argparse.Namespace) -> int:
 def _confirmed(options: argparse.Namespace, told: console.Told, changes: "List[Change]") -> bool:
     told.rest()
     console.show_changes(changes)
-    return bool(options.yes) or console.ask("Change this in deployment %s? [y/N]" % options.name, "y")
+    return bool(options.yes) or console.ask("Change this in deployment %s? [y/N]" % options.name) in ("y", "Y", "yes")
 
 
 def _parameters(given: List[str]) -> Dict[str, str]:

@@ -58,4 +58,5 @@ def _confirmed(options: argparse.Namespace, told: console.Told, remains: "Remain
         *(["%d inboxes" % len(remains.inboxes)] if remains.inboxes else []),
     ]
     print("This removes %s, with everything in it: %s." % (options.name, ", ".join(parts)))
-    return bool(options.yes) or console.ask("There is no way back. Type the deployment's name to go on:", options.name)
+    question = "There is no way back. Type the deployment's name to go on:"
+    return bool(options.yes) or console.ask(question) == options.name

@@ -6,6 +6,7 @@ Rule upheld here: every test has an account of its own; no function runs, so any
 from __future__ import annotations
 
 import zipfile
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, List, NamedTuple
 
@@ -17,6 +18,12 @@ from fk_backend.providers.aws.dev.resources import Account
 NAME = "test"
 
 
+@lru_cache(maxsize=16)
+def _client(account: Account, service: str) -> Any:
+    """It takes longer to make one than to use it."""
+    return account.client(service)
+
+
 class Place(NamedTuple):
     """An account, a package, and what was told while deploying."""
 
@@ -26,7 +33,7 @@ class Place(NamedTuple):
 
     def client(self, service: str) -> Any:
         """A boto3 client."""
-        return self.account.client(service)
+        return _client(self.account, service)
 
     def deploy(self, **more: Any) -> Outcome:
         """Deploys with the queues' mappings disabled: the emulator must not run functions."""

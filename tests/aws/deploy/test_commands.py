@@ -72,7 +72,7 @@ def _answering(monkeypatch: pytest.MonkeyPatch, *answers: str) -> None:
 
 
 def test_what_is_asked(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    _answering(monkeypatch, "", "y", "tset", "test")
+    _answering(monkeypatch, "", "y", "TEST", "test")
     assert _deploy(place) == 1
     assert "nothing was changed" in capsys.readouterr().err
     assert (place.names(), place.stack_status()) == ([], "")
