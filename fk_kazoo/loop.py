@@ -80,6 +80,12 @@ class Lent:
         return getattr(self._selector, name)
 
 
+def _told(loop: asyncio.AbstractEventLoop, context: Dict[str, Any]) -> None:
+    """What went wrong in the loop, but for connections that a process takes along when it ends: that is no mistake."""
+    if "client_session" not in context and "connector" not in context:
+        loop.default_exception_handler(context)
+
+
 class LoopThread:
     """The loop, its thread, and the deployments that are open in it."""
 
@@ -92,6 +98,7 @@ class LoopThread:
         self.turn = selector.turn
         """Held while the loop does something. Others may take it without waiting, for moments, to read what it owns."""
         self.loop: asyncio.AbstractEventLoop = asyncio.SelectorEventLoop(cast(selectors.BaseSelector, selector))
+        self.loop.set_exception_handler(_told)
         _unpatched("_thread", "start_new_thread")(self._main, ())
         self._started.acquire()
 

@@ -33,7 +33,7 @@ MAX_IN_FLIGHT = 2000
 MAX_MESSAGE_REQUESTS = 250
 MAX_MESSAGE_BYTES = 700_000
 """Data in one message beyond its first request; a message stays below 1 MiB with it."""
-RETRY_S = 0.02
+RETRY_S, MAX_RETRY_S = 0.02, 0.5
 MOMENT_S = 0.001
 """So much after something is due, it is due whatever the clock's resolution."""
 
@@ -274,7 +274,7 @@ class Session:
             self._flight.append(Pending(self._next, tag, op))
             self._hold(op)
             self._next += 1
-        body = b""
+        body, since = b"", self._gateway.clock.monotonic()
         while not self._over:
             try:
                 if not body:
@@ -282,17 +282,18 @@ class Session:
                     body = self._message(first, await laid_down(blobs, self._ns, name, requests))
                 await self._gateway.queue.send(self._ns, message_id(self._inbox, first), body)
                 return
-            except (Unavailable, Unknown):
-                await self._pause()
+            except (Unavailable, Unknown) as error:
+                await self._pause(since, error)
 
     def _message(self, first: int, requests: List[Request]) -> bytes:
         return messages.encode(Message(self._inbox, self.id, first, tuple(requests)))
 
-    async def _pause(self) -> None:
-        """Between tries. Raises when it is time to give up."""
-        if self.overdue():
-            raise Unavailable("the deployment can't be reached")
-        await self._gateway.clock.sleep(RETRY_S)
+    async def _pause(self, since: float, why: Exception) -> None:
+        """Between tries, the first of which was at ``since``. Raises when it is time to give up."""
+        tried_s = self._gateway.clock.monotonic() - since
+        if self.overdue() or (tried_s > self._timeout_s * 2 / 3 and not self._read_only):
+            raise Unavailable("the deployment can't be reached: %s" % why)
+        await self._gateway.clock.sleep(min(max(RETRY_S, tried_s / 4), MAX_RETRY_S))
 
     async def _take(self, note: Any) -> None:
         if isinstance(note, Answers):
@@ -341,13 +342,14 @@ class Session:
     # --- reads ----------------------------------------------------------------------------------
 
     async def _read(self, tag: Any, op: Op) -> None:
+        since = self._gateway.clock.monotonic()
         while not self._over:
             try:
                 return await self._try_read(tag, op)
             except StorageFull:  # no room for the watch's registration
                 return await self._show(tag, Result(Error.STORAGE_FULL, None, self._watermark))
-            except (Unavailable, Unknown):
-                await self._pause()
+            except (Unavailable, Unknown) as error:
+                await self._pause(since, error)
 
     async def _try_read(self, tag: Any, op: Op) -> None:
         if isinstance(op, Fail):

@@ -26,7 +26,7 @@ class Clients:
     s3: Any
 
     def __init__(self, region: Optional[str] = None, endpoint_url: Optional[str] = None) -> None:
-        """None: what the environment says (AWS_REGION, AWS_ENDPOINT_URL, ...)."""
+        """None: what the environment says (AWS_DEFAULT_REGION, AWS_ENDPOINT_URL, ...)."""
         self._options: Dict[str, Any] = {"region_name": region, "endpoint_url": endpoint_url}
         self._stack = AsyncExitStack()
         self.session = get_session()
