@@ -75,7 +75,7 @@ class Connection:
         world = self.process.world
         tag = self.client.next_tag()
         answer = self.waiting[tag] = world.loop.create_future()
-        if self.over_with is not None:
+        if self.over_with is not None or self.process.dead:
             answer.set_result(None)
             return answer
         world.note(self.client.name, "asked", Asked(self.name, tag, op))
@@ -261,7 +261,7 @@ class Client:
     def finish(self, close: bool) -> None:
         """It asks for nothing more: closes its session, or dies without a word."""
         self.finished = True
-        if close and self.connection is not None and self.connection.over_with is None:
+        if close and not self.process.dead and self.connection is not None and self.connection.over_with is None:
             self.connection.ask(Close())
         else:
             self.process.die()

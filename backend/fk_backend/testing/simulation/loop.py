@@ -99,6 +99,13 @@ class SimulatedLoop(_Loop):  # type: ignore[misc] # most of what it declares is 
             asyncio.events._set_running_loop(None)
             self._closed = True
 
+    def drain(self) -> None:
+        """Runs what is ready, and nothing that waits for time."""
+        while self._ready:
+            handle = self._ready.popleft()
+            if not handle._cancelled:
+                handle._run()
+
     def _step(self, limit: int) -> None:
         if not self._ready:
             self._advance()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Tuple
 
 from ...core.model import Acl, Error, Stat
 from ...core.requests import (
@@ -45,7 +45,7 @@ class Znode(NamedTuple):
     version: int
     aversion: int
     owner: int
-    data: Optional[bytes]
+    data: Any
     acl: Tuple[Acl, ...]
     births: int
     children: Tuple[str, ...]
@@ -118,6 +118,8 @@ class Model:
         self.ends: Dict[int, Tuple[int, bool]] = {}
         """Session → zxid of its end, and whether it expired."""
         self.multis: List[int] = []
+        self.early: List[str] = []
+        """Containers and TTL nodes that went before they were due."""
         """Zxids of multis that changed something."""
         self._changed = False
         self._news: List[Tuple[int, str, int]] = []
@@ -144,6 +146,12 @@ class Model:
                 self.multis.append(self.zxid)
         return Told(code, value, self.zxid, self.position)
 
+    def skip(self) -> None:
+        """A zxid that nothing happened at."""
+        self.zxid += 1
+        self.states.append(dict(self.tree))
+        self.alive.append(dict(self.sessions))
+
     def _do(self, session: int, inbox: str, request: Any, happens: bool) -> Any:
         if isinstance(request, Open):
             return self._open(request)
@@ -157,6 +165,10 @@ class Model:
         if isinstance(request, Reap):
             if not happens or request.path not in self.tree:
                 return False
+            node = self.tree[request.path]
+            past = node.births > 0 if node.ttl_ms == -1 else self.now_ms - node.mtime > node.ttl_ms > 0
+            if node.children or not past:
+                self.early.append("%s at zxid %d" % (request.path, self.zxid + 1))
             self._vanish(request.path)
             return True
         live = self.sessions.get(session)

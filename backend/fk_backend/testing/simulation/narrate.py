@@ -30,6 +30,7 @@ def _said(value: Any) -> str:
 _WORDS: Dict[str, Callable[[Any], str]] = {
     "accepted": _message,
     "commit": lambda v: "commits zxid %d to %d" % (v.before, v.after),
+    "kept": lambda v: "writes the node of zxid %d" % v,
     "asked": lambda v: "%s asks %d: %s" % (v.conn[:6], v.tag % 1000000, _op(v.op)),
     "said": _said,
     "begun": lambda v: "%s has session %x%s" % (v.conn[:6], v.session, " (attached)" if v.attached else ""),

@@ -91,6 +91,9 @@ class Deployment:
         moves = any(isinstance(write, (Put, Remove)) and write.key == layout.head_key(self.ns) for write in writes)
         before = self.head_rev() if moves else 0
         self.at_once(self.items.commit(writes))
+        kept = [write.item.rev for write in writes if isinstance(write, Put) and write.key.sort == layout.NODE]
+        if kept and not moves:
+            self.world.note(process.name, "kept", kept[0])
         if moves:
             self.world.note(process.name, "commit", Commit(before, self.head_rev(), process.judged_ms, tuple(writes)))
 

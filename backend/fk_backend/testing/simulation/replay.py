@@ -66,9 +66,19 @@ class Replay:
         self.commits: List[Tuple[Entry, Commit]] = [(e, e.value) for e in self.log if e.what == "commit"]
         self.committed_at: Dict[int, int] = {}
         """Zxid → step of the commit that made it true."""
+        kept = {entry.value: entry.step for entry in reversed(self.log) if entry.what == "kept"}
+        self.voids: Set[int] = set()
+        """Zxids that were promised to a change that never came."""
+        self.commit_of: Dict[int, Commit] = {}
         for entry, commit in self.commits:
             for zxid in range(commit.before + 1, commit.after + 1):
-                self.committed_at.setdefault(zxid, entry.step)
+                self.commit_of[zxid] = commit
+                if not _promises(commit):
+                    self.committed_at.setdefault(zxid, entry.step)
+                elif zxid in kept:
+                    self.committed_at.setdefault(zxid, kept[zxid])
+            if commit.before == commit.after:
+                self.voids.add(commit.after)
         self.model = Model(self._namespace_id())
         self.done: Dict[Tuple[str, int], Done] = {}
         self.order: List[Done] = []
@@ -96,6 +106,8 @@ class Replay:
                 if (message.inbox, number) in seen:
                     continue
                 seen.add((message.inbox, number))
+                while self.model.zxid + 1 in self.voids:
+                    self.model.skip()
                 commit = self._commit_of(self.model.zxid + 1)
                 now_ms = 0 if commit is None else commit.now_ms
                 happens = reported.get((message.inbox, number), False)
@@ -105,8 +117,7 @@ class Replay:
                 self.order.append(done)
 
     def _commit_of(self, zxid: int) -> Optional[Commit]:
-        step = self.committed_at.get(zxid)
-        return None if step is None else self.log[step].value
+        return self.commit_of.get(zxid)
 
     def _reported(self) -> Dict[Tuple[str, int], bool]:
         """Requests of the heartbeat that took effect, as the heads answer them."""
@@ -168,6 +179,14 @@ class Replay:
             if done.told.zxid != previous and done.told.zxid == zxid:
                 yield done
             previous = done.told.zxid
+
+
+def _promises(commit: Commit) -> bool:
+    """Whether it is a head that goes before its node."""
+    return any(
+        isinstance(write, Put) and write.key == layout.head_key(NS) and layout.head_of(write.item).reserved is not None
+        for write in commit.writes
+    )
 
 
 def read(tree: Any, op: Any, identities: Any) -> Tuple[int, Any]:

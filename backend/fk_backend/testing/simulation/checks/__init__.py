@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Callable, Dict, Iterator, List, NamedTuple
 
+from ..linear import searched
 from ..replay import Replay
 from ..run import History
 from . import reads, rest, sessions, watches, writes
@@ -53,10 +54,13 @@ class Violation(NamedTuple):
     what: str
 
 
-def judge(history: History) -> List[Violation]:
-    """Everything that is wrong with a run."""
+def judge(history: History, search: bool = False) -> List[Violation]:
+    """Everything that is wrong with a run; with ``search``, also that no order explains its answers."""
     try:
         replay = Replay(history)
     except Exception as error:  # what can't even be replayed is wrong
         return [Violation("Q1", "the log can't be replayed: %r" % error)]
-    return [Violation(name, what) for name, check in CHECKS.items() for what in check(replay)]
+    found = [Violation(name, what) for name, check in CHECKS.items() for what in check(replay)]
+    if search and searched(replay) is False:
+        found.append(Violation("linearizability", "no order of the operations explains the answers"))
+    return found

@@ -7,7 +7,7 @@ from typing import Dict, Iterator, List, Set
 from .... import layout
 from ....core.model import Error
 from ....core.owners import is_ephemeral
-from ....core.requests import Close
+from ....core.requests import Close, Expire
 from ....ports import SESSIONS, STATE, Put, Remove
 from ..plan import PAUSE
 from ..replay import Conn, Replay
@@ -40,29 +40,31 @@ def passwords_are_checked(replay: Replay) -> Iterator[str]:
 
 
 def expiry_is_on_time(replay: Replay) -> Iterator[str]:
-    """S1: never before its timeout has passed since its last beat; and soon after that."""
+    """S1: judged by a count that had stood still for the whole timeout, and still did; and soon after that."""
     quiet = next((entry.at for entry in replay.log if entry.what == "quiet"), None)
-    for session, (zxid, expired) in replay.model.ends.items():
-        at = replay.committed_at.get(zxid)
-        if not expired or at is None:
+    for done in replay.order:
+        if not isinstance(done.request, Expire) or done.told.value is not True:
             continue
-        born = replay.committed_at[session & ((1 << 40) - 1)]
-        alive = max([replay.log[born].at, *(beat for beat in _beats(replay, session, at))])
-        silent = replay.log[at].at - alive
-        timeout = replay.model.alive[zxid - 1][session].timeout_ms / 1000.0
+        session, counted = done.request
+        at = replay.committed_at.get(done.told.zxid, len(replay.log) - 1)
+        beats = [entry for entry in replay.log[:at] if entry.what == "beat" and entry.value[0] == session]
+        born = replay.log[replay.committed_at[session & ((1 << 40) - 1)]].at
+        alive = max([born, *(entry.at for entry in beats if entry.value[1] <= counted)])
+        timeout = replay.model.alive[done.told.zxid - 1][session].timeout_ms / 1000.0
+        silent = replay.log[done.accepted].at - alive
         if silent <= timeout:
-            yield "session %x expired %.3f s after its last beat, before its timeout of %.1f s" % (
-                session, silent, timeout,
-            )  # fmt: skip
+            yield "session %x was given up %.3f s after its last beat, its timeout is %.1f s" % (
+                session,
+                silent,
+                timeout,
+            )
+        begun = max((e.step for e in replay.log[:at] if e.what == "batch" and e.who == replay.log[at].who), default=0)
+        if any(entry.value[1] > counted and entry.step < begun for entry in beats):
+            yield "session %x expired although it had beaten again" % session
+        silent = replay.log[at].at - alive
         undisturbed = quiet is not None and alive >= max(replay.history.healed_at + 2, quiet - timeout)
         if undisturbed and silent > timeout + BOUND_S:
             yield "session %x expired %.3f s after its last beat, its timeout is %.1f s" % (session, silent, timeout)
-
-
-def _beats(replay: Replay, session: int, before: int) -> Iterator[float]:
-    return (
-        entry.at for entry in replay.log if entry.what == "beat" and entry.step < before and entry.value[0] == session
-    )
 
 
 def ephemerals_have_owners(replay: Replay) -> Iterator[str]:
@@ -97,8 +99,11 @@ def transitions_are_legal(replay: Replay) -> Iterator[str]:
     for session, (zxid, expired) in replay.model.ends.items():
         at = replay.committed_at.get(zxid)
         if expired and at is not None:
+            judged = max(
+                d.accepted for d in replay.order if isinstance(d.request, Expire) and d.request.session == session
+            )
             for conn in replay.conns.values():
-                if conn.session == session:
+                if conn.session == session and conn.begun < judged:
                     yield from _told_in_time(replay, conn, at)
 
 

@@ -1,0 +1,101 @@
+"""Replays and tells one seed, or runs many.
+
+python -m fk_backend.testing.simulation --seed 7
+python -m fk_backend.testing.simulation --schedules 20000 --jobs 2
+python -m fk_backend.testing.simulation --ci
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from typing import List, Optional
+
+from .campaign import Tally, by_check, campaign
+from .checks import judge
+from .crashes import cover
+from .explore import SMALL_SCOPES, explore
+from .narrate import narrate
+from .run import run
+from .shrink import broken, shrink
+from .workload import plan
+
+CI_SCHEDULES = 20_000
+CI_SECONDS = 110.0
+
+
+def tell(seed: int, smaller: bool) -> int:
+    """Replays a seed and narrates it; if it breaks something, the smallest plan that does."""
+    chosen = plan(seed)
+    checks = broken(chosen)
+    if checks and smaller:
+        chosen = shrink(chosen, checks)
+    history = run(chosen)
+    for line in narrate(history):
+        print(line[:300])
+    violations = judge(history, search=True)
+    for violation in violations:
+        print("%s BROKEN: %s" % violation)
+    for number, steps in enumerate(chosen.clients):
+        for step in steps:
+            print("client-%d at %.4f: %s" % (number, step.at, step.op))
+    for fault in chosen.faults:
+        print("fault: %s" % (fault,))
+    return 1 if violations else 0
+
+
+def report(tally: Tally) -> int:
+    """Says how many ran and what broke."""
+    rate = tally.schedules / max(tally.seconds, 1e-9)
+    print("%d schedules, %d calls of ports, %.0f s, %.0f schedules a second" % (
+        tally.schedules, tally.calls, tally.seconds, rate,
+    ))  # fmt: skip
+    for name, seeds in sorted(by_check(tally.failures).items()):
+        print("%s broken by %d seeds: %s" % (name, len(seeds), seeds[:20]))
+    for failure in tally.failures[:5]:
+        print("seed %d: %s" % (failure.seed, "; ".join("%s %s" % each for each in failure.violations[:3])))
+    return 1 if tally.failures else 0
+
+
+def ci(jobs: int) -> int:
+    """What fits into five minutes on two cores: schedules, every crash, and a small scope exhaustively."""
+    failed = report(campaign(0, CI_SCHEDULES, jobs, CI_SECONDS))
+    covered = cover()
+    print("%d calls of ports by %d kinds of operation, each crashed before and after: %d runs" % (
+        covered.calls, covered.kinds, covered.runs,
+    ))  # fmt: skip
+    for failure in covered.failures:
+        print(failure)
+    for scope in SMALL_SCOPES:
+        explored = explore(scope)
+        print("scope %s: %d states, %d runs, complete: %s" % (
+            scope.name, explored.states, explored.runs, explored.complete,
+        ))  # fmt: skip
+        for what in explored.violations:
+            print(what)
+        failed += len(explored.violations) + (not explored.complete)
+    return 1 if failed or covered.failures else 0
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="fk_backend.testing.simulation", description=__doc__.splitlines()[0])
+    parser.add_argument("--seed", type=int, help="replay this one and tell it")
+    parser.add_argument("--whole", action="store_true", help="with --seed: do not make a failing run smaller")
+    parser.add_argument("--schedules", type=int, default=1000)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--seconds", type=float, help="stop after so long")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--ci", action="store_true", help="what a change has to pass")
+    chosen = parser.parse_args(arguments)
+    logging.disable(logging.CRITICAL)
+    if chosen.seed is not None:
+        return tell(chosen.seed, not chosen.whole)
+    if chosen.ci:
+        return ci(chosen.jobs)
+    return report(campaign(chosen.first, chosen.schedules, chosen.jobs, chosen.seconds))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

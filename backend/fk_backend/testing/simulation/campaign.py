@@ -1,0 +1,81 @@
+"""Many seeds, on as many processes as asked for, until they are done or the time is up. None is skipped."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import time
+from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+
+from .checks import Violation, judge
+from .run import run
+from .workload import plan
+
+CHUNK = 25
+"""Seeds that a process takes at a time."""
+SAMPLE = 10
+"""Every so manieth run is also judged by a search for a linearization."""
+
+
+class Failure(NamedTuple):
+    """A seed, and what its run broke."""
+
+    seed: int
+    violations: List[Violation]
+
+
+class Tally(NamedTuple):
+    """What a campaign came to."""
+
+    schedules: int
+    calls: int
+    seconds: float
+    failures: List[Failure]
+
+
+def _chunk(seeds: Tuple[int, int]) -> Tuple[int, int, List[Failure]]:
+    logging.disable(logging.CRITICAL)
+    failures, calls = [], 0
+    for seed in range(*seeds):
+        history = run(plan(seed))
+        calls += history.calls
+        violations = judge(history, search=seed % SAMPLE == 0)
+        if violations:
+            failures.append(Failure(seed, violations))
+    return seeds[1] - seeds[0], calls, failures
+
+
+def campaign(first: int, schedules: int, jobs: int, seconds: Optional[float] = None) -> Tally:
+    """Runs the seeds from ``first`` on, ``schedules`` of them or as many as begin within ``seconds``."""
+    started = time.monotonic()
+    done = calls = 0
+    failures: List[Failure] = []
+    for count, crossed, found in _results(list(_chunks(first, schedules)), jobs):
+        done, calls = done + count, calls + crossed
+        failures.extend(found)
+        if seconds is not None and time.monotonic() - started > seconds:
+            break
+    return Tally(done, calls, time.monotonic() - started, failures)
+
+
+def _results(chunks: List[Tuple[int, int]], jobs: int) -> Iterator[Tuple[int, int, List[Failure]]]:
+    if jobs == 1:
+        yield from map(_chunk, chunks)
+        return
+    with multiprocessing.get_context("fork").Pool(jobs) as pool:
+        yield from pool.imap(_chunk, chunks)
+        pool.terminate()
+
+
+def _chunks(first: int, schedules: int) -> Iterator[Tuple[int, int]]:
+    for begin in range(first, first + schedules, CHUNK):
+        yield begin, min(begin + CHUNK, first + schedules)
+
+
+def by_check(failures: List[Failure]) -> Dict[str, List[int]]:
+    """Check → seeds that broke it."""
+    found: Dict[str, List[int]] = {}
+    for failure in failures:
+        for name in sorted({violation.check for violation in failure.violations}):
+            found.setdefault(name, []).append(failure.seed)
+    return found

@@ -1,0 +1,149 @@
+"""Mistakes of the functions: the order of commit and fan-out, what comes again, leases."""
+
+from __future__ import annotations
+
+from typing import Any, List
+
+from fk_backend import layout
+from fk_backend.functions import distributor, heartbeat, loading, watch, writer
+from fk_backend.functions.warm import Warm
+from fk_backend.ports import Remove
+
+from .bug import plant, swap
+
+W = writer.Writer
+writes_of, entries, next_head, wake, commit = writer.writes_of, writer._entries, writer._next_head, W._wake, W._commit
+advance, tidy, keep, forgive = Warm.advance, distributor._tidy, distributor.keep, heartbeat.Heartbeat._forgive
+sessions, registrations = heartbeat.Heartbeat._sessions, distributor.registrations
+
+
+@plant("a commit does not ask whether the head has moved", (writer, "writes_of"))
+def unconditional_commit(ns: str, warm: Any, changes: Any, head: Any) -> List[Any]:
+    first, *rest = writes_of(ns, warm, changes, head)
+    return [first._replace(expect=None), *rest]
+
+
+@plant("messages have no sequence: a late writer applies its batch again", (writer, "_entries"))
+def no_sequence(messages: Any, done: Any) -> Any:
+    return [entry._replace(sequence=0) for entry in entries(messages, done)]
+
+
+@plant("the head does not keep the answers of its commit", (writer, "_next_head"))
+def answers_not_kept(*arguments: Any) -> Any:
+    return next_head(*arguments)._replace(answers=())
+
+
+@plant("a commit says of itself that it was fanned out", (writer, "_next_head"))
+def confirmed_before_fan_out(*arguments: Any) -> Any:
+    head = next_head(*arguments)
+    return head._replace(confirmed=head.zxid)
+
+
+@plant("answers are sent before the commit", (W, "_commit"))
+async def answered_before_commit(self: Any, writes: Any, promise: Any) -> None:
+    head = layout.head_of(writes[0].item)
+    board = writer.bulletin(head.zxid, head.since, head.triggers)
+    await self._ports.inboxes.push(writer.answer_notes(head.answers, board))
+    await commit(self, writes, promise)
+
+
+@plant("what a crash left to be told is not told", (W, "_wake"))
+async def fan_out_not_done_again(self: Any, ns: str, messages: Any) -> Any:
+    head = await loading.load_head(self._ports, ns)
+    self._told[ns] = 0 if head is None else head.zxid
+    return await wake(self, ns, messages)
+
+
+@plant("failures are answered from what was known, without a look at the head", (W, "_confirm"))
+async def failures_not_confirmed(self: Any, ns: str, warm: Any) -> None:
+    return None
+
+
+@plant("what an instance knows of families is not brought up to date", (Warm, "advance"))
+def families_go_stale(self: Any, changes: Any, head: Any) -> None:
+    before = {path: self.snapshot.nodes.get(path) for path in changes.families if path not in changes.nodes}
+    advance(self, changes, head)
+    self.snapshot.nodes.update((path, pair) for path, pair in before.items() if pair)
+
+
+@plant("what an instance knows of nodes is not brought up to date", (Warm, "advance"))
+def nodes_go_stale(self: Any, changes: Any, head: Any) -> None:
+    before = {path: self.snapshot.nodes.get(path) for path in changes.nodes}
+    advance(self, changes, head)
+    self.snapshot.nodes.update((path, pair) for path, pair in before.items() if pair)
+
+
+@plant("a promised node is not written when its writer died", (writer, "settle"))
+async def promise_broken(ports: Any, ns: str, head: Any, messages: Any) -> Any:
+    return head
+
+
+@plant("registrations are dropped whatever their number", (distributor, "drop_fired"))
+async def newer_registration_dropped(ports: Any, hits: Any) -> None:
+    for hit in hits:
+        if watch.watches.is_one_shot(hit.mode):
+            await ports.store.commit([Remove(hit.key)])
+
+
+swap("events are not pushed", "who only waits never hears", (distributor, "fired_notes", lambda hits, board: []))
+
+
+@plant("only the first connection that watches is told", (distributor, "fired_notes"))
+def one_watcher_is_told(hits: Any, board: Any) -> Any:
+    return watch.fired_notes(hits, board)[:1]
+
+
+@plant("registrations and beats of sessions that ended stay", (distributor, "_tidy"))
+async def ended_sessions_leave_litter(ports: Any, ns: str, head: Any, hits: Any) -> None:
+    await distributor.drop_fired(ports, hits)
+
+
+@plant("registrations are looked at before the commit", (W, "_commit"), (distributor, "registrations"))
+async def looked_before_commit(*arguments: Any) -> Any:
+    if isinstance(arguments[0], W):
+        self, writes, promise = arguments
+        head = layout.head_of(writes[0].item)
+        ns = writes[0].key.partition[:-1]
+        fresh = [trigger for trigger in head.triggers if trigger.zxid > head.confirmed]
+        _seen[head.zxid] = await registrations(self._ports, ns, fresh, head.subtrees) if fresh else []
+        return await commit(self, writes, promise)
+    zxid = arguments[2][-1].zxid
+    return _seen.pop(zxid) if zxid in _seen else await registrations(*arguments)
+
+
+_seen: Any = {}
+
+
+@plant("the head forgets triggers and does not say so", (writer, "keep"))
+def forgets_silently(triggers: Any, confirmed: int, most_bytes: int) -> Any:
+    return keep(triggers, confirmed, most_bytes)[0], 0
+
+
+@plant("the head forgets triggers that were not told yet", (writer, "keep"))
+def forgets_the_unconfirmed(triggers: Any, confirmed: int, most_bytes: int) -> Any:
+    return (), max((trigger.zxid for trigger in triggers), default=0)
+
+
+@plant("sessions are given up after half their timeout", (heartbeat.Heartbeat, "_sessions"))
+async def half_the_timeout(self: Any, ns: str) -> Any:
+    return {session: timeout_s / 2 for session, timeout_s in (await sessions(self, ns)).items()}
+
+
+@plant("sessions are given up after twice their timeout", (heartbeat.Heartbeat, "_sessions"))
+async def twice_the_timeout(self: Any, ns: str) -> Any:
+    return {session: timeout_s * 2 for session, timeout_s in (await sessions(self, ns)).items()}
+
+
+@plant("nobody is ever given up", (heartbeat.Heartbeat, "_sessions"))
+async def never_given_up(self: Any, ns: str) -> Any:
+    return dict.fromkeys(await sessions(self, ns), 1e9)
+
+
+@plant("counters of no session are not swept", (heartbeat.Heartbeat, "_sweep"), (distributor, "_tidy"))
+async def beats_leak(*arguments: Any) -> None:
+    return None
+
+
+@plant("who is told of an expiry is not told", (distributor, "_tidy"))
+async def moved_inboxes_stay(ports: Any, ns: str, head: Any, hits: Any) -> None:
+    await tidy(ports, ns, head._replace(moved=()), hits)

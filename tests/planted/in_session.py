@@ -1,0 +1,146 @@
+"""Mistakes of the client's half: the order of what is shown, watches, beats."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from typing import Any
+
+from fk_backend import layout
+from fk_backend.core.requests import Result
+from fk_backend.errors import BackendError
+from fk_backend.session import engine, reading, watchlist
+from fk_backend.session.ops import Exists
+
+from .bug import plant, swap
+
+S, R, L = engine.Session, reading.Reader, watchlist.WatchList
+register, reader_read, catch_up, fire = R._register, R.read, S._catch_up, L.fire
+counter = itertools.count()
+
+
+@plant("reads do not wait for earlier writes", (S, "_ready"))
+def reads_overtake_writes(self: Any) -> bool:
+    return bool(self._todo)
+
+
+@plant("a node is read before its watch is registered", (R, "_register"))
+async def read_before_registering(self: Any, path: str, mode: str) -> int:
+    self._numbers += 1
+    number = self._numbers
+
+    async def late() -> None:
+        await asyncio.sleep(0.02)
+        key = layout.registration_key(self._ns, path, mode, self._inbox)
+        with contextlib.suppress(BackendError):
+            await self._store.commit([reading.Put(key, reading.Item(number, b""), owner=self._inbox)])
+
+    self.__dict__["late"] = asyncio.ensure_future(late())
+    return number
+
+
+@plant("a watch is never registered", (R, "_register"))
+async def not_registered(self: Any, path: str, mode: str) -> int:
+    self._numbers += 1
+    return int(self._numbers)
+
+
+@plant("the watermark moves, and the events up to it are forgotten", (S, "_deliver"))
+def events_skipped(self: Any, zxid: int, board: Any) -> None:
+    return None
+
+
+@plant("an answer is shown before the events that it shows", (S, "_show"))
+async def answer_before_event(self: Any, tag: Any, result: Any, board: Any = None) -> None:
+    if tag is not engine.UNASKED:
+        self._listener.replied(tag, result)
+    await self._catch_up(result.zxid, board)
+
+
+@plant("a registration that was consumed early is not made again", (S, "_rearm"))
+async def no_rearm(self: Any, path: str, mode: str, number: int) -> None:
+    return None
+
+
+swap(
+    "a watch has no floor",
+    "a change that its read showed fires it",
+    (reading, "shown", lambda mode, pair, head_zxid: 0),
+)
+swap("a watch's floor is the head", "a change between the read and the head is no news",
+     (reading, "shown", lambda mode, pair, head_zxid: 1 << 40))  # fmt: skip
+
+
+@plant("a watch that fired stays armed", (L, "drop"))
+def one_shot_stays(self: Any, watch: Any) -> None:
+    return None
+
+
+@plant("answers that were heard are heard again", (S, "_due"))
+def answered_twice(self: Any) -> Any:
+    for first in sorted(self._answers):
+        if first > self._awaited or not self._flight:
+            return None
+        return self._answers.pop(first)
+    return None
+
+
+@plant("a session does not beat", (S, "_increment"))
+async def no_beats(self: Any) -> None:
+    return None
+
+
+@plant("being out of touch is not noticed", (S, "overdue"))
+def never_overdue(self: Any) -> bool:
+    return False
+
+
+@plant("who has to look at the registrations does not", (R, "reconcile"))
+async def no_reconciliation(self: Any, zxid: int, board: Any) -> Any:
+    return []
+
+
+@plant("a listing is not of one moment", (R, "_family"))
+async def torn_listing(self: Any, path: str) -> Any:
+    pair = await self._pair(path)
+    page = await self._store.query(
+        reading.STATE, layout.node_partition(self._ns, path), layout.CHILDREN, layout.AFTER_CHILDREN
+    )
+    return pair, [sort[1:] for sort, _ in page.rows]
+
+
+@plant("exists leaves no watch on a missing node", (R, "read"))
+async def no_watch_on_the_missing(self: Any, op: Any, identities: Any) -> Any:
+    read = await reader_read(self, op, identities)
+    return read._replace(watch=None) if isinstance(op, Exists) and read.result.code else read
+
+
+@plant("a read comes from a cache", (R, "read"))
+async def stale_reads(self: Any, op: Any, identities: Any) -> Any:
+    kept = self.__dict__.setdefault("kept", {})
+    if op not in kept:
+        kept[op] = await reader_read(self, op, identities)
+    return kept[op]
+
+
+@plant("a deletion is told to each watch of the node", (L, "fire"))
+def deletion_fires_half(self: Any, trigger: Any) -> Any:
+    watch = next(iter(self.on(trigger.path)), None)
+    event = fire(self, trigger)
+    if event is not None and watch is not None and trigger.kind == 2 and watch.mode == "data":
+        self.arm(watch)
+    return event
+
+
+@plant("an expired session is said to be lost", (S, "_land"))
+async def close_unanswered(self: Any, answers: Any) -> None:
+    for code, value, zxid in answers.results[:1]:
+        pending = self._flight.popleft()
+        self._awaited = pending.number + 1
+        await self._show(pending.tag, Result(code, value, zxid), answers.bulletin)
+
+
+@plant("what a connection registered is left when it ends", (R, "leave"))
+async def registrations_left(self: Any) -> None:
+    return None
