@@ -68,9 +68,12 @@ def main() -> None:
     log = Log(path)
     client: Any = KazooClient(url, timeout=20)
     client.start(timeout=30)
-    client.ensure_path(BELOW)
-    client.add_watch(BELOW, lambda event: log("event", event.type, event.path), AddWatchMode.PERSISTENT_RECURSIVE)
-    start, _ = client.create(BELOW + "/start-", sequence=True, include_data=True)
+    surely = KazooRetry(max_tries=-1 if pause_s else 1, max_delay=0.2)
+    surely(client.ensure_path, BELOW)
+    surely(
+        client.add_watch, BELOW, lambda event: log("event", event.type, event.path), AddWatchMode.PERSISTENT_RECURSIVE
+    )
+    start, _ = surely(client.create, BELOW + "/start-", sequence=True, include_data=True)
     log("start", start)
     client.add_listener(lambda state: log("state", state))
     enough = threading.Event()
