@@ -88,3 +88,21 @@ differential-long: $(VENV)/.dev ## 100,000 programs (FK_DIFFERENTIAL_EXAMPLES) o
 .PHONY: kills
 kills: $(VENV)/.dev ## 500 processes of local:// killed with SIGKILL, and everything read again: eight minutes
 	$(PY) -m tests.service.kills 500
+
+.PHONY: simulate
+
+simulate: $(VENV)/.dev ## the shipped code under a virtual clock: schedules, every crash, small scopes
+	PYTHONPATH=backend $(PY) -m fk_backend.testing.simulation --ci --jobs 2
+
+# --- on AWS, emulated ---
+
+.PHONY: aws-suite aws-suite-short aws-demo
+
+aws-suite: $(VENV)/.dev ## kazoo's own tests on aws://: packaged functions, permissions enforced (the emulator is slow: a quarter of an hour)
+	$(PY) -m compat_tests.on_aws $(PY) -m compat_tests.kazoo_suite --url '{url}'
+
+aws-suite-short: $(VENV)/.dev ## the part of them that CI runs: clients, locks and queues with threads, watches, expiry
+	$(PY) -m compat_tests.on_aws $(PY) -m compat_tests.kazoo_suite --url '{url}' -k 'not Gevent and not Eventlet'
+
+aws-demo: $(VENV)/.dev ## the demo on aws://, emulated
+	$(PY) -m compat_tests.on_aws $(PY) examples/demo.py --deployment '{url}'

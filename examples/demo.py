@@ -1,6 +1,7 @@
 """The main job, live: a fleet of processes that coordinates without a ZooKeeper server, and loses its leader half-way.
 
     python examples/demo.py                          on a fresh local:// deployment
+    python examples/demo.py --deployment URL         on a deployment of yours, in a namespace of its own
     python examples/demo.py --zookeeper HOSTS        the same fleet with kazoo itself, on ZooKeeper servers
 
 Rule upheld here: it ends by itself, leaves nothing behind, and its exit code is 0 only if everything that the summary
@@ -202,10 +203,14 @@ def main() -> int:
     """0 if everything held."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--zookeeper", metavar="HOSTS", help="run the fleet with kazoo itself on these servers")
+    parser.add_argument("--deployment", metavar="URL", help="run it on this deployment, in a namespace of its own")
     options = parser.parse_args()
     home = Path(tempfile.mkdtemp(prefix="fk-kazoo-demo-"))
     script = Path(__file__).with_name("fleet.py")
     hosts = options.zookeeper or f"local://demo-{os.getpid()}"
+    if options.deployment:
+        joint = "&" if "?" in options.deployment else "?"
+        hosts = f"{options.deployment}{joint}namespace=demo-{os.getpid()}"
     if options.zookeeper:
         source = re.sub(r"^from fk_kazoo\.", "from kazoo.", script.read_text(encoding="utf-8"), flags=re.MULTILINE)
         script = home / "fleet.py"

@@ -318,7 +318,8 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
     def _connect(self, host: str, hostip: str, port: int) -> Tuple[float, float]:
         client = self.client
         self.logger.info("Connecting to %s", client.deployment)
-        timeout_s = client._session_timeout / 1000.0
+        first_answer_s = getattr(provider(client.deployment.scheme), "FIRST_ANSWER_S", 0.0)
+        timeout_s = max(client._session_timeout / 1000.0, first_answer_s)
         line = self._line = self._dial(host, port)
         self._socket = line.socket
         line.socket.peer = (host, port) if port else (client.deployment.deployment, 0)

@@ -6,6 +6,7 @@ BackendError
 │   ├── StorageFull    no room, or the medium is read-only
 │   └── TooLarge       over a documented limit
 ├── Unavailable        definite: it did not happen; asking again later may help
+│   └── NotAllowed     as long as nobody allows it
 ├── Unknown            it happened, or it did not
 └── DeploymentError    the deployment itself can't be used; the message says what to do
     ├── BadUrl
@@ -39,6 +40,10 @@ class TooLarge(Refused):
 
 class Unavailable(BackendError):
     """Definite: the other side was not reached, so nothing happened."""
+
+
+class NotAllowed(Unavailable):
+    """Definite: these credentials may not do that, or are not good now."""
 
 
 class Unknown(BackendError):

@@ -2,7 +2,8 @@
 
 Each has ``identity(name)``, equal for what is one deployment; ``check(name, options)``, which raises a DeploymentError
 that says what to do if the deployment can't be used; ``connect(name, options)``, a coroutine for a `ports.Gateway`; and
-``rest()``, before a fork, and ``abandon()``, for the forked child.
+``rest()``, before a fork, and ``abandon()``, for the forked child. ``FIRST_ANSWER_S``, where it is there: how
+long a session may take to open.
 """
 
 from __future__ import annotations

@@ -56,6 +56,7 @@ class Reader:
 
     async def read(self, op: Op, identities: Tuple[Id, ...]) -> Reading:
         """Does one read: registration first, if it leaves a watch. Data that are elsewhere are fetched."""
+        missing: Optional[Blob] = None
         while True:
             reading = await self._read(op, identities)
             data = reading.result.value[0] if isinstance(op, GetData) and reading.result.value else None
@@ -65,7 +66,9 @@ class Reader:
             if fetched is not None:
                 value = (fetched, *reading.result.value[1:])
                 return reading._replace(result=reading.result._replace(value=value))
-            # They were replaced in the meantime: so was the node.
+            if data == missing:
+                raise Unavailable("the data of %s can't be read: %r" % (reading.path, data))
+            missing = data  # it was replaced in the meantime: so was the node
 
     async def _read(self, op: Op, identities: Tuple[Id, ...]) -> Reading:
         assert isinstance(op, (Exists, GetData, GetChildren, GetAcl))

@@ -13,6 +13,9 @@ from ...errors import DeploymentError
 from ...ports import Gateway
 from . import names
 
+FIRST_ANSWER_S = 15.0
+"""How long a session may take to open, whatever its timeout: functions that nobody has called for long start first."""
+
 _gateways: List[Gateway] = []
 _abandoned: List[object] = []
 

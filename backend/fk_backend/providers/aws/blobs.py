@@ -19,6 +19,8 @@ INLINE_BYTES = 16 << 10
 """From here on a write to S3, and its copy, cost less than the kilobytes of an item; see docs/aws.md."""
 DELETED_AT_ONCE = 1000
 _GONE = ("NoSuchKey", "404", "NotFound")
+_GONE_OR_DENIED = (*_GONE, "AccessDenied", "403")
+"""S3's answer for what is not there to whoever may not list: clients may not."""
 
 
 class S3Blobs:
@@ -61,7 +63,7 @@ class S3Blobs:
             async with answer["Body"] as body:
                 return bytes(await body.read())
         except Exception as error:
-            if code_of(error) in _GONE:
+            if code_of(error) in _GONE_OR_DENIED:
                 return None
             raise translated(error, writing=False) from error
 

@@ -5,6 +5,7 @@ A lost answer and a retry would make one ADD two, and one conditional write a co
 
 from __future__ import annotations
 
+import os
 from contextlib import AsyncExitStack
 from typing import Any, Dict, Mapping, Optional
 
@@ -26,7 +27,8 @@ class Clients:
     s3: Any
 
     def __init__(self, region: Optional[str] = None, endpoint_url: Optional[str] = None) -> None:
-        """None: what the environment says (AWS_DEFAULT_REGION, AWS_ENDPOINT_URL, ...)."""
+        """None: what the environment says (AWS_REGION, AWS_ENDPOINT_URL, ...)."""
+        region = region or os.environ.get("AWS_REGION")  # which the library does not look at
         self._options: Dict[str, Any] = {"region_name": region, "endpoint_url": endpoint_url}
         self._stack = AsyncExitStack()
         self.session = get_session()

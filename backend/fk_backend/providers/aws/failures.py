@@ -10,7 +10,7 @@ from typing import List
 
 from botocore import exceptions as sdk
 
-from ...errors import BackendError, Conflict, NoPermission, NotADeployment, TooLarge, Unavailable, Unknown
+from ...errors import BackendError, Conflict, NoPermission, NotADeployment, NotAllowed, TooLarge, Unavailable, Unknown
 
 _FULL_SPEED = {
     "ProvisionedThroughputExceededException", "ThrottlingException", "Throttling", "RequestLimitExceeded", "SlowDown",
@@ -64,7 +64,7 @@ def _of_answer(error: sdk.ClientError, writing: bool) -> BackendError:
     if code in _FULL_SPEED or code == "TransactionConflictException":
         return Unavailable(text)
     if code in _NOT_ALLOWED:
-        return Unavailable(text)  # until somebody allows it: a session is SUSPENDED as long as that takes
+        return NotAllowed(text)  # a session is SUSPENDED as long as that takes
     if code in _GONE:
         return Unavailable(text)
     if code in ("ValidationException", "InvalidParameterValue", "ItemCollectionSizeLimitExceededException"):
