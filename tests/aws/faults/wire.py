@@ -6,6 +6,7 @@ was killed sends nothing more.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import functools
@@ -14,7 +15,7 @@ from contextvars import ContextVar
 from typing import Any, Awaitable, Callable, Iterator, List, NamedTuple, Optional
 
 from aiobotocore.awsrequest import AioAWSResponse
-from botocore.exceptions import ReadTimeoutError
+from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 
 from fk_backend.ports import Pushed
 from fk_backend.providers.aws.clients import Clients
@@ -109,6 +110,41 @@ class Process:
         return response
 
 
+class Sleeper(Process):
+    """Stops just before the ``at``-th request, and goes on when it is told to."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.reached = asyncio.Event()
+        self.wake = asyncio.Event()
+        self._sleeps_at = at
+
+    async def carry(self, sent: Sent, send: Send) -> Any:
+        """As `Process.carry`, but for that."""
+        if len(self.sent) == self._sleeps_at:
+            self.reached.set()
+            await self.wake.wait()
+        return await super().carry(sent, send)
+
+
+class Unlucky(Process):
+    """Meets with a misfortune at the ``at``-th request: every try of it fails as ``fate`` says."""
+
+    def __init__(self, at: int, fate: "Fate") -> None:
+        super().__init__()
+        self._unlucky_at = at
+        self._fate = fate
+        self._body: Optional[Sent] = None
+
+    async def carry(self, sent: Sent, send: Send) -> Any:
+        """As `Process.carry`, but for that."""
+        if len(self.sent) == self._unlucky_at:
+            self._body = sent
+        if sent == self._body:
+            return await self._fate(sent, lambda: super(Unlucky, self).carry(sent, send))
+        return await super().carry(sent, send)
+
+
 # --- answers that are made up ---------------------------------------------------------------------
 
 
@@ -134,3 +170,48 @@ def refusal(code: str, status: int = 400, **more: Any) -> Any:
 def lost(sent: Sent) -> Exception:
     """What a process sees of an answer that never came."""
     return ReadTimeoutError(endpoint_url=sent.url)
+
+
+Fate = Callable[[Sent, Send], Awaitable[Any]]
+"""What becomes of one try of a request."""
+
+
+async def served(sent: Sent, send: Send) -> Any:
+    """As it should be."""
+    return await send()
+
+
+async def answer_lost(sent: Sent, send: Send) -> Any:
+    """It took effect, and nobody hears of it."""
+    await send()
+    raise lost(sent)
+
+
+async def failed_after(sent: Sent, send: Send) -> Any:
+    """It took effect, and the answer is an error."""
+    await send()
+    return refusal("InternalServerError", 500)
+
+
+async def failed_before(sent: Sent, send: Send) -> Any:
+    """It had no effect, and the error leaves that open."""
+    return refusal("InternalServerError", 500)
+
+
+async def unreachable(sent: Sent, send: Send) -> Any:
+    """No connection."""
+    raise EndpointConnectionError(endpoint_url=sent.url)
+
+
+def refused(code: str, **more: Any) -> Fate:
+    """No effect, and an answer that says why."""
+
+    async def fate(sent: Sent, send: Send) -> Any:
+        return refusal(code, **more)
+
+    return fate
+
+
+def cancelled(*reasons: str) -> Fate:
+    """A transaction that did not happen."""
+    return refused("TransactionCanceledException", CancellationReasons=[{"Code": reason} for reason in reasons])

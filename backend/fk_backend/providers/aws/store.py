@@ -7,6 +7,7 @@ Sources: DynamoDB Developer Guide, "Transactions: how it works" (100 items, 4 MB
 from __future__ import annotations
 
 import asyncio
+import uuid
 from contextlib import asynccontextmanager
 from typing import Any, AsyncIterator, Awaitable, Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -187,13 +188,15 @@ class DynamoStore:
         await _wrote(call(**self._request(write)))
 
     async def _write_all(self, writes: Sequence[Write]) -> None:
-        """The library's retries carry one token: it happens once."""
+        """All tries carry one token: it happens once, and a try never meets what an earlier one has done."""
         items = [{"Put" if isinstance(write, Put) else "Delete": self._request(write)} for write in writes]
+        token = uuid.uuid4().hex
         for attempt in range(TRIES):
+            request = self._clients.dynamodb.transact_write_items(TransactItems=items, ClientRequestToken=token)
             try:
-                await _wrote(self._clients.dynamodb.transact_write_items(TransactItems=items))
+                await _wrote(request)
                 return
-            except Unavailable:  # another transaction or too little capacity was in the way: nothing happened
+            except Unavailable:  # another transaction or too little capacity was in the way
                 if attempt == TRIES - 1:
                     raise
                 await asyncio.sleep(PAUSE_S * 2**attempt)
