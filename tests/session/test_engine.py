@@ -111,6 +111,21 @@ def test_what_the_queue_does_not_confirm_is_sent_again_as_the_same_message(error
     on_stage(play)
 
 
+def test_a_message_is_not_sent_again_for_longer_than_a_queue_remembers_it() -> None:
+    """It might be taken twice: the connection is given up before, however long the session's timeout is."""
+
+    async def play(stage: Stage) -> None:
+        actor = await stage.open(timeout_ms=3_600_000)
+        actor.gateway.refusals = [Unknown("taken, or not")] * 2000
+        await actor.submit(0, create("/a"))
+        await stage.clock.advance(200.0, step=1.0)
+        assert actor.said() == []
+        await stage.clock.advance(60.0, step=1.0)
+        assert actor.said() == ["over"] and len(actor.gateway.refusals) > 1000
+
+    on_stage(play)
+
+
 def test_set_aside_and_refused_requests_are_answered_like_any_other() -> None:
     async def play(stage: Stage) -> None:
         actor = await stage.open()

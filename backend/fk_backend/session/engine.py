@@ -34,6 +34,8 @@ MAX_MESSAGE_REQUESTS = 250
 MAX_MESSAGE_BYTES = 700_000
 """Data in one message beyond its first request; a message stays below 1 MiB with it."""
 RETRY_S, MAX_RETRY_S = 0.02, 0.5
+MAX_TRIES_S = 240.0
+"""So long a message may be sent again: a queue knows for five minutes that it has it already."""
 MOMENT_S = 0.001
 """So much after something is due, it is due whatever the clock's resolution."""
 
@@ -291,7 +293,7 @@ class Session:
     async def _pause(self, since: float, why: Exception) -> None:
         """Between tries, the first of which was at ``since``. Raises when it is time to give up."""
         tried_s = self._gateway.clock.monotonic() - since
-        if self.overdue() or (tried_s > self._timeout_s * 2 / 3 and not self._read_only):
+        if self.overdue() or (tried_s > min(self._timeout_s * 2 / 3, MAX_TRIES_S) and not self._read_only):
             raise Unavailable("the deployment can't be reached: %s" % why)
         await self._gateway.clock.sleep(min(max(RETRY_S, tried_s / 4), MAX_RETRY_S))
 

@@ -5,10 +5,14 @@ Receives and deletes of queues are apart: those of the event source are Lambda's
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Callable
 
 import pytest
 
+from fk_backend import layout
+from fk_backend.ports import STATE
+from fk_backend.providers.aws import names
 from fk_backend.providers.aws.dev.host import Host, functions_of
 
 from ..conftest import Deployment
@@ -81,17 +85,30 @@ def test_pipelined_writes_share_what_they_cost(client: Any, requests: Requests) 
     assert _cost(requests, create_100) <= 120
 
 
-@pytest.mark.parametrize("size", [0, 15_000])
+@pytest.mark.parametrize("size", [0, 900_000])
 def test_a_create_costs_the_same_beside_many_siblings_and_below_large_data(
-    client: Any, requests: Requests, size: int
+    client: Any, requests: Requests, deployment: Deployment, size: int
 ) -> None:
     client.set("/warm", bytes(size))
     client.create("/warm/first", b"x")
     alone = _cost(requests, lambda: client.create("/warm/second", b"x"))
-    for first in range(0, 1000, 250):
-        for result in [client.create_async("/warm/s%05d" % number, b"") for number in range(first, first + 250)]:
-            result.get(timeout=30)
-    assert _cost(requests, lambda: client.create("/warm/last", b"x")) == alone <= 6
+    for siblings in (1_000, 20_000):
+        _populate(deployment, "/warm", siblings)
+        assert _cost(requests, partial(client.create, "/warm/n%d" % siblings, b"x")) == alone <= 6
+    pages = -(-20_000 // 1000) + 1
+    assert _cost(requests, lambda: client.get_children("/warm")) <= 2 * pages
+
+
+def _populate(deployment: Deployment, path: str, count: int) -> None:
+    """Entries of that many children, as the writer makes them one by one."""
+    database = deployment.account.client("dynamodb")
+    keys = [layout.child_key("default", "%s/s%06d" % (path, number)) for number in range(count)]
+    for first in range(0, count, 25):
+        puts = [
+            {"PutRequest": {"Item": {"p": {"S": key.partition}, "s": {"S": key.sort}, "r": {"N": "1"}}}}
+            for key in keys[first : first + 25]
+        ]
+        database.batch_write_item(RequestItems={names.table(deployment.account.name, STATE): puts})
 
 
 def test_an_idle_client_polls_its_inbox_and_does_nothing_else(client: Any, requests: Requests) -> None:
