@@ -1,4 +1,4 @@
-"""`python -m benchmarks local`, `python -m benchmarks growth`: measure, print, and write what was found."""
+"""`python -m benchmarks local`, `growth` or `cloud`: measure, print, and write what was found."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
 from . import growth, local, pictures, report, systems
+from .cloud import main as cloud
 
 DISK = systems.REPOSITORY / ".cache"
 CASES = [case.name for case in growth.CASES]
@@ -27,6 +28,7 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
         part.add_argument("--json", type=Path, help="where to write the results (default: in the disk's directory)")
         part.add_argument("--docs", action="store_true", help="put them into docs/performance.md and its pictures")
     parts.choices["local"].add_argument("--systems", default=",".join(systems.NAMES), help="default: %(default)s")
+    cloud.declare(parts.add_parser("cloud", help="on AWS: requests, dollars, milliseconds, by counting and simulating"))
     parts.choices["growth"].add_argument("--up-to", type=int, help="the largest size (default: 100,000; quick 10,000)")
     return parser.parse_args(arguments)
 
@@ -60,6 +62,8 @@ def _growth(options: argparse.Namespace, disk: Path) -> Dict[str, Any]:
 def main(arguments: Sequence[str]) -> Dict[str, Any]:
     """Runs a part; its results."""
     options = _arguments(arguments)
+    if options.part == "cloud":
+        return cloud.run(options)
     options.disk.mkdir(parents=True, exist_ok=True)
     where, started = report.machine(), time.monotonic()
     measure, lines, picture = {

@@ -1,0 +1,104 @@
+"""A deployment on the emulator whose functions run in this process, and everything that it sends is seen."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import ExitStack, contextmanager
+from typing import Any, Callable, Iterator, List
+
+from fk_backend.providers.aws.dev import resources
+from fk_backend.providers.aws.dev.emulator import Emulator
+from fk_backend.providers.aws.dev.function import Invocation
+from fk_backend.providers.aws.dev.host import Host, functions_of
+from fk_kazoo.client import KazooClient
+
+from .bill import Bill, bill
+from .meter import Call, Meter, metered
+
+TIMEOUT_S = 60
+QUIET_S = 0.03
+"""So long nothing has to be under way until what an operation caused is taken to be over."""
+
+
+class Setting:
+    """Clients of one deployment, and a meter."""
+
+    def __init__(self, url: str, host: Host, meter: Meter, invocations: List[Invocation]) -> None:
+        self.meter = meter
+        self._url = url
+        self._host = host
+        self._invocations = invocations
+        self._made: List[Any] = []
+
+    def client(self, ns: str = "") -> Any:
+        """A started client, of a namespace."""
+        url = self._url if not ns else self._url.replace("?", "/%s?" % ns, 1)
+        made = KazooClient(url)
+        self._made.append(made)
+        made.start(timeout=TIMEOUT_S)
+        return made
+
+    def dismiss(self, client: Any) -> None:
+        """Stops a client."""
+        self._made.remove(client)
+        client.stop()
+        client.close()
+
+    def close(self) -> None:
+        """Stops the clients."""
+        for client in list(self._made):
+            self.dismiss(client)
+
+    def settle(self) -> None:
+        """Until nothing is under way any more."""
+        quiet_since = time.monotonic()
+        while time.monotonic() - quiet_since < QUIET_S:
+            if self.meter.under_way or any(function.busy for function in self._host.functions.values()):
+                quiet_since = time.monotonic()
+            time.sleep(QUIET_S / 6)
+
+    def seen(self, work: Callable[[], Any]) -> "tuple[List[Call], int]":
+        """The requests of some work, and how many invocations it took."""
+        self.settle()
+        self.meter.clear()
+        before = len(self._invocations)
+        work()
+        self.settle()
+        calls = list(self.meter.calls)
+        tries = sum(self.meter.sent.values()) - len(calls)
+        assert -1 <= tries <= len(self._made), "%d requests were sent again or never answered" % tries
+        return calls, len(self._invocations) - before
+
+    def bill(self, work: Callable[[], Any], operations: int) -> Bill:
+        """Of work that does so many operations, for one of them."""
+        calls, invocations = self.seen(work)
+        return bill(calls, invocations, operations)
+
+
+@contextmanager
+def setting() -> Iterator[Setting]:
+    """Starts everything, and ends it. The standard variables name the emulator meanwhile: AWS can't be reached."""
+    with ExitStack() as stack:
+        emulator = stack.enter_context(Emulator())
+        account = resources.new_account(emulator.url, "bench")
+        kept = {name: os.environ.get(name) for name in (*account.environment, "AWS_PROFILE", "AWS_SESSION_TOKEN")}
+        stack.callback(_restore, kept)
+        for name in kept:
+            os.environ.pop(name, None)
+        os.environ.update(account.environment)
+        resources.create(account)
+        meter = stack.enter_context(metered())
+        invocations: List[Invocation] = []
+        host = stack.enter_context(Host(account, functions_of(account.name), observe=invocations.append))
+        made = Setting(account.url, host, meter, invocations)
+        stack.callback(made.close)
+        yield made
+
+
+def _restore(variables: Any) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

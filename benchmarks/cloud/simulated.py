@@ -1,0 +1,215 @@
+"""The shipped sessions and writers on a virtual clock: a call takes as long as it took on AWS, and nothing else does.
+
+A call has its effect in the middle of the time that it takes. What the code itself computes is not in it. Assumed,
+because nobody measured it: how long an answer is on its way to the client that polls for it (``inbox``, see `INBOXES`),
+and that a queue hands over the next batch of a group ``gap_ms`` after the last one was done. Of the environments that
+are idle, the one that was used last gets the next batch, whatever its namespace: what it remembers may be out of date.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from random import Random
+from typing import Any, Callable, Deque, Dict, List, Optional, Sequence
+
+from fk_backend.functions.writer import Writer
+from fk_backend.ports import Delivery, Item, Key, Limits, Page, Ports, Pushed, Put
+from fk_backend.providers.aws.store import DynamoStore
+from fk_backend.providers.memory.store import MemoryStore
+from fk_backend.testing.simulation.loop import SimulatedLoop
+
+from .latency import FIFO_TRIGGER, SEND, STANDARD_TRIGGER, Chance
+
+BATCH = 10
+"""Messages that Lambda takes from a FIFO queue at once, as the template says."""
+LONG_POLL = "long poll"
+INBOXES = {
+    "a send and the way back of a poll": LONG_POLL,
+    "a FIFO queue to a function": FIFO_TRIGGER,
+    "a standard queue to a function": STANDARD_TRIGGER,
+}
+"""What an answer's way to its client may be taken for: a whole send and half of one, as a long poll waits already; or,
+worse, what was measured from a sender to a function, which has to be called as well."""
+
+
+class Cloud:
+    """What is shared by all who are connected: one store, one queue with its groups, one function."""
+
+    def __init__(self, seed: int, gap_ms: float = 0.0, inbox: str = LONG_POLL) -> None:
+        self.loop = SimulatedLoop(Random(seed))
+        self.chance = Chance(seed)
+        self.random = Random(seed + 1)
+        self.memory = MemoryStore(DynamoStore.limits)
+        self.store = SimulatedStore(self)
+        self.clock = SimulatedClock(self)
+        self.gap_ms = gap_ms
+        self.inbox_kind = inbox
+        self.ears: Dict[str, Callable[[bytes], None]] = {}
+        self.idle: List[Writer] = []
+        self.groups: Dict[str, Deque[Delivery]] = {}
+        self.busy: Dict[str, Any] = {}
+        self.sequence = 0
+
+    async def pause(self, ms: float) -> None:
+        """Time passes."""
+        future = self.loop.create_future()
+        self.loop.call_later(ms / 1000, lambda: future.done() or future.set_result(None))
+        await future
+
+    async def take(self, operation: str, size: int, effect: Callable[[], Any]) -> Any:
+        """A request: it takes its time, and happens in the middle of it. Effects are done without a pause."""
+        ms = self.chance.operation_ms(operation, size)
+        await self.pause(ms / 2)
+        try:
+            return await effect()
+        finally:
+            await self.pause(ms / 2)
+
+    # --- the queue and its trigger --------------------------------------------------------------
+
+    async def send(self, group: str, message_id: str, body: bytes) -> None:
+        """`ports.Queue.send`. It arrives at the function as measured, however long the call takes to return."""
+        self.sequence += 1
+        delivery = Delivery(body, False, self.sequence)
+        self.groups.setdefault(group, deque()).append(delivery)
+        size = len(body) * 4 // 3
+        if group not in self.busy:
+            self.busy[group] = asyncio.ensure_future(self._serve(group, self.chance.ms(FIFO_TRIGGER, size)))
+        await self.pause(self.chance.ms(SEND, size))
+
+    async def _serve(self, group: str, first_ms: float) -> None:
+        queue = self.groups[group]
+        await self.pause(first_ms)
+        while queue:
+            batch = [queue.popleft() for _ in range(min(BATCH, len(queue)))]
+            writer = self.idle.pop() if self.idle else Writer(Ports(self.store, self, self, self.clock))
+            await writer(group, batch)
+            self.idle.append(writer)
+            if queue:
+                await self.pause(self.gap_ms)
+        del self.busy[group]
+
+    # --- inboxes --------------------------------------------------------------------------------
+
+    async def push(self, messages: Sequence[Pushed]) -> None:
+        """`ports.Inboxes.push`: all at the same time; it returns when the slowest request has."""
+        for message in messages:
+            ms = self._way_ms(len(message.body) * 4 // 3)
+            self.loop.call_later(ms / 1000, self._hear, message)
+        await self.pause(max(self.chance.ms(SEND, len(message.body)) for message in messages))
+
+    def _way_ms(self, size: int) -> float:
+        if self.inbox_kind == LONG_POLL:
+            return self.chance.ms(SEND, size) + self.chance.ms(SEND, 4) / 2
+        return self.chance.ms(self.inbox_kind, size)
+
+    def _hear(self, message: Pushed) -> None:
+        ear = self.ears.get(message.inbox)
+        if ear is not None:
+            ear(message.body)
+
+    async def drop(self, inbox: str) -> None:
+        """`ports.Inboxes.drop`."""
+        self.ears.pop(inbox, None)
+
+
+class SimulatedStore:
+    """`ports.Store` of the memory provider, at DynamoDB's pace and by its rules: see `providers.aws.store`."""
+
+    atomic_queries = False
+    limits: Limits = DynamoStore.limits
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    async def get(self, keys: Sequence[Key]) -> List[Optional[Item]]:
+        """`ports.Store.get`."""
+        operation = "GetItem" if len(keys) == 1 else "TransactGetItems"
+        return await self._read(operation, lambda: self._cloud.memory.get(keys))
+
+    async def load(self, keys: Sequence[Key]) -> List[Optional[Item]]:
+        """`ports.Store.load`."""
+        return await self._read("BatchGetItem", lambda: self._cloud.memory.get(keys))
+
+    async def query(
+        self, table: str, partition: str, start: str = "", end: Optional[str] = None, limit: int = 1000
+    ) -> Page:
+        """`ports.Store.query`."""
+        cloud = self._cloud
+        return await self._read("Query", lambda: cloud.memory.query(table, partition, start, end, limit))
+
+    async def _read(self, operation: str, effect: Callable[[], Any]) -> Any:
+        """By the size of what there is when it begins: close enough."""
+        found = await effect()
+        items = [item for _, item in found.rows] if isinstance(found, Page) else found
+        size = sum(len(item.body) + 60 for item in items if item is not None)
+        return await self._cloud.take(operation, size, effect)
+
+    async def commit(self, writes: Sequence[object]) -> None:
+        """`ports.Store.commit`."""
+        bodies = [write.item.body for write in writes if isinstance(write, Put)]
+        operation = "PutItem" if len(writes) == 1 else "TransactWriteItems"
+        size = max([len(body) + 60 for body in bodies] or [100])
+        await self._cloud.take(operation, size, lambda: self._cloud.memory.commit(writes))
+
+    async def increment(self, key: Key, by: int = 1) -> int:
+        """`ports.Store.increment`."""
+        found: int = await self._cloud.take("UpdateItem", 1, lambda: self._cloud.memory.increment(key, by))
+        return found
+
+    async def purge(self, table: str, owner: str) -> int:
+        """`ports.Store.purge`."""
+        found: int = await self._cloud.take("Query", 100, lambda: self._cloud.memory.purge(table, owner))
+        return found
+
+
+class SimulatedClock:
+    """`ports.Clock` of everybody."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    def now_ms(self) -> int:
+        """`ports.Clock.now_ms`."""
+        return 1_800_000_000_000 + int(self._cloud.loop.now * 1000)
+
+    def monotonic(self) -> float:
+        """`ports.Clock.monotonic`."""
+        return self._cloud.loop.now
+
+    async def sleep(self, seconds: float) -> None:
+        """`ports.Clock.sleep`."""
+        await self._cloud.pause(seconds * 1000)
+
+    def random_bytes(self, count: int) -> bytes:
+        """`ports.Clock.random_bytes`."""
+        return self._cloud.random.getrandbits(8 * count).to_bytes(count, "big")
+
+
+class SimulatedGateway:
+    """`ports.Gateway` of a client."""
+
+    address: Optional[str] = None
+    thrifty = True
+    blobs: Any = None
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self.store = cloud.store
+        self.queue = cloud
+        self.clock = cloud.clock
+
+    async def listen(self, inbox: str, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
+        """`ports.Gateway.listen`."""
+        self._cloud.ears[inbox] = receive
+
+    async def hush(self, inbox: str, keep: bool) -> None:
+        """`ports.Gateway.hush`."""
+        self._cloud.ears.pop(inbox, None)
+
+    async def check(self) -> None:
+        """`ports.Gateway.check`."""
+
+    async def close(self) -> None:
+        """`ports.Gateway.close`."""

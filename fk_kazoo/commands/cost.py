@@ -1,0 +1,127 @@
+"""``fk-kazoo cost``: what a load costs a day on AWS, item by item, beside ZooKeeper servers.
+
+Rule upheld here: the figures are those of `cost_figures`, which a benchmark writes from requests that it counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from typing import Any, Dict, Mapping, NamedTuple, Optional
+
+COMMAND = "cost"
+DAY_S = 86_400
+LONG_POLL_S = 20
+POLLERS = 5
+"""Long polls that Lambda keeps open at an idle queue: what is said of it, in no document of AWS a promise."""
+MAX_KB = 1000
+DAYS_A_MONTH = 30
+
+
+class Load(NamedTuple):
+    """A day of a deployment: reads, writes, connected clients, those of them with ephemerals, kB of a node's data."""
+
+    reads: float
+    writes: float
+    clients: int = 1
+    holders: int = 0
+    kb: float = 1.0
+
+
+Figures = Mapping[str, Any]
+"""What `cost_figures.FIGURES` has."""
+
+
+def daily(load: Load, figures: Figures, price: Mapping[str, float]) -> Dict[str, float]:
+    """USD a day, by what it is for. ``price``: of `cost_figures.PRICES`."""
+    size = load.kb * 1024 + figures["overhead_bytes"]
+    if load.kb * 1024 > figures["inline_bytes"]:  # in S3, at any size for the same
+        read, write = figures["read_large"], figures["write_large"]
+    else:
+        read = {**figures["read"], "rru": math.ceil(size / 4096)}
+        write = {**figures["write"], "wru": figures["write"]["wru"] - 1 + math.ceil(size / 1024)}
+
+    def usd(used: Mapping[str, float], *items: str) -> float:
+        return sum(used.get(item, 0.0) * price[item] for item in items or used)
+
+    polls = DAY_S / LONG_POLL_S
+    beating = figures["beats_per_s"] * load.holders * usd(figures["beat"])
+    ticking = (usd(figures["tick"]) / figures["tick_s"]) if load.holders else 0.0
+    return {
+        "reads": load.reads * usd(read),
+        "writes: queue and answers": load.writes * usd(write, "queue_sends", "inbox_pushes"),
+        "writes: tables and bucket": load.writes * usd(write, "wru", "rru", "s3_put", "s3_get"),
+        "writes: function": load.writes * usd(write, "gb_s", "invocations"),
+        "writes: receives, deletes, logs": load.writes
+        * usd(write, "event_source", "inbox_receives", "inbox_deletes", "log_gb"),
+        "idle queues of the functions": polls * POLLERS * (2 * price["event_source"] + price["inbox_receives"]),
+        "clients that wait for answers": polls * load.clients * price["inbox_receives"],
+        "sessions with ephemerals": DAY_S * (beating + ticking),
+    }
+
+
+def servers(price: Mapping[str, float]) -> Dict[str, float]:
+    """USD a day of ZooKeeper on servers, their disks not included."""
+    return {
+        "3 × t3.small": 3 * 24 * price["t3_small_hour"],
+        "9 × t3.large": 9 * 24 * price["t3_large_hour"],
+    }
+
+
+def even_at(load: Load, figures: Figures, price: Mapping[str, float], server_usd: float) -> Optional[float]:
+    """How many times the load costs what the servers do; None if what does not grow with it is more already."""
+    whole = sum(daily(load, figures, price).values())
+    fixed = sum(daily(load._replace(reads=0, writes=0), figures, price).values())
+    if fixed >= server_usd or whole <= fixed:
+        return None
+    return (server_usd - fixed) / (whole - fixed)
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``fk-kazoo cost``."""
+    parser.description = "Estimates what a load costs a day on AWS (us-east-1), beside ZooKeeper on servers."
+    parser.add_argument("--reads", type=_amount, required=True, metavar="N", help="reads a day")
+    parser.add_argument("--writes", type=_amount, required=True, metavar="N", help="writes a day, one at a time")
+    parser.add_argument("--clients", type=int, default=1, metavar="N", help="connected clients (default: 1)")
+    parser.add_argument("--holders", type=int, metavar="N", help="of these, with ephemerals such as locks (default: 0)")
+    parser.add_argument("--kb", type=float, default=1.0, help="data of a node, in kB (default: 1; at most %d)" % MAX_KB)
+    parser.add_argument("--prices", choices=("current", "paper"), default="current", help="default: current")
+
+
+def _amount(text: str) -> float:
+    value = float(text.replace(",", "").replace("_", ""))
+    if not 0 <= value < math.inf:
+        raise ValueError(text)
+    return value
+
+
+def call(options: argparse.Namespace) -> int:
+    """Prints the estimate; the exit code."""
+    from .cost_figures import FIGURES, PRICES
+
+    holders = options.holders or 0
+    if not 0 <= options.kb <= MAX_KB or not 0 <= holders <= options.clients:
+        print("fk-kazoo cost: --kb is 0 to %d, and --holders at most --clients" % MAX_KB, file=sys.stderr)
+        return 2
+    load = Load(options.reads, options.writes, options.clients, holders, options.kb)
+    price = PRICES[options.prices]
+    found = daily(load, FIGURES, price)
+    total = sum(found.values())
+    for what, usd in found.items():
+        print("%-34s %12.4f USD/day" % (what, usd))
+    print("%-34s %12.4f USD/day %12.2f USD/month" % ("together", total, DAYS_A_MONTH * total))
+    for what, usd in servers(price).items():
+        times = even_at(load, FIGURES, price, usd)
+        even = "" if times is None else "; the same at %s times this load" % _digits(times)
+        if usd >= total:
+            even = ", %s times as much%s" % (_digits(usd / total), even)
+        print("ZooKeeper on %-21s %12.4f USD/day%s" % (what, usd, even))
+    print(
+        "An estimate: requests counted on an emulator, prices of us-east-1; storage, traffic and alarms are not in it."
+    )
+    return 0
+
+
+def _digits(value: float) -> str:
+    return "%.0f" % value if value >= 100 else "%.3g" % value
