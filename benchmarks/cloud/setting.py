@@ -90,7 +90,7 @@ def setting() -> Iterator[Setting]:
         resources.create(account)
         meter = stack.enter_context(metered())
         invocations: List[Invocation] = []
-        host = stack.enter_context(Host(account, functions_of(account.name), observe=invocations.append))
+        host = stack.enter_context(Host(account, functions_of(account), observe=invocations.append))
         made = Setting(account.url, host, meter, invocations)
         stack.callback(made.close)
         yield made
