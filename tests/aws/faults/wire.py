@@ -12,7 +12,7 @@ import contextlib
 import functools
 import json
 from contextvars import ContextVar
-from typing import Any, Awaitable, Callable, Iterator, List, NamedTuple, Optional
+from typing import Any, Awaitable, Callable, Dict, Iterator, List, NamedTuple, Optional
 
 from aiobotocore.awsrequest import AioAWSResponse
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
@@ -73,14 +73,12 @@ async def _carry(session: Any, everything: Optional[Carrier], request: Any, even
 
 
 class Process:
-    """Carries what one process sends, until the process is killed at the ``at``-th request: before it, or after.
-
-    Remembers what was sent to inboxes and taken there.
-    """
+    """Carries what one process sends, until the process is killed at the ``at``-th request: before it, or after."""
 
     def __init__(self, at: Optional[int] = None, after: bool = False) -> None:
         self.sent: List[Sent] = []
-        self.pushed: List[Pushed] = []
+        self.queued: List[Dict[str, Any]] = []
+        """Messages that a queue took, as they were sent."""
         self.dead = False
         self._at = at
         self._after = after
@@ -103,11 +101,19 @@ class Process:
     async def carry(self, sent: Sent, send: Send) -> Any:
         """One request to the emulator and back."""
         response = await send()
-        if sent.operation == "SendMessage" and response.status_code == 200 and b"-inbox-" in sent.body:
-            request = json.loads(sent.body)
-            inbox = request["QueueUrl"].rpartition("-inbox-")[2]
-            self.pushed.append(Pushed(inbox, base64.b64decode(request["MessageBody"])))
+        if sent.operation == "SendMessage" and response.status_code == 200:
+            self.queued.append(json.loads(sent.body))
         return response
+
+    @property
+    def pushed(self) -> List[Pushed]:
+        """What inboxes took."""
+        found = []
+        for message in self.queued:
+            _, is_inbox, inbox = message["QueueUrl"].rpartition("-inbox-")
+            if is_inbox:
+                found.append(Pushed(inbox, base64.b64decode(message["MessageBody"])))
+        return found
 
 
 class Sleeper(Process):
