@@ -68,4 +68,4 @@ def write_module(found: Dict[str, Any]) -> None:
 
 
 def _code(value: Any) -> str:
-    return re.sub(r"([^,{\s])\n(\s*})", r"\1,\n\2", json.dumps(value, indent=4))
+    return re.sub(r"([^,{\s])\n(?=\s*})", r"\1,\n", json.dumps(value, indent=4))

@@ -87,5 +87,5 @@ PRICES: Dict[str, Dict[str, float]] = {
         "s3_get": 4e-07,
         "t3_small_hour": 0.0208,
         "t3_large_hour": 0.0832,
-    }
+    },
 }
