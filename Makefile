@@ -11,7 +11,7 @@ SOURCES := fk_kazoo backend examples compat_tests tests
 export PIP_NO_INPUT = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check kazoo-suite matrix zk-shell clean
+.PHONY: help demo test proofs check kazoo-suite matrix zk-shell clean
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -36,9 +36,12 @@ $(VENV)/.dev: $(VENV)/.plain
 demo: $(VENV)/.plain ## several processes, one killed, the others take over: ends by itself in half a minute
 	@$(PY) examples/demo.py
 
-test: $(VENV)/.dev ## all tests of this repository, and the fast compatibility tests
-	$(PY) -m pytest tests
+test: $(VENV)/.dev ## the tests of this repository, and the fast compatibility tests
+	$(PY) -m pytest tests -m "not slow"
 	$(PY) -m pytest compat_tests -m "not slow" || { status=$$?; [ $$status -eq 5 ] || exit $$status; }
+
+proofs: $(VENV)/.dev ## the tests that take longer: every crash on the emulated AWS, planted bugs, real time
+	$(PY) -m pytest tests -m slow
 
 check: $(VENV)/.dev ## linters, types, and the import boundaries
 	$(VENV)/bin/ruff check $(SOURCES)

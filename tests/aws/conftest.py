@@ -22,6 +22,16 @@ from fk_backend.providers.aws.dev.resources import Account
 from fk_backend.providers.aws.package import HOST, build
 
 DEPLOYMENT = "test"
+QUICK = ("test_a_client_writes_reads_and_is_told", "test_writes", "test_reads")
+"""Of the tests that need the emulator, those that are not left to the longer proofs."""
+
+
+def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
+    """What needs the emulator takes longer."""
+    for item in items:
+        if "emulator" in getattr(item, "fixturenames", ()) and item.name not in QUICK:
+            item.add_marker("slow")
+
 
 
 @pytest.fixture(scope="session")
