@@ -6,16 +6,27 @@ A lost answer and a retry would make one ADD two, and one conditional write a co
 from __future__ import annotations
 
 import os
+import time
 from contextlib import AsyncExitStack
+from contextvars import ContextVar
 from typing import Any, Dict, Mapping, Optional
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 
+from ...errors import BackendError
+
 CONNECT_TIMEOUT_S = 3.0
 READ_TIMEOUT_S = 10.0
 LONG_POLL_S = 20
 TRIES = 4
+SAME_MESSAGE_S = 240.0
+"""So long after a message was sent first it may be sent again: SQS knows it for 300 s."""
+
+now_s = time.time
+"""Seconds; goes on while the machine is asleep."""
+sent_first_s: "ContextVar[Optional[float]]" = ContextVar("sent_first_s", default=None)
+"""When the message was sent first that is being sent to a FIFO queue."""
 
 
 class Clients:
@@ -58,11 +69,19 @@ class Clients:
         ):
             client = self.session.create_client(service, config=config, **self._options)
             setattr(self, name, await self._stack.enter_async_context(client))
+        self.sqs.meta.events.register("before-send.sqs.SendMessage", _not_too_late)
         return self
 
     async def close(self) -> None:
         """Gives everything back."""
         await self._stack.aclose()
+
+
+def _not_too_late(**_: Any) -> None:
+    """Before every try, the library's own included: they may be far apart where a machine was asleep in between."""
+    first = sent_first_s.get()
+    if first is not None and now_s() - first > SAME_MESSAGE_S:
+        raise BackendError("the message may have been taken %d s ago; SQS would take it again" % (now_s() - first))
 
 
 def _retries(attempts: int) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ import re
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 from ...ports import Pushed
-from . import names
+from . import clients, names
 from .clients import LONG_POLL_S, Clients
 from .failures import code_of, translated
 
@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 _INBOX = re.compile("[0-9a-f]{32}")
 _NO_QUEUE = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
+MAX_UNSURE = 10_000
 AT_ONCE = 10
 """Messages of one receive or one delete."""
 LOST_AFTER_S = 5.0
@@ -45,6 +46,8 @@ class Queues:
         self._sqs = clients.sqs
         self._deployment = deployment
         self._base_url = base_url
+        self._unsure: Dict[str, float] = {}
+        """When messages were sent first that are not known to be taken, by id."""
 
     @classmethod
     async def find(cls, clients: Clients, deployment: str) -> "Queues":
@@ -63,7 +66,10 @@ class Queues:
         return self._base_url + name
 
     async def send(self, group: str, message_id: str, body: bytes) -> None:
-        """`ports.Queue.send`."""
+        """`ports.Queue.send`. BackendError if it may have been taken so long ago that it would be taken again."""
+        while len(self._unsure) > MAX_UNSURE:
+            del self._unsure[next(iter(self._unsure))]
+        token = clients.sent_first_s.set(self._unsure.setdefault(message_id, clients.now_s()))
         request = self._sqs.send_message(
             QueueUrl=self.url(names.writes_queue(self._deployment)),
             MessageBody=base64.b64encode(body).decode(),
@@ -72,8 +78,11 @@ class Queues:
         )
         try:
             await request
+            self._unsure.pop(message_id, None)
         except Exception as error:
             raise translated(error, writing=True) from error
+        finally:
+            clients.sent_first_s.reset(token)
 
     async def push(self, messages: Sequence[Pushed]) -> None:
         """`ports.Inboxes.push`: one request for each message, all at the same time."""
