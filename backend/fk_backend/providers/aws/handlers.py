@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 logging.getLogger("fk_backend").setLevel(os.environ.get("FK_LOG_LEVEL", "INFO"))
 
 Record = Dict[str, Any]
+BUG_TRIES = 3
+"""Receives of a message after which it is set aside if it met a bug each time; what is AWS's trouble is tried on."""
 MAX_RETRY_S = 30
 """The longest pause before a batch that failed is tried again; the first one is 2 s, and each is twice the last."""
 
@@ -102,15 +104,23 @@ class Functions:
         return failed
 
     async def _write(self, ns: str, records: List[Record]) -> List[str]:
-        """One by one where the batch was tried before: so it shows which message it is that can't be written."""
+        """One by one where the batch was tried before: so it shows which message it is that can't be written.
+
+        A message that is a bug's is set aside here, so that those behind it are not: they come as often as it does.
+        """
         again = any(_receives(record) > 1 for record in records)
         batches = [[record] for record in records] if again else [records]
         for position, batch in enumerate(batches):
             try:
                 await self._service.writer(ns, [await self._delivery(ns, record) for record in batch])
             except Exception as error:
-                level = logging.WARNING if isinstance(error, BackendError) else logging.ERROR
-                log.log(level, "namespace %s: %r", ns, error, exc_info=not isinstance(error, BackendError))
+                trouble = isinstance(error, BackendError)
+                log.log(
+                    logging.WARNING if trouble else logging.ERROR, "namespace %s: %r", ns, error, exc_info=not trouble
+                )
+                if again and not trouble and _receives(batch[0]) >= BUG_TRIES:
+                    await self._set_aside(batch[0])
+                    continue
                 left = [record for rest in batches[position:] for record in rest]
                 await self._service.queues.try_again_soon(left, min(2 ** _receives(left[0]), MAX_RETRY_S))
                 return [record["messageId"] for record in left]
@@ -152,20 +162,24 @@ class Functions:
         return failed
 
     async def dead_letter(self, records: Sequence[Record]) -> List[str]:
-        """Tells the sender of a message that it was set aside, and keeps it."""
+        """What the writer never got done with, whatever ended it."""
         for record in records:
-            ns = record["attributes"]["MessageGroupId"]
-            log.error("namespace %s: message %s set aside", ns, record["messageId"])
-            body = base64.b64decode(record["body"])
-            try:
-                message = decode(body)
-            except codec.Malformed:
-                continue
-            results = [(Error.DEAD_LETTERED, None, 0)] * len(message.requests)
-            notes = answer_notes([(message.inbox, message.first, results)], bulletin(0, 0, []))
-            await self._service.queues.push(notes)
-            await self._keep(ns, record["messageId"], body)
+            await self._set_aside(record)
         return []
+
+    async def _set_aside(self, record: Record) -> None:
+        """Keeps a message, and tells its sender."""
+        ns = record["attributes"]["MessageGroupId"]
+        log.error("namespace %s: message %s set aside", ns, record["messageId"])
+        body = base64.b64decode(record["body"])
+        await self._keep(ns, record["messageId"], body)
+        try:
+            message = decode(body)
+        except codec.Malformed:
+            return
+        results = [(Error.DEAD_LETTERED, None, 0)] * len(message.requests)
+        notes = answer_notes([(message.inbox, message.first, results)], bulletin(0, 0, []))
+        await self._service.queues.push(notes)
 
     async def sweep(self) -> Record:
         """Removes what nothing belongs to any more. How much of what."""

@@ -64,6 +64,7 @@ def _writer(name: str) -> List[Statement]:
         _queue("Answer", ("SendMessage", "DeleteQueue"), names.inbox_prefix(name) + "*"),
         _objects("Uploads", name, ("GetObject",), UPLOADS + "/*"),
         _objects("Data", name, ("GetObject", "PutObject", "DeleteObject"), DATA + "/*"),
+        _objects("SetAside", name, ("PutObject",), DEAD + "/*"),
         # Without it what is missing looks forbidden.
         _allow("FindObjects", "s3", ("ListBucket",), _sub(_bucket(name))),
     ]

@@ -14,8 +14,8 @@ Resource = Dict[str, Any]
 
 VISIBILITY_S = 30
 """A message comes again after that long; more than a function may take."""
-RECEIVES = 5
-"""So often the writer may fail on a message before it is a dead letter."""
+RECEIVES = 20
+"""So often the writer may end before a message is done before it is a dead letter: ten minutes."""
 MESSAGE_BYTES = 1 << 20
 DAY_S = 86400
 WRITES_DAYS, DEAD_DAYS = 4, 14

@@ -75,7 +75,7 @@ def new_account(endpoint_url: str, name: str) -> Account:
     return Account(names.checked(name), str(10**11 + secrets.randbelow(9 * 10**11)), endpoint_url)
 
 
-def create(account: Account, visibility_timeout_s: int = 30, max_receives: int = 5) -> None:
+def create(account: Account, visibility_timeout_s: int = 30, max_receives: int = 20) -> None:
     """Makes everything that functions and clients expect to find."""
     _tables(account)
     _queues(account, visibility_timeout_s, max_receives)
