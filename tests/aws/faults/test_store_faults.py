@@ -14,7 +14,7 @@ from typing import Any, Awaitable, Callable, List, NamedTuple, Optional, Type
 import pytest
 from botocore import exceptions as sdk
 
-from fk_backend.errors import BackendError, Conflict, TooLarge, Unavailable, Unknown
+from fk_backend.errors import BackendError, Conflict, NotAllowed, TooLarge, Unavailable, Unknown
 from fk_backend.ports import INTEREST, STATE, Item, Key, Put, Remove
 from fk_backend.providers.aws.failures import translated
 from fk_backend.providers.aws.store import DynamoStore
@@ -107,8 +107,8 @@ WRITES = [
     Row(_put, [answer_lost], Unknown, 2),
     Row(_put, [failed_before], Unknown, 1),
     Row(_put, [unreachable], Unavailable, 1),
-    Row(_put, [EXPIRED], Unavailable, 1),
-    Row(_put, [SKEWED], Unavailable, 1),
+    Row(_put, [EXPIRED], NotAllowed, 1),
+    Row(_put, [SKEWED], NotAllowed, 1),
     # With one: once, or it would find itself in the way.
     Row(_swap, [served], None, 2),
     Row(_swap, [answer_lost, served], Unknown, 2),
@@ -117,7 +117,7 @@ WRITES = [
     Row(_swap, [THROTTLED], Unavailable, 1),
     Row(_swap, [refused("TransactionConflictException")], Unavailable, 1),
     Row(_swap, [unreachable], Unavailable, 1),
-    Row(_swap, [DENIED], Unavailable, 1),
+    Row(_swap, [DENIED], NotAllowed, 1),
     Row(_remove, [answer_lost, served], Unknown, 0),
     Row(_remove, [THROTTLED], Unavailable, 1),
     # A transaction has a token: it happens once, however often it is asked for.
@@ -133,7 +133,7 @@ WRITES = [
     Row(_all, [cancelled("ValidationError", "None")], TooLarge, 1),
     Row(_all, [refused("TransactionInProgressException")], Unknown, 1),
     Row(_all, [answer_lost], Unknown, 2),
-    Row(_all, [EXPIRED], Unavailable, 1),
+    Row(_all, [EXPIRED], NotAllowed, 1),
     # An ADD is never asked for twice.
     Row(_add, [served], None, 2),
     Row(_add, [answer_lost, served], Unknown, 2),
@@ -252,11 +252,11 @@ def _error(code: str, status: int = 400, operation: str = "PutItem") -> sdk.Clie
         (_error("InternalServerError", 500), Unknown, Unavailable),
         (_error("ServiceUnavailable", 503), Unknown, Unavailable),
         (_error("InternalError", 500), Unknown, Unavailable),
-        (_error("ExpiredToken", 403), Unavailable, Unavailable),
-        (_error("ExpiredTokenException"), Unavailable, Unavailable),
-        (_error("RequestTimeTooSkewed", 403), Unavailable, Unavailable),
-        (_error("InvalidSignatureException"), Unavailable, Unavailable),
-        (_error("AccessDenied", 403), Unavailable, Unavailable),
+        (_error("ExpiredToken", 403), NotAllowed, NotAllowed),
+        (_error("ExpiredTokenException"), NotAllowed, NotAllowed),
+        (_error("RequestTimeTooSkewed", 403), NotAllowed, NotAllowed),
+        (_error("InvalidSignatureException"), NotAllowed, NotAllowed),
+        (_error("AccessDenied", 403), NotAllowed, NotAllowed),
         (_error("ConditionalCheckFailedException"), Conflict, Conflict),
         (_error("ValidationException"), TooLarge, TooLarge),
         (sdk.ReadTimeoutError(endpoint_url="u"), Unknown, Unavailable),
