@@ -15,6 +15,7 @@ from fk_backend.core import watches
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Acl, Error, EventType, Perms
 from fk_backend.core.requests import Create, Delete, Multi, SetAcl, SetData
+from fk_backend.errors import Unavailable
 from fk_backend.messages import Message
 from fk_backend.session.ops import AddWatch, Exists, GetAcl, GetChildren, GetData, RemoveWatches
 
@@ -327,6 +328,30 @@ def test_a_watch_that_stays_tells_everything_in_order() -> None:
         await other.do("after", SetData("/a", b"1", -1))
         await stage.deliver()
         assert len(watcher.events()) == 6 and await stage.store.scan("interest", NS + ":/a") == []
+
+    on_stage(play)
+
+
+def test_removing_watches_is_tried_until_it_is_done() -> None:
+    """What could not be taken back at first is still there to be taken back. Found by the simulation, seed 1000015."""
+
+    async def play(stage: Stage) -> None:
+        watcher, other = await _pair(stage, "/a")
+        await watcher.do("children", GetChildren("/a", True))
+        failures: List[Exception] = [Unavailable("cut off")]
+
+        def before(number: int, name: str) -> None:
+            if failures and name == "commit":
+                raise failures.pop()
+
+        watcher.gateway.store.before = before
+        await watcher.submit("remove", RemoveWatches("/a"))
+        await stage.clock.advance(0.5)
+        assert watcher.reply("remove").code == Error.OK
+        assert await stage.store.scan("interest", NS + ":/a") == []
+        await other.do("create", create("/a/x"))
+        await stage.deliver()
+        assert watcher.events() == []
 
     on_stage(play)
 

@@ -164,8 +164,8 @@ class Reader:
         """Removes every watch on the path; whether there was one."""
         found = self._armed.on(path)
         for watch in found:
-            self._armed.drop(watch)
             await self._unregister(path, watch.mode, watch.number)
+            self._armed.drop(watch)  # not before: if the other one fails, both are tried again
         return bool(found)
 
     async def register_again(self, watch: Watch) -> Tuple[Optional[Watch], int]:

@@ -18,8 +18,8 @@ from fk_backend.providers.aws.dev.host import Host, functions_of
 from ..conftest import Deployment
 from .conftest import POLLS, Requests
 
-ENVIRONMENT = 1
-"""What a new environment asks once: where the queues are."""
+ENVIRONMENT = 4
+"""What a new environment asks once: where the queues are; and it tells the last commit again, which nobody may have."""
 
 Connect = Callable[..., Any]
 
