@@ -7,6 +7,7 @@ This package is the client's end and the functions' end; ``fk-kazoo deploy`` mak
 from __future__ import annotations
 
 import importlib.util
+import os
 from typing import List, Mapping
 
 from ...errors import DeploymentError
@@ -16,13 +17,18 @@ from . import names
 FIRST_ANSWER_S = 15.0
 """How long a session may take to open, whatever its timeout: functions that nobody has called for long start first."""
 
+NAMED_BY = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ACCESS_KEY_ID")
+
 _gateways: List[Gateway] = []
 _abandoned: List[object] = []
 
 
 def identity(name: str) -> str:
-    """What two openings share if they are of the same deployment."""
-    return name
+    """What two openings share if they are of the same deployment: also what the environment says of it, and of who asks.
+
+    A program that changes that gets a way of its own, not the one that is still open from before.
+    """
+    return "|".join([name, *(os.environ.get(variable, "") for variable in NAMED_BY)])
 
 
 def check(name: str, options: Mapping[str, str]) -> None:
