@@ -24,7 +24,7 @@ _abandoned: List[object] = []
 
 
 def identity(name: str) -> str:
-    """What two openings share if they are of the same deployment: also what the environment says of it, and of who asks.
+    """What two openings share if they are of one deployment: also what the environment says of it and of who asks.
 
     A program that changes that gets a way of its own, not the one that is still open from before.
     """
