@@ -40,8 +40,10 @@ test: $(VENV)/.dev ## the tests of this repository, and the fast compatibility t
 	$(PY) -m pytest tests -m "not slow"
 	$(PY) -m pytest compat_tests -m "not slow" || { status=$$?; [ $$status -eq 5 ] || exit $$status; }
 
-proofs: $(VENV)/.dev ## the tests that take longer: every crash on the emulated AWS, planted bugs, real time
-	$(PY) -m pytest tests -m slow
+# In real time, on an emulator: what fails is shown, and run once more; failing twice fails.
+proofs: $(VENV)/.dev ## the tests that take longer: what needs the emulated AWS
+	$(PY) -m pytest tests -m slow || { echo "== once more: what failed =="; \
+	  $(PY) -m pytest tests -m slow --last-failed --last-failed-no-failures none; }
 
 check: $(VENV)/.dev ## linters, types, and the import boundaries
 	$(VENV)/bin/ruff check $(SOURCES)
@@ -104,8 +106,10 @@ simulate: $(VENV)/.dev ## the shipped code under a virtual clock: schedules, eve
 aws-suite: $(VENV)/.dev ## kazoo's own tests on aws://: packaged functions, permissions enforced (the emulator is slow: a quarter of an hour)
 	$(PY) -m compat_tests.on_aws $(PY) -m compat_tests.kazoo_suite --url '{url}'
 
+ON_AWS := $(PY) -m compat_tests.on_aws $(PY) -m compat_tests.kazoo_suite --url '{url}' -k 'not Gevent and not Eventlet'
+
 aws-suite-short: $(VENV)/.dev ## the part of them that CI runs: clients, locks and queues with threads, watches, expiry
-	$(PY) -m compat_tests.on_aws $(PY) -m compat_tests.kazoo_suite --url '{url}' -k 'not Gevent and not Eventlet'
+	$(ON_AWS) || { echo "== once more: what failed =="; $(ON_AWS) --last-failed --last-failed-no-failures none; }
 
 aws-demo: $(VENV)/.dev ## the demo on aws://, emulated
 	$(PY) -m compat_tests.on_aws $(PY) examples/demo.py --deployment '{url}'
