@@ -103,7 +103,7 @@ simulate: $(VENV)/.dev ## the shipped code under a virtual clock: schedules, eve
 
 .PHONY: aws-suite aws-suite-short aws-demo
 
-aws-suite: $(VENV)/.dev ## kazoo's own tests on aws://: packaged functions, permissions enforced (the emulator is slow: a quarter of an hour)
+aws-suite: $(VENV)/.dev ## kazoo's own tests on aws://: packaged functions, permissions enforced: eight minutes
 	$(PY) -m compat_tests.on_aws $(PY) -m compat_tests.kazoo_suite --url '{url}'
 
 ON_AWS := $(PY) -m compat_tests.on_aws $(PY) -m compat_tests.kazoo_suite --url '{url}' -k 'not Gevent and not Eventlet'
