@@ -217,11 +217,7 @@ class Stored(NamedTuple):
 
 def node_item(node: Node, rev: int, family_rev: int) -> Item:
     """As stored: committed as ``rev`` while the family was at ``family_rev``."""
-    return Item(rev, codec.dumps([family_rev, *_plain(node)]))
-
-
-def _plain(node: Node) -> Node:
-    return node._replace(data=[node.data.key, node.data.size]) if isinstance(node.data, Blob) else node  # type: ignore[arg-type]
+    return Item(rev, codec.dumps([family_rev, *map(Blob.plain, node)]))
 
 
 def family_item(family: Family, rev: int, node_rev: int) -> Item:

@@ -166,9 +166,7 @@ _FIELDS: Dict[str, Callable[[Any], Any]] = {
 def _plain(request: Request) -> List[Any]:
     if isinstance(request, Multi):
         return ["Multi", [_plain(op) for op in request.ops]]
-    if isinstance(request, (Create, SetData)) and isinstance(request.data, Blob):
-        return _plain(request._replace(data=[request.data.key, request.data.size]))  # type: ignore[arg-type]
-    return [type(request).__name__, *request]
+    return [type(request).__name__, *map(Blob.plain, request)]
 
 
 def _request(value: Any) -> Request:

@@ -62,6 +62,11 @@ class Blob:
     def __len__(self) -> int:
         return self.size
 
+    @staticmethod
+    def plain(value: object) -> object:
+        """What stands for a blob where only plain values are kept or sent; anything else is left as it is."""
+        return [value.key, value.size] if isinstance(value, Blob) else value
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Blob) and (self.key, self.size) == (other.key, other.size)
 

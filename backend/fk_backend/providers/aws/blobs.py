@@ -7,13 +7,13 @@ write. Source: S3 User Guide, "Amazon S3 data consistency model" (a GET after a 
 from __future__ import annotations
 
 import time
-from typing import Any, Awaitable, Dict, List, Optional, Sequence, Union
+from typing import Any, Dict, List, Optional, Sequence, Union
 
 from ...core.model import Blob
 from ...errors import Refused, Unavailable
 from ...functions.large import KEPT, UPLOADS, prefix
 from .clients import Clients
-from .failures import code_of, translated
+from .failures import code_of, read, translated, wrote
 
 INLINE_BYTES = 16 << 10
 """From here on a write to S3, and its copy, cost less than the kilobytes of an item; see docs/aws.md."""
@@ -51,7 +51,7 @@ class S3Blobs:
         return Blob(key, data.size)
 
     async def _put(self, key: str, data: bytes) -> Blob:
-        await _done(self._s3.put_object(Bucket=self._bucket, Key=key, Body=data), writing=True)
+        await wrote(self._s3.put_object(Bucket=self._bucket, Key=key, Body=data))
         return Blob(key, len(data))
 
     async def fetch(self, blob: Blob) -> Optional[bytes]:
@@ -72,7 +72,7 @@ class S3Blobs:
         keys: List[str] = []
         request: Dict[str, Any] = {"Bucket": self._bucket, "Prefix": KEPT + "/"}
         while True:
-            answer = await _done(self._s3.list_objects_v2(**request), writing=False)
+            answer = await read(self._s3.list_objects_v2(**request))
             limit = time.time() - seconds
             keys.extend(row["Key"] for row in answer.get("Contents", ()) if row["LastModified"].timestamp() <= limit)
             if not answer.get("IsTruncated"):
@@ -84,11 +84,4 @@ class S3Blobs:
         for first in range(0, len(keys), DELETED_AT_ONCE):
             objects = [{"Key": key} for key in keys[first : first + DELETED_AT_ONCE]]
             delete = {"Objects": objects, "Quiet": True}
-            await _done(self._s3.delete_objects(Bucket=self._bucket, Delete=delete), writing=True)
-
-
-async def _done(request: Awaitable[Any], writing: bool) -> Any:
-    try:
-        return await request
-    except Exception as error:
-        raise translated(error, writing) from error
+            await wrote(self._s3.delete_objects(Bucket=self._bucket, Delete=delete))

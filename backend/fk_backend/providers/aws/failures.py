@@ -6,7 +6,7 @@ Sources: "Error handling with DynamoDB" and "Transaction management" (Developer 
 from __future__ import annotations
 
 import asyncio
-from typing import List
+from typing import Any, Awaitable, List
 
 from botocore import exceptions as sdk
 
@@ -50,6 +50,23 @@ def translated(error: Exception, writing: bool) -> BackendError:
     if isinstance(error, (sdk.HTTPClientError, sdk.BotoCoreError, asyncio.TimeoutError, OSError)):
         return Unknown(str(error)) if writing else Unavailable(str(error))
     return Unknown(repr(error))
+
+
+async def read(request: Awaitable[Any]) -> Any:
+    """The answer of a request that changes nothing. BackendError."""
+    return await _answer(request, writing=False)
+
+
+async def wrote(request: Awaitable[Any]) -> Any:
+    """The answer of a request that changes something. BackendError."""
+    return await _answer(request, writing=True)
+
+
+async def _answer(request: Awaitable[Any], writing: bool) -> Any:
+    try:
+        return await request
+    except Exception as error:  # whatever the library raises has a word of ours
+        raise translated(error, writing) from error
 
 
 def _of_answer(error: sdk.ClientError, writing: bool) -> BackendError:

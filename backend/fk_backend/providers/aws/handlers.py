@@ -89,10 +89,6 @@ class Functions:
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    async def close(self) -> None:
-        """Gives the connections back."""
-        await self._service.clients.close()
-
     async def writer(self, records: Sequence[Record]) -> List[str]:
         """Writes batches, one for each message group. The ids of the messages that have to come again."""
         groups: Dict[str, List[Record]] = {}

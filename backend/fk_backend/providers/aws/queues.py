@@ -15,7 +15,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 from ...ports import Pushed
 from . import clients, names
 from .clients import LONG_POLL_S, Clients
-from .failures import code_of, translated
+from .failures import code_of, read, translated, wrote
 
 log = logging.getLogger(__name__)
 
@@ -77,10 +77,8 @@ class Queues:
             MessageDeduplicationId=message_id,
         )
         try:
-            await request
+            await wrote(request)
             self._unsure.pop(message_id, None)
-        except Exception as error:
-            raise translated(error, writing=True) from error
         finally:
             clients.sent_first_s.reset(token)
 
@@ -112,10 +110,7 @@ class Queues:
     async def make(self, inbox: str) -> str:
         """Makes an inbox; its URL."""
         name = names.inbox_queue(self._deployment, inbox)
-        try:
-            answer = await self._sqs.create_queue(QueueName=name, Attributes=SEEN_ATTRIBUTES)
-        except Exception as error:
-            raise translated(error, writing=False) from error
+        answer = await read(self._sqs.create_queue(QueueName=name, Attributes=SEEN_ATTRIBUTES))
         return str(answer["QueueUrl"])
 
     async def try_again_soon(self, records: Sequence[Any], after_s: int) -> None:
@@ -133,10 +128,7 @@ class Queues:
     async def tick(self, ns: str, delay_s: int) -> None:
         """Has the heartbeat look after a namespace after so long."""
         url = self.url(names.timer_queue(self._deployment))
-        try:
-            await self._sqs.send_message(QueueUrl=url, MessageBody=ns, DelaySeconds=delay_s)
-        except Exception as error:
-            raise translated(error, writing=True) from error
+        await wrote(self._sqs.send_message(QueueUrl=url, MessageBody=ns, DelaySeconds=delay_s))
 
     async def inboxes(self) -> List[str]:
         """Every inbox there is."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import uuid
 from contextlib import asynccontextmanager
-from typing import Any, AsyncIterator, Awaitable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, AsyncIterator, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ...errors import Unavailable
 from ...ports import INTEREST, SESSIONS, STATE, Item, Key, Limits, Page, Put
 from ..writes import Write, checked_writes
 from .clients import Clients
-from .failures import translated
+from .failures import read, wrote
 from .names import BODY, BY_OWNER, OWNER, PARTITION, REV, SORT, table
 
 Row = Dict[str, Any]
@@ -88,13 +88,13 @@ class DynamoStore:
 
     async def _one(self, key: Key) -> Optional[Item]:
         request = self._clients.dynamodb.get_item(TableName=self._tables[key.table], Key=_key(key), ConsistentRead=True)
-        return _item((await _read(request)).get("Item"))
+        return _item((await read(request)).get("Item"))
 
     async def _together(self, keys: Sequence[Key]) -> List[Optional[Item]]:
         gets = [{"Get": {"TableName": self._tables[key.table], "Key": _key(key)}} for key in keys]
         for attempt in range(TRIES):
             try:
-                answer = await _read(self._clients.dynamodb.transact_get_items(TransactItems=gets))
+                answer = await read(self._clients.dynamodb.transact_get_items(TransactItems=gets))
                 return [_item(response.get("Item")) for response in answer["Responses"]]
             except Unavailable:  # a writer's transaction was in the way
                 if attempt == TRIES - 1:
@@ -121,7 +121,7 @@ class DynamoStore:
             entry["Keys"].append(_key(key))
         found: Dict[Key, Optional[Item]] = {}
         for attempt in range(TRIES):
-            answer = await _read(self._clients.dynamodb.batch_get_item(RequestItems=wanted))
+            answer = await read(self._clients.dynamodb.batch_get_item(RequestItems=wanted))
             for name, rows in answer["Responses"].items():
                 found.update((Key(names[name], row[PARTITION]["S"], row[SORT]["S"]), _item(row)) for row in rows)
             wanted = answer.get("UnprocessedKeys")
@@ -137,7 +137,7 @@ class DynamoStore:
         if (end is not None and start >= end) or not self._can_be(Key(table, partition, start)):
             return Page([], False)
         condition, values = _stretch(partition, start, end)
-        answer = await _read(
+        answer = await read(
             self._clients.dynamodb.query(
                 TableName=self._tables[table],
                 KeyConditionExpression=condition,
@@ -160,7 +160,7 @@ class DynamoStore:
             request["ExpressionAttributeValues"] = {":p": {"S": prefix}}
         found: List[Tuple[Key, Item]] = []
         while True:
-            answer = await _read(self._clients.dynamodb.scan(**request))
+            answer = await read(self._clients.dynamodb.scan(**request))
             for row in answer["Items"]:
                 item = _item(row)
                 assert item is not None
@@ -185,7 +185,7 @@ class DynamoStore:
         """Without retries if it has a condition: a second try would find it violated by the first one."""
         client = self._clients.dynamodb if write.expect is None else self._clients.once
         call = client.put_item if isinstance(write, Put) else client.delete_item
-        await _wrote(call(**self._request(write)))
+        await wrote(call(**self._request(write)))
 
     async def _write_all(self, writes: Sequence[Write]) -> None:
         """All tries carry one token: it happens once, and a try never meets what an earlier one has done."""
@@ -194,7 +194,7 @@ class DynamoStore:
         for attempt in range(TRIES):
             request = self._clients.dynamodb.transact_write_items(TransactItems=items, ClientRequestToken=token)
             try:
-                await _wrote(request)
+                await wrote(request)
                 return
             except Unavailable:  # another transaction or too little capacity was in the way
                 if attempt == TRIES - 1:
@@ -216,7 +216,7 @@ class DynamoStore:
 
     async def increment(self, key: Key, by: int = 1) -> int:
         """`ports.Store.increment`: one UpdateItem, never retried."""
-        answer = await _wrote(
+        answer = await wrote(
             self._clients.once.update_item(
                 TableName=self._tables[key.table],
                 Key=_key(key),
@@ -239,7 +239,7 @@ class DynamoStore:
             "ExpressionAttributeValues": {":o": {"S": owner}},
         }
         while True:
-            answer = await _read(self._clients.dynamodb.query(**request))
+            answer = await read(self._clients.dynamodb.query(**request))
             keys = [{PARTITION: row[PARTITION], SORT: row[SORT]} for row in answer["Items"]]
             for first in range(0, len(keys), DELETED_AT_ONCE):
                 await self._delete(table, keys[first : first + DELETED_AT_ONCE])
@@ -251,7 +251,7 @@ class DynamoStore:
     async def _delete(self, table: str, keys: Sequence[Row]) -> None:
         wanted = {self._tables[table]: [{"DeleteRequest": {"Key": key}} for key in keys]}
         for attempt in range(TRIES):
-            answer = await _wrote(self._clients.dynamodb.batch_write_item(RequestItems=wanted))
+            answer = await wrote(self._clients.dynamodb.batch_write_item(RequestItems=wanted))
             wanted = answer.get("UnprocessedItems") or {}
             if not wanted:
                 return
@@ -295,17 +295,3 @@ def _stretch(partition: str, start: str, end: Optional[str]) -> Tuple[str, Row]:
     elif end is not None:
         condition += " AND %s < :z" % SORT
     return condition, values
-
-
-async def _read(request: Awaitable[Any]) -> Any:
-    try:
-        return await request
-    except Exception as error:
-        raise translated(error, writing=False) from error
-
-
-async def _wrote(request: Awaitable[Any]) -> Any:
-    try:
-        return await request
-    except Exception as error:
-        raise translated(error, writing=True) from error
