@@ -55,7 +55,8 @@ check: $(VENV)/.dev ## linters, types, and the import boundaries
 
 kazoo-suite: $(VENV)/.dev ## kazoo's own tests, on memory:// and on local://
 	$(PY) -m compat_tests.kazoo_suite --url memory://kazoo-suite
-	$(PY) -m compat_tests.kazoo_suite --url local://kazoo-suite
+	rm -rf .cache/kazoo-suite
+	FK_KAZOO_HOME=$(CURDIR)/.cache/kazoo-suite $(PY) -m compat_tests.kazoo_suite --url local://kazoo-suite
 
 matrix: $(VENV)/.dev ## the client's tests with kazoo 2.8 to 2.11 and every python found here
 	$(PY) tests/matrix.py

@@ -11,7 +11,7 @@ BackendError
 └── DeploymentError    the deployment itself can't be used; the message says what to do
     ├── BadUrl
     ├── NotADeployment corrupt, foreign
-    ├── FormatTooNew
+    ├── UnknownFormat
     └── NoPermission
 """
 
@@ -62,8 +62,8 @@ class NotADeployment(DeploymentError):
     """What lies there is not a deployment of ours, or is damaged."""
 
 
-class FormatTooNew(DeploymentError):
-    """Written by a newer version of this package."""
+class UnknownFormat(DeploymentError):
+    """Written by a version of this package whose formats this one does not read."""
 
 
 class NoPermission(DeploymentError):

@@ -28,7 +28,13 @@ from .core import paths
 from .core.model import Acl, Blob, Family, Id, Node, Session, Trigger
 from .core.snapshot import Ended
 from .core.watches import RECURSIVE
+from .errors import UnknownFormat
 from .ports import INTEREST, SESSIONS, STATE, Item, Key
+
+FORMAT = 2
+"""Of everything here, kept with the deployment. Grows when a version before would misread what this one writes."""
+OLDEST_FORMAT = 2
+"""The first that this version reads. Format 1 was of versions before the first release."""
 
 FAMILY = "!"
 NODE = "#"
@@ -36,6 +42,17 @@ AFTER_NODE = "$"
 CHILDREN = "/"
 AFTER_CHILDREN = "0"
 """The first sort key after every child's (the character after the slash)."""
+
+
+def check_format(place: str, found: int) -> None:
+    """Whether this version can use a deployment of that format. UnknownFormat."""
+    if found > FORMAT:
+        raise UnknownFormat("%s has format %d, this version knows %d; upgrade fk_kazoo" % (place, found, FORMAT))
+    if found < OLDEST_FORMAT:
+        raise UnknownFormat(
+            "%s has format %d, this version reads %d and later; use the version that made it, or move it away"
+            % (place, found, OLDEST_FORMAT)
+        )
 
 
 class Head(NamedTuple):

@@ -7,7 +7,8 @@ from typing import Any, Dict
 
 import pytest
 
-from fk_backend.errors import BadUrl, DeploymentError, FormatTooNew, NotADeployment
+from fk_backend.errors import BadUrl, DeploymentError, NotADeployment, UnknownFormat
+from fk_backend.layout import FORMAT, OLDEST_FORMAT
 from fk_backend.providers.aws import deploy as deploying
 from fk_backend.providers.aws import names
 from fk_backend.providers.aws.cloud import Cloud
@@ -33,7 +34,7 @@ def test_what_a_deployment_is(place: Place) -> None:
             *(names.bucket(NAME, account, region), "fk-deploy-%s-%s" % (account, region)),
         ]
     )
-    assert deploying.stored_format(Cloud(), NAME) == names.FORMAT
+    assert deploying.stored_format(Cloud(), NAME) == FORMAT
     assert "CREATE_COMPLETE StateTable" in place.told and place.told[-1] == "CREATE_COMPLETE fk-test"
 
 
@@ -124,11 +125,14 @@ def test_very_many_namespaces(place: Place) -> None:
     assert not place.deploy().changes
 
 
-def test_a_newer_format_is_refused_and_not_touched(place: Place) -> None:
+@pytest.mark.parametrize(
+    "other, says", [(FORMAT + 1, "upgrade fk_kazoo"), (OLDEST_FORMAT - 1, "version that made")]
+)
+def test_another_format_is_refused_and_not_touched(place: Place, other: int, says: str) -> None:
     place.deploy()
-    newer = _item(*names.FORMAT_KEY, names.FORMAT + 1)
-    place.client("dynamodb").put_item(TableName=names.table(NAME, "state"), Item=newer)
-    with pytest.raises(FormatTooNew, match="upgrade fk_kazoo"):
+    item = _item(*names.FORMAT_KEY, other)
+    place.client("dynamodb").put_item(TableName=names.table(NAME, "state"), Item=item)
+    with pytest.raises(UnknownFormat, match=says):
         place.deploy(parameters={"Memory": "1024"})
     writer = place.client("lambda").get_function_configuration(FunctionName=names.function(NAME, "writer"))
     assert writer["MemorySize"] == 512

@@ -10,7 +10,8 @@ from typing import Callable, Dict, List, Tuple, Type
 
 import pytest
 
-from fk_backend.errors import DeploymentError, FormatTooNew, NotADeployment
+from fk_backend.errors import DeploymentError, NotADeployment, UnknownFormat
+from fk_backend.layout import FORMAT, OLDEST_FORMAT
 from fk_backend.ports import STATE, Key
 from fk_backend.providers.local import database, files
 from fk_backend.providers.local.store import LocalStore
@@ -27,7 +28,8 @@ def _foreign(path: Path, journal: str, pragmas: str = "") -> None:
 
 
 _open_elsewhere: List[sqlite3.Connection] = []
-_NEWER = "PRAGMA application_id=%d; PRAGMA user_version=%d" % (database.APPLICATION_ID, database.FORMAT + 1)
+_NEWER = "PRAGMA application_id=%d; PRAGMA user_version=%d" % (database.APPLICATION_ID, FORMAT + 1)
+_OLDER = "PRAGMA application_id=%d; PRAGMA user_version=%d" % (database.APPLICATION_ID, OLDEST_FORMAT - 1)
 _UNNUMBERED = "PRAGMA application_id=%d" % database.APPLICATION_ID
 
 
@@ -50,8 +52,9 @@ REFUSED: Dict[str, Tuple[Type[DeploymentError], Callable[[Path], object]]] = {
     "foreign": (NotADeployment, lambda d: _foreign(d / "state.db", "DELETE")),
     "foreign, with a log": (NotADeployment, lambda d: _foreign(d / "interest.db", "WAL")),
     "no format": (NotADeployment, lambda d: _foreign(d / "state.db", "DELETE", _UNNUMBERED)),
-    "newer": (FormatTooNew, lambda d: _foreign(d / "state.db", "DELETE", _NEWER)),
-    "newer interest": (FormatTooNew, lambda d: _foreign(d / "interest.db", "DELETE", _NEWER)),
+    "newer": (UnknownFormat, lambda d: _foreign(d / "state.db", "DELETE", _NEWER)),
+    "older": (UnknownFormat, lambda d: _foreign(d / "state.db", "DELETE", _OLDER)),
+    "newer interest": (UnknownFormat, lambda d: _foreign(d / "interest.db", "DELETE", _NEWER)),
     "half of it": (NotADeployment, lambda d: os.truncate(d / "state.db", 5000)),
     "damaged header": (NotADeployment, lambda d: (d / "state.db").write_bytes(b"\xff" * 100 + bytes(9000))),
     "no state": (NotADeployment, lambda d: (d / "state.db").unlink()),

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 from urllib.parse import urlencode
 
-from ...errors import DeploymentError, FormatTooNew, NotADeployment
+from ...errors import DeploymentError, NotADeployment
+from ...layout import FORMAT, check_format
 from ...ports import STATE
 from . import names
 from .cloud import Cloud, absent, explained
@@ -54,7 +55,7 @@ def deploy(
     have one already; ``without_namespaces`` lose theirs. ``parameters`` of the template keep their values when they are
     not named. ``confirm`` is asked before anything is changed. ``dry_run``: leaves everything as it is.
 
-    DeploymentError: the message says what to do. FormatTooNew: a newer version made it.
+    DeploymentError: the message says what to do. UnknownFormat: another version made it.
     """
     cloud = Cloud(session, region, endpoint_url)
     stack = Stack(cloud, names.stack(names.checked(name)), progress)
@@ -122,7 +123,7 @@ def write_format(cloud: Cloud, name: str) -> None:
     """Writes the format unless there is one."""
     partition, sort = names.FORMAT_KEY
     database = cloud.client("dynamodb")
-    item = {names.PARTITION: {"S": partition}, names.SORT: {"S": sort}, names.REV: {"N": str(names.FORMAT)}}
+    item = {names.PARTITION: {"S": partition}, names.SORT: {"S": sort}, names.REV: {"N": str(FORMAT)}}
     with explained():
         try:
             database.put_item(
@@ -136,10 +137,8 @@ def write_format(cloud: Cloud, name: str) -> None:
 
 def _check_format(cloud: Cloud, name: str) -> None:
     stored = stored_format(cloud, name)
-    if stored is not None and stored > names.FORMAT:
-        raise FormatTooNew(
-            "aws://%s has format %d and this version knows up to %d: upgrade fk_kazoo" % (name, stored, names.FORMAT)
-        )
+    if stored is not None:
+        check_format("aws://" + name, stored)
 
 
 def table_exists(cloud: Cloud, table: str) -> bool:

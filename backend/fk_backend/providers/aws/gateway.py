@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 from typing import Callable, Dict, Mapping, Optional
 
-from ...errors import FormatTooNew, NotADeployment
+from ...errors import NotADeployment
+from ...layout import check_format
 from ...ports import STATE
 from ..clock import SystemClock
 from . import names
@@ -98,8 +99,4 @@ async def _check_format(clients: Clients, deployment: str) -> None:
     )
     if "Item" not in answer:
         raise NotADeployment("aws://%s was never set up to the end; run fk-kazoo deploy again" % deployment)
-    found = int(answer["Item"][names.REV]["N"])
-    if found > names.FORMAT:
-        raise FormatTooNew(
-            "aws://%s has format %d, this fk_kazoo knows %d: upgrade it" % (deployment, found, names.FORMAT)
-        )
+    check_format("aws://" + deployment, int(answer["Item"][names.REV]["N"]))

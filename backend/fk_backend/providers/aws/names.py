@@ -10,10 +10,8 @@ import re
 from ...errors import BadUrl
 from ...ports import INTEREST, SESSIONS, STATE
 
-FORMAT = 1
-"""Of what the tables hold. Written by ``fk-kazoo deploy``, checked by everybody who connects."""
 FORMAT_KEY = ("deployment", "format")
-"""(p, s) of the item in the state table whose ``r`` is the format."""
+"""(p, s) of the item in the state table whose ``r`` is `layout.FORMAT`: ``fk-kazoo deploy`` writes it."""
 
 PARTITION, SORT, REV, BODY, OWNER, EXPIRES = "p", "s", "r", "b", "o", "t"
 """The attributes of an item. ``t`` is in seconds since the epoch: the table's time to live."""

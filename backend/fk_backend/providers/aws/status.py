@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from ...errors import DeploymentError, NotADeployment
+from ...layout import FORMAT
 from ...ports import TABLES
 from . import names
 from .cloud import Cloud, explained
@@ -69,7 +70,7 @@ def _told(part: Callable[[Cloud, str], List[Row]], cloud: Cloud, name: str) -> L
 
 def _format(cloud: Cloud, name: str) -> List[Row]:
     found = stored_format(cloud, name)
-    return [Row("format", "of the tables", UNKNOWN if found is None else str(found), found == names.FORMAT)]
+    return [Row("format", "of the tables", UNKNOWN if found is None else str(found), found == FORMAT)]
 
 
 def _functions(cloud: Cloud, name: str) -> List[Row]:

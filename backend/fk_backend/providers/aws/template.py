@@ -10,6 +10,7 @@ import re
 from typing import Any, Dict, List, Optional, Sequence
 
 from ...errors import BadUrl
+from ...layout import FORMAT
 from ...ports import TABLES
 from . import names, policies, template_data, template_functions
 from .template_functions import title_of
@@ -66,7 +67,7 @@ def template(name: str, namespaces: Sequence[str] = ()) -> Dict[str, Any]:
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": "fk_kazoo deployment %s: ZooKeeper's interface without servers" % name,
-        "Metadata": {"fk-kazoo": {"format": names.FORMAT, "namespaces": chosen}},
+        "Metadata": {"fk-kazoo": {"format": FORMAT, "namespaces": chosen}},
         "Parameters": {**_PACKAGE, **PARAMETERS},
         "Conditions": {
             "HasAlarmTopic": {"Fn::Not": [{"Fn::Equals": [{"Ref": "AlarmTopic"}, ""]}]},

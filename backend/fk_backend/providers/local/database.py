@@ -15,7 +15,6 @@ from urllib.parse import quote
 
 from ...errors import (
     DeploymentError,
-    FormatTooNew,
     NoPermission,
     NotADeployment,
     StorageFull,
@@ -23,9 +22,8 @@ from ...errors import (
     Unavailable,
     Unknown,
 )
+from ...layout import FORMAT, check_format
 
-FORMAT = 1
-"""PRAGMA user_version of the databases: grows when an older version of this package can't use them any more."""
 APPLICATION_ID = 0x666B7A6F
 """PRAGMA application_id: "fkzo"."""
 BUSY_MS = 50
@@ -81,7 +79,7 @@ def create(path: str, tables: Iterable[str]) -> None:
 
 
 def check(path: str) -> None:
-    """Whether a file is a database of ours, in a format that we know. NotADeployment, FormatTooNew; changes nothing.
+    """Whether a file is a database of ours, in a format that we know. NotADeployment, UnknownFormat; changes nothing.
 
     Reads the header only, and as it lies in the file: those two numbers never change while a database lives. As
     immutable, so that no lock is taken and no log touched (https://sqlite.org/c3ref/open.html). A file that is being
@@ -96,8 +94,7 @@ def check(path: str) -> None:
         raise explain(error, path, "open") from error
     if application != APPLICATION_ID or version < 1:
         raise NotADeployment("%s is not a database of fk_kazoo; move it away or use another name" % path)
-    if version > FORMAT:
-        raise FormatTooNew("%s has format %d, this version knows %d; upgrade fk_kazoo" % (path, version, FORMAT))
+    check_format(path, version)
 
 
 def connect(path: str, tables: Iterable[str], durable: bool, writable: bool) -> sqlite3.Connection:

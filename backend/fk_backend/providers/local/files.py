@@ -104,7 +104,7 @@ def locate(name: str) -> Place:
 def prepare(name: str) -> Place:
     """The deployment of that name, checked; it is made if there is none.
 
-    Raises BadUrl, NoPermission, NotADeployment or FormatTooNew, having changed nothing; StorageFull if there is no
+    Raises BadUrl, NoPermission, NotADeployment or UnknownFormat, having changed nothing; StorageFull if there is no
     room to make it.
     """
     place = locate(name)

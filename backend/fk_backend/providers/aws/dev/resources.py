@@ -10,6 +10,7 @@ import secrets
 from typing import Any, Dict, List, NamedTuple
 from urllib.parse import urlencode
 
+from ....layout import FORMAT
 from ....ports import INTEREST, TABLES
 from .. import names
 
@@ -103,7 +104,7 @@ def _tables(account: Account) -> None:
         TimeToLiveSpecification={"Enabled": True, "AttributeName": names.EXPIRES},
     )
     partition, sort = names.FORMAT_KEY
-    item = {names.PARTITION: {"S": partition}, names.SORT: {"S": sort}, names.REV: {"N": str(names.FORMAT)}}
+    item = {names.PARTITION: {"S": partition}, names.SORT: {"S": sort}, names.REV: {"N": str(FORMAT)}}
     database.put_item(TableName=names.table(account.name, TABLES[0]), Item=item)
 
 
