@@ -37,7 +37,7 @@ demo: $(VENV)/.plain ## several processes, one killed, the others take over: end
 	@$(PY) examples/demo.py
 
 test: $(VENV)/.dev ## the tests of this repository, and the fast compatibility tests
-	$(PY) -m pytest tests -m "not slow"
+	$(PY) -m pytest tests -m "not slow" --numprocesses 3 --dist worksteal
 	$(PY) -m pytest compat_tests -m "not slow" || { status=$$?; [ $$status -eq 5 ] || exit $$status; }
 
 # In real time, on an emulator: what fails is shown, and run once more; failing twice fails.
