@@ -10,7 +10,7 @@ import pytest
 from fk_backend import layout
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Error
-from fk_backend.core.requests import Close, Create, Delete, Expire, SetData
+from fk_backend.core.requests import Close, Create, Delete, Expire, Flags, SetData
 from fk_backend.errors import BackendError, StorageFull, Unavailable, Unknown
 from fk_backend.messages import Answers, Bulletin, Ended, Message, encode_note
 from fk_backend.ports import Pushed, Put
@@ -336,6 +336,22 @@ def test_a_paused_session_knows_that_it_was_out_of_touch_before_it_shows_anythin
         stage.clock.now_s += 2.5
         await stage.deliver()
         assert actor.said() == ["over"] and actor.log[-1].value == LOST
+
+    on_stage(play)
+
+
+def test_a_session_that_is_paused_in_the_middle_of_a_read_says_so_before_it_shows_what_it_read() -> None:
+    async def play(stage: Stage) -> None:
+        actor = await stage.open(3000)
+        held = create("/held")._replace(flags=Flags.EPHEMERAL)
+        await actor.do(0, held)
+
+        def before(number: int, name: str) -> None:
+            stage.clock.now_s += 2.5
+
+        actor.gateway.store.before = before
+        await actor.submit(1, Exists("/held", False))
+        assert actor.said() == [0, "over"] and actor.log[-1].value == LOST
 
     on_stage(play)
 

@@ -43,7 +43,13 @@ def test_schedules_keep_every_promise() -> None:
 
 
 # Seeds that found something once, with plans as they are made today.
-@pytest.mark.parametrize("seed", [7, 12, 19, 57, 68, 107, 126, 156, 376, 603, 639, 703, 1205, 2591, 5309, 5332])
+SEEDS = (
+    *(7, 12, 19, 57, 68, 107, 126, 156, 376, 603, 639, 703, 1030, 1072, 1205, 2020, 2140, 2527, 2591, 5080, 5309, 5332),
+    *(5890, 5991, 6910, 5000356, 20002410, 20002926),
+)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_seeds_that_found_something_once(seed: int) -> None:
     assert judge(run(plan(seed)), search=True) == []
 

@@ -45,6 +45,7 @@ UNASKED = object()
 LOST = "lost"
 EXPIRED = "expired"
 CLOSED = "closed"
+OUT_OF_TOUCH = "out of touch for two thirds of the session timeout"
 
 
 class Listener(Protocol):
@@ -228,7 +229,7 @@ class Session:
         try:
             while not self._over:
                 if self.overdue():
-                    self.end(LOST, "out of touch for two thirds of the session timeout")
+                    self.end(LOST, OUT_OF_TOUCH)
                 elif self._mail:
                     await self._take(messages.decode_note(self._mail.popleft()))
                 elif not await self._advance():
@@ -309,7 +310,7 @@ class Session:
         elif isinstance(note, Fired):
             await self._catch_up(note.bulletin.zxid, note.bulletin)
             for event in self._watches.late(note.bulletin.triggers()):
-                self._listener.fired(event)
+                self._fire(event)
             for path, mode, number in note.registrations:
                 await self._rearm(path, mode, number)
         elif isinstance(note, Ended) and note.session == self.id:
@@ -370,7 +371,7 @@ class Session:
         await self._catch_up(read.result.zxid)
         if read.number:
             await self._reader.settle(read)
-        self._listener.replied(tag, read.result)
+        self._reply(tag, read.result)
 
     def read_now(self, op: Op) -> Optional[Result]:
         """A read without a watch, where it can be shown at once. None if something comes before it: submit it.
@@ -399,7 +400,21 @@ class Session:
     async def _show(self, tag: Any, result: Result, board: Optional[Bulletin] = None) -> None:
         await self._catch_up(result.zxid, board)
         if tag is not UNASKED:
+            self._reply(tag, result)
+
+    def _may_show(self) -> bool:
+        """Not after a pause in which somebody else may have got what this session held: that is told first."""
+        if self.overdue():
+            self.end(LOST, OUT_OF_TOUCH)
+        return not self._over
+
+    def _reply(self, tag: Any, result: Result) -> None:
+        if self._may_show():
             self._listener.replied(tag, result)
+
+    def _fire(self, event: Event) -> None:
+        if self._may_show():
+            self._listener.fired(event)
 
     # --- events ---------------------------------------------------------------------------------
 
@@ -414,7 +429,7 @@ class Session:
             if board.since > self._watermark:
                 self._watches.skip(self._watermark, board.since)
                 for event in await self._reader.reconcile(zxid, board):
-                    self._listener.fired(event)
+                    self._fire(event)
             else:
                 self._deliver(zxid, board)
         self._watermark = max(self._watermark, zxid)
@@ -424,7 +439,7 @@ class Session:
             if self._watermark < trigger.zxid <= zxid:
                 event = self._watches.fire(trigger)
                 if event is not None:
-                    self._listener.fired(event)
+                    self._fire(event)
 
     async def _rearm(self, path: str, mode: str, number: int) -> None:
         """A trigger that the watch's read had shown already consumed its registration: make it again, then look."""
@@ -456,7 +471,7 @@ class Session:
                 self._beating.clear()
                 await self._beating.wait()
             if self.overdue():  # paused: somebody else may have what this session held
-                return self.end(LOST, "out of touch for two thirds of the session timeout")
+                return self.end(LOST, OUT_OF_TOUCH)
             try:
                 await self._touch()
                 pause = interval

@@ -141,6 +141,8 @@ class Timer:
         self.heartbeats = Instances(deployment, "heartbeat", Heartbeat)
         self.late_s = 0.0
         self.twice = False
+        self.due_s = 0.0
+        """When it fires next."""
 
     def delay(self, fault: Fault) -> None:
         """The timer is late, or fires twice."""
@@ -149,10 +151,16 @@ class Timer:
         self.late_s = fault.span
         self.twice = fault.detail == "twice"
 
+    def heal(self) -> None:
+        """It is not late again, and does not fire twice."""
+        self.late_s, self.twice = 0.0, False
+        self.heartbeats.heal()
+
     async def run(self) -> None:
         """For as long as the world turns."""
         while True:
             pause, self.late_s = TICK_S + self.late_s, 0.0
+            self.due_s = self._world.now + pause
             await self._world.sleep(pause)
             ticks = [self._tick() for _ in range(1 + self.twice)]
             self.twice = False

@@ -121,8 +121,8 @@ def _has_earlier(spans: List[Span], left: List[int], number: int) -> bool:
 def _apply(tree: Tree, op: Any) -> Tuple[Any, Tree]:
     nodes: Nodes = {path: fields for path, *fields in tree}
     answer = _do(nodes, op)
-    if isinstance(op, Multi) and any(isinstance(part, int) for part in answer):
-        return answer, tree
+    if isinstance(op, Multi) and any(isinstance(part, int) and part < 0 for part in answer):
+        return answer, tree  # an error; what is not negative is a version
     return answer, tuple((path, *nodes[path]) for path in sorted(nodes))
 
 

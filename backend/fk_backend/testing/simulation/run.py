@@ -96,10 +96,11 @@ class Run:
 
     def _heal(self) -> None:
         self.world.note("world", "healed")
-        self.healed_at = self.world.now
+        # A timer that is late already stays so: nobody could be heard before it fires, and time is given back then.
+        self.healed_at = max(self.world.now, self.timer.due_s)
         self.world.calm = True
         self.trigger.writers.heal()
-        self.timer.heartbeats.heal()
+        self.timer.heal()
         for client in self.clients:
             client.process.troubles.clear()
             client.process.doom = ""
