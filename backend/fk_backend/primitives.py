@@ -5,8 +5,9 @@ synchronization primitives. Two things differ. A lease is judged by the clock of
 timestamps of different machines: an item that stood still for the lease has been abandoned. And a list is an item per
 entry, not one that grows, so that appending costs the same at any length.
 
-None of them keeps anything in memory that matters: a lock that forgets what it saw waits longer, and that is all. Every
-call raises what `ports.Store` raises; after Unknown the docstring says what to do. Costs are in requests to the store.
+None of them keeps anything in memory that matters: a lock that forgets what it saw reads or waits more, and that is
+all. Every call raises what `ports.Store` raises; after Unknown the docstring says what to do. Costs are in requests to
+the store.
 """
 
 from __future__ import annotations
@@ -21,61 +22,98 @@ WRITES_AT_ONCE = 100
 """Writes in one commit of a list (what a transaction of DynamoDB may hold)."""
 
 
+class Held(NamedTuple):
+    """A lock that is held: what to hand to the next call. ``fence`` stays while it is held, ``rev`` does not."""
+
+    fence: int
+    holder: str
+    value: bytes
+    """Of the item that it guards."""
+    rev: int
+
+
 class TimedLock:
     """One holder at a time, until it releases the lock or stands still for the lease.
 
-    The holder of an expired lease may not know, so the lock is only worth what it guards: put `guard` into the commit
-    that the lock protects, and it fails with Conflict once anybody else got the lock. Fences grow, also across
+    The lock is in the item whose value it guards, as the paper's is: taking it, writing under it, and writing and
+    releasing are one conditional write each. The holder of an expired lease may not know, so nothing is written by a
+    holder but under that condition: `write`, `release`, or `guard` in a commit of more. Fences grow, also across
     releases, so they can be passed on to order effects elsewhere.
 
-    The item's rev is the fence of the latest acquisition or release; it is never removed.
+    Every write makes the item's rev one more, so that nothing is overwritten unseen; the item is never removed.
     """
 
     def __init__(self, store: Store, clock: Clock, key: Key, lease_ms: int) -> None:
-        """``key``: the lock's item. What it is to guard has to be committable together with that table."""
+        """``key``: the item. What else it is to guard has to be committable together with that table."""
         self._store = store
         self._clock = clock
         self._key = key
         self._lease_ms = lease_ms
         self._seen: Optional[Tuple[Item, float]] = None
+        self._free: Optional[Item] = None
 
-    async def acquire(self, holder: str) -> Optional[int]:
-        """The fence, or None while somebody else holds the lock. One read and one commit; None: one read, or both.
+    async def acquire(self, holder: str) -> Optional[Held]:
+        """The lock, or None while somebody else holds it. One commit where nobody came between the last release by
+        this object and now; if somebody did, or this is the first call, one read more. None: one read, or both.
 
         A lock that is held is watched from the first call on, and taken by the first call after it stood still for
         its holder's lease: call again. ``holder`` is a name that nobody else uses: who has the lock already gets it
         under a new fence, so after Unknown, call again.
         """
-        (item,) = await self._store.get([self._key])
-        if item is not None and item.body and not self._may_take(item, holder):
+        if self._free is not None:
+            item, self._free = self._free, None
+            held = await self._take(item, holder)
+            if held is not None:
+                return held
+        (found,) = await self._store.get([self._key])
+        if found is not None and _lock_of(found)[0] and not self._may_take(found, holder):
             return None
-        fence = 1 if item is None else item.rev + 1
-        try:
-            await self._store.commit([self._put(fence, holder, 0 if item is None else item.rev)])
-        except Conflict:
+        return await self._take(found, holder)
+
+    async def write(self, held: Held, value: bytes) -> Optional[Held]:
+        """Writes the value and starts the lease anew; None if the lock is lost. One commit.
+
+        After Unknown, `acquire` again: it tells the value.
+        """
+        put, after = self.guard(held, value)
+        return after if await self._commits(put) else None
+
+    async def renew(self, held: Held) -> Optional[Held]:
+        """Starts the lease anew; None if the lock is lost. One commit. After Unknown, `acquire` again."""
+        return await self.write(held, held.value)
+
+    async def release(self, held: Held, value: Optional[bytes] = None) -> bool:
+        """Frees the lock, and writes a value if there is one; False if it was lost already. One commit.
+
+        After Unknown, `acquire` again to know; who does not care may leave the rest to the lease.
+        """
+        free = self._item(held.rev + 1, "", 0, held.value if value is None else value)
+        if not await self._commits(Put(self._key, free, expect=held.rev)):
+            return False
+        self._free = free
+        return True
+
+    def guard(self, held: Held, value: Optional[bytes] = None) -> Tuple[Put, Held]:
+        """For a commit of more that the lock protects: Conflict if it was lost; if not, the lease starts anew.
+
+        The second one is what is held once that is committed.
+        """
+        after = held._replace(rev=held.rev + 1, value=held.value if value is None else value)
+        return Put(self._key, self._item(after.rev, after.holder, after.fence, after.value), expect=held.rev), after
+
+    async def _take(self, item: Optional[Item], holder: str) -> Optional[Held]:
+        rev = 0 if item is None else item.rev
+        held = Held(rev + 1, holder, b"" if item is None else _lock_of(item)[3], rev + 1)
+        if not await self._commits(Put(self._key, self._item(held.rev, holder, held.fence, held.value), expect=rev)):
             return None
         self._seen = None
-        return fence
+        return held
 
-    async def renew(self, fence: int, holder: str) -> bool:
-        """Starts the lease anew; False if the lock is lost. One commit. After Unknown, call again."""
-        return await self._commits(self.guard(fence, holder))
-
-    async def release(self, fence: int) -> bool:
-        """Frees the lock; False if it was lost already. One commit. After Unknown, call again and ignore the result."""
-        return await self._commits(Put(self._key, Item(fence + 1, b""), expect=fence))
-
-    def guard(self, fence: int, holder: str) -> Put:
-        """For the commit that the lock protects: Conflict if the lock was lost; if not, the lease starts anew. Free."""
-        return self._put(fence, holder, fence)
-
-    def _put(self, fence: int, holder: str, expect: int) -> Put:
-        # The random part makes every write visible to those who watch for a lock that stands still.
-        body = codec.dumps([holder, self._lease_ms, self._clock.random_bytes(8)])
-        return Put(self._key, Item(fence, body), expect)
+    def _item(self, rev: int, holder: str, fence: int, value: bytes) -> Item:
+        return Item(rev, codec.dumps([holder, self._lease_ms, fence, value]))
 
     def _may_take(self, item: Item, holder: str) -> bool:
-        name, lease_ms, _ = codec.loads(item.body)
+        name, lease_ms = _lock_of(item)[:2]
         now = self._clock.monotonic()
         if self._seen is None or self._seen[0] != item:
             self._seen = (item, now)
@@ -87,6 +125,12 @@ class TimedLock:
         except Conflict:
             return False
         return True
+
+
+def _lock_of(item: Item) -> Tuple[str, int, int, bytes]:
+    """Holder ("": nobody), lease in ms, fence, value."""
+    holder, lease_ms, fence, value = codec.loads(item.body)
+    return holder, lease_ms, fence, value
 
 
 class AtomicCounter:

@@ -71,13 +71,13 @@ def curve(what: str, size: int) -> Curve:
 
 
 def of_operation(operation: str, size: int, share: float) -> float:
-    """ms of a request to AWS, at a share of its distribution."""
+    """ms of a request to AWS, or of something measured, at a share of its distribution."""
     if operation == "TransactWriteItems":
         puts = curve(PUT, size)
         return puts.at(share) * TRANSACT_WRITE_MS / curve(PUT, 1024).at(0.5)
     if operation == "TransactGetItems":
         return curve(GET, size).at(share) * TRANSACT_GET_TIMES
-    return curve(OF_OPERATION[operation], size).at(share)
+    return curve(OF_OPERATION.get(operation, operation), size).at(share)
 
 
 class Chance:

@@ -19,7 +19,7 @@ from fk_backend.providers.aws.store import DynamoStore
 from fk_backend.providers.memory.store import MemoryStore
 from fk_backend.testing.simulation.loop import SimulatedLoop
 
-from .latency import FIFO_TRIGGER, SEND, STANDARD_TRIGGER, Chance
+from .latency import FIFO_TRIGGER, PUT, SEND, STANDARD_TRIGGER, Chance
 
 BATCH = 10
 """Messages that Lambda takes from a FIFO queue at once, as the template says."""
@@ -36,7 +36,8 @@ worse, what was measured from a sender to a function, which has to be called as 
 class Cloud:
     """What is shared by all who are connected: one store, one queue with its groups, one function."""
 
-    def __init__(self, seed: int, gap_ms: float = 0.0, inbox: str = LONG_POLL) -> None:
+    def __init__(self, seed: int, gap_ms: float = 0.0, inbox: str = LONG_POLL, conditional: str = PUT) -> None:
+        """``conditional``: what was measured that a write of one item with a condition is taken for."""
         self.loop = SimulatedLoop(Random(seed))
         self.chance = Chance(seed)
         self.random = Random(seed + 1)
@@ -45,6 +46,7 @@ class Cloud:
         self.clock = SimulatedClock(self)
         self.gap_ms = gap_ms
         self.inbox_kind = inbox
+        self.conditional = conditional
         self.ears: Dict[str, Callable[[bytes], None]] = {}
         self.idle: List[Writer] = []
         self.groups: Dict[str, Deque[Delivery]] = {}
@@ -150,6 +152,8 @@ class SimulatedStore:
         """`ports.Store.commit`."""
         bodies = [write.item.body for write in writes if isinstance(write, Put)]
         operation = "PutItem" if len(writes) == 1 else "TransactWriteItems"
+        if len(writes) == 1 and getattr(writes[0], "expect", None) is not None:
+            operation = self._cloud.conditional
         size = max([len(body) + 60 for body in bodies] or [100])
         await self._cloud.take(operation, size, lambda: self._cloud.memory.commit(writes))
 

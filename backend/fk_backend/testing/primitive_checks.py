@@ -8,10 +8,10 @@ class TestMyPrimitives(PrimitiveChecks):
 from __future__ import annotations
 
 import asyncio
-from typing import List, Optional
+from typing import Awaitable, Callable, List, Optional, Sequence, cast
 
-from ..ports import INTEREST, STATE, Item
-from ..primitives import WRITES_AT_ONCE, AtomicCounter, AtomicList, TimedLock
+from ..ports import INTEREST, STATE, Item, Key, Store
+from ..primitives import WRITES_AT_ONCE, AtomicCounter, AtomicList, Held, TimedLock
 from .harness import Checked, Sandbox, check, put
 
 LEASE_MS = 1000
@@ -48,11 +48,11 @@ def lock_of(at: Sandbox, clock: Optional[ManualClock] = None) -> TimedLock:
     return TimedLock(at.store, clock or ManualClock(), at.key("lock"), LEASE_MS)
 
 
-async def held(lock: TimedLock, holder: str) -> int:
-    """The fence of an acquisition that has to succeed."""
-    fence = await lock.acquire(holder)
-    assert fence is not None
-    return fence
+async def held(lock: TimedLock, holder: str) -> Held:
+    """What an acquisition gives that has to succeed."""
+    given = await lock.acquire(holder)
+    assert given is not None
+    return given
 
 
 class LockChecks(Checked):
@@ -63,32 +63,35 @@ class LockChecks(Checked):
         last = 0
         for _ in range(5):
             locks = [lock_of(at) for _ in range(self.concurrency)]
-            fences = await asyncio.gather(*[lock.acquire(str(n)) for n, lock in enumerate(locks)])
-            (winner,) = [n for n, fence in enumerate(fences) if fence is not None]
-            fence = fences[winner]
-            assert fence is not None and fence > last
-            assert await locks[winner].release(fence)
-            last = fence
+            given = await asyncio.gather(*[lock.acquire(str(n)) for n, lock in enumerate(locks)])
+            (winner,) = [n for n, each in enumerate(given) if each is not None]
+            won = given[winner]
+            assert won is not None and won.fence > last
+            assert await locks[winner].release(won)
+            last = won.fence
 
     @check
     async def test_what_the_lock_guards_is_never_done_by_two(self, at: Sandbox) -> None:
-        """Unguarded reading and writing under the lock loses nothing."""
+        """Unguarded reading and writing under the lock loses nothing, in its own item and beside it."""
         counted = at.key("counted")
 
         async def work(name: str) -> None:
             lock = lock_of(at)
             for _ in range(3):
-                fence = await lock.acquire(name)
-                while fence is None:
+                mine = await lock.acquire(name)
+                while mine is None:
                     await asyncio.sleep(0.001)
-                    fence = await lock.acquire(name)
+                    mine = await lock.acquire(name)
                 item = await at.one(counted)
                 await asyncio.sleep(0)
-                await at.store.commit([lock.guard(fence, name), put(counted, item.rev + 1 if item else 1)])
-                assert await lock.release(fence)
+                guard, mine = lock.guard(mine)
+                await at.store.commit([guard, put(counted, item.rev + 1 if item else 1)])
+                more = b"%d" % (int(mine.value or b"0") + 1)
+                assert await lock.release(mine, more)
 
         await asyncio.gather(*[work(str(n)) for n in range(5)])
         assert await at.one(counted) == Item(15, b"")
+        assert (await held(lock_of(at), "last")).value == b"15"
 
     @check
     async def test_a_lock_that_stands_still_for_its_lease_is_free(self, at: Sandbox) -> None:
@@ -99,44 +102,95 @@ class LockChecks(Checked):
         clock.seconds += LEASE_MS / 1000 - 0.001
         assert await lock.acquire("next") is None
         clock.seconds += 0.001
-        assert await held(lock, "next") > first
+        assert (await held(lock, "next")).fence > first.fence
 
     @check
     async def test_a_renewed_lock_is_not_free(self, at: Sandbox) -> None:
         clock = ManualClock()
         holders, lock = lock_of(at), lock_of(at, clock)
-        fence = await held(holders, "alive")
+        mine: Optional[Held] = await held(holders, "alive")
         for beat in range(6):
-            assert await lock.acquire("next") is None
-            if beat % 2:
-                assert await holders.renew(fence, "alive")
+            assert mine is not None and await lock.acquire("next") is None
+            if beat % 3 == 0:
+                mine = await holders.renew(mine)
+            elif beat % 3 == 1:
+                mine = await holders.write(mine, b"%d" % beat)
             else:
-                await at.store.commit([holders.guard(fence, "alive")])
+                guard, mine = holders.guard(mine)
+                await at.store.commit([guard])
             clock.seconds += LEASE_MS / 1000
 
     @check
     async def test_who_lost_the_lock_can_do_nothing_with_it(self, at: Sandbox) -> None:
         lock = lock_of(at)
         lost = await held(lock, "a")
-        assert await lock.release(lost)
+        assert await lock.release(lost, b"kept")
         await self._is_worth_nothing(at, lock, lost)
-        fence = await held(lock, "b")
+        mine = await held(lock, "b")
         await self._is_worth_nothing(at, lock, lost)
-        assert await lock.renew(fence, "b")
+        assert mine.value == b"kept"
+        assert await lock.renew(mine)
 
-    async def _is_worth_nothing(self, at: Sandbox, lock: TimedLock, fence: int) -> None:
-        assert not await lock.renew(fence, "a")
-        assert not await lock.release(fence)
-        assert await at.refused(put(at.key("effect"), 1), lock.guard(fence, "a"))
+    async def _is_worth_nothing(self, at: Sandbox, lock: TimedLock, lost: Held) -> None:
+        assert await lock.renew(lost) is None
+        assert await lock.write(lost, b"late") is None
+        assert not await lock.release(lost, b"late")
+        assert await at.refused(put(at.key("effect"), 1), lock.guard(lost, b"late")[0])
         assert await at.one(at.key("effect")) is None
+
+    @check
+    async def test_what_was_written_before_the_lock_was_taken_away_is_not_lost(self, at: Sandbox) -> None:
+        """The holder writes once more while another one, who waited for the lease, is about to take the lock."""
+        clock = ManualClock()
+        holders = lock_of(at)
+        mine = await held(holders, "slow")
+        late = at.store.get
+
+        async def get(keys: Sequence[Key]) -> List[Optional[Item]]:
+            found = await late(keys)
+            assert await holders.write(mine, b"written") is not None
+            return found
+
+        lock = lock_of(at, clock)
+        assert await lock.acquire("next") is None
+        clock.seconds += LEASE_MS / 1000
+        slow = TimedLock(cast(Store, _Reading(at.store, get)), clock, at.key("lock"), LEASE_MS)
+        slow._seen = lock._seen
+        assert await slow.acquire("next") is None
+        clock.seconds += LEASE_MS / 1000
+        assert await lock.acquire("next") is None, "it was renewed"
+        clock.seconds += LEASE_MS / 1000
+        assert (await held(lock, "next")).value == b"written"
+
+    @check
+    async def test_who_released_the_lock_last_takes_it_without_reading(self, at: Sandbox) -> None:
+        async def no_get(keys: Sequence[Key]) -> List[Optional[Item]]:
+            raise AssertionError("read")
+
+        lock = lock_of(at)
+        assert await lock.release(await held(lock, "a"), b"1")
+        lock._store = cast(Store, _Reading(at.store, no_get))
+        mine = await held(lock, "a")
+        assert mine.value == b"1" and await lock.release(mine)
+        lock._store = at.store
+        other = lock_of(at)
+        assert await other.release(await held(other, "b"), b"2")
+        assert (await held(lock, "a")).value == b"2", "somebody came between"
 
     @check
     async def test_the_holder_itself_gets_the_lock_anew(self, at: Sandbox) -> None:
         """After a lost answer: under a new fence, at once, and still only one has it."""
         first = await held(lock_of(at), "a")
         second = await held(lock_of(at), "a")
-        assert second > first and not await lock_of(at).renew(first, "a")
+        assert second.fence > first.fence and not await lock_of(at).renew(first)
         assert await lock_of(at).acquire("b") is None
+
+
+class _Reading:
+    """A store with another `get`."""
+
+    def __init__(self, store: Store, get: Callable[[Sequence[Key]], Awaitable[List[Optional[Item]]]]) -> None:
+        self.get, self.commit = get, store.commit
 
 
 class CounterAndListChecks(Checked):
