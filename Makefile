@@ -11,7 +11,7 @@ SOURCES := fk_kazoo backend examples compat_tests tests
 export PIP_NO_INPUT = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proofs check kazoo-suite matrix zk-shell clean
+.PHONY: help demo test proofs check kazoo-suite kazoo-suite-memory kazoo-suite-local matrix zk-shell clean
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -31,18 +31,21 @@ $(VENV)/.dev: $(VENV)/.plain
 	@$(PIP) install --editable '.[dev]'
 	@touch $@
 
+# Processes, threads and an emulator in real time: what fails is shown, and run once more by itself; failing twice fails.
+ONCE_MORE := echo "== once more: what failed =="
+
 # --- what a user wants to see ---
 
 demo: $(VENV)/.plain ## several processes, one killed, the others take over: ends by itself in half a minute
 	@$(PY) examples/demo.py
 
 test: $(VENV)/.dev ## the tests of this repository, and the fast compatibility tests
-	$(PY) -m pytest tests -m "not slow" --numprocesses 3 --dist worksteal
+	$(PY) -m pytest tests -m "not slow" --numprocesses 3 --dist worksteal || { $(ONCE_MORE); \
+	  $(PY) -m pytest tests -m "not slow" --last-failed --last-failed-no-failures none; }
 	$(PY) -m pytest compat_tests -m "not slow" || { status=$$?; [ $$status -eq 5 ] || exit $$status; }
 
-# In real time, on an emulator: what fails is shown, and run once more; failing twice fails.
 proofs: $(VENV)/.dev ## the tests that take longer: what needs the emulated AWS
-	$(PY) -m pytest tests -m slow || { echo "== once more: what failed =="; \
+	$(PY) -m pytest tests -m slow || { $(ONCE_MORE); \
 	  $(PY) -m pytest tests -m slow --last-failed --last-failed-no-failures none; }
 
 check: $(VENV)/.dev ## linters, types, and the import boundaries
@@ -53,8 +56,13 @@ check: $(VENV)/.dev ## linters, types, and the import boundaries
 
 # --- compatibility ---
 
-kazoo-suite: $(VENV)/.dev ## kazoo's own tests, on memory:// and on local://
+kazoo-suite: $(VENV)/.dev ## kazoo's own tests, on memory:// and on local://, both at once
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target kazoo-suite-memory kazoo-suite-local
+
+kazoo-suite-memory: $(VENV)/.dev
 	$(PY) -m compat_tests.kazoo_suite --url memory://kazoo-suite
+
+kazoo-suite-local: $(VENV)/.dev
 	rm -rf .cache/kazoo-suite
 	FK_KAZOO_HOME=$(CURDIR)/.cache/kazoo-suite $(PY) -m compat_tests.kazoo_suite --url local://kazoo-suite
 
@@ -110,7 +118,7 @@ aws-suite: $(VENV)/.dev ## kazoo's own tests on aws://: packaged functions, perm
 ON_AWS := $(PY) -m compat_tests.on_aws $(PY) -m compat_tests.kazoo_suite --url '{url}' -k 'not Gevent and not Eventlet'
 
 aws-suite-short: $(VENV)/.dev ## the part of them that CI runs: clients, locks and queues with threads, watches, expiry
-	$(ON_AWS) || { echo "== once more: what failed =="; $(ON_AWS) --last-failed --last-failed-no-failures none; }
+	$(ON_AWS) || { $(ONCE_MORE); $(ON_AWS) --last-failed --last-failed-no-failures none; }
 
 aws-demo: $(VENV)/.dev ## the demo on aws://, emulated
 	$(PY) -m compat_tests.on_aws $(PY) examples/demo.py --deployment '{url}'

@@ -212,7 +212,7 @@ def test_a_deployment_on_aws_without_credentials(connect: Connect, monkeypatch: 
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
     client = KazooClient("aws://a?region=eu-central-1")
     with pytest.raises(DeploymentConfigurationError, match="credentials"):
-        client.start(timeout=3)
+        client.start(timeout=30)  # aiobotocore takes its time to import
 
 
 def test_hosts_without_a_deployment() -> None:
