@@ -17,19 +17,55 @@ class Malformed(BackendError, ValueError):
     """The bytes are not a value that `dumps` wrote."""
 
 
-def dumps(value: Any) -> bytes:
-    """The bytes of a value. TypeError for what can't be represented."""
-    tail: List[bytes] = []
+class _Encoder:
+    """Makes JSON of values, and keeps their bytes in ``tail``."""
 
-    def refer(part: Any) -> Dict[str, int]:
+    def __init__(self) -> None:
+        self.tail: List[bytes] = []
+        self.encode = json.JSONEncoder(
+            default=self._refer, separators=(",", ":"), allow_nan=False, check_circular=False
+        ).encode
+
+    def _refer(self, part: Any) -> Dict[str, int]:
         if not isinstance(part, (bytes, bytearray, memoryview)):
             raise TypeError("not representable: %r" % type(part))
-        tail.append(bytes(part))
+        self.tail.append(bytes(part))
         return {"b": len(part)}
 
-    text = json.dumps(value, default=refer, separators=(",", ":"), allow_nan=False, ensure_ascii=True).encode("ascii")
-    if not tail:
-        return len(text).to_bytes(4, "big") + text
+
+class _Decoder:
+    """Makes values of JSON, with what it refers to in ``data`` from ``offset`` on."""
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.offset = 0
+        self.decode = json.JSONDecoder(object_hook=self._resolve).decode
+
+    def _resolve(self, reference: Dict[str, Any]) -> bytes:
+        length = reference.get("b")
+        start, data = self.offset, self.data
+        if len(reference) != 1 or type(length) is not int or not 0 <= length <= len(data) - start:
+            raise Malformed("bad reference")
+        self.offset = start + length
+        return data[start : start + length]
+
+
+# Making one costs as much as its work on a short value: whoever is done with one leaves it here for the next.
+_encoders: List[_Encoder] = []
+_decoders: List[_Decoder] = []
+
+
+def dumps(value: Any) -> bytes:
+    """The bytes of a value. TypeError for what can't be represented."""
+    try:
+        encoder = _encoders.pop()
+    except IndexError:
+        encoder = _Encoder()
+    text = encoder.encode(value).encode("ascii")
+    tail = encoder.tail
+    if tail:
+        encoder.tail = []
+    _encoders.append(encoder)
     return b"".join([len(text).to_bytes(4, "big"), text, *tail])
 
 
@@ -39,31 +75,18 @@ def loads(data: bytes) -> Any:
     offset = 4 + size
     if len(data) < offset or size == 0:
         raise Malformed("truncated value")
-    if offset == len(data):
-        return _parse(data[4:], _no_reference)
-
-    def resolve(reference: Dict[str, Any]) -> bytes:
-        nonlocal offset
-        length = reference.get("b")
-        if len(reference) != 1 or type(length) is not int or not 0 <= length <= len(data) - offset:
-            raise Malformed("bad reference")
-        start, offset = offset, offset + length
-        return data[start:offset]
-
-    value = _parse(data[4 : 4 + size], resolve)
+    try:
+        decoder = _decoders.pop()
+    except IndexError:
+        decoder = _Decoder()
+    decoder.data, decoder.offset = data, offset
+    try:
+        value = decoder.decode(data[4:offset].decode("ascii"))
+    except (ValueError, RecursionError) as error:
+        raise Malformed(str(error)) from None
+    offset = decoder.offset
+    decoder.data = b""
+    _decoders.append(decoder)
     if offset != len(data):
         raise Malformed("bytes left over")
     return value
-
-
-def _parse(text: bytes, hook: Any) -> Any:
-    try:
-        return json.loads(text, object_hook=hook)
-    except (ValueError, RecursionError) as error:
-        raise Malformed(str(error)) from None
-
-
-def _no_reference(reference: Dict[str, Any]) -> bytes:
-    if reference == {"b": 0}:
-        return b""
-    raise Malformed("bad reference")
