@@ -13,7 +13,6 @@ from fk_backend.testing.simulation.__main__ import main
 from fk_backend.testing.simulation.campaign import campaign
 from fk_backend.testing.simulation.checks import CHECKS, judge
 from fk_backend.testing.simulation.crashes import KINDS, cover, crossings, scenario
-from fk_backend.testing.simulation.explore import SMALL_SCOPES, explore
 from fk_backend.testing.simulation.run import run
 from fk_backend.testing.simulation.shrink import broken, shrink
 from fk_backend.testing.simulation.workload import plan
@@ -79,8 +78,3 @@ def test_a_crash_before_and_after_every_call_of_a_port(kind: str) -> None:
     covered = cover([kind])
     assert covered.calls == sum(len(crossings(scenario(kind, two_steps))) for two_steps in (False, True))
     assert covered.failures == [] and covered.runs == 2 * covered.calls and kind in KINDS
-
-
-def test_a_small_scope_has_no_state_in_which_anything_is_wrong() -> None:
-    explored = explore(SMALL_SCOPES[0])
-    assert explored.complete and explored.violations == [] and explored.states > 300

@@ -3,6 +3,7 @@
 python -m fk_backend.testing.simulation --seed 7
 python -m fk_backend.testing.simulation --schedules 20000 --jobs 2
 python -m fk_backend.testing.simulation --ci
+python -m fk_backend.testing.simulation --explore
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from typing import List, Optional
+from typing import List, Optional, Sequence
 
 from .campaign import Tally, by_check, campaign
 from .checks import judge
 from .crashes import cover
-from .explore import SMALL_SCOPES, explore
+from .explore import LARGE_SCOPES, SMALL_SCOPES, explore
+from .maze import Scope
 from .narrate import narrate
 from .run import run
 from .shrink import broken, shrink
@@ -67,15 +69,25 @@ def ci(jobs: int) -> int:
     ))  # fmt: skip
     for failure in covered.failures:
         print(failure)
-    for scope in SMALL_SCOPES:
-        explored = explore(scope)
-        print("scope %s: %d states, %d runs, complete: %s" % (
-            scope.name, explored.states, explored.runs, explored.complete,
-        ))  # fmt: skip
-        for what in explored.violations:
-            print(what)
-        failed += len(explored.violations) + (not explored.complete)
+    failed += explored(SMALL_SCOPES)
     return 1 if failed or covered.failures else 0
+
+
+def explored(scopes: Sequence[Scope]) -> int:
+    """Explores scopes, says what it came to; 0 if each was completed and nothing is wrong."""
+    failed = states = 0
+    for scope in scopes:
+        found = explore(scope)
+        states += found.states
+        print("%s: %d states, %d transitions, %d ends, %.0f s%s" % (
+            scope.name, found.states, found.transitions, found.ends, found.seconds,
+            ", complete" if found.complete else ", NOT COMPLETE",
+        ), flush=True)  # fmt: skip
+        for what in found.violations:
+            print(what)
+        failed += len(found.violations) + (not found.complete)
+    print("%d scopes, %d states" % (len(scopes), states))
+    return 1 if failed else 0
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
@@ -88,10 +100,13 @@ def main(arguments: Optional[List[str]] = None) -> int:
     parser.add_argument("--seconds", type=float, help="stop after so long")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--ci", action="store_true", help="what a change has to pass")
+    parser.add_argument("--explore", action="store_true", help="every state of the larger scopes")
     chosen = parser.parse_args(arguments)
     logging.disable(logging.CRITICAL)
     if chosen.seed is not None:
         return tell(chosen.seed, not chosen.whole)
+    if chosen.explore:
+        return explored(LARGE_SCOPES)
     if chosen.ci:
         return ci(chosen.jobs)
     return report(campaign(chosen.first, chosen.schedules, chosen.jobs, chosen.seconds))
