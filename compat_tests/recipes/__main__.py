@@ -1,6 +1,7 @@
 """Checks every recipe under every fault on a deployment.
 
 python -m compat_tests.recipes --url URL [RECIPE …] [--fault FAULT]
+python -m compat_tests.recipes --simulated SEEDS [--first SEED] [RECIPE …] [--fault FAULT]
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import warnings
 from typing import Callable, Dict, List, Optional
 
 from . import exclusion, gatherings, goods
-from .people import FAULTS, Fault, Town
+from .people import FAULTS, Client, Fault, Town
 
 CHECKS: Dict[str, Callable[[Town, Fault], None]] = {
     "Lock": exclusion.lock,
@@ -35,29 +36,47 @@ CHECKS: Dict[str, Callable[[Town, Fault], None]] = {
 
 def check(url: str, recipe: str, fault: str) -> None:
     """One recipe under one fault. AssertionError if it does not keep what it is for."""
-    town = Town(url)
+    town = Town(lambda: Client(url))
     try:
         CHECKS[recipe](town, FAULTS[fault])
     finally:
         town.close()
 
 
+def simulated(recipe: str, fault: str, seed: int) -> str:
+    """One recipe under one fault in the world of a seed; a hash of what happened. AssertionError names the seed."""
+    from .simulated import simulate  # needs greenlet
+
+    try:
+        return simulate(CHECKS[recipe], recipe, fault, seed).world.trace
+    except Exception as error:
+        raise AssertionError("%s under %s, seed %d: %r" % (recipe, fault, seed, error)) from error
+
+
 def main(argv: Optional[List[str]] = None) -> int:
     """0 if everything held."""
     parser = argparse.ArgumentParser(prog="python -m compat_tests.recipes", description=str(__doc__).splitlines()[0])
-    parser.add_argument("--url", required=True)
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--url")
+    where.add_argument("--simulated", type=int, metavar="SEEDS", help="in so many simulated worlds instead")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("recipes", nargs="*", metavar="RECIPE", help="only those whose name contains this")
     parser.add_argument("--fault", choices=sorted(FAULTS), help="only this one")
     options = parser.parse_args(argv)
     logging.getLogger("kazoo").setLevel(logging.CRITICAL)  # connections are broken on purpose
     warnings.filterwarnings("ignore", category=DeprecationWarning)
+    if options.simulated:
+        logging.disable(logging.CRITICAL)
     failed = 0
     names = [name for name in CHECKS if not options.recipes or any(part in name for part in options.recipes)]
     for recipe in names:
         for fault in [options.fault] if options.fault else FAULTS:
             started, outcome = time.monotonic(), "holds"
             try:
-                check(options.url, recipe, fault)
+                if options.url:
+                    check(options.url, recipe, fault)
+                for seed in range(options.first, options.first + (options.simulated or 0)):
+                    simulated(recipe, fault, seed)
             except Exception:
                 traceback.print_exc()
                 outcome, failed = "FAILED", failed + 1

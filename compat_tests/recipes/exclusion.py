@@ -14,7 +14,7 @@ from typing import Any, Callable, List, Optional, Tuple
 from kazoo.exceptions import CancelledError, KazooException
 from kazoo.protocol.states import KazooState
 
-from .people import PATIENCE_S, Fault, Town, eventually
+from .people import PATIENCE_S, Fault, Town, Worker, eventually
 
 TURNS = 2
 HOLD_S = 0.005
@@ -42,11 +42,11 @@ Recipe = Callable[[Any, str, str], Any]
 """A new lock of this client at this path, of this kind."""
 
 
-class Pretender(threading.Thread):
+class Pretender(Worker):
     """Takes it and lets go, again and again."""
 
     def __init__(self, town: Town, kind: str, recipe: Recipe, fence: Callable[[Any, Any], Optional[int]]) -> None:
-        super().__init__(daemon=True)
+        super().__init__()
         self.client = town.settle()
         self.grants: List[Grant] = []
         self.failure: Optional[BaseException] = None

@@ -9,14 +9,14 @@ from typing import Any, Callable, Dict, List
 from kazoo.exceptions import KazooException
 from kazoo.recipe.cache import TreeCache
 
-from .people import PATIENCE_S, Fault, Town, eventually
+from .people import PATIENCE_S, Fault, Town, Worker, eventually
 
 
-class Doing(threading.Thread):
+class Doing(Worker):
     """Something that somebody does meanwhile; ``result`` when it is done."""
 
     def __init__(self, what: Callable[[], Any]) -> None:
-        super().__init__(daemon=True)
+        super().__init__()
         self._what = what
         self.result: Any = None
         self.failure: Any = None

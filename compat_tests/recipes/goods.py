@@ -15,6 +15,11 @@ from .people import PATIENCE_S, Fault, Town, eventually
 ITEMS = 12
 
 
+def utcnow() -> datetime.datetime:
+    """What leases are reckoned by."""
+    return datetime.datetime.utcnow()
+
+
 def queue(town: Town, fault: Fault) -> None:
     """Queue: in order, and what was put comes out once; at most what was in the victim's hands is gone."""
     path, victim, other = town.path + "/queue", town.settle(), town.settle()
@@ -94,19 +99,25 @@ def counter(town: Town, fault: Fault) -> None:
 def lease(town: Town, fault: Fault) -> None:
     """NonBlockingLease, MultiNonBlockingLease: as many holders as there may be, and for as long as was asked for."""
     path, hour = town.path + "/lease", datetime.timedelta(hours=1)
+
+    def single(client: Any, name: str, now: Any = utcnow) -> bool:
+        return bool(client.NonBlockingLease(path, hour, identifier=name, utcnow=now))
+
+    def multiple(client: Any) -> bool:
+        return bool(client.MultiNonBlockingLease(2, path + "s", hour, identifier=client.name, utcnow=utcnow))
+
     victim, other, third = town.settle(), town.settle(), town.settle()
-    assert victim.NonBlockingLease(path, hour, identifier="victim")
-    assert not other.NonBlockingLease(path, hour, identifier="other")
-    many = [c.MultiNonBlockingLease(2, path + "s", hour, identifier=c.name) for c in (victim, other, third)]
-    assert [bool(each) for each in many] == [True, True, False]
+    assert single(victim, "victim")
+    assert not single(other, "other")
+    assert [multiple(client) for client in (victim, other, third)] == [True, True, False]
     fault.strike(town, victim)
-    assert not other.NonBlockingLease(path, hour, identifier="other"), "a lease is for its time, not for a session"
-    assert not third.MultiNonBlockingLease(2, path + "s", hour, identifier=third.name)
+    assert not single(other, "other"), "a lease is for its time, not for a session"
+    assert not multiple(third)
     if fault.survives:
-        assert victim.NonBlockingLease(path, hour, identifier="victim"), "its own it may renew"
+        assert single(victim, "victim"), "its own it may renew"
 
     def later() -> datetime.datetime:
-        return datetime.datetime.utcnow() + 2 * hour
+        return utcnow() + 2 * hour
 
-    assert other.NonBlockingLease(path, hour, identifier="other", utcnow=later)
-    assert not third.NonBlockingLease(path, hour, identifier="third", utcnow=later)
+    assert single(other, "other", later)
+    assert not single(third, "third", later)

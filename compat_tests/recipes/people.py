@@ -34,6 +34,29 @@ def eventually(condition: Callable[[], Any], what: str) -> Any:
         time.sleep(0.005)
 
 
+class Worker:
+    """Somebody who does something meanwhile, in a thread."""
+
+    def __init__(self) -> None:
+        self._thread = threading.Thread(target=self.run, daemon=True)
+
+    def run(self) -> None:
+        """What it does."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Begins."""
+        self._thread.start()
+
+    def join(self, timeout: float) -> None:
+        """Waits for its end."""
+        self._thread.join(timeout)
+
+    def is_alive(self) -> bool:
+        """Whether it is still at it."""
+        return self._thread.is_alive()
+
+
 class _Wired(ConnectionHandler):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -58,12 +81,25 @@ class Client(shipped.KazooClient):
         super().__init__(url, timeout=TIMEOUT_S)
         self._connection = _Wired(self, self._conn_retry.copy(), logger=self.logger)
 
+    def cut(self) -> None:
+        """Nothing goes between it and the deployment."""
+        in_loop(lambda: self._connection.cable.become(CUT))
+
+    def mend(self) -> None:
+        """Everything does again."""
+        in_loop(lambda: self._connection.cable.become(MENDED))
+
+    def expire(self) -> None:
+        """The deployment expires its session; when this returns, it has another one."""
+        faults.expire_session(SimpleNamespace(client=self), threading.Event)
+
 
 class Town:
     """A part of a deployment, the clients in it, and one that no fault strikes."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, make: Callable[[], Any]) -> None:
+        """``make``: makes a client, not started yet."""
+        self._make = make
         self._names = itertools.count()
         self._all: List[Any] = []
         self.path = "/recipes/%s" % uuid.uuid4().hex
@@ -72,7 +108,7 @@ class Town:
 
     def settle(self) -> Any:
         """One more client. ``client.name`` is its name; its ephemeral is there as long as its session is."""
-        client: Any = Client(self._url)
+        client = self._make()
         self._all.append(client)
         client.start(PATIENCE_S)
         client.name = "c%d" % next(self._names)
@@ -86,21 +122,11 @@ class Town:
     def close(self) -> None:
         """Everybody leaves, and nothing stays."""
         for client in self._all:
-            _mend(client)
+            client.mend()
         self.judge.retry(self.judge.delete, self.path, recursive=True)
         for client in self._all:
             client.stop()
             client.close()
-
-
-def _cut(client: Any) -> None:
-    cable = client._connection.cable
-    in_loop(lambda: cable.become(CUT))
-
-
-def _mend(client: Any) -> None:
-    cable = client._connection.cable
-    in_loop(lambda: cable.become(MENDED))
 
 
 class Fault:
@@ -121,7 +147,7 @@ class Expiry(Fault):
     is_real = False
 
     def strike(self, town: Town, client: Any) -> None:
-        faults.expire_session(SimpleNamespace(client=client), threading.Event)
+        client.expire()
 
 
 class Partition(Fault):
@@ -140,9 +166,9 @@ class Partition(Fault):
 
         lost = threading.Event()
         client.add_listener(listen)
-        _cut(client)
+        client.cut()
         eventually(lambda: town.judge.exists(marker) is None, "the session that is cut off expires")
-        _mend(client)
+        client.mend()
         assert back.wait(PATIENCE_S), "who was cut off comes back"
 
 
@@ -153,7 +179,7 @@ class Crash(Fault):
 
     def strike(self, town: Town, client: Any) -> None:
         marker = town.mark(client)
-        _cut(client)
+        client.cut()
         eventually(lambda: town.judge.exists(marker) is None, "the session of who crashed expires")
 
 

@@ -13,7 +13,7 @@ import pytest
 from compat_tests.recipes.__main__ import CHECKS, check, main
 from compat_tests.recipes.exclusion import Grant, judge
 from compat_tests.recipes.exclusion import check as check_exclusion
-from compat_tests.recipes.people import FAULTS, Town
+from compat_tests.recipes.people import FAULTS, Client, Town
 
 URLS = os.environ.get("FK_RECIPES_URLS", "memory://recipes local://recipes").split()
 
@@ -58,7 +58,7 @@ class NoLock:
 
 
 def test_a_lock_that_locks_nobody_out_is_found() -> None:
-    town = Town("memory://recipes")
+    town = Town(lambda: Client("memory://recipes"))
     try:
         with pytest.raises(AssertionError, match=r"held at once|older fence"):
             check_exclusion(town, FAULTS["partition"], lambda client, path, _: NoLock(client, path), ("write",))

@@ -54,21 +54,25 @@ class Run:
         self.busy: Dict[Key, Item] = {}
         self.healed_at = 0.0
 
-    async def main(self) -> None:
-        """From the first client's first step to the store at rest."""
+    def start_functions(self) -> None:
+        """From now on the writer is called for what is sent, and the heartbeat by its timer."""
         self.trigger = Trigger(self.deployment)
         self.timer = Timer(self.deployment)
+        self.ticking = asyncio.ensure_future(self.timer.run())
+
+    async def main(self) -> None:
+        """From the first client's first step to the store at rest."""
+        self.start_functions()
         timeouts = self.plan.knobs.timeouts_ms
         for number, steps in enumerate(self.plan.clients):
             client = Client(self.deployment, number, steps, timeouts[number % len(timeouts)])
             self.clients.append(client)
             client.start()
-        ticking = asyncio.ensure_future(self.timer.run())
         for fault in self.plan.faults:
             await self.world.sleep(fault.at - self.world.now)
             self._begin(fault)
         await self._end()
-        ticking.cancel()
+        self.ticking.cancel()
 
     def _begin(self, fault: Fault) -> None:
         if fault.kind == LATE:
