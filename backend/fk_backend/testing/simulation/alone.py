@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, cast
 
+from ...errors import Conflict
 from ...functions.writer import Writer
 from ...ports import Clock, Delivery, Inboxes, Item, Key, Limits, Page, Ports, Pushed, Queue, Store
 from .client import Begun, Connection
@@ -211,12 +212,15 @@ class WriterAlone(Alone):
     def take(self, what: Any) -> None:
         """`Batch`; before it, nothing."""
         if isinstance(what, Batch):
-            self.world.note(self.name, "batch", len(what.deliveries))
             self.start(self._handle(what.deliveries))
 
     async def _handle(self, deliveries: Tuple[Delivery, ...]) -> None:
-        await self._writer(NS, deliveries)
-        await self.ask("queue", "delete", len(deliveries))
+        try:
+            await self._writer(NS, deliveries)
+        except Conflict:  # somebody else is at it
+            await self.ask("queue", "again")
+        else:
+            await self.ask("queue", "delete", len(deliveries))
 
 
 class _Store:

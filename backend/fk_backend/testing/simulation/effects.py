@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple, Tuple
+from typing import Any, Dict, Iterable, List, NamedTuple, Tuple
 
 from ...messages import decode
 from ...ports import TABLES, Delivery, Page
@@ -12,8 +12,6 @@ from .plan import Knobs
 from .ports import Deployment
 from .run import NS
 from .world import Process, World
-
-Note = Tuple[str, str, Any]
 
 
 class Numbers:
@@ -41,7 +39,7 @@ class Effect(NamedTuple):
 
     after: int
     outcome: int
-    notes: Tuple[Note, ...]
+    notes: Tuple[int, ...]
 
 
 class Effects:
@@ -52,6 +50,7 @@ class Effects:
         self.outcomes = Numbers()
         """What a process hears: a value, or `Failed`."""
         self.pushes = Numbers()
+        self._notes = Numbers()
         self.queues = Numbers()
         """All that was ever accepted, in order: (message id, delivery)."""
         self._stores = Numbers()
@@ -82,6 +81,15 @@ class Effects:
             return [self.pushes.of((asked.args[0], None))]
         return [self.pushes.of((message.inbox, message.body)) for message in asked.args[0]]
 
+    def noted(self, notes: Iterable[Tuple[str, str, Any]]) -> Tuple[int, ...]:
+        """The numbers of notes: (who, what, value)."""
+        return tuple(self._notes.under(repr(note), note) for note in notes)
+
+    def note(self, number: int) -> Tuple[str, str, Any]:
+        """A note by its number."""
+        found: Tuple[str, str, Any] = self._notes.values[number]
+        return found
+
     def rows(self, store: int) -> Dict[Any, Any]:
         """Everything in the store."""
         items: Any = self._stores.values[store]
@@ -110,7 +118,7 @@ class Effects:
             outcome = self.outcomes.under((type(error), str(error)), Failed(0, error))
         else:
             outcome = self.outcomes.under(_frozen(value), value)
-        notes = tuple((entry.who, entry.what, entry.value) for entry in world.log)
+        notes = self.noted((entry.who, entry.what, entry.value) for entry in world.log)
         if asked.name in ("get", "query"):
             return Effect(store, outcome, notes)
         self._stores.values.append(items)
@@ -123,7 +131,7 @@ class Effects:
         if any(message_id == known for known, _ in accepted):
             return Effect(self.queues.of(accepted), self.nothing, ())
         after = (*accepted, (message_id, Delivery(body, internal, len(accepted) + 1)))
-        return Effect(self.queues.of(after), self.nothing, ((asked.who, "accepted", decode(body)),))
+        return Effect(self.queues.of(after), self.nothing, self.noted([(asked.who, "accepted", decode(body))]))
 
 
 def _copy(store: MemoryStore) -> MemoryStore:

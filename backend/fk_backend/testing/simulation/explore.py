@@ -12,11 +12,10 @@ import time
 from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from ...core.acls import OPEN_ACL
-from ...core.requests import Create, Delete, SetData
+from ...core.requests import Close, Create, Delete, SetData
 from ...ports import Key
 from ...session.ops import Exists, GetChildren, GetData
 from .checks import CHECKS
-from .effects import Note
 from .maze import Maze, Scope, State
 from .plan import Knobs, Plan
 from .replay import Replay
@@ -45,7 +44,7 @@ class Explored(NamedTuple):
 class Frame:
     """A state on the way, what may happen in it and was not tried yet, and what led to it."""
 
-    def __init__(self, state: State, choices: List[Tuple[Any, ...]], notes: List[Note], label: str) -> None:
+    def __init__(self, state: State, choices: List[Tuple[Any, ...]], notes: List[int], label: str) -> None:
         self.state = state
         self.choices = choices
         self.notes = notes
@@ -60,6 +59,7 @@ def explore(scope: Scope, limit: int = 1 << 62, stop_at: int = 5, maze: Optional
     seen: Set[bytes] = {maze.key(state)}
     way = [Frame(state, maze.choices(state), notes, "")]
     violations: List[str] = []
+    judged: Set[Tuple[int, ...]] = set()
     transitions = ends = 0
     while way and len(seen) < limit and len(violations) < stop_at:
         frame = way[-1]
@@ -77,13 +77,17 @@ def explore(scope: Scope, limit: int = 1 << 62, stop_at: int = 5, maze: Optional
         way.append(Frame(state, choices, notes, choice[0]))
         if not choices:
             ends += 1
-            violations.extend(judge(maze, way))
+            log = (state.store, *(note for frame in way for note in frame.notes))
+            if log not in judged:
+                judged.add(log)
+                violations.extend(judge(maze, way))
     return Explored(len(seen), transitions, ends, time.process_time() - started, not way, violations)
 
 
 def judge(maze: Maze, way: List[Frame]) -> List[str]:
     """What is wrong with a way to its end."""
-    log = [Entry(step, 0.0, *note) for step, note in enumerate(note for frame in way for note in frame.notes)]
+    notes = (maze.effects.note(number) for frame in way for number in frame.notes)
+    log = [Entry(step, 0.0, *note) for step, note in enumerate(notes)]
     log.append(Entry(len(log), 0.0, "world", "quiet", None))
     complaints = ["a task failed: %s" % entry.value for entry in log if entry.what == "failed"]
     found = maze.effects.rows(way[-1].state.store)
@@ -97,17 +101,29 @@ def judge(maze: Maze, way: List[Frame]) -> List[str]:
 LOOK = GetData("/a", True)
 WRITE = SetData("/a", b"1", -1)
 B = Create("/b", b"", OPEN_ACL, 0, 0, False)
+MINE = Create("/e", b"", OPEN_ACL, 1, 0, False)
+IS_THERE = Exists("/a", True)
+GONE = Delete("/a", -1)
 
 SMALL_SCOPES = (
     Scope("one watch, one write, a push that comes twice", ((LOOK,), (WRITE,)), doubles=1),
     Scope("one watch, one write, a crash", ((LOOK,), (WRITE,)), crashes=1),
-    Scope("one watch, one deletion, no list", ((Exists("/a", True),), (Delete("/a", -1),)), recent_bytes=0),
+    Scope("one watch, one deletion, no list", ((IS_THERE,), (GONE,)), recent_bytes=0),
 )
 """What a change has to pass."""
 LARGE_SCOPES = (
     Scope("one watch, one write, a crash and a double", ((LOOK,), (WRITE,)), crashes=1, doubles=1),
-    Scope("two reads, two writes", ((LOOK, LOOK), (WRITE, B)), crashes=1, doubles=1),
-    Scope("three reads, two writes", ((LOOK, GetChildren("/", True), LOOK), (WRITE, B)), crashes=1, doubles=1),
-    Scope("three clients", ((LOOK, GetData("/a", False)), (WRITE,), (Delete("/a", -1), B)), crashes=1, doubles=1),
+    Scope("the same, a node after its head", ((LOOK,), (WRITE,)), crashes=1, doubles=1, two_steps=True),
+    Scope("one watch, one deletion, no list, a crash", ((IS_THERE,), (GONE,)), crashes=1, recent_bytes=0),
+    Scope("an ephemeral and the end of its session, a crash", ((Exists("/e", True),), (MINE, Close())), crashes=1),
+    Scope("both watch and write", ((LOOK, WRITE), (LOOK, WRITE)), crashes=1),
+    Scope("two reads, two writes, a crash", ((LOOK, LOOK), (WRITE, B)), crashes=1),
+    Scope("a write between two reads, a crash", ((LOOK, B, LOOK), (WRITE,)), crashes=1),
+    Scope("a list that is watched, a crash", ((GetChildren("/", True), LOOK), (B, GONE)), crashes=1),
+    Scope("two who watch, one write, a crash", ((LOOK,), (LOOK,), (WRITE,)), crashes=1),
+    Scope("one watch, one write, two writers at once", ((LOOK,), (WRITE,)), late=1),
+    Scope("one watch, one deletion, no list, a crash and a double", ((IS_THERE,), (GONE,)), 1, 1, recent_bytes=0),
+    Scope("one watch, one write, two crashes", ((LOOK,), (WRITE,)), crashes=2),
+    Scope("three clients", ((LOOK, GetData("/a", False)), (WRITE,), (GONE, B)), doubles=1),
 )
 """For a long run."""

@@ -11,7 +11,7 @@ import struct
 from typing import Any, Dict, List, NamedTuple, Tuple
 
 from .alone import Alone, Answered, Arrived, Ask, Batch, ClientAlone, Evicted, Failed, Program, WriterAlone
-from .effects import Effects, Note, Numbers
+from .effects import Effects, Numbers
 
 DEAD = -1
 KEPT = 500
@@ -62,7 +62,7 @@ class Step(NamedTuple):
 
     after: int
     instant: Tuple[Tuple[int, int], ...]
-    notes: Tuple[Note, ...]
+    notes: Tuple[int, ...]
 
 
 class Local:
@@ -133,7 +133,7 @@ class Maze:
         self._live[after] = alone
         if len(self._live) > KEPT:
             self._live.pop(next(iter(self._live))).forget()
-        return Step(after, tuple(instant), did.notes)
+        return Step(after, tuple(instant), self.effects.noted(did.notes))
 
     def told_again(self, local: int) -> Alone:
         """A process with the history of that number."""
@@ -175,16 +175,16 @@ class Maze:
             found.append(("late",))
         return found
 
-    def take(self, state: State, choice: Tuple[Any, ...]) -> Tuple[State, List[Note]]:
+    def take(self, state: State, choice: Tuple[Any, ...]) -> Tuple[State, List[int]]:
         """The state that follows, and what happened."""
-        notes: List[Note] = []
+        notes: List[int] = []
         kind = choice[0]
         if kind == "answer":
             _, place, number, ask = choice
             state, outcome = self._happen(state, ask, notes, place)
             return self._hear(state, place, number, outcome, notes), notes
         if kind == "dies":
-            return self._die(state, choice[1], choice[2], notes), notes
+            return self._die(state, choice[1], choice[2]), notes
         if kind == "push" or kind == "double":
             push = choice[1]
             if kind == "double":
@@ -201,7 +201,7 @@ class Maze:
             state = state._replace(late=state.late - 1)
         return self._hand_over(state, kind == "late", notes), notes
 
-    def _happen(self, state: State, ask: int, notes: List[Note], place: int) -> Tuple[State, int]:
+    def _happen(self, state: State, ask: int, notes: List[int], place: int) -> Tuple[State, int]:
         """The effect of a call, and the number of what came of it."""
         effects = self.effects
         asked: Ask = effects.asks.values[ask]
@@ -216,10 +216,11 @@ class Maze:
             notes.extend(effect.notes)
             state = state._replace(queue=effect.after)
         elif place == state.current:
-            state = state._replace(done=state.done + asked.args[0], busy=0)
+            handled = asked.args[0] if asked.name == "delete" else 0
+            state = state._replace(done=state.done + handled, busy=0)
         return state, effects.nothing
 
-    def _hear(self, state: State, place: int, number: int, heard: int, notes: List[Note]) -> State:
+    def _hear(self, state: State, place: int, number: int, heard: int, notes: List[int]) -> State:
         step = self.step(state.processes[place], number, heard)
         notes.extend(step.notes)
         after, instant = step.after, list(step.instant)
@@ -233,14 +234,13 @@ class Maze:
         processes = state.processes
         return state._replace(processes=(*processes[:place], after, *processes[place + 1 :]))
 
-    def tell(self, state: State, place: int, word: Any, notes: List[Note]) -> State:
+    def tell(self, state: State, place: int, word: Any, notes: List[int]) -> State:
         """A process hears a word."""
         return self._hear(state, place, -1, self._words.of(word), notes)
 
-    def _die(self, state: State, place: int, number: int, notes: List[Note]) -> State:
+    def _die(self, state: State, place: int, number: int) -> State:
         """At a call: others that it made are on their way."""
         calls = self.locals[state.processes[place]].calls
-        notes.append(("writer-%d" % (place - self.clients + 1), "died", None))
         return state._replace(
             processes=(*state.processes[:place], DEAD, *state.processes[place + 1 :]),
             astray=tuple(sorted((*state.astray, *(ask for other, ask in calls if other != number)))),
@@ -248,7 +248,7 @@ class Maze:
             crashes=state.crashes - 1,
         )
 
-    def _hand_over(self, state: State, late: bool, notes: List[Note]) -> State:
+    def _hand_over(self, state: State, late: bool, notes: List[int]) -> State:
         """All that waits, to the writer of the last batch, or to a new one."""
         current = state.current
         if current == DEAD or late or state.processes[current] == DEAD:
@@ -262,9 +262,9 @@ class Maze:
 
     # --- where it begins ------------------------------------------------------------------------
 
-    def begin(self, first: Any) -> Tuple[State, List[Note]]:
+    def begin(self, first: Any) -> Tuple[State, List[int]]:
         """Every client has its session, the first one has done ``first``, and all programs are asked."""
-        notes: List[Note] = []
+        notes: List[int] = []
         effects = self.effects
         state = State(effects.empty, effects.no_messages, 0, 0, DEAD, (), (), (), 0, 0, 0)
         self._inboxes: Dict[str, int] = {}
@@ -281,7 +281,7 @@ class Maze:
         scope = self.scope
         return state._replace(crashes=scope.crashes, doubles=scope.doubles, late=scope.late), notes
 
-    def _settled(self, state: State, notes: List[Note]) -> State:
+    def _settled(self, state: State, notes: List[int]) -> State:
         """Always the first choice, until there is none."""
         choices = self.choices(state)
         while choices:
