@@ -93,7 +93,7 @@ def judge(maze: Maze, way: List[Frame]) -> List[str]:
     found = maze.effects.rows(way[-1].state.store)
     rows: Dict[Any, Any] = {Key(*key): row.item for key, row in sorted(found.items())}
     plan = Plan(1, Knobs(), (), ())
-    replay = Replay(History(plan, log, "", rows, rows, complaints, 0, 0.0))
+    replay = Replay(History(plan, log, rows, rows, complaints, 0, 0.0))
     told = " ".join(frame.label for frame in way)
     return ["%s: %s: %s" % (told, name, what) for name in LEAF_CHECKS for what in CHECKS[name](replay)]
 

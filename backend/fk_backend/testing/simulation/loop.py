@@ -20,6 +20,21 @@ class Stuck(Exception):
 _Loop: Any = asyncio.AbstractEventLoop
 
 
+class Call:
+    """What is to be called. An asyncio.Handle without a context of its own, which takes most of the time of one."""
+
+    __slots__ = ("args", "callback", "cancelled")
+
+    def __init__(self, callback: Callable[..., object], args: Tuple[Any, ...]) -> None:
+        self.callback = callback
+        self.args = args
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        """It is dropped when its turn comes."""
+        self.cancelled = True
+
+
 class SimulatedLoop(_Loop):  # type: ignore[misc] # most of what it declares is never asked for
     """As much of an event loop as futures, tasks, events and `asyncio.wait` need."""
 
@@ -29,8 +44,8 @@ class SimulatedLoop(_Loop):  # type: ignore[misc] # most of what it declares is 
         self.failures: List[Dict[str, Any]] = []
         """What tasks raised that nobody asked about."""
         self._random = random
-        self._ready: Deque[asyncio.Handle] = deque()
-        self._timers: List[Tuple[float, float, int, asyncio.TimerHandle]] = []
+        self._ready: Deque[Call] = deque()
+        self._timers: List[Tuple[float, float, int, Any]] = []
         self._made = 0
         self._closed = False
 
@@ -50,29 +65,29 @@ class SimulatedLoop(_Loop):  # type: ignore[misc] # most of what it declares is 
         """Whether `run` has returned."""
         return self._closed
 
-    def call_soon(self, callback: Callable[..., object], *args: Any, context: Any = None) -> asyncio.Handle:
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Any = None) -> Call:
         """As asyncio's."""
-        handle = asyncio.Handle(callback, args, self, context)
-        self._ready.append(handle)
-        return handle
+        call = Call(callback, args)
+        self._ready.append(call)
+        return call
 
-    def call_later(
-        self, delay: float, callback: Callable[..., object], *args: Any, context: Any = None
-    ) -> asyncio.TimerHandle:
+    def call_later(self, delay: float, callback: Callable[..., object], *args: Any, context: Any = None) -> Call:
         """As asyncio's."""
-        return self.call_at(self.now + max(0.0, delay), callback, *args, context=context)
+        return self.call_at(self.now + max(0.0, delay), callback, *args)
 
-    def call_at(
-        self, when: float, callback: Callable[..., object], *args: Any, context: Any = None
-    ) -> asyncio.TimerHandle:
+    def call_at(self, when: float, callback: Callable[..., object], *args: Any, context: Any = None) -> Call:
         """As asyncio's."""
-        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        call = Call(callback, args)
         self._made += 1
-        heapq.heappush(self._timers, (when, self._random.random(), self._made, handle))
-        return handle
+        heapq.heappush(self._timers, (when, self._random.random(), self._made, call))
+        return call
 
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """It is dropped when it is due."""
+    def due(self, when: float) -> "asyncio.Future[None]":
+        """Done at that time: a sleep, without anything in between."""
+        future: "asyncio.Future[None]" = asyncio.Future(loop=self)
+        self._made += 1
+        heapq.heappush(self._timers, (when, self._random.random(), self._made, future))
+        return future
 
     def create_future(self) -> "asyncio.Future[Any]":
         """As asyncio's."""
@@ -93,7 +108,12 @@ class SimulatedLoop(_Loop):  # type: ignore[misc] # most of what it declares is 
         try:
             task = self.create_task(main)
             while not task.done():
-                self._step(limit)
+                if not self._ready:
+                    self._advance()
+                self.steps += 1
+                if self.steps > limit:
+                    raise Stuck("more than %d steps" % limit)
+                self._step()
             return task.result()
         finally:
             asyncio.events._set_running_loop(None)
@@ -102,34 +122,32 @@ class SimulatedLoop(_Loop):  # type: ignore[misc] # most of what it declares is 
     def drain(self) -> None:
         """Runs what is ready, and nothing that waits for time."""
         while self._ready:
-            handle = self._ready.popleft()
-            if not handle._cancelled:
-                handle._run()
+            self._step()
 
-    def _step(self, limit: int) -> None:
-        if not self._ready:
-            self._advance()
-        self.steps += 1
-        if self.steps > limit:
-            raise Stuck("more than %d steps" % limit)
-        handle = self._ready.popleft()
-        if not handle._cancelled:
-            handle._run()
+    def _step(self) -> None:
+        call = self._ready.popleft()
+        if not call.cancelled:
+            try:
+                call.callback(*call.args)
+            except Exception as error:
+                self.call_exception_handler({"message": "a callback failed", "exception": error})
 
     def _advance(self) -> None:
-        while self._timers:
-            when, _, _, handle = heapq.heappop(self._timers)
-            if not handle._cancelled:
-                self.now = max(self.now, when)
-                self._ready.append(handle)
-                return
-        raise Stuck("everybody waits, and nothing is due")
-
-
-def wake(future: "asyncio.Future[None]") -> None:
-    """For timers: lets go on who waits, if he still does."""
-    if not future.done():
-        future.set_result(None)
+        """To the next instant at which there is something to do."""
+        timers, ready = self._timers, self._ready
+        while not ready:
+            if not timers:
+                raise Stuck("everybody waits, and nothing is due")
+            when, _, _, due = heapq.heappop(timers)
+            if type(due) is Call:
+                if due.cancelled:
+                    continue
+                ready.append(due)
+            elif due.done():  # nobody waits for it any more
+                continue
+            else:
+                due.set_result(None)
+            self.now = max(self.now, when)
 
 
 def running(task: "Optional[asyncio.Future[Any]]") -> bool:

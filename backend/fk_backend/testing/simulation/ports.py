@@ -109,8 +109,9 @@ class Deployment:
         if message_id in self.accepted:
             return
         self.accepted[message_id] = len(self.accepted)
-        assert split_id(message_id)[0] == decode(body).inbox
-        self.world.note(process.name, "accepted", decode(body))
+        message = decode(body)
+        assert split_id(message_id)[0] == message.inbox
+        self.world.note(process.name, "accepted", message)
         self.queue.append(Waiting(message_id, Delivery(body, internal, len(self.accepted))))
         self.on_message()
 

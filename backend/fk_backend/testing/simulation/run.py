@@ -18,7 +18,7 @@ from .hosts import Timer, Trigger
 from .loop import Stuck
 from .plan import LATE, PART, PAUSE, STORM, Fault, Plan
 from .ports import Deployment
-from .world import Entry, Process, World
+from .world import Entry, Process, World, trace_of
 
 NS = "ns"
 PATIENCE_S = 60.0
@@ -31,7 +31,6 @@ class History(NamedTuple):
 
     plan: Plan
     log: List[Entry]
-    trace: str
     rest: Dict[Key, Item]
     """The store when every session was gone."""
     busy: Dict[Key, Item]
@@ -40,6 +39,11 @@ class History(NamedTuple):
     """What never came to rest, and tasks that failed."""
     calls: int
     healed_at: float
+
+    @property
+    def trace(self) -> str:
+        """See `trace_of`."""
+        return trace_of(self.log)
 
 
 class Run:
@@ -163,9 +167,7 @@ def run(plan: Plan, crossed: Optional[Callable[[Process, str, str], Optional[str
             made.complaints.append("stuck: %s" % error)
     made.complaints.extend(map(_told, made.world.loop.failures))
     world = made.world
-    return History(
-        plan, world.log, world.trace, made.contents(), made.busy, made.complaints, world.calls, made.healed_at
-    )
+    return History(plan, world.log, made.contents(), made.busy, made.complaints, world.calls, made.healed_at)
 
 
 def _told(context: Dict[str, Any]) -> str:

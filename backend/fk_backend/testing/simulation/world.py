@@ -1,7 +1,6 @@
 """Everything a process does reaches the world through one gate, where it can be slowed, failed, stopped or killed.
 
-A process that is dead never goes on: what it waits for never comes. What happened is written down in one log, with a
-running hash, so that two runs can be compared without being kept.
+A process that is dead never goes on: what it waits for never comes. What happened is written down in one log.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from random import Random
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, TypeVar
 
 from ...errors import Unavailable, Unknown
-from .loop import SimulatedLoop, wake
+from .loop import SimulatedLoop
 from .plan import CRASH, JUMP, PART, PAUSE, STORM, Fault, Knobs
 
 T = TypeVar("T")
@@ -28,6 +27,14 @@ class Entry(NamedTuple):
     who: str
     what: str
     value: Any
+
+
+def trace_of(log: List[Entry]) -> str:
+    """A hash of all that happened, so that two runs can be compared without being kept."""
+    digest = hashlib.sha256()
+    for entry in log:
+        digest.update(repr(tuple(entry)).encode())
+    return digest.hexdigest()
 
 
 class World:
@@ -46,7 +53,6 @@ class World:
         """Asked at every call of a port: None, or "before" or "after" to kill the process there."""
         self.calm = False
         """Nothing is slow any more."""
-        self._digest = hashlib.sha256()
         self._asleep: List[Any] = []
 
     @property
@@ -57,25 +63,18 @@ class World:
     def note(self, who: str, what: str, value: Any = None) -> int:
         """Writes something down; its number."""
         step = len(self.log)
-        entry = Entry(step, self.loop.now, who, what, value)
-        self.log.append(entry)
-        self._digest.update(repr(entry[1:]).encode())
+        self.log.append(Entry(step, self.loop.now, who, what, value))
         return step
 
     @property
     def trace(self) -> str:
-        """A hash of all that happened."""
-        return self._digest.hexdigest()
+        """See `trace_of`."""
+        return trace_of(self.log)
 
     async def sleep(self, seconds: float) -> None:
         """For the world itself: nobody can stop it."""
         if seconds > 0:
-            await self._until(self.loop.now + seconds)
-
-    async def _until(self, when: float) -> None:
-        future = self.loop.create_future()
-        self.loop.call_at(when, wake, future)
-        await future
+            await self.loop.due(self.loop.now + seconds)
 
     def never(self) -> "asyncio.Future[None]":
         """What nobody will ever set."""
@@ -129,9 +128,11 @@ class Process:
 
     async def pass_time(self, seconds: float) -> None:
         """Sleeps for so long, and longer if it is stopped; for ever if it is dead."""
-        await self.world.sleep(seconds)
-        while self.paused_until > self.world.now:
-            await self.world._until(self.paused_until)
+        loop = self.world.loop
+        if seconds > 0:
+            await loop.due(loop.now + seconds)
+        while self.paused_until > loop.now:
+            await loop.due(self.paused_until)
         if self.dead:
             await self.world.never()
 
@@ -145,8 +146,9 @@ class Process:
 
     def trouble(self, port: str) -> str:
         """What is wrong between this process and a port right now: nothing, "part", or how a call is to fail."""
-        if self.troubles:
-            self.troubles = [trouble for trouble in self.troubles if trouble[0] > self.world.now]
+        if not self.troubles:
+            return ""
+        self.troubles = [trouble for trouble in self.troubles if trouble[0] > self.world.now]
         for _, fault in self.troubles:
             if fault.kind == PART and fault.detail == port:
                 return PART
