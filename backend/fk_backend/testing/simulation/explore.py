@@ -12,7 +12,7 @@ import time
 from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from ...core.acls import OPEN_ACL
-from ...core.requests import Close, Create, Delete, SetData
+from ...core.requests import Close, Create, Delete, Multi, SetData
 from ...ports import Key
 from ...session.ops import Exists, GetChildren, GetData
 from .checks import CHECKS
@@ -103,6 +103,8 @@ WRITE = SetData("/a", b"1", -1)
 B = Create("/b", b"", OPEN_ACL, 0, 0, False)
 MINE = Create("/e", b"", OPEN_ACL, 1, 0, False)
 IS_THERE = Exists("/a", True)
+IS_MINE = Exists("/e", True)
+LIST = GetChildren("/", True)
 GONE = Delete("/a", -1)
 
 SMALL_SCOPES = (
@@ -112,18 +114,17 @@ SMALL_SCOPES = (
 )
 """What a change has to pass."""
 LARGE_SCOPES = (
-    Scope("one watch, one write, a crash and a double", ((LOOK,), (WRITE,)), crashes=1, doubles=1),
-    Scope("the same, a node after its head", ((LOOK,), (WRITE,)), crashes=1, doubles=1, two_steps=True),
-    Scope("one watch, one deletion, no list, a crash", ((IS_THERE,), (GONE,)), crashes=1, recent_bytes=0),
-    Scope("an ephemeral and the end of its session, a crash", ((Exists("/e", True),), (MINE, Close())), crashes=1),
-    Scope("both watch and write", ((LOOK, WRITE), (LOOK, WRITE)), crashes=1),
-    Scope("two reads, two writes, a crash", ((LOOK, LOOK), (WRITE, B)), crashes=1),
-    Scope("a write between two reads, a crash", ((LOOK, B, LOOK), (WRITE,)), crashes=1),
-    Scope("a list that is watched, a crash", ((GetChildren("/", True), LOOK), (B, GONE)), crashes=1),
+    Scope("data, a write", ((LOOK,), (WRITE,)), crashes=1, doubles=1),
+    Scope("data, a write whose node comes after its head", ((LOOK,), (WRITE,)), crashes=1, doubles=1, two_steps=True),
+    Scope("an ephemeral, the end of its session", ((IS_MINE,), (MINE, Close())), crashes=1, doubles=1),
+    Scope("data, a deletion", ((LOOK,), (GONE,)), crashes=1, doubles=1),
+    Scope("a list of children, a new one", ((LIST,), (B,)), crashes=1, doubles=1),
+    Scope("existence, a deletion, no triggers kept", ((IS_THERE,), (GONE,)), crashes=1, doubles=1, recent_bytes=0),
+    Scope("existence, a write, no triggers kept", ((IS_THERE,), (WRITE,)), crashes=1, doubles=1, recent_bytes=0),
+    Scope("data, a multi", ((LOOK,), (Multi((WRITE, B)),)), crashes=1, doubles=1),
     Scope("two who watch, one write, a crash", ((LOOK,), (LOOK,), (WRITE,)), crashes=1),
-    Scope("one watch, one write, two writers at once", ((LOOK,), (WRITE,)), late=1),
-    Scope("one watch, one deletion, no list, a crash and a double", ((IS_THERE,), (GONE,)), 1, 1, recent_bytes=0),
-    Scope("one watch, one write, two crashes", ((LOOK,), (WRITE,)), crashes=2),
-    Scope("three clients", ((LOOK, GetData("/a", False)), (WRITE,), (GONE, B)), doubles=1),
+    Scope("two reads, two writes, a double", ((LOOK, LOOK), (WRITE, B)), doubles=1),
+    Scope("a write between two reads, a double", ((LOOK, B, LOOK), (WRITE,)), doubles=1),
+    Scope("both watch and write, a double", ((LOOK, WRITE), (LOOK, WRITE)), doubles=1),
 )
-"""For a long run."""
+"""For a long run: one watch and one change, a crash and a double, of every kind; and some with more of both."""
