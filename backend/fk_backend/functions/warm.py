@@ -27,14 +27,21 @@ class Warm:
         self.snapshot.subtrees, self.snapshot.ticking = head.subtrees, head.ticking
         self.revs: Dict[str, Tuple[int, int]] = {}
         """Path → revs of the node's item and its family's (0: it has none)."""
+        self._data_bytes = 0
         if head.zxid == 0:
             self.snapshot.nodes.update(initial_nodes())
 
     def add(self, path: str, stored: Optional[Stored]) -> None:
         """A node as it was read."""
-        self.snapshot.nodes[path] = stored and (stored.node, stored.family)
+        self._know(path, stored and (stored.node, stored.family))
         if stored is not None:
             self.revs[path] = (stored.node_rev, stored.family_rev)
+
+    def _know(self, path: str, pair: Optional[Tuple[Node, Family]]) -> None:
+        """Counts as it goes: looking at all that is known would cost every batch the more, the more that is."""
+        nodes = self.snapshot.nodes
+        self._data_bytes += _data_bytes(pair) - _data_bytes(nodes.get(path))
+        nodes[path] = pair
 
     def pair(self, path: str, changes: Changes) -> Optional[Tuple[Node, Family]]:
         """A node as it is after the changes."""
@@ -62,7 +69,7 @@ class Warm:
         for path in {**changes.nodes, **changes.families}:
             pair = self.pair(path, changes)
             self.revs[path] = (self.node_rev(path, changes, head.zxid), self.family_rev(path, changes, head.zxid))
-            self.snapshot.nodes[path] = pair
+            self._know(path, pair)
         self.snapshot.sessions.update(changes.sessions)
         self.snapshot.ephemerals.clear()
         self.snapshot.beats.clear()
@@ -74,11 +81,12 @@ class Warm:
         """Between batches: what changes without a commit is not kept, nor is more than there is room for."""
         self.snapshot.beats.clear()
         nodes = self.snapshot.nodes
-        if len(nodes) + len(self.snapshot.sessions) > MAX_NODES or self._data_bytes() > MAX_DATA_BYTES:
+        if len(nodes) + len(self.snapshot.sessions) > MAX_NODES or self._data_bytes > MAX_DATA_BYTES:
             nodes.clear()
+            self._data_bytes = 0
             self.snapshot.sessions.clear()
             self.revs.clear()
 
-    def _data_bytes(self) -> int:
-        kept = (pair[0].data for pair in self.snapshot.nodes.values() if pair)
-        return sum(len(data) for data in kept if isinstance(data, bytes))
+
+def _data_bytes(pair: Optional[Tuple[Node, Family]]) -> int:
+    return len(pair[0].data) if pair is not None and isinstance(pair[0].data, bytes) else 0
