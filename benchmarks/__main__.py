@@ -29,7 +29,9 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
         part.add_argument("--docs", action="store_true", help="put them into docs/performance.md and its pictures")
     parts.choices["local"].add_argument("--systems", default=",".join(systems.NAMES), help="default: %(default)s")
     cloud.declare(parts.add_parser("cloud", help="on AWS: requests, dollars, milliseconds, by counting and simulating"))
-    parts.choices["growth"].add_argument("--up-to", type=int, help="the largest size (default: 100,000; quick 10,000)")
+    grown = parts.choices["growth"]
+    grown.add_argument("--up-to", type=int, help="the largest size (default: 1,000,000; quick 10,000)")
+    grown.add_argument("--fill-s", type=float, default=600.0, help="so long one size may be filled (default: 600)")
     return parser.parse_args(arguments)
 
 
@@ -54,8 +56,8 @@ def _local(options: argparse.Namespace, disk: Path) -> Dict[str, Any]:
 
 
 def _growth(options: argparse.Namespace, disk: Path) -> Dict[str, Any]:
-    rounds, count, up_to = (1, 2, 10) if options.smoke else (5, 20, 10_000) if options.quick else (7, 40, 100_000)
-    extent = growth.Extent(up_to if options.up_to is None else options.up_to, rounds, count)
+    rounds, count, up_to = (1, 2, 10) if options.smoke else (5, 20, 10_000) if options.quick else (7, 40, 1_000_000)
+    extent = growth.Extent(up_to if options.up_to is None else options.up_to, rounds, count, options.fill_s)
     return growth.run(_chosen(options.rows, CASES), extent, disk, _say)
 
 
@@ -74,14 +76,18 @@ def main(arguments: Sequence[str]) -> Dict[str, Any]:
         results = measure(options, Path(disk))
     where["load_after"] = report.machine()["load"]
     results.update(machine=where, seconds=round(time.monotonic() - started))
+    report.save(results, options.json or options.disk / ("bench-%s.json" % options.part))
+    kept = report.PICTURES / ("%s.json" % options.part)
+    grown = options.part == "growth"
+    if grown and options.docs and kept.exists():
+        results = growth.with_others(results, kept)
     table = lines(results)
     report.show(options.part, table)
-    text = "%s It took %d s." % (report.circumstances(results), results["seconds"])
+    text = growth.circumstances(results, report.place(results)) if grown else report.circumstances(results)
     left_out = ["Left out: %s." % why for why in results["left_out"]]
     print("\n".join([text, *left_out]))
-    report.save(results, options.json or options.disk / ("bench-%s.json" % options.part))
     if options.docs:
-        report.save(results, report.PICTURES / ("%s.json" % options.part))
+        report.save(results, kept)
         picture(results, report.PICTURES)
         report.into_page(options.part, "\n\n".join([report.markdown(table), text, *left_out]))
     else:

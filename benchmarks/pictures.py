@@ -92,9 +92,11 @@ def growth(results: Dict[str, Any], directory: Path) -> None:
         for place, row in enumerate(rows):
             axis = axes[place // columns][place % columns]
             xs = [max(each["size"], 1) for each in row["sizes"]]
-            ys = [each["median"] for each in row["sizes"]]
-            axis.fill_between(xs, *([each[key] for each in row["sizes"]] for key in ("low", "high")), alpha=0.25)
-            axis.plot(xs, ys, marker="o", markersize=3, color=COLOURS["local"])
+            for unit, name in (("ms", "memory"), ("processor_ms", "local")):
+                ys = [each[unit]["median"] for each in row["sizes"]]
+                spread = ([each[unit][key] for each in row["sizes"]] for key in ("low", "high"))
+                axis.fill_between(xs, *spread, alpha=0.25, color=COLOURS[name], linewidth=0)
+                axis.plot(xs, ys, marker="o", markersize=3, color=COLOURS[name])
             axis.axhline(ys[0] * 1.5, color="#d29922", linewidth=1)
             axis.set_xscale("log")
             axis.set_ylim(bottom=0)

@@ -69,12 +69,17 @@ def lines(results: Dict[str, Any]) -> List[List[str]]:
 
 def growth_lines(results: Dict[str, Any]) -> List[List[str]]:
     """The table of growth."""
-    table = [["", "unit", "at each size", "from the smallest to the largest", "flat within 1.5×", "on disk"]]
+    table = [["", "ms at each size", "ms of processor", "time: most over smallest", "processor", "flat", "on disk"]]
     for row in results["rows"]:
-        steps = ", ".join("%s: %s" % (_count(each["size"]), figure(each["median"])) for each in row["sizes"])
-        growth = "%s× (%s–%s)" % tuple(figure(row["growth"][key]) for key in ("median", "low", "high"))
+        cells, growth = [], []
+        for unit in ("ms", "processor_ms"):
+            steps = ["%s: %s" % (_count(each["size"]), figure(each[unit]["median"])) for each in row["sizes"]]
+            cells.append(", ".join(steps))
+            found = tuple(figure(row["growth"][unit][key]) for key in ("median", "low", "high"))
+            growth.append("%s× (%s–%s)" % found)
         disk = ", ".join("%s: %.1f MB" % (_count(int(k)), v / 1e6) for k, v in row["bytes_on_disk"].items())
-        table.append([row["row"], row["unit"], steps, growth, "yes" if row["flat"] else "no", disk])
+        flat = ["yes" if row["flat"][unit] else "**no**" for unit in ("processor_ms", "ms")]
+        table.append([row["row"], *cells, *growth, "%s (time: %s)" % tuple(flat), disk])
     return table
 
 
@@ -111,13 +116,19 @@ def markdown(table: Sequence[Sequence[str]]) -> str:
     return "\n".join("| %s |" % " | ".join(line) for line in [head, rule, *rest])
 
 
+def place(results: Dict[str, Any]) -> str:
+    """What the figures can't be compared without."""
+    where = results["machine"]
+    return "%s, %d cores, Linux %s, Python %s, SQLite %s, kazoo %s" % tuple(
+        where[key] for key in ("processor", "cores", "kernel", "python", "sqlite", "kazoo")
+    )
+
+
 def circumstances(results: Dict[str, Any]) -> str:
     """One sentence on where the figures are from."""
-    where = results["machine"]
-    return "%s, %d cores, Linux %s, Python %s, SQLite %s, kazoo %s; load average %.1f before, %.1f after the run." % (
-        *(where[key] for key in ("processor", "cores", "kernel", "python", "sqlite", "kazoo", "load")),
-        where["load_after"],
-    )
+    load = results["machine"]["load"], results["machine"]["load_after"]
+    text = "%s; load average %.1f before, %.1f after the run. It took %d s."
+    return text % (place(results), *load, results["seconds"])
 
 
 def into_page(name: str, text: str) -> None:

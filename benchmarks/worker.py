@@ -119,15 +119,16 @@ class Worker:
 
     # --- growth -------------------------------------------------------------------------------------
 
-    def grow(self, case: str, size: int) -> None:
-        """Makes the surroundings of a size."""
+    def grow(self, case: str, size: int, host: int, fill_s: float) -> int:
+        """Makes the surroundings of a size; of which size they became."""
         from .growth import Growing
 
-        self._growing = self._growing or Growing(self._client)
-        self._growing.prepare(case, size)
+        self._growing = self._growing or Growing(self._client, host)
+        reached: int = self._growing.prepare(case, size, fill_s)
+        return reached
 
     def grown(self, case: str, size: int, count: int) -> List[float]:
-        """Seconds per operation in surroundings that were made."""
+        """Seconds and processor time of an operation in surroundings that were made."""
         times: List[float] = self._growing.measure(case, size, count)
         return times
 

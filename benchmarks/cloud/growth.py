@@ -1,107 +1,229 @@
-"""Requests and capacity units of one operation as its surroundings grow, counted on the emulator."""
+"""Requests and capacity units of one operation as its surroundings grow, counted on the emulator.
+
+Rule upheld here: the operation is done by the shipped client and functions. Its surroundings are written straight into
+the emulator's tables in the stored form (`filling`), but for the history, which the functions write.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Sequence
+import random
+import secrets
+import statistics
+import time
+from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Tuple
 
+from fk_backend.ports import INTEREST
+from fk_backend.providers.aws.ticks import TICK_S
+
+from . import filling
 from .bill import units_of
+from .meter import FUNCTION, Call
 from .setting import Setting
 
 TIMES = 5
 FLAT = 1.5
-AT_ONCE = 500
-"""Calls in flight while surroundings are made."""
+BRANCH = 1000
+"""Nodes under each node of a tree."""
+IN_FLIGHT = 1500
+HISTORY_S = 600.0
+"""So long the functions may write a history; where that is not enough, the row has the size that was reached."""
+TICKS = 2
+KEPT = "items / bytes kept"
+PARENT = "set of their parent"
+TICK = "a tick, for each session"
 
 
-def run(setting: Setting, smoke: bool) -> List[Dict[str, Any]]:
-    """A row for each kind of surroundings."""
-    client = setting.client()
-    siblings = (10, 30) if smoke else (10, 1_000, 10_000)
-    sizes = (0, 2_000) if smoke else (0, 1_000, 15_000, 1_000_000)
-    watchers = (1, 2) if smoke else (1, 5, 25)
-    depths = (1, 5) if smoke else (1, 10, 50)
-    rows = [_row("create among siblings", siblings, lambda n: _among(setting, client, n))]
-    rows.append(_row("set of a node with children", siblings, lambda n: _parent(setting, client, n)))
-    rows.append(_row("create under a parent with bytes of data", sizes, lambda n: _under(setting, client, n)))
-    rows.append(_row("set of a node with watchers, for each event", watchers, lambda n: _watched(setting, client, n)))
-    rows.append(_row("create at a depth", depths, lambda n: _deep(setting, client, n)))
+class Sizes(NamedTuple):
+    """Of each kind of surroundings."""
+
+    siblings: Sequence[int] = (10, 1_000, 100_000)
+    tree: Sequence[int] = (1_000, 100_000, 1_000_000)
+    data: Sequence[int] = (0, 1_000, 15_000, 1_000_000)
+    watchers: Sequence[int] = (1, 10, 100, 1_000, 10_000)
+    sessions: Sequence[int] = (1, 100, 2_000)
+    history: Sequence[int] = (10, 1_000, 100_000, 1_000_000)
+    depth: Sequence[int] = (1, 10, 50)
+
+
+SMOKE = Sizes((10, 100), (1_000,), (0, 2_000), (1, 3), (2,), (10, 100), (1, 5))
+
+
+def run(
+    setting: Setting, sizes: Sizes, say: Callable[[str], None] = lambda text: None, wanted: Sequence[str] = ()
+) -> List[Dict[str, Any]]:
+    """A row for each kind of surroundings, or for those that are wanted. ``setting``: one that can be filled."""
+    rows: List[Dict[str, Any]] = []
+    for which, (name, measure, more) in CASES.items():
+        if wanted and which not in wanted:
+            continue
+        began = time.monotonic()
+        steps = [measure(setting, size) for size in getattr(sizes, which)]
+        rows.append(_row(name, "used", steps))
+        rows.extend(_row("%s: %s" % (name, key), key, steps) for key in more)
+        say("%s: %.0f s" % (name, time.monotonic() - began))
     return rows
 
 
-def _row(name: str, sizes: Sequence[int], measure: Callable[[int], List[float]]) -> Dict[str, Any]:
-    steps = [{"size": size, "used": measure(size)} for size in sizes]
-    first, last = steps[0]["used"], steps[-1]["used"]
-    growth = [b / a if a else 1.0 for a, b in zip(first, last)]  # type: ignore[call-overload]
-    return {"row": name, "sizes": steps, "growth": growth, "flat": all(each <= FLAT for each in growth)}
+Step = Dict[str, Any]
+"""The size that was reached, and what is measured at it."""
 
 
-def _used(setting: Setting, work: Callable[[], Any], operations: float) -> List[float]:
+def _row(name: str, key: str, steps: List[Step]) -> Dict[str, Any]:
+    """Judged by the smallest size and whichever of the others takes most."""
+    found = [{"size": step["size"], "used": step[key]} for step in steps]
+    most = [max(values) for values in zip(*(each["used"] for each in found[1:] or found))]
+    growth = [value / first if first else 1.0 for value, first in zip(most, found[0]["used"])]
+    return {"row": name, "sizes": found, "growth": growth, "flat": all(each <= FLAT for each in growth)}
+
+
+def _units(calls: List[Call], operations: float) -> List[float]:
     """Requests, write units and read units of one operation; receives and deletes of inboxes apart."""
-    calls, _ = setting.seen(work)
     counted = [call for call in calls if call.queue != "inbox" or call.operation == "SendMessage"]
     units = units_of(counted)
     return [units[key] / operations for key in ("requests", "wru", "rru")]
 
 
-def _all(client: Any, paths: List[str]) -> None:
-    for first in range(0, len(paths), AT_ONCE):
-        for result in [client.create_async(path) for path in paths[first : first + AT_ONCE]]:
-            result.get(timeout=120)
+def _used(setting: Setting, work: Callable[[], Any], operations: float) -> List[float]:
+    return _units(setting.seen(work)[0], operations)
+
+
+def _each(setting: Setting, work: Callable[[int], Any]) -> List[float]:
+    """The median: now and then another environment of the function has the turn, and reads the head."""
+    found = [_used(setting, lambda number=number: work(number), 1) for number in range(TIMES)]  # type: ignore[misc]
+    return [statistics.median(values) for values in zip(*found)]
 
 
 def _creates(setting: Setting, client: Any, parent: str) -> List[float]:
     client.create(parent + "/warm")
-
-    def work() -> None:
-        for number in range(TIMES):
-            client.create("%s/m%d" % (parent, number), bytes(100))
-
-    return _used(setting, work, TIMES)
+    return _each(setting, lambda number: client.create("%s/new%d" % (parent, number), bytes(100)))
 
 
-def _among(setting: Setting, client: Any, count: int) -> List[float]:
-    parent = "/among%d" % count
+def _filled(setting: Setting, ns: str, parent: str, count: int) -> Any:
+    """A client in a namespace where a node has so many children, and that writer read nothing of it yet."""
+    client = setting.client(ns)
     client.create(parent)
-    _all(client, ["%s/a-name-of-20-%07d" % (parent, number) for number in range(count)])
-    return _creates(setting, client, parent)
+    rev = client.exists(parent).mzxid
+    zxid = setting.filling.moved(ns)
+    setting.filling.put(filling.children(ns, parent, count, zxid, rev))
+    return client
 
 
-def _parent(setting: Setting, client: Any, count: int) -> List[float]:
-    """Of the same parents."""
-    client.set("/among%d" % count, bytes(100))
-
-    def work() -> None:
-        for _ in range(TIMES):
-            client.set("/among%d" % count, bytes(100))
-
-    return _used(setting, work, TIMES)
+def _among(setting: Setting, count: int) -> Step:
+    client = _filled(setting, "siblings%d" % count, "/among", count)
+    created = _creates(setting, client, "/among")
+    client.set("/among", bytes(100))
+    changed = _each(setting, lambda _: client.set("/among", bytes(100)))
+    setting.dismiss(client)
+    return {"size": count, "used": created, PARENT: changed}
 
 
-def _under(setting: Setting, client: Any, size: int) -> List[float]:
+def _anywhere(setting: Setting, count: int) -> Step:
+    """Each under another node."""
+    ns = "tree%d" % count
+    branches = count // BRANCH
+    client = _filled(setting, ns, "/tree", branches)
+    zxid = setting.filling.moved(ns)
+    names = ["/tree/a-name-of-20-%07d" % branch for branch in range(branches)]
+    setting.filling.put(put for name in names for put in filling.children(ns, name, BRANCH, zxid, zxid - 1))
+    somewhere = random.Random(count)
+    parents = ["%s/a-name-of-20-%07d" % (somewhere.choice(names), n) for n in somewhere.sample(range(BRANCH), TIMES)]
+    client.create(names[0] + "/warm")
+    used = _each(setting, lambda number: client.create(parents[number] + "/new", bytes(100)))
+    setting.dismiss(client)
+    return {"size": count, "used": used}
+
+
+def _under(setting: Setting, size: int) -> Step:
+    client = setting.client()
     parent = "/under%d" % size
     client.create(parent, bytes(size))
-    return _creates(setting, client, parent)
+    used = _creates(setting, client, parent)
+    setting.dismiss(client)
+    return {"size": size, "used": used}
 
 
-def _watched(setting: Setting, client: Any, count: int) -> List[float]:
-    path = "/watched%d" % count
-    client.create(path)
-    told: List[Any] = []
-    watchers = [setting.client() for _ in range(count)]
-    client.set(path, bytes(100))
-    for watcher in watchers:
-        watcher.get(path, watch=told.append)
-    used = _used(setting, lambda: client.set(path, bytes(100)), count)
-    for watcher in watchers:
-        setting.dismiss(watcher)
-    assert len(told) == count, "%d of %d were told" % (len(told), count)
-    return used
+def _watched(setting: Setting, count: int) -> Step:
+    """Inboxes of their own; nobody receives from them."""
+    ns = "watchers%d" % count
+    client = setting.client(ns)
+    client.create("/watched")
+    client.set("/watched", bytes(100))
+    inboxes = [secrets.token_hex(16) for _ in range(count)]
+    filling.make_inboxes(setting.account, inboxes)
+    setting.filling.put(filling.watched(ns, "/watched", inboxes), known=True)
+    used = _used(setting, lambda: client.set("/watched", bytes(100)), count)
+    left = filling.kept(setting.account, ns + ":/watched", [INTEREST])[0]
+    assert left == 0, "%d of %d were not told" % (left, count)
+    setting.dismiss(client)
+    return {"size": count, "used": used}
 
 
-def _deep(setting: Setting, client: Any, depth: int) -> List[float]:
+def _sessions(setting: Setting, count: int) -> Step:
+    """Beside so many others; and what looking after them takes each time."""
+    ns = "sessions%d" % count
+    client = setting.client(ns)
+    client.create("/crowd")
+    rev = client.exists("/crowd").mzxid
+    zxid = setting.filling.moved(ns)
+    setting.filling.put(filling.owners(ns, "/crowd", count, zxid, rev))
+    client.create("/among")
+    client.set("/among", bytes(100))
+    used = _each(setting, lambda _: client.set("/among", bytes(100)))
+    client.create("/held", ephemeral=True)
+    time.sleep(1.5 * TICK_S)  # the first tick makes the function's environment
+    calls, ticks = setting.seen(lambda: time.sleep(TICKS * TICK_S))
+    assert ticks, "nothing ticked"
+    tick = _units([call for call in calls if call.side == FUNCTION], ticks * count)
+    client.delete("/held")
+    setting.dismiss(client)
+    return {"size": count, "used": used, TICK: tick}
+
+
+def _history(setting: Setting, count: int) -> Step:
+    """By the functions: of a node's data, and every tenth of them a creation or a deletion of another node."""
+    ns = "history%d" % count
+    client = setting.client(ns)
+    client.create("/history")
+    until, waiting, number = time.monotonic() + HISTORY_S, [], 0
+    while number < count and (number % IN_FLIGHT or time.monotonic() < until):
+        if number % 20 == 9:
+            waiting.append(client.create_async("/history/%07d" % number, bytes(100)))
+        elif number % 20 == 19:
+            waiting.append(client.delete_async("/history/%07d" % (number - 10)))
+        else:
+            waiting.append(client.set_async("/history", bytes(100)))
+        if len(waiting) == IN_FLIGHT:
+            waiting.pop(0).get(timeout=120)
+            setting.meter.clear()
+        number += 1
+    for result in waiting:
+        result.get(timeout=120)
+    client.set("/history", bytes(100))  # the first one overwrites a head with the answers of many
+    used = _each(setting, lambda _: client.set("/history", bytes(100)))
+    kept = filling.kept(setting.account, ns + ":")
+    setting.dismiss(client)
+    return {"size": number, "used": used, KEPT: kept}
+
+
+def _deep(setting: Setting, depth: int) -> Step:
+    client = setting.client()
     parent = "/deep%d" % depth
     client.create(parent)
     for _ in range(depth - 1):
         parent += "/d"
         client.create(parent)
-    return _creates(setting, client, parent)
+    used = _creates(setting, client, parent)
+    setting.dismiss(client)
+    return {"size": depth, "used": used}
+
+
+CASES: Dict[str, Tuple[str, Callable[[Setting, int], Step], Sequence[str]]] = {
+    "siblings": ("create among siblings", _among, [PARENT]),
+    "tree": ("create in a tree of nodes", _anywhere, []),
+    "data": ("create under a parent with bytes of data", _under, []),
+    "watchers": ("set of a node with watchers, for each event", _watched, []),
+    "sessions": ("set, by sessions with an ephemeral node", _sessions, [TICK]),
+    "depth": ("create at a depth", _deep, []),
+    "history": ("set after so many writes", _history, [KEPT]),
+}
+"""Field of `Sizes` → what it is called, what measures it, and what it measures besides."""

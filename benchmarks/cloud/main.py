@@ -45,8 +45,9 @@ def latency(smoke: bool) -> Dict[str, Any]:
 
 def grown(smoke: bool) -> List[Dict[str, Any]]:
     """Counted on the emulator."""
-    with setting() as deployment:
-        return growth.run(deployment, smoke)
+    sizes = growth.SMOKE if smoke else growth.Sizes()
+    with setting(filled=True) as deployment:
+        return growth.run(deployment, sizes, lambda text: print("  ·", text, file=sys.stderr, flush=True))
 
 
 def run(options: argparse.Namespace) -> Dict[str, Any]:

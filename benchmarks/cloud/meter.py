@@ -55,7 +55,8 @@ class Meter:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._tables = Tables()
+        self.tables = Tables()
+        """What is in them."""
         self.calls: List[Call] = []
         self.sent: "Counter[str]" = Counter()
         """What went out over HTTP, by operation."""
@@ -94,7 +95,7 @@ class Meter:
             self.under_way -= model.name != "ReceiveMessage"
             size, queue = len(body) if isinstance(body, bytes) else 0, ""
             if service == "dynamodb":
-                units = self._tables.units(model.name, json.loads(body), parsed, refused)
+                units = self.tables.units(model.name, json.loads(body), parsed, refused)
             elif service == "sqs":
                 asked = json.loads(body)
                 queue = _queue_of(asked)

@@ -76,6 +76,10 @@ class Tables:
     def __init__(self) -> None:
         self._rows: Dict[Spot, Row] = {}
 
+    def note(self, table: str, row: Row) -> None:
+        """An item that came there by another way."""
+        self._rows[_spot(table, row)] = row
+
     def units(self, operation: str, asked: Row, answer: Row, refused: bool) -> Units:
         """Of one request to DynamoDB. ``refused``: it was answered with an error."""
         if operation == "PutItem":

@@ -37,10 +37,14 @@ class EmulatorFailed(Exception):
 class Emulator:
     """One ministack process on 127.0.0.1. A context manager: ``with Emulator() as emulator: emulator.url``."""
 
-    def __init__(self, port: int = 0, environment: Optional[Dict[str, str]] = None) -> None:
-        """``port`` 0: any free one. ``environment``: more variables for ministack, such as AUTH=true."""
+    def __init__(self, port: int = 0, environment: Optional[Dict[str, str]] = None, program: Path = _PROGRAM) -> None:
+        """``port`` 0: any free one. ``environment``: more variables for ministack, such as AUTH=true.
+
+        ``program``: what its interpreter runs, where that is more than `emulator_main`.
+        """
         self.port = port
         self._wanted = port
+        self._program = program
         self._environment = dict(environment or {})
         self._process: Optional["subprocess.Popen[bytes]"] = None
         self._printed = ""
@@ -100,7 +104,7 @@ class Emulator:
         environment.update(MINISTACK_EDITION=token, MINISTACK_HOST="127.0.0.1", **self._environment)
         self._output = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
-            [str(venvs.interpreter("ministack", REQUIREMENT)), "-I", str(_PROGRAM)],
+            [str(venvs.interpreter("ministack", REQUIREMENT)), "-I", str(self._program)],
             stdin=subprocess.PIPE,
             stdout=self._output,
             stderr=self._output,
