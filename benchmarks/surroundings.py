@@ -128,8 +128,12 @@ def siblings(client: Any, size: int, until: float) -> Measured:
     """Beside so many children."""
     parent = "/siblings/%d" % size
     client.ensure_path(parent)
-    populate(client, ["%s/%07d" % (parent, number) for number in range(size)])
-    return _creating(client, lambda number: "%s/new%d" % (parent, number))
+    filled = 0
+    while filled < size and (filled == 0 or time.monotonic() < until):
+        some = range(filled, min(filled + IN_FLIGHT * PER_TRANSACTION, size))
+        populate(client, ["%s/%07d" % (parent, number) for number in some])
+        filled = some.stop
+    return _creating(client, lambda number: "%s/new%d" % (parent, number))._replace(reached=filled)
 
 
 def tree(client: Any, size: int, until: float) -> Measured:
