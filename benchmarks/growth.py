@@ -32,8 +32,6 @@ class Case(NamedTuple):
     prepare: Callable[[Any, int, float], surroundings.Measured]
     apart: bool = False
     """Whether each size needs a deployment of its own."""
-    cheap: bool = False
-    """Whether every size is made in a moment."""
 
 
 CASES = [
@@ -48,7 +46,7 @@ CASES = [
     Case("watch event, by watchers of the node (per event)", [1, 10, 100, 1000, 10_000], surroundings.watchers),
     Case("set, by sessions with an ephemeral node", [1, 100, 1000, 2000], surroundings.sessions, apart=True),
     Case("set after so many writes", [10, 1000, 100_000, 1_000_000], surroundings.history, apart=True),
-    Case("create at a depth", [1, 5, 20, 50], surroundings.depth, cheap=True),
+    Case("create at a depth", [1, 5, 20, 50], surroundings.depth),
 ]
 
 
@@ -87,7 +85,7 @@ class Extent(NamedTuple):
 
 def grow(case: Case, extent: Extent, disk: Path, say: Callable[[str], None]) -> Dict[str, Any]:
     """One case at all its sizes up to the extent's."""
-    sizes = [size for size in case.sizes if case.cheap or size <= extent.up_to or size == case.sizes[0]]
+    sizes = [size for size in case.sizes if size <= extent.up_to] or case.sizes[:1]
     rounds: Dict[int, List[List[float]]] = {size: [] for size in sizes}
     began, load = time.monotonic(), [os.getloadavg()[0]]
     filled_s, reached = {}, {}

@@ -16,7 +16,7 @@ from .rows import DATA, ROOT, ROWS, Bench
 
 TIMEOUT_S = 60.0
 PATIENCE_S = 600.0
-"""Of our own clients: a machine that is busy with other things, while ten thousand nodes are in flight, ends nothing."""
+"""Of our own clients: a machine that is busy with other things ends no session."""
 
 
 def client(url: str) -> Any:

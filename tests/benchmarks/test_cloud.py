@@ -145,3 +145,35 @@ def test_a_bill_leaves_nothing_out() -> None:
     """Every item has a price, and is either in the formula or left out by it."""
     items = set(bill.by_item("paper"))
     assert items == (set(bill.FORMULA) | set(bill.LEFT_OUT)) - {"s3"} | {"s3_put", "s3_get"}
+
+
+@pytest.mark.skipif(sys.version_info < (3, 10), reason="the emulator needs Python 3.10")
+def test_what_is_filled_is_what_the_functions_write() -> None:
+    """A client sees the same, and what it does next comes to the same."""
+    from benchmarks.cloud import filling
+    from benchmarks.cloud.setting import setting
+
+    with setting(filled=True) as deployment:
+        client = deployment.client("ns")
+        for parent in ("/made", "/filled"):
+            client.create(parent)
+        names = ["a-name-of-20-%07d" % number for number in range(3)]
+        for name in names:
+            client.create("/made/" + name)
+        rev = client.exists("/filled").mzxid
+        zxid = deployment.filling.moved("ns")
+        deployment.filling.put(filling.children("ns", "/filled", len(names), zxid, rev))
+        seen = []
+        for parent in ("/made", "/filled"):
+            client.create(parent + "/more-", sequence=True)
+            client.delete(parent + "/" + names[0])
+            stat = client.exists(parent)
+            deeper = client.get("%s/%s" % (parent, names[1]))
+            seen.append(
+                (
+                    sorted(client.get_children(parent)),
+                    stat._replace(czxid=0, mzxid=0, pzxid=0, ctime=0, mtime=0),
+                    (deeper[0], deeper[1]._replace(czxid=0, mzxid=0, pzxid=0, ctime=0, mtime=0)),
+                )
+            )
+        assert seen[0] == seen[1]
