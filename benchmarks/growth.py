@@ -41,7 +41,6 @@ CASES = [
         "create under a parent with bytes of data",
         [0, 1000, 100_000, MB],
         surroundings.data_of_parent,
-        cheap=True,
     ),
     Case("watch event, by watchers of the node (per event)", [1, 10, 100, 1000, 10_000], surroundings.watchers),
     Case("set, by sessions with an ephemeral node", [1, 100, 1000, 2000], surroundings.sessions, apart=True),
