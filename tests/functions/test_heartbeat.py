@@ -252,6 +252,24 @@ def test_a_container_goes_when_it_was_used_and_is_empty() -> None:
     asyncio.run(check())
 
 
+def test_it_does_not_rest_while_there_is_a_container_that_it_has_not_seen_yet() -> None:
+    """It looks at them now and then only; one may be made, and everybody leave, between two looks."""
+
+    async def check() -> None:
+        ward = Ward()
+        bench = ward.bench
+        session = await bench.open("client")
+        assert await ward.tick()
+        await bench.ask("client", session, 1, Create("/c", b"", OPEN_ACL, 4, 0, False))
+        await bench.ask("client", session, 2, Create("/c/x", b"", OPEN_ACL, 0, 0, False))
+        await bench.ask("client", session, 3, Delete("/c/x", -1))
+        await bench.ask("client", session, 4, Close())
+        assert all([await ward.tick() for _ in range(REAP_EVERY)]) and not await _exists(bench, "/c")
+        assert not all([await ward.tick() for _ in range(REAP_EVERY)])
+
+    asyncio.run(check())
+
+
 def test_a_ttl_node_goes_when_it_was_not_changed_and_has_no_children() -> None:
     async def check() -> None:
         ward = Ward()

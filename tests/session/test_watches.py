@@ -16,7 +16,8 @@ from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Acl, Error, EventType, Perms
 from fk_backend.core.requests import Create, Delete, Multi, SetAcl, SetData
 from fk_backend.errors import Unavailable
-from fk_backend.messages import Message
+from fk_backend.messages import Answers, Message, bulletin, encode_note
+from fk_backend.ports import Pushed
 from fk_backend.session.ops import AddWatch, Exists, GetAcl, GetChildren, GetData, RemoveWatches
 
 from .doubles import NS, Actor, Stage, is_fired, on_stage, rest
@@ -328,6 +329,23 @@ def test_a_watch_that_stays_tells_everything_in_order() -> None:
         await other.do("after", SetData("/a", b"1", -1))
         await stage.deliver()
         assert len(watcher.events()) == 6 and await stage.store.scan("interest", NS + ":/a") == []
+
+    on_stage(play)
+
+
+def test_a_watch_of_a_subtree_that_the_functions_do_not_know_of_is_refused() -> None:
+    """What is sent before it could not be written: the disk was full, or it shared a message with poison."""
+
+    async def play(stage: Stage) -> None:
+        watcher = await stage.open()
+        await watcher.submit("recursive", AddWatch("/", watches.RECURSIVE))
+        stage.sent.clear()
+        note = Answers(1, [(Error.STORAGE_FULL, None, 1)], bulletin(1, 1, ()))
+        stage.hand(Pushed(watcher.inbox, encode_note(note)))
+        await rest()
+        assert watcher.reply("recursive").code == Error.STORAGE_FULL
+        await watcher.do("after", create("/a"))
+        assert watcher.events() == []
 
     on_stage(play)
 

@@ -83,7 +83,7 @@ class Heartbeat:
                 watched.leases[session] = (count, read)
                 watched.idle.discard(session)
             elif now - since > timeout_s and session not in watched.idle:
-                if self._owners_only and not await self._owns(ns, session):
+                if self._owners_only and not await self._any(layout.ephemerals_partition(ns, session)):
                     watched.idle.add(session)
                 else:
                     requests.append(Expire(session, count))
@@ -96,10 +96,11 @@ class Heartbeat:
             watched.reapable = len(reapable)
             requests.extend(map(Reap, reapable))
         watched.ticks += 1
-        return requests, bool(sessions.keys() - watched.idle) or watched.reapable > 0
+        busy = bool(sessions.keys() - watched.idle) or watched.reapable > 0
+        return requests, busy or await self._any(layout.reapable_partition(ns))
 
-    async def _owns(self, ns: str, session: int) -> bool:
-        page = await self._ports.store.query(SESSIONS, layout.ephemerals_partition(ns, session), limit=1)
+    async def _any(self, partition: str) -> bool:
+        page = await self._ports.store.query(SESSIONS, partition, limit=1)
         return bool(page.rows)
 
     async def _sweep(self, ns: str, watched: Watched, strays: Set[str], beats: Dict[str, Item]) -> None:

@@ -336,6 +336,8 @@ class Session:
             if code == Error.SESSION_MOVED:
                 return self.end(LOST, "the session moved to another connection")
             self._holdings.settled(pending.op, code, value)
+            if pending.tag is UNASKED and code:  # the watch behind it would never hear of anything
+                self._todo[0] = (self._todo[0][0], Fail(code))
             if isinstance(pending.op, Auth) and code == Error.OK:
                 self._identities = tuple(dict.fromkeys((*self._identities, *(Id(*i) for i in value))))
             await self._show(pending.tag, Result(code, value, zxid), answers.bulletin)

@@ -7,10 +7,16 @@ one that idles may be used again long after, with whatever it remembers.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, List, Optional, Sequence, Tuple, cast
 
-from ...functions.heartbeat import TICK_S, Heartbeat
+from ...errors import Unknown
+from ...functions.heartbeat import SENDER, TICK_S, Heartbeat
 from ...functions.writer import Writer
+from ...messages import decode, message_id
+from ...ports import Delivery, Ports, Store
+from ...providers.aws.ticks import Orders, Pulse
+from ...providers.dispatch import Dispatcher
+from ...providers.dispatch import Waiting as Handed
 from .loop import running
 from .plan import CRASH, LATE, Fault
 from .ports import Deployment
@@ -88,6 +94,9 @@ class Trigger:
         self._deployment = deployment
         self._world = deployment.world
         self.writers = Instances(deployment, "writer", Writer)
+        host = deployment.ports(Process(deployment.world, "host"))
+        self._dispatcher = Dispatcher(cast(Writer, self._once), cast(Heartbeat, None), host.inboxes, host.clock)
+        """What finds out which message it is that can't be handled."""
         self._task: "Optional[asyncio.Task[None]]" = None
         deployment.on_message = self._start
 
@@ -105,14 +114,30 @@ class Trigger:
         while queue:
             most = len(queue) if self._world.calm else min(len(queue), knobs.batch)
             count = self._world.random.randint(1, most)
+            if knobs.poison:
+                batch = [Handed(waiting.message_id, waiting.delivery) for waiting in queue[:count]]
+                await self._dispatcher._handle(self._deployment.ns, batch)
+                del queue[:count]
+                continue
             while not await self._attempt([waiting.delivery for waiting in queue[:count]]):
                 if knobs.recut:
                     count = self._world.random.randint(1, min(len(queue), knobs.batch))
                 await self._world.sleep(RETRY_S)
             del queue[:count]
 
-    async def _attempt(self, batch: List[Any]) -> bool:
+    async def _once(self, ns: str, batch: Sequence[Delivery]) -> None:
+        error = await self._try(list(batch))
+        if error is not None:
+            raise error
+
+    async def _attempt(self, batch: List[Delivery]) -> bool:
         """Whether the writer returned in time."""
+        return await self._try(batch) is None
+
+    async def _try(self, batch: List[Delivery]) -> Optional[BaseException]:
+        """None if the writer returned in time; else what went wrong."""
+        if self._world.knobs.thrifty:
+            batch = [delivery._replace(internal=self._vouched(delivery)) for delivery in batch]
         process, writer = self.writers.take()
         gone = self._world.loop.create_future()
         process.on_death = [lambda: None if gone.done() else gone.set_result(None)]
@@ -123,13 +148,27 @@ class Trigger:
         await asyncio.wait((task, gone), timeout=self._world.knobs.visibility, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
             self._world.note(process.name, "gone" if process.dead else "late")
+            return Unknown("no answer from the writer")
+        failure: Optional[BaseException] = task.exception()
+        return failure
+
+    def _vouched(self, delivery: Delivery) -> bool:
+        """Whether the heartbeat wrote down that it would send this: the queue itself can't say who sent something."""
+        message = decode(delivery.body)
+        sent_id = message_id(message.inbox, message.first)
+        if not sent_id.startswith(SENDER):
             return False
-        return task.exception() is None
+        orders = Orders(cast(Store, self._deployment.items))
+        return bool(self._deployment.at_once(orders.gave(self._deployment.ns, sent_id)))
 
     def _finish(self, process: Process, writer: Any, task: "asyncio.Future[None]") -> None:
         error = task.exception()
         self._world.note(process.name, "returned", "" if error is None else "%s: %s" % (type(error).__name__, error))
         self.writers.give_back(process, writer)
+
+
+def _pulse(ports: Ports) -> Pulse:
+    return Pulse(Heartbeat(ports, TICK_S, owners_only=True), ports, Orders(ports.store))
 
 
 class Timer:
@@ -138,7 +177,8 @@ class Timer:
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
         self._world = deployment.world
-        self.heartbeats = Instances(deployment, "heartbeat", Heartbeat)
+        self.heartbeats = Instances(deployment, "heartbeat", _pulse if self._world.knobs.thrifty else Heartbeat)
+        deployment.on_wake = self._wake
         self.late_s = 0.0
         self.twice = False
         self.due_s = 0.0
@@ -156,17 +196,39 @@ class Timer:
         self.late_s, self.twice = 0.0, False
         self.heartbeats.heal()
 
+    def _wake(self) -> None:
+        """Somebody asks for ticks: they go on until one says that no more are needed."""
+        self._world.keep(asyncio.ensure_future(self._chain()))
+
+    async def _chain(self) -> None:
+        again: Optional[bool] = True
+        while again:
+            await self._pause()
+            if self.twice:
+                self.twice = False
+                self._wake()
+            again = await self._tick()
+            while again is None:  # it comes again until it is done
+                await self._world.sleep(RETRY_S)
+                again = await self._tick()
+
     async def run(self) -> None:
         """For as long as the world turns."""
+        if self._world.knobs.thrifty:
+            await self._world.never()
         while True:
-            pause, self.late_s = TICK_S + self.late_s, 0.0
-            self.due_s = self._world.now + pause
-            await self._world.sleep(pause)
+            await self._pause()
             ticks = [self._tick() for _ in range(1 + self.twice)]
             self.twice = False
             await asyncio.gather(*ticks)
 
-    async def _tick(self) -> None:
+    async def _pause(self) -> None:
+        pause, self.late_s = TICK_S + self.late_s, 0.0
+        self.due_s = max(self.due_s, self._world.now + pause)
+        await self._world.sleep(pause)
+
+    async def _tick(self) -> Optional[bool]:
+        """What the heartbeat answered; None if it did not."""
         process, heartbeat = self.heartbeats.take()
         gone = self._world.loop.create_future()
         process.on_death = [lambda: None if gone.done() else gone.set_result(None)]
@@ -174,6 +236,7 @@ class Timer:
         self._world.keep(task)
         task.add_done_callback(lambda _: self._finish(process, heartbeat, task))
         await asyncio.wait((task, gone), timeout=self._world.knobs.visibility, return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() and task.exception() is None else None
 
     def _finish(self, process: Process, heartbeat: Any, task: "asyncio.Future[bool]") -> None:
         error = task.exception()

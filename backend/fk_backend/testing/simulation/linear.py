@@ -40,7 +40,7 @@ def searched(replay: Replay) -> Optional[bool]:
 
 
 def _spans(replay: Replay) -> Optional[List[Span]]:
-    if replay.model.ends and any(expired for _, expired in replay.model.ends.values()):
+    if replay.history.plan.knobs.poison or any(expired for _, expired in replay.model.ends.values()):
         return None
     spans: List[Span] = []
     for line in replay.lines:

@@ -22,6 +22,7 @@ from ...core.requests import (
     Multi,
     Open,
     Reap,
+    Rest,
     SetAcl,
     SetData,
     WatchSubtrees,
@@ -117,6 +118,8 @@ class Model:
         self.triggers: List[Tuple[int, str, int]] = []
         self.ends: Dict[int, Tuple[int, bool]] = {}
         """Session → zxid of its end, and whether it expired."""
+        self.rests: List[int] = []
+        """Zxids at which the heartbeat went to rest."""
         self.multis: List[int] = []
         self.early: List[str] = []
         """Containers and TTL nodes that went before they were due."""
@@ -162,6 +165,11 @@ class Model:
                 return False
             self._end(request.session, True)
             return True
+        if isinstance(request, Rest):
+            if happens:
+                self._changed = True
+                self.rests.append(self.zxid + 1)
+            return None
         if isinstance(request, Reap):
             if not happens or request.path not in self.tree:
                 return False

@@ -33,6 +33,12 @@ class Knobs(NamedTuple):
     commit_calls: int = 500
     timeouts_ms: Tuple[int, ...] = (2000,)
     """Session timeouts of the clients, in turn."""
+    inline_bytes: int = 0
+    """Data above this are kept as blobs; 0: there are none."""
+    thrifty: bool = False
+    """Sessions beat only while they own something, and the heartbeat rests while none does: as on AWS."""
+    poison: bool = False
+    """The writer has a bug: it fails on every message with a request of POISON."""
 
 
 class Step(NamedTuple):
@@ -61,6 +67,7 @@ class Lock(NamedTuple):
     resource: str
 
 
+POISON = "/poison"
 MOVES = (HangUp, Steal, Guess, Lock)
 
 CRASH = "crash"

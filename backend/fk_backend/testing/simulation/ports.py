@@ -6,10 +6,14 @@ every call goes through `Process.call`.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, cast
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union, cast
 
 from ... import layout
-from ...messages import decode, split_id
+from ...core.model import Blob
+from ...core.requests import Multi
+from ...errors import Refused
+from ...functions import large
+from ...messages import Message, decode, split_id
 from ...ports import Clock, Delivery, Inboxes, Item, Key, Limits, Page, Ports, Pushed, Put, Queue, Remove, Store
 from ...providers.memory.store import MemoryStore
 from .plan import PART
@@ -54,7 +58,9 @@ class Deployment:
         self.queue: List[Waiting] = []
         self.accepted: Dict[str, int] = {}
         self.inboxes: Dict[str, Inbox] = {}
+        self.blobs: Dict[str, bytes] = {}
         self.on_message: Callable[[], None] = lambda: None
+        self.on_wake: Callable[[], None] = lambda: None
         self.in_the_post = 0
         """Pushes on their way to somebody who listens."""
 
@@ -65,7 +71,13 @@ class Deployment:
             cast(Inboxes, SimulatedInboxes(self, process)),
             cast(Queue, SimulatedQueue(self, process, internal=True)),
             cast(Clock, SimulatedClock(process)),
+            SimulatedTimer(self, process) if self.world.knobs.thrifty else None,
+            self.blobs_of(process),
         )
+
+    def blobs_of(self, process: Process) -> "Optional[SimulatedBlobs]":
+        """Where a process finds what is too large for an item."""
+        return SimulatedBlobs(self, process) if self.world.knobs.inline_bytes else None
 
     def gateway(self, process: Process) -> Any:
         """A client's end."""
@@ -111,9 +123,19 @@ class Deployment:
         self.accepted[message_id] = len(self.accepted)
         message = decode(body)
         assert split_id(message_id)[0] == message.inbox
-        self.world.note(process.name, "accepted", message)
+        self.world.note(process.name, "accepted", self._whole(message))
         self.queue.append(Waiting(message_id, Delivery(body, internal, len(self.accepted))))
         self.on_message()
+
+    def _whole(self, message: Message) -> Message:
+        """The message with the data that it only names."""
+        return message._replace(requests=tuple(map(self._filled, message.requests)))
+
+    def _filled(self, request: Any) -> Any:
+        if isinstance(request, Multi):
+            return request._replace(ops=tuple(map(self._filled, request.ops)))
+        data = getattr(request, "data", None)
+        return request._replace(data=self.blobs[data.key]) if isinstance(data, Blob) else request
 
     def push(self, message: Pushed) -> None:
         """Posts something, once or twice, if there is still an inbox."""
@@ -259,12 +281,69 @@ class SimulatedInboxes:
         await self._process.call("inbox", "drop", lambda: self._deployment.drop(inbox))
 
 
+class SimulatedTimer:
+    """`ports.Timer` for one process."""
+
+    def __init__(self, deployment: Deployment, process: Process) -> None:
+        self._deployment = deployment
+        self._process = process
+
+    async def wake(self, ns: str) -> None:
+        """`ports.Timer.wake`."""
+        await self._process.call("timer", "wake", lambda: self._deployment.on_wake())
+
+
+class SimulatedBlobs:
+    """`ports.Blobs` for one process."""
+
+    def __init__(self, deployment: Deployment, process: Process) -> None:
+        self._kept = deployment.blobs
+        self._process = process
+        self.inline_bytes = deployment.world.knobs.inline_bytes
+
+    def _put(self, key: str, data: bytes) -> Blob:
+        self._kept[key] = data
+        return Blob(key, len(data))
+
+    async def upload(self, ns: str, name: str, data: bytes) -> Blob:
+        """`ports.Blobs.upload`."""
+        return await self._process.call(
+            "blobs", "upload", lambda: self._put(large.prefix(large.UPLOADS, ns) + name, data)
+        )
+
+    async def keep(self, ns: str, name: str, data: Union[bytes, Blob]) -> Blob:
+        """`ports.Blobs.keep`."""
+
+        def effect() -> Blob:
+            if isinstance(data, Blob) and data.key not in self._kept:
+                raise Refused("%s is not there" % data.key)
+            return self._put(
+                large.prefix(large.KEPT, ns) + name, self._kept[data.key] if isinstance(data, Blob) else data
+            )
+
+        return await self._process.call("blobs", "keep", effect)
+
+    async def fetch(self, blob: Blob) -> Optional[bytes]:
+        """`ports.Blobs.fetch`."""
+        return await self._process.call("blobs", "fetch", lambda: self._kept.get(blob.key))
+
+    async def remove(self, keys: Sequence[str]) -> None:
+        """`ports.Blobs.remove`."""
+        await self._process.call("blobs", "remove", lambda: [self._kept.pop(key, None) for key in keys])
+
+
+SKEW_S = 0.05
+
+
 class SimulatedClock:
-    """`ports.Clock` of one process: its wall clock may jump, and stopping it stops its sleep."""
+    """`ports.Clock` of one process: its wall clock may jump, and stopping it stops its sleep.
+
+    Where the heartbeat lives in many processes, their clocks are the same but for SKEW_S, as a cloud's are.
+    """
 
     def __init__(self, process: Process) -> None:
         self._process = process
-        self._offset = process.random.random() * 1000
+        self._offset = process.random.random() * (SKEW_S if process.world.knobs.thrifty else 1000)
 
     def now_ms(self) -> int:
         """`ports.Clock.now_ms`."""
@@ -289,10 +368,10 @@ class SimulatedGateway:
     """`ports.Gateway` of one client process."""
 
     address: Optional[str] = "10.0.0.1"
-    thrifty = False
-    blobs: Any = None
 
     def __init__(self, deployment: Deployment, process: Process) -> None:
+        self.thrifty = deployment.world.knobs.thrifty
+        self.blobs = deployment.blobs_of(process)
         self._deployment = deployment
         self._process = process
         self.store = SimulatedStore(deployment, process)

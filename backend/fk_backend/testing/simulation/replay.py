@@ -10,13 +10,14 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from ... import layout
 from ...core.model import Error
+from ...core.requests import Rest
 from ...core.watches import RECURSIVE
 from ...ports import Put
 from ...session.ops import WRITES, AddWatch, Exists, GetAcl, GetChildren, GetData
 from .client import Asked, Begun, Said
 from .model import ADMIN, READ, Model, Told, permitted
 from .ports import Commit
-from .run import NS, History
+from .run import NS, History, poisonous
 from .world import Entry
 
 
@@ -102,15 +103,23 @@ class Replay:
             if entry.what != "accepted":
                 continue
             message = entry.value
+            aside = self.history.plan.knobs.poison and any(map(poisonous, message.requests))
             for number, request in enumerate(message.requests, message.first):
                 if (message.inbox, number) in seen:
                     continue
                 seen.add((message.inbox, number))
+                if aside:
+                    told = Told(Error.DEAD_LETTERED, None, 0, self.model.position)
+                    self.done[message.inbox, number] = Done(
+                        message.inbox, number, message.session, request, told, entry.step
+                    )
+                    continue
                 while self.model.zxid + 1 in self.voids:
                     self.model.skip()
                 commit = self._commit_of(self.model.zxid + 1)
                 now_ms = 0 if commit is None else commit.now_ms
-                happens = reported.get((message.inbox, number), False)
+                done_so, zxid = reported.get((message.inbox, number), (False, 0))
+                happens = zxid == self.model.zxid + 1 if isinstance(request, Rest) else done_so
                 told = self.model.step(message.session, message.inbox, request, now_ms, happens)
                 done = Done(message.inbox, number, message.session, request, told, entry.step)
                 self.done[message.inbox, number] = done
@@ -119,15 +128,16 @@ class Replay:
     def _commit_of(self, zxid: int) -> Optional[Commit]:
         return self.commit_of.get(zxid)
 
-    def _reported(self) -> Dict[Tuple[str, int], bool]:
-        """Requests of the heartbeat that took effect, as the heads answer them."""
-        found: Dict[Tuple[str, int], bool] = {}
+    def _reported(self) -> Dict[Tuple[str, int], Tuple[bool, int]]:
+        """Requests of the heartbeat as the heads answer them: whether it says that they took effect, and as of when."""
+        found: Dict[Tuple[str, int], Tuple[bool, int]] = {}
         for _, commit in self.commits:
             for write in commit.writes:
                 if isinstance(write, Put) and write.key == layout.head_key(NS):
                     for inbox, first, results in layout.head_of(write.item).answers:
                         found.update(
-                            ((inbox, number), result[1] is True) for number, result in enumerate(results, first)
+                            ((inbox, number), (result[1] is True, result[2]))
+                            for number, result in enumerate(results, first)
                         )
         return found
 

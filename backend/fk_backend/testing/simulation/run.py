@@ -6,17 +6,21 @@ After the plan everything is healed, everybody gets what he waits for, all sessi
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
+from contextlib import ExitStack, contextmanager
+from types import MappingProxyType
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
+from unittest import mock
 
 from ... import layout
+from ...core import apply as core
 from ...functions import writer
 from ...functions.heartbeat import TICK_S
 from ...ports import INTEREST, SESSIONS, TABLES, Item, Key
+from ...providers.aws import ticks
 from .client import Client
 from .hosts import Timer, Trigger
 from .loop import Stuck
-from .plan import LATE, PART, PAUSE, STORM, Fault, Plan
+from .plan import LATE, PART, PAUSE, POISON, STORM, Fault, Plan
 from .ports import Deployment
 from .world import Entry, Process, World, trace_of
 
@@ -39,6 +43,9 @@ class History(NamedTuple):
     """What never came to rest, and tasks that failed."""
     calls: int
     healed_at: float
+    busy_blobs: Mapping[str, bytes] = MappingProxyType({})
+    rest_blobs: Mapping[str, bytes] = MappingProxyType({})
+    """What was kept as blobs at those moments."""
 
     @property
     def trace(self) -> str:
@@ -56,6 +63,7 @@ class Run:
         self.clients: List[Client] = []
         self.complaints: List[str] = []
         self.busy: Dict[Key, Item] = {}
+        self.busy_blobs: Dict[str, bytes] = {}
         self.healed_at = 0.0
 
     def start_functions(self) -> None:
@@ -95,7 +103,7 @@ class Run:
         await self.world.sleep(max([last, *spans]) - self.world.now + 0.01)
         self._heal()
         await self._until(lambda: all(client.quiet for client in self.clients) and self._settled(), "answers")
-        self.busy = self.contents()
+        self.busy, self.busy_blobs = self.contents(), dict(self.deployment.blobs)
         self.world.note("world", "quiet")
         for number, client in enumerate(self.clients):
             client.finish(close=(self.plan.seed + number) % 3 != 0)
@@ -109,15 +117,24 @@ class Run:
         self.world.calm = True
         self.trigger.writers.heal()
         self.timer.heal()
+        if self.plan.knobs.thrifty and self._ticking():
+            self.deployment.on_wake()  # as the daily sweep does
         for client in self.clients:
             client.process.troubles.clear()
             client.process.doom = ""
 
     def _empty(self) -> bool:
-        """Whether there is no session and no beat counter."""
+        """Whether there is no session and no beat counter; where sessions that own nothing stay, none that does."""
+        if self.plan.knobs.thrifty:
+            owned = (key for key in self.contents() if key.table == SESSIONS and key.sort.startswith("/"))
+            return all(key.partition.endswith(":reapable") for key in owned)
         places = (SESSIONS, layout.sessions_partition(NS)), (INTEREST, layout.beats_partition(NS))
         items: Any = self.deployment.items
         return not any(self.deployment.at_once(items.query(*place)).rows for place in places)
+
+    def _ticking(self) -> bool:
+        (item,) = self.deployment.at_once(self.deployment.items.get([layout.head_key(NS)]))
+        return item is not None and layout.head_of(item).ticking > 0
 
     def _settled(self) -> bool:
         return self.trigger.idle and not self.deployment.in_the_post and self.trigger.writers.resting
@@ -147,13 +164,27 @@ class Run:
 
 @contextmanager
 def constants(plan: Plan) -> Iterator[None]:
-    """The writer's limits as small as the plan says, so that small runs reach them."""
-    kept = writer.MAX_CALLS
-    writer.MAX_CALLS = plan.knobs.commit_calls
-    try:
+    """Limits as small as the plan says, so that small runs reach them; and the bug that makes a message poison."""
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch.object(writer, "MAX_CALLS", plan.knobs.commit_calls))
+        stack.enter_context(mock.patch.object(ticks, "TICK_S", TICK_S))
+        if plan.knobs.poison:
+            stack.enter_context(mock.patch.object(writer, "apply", _failing(core.apply)))
         yield
-    finally:
-        writer.MAX_CALLS = kept
+
+
+def poisonous(request: Any) -> bool:
+    """Whether the writer fails on it."""
+    return getattr(request, "path", None) == POISON
+
+
+def _failing(apply: Any) -> Any:
+    def failing(snapshot: Any, calls: Sequence[Any], now_ms: int) -> Any:
+        if any(poisonous(call.request) for call in calls):
+            raise ZeroDivisionError("a bug")
+        return apply(snapshot, calls, now_ms)
+
+    return failing
 
 
 def run(plan: Plan, crossed: Optional[Callable[[Process, str, str], Optional[str]]] = None) -> History:
@@ -167,7 +198,10 @@ def run(plan: Plan, crossed: Optional[Callable[[Process, str, str], Optional[str
             made.complaints.append("stuck: %s" % error)
     made.complaints.extend(map(_told, made.world.loop.failures))
     world = made.world
-    return History(plan, world.log, made.contents(), made.busy, made.complaints, world.calls, made.healed_at)
+    return History(
+        plan, world.log, made.contents(), made.busy, made.complaints, world.calls, made.healed_at,
+        made.busy_blobs, dict(made.deployment.blobs),
+    )  # fmt: skip
 
 
 def _told(context: Dict[str, Any]) -> str:

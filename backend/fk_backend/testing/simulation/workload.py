@@ -10,7 +10,7 @@ from ...core.model import Acl, Perms
 from ...core.requests import Auth, Check, Close, Create, Delete, Flags, Multi, SetAcl, SetData
 from ...core.watches import PERSISTENT, RECURSIVE
 from ...session.ops import AddWatch, Exists, GetAcl, GetChildren, GetData, RemoveWatches, Sync
-from .plan import CRASH, JUMP, LATE, PART, PAUSE, STORM, Fault, Guess, HangUp, Knobs, Lock, Plan, Steal, Step
+from .plan import CRASH, JUMP, LATE, PART, PAUSE, POISON, STORM, Fault, Guess, HangUp, Knobs, Lock, Plan, Steal, Step
 
 PATHS = ("/a", "/b", "/a/c", "/a/d", "/q", "/q/n-0000000000", "/q/n-0000000001", "/e")
 PARENTS = ("/", "/a", "/b", "/q")
@@ -160,4 +160,25 @@ def plan(seed: int) -> Plan:
     span = r.choice((0.5, 1.5, 3.0))
     each = r.randint(3, 30 // clients)
     programs = tuple(steps(r, each, span, first=number == 0) for number in range(clients))
-    return Plan(seed, knobs(r), programs, faults(r, r.choice((0, 1, 2, 3, 5)), clients, span))
+    made = Plan(seed, knobs(r), programs, faults(r, r.choice((0, 1, 2, 3, 5)), clients, span))
+    return _peculiar(made, Random("%d peculiar" % seed), span)
+
+
+def _peculiar(made: Plan, r: Random, span: float) -> Plan:
+    """What only some deployments have. Drawn apart from the rest, which is the same with and without it."""
+    chosen = made.knobs._replace(
+        inline_bytes=r.choice((0, 0, 0, 1, 2)), thrifty=r.random() < 0.25, poison=r.random() < 0.2
+    )
+    programs = made.clients
+    if chosen.poison:
+        programs = tuple(_poisoned(r, program, span) for program in programs)
+    return made._replace(knobs=chosen, clients=programs)
+
+
+def _poisoned(r: Random, program: Tuple[Step, ...], span: float) -> Tuple[Step, ...]:
+    found = list(program)
+    for _ in range(r.choice((0, 1, 1, 2))):
+        position = r.randint(len(SETUP), max(len(SETUP), len(found)))
+        at = found[position - 1].at if 0 < position <= len(found) else round(r.random() * span, 4)
+        found.insert(position, Step(at, r.choice((Delete(POISON, -1), SetData(POISON, b"x", -1)))))
+    return tuple(found)

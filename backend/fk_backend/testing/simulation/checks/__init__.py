@@ -42,9 +42,10 @@ CHECKS: Dict[str, Check] = {
     "Q1": rest.storage_is_the_log,
     "Q2": rest.nothing_left_behind,
     "Q3": rest.everything_answered,
+    "Q4": rest.poison_is_set_aside,
     "Q5": rest.locks_exclude,
+    "Q6": rest.the_heartbeat_rests_in_time,
 }
-"""Q4 (poison) needs a writer that fails: see `poison`."""
 
 
 class Violation(NamedTuple):

@@ -1,12 +1,13 @@
-"""Q1 to Q5: what is in the store when all is done, that everything was answered, and that the lock held."""
+"""Q1 to Q6: what is in the store when all is done, that everything was answered, and that the lock held."""
 
 from __future__ import annotations
 
 from typing import Any, Dict, Iterator, Mapping
 
 from .... import layout
-from ....core.model import CONTAINER_OWNER, TTL_OWNER_MASK, Error
+from ....core.model import CONTAINER_OWNER, TTL_OWNER_MASK, Blob, Error
 from ....core.requests import SetData
+from ....functions import large
 from ....ports import INTEREST, SESSIONS, STATE, Item, Key
 from ..model import Live, Znode
 from ..replay import Replay
@@ -18,17 +19,20 @@ def storage_is_the_log(replay: Replay) -> Iterator[str]:
     """Q1: the store holds what a replay of the log comes to, item by item."""
     quiet = next((entry.step for entry in replay.log if entry.what == "quiet"), None)
     if quiet is not None:
-        yield from _compared(replay, replay.history.busy, replay.head_at(quiet), "before the sessions ended")
+        busy = replay.history.busy, replay.history.busy_blobs
+        yield from _compared(replay, *busy, replay.head_at(quiet), "before the sessions ended")
     if replay.commits:
-        yield from _compared(replay, replay.history.rest, replay.model.zxid, "at the end")
+        yield from _compared(replay, replay.history.rest, replay.history.rest_blobs, replay.model.zxid, "at the end")
 
 
-def _compared(replay: Replay, items: Mapping[Key, Item], zxid: int, when: str) -> Iterator[str]:
+def _compared(
+    replay: Replay, items: Mapping[Key, Item], blobs: Mapping[str, bytes], zxid: int, when: str
+) -> Iterator[str]:
     if zxid >= len(replay.model.states):
         yield "%s: zxid %d is beyond the log" % (when, zxid)
         return
     expected = _expected(replay.model.states[zxid], replay.model.alive[zxid])
-    found = _found(items)
+    found = _found(items, blobs)
     for key in sorted(expected.keys() | found.keys()):
         if expected.get(key) != found.get(key):
             yield "%s: %s is %s, should be %s" % (when, key, found.get(key), expected.get(key))
@@ -65,7 +69,7 @@ def _special(ttl_ms: int) -> int:
     return CONTAINER_OWNER if ttl_ms == -1 else TTL_OWNER_MASK - (1 << 64) + ttl_ms if ttl_ms else 0
 
 
-def _found(items: Mapping[Key, Item]) -> Dict[str, Any]:
+def _found(items: Mapping[Key, Item], blobs: Mapping[str, bytes]) -> Dict[str, Any]:
     found: Dict[str, Any] = {}
     for (table, partition, sort), item in items.items():
         place = partition[len(NS) + 1 :]
@@ -73,7 +77,9 @@ def _found(items: Mapping[Key, Item]) -> Dict[str, Any]:
             if sort == layout.NODE:
                 stored = layout.stored_of([item, items.get(Key(table, partition, layout.FAMILY))])
                 assert stored is not None
-                found["node " + place], found["family " + place] = tuple(stored.node), tuple(stored.family)
+                data = stored.node.data
+                whole = blobs.get(data.key, "nothing: %r" % data) if isinstance(data, Blob) else data
+                found["node " + place], found["family " + place] = (*stored.node[:-1], whole), tuple(stored.family)
                 found.setdefault("children " + place, [])
             elif sort != layout.FAMILY:
                 found.setdefault("children " + place, []).append(sort[1:])
@@ -83,18 +89,42 @@ def _found(items: Mapping[Key, Item]) -> Dict[str, Any]:
             found["session " + sort] = (session.password_hash, session.timeout_ms, identities, session.inbox)
         elif table == SESSIONS and place == "reapable":
             found["reapable " + sort] = True
-        elif table == SESSIONS:
+        elif table == SESSIONS and place != "heartbeat":
             found["ephemeral %s %s" % (place, sort)] = True
     return found
 
 
 def nothing_left_behind(replay: Replay) -> Iterator[str]:
-    """Q2: no session, beat or registration outlives what it was for."""
+    """Q2: no session, beat, registration or blob outlives what it was for, but what is left to sweeps."""
     for key in replay.history.rest:
-        if key.table == INTEREST:
+        if key.table == INTEREST and not _swept(replay, key):
             yield "%s %s is left" % (key.partition, key.sort)
-        elif key.table == SESSIONS and not key.partition.endswith(":reapable"):
+        elif (
+            key.table == SESSIONS
+            and not key.partition.endswith((":reapable", ":heartbeat"))
+            and not _swept(replay, key)
+        ):
             yield "%s %s is left" % (key.partition, key.sort)
+    trouble = ("died", "late", "gone", "fault")
+    if not any(entry.what in trouble or (entry.what == "returned" and entry.value) for entry in replay.log):
+        named = {layout.node_of(item).data for key, item in replay.history.rest.items() if key.sort == layout.NODE}
+        keys = {data.key for data in named if isinstance(data, Blob)}
+        for name in replay.history.rest_blobs:
+            if name.startswith(large.KEPT + "/") and name not in keys:
+                yield "%s is left" % name
+
+
+def _swept(replay: Replay, key: Key) -> bool:
+    """Whether it is left to sweeps: sessions that own nothing do not end by themselves where beats are dear."""
+    if not replay.history.plan.knobs.thrifty:
+        return False
+    if key.partition == layout.beats_partition(NS):
+        return True
+    if key.table == SESSIONS:
+        return key.partition == layout.sessions_partition(NS)
+    inboxes = {live.inbox for live in replay.model.sessions.values()}
+    owner = key.sort if key.partition == NS + ":hello" else key.sort.rpartition(" ")[2]
+    return owner in inboxes or owner not in replay.conns
 
 
 def everything_answered(replay: Replay) -> Iterator[str]:
@@ -106,6 +136,24 @@ def everything_answered(replay: Replay) -> Iterator[str]:
         dead = any(step > line.asked and who.startswith(line.client + ".") for step, who in died)
         if line.answered is None and line.conn not in over and not dead:
             yield "tag %d %s was never answered" % (line.tag, type(line.op).__name__)
+
+
+def poison_is_set_aside(replay: Replay) -> Iterator[str]:
+    """Q4: who sent what the writer fails on is told so, of all of that message and of nothing else."""
+    for line in replay.lines:
+        if not line.number or line.answered is None or (line.conn, line.number) not in replay.done:
+            continue
+        aside = replay.done[line.conn, line.number].told.code == Error.DEAD_LETTERED
+        if aside != (line.result[0] == Error.DEAD_LETTERED):
+            yield "tag %d %s was answered %s" % (line.tag, line.op, line.result[0])
+
+
+def the_heartbeat_rests_in_time(replay: Replay) -> Iterator[str]:
+    """Q6: where beats are dear, the heartbeat goes to rest only when there is nothing that could be due."""
+    for zxid in replay.model.rests:
+        for path, node in replay.model.states[zxid].items():
+            if node.owner or node.ttl_ms:
+                yield "zxid %d: the heartbeat rests, and %s is left to it" % (zxid, path)
 
 
 def locks_exclude(replay: Replay) -> Iterator[str]:

@@ -51,7 +51,9 @@ def expiry_is_on_time(replay: Replay) -> Iterator[str]:
         at = replay.committed_at.get(done.told.zxid, len(replay.log) - 1)
         beats = [entry for entry in replay.log[:at] if entry.what == "beat" and entry.value[0] == session]
         born = replay.log[replay.committed_at[session & ((1 << 40) - 1)]].at
-        alive = max([born, *(entry.at for entry in beats if entry.value[1] <= counted)])
+        alive = max(
+            [born, *(entry.at for entry in beats if entry.value[1] <= counted), *_began_to_own(replay, session)]
+        )
         timeout = replay.model.alive[done.told.zxid - 1][session].timeout_ms / 1000.0
         silent = replay.log[done.accepted].at - alive
         if silent <= timeout:
@@ -67,6 +69,18 @@ def expiry_is_on_time(replay: Replay) -> Iterator[str]:
         undisturbed = quiet is not None and alive >= max(replay.history.healed_at + 2, quiet - timeout)
         if undisturbed and silent > timeout + BOUND_S + CALLS * replay.history.plan.knobs.lag:
             yield "session %x expired %.3f s after its last beat, its timeout is %.1f s" % (session, silent, timeout)
+
+
+def _began_to_own(replay: Replay, session: int) -> Iterator[float]:
+    """Where beats are dear, a session need not beat before it owns something."""
+    if not replay.history.plan.knobs.thrifty:
+        return
+    owned = False
+    for zxid, tree in enumerate(replay.model.states):
+        owns = any(node.owner == session for node in tree.values())
+        if owns and not owned and zxid in replay.committed_at:
+            yield replay.log[replay.committed_at[zxid]].at
+        owned = owns
 
 
 def ephemerals_have_owners(replay: Replay) -> Iterator[str]:
