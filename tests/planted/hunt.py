@@ -5,13 +5,18 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from typing import Iterator, List, NamedTuple, Optional, Set, Tuple
+from random import Random
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
+from fk_backend.core.acls import OPEN_ACL
+from fk_backend.core.requests import Create, Delete
+from fk_backend.session.ops import Exists, GetData
 from fk_backend.testing.simulation.checks import judge
 from fk_backend.testing.simulation.crashes import crash, crossings, scenario
 from fk_backend.testing.simulation.explore import SMALL_SCOPES, explore
+from fk_backend.testing.simulation.plan import STORM, Fault, Plan, Step
 from fk_backend.testing.simulation.run import run
-from fk_backend.testing.simulation.workload import plan
+from fk_backend.testing.simulation.workload import SETUP, plan
 
 from . import in_core, in_functions, in_session
 from .bug import BUGS, Bug
@@ -46,8 +51,8 @@ def hunt(bug: Bug, seeds: int = SEEDS) -> Optional[Catch]:
 
 HINTS = {
     "expiry ignores beats": 188,
-    "no sequence": 334,
-    "newer registration dropped": 864,
+    "no sequence": 115,
+    "newer registration dropped": 559,
     "forgets silently": 615,
     "one watcher is told": 151,
 }
@@ -56,9 +61,52 @@ SCOPED = ("looked before commit", "no rearm")
 """What is rather met by taking every choice."""
 
 
+def _deaf(seed: int) -> Plan:
+    """Every third answer to a client is lost, so that it asks again while others go on."""
+    chosen = plan(seed)
+    storms = tuple(Fault(STORM, "client-%d" % number, 0.0, 4.0, "lost") for number in range(len(chosen.clients)))
+    return chosen._replace(faults=storms)
+
+
+def _flickering(seed: int) -> Plan:
+    """A node comes and goes while it is read, slowly and row by row."""
+    r = Random("%d flickering" % seed)
+    chosen = plan(seed)
+    comes = (Create("/b", b"x", OPEN_ACL, 0, 0, False), Create("/b/c", b"", OPEN_ACL, 0, 0, False), Delete("/b/c", -1))
+    program = (*SETUP, *((*comes, Delete("/b", -1)) * 8))
+    writes = tuple(Step(round(number * 0.02, 4), op) for number, op in enumerate(program))
+    reads = tuple(Step(round(0.3 + r.random(), 4), r.choice((Exists, GetData))("/b", False)) for _ in range(20))
+    knobs = chosen.knobs._replace(atomic_queries=False, lag=0.01, slow=0.3, thrifty=False, poison=False)
+    return Plan(seed, knobs, (writes, tuple(sorted(reads)), tuple(sorted(reads))), ())
+
+
+def _thrifty(seed: int) -> Plan:
+    """Beats are dear, and somebody owns something only for moments."""
+    r = Random("%d thrifty" % seed)
+    chosen = plan(seed)
+    program = tuple(
+        Step(round(at + offset, 4), op)
+        for at in (1.0 + r.random() * 6 for _ in range(6))
+        for offset, op in ((0.0, Create("/e", b"", OPEN_ACL, 1, 0, False)), (0.4, Delete("/e", -1)))
+    )
+    knobs = chosen.knobs._replace(thrifty=True, poison=False, lag=0.03, slow=0.05, timeouts_ms=(1000,))
+    return Plan(seed, knobs, (tuple(sorted(program, key=lambda step: step.at)),), ())
+
+
+WORLDS: Dict[str, Callable[[int], Plan]] = {
+    "resent as new": _deaf,
+    "a torn node is taken": _flickering,
+    "rests too soon": _thrifty,
+}
+"""What is met too rarely in the plans of `workload`."""
+
+
 def _tries(bug: Bug, seeds: int) -> Iterator[Tuple[str, Set[str]]]:
     if bug.name in HINTS:
         yield "seed %d" % HINTS[bug.name], _broken(HINTS[bug.name])
+    if bug.name in WORLDS:
+        for seed in range(seeds):
+            yield "%s %d" % (WORLDS[bug.name].__name__.strip("_"), seed), _broken(seed, WORLDS[bug.name])
     if bug.name in SCOPED:
         yield from _scopes()
     for seed in range(min(seeds, FIRST_SEEDS)):
@@ -82,8 +130,8 @@ def _scopes() -> Iterator[Tuple[str, Set[str]]]:
         yield "scope: " + scope.name, {what.split(": ")[1] for what in found}
 
 
-def _broken(seed: int) -> Set[str]:
-    return {violation.check for violation in judge(run(plan(seed)))}
+def _broken(seed: int, world: Callable[[int], Plan] = plan) -> Set[str]:
+    return {violation.check for violation in judge(run(world(seed)))}
 
 
 def table(first: int = 0, step: int = 1) -> str:

@@ -5,9 +5,14 @@ from __future__ import annotations
 from typing import Any, List
 
 from fk_backend import layout
+from fk_backend.core import apply
+from fk_backend.core.model import Blob
+from fk_backend.core.requests import Rest
 from fk_backend.functions import distributor, heartbeat, loading, watch, writer
 from fk_backend.functions.warm import Warm
 from fk_backend.ports import Remove
+from fk_backend.providers import dispatch
+from fk_backend.providers.aws import ticks
 
 from .bug import plant, swap
 
@@ -147,3 +152,59 @@ async def beats_leak(*arguments: Any) -> None:
 @plant("who is told of an expiry is not told", (distributor, "_tidy"))
 async def moved_inboxes_stay(ports: Any, ns: str, head: Any, hits: Any) -> None:
     await tidy(ports, ns, head._replace(moved=()), hits)
+
+
+# --- poison, blobs, beats that are dear -------------------------------------------------------------
+
+
+@plant("who sent what can't be handled is not told", (dispatch.Dispatcher, "_tell"))
+async def poison_in_silence(self: Any, ns: str, notes: Any) -> None:
+    return None
+
+
+@plant("what shares a batch with poison is set aside with it", (dispatch.Dispatcher, "_handle"))
+async def poison_not_isolated(self: Any, ns: str, batch: Any) -> None:
+    failure = await self._attempt(ns, batch)
+    for waiting in batch if failure is not None else ():
+        await self._set_aside(ns, waiting, failure)
+
+
+@plant("blobs that nothing names any more are not removed", (writer, "garbage"))
+def blobs_leak(warm: Any, changes: Any) -> Any:
+    return ()
+
+
+@plant("what a node names now is removed with what it named before", (writer, "garbage"))
+def blobs_removed_too_early(warm: Any, changes: Any) -> Any:
+    return tuple(node.data.key for node in changes.nodes.values() if node is not None and isinstance(node.data, Blob))
+
+
+@plant("a node names what its client laid down, which expires", (writer, "keep_large"))
+async def uploads_not_kept(*arguments: Any) -> None:
+    return None
+
+
+@plant("what the heartbeat of the cloud sends is not taken for its own", (ticks.Orders, "gave"))
+async def orders_not_found(self: Any, ns: str, sent_id: str) -> bool:
+    return False
+
+
+@plant("the heartbeat does not look whether a session owns something", (heartbeat.Heartbeat, "_any"))
+async def owners_are_not_seen(self: Any, partition: str) -> bool:
+    return False
+
+
+@plant("nobody wakes the heartbeat", (writer, "_is_at_rest"))
+def never_woken(head: Any, outcome: Any) -> bool:
+    return False
+
+
+@plant("the heartbeat rests although something came since it looked", (apply._OF_NONE, Rest))  # type: ignore[arg-type]
+def rests_too_soon(view: Any, request: Any) -> None:
+    if view.snapshot.ticking:
+        view.rest()
+
+
+@plant("a heartbeat that was late counts that against everybody", (heartbeat.Heartbeat, "_forgive"))
+def lateness_not_forgiven(self: Any, watched: Any, now: float) -> None:
+    watched.last_s = now

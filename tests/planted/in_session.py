@@ -10,7 +10,8 @@ from typing import Any
 from fk_backend import layout
 from fk_backend.core.requests import Result
 from fk_backend.errors import BackendError
-from fk_backend.session import engine, reading, watchlist
+from fk_backend.messages import message_id
+from fk_backend.session import engine, holdings, reading, watchlist
 from fk_backend.session.ops import Exists
 
 from .bug import plant, swap
@@ -144,3 +145,17 @@ async def close_unanswered(self: Any, answers: Any) -> None:
 @plant("what a connection registered is left when it ends", (R, "leave"))
 async def registrations_left(self: Any) -> None:
     return None
+
+
+tries = itertools.count(1)
+
+
+@plant("what is sent again is a new message to the queue", (engine, "message_id"))
+def resent_as_new(inbox: str, first: int) -> str:
+    return message_id(inbox, first + 1000 * next(tries))
+
+
+swap("a torn node is taken", "a node and what its children changed are of two moments",
+     (reading.layout, "torn", lambda items: False))  # fmt: skip
+swap("beats are forgotten", "a session that owns something does not beat, where beats are dear",
+     (holdings.Holdings, "__bool__", lambda self: self._always))  # fmt: skip

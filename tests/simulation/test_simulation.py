@@ -69,7 +69,7 @@ def test_a_failing_seed_is_told_and_made_smaller(capsys: pytest.CaptureFixture[s
 def test_every_letter_has_a_check() -> None:
     letters = {"W": 8, "R": 4, "V": 7, "S": 5}
     assert {letter + str(n) for letter, most in letters.items() for n in range(1, most + 1)} <= CHECKS.keys()
-    assert {"Q1", "Q2", "Q3", "Q5"} <= CHECKS.keys() and all(check.__doc__ for check in CHECKS.values())
+    assert {"Q1", "Q2", "Q3", "Q4", "Q5", "Q6"} <= CHECKS.keys() and all(check.__doc__ for check in CHECKS.values())
 
 
 @pytest.mark.parametrize("kind", ["create", "two sets", "watched", "reattach"])

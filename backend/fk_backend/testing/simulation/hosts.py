@@ -77,11 +77,16 @@ class Instances:
         else:
             self._faults.append((self._world.now + max(fault.span, 1.0), fault))
 
+    @property
+    def all(self) -> List[Process]:
+        """Those that work, and those that idle."""
+        return [*self.busy, *(process for process, _ in self._idle)]
+
     def heal(self) -> None:
         """What is wrong with them is over."""
         self._faults.clear()
         self.steady = True
-        for process in [*self.busy, *(process for process, _ in self._idle)]:
+        for process in self.all:
             process.troubles.clear()
             process.doom = ""
             process.paused_until = 0.0

@@ -70,10 +70,11 @@ class Lock(NamedTuple):
 POISON = "/poison"
 MOVES = (HangUp, Steal, Guess, Lock)
 
+WORLD = "world"
 CRASH = "crash"
 """The process dies at its first call of a port from then on; ``detail``: "before" or "after" its effect."""
 PAUSE = "pause"
-"""The process stands still for ``span`` seconds."""
+"""The process stands still for ``span`` seconds; ``who`` WORLD: all there are, as when a machine is suspended."""
 PART = "part"
 """The process does not reach the port ``detail`` (store, queue, inbox) for ``span`` seconds."""
 STORM = "storm"

@@ -20,7 +20,7 @@ from ...providers.aws import ticks
 from .client import Client
 from .hosts import Timer, Trigger
 from .loop import Stuck
-from .plan import LATE, PART, PAUSE, POISON, STORM, Fault, Plan
+from .plan import LATE, PART, PAUSE, POISON, STORM, WORLD, Fault, Plan
 from .ports import Deployment
 from .world import Entry, Process, World, trace_of
 
@@ -89,6 +89,10 @@ class Run:
     def _begin(self, fault: Fault) -> None:
         if fault.kind == LATE:
             self.timer.delay(fault)
+        elif fault.who == WORLD:
+            clients = [client.process for client in self.clients]
+            self.world.still_until = max(self.world.still_until, self.world.now + fault.span)
+            self.world.begin(fault, [*clients, *self.trigger.writers.all, *self.timer.heartbeats.all])
         elif fault.who == "writer":
             self.trigger.writers.afflict(fault)
         elif fault.who == "heartbeat":
@@ -117,7 +121,7 @@ class Run:
         self.world.calm = True
         self.trigger.writers.heal()
         self.timer.heal()
-        if self.plan.knobs.thrifty and self._ticking():
+        if self.plan.knobs.thrifty and self.plan.faults and self._ticking():
             self.deployment.on_wake()  # as the daily sweep does
         for client in self.clients:
             client.process.troubles.clear()

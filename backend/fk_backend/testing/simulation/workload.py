@@ -10,7 +10,24 @@ from ...core.model import Acl, Perms
 from ...core.requests import Auth, Check, Close, Create, Delete, Flags, Multi, SetAcl, SetData
 from ...core.watches import PERSISTENT, RECURSIVE
 from ...session.ops import AddWatch, Exists, GetAcl, GetChildren, GetData, RemoveWatches, Sync
-from .plan import CRASH, JUMP, LATE, PART, PAUSE, POISON, STORM, Fault, Guess, HangUp, Knobs, Lock, Plan, Steal, Step
+from .plan import (
+    CRASH,
+    JUMP,
+    LATE,
+    PART,
+    PAUSE,
+    POISON,
+    STORM,
+    WORLD,
+    Fault,
+    Guess,
+    HangUp,
+    Knobs,
+    Lock,
+    Plan,
+    Steal,
+    Step,
+)
 
 PATHS = ("/a", "/b", "/a/c", "/a/d", "/q", "/q/n-0000000000", "/q/n-0000000001", "/e")
 PARENTS = ("/", "/a", "/b", "/q")
@@ -172,7 +189,11 @@ def _peculiar(made: Plan, r: Random, span: float) -> Plan:
     programs = made.clients
     if chosen.poison:
         programs = tuple(_poisoned(r, program, span) for program in programs)
-    return made._replace(knobs=chosen, clients=programs)
+    troubles = made.faults
+    if r.random() < 0.15:
+        still = Fault(PAUSE, WORLD, round(r.random() * (span + 1.0), 4), r.choice((0.5, 1.5, 4.0)))
+        troubles = tuple(sorted((*troubles, still), key=lambda fault: fault.at))
+    return made._replace(knobs=chosen, clients=programs, faults=troubles)
 
 
 def _poisoned(r: Random, program: Tuple[Step, ...], span: float) -> Tuple[Step, ...]:

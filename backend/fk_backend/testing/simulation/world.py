@@ -51,6 +51,8 @@ class World:
         """Those whose time has come and is not over."""
         self.crossed: Optional[Callable[["Process", str, str], Optional[str]]] = None
         """Asked at every call of a port: None, or "before" or "after" to kill the process there."""
+        self.still_until = 0.0
+        """Who begins before that begins then."""
         self.calm = False
         """Nothing is slow any more."""
         self._asleep: List[Any] = []
@@ -110,7 +112,7 @@ class Process:
         self.name = name
         self.random = Random("%d %s" % (world.seed, name))
         self.dead = False
-        self.paused_until = 0.0
+        self.paused_until = world.still_until
         self.doom = ""
         self.wall_s = 0.0
         self.troubles: List[Tuple[float, Fault]] = []

@@ -78,7 +78,7 @@ def _found(items: Mapping[Key, Item], blobs: Mapping[str, bytes]) -> Dict[str, A
                 stored = layout.stored_of([item, items.get(Key(table, partition, layout.FAMILY))])
                 assert stored is not None
                 data = stored.node.data
-                whole = blobs.get(data.key, "nothing: %r" % data) if isinstance(data, Blob) else data
+                whole = _kept(blobs, data) if isinstance(data, Blob) else data
                 found["node " + place], found["family " + place] = (*stored.node[:-1], whole), tuple(stored.family)
                 found.setdefault("children " + place, [])
             elif sort != layout.FAMILY:
@@ -92,6 +92,11 @@ def _found(items: Mapping[Key, Item], blobs: Mapping[str, bytes]) -> Dict[str, A
         elif table == SESSIONS and place != "heartbeat":
             found["ephemeral %s %s" % (place, sort)] = True
     return found
+
+
+def _kept(blobs: Mapping[str, bytes], blob: Blob) -> Any:
+    """What a client laid down does not count: that expires."""
+    return blobs.get(blob.key, "nothing") if blob.key.startswith(large.KEPT + "/") else "what is not kept"
 
 
 def nothing_left_behind(replay: Replay) -> Iterator[str]:

@@ -8,8 +8,9 @@ from .... import layout
 from ....core.model import Error
 from ....core.owners import is_ephemeral
 from ....core.requests import Close, Expire
+from ....functions.heartbeat import TICK_S
 from ....ports import SESSIONS, STATE, Put, Remove
-from ..plan import PAUSE
+from ..plan import PAUSE, WORLD
 from ..replay import Conn, Replay
 from ..run import NS
 
@@ -55,7 +56,7 @@ def expiry_is_on_time(replay: Replay) -> Iterator[str]:
             [born, *(entry.at for entry in beats if entry.value[1] <= counted), *_began_to_own(replay, session)]
         )
         timeout = replay.model.alive[done.told.zxid - 1][session].timeout_ms / 1000.0
-        silent = replay.log[done.accepted].at - alive
+        silent = replay.log[done.accepted].at - alive - _stood_still(replay, alive, replay.log[done.accepted].at)
         if silent <= timeout:
             yield "session %x was given up %.3f s after its last beat, its timeout is %.1f s" % (
                 session,
@@ -69,6 +70,14 @@ def expiry_is_on_time(replay: Replay) -> Iterator[str]:
         undisturbed = quiet is not None and alive >= max(replay.history.healed_at + 2, quiet - timeout)
         if undisturbed and silent > timeout + BOUND_S + CALLS * replay.history.plan.knobs.lag:
             yield "session %x expired %.3f s after its last beat, its timeout is %.1f s" % (session, silent, timeout)
+
+
+def _stood_still(replay: Replay, begin: float, end: float) -> float:
+    """How much of that time is given back: everything stood still, for longer than a heartbeat may be late anyway."""
+    faults = [entry for entry in replay.log if entry.what == "fault" and entry.who == WORLD]
+    spans = [(entry.at, entry.at + entry.value.span) for entry in faults if entry.value.span > 2 * TICK_S]
+    given: float = sum(max(0.0, min(end, until) - max(begin, since) - TICK_S) for since, until in spans)
+    return given
 
 
 def _began_to_own(replay: Replay, session: int) -> Iterator[float]:
@@ -137,7 +146,7 @@ def _told_in_time(replay: Replay, conn: Conn, at: int) -> Iterator[str]:
         if entry.what == "died" and entry.who.startswith(conn.client + "."):
             return
     paused = any(
-        entry.what == "fault" and entry.value.kind == PAUSE and entry.who == conn.client
+        entry.what == "fault" and entry.value.kind == PAUSE and entry.who in (conn.client, WORLD)
         and entry.at <= replay.log[at].at <= entry.at + entry.value.span + 0.001
         for entry in replay.log[:at]
     )  # fmt: skip
