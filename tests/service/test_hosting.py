@@ -6,9 +6,9 @@ that does nothing uses hardly any processor time, and one that is gone leaves ne
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
-import sqlite3
 import threading
 import time
 from pathlib import Path
@@ -95,7 +95,7 @@ def test_a_full_disk_does_not_keep_a_host_that_wants_to_go(
     other.expect("ready")
 
     def full(outbox: Outbox, pushes: Any) -> None:
-        raise sqlite3.OperationalError("database or disk is full")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(Outbox, "save", full)
     client.stop()

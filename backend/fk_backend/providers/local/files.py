@@ -6,7 +6,7 @@
 | --- | --- |
 | ``state.db`` | SQLite: tables ``state`` and ``sessions``; written by the host |
 | ``interest.db`` | SQLite: table ``interest``; written by every process |
-| ``outbox.db`` | SQLite: pushes that are not acknowledged; the host's |
+| ``outbox.log`` | pushes that are not acknowledged; the host's (`outbox`) |
 | ``host.lock``, ``host.sock`` | who is the host, and the way to it |
 | ``super.digest`` | if it is there: ``user:hash`` as in ZooKeeper's ``DigestAuthenticationProvider.superDigest`` |
 
@@ -56,8 +56,8 @@ class Place(NamedTuple):
 
     @property
     def outbox(self) -> str:
-        """The database of unacknowledged pushes."""
-        return os.path.join(self.directory, "outbox.db")
+        """The log of unacknowledged pushes."""
+        return os.path.join(self.directory, "outbox.log")
 
     @property
     def lock(self) -> str:

@@ -12,7 +12,6 @@ import fcntl
 import logging
 import os
 import socket
-import sqlite3
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ... import layout
@@ -115,7 +114,7 @@ class Host:
             peer.hang_up()
         try:
             self._outbox.close()
-        except sqlite3.Error as error:  # the head still has what it lacks
+        except OSError as error:  # the head still has what it lacks
             log.warning("%s: the outbox can't be written: %s", self._place.directory, error)
         finally:
             self.store.close()
@@ -124,12 +123,12 @@ class Host:
     def rest(self) -> None:
         """Before a fork: closes the files until they are needed again."""
         self.store.rest()
-        self._outbox.rest()
 
     def abandon(self) -> List[int]:
         """In a forked child: the descriptors to close there. Nothing of the host may be used, or finalized."""
         self.store.abandon()
         descriptors = [peer.transport.get_extra_info("socket").fileno() for peer in self._peers if peer.transport]
+        descriptors.append(self._outbox.descriptor)
         for listener in getattr(self._server, "sockets", None) or ():
             descriptors.append(listener.fileno())
         return descriptors
@@ -178,7 +177,7 @@ class Host:
     def _save(self, kept: List[Tuple[str, Kept]]) -> None:
         try:
             self._outbox.save(kept)
-        except sqlite3.Error as error:
+        except OSError as error:
             # Told already, and no commit can follow while the disk is full: the head still has these answers.
             log.warning("%s: the outbox can't be written: %s", self._place.directory, error)
             self._unsaved = kept

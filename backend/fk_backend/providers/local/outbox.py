@@ -1,32 +1,35 @@
 """What was pushed and not yet acknowledged outlives the host process: the next host delivers it.
 
-A file of its own, written by the host only and without waiting for the disk: what it holds has to survive a killed
-process, not a power cut, which no receiver would survive either. Sequence numbers grow across hosts, because each
-host starts a new epoch (the high half of the number).
+A file that is only appended to, by the host, without waiting for the disk: what it holds has to survive a killed
+process, not a power cut, which no receiver would survive either. A record that is torn or damaged ends it; what a
+killed host was just writing, the head still has. Sequence numbers grow across hosts, because each host starts a new
+epoch (the high half of the number).
+
+The file begins with `MAGIC`; then come records: 4 bytes of length, 4 bytes of CRC-32, both of what follows them: a
+kind (1 byte), seq and upto (8 bytes each), the time (a double), the inbox's length (2 bytes), the inbox, and the body.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
+import struct
 import time
+import zlib
 from collections import deque
-from typing import Deque, Dict, List, NamedTuple, Set, Tuple
-from urllib.parse import quote
+from typing import Deque, Dict, Iterator, List, NamedTuple, Set, Tuple
 
 from ...errors import NoPermission, NotADeployment
-from . import database
 
 FORGET_AFTER_S = 900.0
 """How long something waits for a receiver that does not come back."""
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS epoch (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS push (
-    inbox TEXT NOT NULL, seq INTEGER NOT NULL, upto INTEGER NOT NULL, at REAL NOT NULL, body BLOB NOT NULL,
-    PRIMARY KEY (inbox, seq)
-) WITHOUT ROWID;
-"""
+MAGIC = b"fk_kazoo: what is on its way to clients, 1\n"
+COMPACT_BYTES = 4 << 20
+"""A file that grew by this much since it was written anew is written anew, with what is still needed."""
+
+_PUSH, _DONE, _EPOCH = 1, 2, 3
+_FRAME = struct.Struct(">II")
+_FIELDS = struct.Struct(">BQQdH")
 
 
 class Kept(NamedTuple):
@@ -37,29 +40,66 @@ class Kept(NamedTuple):
     body: bytes
 
 
+class Record(NamedTuple):
+    """What the file holds: a push; that everything of an inbox up to a number is done; or a host's epoch."""
+
+    kind: int
+    seq: int
+    upto: int
+    at: float
+    inbox: str
+    body: bytes
+
+    def encoded(self) -> bytes:
+        """As in the file."""
+        inbox = self.inbox.encode()
+        content = _FIELDS.pack(self.kind, self.seq, self.upto, self.at, len(inbox)) + inbox + self.body
+        return _FRAME.pack(len(content), zlib.crc32(content)) + content
+
+
 def check(path: str) -> None:
-    """Whether the file, if there is one, is a database. NotADeployment if not; changes nothing, takes no lock."""
-    if not os.path.lexists(path):
-        return
-    address = "file:%s?mode=ro&immutable=1" % quote(os.path.abspath(path))
+    """Whether the file, if there is one, is an outbox. NotADeployment or NoPermission if not; changes nothing."""
+    _read(path, len(MAGIC))
+
+
+def _read(path: str, most: int = -1) -> bytes:
+    """The file's beginning; nothing if there is none. NotADeployment, NoPermission."""
     try:
-        with contextlib.closing(sqlite3.connect(address, uri=True)) as probe:
-            probe.execute("PRAGMA writable_schema=ON")  # as in `database.check`
-            probe.execute("PRAGMA schema_version").fetchone()
-    except sqlite3.Error as error:
-        raise _explained(error, path) from error
+        with open(path, "rb") as file:
+            found = file.read(most)
+    except FileNotFoundError:
+        return b""
+    except PermissionError as error:
+        raise NoPermission("%s: all files of a deployment must be readable and writable" % path) from error
+    except OSError as error:
+        raise NotADeployment("%s: %s; %s" % (path, error.strerror, _ADVICE)) from error
+    if found and not found.startswith(MAGIC):
+        raise NotADeployment("%s: not an outbox; %s" % (path, _ADVICE))
+    return found
 
 
-def _explained(error: sqlite3.Error, path: str) -> Exception:
-    explained = database.explain(error, path, "open")
-    if isinstance(explained, (database.Busy, NoPermission)):
-        return explained
-    advice = "it holds what is on its way to clients: end all who use the deployment, then remove it"
-    return NotADeployment("%s: %s; %s" % (path, error, advice))
+_ADVICE = "it holds what is on its way to clients: end all who use the deployment, then remove it"
+
+
+def _records(content: bytes) -> Iterator[Record]:
+    """Those of a file, up to the first that is not whole."""
+    at = len(MAGIC)
+    while at + _FRAME.size <= len(content):
+        size, checksum = _FRAME.unpack_from(content, at)
+        part = content[at + _FRAME.size : at + _FRAME.size + size]
+        if len(part) < max(size, _FIELDS.size) or zlib.crc32(part) != checksum:
+            return
+        kind, seq, upto, at_s, length = _FIELDS.unpack_from(part)
+        end = _FIELDS.size + length
+        yield Record(kind, seq, upto, at_s, part[_FIELDS.size : end].decode(), part[end:])
+        at += _FRAME.size + size
 
 
 class Outbox:
-    """All unacknowledged pushes of a deployment, in memory and on file."""
+    """All unacknowledged pushes of a deployment, in memory and on file. The host alone has one open.
+
+    Opening raises NotADeployment, NoPermission, OSError; `save` and `close` raise OSError.
+    """
 
     def __init__(self, path: str) -> None:
         self._kept: Dict[str, Deque[Kept]] = {}
@@ -67,74 +107,83 @@ class Outbox:
         self.upto: Dict[str, int] = {}
         """Inbox → number below which all its requests are answered."""
         self._path = path
-        self._resting = False
+        self._file = -1
+        epoch = self._load() + 1
+        self._seq = epoch << 32
         try:
-            self._db = self._connect()
-            try:
-                self._seq = self._open() << 32
-            except BaseException:
-                self._db.close()
-                raise
-        except sqlite3.Error as error:
-            raise _explained(error, path) from error
+            self._rewrite()
+        except PermissionError as error:
+            raise NoPermission("%s: %s" % (path, error.strerror)) from error
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+    def _load(self) -> int:
+        """What the last host left; its epoch."""
+        epoch, old = 0, time.time() - FORGET_AFTER_S
+        for kind, seq, upto, at, inbox, body in _records(_read(self._path)):
+            if kind == _EPOCH:
+                epoch = seq
+            elif kind == _DONE:
+                self._drop(inbox, seq)
+            elif at >= old:
+                self._keep(inbox, Kept(seq, upto, body))
+        self.upto = {inbox: upto for inbox, upto in self.upto.items() if inbox in self._kept}
+        return epoch
+
+    def _rewrite(self) -> None:
+        """A new file with what is still needed, in place of the old one."""
+        at = time.time()
+        parts = [MAGIC, Record(_EPOCH, self._seq >> 32, 0, at, "", b"").encoded()]
+        for inbox, kept in self._kept.items():
+            parts.extend(Record(_PUSH, seq, upto, at, inbox, body).encoded() for seq, upto, body in kept)
+        new = self._path + ".new"
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(new)
+        file = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            os.chmod(self._path, 0o600)  # its log gets the same mode
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
+            size = _write(file, b"".join(parts), 0)
+            os.fsync(file)  # or a power cut could leave the new name with nothing in it
+            os.rename(new, self._path)
         except BaseException:
-            connection.close()
+            os.close(file)
             raise
-        return connection
+        if self._file >= 0:
+            os.close(self._file)
+        self._file, self._size, self._compact_at = file, size, size + COMPACT_BYTES
 
-    def _open(self) -> int:
-        """Loads what the last host left; this host's epoch."""
-        self._db.executescript(_SCHEMA)
-        self._db.execute("DELETE FROM push WHERE at < ?", (time.time() - FORGET_AFTER_S,))
-        self._db.execute("INSERT INTO epoch VALUES (1, 1) ON CONFLICT (one) DO UPDATE SET number = number + 1")
-        for inbox, seq, upto, body in self._db.execute("SELECT inbox, seq, upto, body FROM push ORDER BY inbox, seq"):
-            self._kept.setdefault(inbox, deque()).append(Kept(seq, upto, body))
-            self.upto[inbox] = max(upto, self.upto.get(inbox, 0))
-        ((epoch,),) = self._db.execute("SELECT number FROM epoch")
-        return int(epoch)
+    def _keep(self, inbox: str, kept: Kept) -> None:
+        self._kept.setdefault(inbox, deque()).append(kept)
+        if kept.upto > self.upto.get(inbox, 0):
+            self.upto[inbox] = kept.upto
+
+    def _drop(self, inbox: str, last: int) -> None:
+        kept = self._kept.get(inbox)
+        while kept and kept[0].seq <= last:
+            kept.popleft()
+        if not kept:
+            self._kept.pop(inbox, None)
 
     def number(self, inbox: str, upto: int, body: bytes) -> Kept:
         """A push with its number. It is kept from the next `save` on."""
         self._seq += 1
         kept = Kept(self._seq, upto, body)
-        self._kept.setdefault(inbox, deque()).append(kept)
-        self.upto[inbox] = max(upto, self.upto.get(inbox, 0))
+        self._keep(inbox, kept)
         return kept
 
     def save(self, pushes: List[Tuple[str, Kept]]) -> None:
         """Makes pushes survive this process, and forgets what was acknowledged since the last time."""
-        at = time.time()
-        if self._resting:
-            self._db, self._resting = self._connect(), False
-        rows = [(inbox, kept.seq, kept.upto, at, kept.body) for inbox, kept in pushes]
-        self._db.execute("BEGIN")
-        try:
-            self._db.executemany("INSERT INTO push (inbox, seq, upto, at, body) VALUES (?, ?, ?, ?, ?)", rows)
-            self._db.executemany("DELETE FROM push WHERE inbox = ? AND seq <= ?", self._done)
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
+        if self._size > self._compact_at:
+            self._rewrite()
+        else:
+            at = time.time()
+            parts = [Record(_PUSH, seq, upto, at, inbox, body).encoded() for inbox, (seq, upto, body) in pushes]
+            parts.extend(Record(_DONE, last, 0, at, inbox, b"").encoded() for inbox, last in self._done)
+            self._size += _write(self._file, b"".join(parts), self._size)
         self._done.clear()
 
     def acknowledge(self, inbox: str, last: int) -> None:
         """The receiver has everything up to ``last``."""
-        kept = self._kept.get(inbox)
-        if kept is None:
-            return
-        while kept and kept[0].seq <= last:
-            kept.popleft()
-        if not kept:
-            del self._kept[inbox]
-        self._done.append((inbox, last))
+        if inbox in self._kept:
+            self._drop(inbox, last)
+            self._done.append((inbox, last))
 
     def after(self, inbox: str, last: int) -> List[Kept]:
         """What the receiver does not have."""
@@ -144,25 +193,28 @@ class Outbox:
         """The inbox is gone."""
         self._kept.pop(inbox, None)
         self.upto.pop(inbox, None)
-        self._done.append((inbox, 1 << 62))
+        self._done.append((inbox, (1 << 63) - 1))
 
     def inboxes(self) -> Set[str]:
         """Those that something waits for."""
         return set(self._kept)
-
-    def rest(self) -> None:
-        """Closes the file until the next `save`."""
-        self._db.close()
-        self._resting = True
 
     def close(self) -> None:
         """Saves and closes."""
         try:
             self.save([])
         finally:
-            self._db.close()
+            os.close(self._file)
 
     @property
-    def connection(self) -> sqlite3.Connection:
-        """For a forked child, which must neither use nor close it."""
-        return self._db
+    def descriptor(self) -> int:
+        """For a forked child, which must not write to it."""
+        return self._file
+
+
+def _write(file: int, content: bytes, at: int) -> int:
+    """Writes all of it there; how much that is. What a failure leaves half written is written over by the next."""
+    written = 0
+    while written < len(content):
+        written += os.pwrite(file, memoryview(content)[written:], at + written)
+    return written
