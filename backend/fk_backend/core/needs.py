@@ -76,9 +76,10 @@ def _with_parent(path: str) -> Sequence[str]:
 def lacking(snapshot: Snapshot, calls: Sequence[Call]) -> Missing:
     """What of :func:`needs` the snapshot does not have."""
     wanted = needs(calls)
+    # Not by "-": what it takes away from a set that is no set itself, it goes through whole.
     return Missing(
-        paths=wanted.paths - snapshot.nodes.keys(),
-        sessions=wanted.sessions - snapshot.sessions.keys(),
-        ephemerals=wanted.ephemerals - snapshot.ephemerals.keys(),
-        beats=wanted.beats - snapshot.beats.keys(),
+        paths=[path for path in wanted.paths if path not in snapshot.nodes],
+        sessions=[session for session in wanted.sessions if session not in snapshot.sessions],
+        ephemerals=[session for session in wanted.ephemerals if session not in snapshot.ephemerals],
+        beats=[session for session in wanted.beats if session not in snapshot.beats],
     )

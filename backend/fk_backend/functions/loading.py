@@ -8,7 +8,7 @@ from .. import layout
 from ..core.initial import initial_nodes
 from ..core.snapshot import Changes, Missing
 from ..layout import Head
-from ..ports import SESSIONS, Item, Key, Limits, Ports, Put, Remove
+from ..ports import SESSIONS, UNLIMITED, Item, Key, Limits, Ports, Put, Remove
 from .warm import Warm
 
 Write = Union[Put, Remove]
@@ -26,13 +26,11 @@ def fresh_head(ports: Ports) -> Head:
     return Head(0, number, 0, 0, (), ())
 
 
-async def load(ports: Ports, ns: str, warm: Warm, wanted: Missing) -> bool:
-    """Adds what is wanted and not there yet. Whether anything had to be read."""
+async def load(ports: Ports, ns: str, warm: Warm, wanted: Missing) -> None:
+    """Adds what is wanted, which is not there yet."""
     snapshot = warm.snapshot
-    paths = sorted(wanted.paths - snapshot.nodes.keys())
-    sessions = sorted(wanted.sessions - snapshot.sessions.keys())
-    beats = sorted(wanted.beats - snapshot.beats.keys())
-    ephemerals = sorted(wanted.ephemerals - snapshot.ephemerals.keys())
+    paths, sessions = sorted(wanted.paths), sorted(wanted.sessions)
+    beats, ephemerals = sorted(wanted.beats), sorted(wanted.ephemerals)
     keys = [
         *(key for path in paths for key in layout.node_keys(ns, path)),
         *(layout.session_key(ns, session) for session in sessions),
@@ -49,7 +47,6 @@ async def load(ports: Ports, ns: str, warm: Warm, wanted: Missing) -> bool:
         snapshot.beats[session] = 0 if item is None else item.rev
     for session in ephemerals:
         snapshot.ephemerals[session] = frozenset(await partition_sorts(ports, layout.ephemerals_partition(ns, session)))
-    return bool(keys or ephemerals)
 
 
 async def partition_sorts(ports: Ports, partition: str) -> List[str]:
@@ -123,6 +120,8 @@ def _is_key(key: Key, limits: Limits) -> bool:
 
 def fits(writes: List[Write], limits: Limits) -> bool:
     """Whether one commit takes them."""
+    if limits is UNLIMITED:
+        return True
     if len(writes) > limits.writes or not all(_is_key(write.key, limits) for write in writes):
         return False
     sizes = [size_of(write) for write in writes]

@@ -12,7 +12,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from .. import layout
 from ..codec import Malformed
-from ..core.apply import apply, needs
+from ..core.apply import apply
 from ..core.model import Error, Id
 from ..core.requests import Call, Close, Expire, Result, Sweep
 from ..core.snapshot import Missing, Outcome
@@ -175,14 +175,13 @@ class Writer:
     async def _apply(self, ns: str, warm: Warm, calls: List[Call]) -> Tuple[Outcome, bool]:
         """What the calls come to, and whether everything that they need was known already."""
         now_ms = self._ports.clock.now_ms()
-        wanted = needs(calls)
         known = True
         while True:
-            known = not await load(self._ports, ns, warm, wanted) and known
             try:
                 return apply(warm.snapshot, calls, now_ms), known
             except Missing as missing:
-                wanted = missing
+                await load(self._ports, ns, warm, missing)
+                known = False
 
     async def _confirm(self, ns: str, warm: Warm) -> None:
         """Before something is answered that no commit checks: that all of it was read under this very head."""
