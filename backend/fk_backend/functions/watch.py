@@ -5,12 +5,12 @@ Exactly the registrations that were read are dropped: one that was made again in
 
 from __future__ import annotations
 
-import asyncio
 from typing import Dict, Iterable, List, NamedTuple, Tuple
 
 from .. import layout
 from ..core import watches
 from ..core.model import Trigger
+from ..eager import together
 from ..errors import Conflict
 from ..messages import Bulletin, Fired, encode_note
 from ..ports import INTEREST, Key, Ports, Pushed, Remove
@@ -32,7 +32,7 @@ async def registrations(ports: Ports, ns: str, triggers: List[Trigger], subtrees
     for trigger in triggers:
         by_path.setdefault(trigger.path, []).append(trigger)
     hits: List[Registration] = []
-    found = await asyncio.gather(*(_rows(ports, layout.node_partition(ns, path)) for path in by_path))
+    found = await together([_rows(ports, layout.node_partition(ns, path)) for path in by_path])
     for (path, changes), rows in zip(by_path.items(), found):
         partition = layout.node_partition(ns, path)
         for sort, number in rows:
@@ -71,7 +71,7 @@ async def drop_fired(ports: Ports, hits: List[Registration]) -> None:
     if not removals:
         return
     if len(removals) == 1 or ports.store.limits.together_is_dear:
-        await asyncio.gather(*(_drop(ports, removal) for removal in removals))
+        await together([_drop(ports, removal) for removal in removals])
         return
     try:
         await ports.store.commit(removals)

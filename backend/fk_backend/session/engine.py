@@ -18,6 +18,7 @@ from .. import layout, messages
 from ..core.model import Error, Id
 from ..core.requests import Attach, Auth, Close, Create, Multi, Open, Request, Result, SetData, WatchSubtrees
 from ..core.watches import RECURSIVE
+from ..eager import begin
 from ..errors import BackendError, Conflict, Refused, StorageFull, Unavailable, Unknown
 from ..messages import Answers, Bulletin, Ended, Fired, Message, bulletin, message_id
 from ..ports import Blobs, Gateway, Item, Key, Put, Remove
@@ -101,10 +102,15 @@ class Session:
         self._watermark = 0
         self._watches = WatchList()
         self._reader = Reader(gateway.store, gateway.blobs, ns, self._inbox, self._watches)
-        self._tasks: List["asyncio.Task[None]"] = []
+        self._tasks: List["asyncio.Future[None]"] = []
+        self._going: "Optional[asyncio.Future[None]]" = None
+        self._at_it = False
+        """Whether something is being done: the rest waits for it."""
+        self._soon = False
         self._farewell: Optional["asyncio.Future[None]"] = None
         self._timeout_s = 0.0
         self._contact = 0.0
+        self._begun = False
         self._over = False
         self._read_only = False
         self._holdings = Holdings(always=not gateway.thrifty)
@@ -169,7 +175,9 @@ class Session:
         self._identities = tuple(Id(*i) for i in identities)
         self._watermark = zxid
         self._next = self._awaited = 1
-        self._tasks = [asyncio.ensure_future(self._run()), asyncio.ensure_future(self._beat())]
+        self._begun = True
+        self._tasks = [asyncio.ensure_future(self._beat())]
+        self._wake_soon()
         return Opened(self.id, password, timeout_ms)
 
     def _hello(self) -> Put:
@@ -178,8 +186,8 @@ class Session:
     async def observe(self, timeout_ms: int) -> Opened:
         """No session, reads only: for a deployment whose functions can't be reached while its store can."""
         self._watermark = (await self._reader.head()).settled
-        self._read_only = True
-        self._tasks = [asyncio.ensure_future(self._run())]
+        self._read_only = self._begun = True
+        self._wake_soon()
         return Opened(0, bytes(16), timeout_ms)
 
     def end(self, reason: str, why: str) -> None:
@@ -189,8 +197,8 @@ class Session:
         self._over = True
         self._bell.set()
         self._listener.over(reason, why)
-        for task in self._tasks:
-            if task is not _current_task():
+        for task in (*self._tasks, self._going):
+            if task is not None and task is not _current_task():
                 task.cancel()
         self._farewell = asyncio.ensure_future(self._leave(keep=reason == LOST))
 
@@ -210,7 +218,10 @@ class Session:
         if isinstance(op, AddWatch) and op.mode == RECURSIVE and not self._read_only:
             self._todo.append((UNASKED, WatchSubtrees()))
         self._todo.append((tag, op))
-        self._bell.set()
+        if self._flight:
+            self._wake_soon()  # with what comes until then, it makes one message
+        else:
+            self._wake()
 
     def _lost(self, why: str) -> None:
         self.end(LOST, why)
@@ -218,6 +229,7 @@ class Session:
     def _receive(self, body: bytes) -> None:
         self._mail.append(body)
         self._bell.set()
+        self._wake()
 
     def overdue(self) -> bool:
         """Whether the deployment was out of touch for two thirds of the timeout: somebody must be told."""
@@ -225,7 +237,19 @@ class Session:
             return False  # it has nothing that somebody else could get; the gateway tells if it is out of reach
         return self._gateway.clock.monotonic() - self._contact > self._timeout_s * 2 / 3
 
-    async def _run(self) -> None:
+    def _wake(self) -> None:
+        """Goes on with what is to be done, if it is not at it."""
+        self._soon = False
+        if self._begun and not self._at_it and not self._over:
+            self._going = begin(self._go_on())
+
+    def _wake_soon(self) -> None:
+        if not self._soon:
+            self._soon = True
+            asyncio.get_running_loop().call_soon(self._wake)
+
+    async def _go_on(self) -> None:
+        self._at_it = True
         try:
             while not self._over:
                 if self.overdue():
@@ -233,14 +257,14 @@ class Session:
                 elif self._mail:
                     await self._take(messages.decode_note(self._mail.popleft()))
                 elif not await self._advance():
-                    self._bell.clear()
-                    if not self._mail and not self._ready():
-                        await self._bell.wait()
+                    return
         except BackendError as error:
             self.end(LOST, str(error))
         except Exception as error:  # a bug must end the connection, not hang it
             log.exception("session 0x%x failed", self.id)
             self.end(LOST, "internal error: %r" % error)
+        finally:
+            self._at_it = False
 
     def _ready(self) -> bool:
         if not self._todo:
@@ -380,9 +404,9 @@ class Session:
 
         For whoever has the event loop to itself, in any thread, and a store whose reads don't wait.
         """
-        if self._over or self._mail or self._todo or self._flight or len(self._watches) or self.overdue():
+        if self._over or self._at_it or self._mail or self._todo or self._flight or len(self._watches):
             return None
-        if not isinstance(op, READS):
+        if self.overdue() or not isinstance(op, READS):
             return None
         reading = self._reader.read(op, self._identities)
         try:
@@ -480,7 +504,7 @@ class Session:
             except BackendError as error:
                 log.debug("session 0x%x: beat: %s", self.id, error)
                 pause = interval / 8
-            self._bell.set()
+            self._wake_soon()
             await self._gateway.clock.sleep(pause)
 
     async def _touch(self) -> None:

@@ -21,7 +21,9 @@ from .ops import Exists, GetAcl, GetChildren, GetData, Op
 from .watchlist import Event, Pair, Watch, WatchList, missed, shown
 
 PAGE = 1000
-"""Children in one query."""
+"""Rows in one query, where a listing takes several anyway."""
+WHOLE = 1 << 40
+"""Where one query is a snapshot: all."""
 
 
 class Reading(NamedTuple):
@@ -124,12 +126,13 @@ class Reader:
     async def _family(self, path: str) -> Tuple[Pair, List[str]]:
         """A node and the names of its children, as of one moment: while the family did not change."""
         partition = layout.node_partition(self._ns, path)
+        most = WHOLE if self._store.atomic_queries else PAGE
         while True:
-            page = await self._store.query(STATE, partition, layout.FAMILY, layout.AFTER_CHILDREN, PAGE)
-            rows = dict(page.rows)
-            before = rows.pop(layout.FAMILY, None)
-            pair = layout.pair_of([rows.pop(layout.NODE, None), before])
-            names = [sort[1:] for sort in rows]
+            page = await self._store.query(STATE, partition, layout.FAMILY, layout.AFTER_CHILDREN, most)
+            own = dict(row for row in page.rows[:2] if row[0] in (layout.FAMILY, layout.NODE))
+            before = own.get(layout.FAMILY)
+            pair = layout.pair_of([own.get(layout.NODE), before])
+            names = [sort[1:] for sort, _ in page.rows[len(own) :]]
             if pair is None or (not page.more and self._store.atomic_queries):
                 return pair, names
             while page.more:
@@ -187,9 +190,10 @@ class Reader:
         """The session's events up to ``zxid`` where the bulletin does not reach back far enough.
 
         A registration that is still there was not consumed: the bulletin covers it. One that is gone has fired
-        or was consumed early: its node tells which.
+        or was consumed early: the bulletin tells which, or else its node.
         """
         events: List[Event] = []
+        triggers = [trigger for trigger in board.triggers() if trigger.zxid <= zxid]
         for watch in self._armed.all():
             if not watches.is_one_shot(watch.mode) or self._armed.get(watch.path, watch.mode) is not watch:
                 continue
@@ -197,6 +201,8 @@ class Reader:
             (item,) = await self._store.get([key])
             if item is not None and item.rev == watch.number:
                 continue
+            if any(t.zxid > watch.floor and watches.matches(watch.mode, watch.path, t) for t in triggers):
+                continue  # by its node, which may be another one by now, it would be told of something else
             number = await self._register(watch.path, watch.mode) if item is None else item.rev
             pair, head_zxid = await self._pair_and_head(watch.path)
             event = missed(watch, pair, head_zxid)
@@ -208,11 +214,10 @@ class Reader:
                     if watches.is_one_shot(each.mode):
                         self._armed.drop(each)
                 events.append(event)
-        for trigger in board.triggers():
-            if trigger.zxid <= zxid:
-                fired = self._armed.fire(trigger)
-                if fired is not None:
-                    events.append(fired)
+        for trigger in triggers:
+            fired = self._armed.fire(trigger)
+            if fired is not None:
+                events.append(fired)
         return sorted(events, key=lambda event: event.zxid)
 
 
