@@ -418,6 +418,7 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
         result = line.read_now(request)
         if result is None:
             return False
+        request = wire.by_hand(request)
         entry = (request, async_object, 0)
         client._pending.append(entry)
         try:
@@ -438,6 +439,7 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
         if line is None or line.deliver is None or getattr(request, "type", None) not in wire.DIRECT:
             return False
         xid = self._xid = (self._xid % 2147483647) + 1
+        request = wire.by_hand(request)
         try:
             client._pending.append((request, async_object, xid))
             loop.current().call(line.submit, request, xid)
