@@ -13,12 +13,13 @@ import pytest
 from fk_backend import layout
 from fk_backend.core import watches
 from fk_backend.core.acls import OPEN_ACL
-from fk_backend.core.model import Acl, Error, EventType, Perms
+from fk_backend.core.model import Acl, Error, EventType, Perms, Trigger
 from fk_backend.core.requests import Create, Delete, Multi, SetAcl, SetData
 from fk_backend.errors import Unavailable
 from fk_backend.messages import Answers, Message, bulletin, encode_note
-from fk_backend.ports import Pushed
+from fk_backend.ports import Pushed, Put
 from fk_backend.session.ops import AddWatch, Exists, GetAcl, GetChildren, GetData, RemoveWatches
+from fk_backend.session.watchlist import Event
 
 from .doubles import NS, Actor, Stage, is_fired, on_stage, rest
 
@@ -306,6 +307,26 @@ def test_a_consumed_registration_of_a_watch_that_is_still_good_is_made_again() -
         await other.do("set", SetData("/a", b"", -1))
         await stage.deliver()
         assert watcher.events() == [("/a", CHANGED)]
+
+    on_stage(play)
+
+
+def test_watches_that_a_deletion_ended_are_told_of_it_once_though_the_node_is_back() -> None:
+    """The writer was just dropping their registrations: one was still there when it was looked for, one not."""
+
+    async def play(stage: Stage) -> None:
+        watcher, other = await _pair(stage, "/b")
+        await watcher.do("children", GetChildren("/b", True))
+        await watcher.do("exists", Exists("/b", True))
+        rows = await stage.store.scan("interest", NS + ":/b")
+        gone = (await other.do("delete", Delete("/b", -1))).zxid
+        await other.do("create", create("/b"))
+        stage.lose()
+        still = [Put(key, item, owner=watcher.inbox) for key, item in rows if key.sort.startswith(watches.CHILD)]
+        await stage.store.commit(still)
+        board = bulletin(gone, gone - 1, [Trigger(gone, "/b", DELETED), Trigger(gone, "/", CHILD)])
+        assert len(rows) == 2 and len(still) == 1
+        assert await watcher.session._reader.reconcile(gone, board) == [Event(gone, "/b", DELETED)]
 
     on_stage(play)
 
