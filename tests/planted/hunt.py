@@ -93,10 +93,18 @@ def _thrifty(seed: int) -> Plan:
     return Plan(seed, knobs, (tuple(sorted(program, key=lambda step: step.at)),), ())
 
 
+def _calm(seed: int) -> Plan:
+    """Nothing goes wrong, one writer does everything, and nearly all data are blobs."""
+    chosen = plan(seed)
+    knobs = chosen.knobs._replace(inline_bytes=1, slow=0.0, fresh=0.0, visibility=3.0, poison=False, thrifty=False)
+    return chosen._replace(knobs=knobs, faults=())
+
+
 WORLDS: Dict[str, Callable[[int], Plan]] = {
     "resent as new": _deaf,
     "a torn node is taken": _flickering,
     "rests too soon": _thrifty,
+    "blobs leak": _calm,
 }
 """What is met too rarely in the plans of `workload`."""
 

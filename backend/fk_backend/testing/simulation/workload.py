@@ -187,7 +187,8 @@ def _peculiar(made: Plan, r: Random, span: float) -> Plan:
         inline_bytes=r.choice((0, 0, 0, 1, 2)), thrifty=r.random() < 0.25, poison=r.random() < 0.2
     )
     programs = made.clients
-    if chosen.poison:
+    if chosen.poison:  # who looks for poison waits for the writer, however long that takes
+        chosen = chosen._replace(visibility=3.0)
         programs = tuple(_poisoned(r, program, span) for program in programs)
     troubles = made.faults
     if r.random() < 0.15:

@@ -110,13 +110,20 @@ def nothing_left_behind(replay: Replay) -> Iterator[str]:
             and not _swept(replay, key)
         ):
             yield "%s %s is left" % (key.partition, key.sort)
-    trouble = ("died", "late", "gone", "fault")
-    if not any(entry.what in trouble or (entry.what == "returned" and entry.value) for entry in replay.log):
+    if _undisturbed(replay):
         named = {layout.node_of(item).data for key, item in replay.history.rest.items() if key.sort == layout.NODE}
         keys = {data.key for data in named if isinstance(data, Blob)}
         for name in replay.history.rest_blobs:
             if name.startswith(large.KEPT + "/") and name not in keys:
                 yield "%s is left" % name
+
+
+def _undisturbed(replay: Replay) -> bool:
+    """Whether no writer failed or was behind another one: such a writer keeps what it can't commit, for the sweep."""
+    trouble = ("died", "late", "gone", "fault")
+    writers = {entry.who for entry in replay.log if entry.what == "batch"}
+    failed = (entry.what in trouble or (entry.what == "returned" and entry.value) for entry in replay.log)
+    return len(writers) == 1 and not any(failed)
 
 
 def _swept(replay: Replay, key: Key) -> bool:
