@@ -65,6 +65,10 @@ class Limits(NamedTuple):
     """What the head's recent triggers should take at most: where capacity is paid by the kilobyte, little."""
     together_is_dear: bool = False
     """Whether a commit of several writes costs more than the same writes one by one."""
+    owners: bool = True
+    """Whether it finds what an owner put: not where that would be paid for with every item that is put."""
+    remote: bool = False
+    """Whether a request is on its way for so long that something else should be done meanwhile."""
 
 
 UNLIMITED = Limits()
@@ -118,7 +122,10 @@ class Store(Protocol):
         ...
 
     async def purge(self, table: str, owner: str) -> int:
-        """Removes what was put in INTEREST with this owner tag; how many items. Not atomic; may be called again."""
+        """Removes what was put in INTEREST with this owner tag; how many items. Not atomic; may be called again.
+
+        Where `limits.owners` is False, nothing: owners remove what they put themselves, and upkeep what they left.
+        """
         ...
 
     async def scan(

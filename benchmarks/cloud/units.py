@@ -2,9 +2,8 @@
 
 Sources: DynamoDB Developer Guide, "Item sizes and formats" (names and values, UTF-8; a number takes one byte for two
 digits and one more), "Read/write operations" (1 KB and 4 KB; a transaction twice; the larger of an item before and
-after; a condition that does not hold costs the write; what is absent costs a read unit), "Query" (its items' sum),
-"Global secondary indexes" (an entry that is added, moved or removed is a write; a read of an index is eventually
-consistent: half). An index is written once, also after a transaction. SQS Pricing: 64 KB of payload are a request.
+after; a condition that does not hold costs the write; what is absent costs a read unit), "Query" (its items' sum).
+SQS Pricing: 64 KB of payload are a request.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ Spot = Tuple[str, str, str]
 """Table, ``p`` and ``s`` of an item."""
 
 KEYS = ("p", "s")
-INDEXED = "o"
 CHUNK = 64 * 1024
 
 
@@ -112,7 +110,7 @@ class Tables:
         else:
             self._rows[spot] = row
         larger = max(size_of(was) if was else 0, size_of(row) if row else 0)
-        return times * write_units(larger) + _index_writes(was, row)
+        return float(times * write_units(larger))
 
     def _put(self, asked: Row, refused: bool, times: int = 1) -> float:
         return self._replace(_spot(asked["TableName"], asked["Item"]), asked["Item"], refused, times)
@@ -145,12 +143,6 @@ class Tables:
 
 def _spot(table: str, row: Row) -> Spot:
     return (table, row["p"]["S"], row["s"]["S"])
-
-
-def _index_writes(was: Optional[Row], row: Optional[Row]) -> int:
-    """Of the index of owners, which has the keys alone: what stays where it is costs nothing."""
-    before, after = (found.get(INDEXED) if found else None for found in (was, row))
-    return 0 if before == after else (before is not None) + (after is not None)
 
 
 def _read_of(row: Optional[Row]) -> int:

@@ -16,10 +16,12 @@ from fk_backend.core import watches
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import EventType, Trigger
 from fk_backend.core.requests import Attach, Close, Create, Delete, SetData, WatchSubtrees
+from fk_backend.errors import Unavailable, Unknown
 from fk_backend.functions import distributor
 from fk_backend.layout import Head
-from fk_backend.messages import Fired, decode_note
-from fk_backend.ports import INTEREST
+from fk_backend.messages import Answers, Fired, Message, decode_note
+from fk_backend.ports import INTEREST, Limits
+from fk_backend.providers.memory.store import MemoryStore
 
 from .doubles import NS, PASSWORD, Bench
 
@@ -87,6 +89,60 @@ def test_what_was_registered_again_meanwhile_stays(moment: str) -> None:
         assert bench.told("two").fired == {("/a", watches.DATA, 2)}
         await bench.ask("writer", session, 2, SetData("/a", b"", -1))
         assert ("/a", watches.DATA, 8) in bench.told("one").fired
+
+    asyncio.run(check())
+
+
+def test_answers_go_while_registrations_are_looked_up() -> None:
+    """Where requests take long; each answer carries what it set off, so its session's own events come first."""
+
+    async def check() -> None:
+        bench = Bench(MemoryStore(Limits(remote=True)))
+        session = await bench.open("one")
+        await bench.watch("one", "/", watches.CHILD, 7)
+        answered, looked = asyncio.Event(), bench.store.query
+        push = bench.inboxes.push
+
+        async def push_and_say(messages: Any) -> None:
+            await push(messages)
+            answered.set()
+
+        async def query(*arguments: Any) -> Any:
+            await answered.wait()
+            return await looked(*arguments)
+
+        bench.inboxes.push, bench.store.query = push_and_say, query  # type: ignore[method-assign]
+        create = Create("/a", b"", OPEN_ACL, 0, 0, False)
+        await asyncio.wait_for(bench.ask("one", session, 1, create), 10)
+        answer, event = [decode_note(pushed.body) for pushed in bench.inboxes.pushed[-2:]]
+        assert isinstance(answer, Answers) and isinstance(event, Fired)
+        assert event.registrations == [["/", watches.CHILD, 7]]
+        assert Trigger(answer.results[0][2], "/", EventType.CHILD) in answer.bulletin.triggers()
+        assert await bench.registered() == set()
+
+    asyncio.run(check())
+
+
+def test_a_look_that_fails_after_the_answers_went_is_done_again() -> None:
+    """The batch comes again: nothing is applied twice, and the event that nobody was told of is told."""
+
+    async def check() -> None:
+        bench = Bench(MemoryStore(Limits(remote=True)))
+        session = await bench.open("one")
+        await bench.watch("two", "/", watches.CHILD, 7)
+        looked = bench.store.query
+
+        async def query(*arguments: Any) -> Any:
+            raise Unavailable("not now")
+
+        bench.store.query = query
+        create = Message("one", session, 1, (Create("/a", b"", OPEN_ACL, 0, 0, False),))
+        with pytest.raises(Unknown):
+            await bench.write(create)
+        assert bench.told("one").answers[1][0] == 0 and not bench.told("two").fired
+        bench.store.query = looked
+        await bench.write(create)
+        assert bench.told("two").fired == {("/", watches.CHILD, 7)}
 
     asyncio.run(check())
 

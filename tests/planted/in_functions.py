@@ -20,6 +20,7 @@ W = writer.Writer
 writes_of, entries, next_head, wake, commit = writer.writes_of, writer._entries, writer._next_head, W._wake, W._commit
 advance, tidy, keep, forgive = Warm.advance, distributor._tidy, distributor.keep, heartbeat.Heartbeat._forgive
 sessions, registrations = heartbeat.Heartbeat._sessions, distributor.registrations
+answer_notes = distributor.answer_notes
 
 
 @plant("a commit does not ask whether the head has moved", (writer, "writes_of"))
@@ -91,6 +92,13 @@ async def newer_registration_dropped(ports: Any, hits: Any) -> None:
 
 
 swap("events are not pushed", "who only waits never hears", (distributor, "fired_notes", lambda hits, board: []))
+
+
+@plant(
+    "an answer does not tell what it set off: it overtakes the events of its own session", (distributor, "answer_notes")
+)
+def answers_without_triggers(answers: Any, board: Any) -> Any:
+    return answer_notes(answers, board._replace(text="[]"))
 
 
 @plant("only the first connection that watches is told", (distributor, "fired_notes"))

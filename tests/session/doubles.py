@@ -13,7 +13,7 @@ from fk_backend.core.requests import Result
 from fk_backend.errors import Unavailable
 from fk_backend.functions.writer import Writer
 from fk_backend.messages import Answers, Fired, Message, decode, decode_note
-from fk_backend.ports import Clock, Delivery, Gateway, Ports, Pushed, Queue
+from fk_backend.ports import Clock, Delivery, Gateway, Limits, Ports, Pushed, Queue
 from fk_backend.providers.memory.store import MemoryStore
 from fk_backend.session.engine import Opened, Session
 from fk_backend.session.watchlist import Event
@@ -78,6 +78,11 @@ class Interposed:
         self.calls: List[str] = []
         self.before: Optional[Callable[[int, str], Any]] = None
         """Called with the number of the call (from 1 on) and its name; may be a coroutine function."""
+
+    @property
+    def limits(self) -> Limits:
+        """`ports.Store.limits`."""
+        return self._store.limits
 
     def __getattr__(self, name: str) -> Any:
         async def call(*args: Any, **kwargs: Any) -> Any:

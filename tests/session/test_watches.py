@@ -331,6 +331,41 @@ def test_watches_that_a_deletion_ended_are_told_of_it_once_though_the_node_is_ba
     on_stage(play)
 
 
+def test_who_leaves_removes_its_registrations_itself() -> None:
+    """Also one that no watch came of; where the store does not know who put what, nobody else would."""
+
+    async def play(stage: Stage) -> None:
+        stage.store.limits = stage.store.limits._replace(owners=False, together_is_dear=True)
+        watcher, other = await _pair(stage, "/a", "/b")
+        await watcher.do("data", GetData("/a", True))
+        await watcher.do("children", GetChildren("/a", True))
+        await watcher.do("all", AddWatch("/b", watches.RECURSIVE))
+        await other.do("others", Exists("/a", True))
+        watcher.gateway.store.before = _fails_from_now(watcher)
+        await watcher.submit("half", Exists("/c", True))
+        assert len(await _registered(stage)) == 5
+        watcher.gateway.store.before = None
+        watcher.session.end("lost", "by the test")
+        await rest()
+        assert await _registered(stage) == ["%s:%s" % (watches.DATA, other.inbox)]
+
+    on_stage(play)
+
+
+async def _registered(stage: Stage) -> List[str]:
+    return [key.sort for key, _ in await stage.store.scan("interest", NS) if not key.partition.endswith(":beats")]
+
+
+def _fails_from_now(watcher: Actor) -> Any:
+    """Whatever the watcher reads; it still registers."""
+
+    def fail(_: int, name: str) -> None:
+        if name != "commit":
+            raise Unavailable("not now")
+
+    return fail
+
+
 # --- watches that stay ----------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ deliver at least once, and a session drops what it has seen.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any, Iterable, List, Tuple
 
@@ -23,12 +24,25 @@ log = logging.getLogger(__name__)
 async def distribute(ports: Ports, ns: str, head: Head) -> None:
     """Fans out the last commit of ``head``. When it returns, the fan-out is confirmed.
 
-    Answers go first: the sessions that wait are the ones that asked.
+    Answers go first: the sessions that wait are the ones that asked. Where that takes long they go while the
+    registrations are looked up. No answer overtakes an event by that: it carries the bulletin, from which its session
+    delivers its own events before it shows the answer. That the answer is shown, its watch set again, and the new
+    registration found here and consumed by the old trigger, is what a session makes good for any reader.
     """
     board = bulletin(head.zxid, head.since, head.triggers)
     fresh = [trigger for trigger in head.triggers if trigger.zxid > head.confirmed]
-    hits = await registrations(ports, ns, fresh, head.subtrees) if fresh else []
-    notes = [*answer_notes(head.answers, board), *fired_notes(hits, board)]
+    notes = answer_notes(head.answers, board)
+    hits: List[Registration] = []
+    if fresh and notes and ports.store.limits.remote:
+        looking = asyncio.ensure_future(registrations(ports, ns, fresh, head.subtrees))
+        try:
+            await ports.inboxes.push(notes)
+        finally:
+            hits = await looking
+        notes = []
+    elif fresh:
+        hits = await registrations(ports, ns, fresh, head.subtrees)
+    notes.extend(fired_notes(hits, board))
     notes.extend(Pushed(e.inbox, encode_note(Ended(e.session, True))) for e in head.ended if e.expired)
     if notes:
         await ports.inboxes.push(notes)

@@ -206,6 +206,8 @@ class Session:
         await self._gateway.hush(self._inbox, keep)
         try:
             await self._reader.leave()
+            if self._gateway.thrifty and self._next:
+                await self._gateway.store.commit([Remove(layout.hello_key(self._ns, self._inbox))])
         except BackendError as error:
             log.debug("registrations of %s stay behind: %s", self._inbox, error)
 

@@ -6,6 +6,7 @@ the writer missed belongs to a reader that sees the new state.
 
 from __future__ import annotations
 
+import asyncio
 from typing import List, NamedTuple, Optional, Tuple
 
 from .. import layout
@@ -16,7 +17,7 @@ from ..core.requests import Result
 from ..errors import Conflict, Unavailable
 from ..layout import Head
 from ..messages import Bulletin
-from ..ports import INTEREST, STATE, Blobs, Item, Key, Put, Remove, Store
+from ..ports import STATE, Blobs, Item, Key, Put, Remove, Store
 from .ops import Exists, GetAcl, GetChildren, GetData, Op
 from .watchlist import Event, Pair, Watch, WatchList, missed, shown
 
@@ -24,6 +25,8 @@ PAGE = 1000
 """Rows in one query, where a listing takes several anyway."""
 WHOLE = 1 << 40
 """Where one query is a snapshot: all."""
+AT_ONCE = 100
+"""Registrations that are removed together when the session ends."""
 
 
 class Reading(NamedTuple):
@@ -146,6 +149,7 @@ class Reader:
 
     async def _register(self, path: str, mode: str) -> int:
         self._numbers += 1
+        self._armed.asked.add((path, mode))
         key = layout.registration_key(self._ns, path, mode, self._inbox)
         await self._store.commit([Put(key, Item(self._numbers, b""), owner=self._inbox)])
         return self._numbers
@@ -156,6 +160,7 @@ class Reader:
             await self._store.commit([Remove(key, expect=number)])
         except Conflict:
             pass  # it fired, or was made again: not ours to remove
+        self._armed.asked.discard((path, mode))
 
     async def add(self, path: str, mode: str) -> Watch:
         """A watch that stays: everything after the head as of now."""
@@ -180,9 +185,13 @@ class Reader:
         return watch._replace(number=number), shown(watch.mode, pair, head_zxid)
 
     async def leave(self) -> None:
-        """Removes every registration: what was made after the writer had removed them would stay for ever."""
-        if self._numbers:
-            await self._store.purge(INTEREST, self._inbox)
+        """Removes every registration, also one that was made after the writer had removed what it found."""
+        left = {*self._armed.asked, *((watch.path, watch.mode) for watch in self._armed.all())}
+        removals = [Remove(layout.registration_key(self._ns, *each, self._inbox)) for each in sorted(left)]
+        at_once = 1 if self._store.limits.together_is_dear else AT_ONCE
+        parts = [removals[first : first + at_once] for first in range(0, len(removals), at_once)]
+        for first in range(0, len(parts), AT_ONCE):
+            await asyncio.gather(*map(self._store.commit, parts[first : first + AT_ONCE]))
 
     # --- catching up without the list -----------------------------------------------------------
 

@@ -37,6 +37,8 @@ class WatchList:
         self._recursive = 0
         self._skipped: List[Tuple[int, int]] = []
         self._told: Set[int] = set()
+        self.asked: Set[Tuple[str, str]] = set()
+        """(path, mode) of registrations that were asked for, while no armed watch answers for them."""
 
     def __len__(self) -> int:
         return len(self._armed)
@@ -58,6 +60,7 @@ class WatchList:
         """Arms it, in place of one with the same path and mode."""
         self._recursive += watch.mode == RECURSIVE and (watch.path, RECURSIVE) not in self._armed
         self._armed[(watch.path, watch.mode)] = watch
+        self.asked.discard((watch.path, watch.mode))
 
     def drop(self, watch: Watch) -> None:
         """Disarms it."""

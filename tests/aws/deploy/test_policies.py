@@ -26,7 +26,7 @@ NAMESPACES = ["orders", "a.b_C-9"]
 
 NEEDED: Dict[str, Set[str]] = {
     "WriterRole": set(
-        "dynamodb:BatchGetItem dynamodb:BatchWriteItem dynamodb:ConditionCheckItem dynamodb:DeleteItem "
+        "dynamodb:BatchGetItem dynamodb:ConditionCheckItem dynamodb:DeleteItem "
         "dynamodb:GetItem dynamodb:PutItem dynamodb:Query dynamodb:UpdateItem logs:CreateLogStream logs:PutLogEvents "
         "s3:DeleteObject s3:GetObject s3:ListBucket s3:PutObject sqs:ChangeMessageVisibility sqs:DeleteMessage "
         "sqs:DeleteQueue sqs:GetQueueAttributes sqs:GetQueueUrl sqs:ReceiveMessage sqs:SendMessage".split()
@@ -41,7 +41,7 @@ NEEDED: Dict[str, Set[str]] = {
         "sqs:GetQueueAttributes sqs:GetQueueUrl sqs:ReceiveMessage sqs:SendMessage".split()
     ),
     "SweeperRole": set(
-        "dynamodb:BatchWriteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query dynamodb:Scan logs:CreateLogStream "
+        "dynamodb:BatchWriteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Scan logs:CreateLogStream "
         "logs:PutLogEvents s3:DeleteObject s3:ListBucket sqs:DeleteQueue sqs:GetQueueAttributes sqs:GetQueueUrl "
         "sqs:ListQueues sqs:SendMessage".split()
     ),

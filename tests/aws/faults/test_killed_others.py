@@ -164,6 +164,7 @@ def test_the_dead_letter_function(aws_account: Account, monkeypatch: pytest.Monk
 def test_the_sweeper(aws_account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     """What belongs to nothing is gone, what belongs to something stays, and a session that nobody listens to ends."""
     monkeypatch.setattr(handlers, "Sweep", functools.partial(sweep.Sweep, young_s=0.0))
+    monkeypatch.setattr(sweep, "LOOK_AGAIN_S", 0.0)
     scene = Scene(lambda s: [], roles=("one", "two"), watched=[("two", "/", watches.DATA)])
 
     async def play(act: Act) -> None:

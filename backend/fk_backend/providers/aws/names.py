@@ -13,10 +13,8 @@ from ...ports import INTEREST, SESSIONS, STATE
 FORMAT_KEY = ("deployment", "format")
 """(p, s) of the item in the state table whose ``r`` is `layout.FORMAT`: ``fk-kazoo deploy`` writes it."""
 
-PARTITION, SORT, REV, BODY, OWNER, EXPIRES = "p", "s", "r", "b", "o", "t"
-"""The attributes of an item. ``t`` is in seconds since the epoch: the table's time to live."""
-BY_OWNER = "by-owner"
-"""The index of the interest table: keys by ``o``."""
+PARTITION, SORT, REV, BODY = "p", "s", "r", "b"
+"""The attributes of an item."""
 
 HANDLERS = "fk_backend.providers.aws.handlers"
 WRITER, HEARTBEAT, DEAD_LETTER, SWEEPER = "writer", "heartbeat", "dead-letter", "sweeper"

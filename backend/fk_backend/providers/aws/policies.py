@@ -57,8 +57,7 @@ def client(name: str, namespace: Optional[str] = None) -> Policy:
 def _writer(name: str) -> List[Statement]:
     return [
         _tables("Commit", name, (*READ, *WRITE, "ConditionCheckItem"), STATE, SESSIONS),
-        _tables("Interest", name, (*READ, *WRITE, "BatchWriteItem"), INTEREST),
-        _index("InterestOfSession", name),
+        _tables("Interest", name, (*READ, *WRITE), INTEREST),
         _queue("Consume", (*CONSUME, "GetQueueUrl"), names.writes_queue(name)),
         _queue("WakeHeartbeat", ("SendMessage",), names.timer_queue(name)),
         _queue("Answer", ("SendMessage", "DeleteQueue"), names.inbox_prefix(name) + "*"),
@@ -94,7 +93,6 @@ def _sweeper(name: str) -> List[Statement]:
         _tables("Read", name, ("GetItem", "Scan"), *TABLES),
         _tables("Order", name, ("PutItem",), SESSIONS),
         _tables("ForgetInterest", name, ("BatchWriteItem",), INTEREST),
-        _index("InterestOfSession", name),
         _queue("Inboxes", ("SendMessage", "GetQueueAttributes", "DeleteQueue"), names.inbox_prefix(name) + "*"),
         _allow("FindInboxes", "sqs", ("ListQueues",), "*"),  # it has no permission for a resource
         _queue("Expire", SEND, names.writes_queue(name)),
@@ -123,15 +121,6 @@ def _policy(*statements: Statement) -> Policy:
 def _tables(sid: str, name: str, actions: Sequence[str], *which: str) -> Statement:
     resources = [_arn("dynamodb", "table/" + names.table(name, one)) for one in which]
     return _allow(sid, "dynamodb", actions, *resources)
-
-
-def _index(sid: str, name: str) -> Statement:
-    return _allow(
-        sid,
-        "dynamodb",
-        ("Query",),
-        _arn("dynamodb", "table/%s/index/%s" % (names.table(name, INTEREST), names.BY_OWNER)),
-    )
 
 
 def _keyed(statement: Statement, partitions: Optional[Sequence[str]]) -> Statement:

@@ -28,14 +28,19 @@ LOST_AFTER_S = 5.0
 """So long an inbox may be out of reach before its session is told."""
 RETRY_S = 0.1
 MAX_RETRY_S = 1.0
-SEEN_ATTRIBUTES = {"VisibilityTimeout": "5", "MessageRetentionPeriod": str(4 * 86_400)}
+SEEN_S = 5
+"""So long after it was taken from an inbox a message comes again, unless it is deleted."""
+DELETE_S = 2.0
+"""So long what was taken may wait for more to be deleted with."""
+SEEN_ATTRIBUTES = {"VisibilityTimeout": str(SEEN_S), "MessageRetentionPeriod": str(4 * 86_400)}
 
 
 class InboxState(NamedTuple):
-    """When an inbox was made, in seconds since the epoch, and about how many messages nobody has taken."""
+    """When an inbox was made, in seconds since the epoch, and about how many messages wait, and were just taken."""
 
     created_s: int
     waiting: int
+    taken: int
 
 
 class Queues:
@@ -152,8 +157,7 @@ class Queues:
             if code_of(error) in _NO_QUEUE:
                 return None
             raise translated(error, writing=False) from error
-        created, *waiting = (int(answer.get(name, 0)) for name in wanted)
-        return InboxState(created, sum(waiting))
+        return InboxState(*(int(answer.get(name, 0)) for name in wanted))
 
     async def receive(self, url: str) -> List[Any]:
         """A long poll."""
@@ -170,7 +174,10 @@ class Queues:
 
 
 class Poll:
-    """Listens to one inbox until it is stopped. ``lost`` is called when it is gone, or out of reach for long."""
+    """Listens to one inbox until it is stopped. ``lost`` is called when it is gone, or out of reach for long.
+
+    What was received is deleted ten at a time, because a deletion is paid for like a send, or after `DELETE_S`.
+    """
 
     def __init__(self, queues: Queues, url: str, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
         self._queues = queues
@@ -178,10 +185,14 @@ class Poll:
         self._receive = receive
         self._lost = lost
         self._deletions: "set[asyncio.Task[None]]" = set()
+        self._received: List[Any] = []
+        self._alarm: Optional[asyncio.TimerHandle] = None
         self._task: Optional["asyncio.Task[None]"] = asyncio.ensure_future(self._run())
 
     async def stop(self) -> None:
         """Ends it; nothing is received any more."""
+        self._received.clear()  # nobody listens there any more
+        self._delete()
         task, self._task = self._task, None
         if task is not None and task is not asyncio.current_task():
             task.cancel()
@@ -205,7 +216,19 @@ class Poll:
             heard, pause = loop.time(), RETRY_S
             for message in messages:
                 self._receive(base64.b64decode(message["Body"]))
-            if messages:
-                deletion = asyncio.ensure_future(self._queues.delete(self._url, messages))
-                self._deletions.add(deletion)
-                deletion.add_done_callback(self._deletions.discard)
+            self._received.extend(messages)
+            if len(self._received) >= AT_ONCE:
+                self._delete()
+            elif self._received and self._alarm is None:
+                self._alarm = loop.call_later(DELETE_S, self._delete)
+
+    def _delete(self) -> None:
+        """Has everything deleted that was received."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        while self._received:
+            part, self._received = self._received[:AT_ONCE], self._received[AT_ONCE:]
+            deletion = asyncio.ensure_future(self._queues.delete(self._url, part))
+            self._deletions.add(deletion)
+            deletion.add_done_callback(self._deletions.discard)

@@ -16,7 +16,7 @@ from ...ports import INTEREST, SESSIONS, STATE, Item, Key, Limits, Page, Put
 from ..writes import Write, checked_writes
 from .clients import Clients
 from .failures import read, wrote
-from .names import BODY, BY_OWNER, OWNER, PARTITION, REV, SORT, table
+from .names import BODY, PARTITION, REV, SORT, table
 
 Row = Dict[str, Any]
 
@@ -41,6 +41,8 @@ class DynamoStore:
         sort_bytes=1024,
         recent_bytes=400,
         together_is_dear=True,
+        owners=False,
+        remote=True,
     )
 
     def __init__(self, clients: Clients, deployment: str) -> None:
@@ -228,35 +230,23 @@ class DynamoStore:
         return int(answer["Attributes"][REV]["N"])
 
     async def purge(self, table: str, owner: str) -> int:
-        """`ports.Store.purge`, through the index of owners. It follows with a delay: what was put just now may stay."""
-        if not owner or table != INTEREST:
-            return 0
-        count = 0
-        request: Row = {
-            "TableName": self._tables[table],
-            "IndexName": BY_OWNER,
-            "KeyConditionExpression": "%s = :o" % OWNER,
-            "ExpressionAttributeValues": {":o": {"S": owner}},
-        }
-        while True:
-            answer = await read(self._clients.dynamodb.query(**request))
-            keys = [{PARTITION: row[PARTITION], SORT: row[SORT]} for row in answer["Items"]]
-            for first in range(0, len(keys), DELETED_AT_ONCE):
-                await self._delete(table, keys[first : first + DELETED_AT_ONCE])
-            count += len(keys)
-            if "LastEvaluatedKey" not in answer:
-                return count
-            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        """`ports.Store.purge`: nothing. An index of owners would be a second write with every registration."""
+        return 0
 
-    async def _delete(self, table: str, keys: Sequence[Row]) -> None:
-        wanted = {self._tables[table]: [{"DeleteRequest": {"Key": key}} for key in keys]}
-        for attempt in range(TRIES):
-            answer = await wrote(self._clients.dynamodb.batch_write_item(RequestItems=wanted))
-            wanted = answer.get("UnprocessedItems") or {}
-            if not wanted:
-                return
-            await asyncio.sleep(PAUSE_S * 2**attempt)
-        raise Unavailable("DynamoDB left items undeleted %d times" % TRIES)
+    async def discard(self, keys: Sequence[Key]) -> None:
+        """Removes items of one table, 25 in a request. Not atomic."""
+        for first in range(0, len(keys), DELETED_AT_ONCE):
+            part = keys[first : first + DELETED_AT_ONCE]
+            wanted = {self._tables[part[0].table]: [{"DeleteRequest": {"Key": _key(key)}} for key in part]}
+            for attempt in range(TRIES):
+                wanted = (await wrote(self._clients.dynamodb.batch_write_item(RequestItems=wanted))).get(
+                    "UnprocessedItems"
+                )
+                if not wanted:
+                    break
+                await asyncio.sleep(PAUSE_S * 2**attempt)
+            else:
+                raise Unavailable("DynamoDB left items undeleted %d times" % TRIES)
 
 
 # --- the forms of DynamoDB ------------------------------------------------------------------------
@@ -270,8 +260,6 @@ def _row(write: Put) -> Row:
     row: Row = {**_key(write.key), REV: {"N": str(write.item.rev)}}
     if write.item.body:
         row[BODY] = {"B": write.item.body}
-    if write.owner:
-        row[OWNER] = {"S": write.owner}
     return row
 
 

@@ -6,6 +6,7 @@ its client lives shows in its inbox: a live one has taken yesterday's note by to
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Dict, List, NamedTuple, Set, Tuple
 
@@ -14,7 +15,7 @@ from ...core.model import Blob, Session
 from ...core.requests import Expire
 from ...functions.heartbeat import SENDER
 from ...messages import Ended, Message, encode, encode_note, message_id
-from ...ports import INTEREST, SESSIONS, STATE, Pushed
+from ...ports import INTEREST, SESSIONS, STATE, Key, Pushed
 from .blobs import S3Blobs
 from .queues import Queues
 from .store import DynamoStore
@@ -22,6 +23,8 @@ from .ticks import Orders
 
 YOUNG_S = 3600.0
 """What is younger is left alone."""
+LOOK_AGAIN_S = 2.0
+"""Between the two looks after which a session is ended."""
 ALL = 1 << 40
 NOTHING = encode_note(Ended(0, False))
 """A note that no session takes for its own end."""
@@ -57,9 +60,12 @@ class Sweep:
         live = {session.inbox for _, session in sessions}
         unnamed = [key for key in kept if key not in named]
         await self._blobs.remove(unnamed)
+        suspects = [each for each in sessions if each[1].id not in owners and not await self._lives(each[1])]
+        if suspects:
+            await asyncio.sleep(LOOK_AGAIN_S)  # what was pushed to a live one just then has been taken now
         ended = 0
-        for ns, session in sessions:
-            if session.id not in owners and not await self._lives(session):
+        for ns, session in suspects:
+            if not await self._lives(session):
                 ended += 1
                 await self._expire(ns, session)
         registrations = await self._registrations(live)
@@ -94,8 +100,8 @@ class Sweep:
         state = await self._queues.state(session.inbox)
         if state is None:
             return False
-        if state.waiting and time.time() - state.created_s > self._young_s:
-            return False
+        if state.waiting and not state.taken and time.time() - state.created_s > self._young_s:
+            return False  # nobody takes anything
         await self._queues.push([Pushed(session.inbox, NOTHING)])
         return True
 
@@ -109,15 +115,17 @@ class Sweep:
         await self._queues.send(ns, name, encode(Message(inbox, 0, number, (request,))))
 
     async def _registrations(self, live: Set[str]) -> int:
-        inboxes: Dict[str, bool] = {}
+        """What inboxes have left that are of no session: nobody else finds it, unless something happens to its node."""
+        left: Dict[str, List[Key]] = {}
         for key, _ in await self._store.scan(INTEREST, limit=ALL):
             if not key.partition.endswith(":beats"):
-                inboxes[layout.registration_of(key.sort)[1]] = True
+                left.setdefault(layout.registration_of(key.sort)[1], []).append(key)
         count = 0
-        for inbox in inboxes.keys() - live:
+        for inbox in left.keys() - live:
             state = await self._queues.state(inbox)
             if state is None or time.time() - state.created_s > self._young_s:
-                count += await self._store.purge(INTEREST, inbox)
+                await self._store.discard(left[inbox])
+                count += len(left[inbox])
         return count
 
     async def _inboxes(self, live: Set[str]) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List
 
-from ...ports import INTEREST, SESSIONS, STATE
+from ...ports import SESSIONS, STATE
 from . import names, policies
 
 Resource = Dict[str, Any]
@@ -36,22 +36,15 @@ def _key(*attributes: str) -> List[Dict[str, str]]:
 
 
 def table(name: str, which: str) -> Resource:
-    attributes = [names.PARTITION, names.SORT]
-    properties: Dict[str, Any] = {
+    attributes = (names.PARTITION, names.SORT)
+    properties = {
         "TableName": names.table(name, which),
         "BillingMode": "PAY_PER_REQUEST",
         "KeySchema": _key(*attributes),
+        "AttributeDefinitions": [{"AttributeName": one, "AttributeType": "S"} for one in attributes],
         "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": which in (STATE, SESSIONS)},
         "SSESpecification": {"SSEEnabled": False},  # encrypted all the same: with DynamoDB's own key, at no charge
     }
-    if which == INTEREST:
-        attributes.append(names.OWNER)
-        projection = {"ProjectionType": "KEYS_ONLY"}
-        properties["GlobalSecondaryIndexes"] = [
-            {"IndexName": names.BY_OWNER, "KeySchema": _key(names.OWNER), "Projection": projection}
-        ]
-        properties["TimeToLiveSpecification"] = {"AttributeName": names.EXPIRES, "Enabled": True}
-    properties["AttributeDefinitions"] = [{"AttributeName": one, "AttributeType": "S"} for one in attributes]
     return _kept({"Type": "AWS::DynamoDB::Table", "Properties": properties})
 
 

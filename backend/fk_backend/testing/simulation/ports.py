@@ -188,7 +188,7 @@ class SimulatedStore:
         self._process = process
         knobs = deployment.world.knobs
         self.atomic_queries = knobs.atomic_queries
-        self.limits = Limits(recent_bytes=knobs.recent_bytes, together_is_dear=knobs.two_steps)
+        self.limits = Limits(recent_bytes=knobs.recent_bytes, together_is_dear=knobs.two_steps, remote=knobs.two_steps)
 
     async def _call(self, name: str, *args: Any) -> Any:
         deployment = self._deployment

@@ -11,7 +11,7 @@ from typing import Any, Dict, List, NamedTuple
 from urllib.parse import urlencode
 
 from ....layout import FORMAT
-from ....ports import INTEREST, TABLES
+from ....ports import TABLES
 from .. import names
 
 REGION = "us-east-1"
@@ -86,23 +86,13 @@ def create(account: Account, visibility_timeout_s: int = 30, max_receives: int =
 def _tables(account: Account) -> None:
     database = account.client("dynamodb")
     for which in TABLES:
-        attributes, more = [names.PARTITION, names.SORT], {}
-        if which == INTEREST:
-            attributes.append(names.OWNER)
-            projection = {"ProjectionType": "KEYS_ONLY"}
-            index = {"IndexName": names.BY_OWNER, "KeySchema": _key(names.OWNER), "Projection": projection}
-            more = {"GlobalSecondaryIndexes": [index]}
+        attributes = (names.PARTITION, names.SORT)
         database.create_table(
             TableName=names.table(account.name, which),
-            KeySchema=_key(names.PARTITION, names.SORT),
+            KeySchema=_key(*attributes),
             AttributeDefinitions=[{"AttributeName": one, "AttributeType": "S"} for one in attributes],
             BillingMode="PAY_PER_REQUEST",
-            **more,
         )
-    database.update_time_to_live(
-        TableName=names.table(account.name, INTEREST),
-        TimeToLiveSpecification={"Enabled": True, "AttributeName": names.EXPIRES},
-    )
     partition, sort = names.FORMAT_KEY
     item = {names.PARTITION: {"S": partition}, names.SORT: {"S": sort}, names.REV: {"N": str(FORMAT)}}
     database.put_item(TableName=names.table(account.name, TABLES[0]), Item=item)
