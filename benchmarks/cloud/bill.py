@@ -1,7 +1,8 @@
 """What a run used, item by item, and what that costs: nothing is left out, and what others leave out is apart.
 
 Assumed: an invocation computes for `COMPUTE_MS` beside its requests, and takes for each of those the median measured on
-AWS; it logs `LOG_BYTES`. Memory is what the template gives it. An event source receives and deletes each batch, once.
+AWS. Of what goes well nothing is logged: the template says so. Memory is what the template gives it. An event source
+receives and deletes each batch, once.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from .units import total
 MEMORY_GB = 0.5
 COMPUTE_MS = 5.0
 LOG_BYTES = 450
-"""START, END and REPORT with what CloudWatch counts for each event (26 bytes)."""
+"""START, END and REPORT with what CloudWatch counts for each event (26 bytes), where they are logged."""
 LOG_USD_PER_GB = 0.5
 
 STANDARD_USD = 0.4e-6
@@ -85,7 +86,6 @@ def bill(calls: Sequence[Call], invocations: int, operations: int) -> Bill:
         "gb_s": MEMORY_GB * (busy_ms(counted) + COMPUTE_MS * invocations) / 1000,
         "invocations": invocations,
         "event_source": 2 * invocations,
-        "log_gb": LOG_BYTES * invocations / 1e9,
     }
     for call in counted:
         for item, quantity in _items(call).items():

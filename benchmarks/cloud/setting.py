@@ -8,7 +8,9 @@ from collections import Counter
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Callable, Iterator, List
+from unittest import mock
 
+from fk_backend.providers.aws import queues
 from fk_backend.providers.aws.dev import resources
 from fk_backend.providers.aws.dev.emulator import Emulator
 from fk_backend.providers.aws.dev.function import Invocation
@@ -23,6 +25,9 @@ from .meter import Call, Meter, metered
 TIMEOUT_S = 60
 SESSION_S = 60.0
 FILLED = Path(__file__).with_name("emulator_filled.py")
+DELETE_S = 0.8 * queues.SEEN_S
+"""What a client took from its inbox waits so long to be deleted with more: the emulator takes several times as long for
+ten writes as AWS, where they are done within the time that it really waits."""
 QUIET_S = 0.03
 """So long nothing has to be under way until what an operation caused is taken to be over."""
 
@@ -97,6 +102,7 @@ def setting(filled: bool = False) -> Iterator[Setting]:
     """
     with ExitStack() as stack:
         emulator = stack.enter_context(Emulator(program=FILLED) if filled else Emulator())
+        stack.enter_context(mock.patch.object(queues, "DELETE_S", DELETE_S))
         account = resources.new_account(emulator.url, "bench")
         kept = {name: os.environ.get(name) for name in (*account.environment, "AWS_PROFILE", "AWS_SESSION_TOKEN")}
         stack.callback(_restore, kept)

@@ -36,8 +36,13 @@ worse, what was measured from a sender to a function, which has to be called as 
 class Cloud:
     """What is shared by all who are connected: one store, one queue with its groups, one function."""
 
-    def __init__(self, seed: int, gap_ms: float = 0.0, inbox: str = LONG_POLL, conditional: str = PUT) -> None:
-        """``conditional``: what was measured that a write of one item with a condition is taken for."""
+    def __init__(
+        self, seed: int, gap_ms: float = 0.0, inbox: str = LONG_POLL, conditional: str = PUT, loyal: bool = False
+    ) -> None:
+        """``conditional``: what was measured that a write of one item with a condition is taken for.
+
+        ``loyal``: a group is always served by the same environment.
+        """
         self.loop = SimulatedLoop(Random(seed))
         self.chance = Chance(seed)
         self.random = Random(seed + 1)
@@ -48,7 +53,9 @@ class Cloud:
         self.inbox_kind = inbox
         self.conditional = conditional
         self.ears: Dict[str, Callable[[bytes], None]] = {}
-        self.idle: List[Writer] = []
+        self.loyal = loyal
+        self.idle: Dict[str, List[Writer]] = {}
+        """Environments, the one that was used last at the end; by group, if they are loyal."""
         self.groups: Dict[str, Deque[Delivery]] = {}
         self.busy: Dict[str, Any] = {}
         self.sequence = 0
@@ -85,9 +92,10 @@ class Cloud:
         await self.pause(first_ms)
         while queue:
             batch = [queue.popleft() for _ in range(min(BATCH, len(queue)))]
-            writer = self.idle.pop() if self.idle else Writer(Ports(self.store, self, self, self.clock))
+            idle = self.idle.setdefault(group if self.loyal else "", [])
+            writer = idle.pop() if idle else Writer(Ports(self.store, self, self, self.clock))
             await writer(group, batch)
-            self.idle.append(writer)
+            idle.append(writer)
             if queue:
                 await self.pause(self.gap_ms)
         del self.busy[group]
