@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import List, Tuple
 
 import pytest
 
@@ -39,6 +40,20 @@ def test_a_seed_is_a_run_in_any_process() -> None:
 def test_schedules_keep_every_promise() -> None:
     tally = campaign(1_000_000, 200, 1)
     assert tally.schedules == 200 and not tally.failures
+
+
+def test_a_campaign_goes_on_after_a_failure_and_says_where() -> None:
+    (bug,) = [bug for bug in BUGS if bug.name == "answered twice"]
+    told: List[Tuple[int, List[int]]] = []
+    with bug.planted():
+        tally = campaign(
+            0, 30, 1, told=lambda upto, failures: told.append((upto, [failure.seed for failure in failures]))
+        )
+    assert tally.schedules == tally.upto == 30 and len(tally.failures) > 1
+    assert [upto for upto, _ in told] == [25, 30]
+    assert [seed for _, seeds in told for seed in seeds] == [failure.seed for failure in tally.failures]
+    rest = campaign(25, 5, 1)
+    assert rest.schedules == 5 and rest.upto == 30 and not rest.failures
 
 
 # Seeds that found something once, with plans as they are made today.

@@ -13,7 +13,7 @@ import logging
 import sys
 from typing import List, Optional, Sequence
 
-from .campaign import Tally, by_check, campaign
+from .campaign import Failure, Tally, by_check, campaign
 from .checks import judge
 from .crashes import cover
 from .explore import LARGE_SCOPES, SMALL_SCOPES, explore
@@ -50,19 +50,27 @@ def tell(seed: int, smaller: bool) -> int:
 def report(tally: Tally) -> int:
     """Says how many ran and what broke."""
     rate = tally.schedules / max(tally.seconds, 1e-9)
-    print("%d schedules, %d calls of ports, %.0f s, %.0f schedules a second" % (
-        tally.schedules, tally.calls, tally.seconds, rate,
-    ))  # fmt: skip
     for name, seeds in sorted(by_check(tally.failures).items()):
         print("%s broken by %d seeds: %s" % (name, len(seeds), seeds[:20]))
-    for failure in tally.failures[:5]:
-        print("seed %d: %s" % (failure.seed, "; ".join("%s %s" % each for each in failure.violations[:3])))
+    print("seeds %d to %d: %d schedules, %d calls of ports, %.0f s, %.0f schedules a second, %d seeds failed" % (
+        tally.upto - tally.schedules, tally.upto - 1, tally.schedules, tally.calls, tally.seconds, rate,
+        len(tally.failures),
+    ))  # fmt: skip
     return 1 if tally.failures else 0
+
+
+def progress(upto: int, failures: List[Failure]) -> None:
+    """Says what failed at once, and now and then where to go on if it ends here."""
+    for failure in failures:
+        violations = "; ".join("%s %s" % each for each in failure.violations[:3])
+        print("seed %d: %s" % (failure.seed, violations[:1000]), flush=True)
+    if upto % 1000 == 0:
+        print("to go on: --first %d" % upto, flush=True)
 
 
 def ci(jobs: int) -> int:
     """What fits into five minutes on two cores: schedules, every crash, and a small scope exhaustively."""
-    failed = report(campaign(0, CI_SCHEDULES, jobs, CI_SECONDS))
+    failed = report(campaign(0, CI_SCHEDULES, jobs, CI_SECONDS, progress))
     covered = cover()
     print("%d calls of ports by %d kinds of operation, each crashed before and after: %d runs" % (
         covered.calls, covered.kinds, covered.runs,
@@ -109,7 +117,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
         return explored(LARGE_SCOPES)
     if chosen.ci:
         return ci(chosen.jobs)
-    return report(campaign(chosen.first, chosen.schedules, chosen.jobs, chosen.seconds))
+    return report(campaign(chosen.first, chosen.schedules, chosen.jobs, chosen.seconds, progress))
 
 
 if __name__ == "__main__":

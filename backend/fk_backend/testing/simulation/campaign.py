@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import time
-from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from .checks import Violation, judge
 from .run import run
@@ -25,8 +25,9 @@ class Failure(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """What a campaign came to."""
+    """What a campaign came to; ``upto`` is the first seed that was not run."""
 
+    upto: int
     schedules: int
     calls: int
     seconds: float
@@ -37,25 +38,42 @@ def _chunk(seeds: Tuple[int, int]) -> Tuple[int, int, List[Failure]]:
     logging.disable(logging.CRITICAL)
     failures, calls = [], 0
     for seed in range(*seeds):
-        history = run(plan(seed))
-        calls += history.calls
-        violations = judge(history, search=seed % SAMPLE == 0)
+        try:
+            history = run(plan(seed))
+            calls += history.calls
+            violations = judge(history, search=seed % SAMPLE == 0)
+        except Exception as error:  # of the simulation itself: the other seeds are still worth to be run
+            violations = [Violation("the simulation", "failed: %r" % error)]
         if violations:
             failures.append(Failure(seed, violations))
     return seeds[1] - seeds[0], calls, failures
 
 
-def campaign(first: int, schedules: int, jobs: int, seconds: Optional[float] = None) -> Tally:
-    """Runs the seeds from ``first`` on, ``schedules`` of them or as many as begin within ``seconds``."""
+def campaign(
+    first: int,
+    schedules: int,
+    jobs: int,
+    seconds: Optional[float] = None,
+    told: Callable[[int, List[Failure]], None] = lambda upto, failures: None,
+) -> Tally:
+    """Runs the seeds from ``first`` on, ``schedules`` of them or as many as begin within ``seconds``.
+
+    ``told`` is called again and again: with the first seed that was not run yet, and with failures that are new. An
+    interrupt (Ctrl-C) ends it as if the time were up.
+    """
     started = time.monotonic()
     done = calls = 0
     failures: List[Failure] = []
-    for count, crossed, found in _results(list(_chunks(first, schedules)), jobs):
-        done, calls = done + count, calls + crossed
-        failures.extend(found)
-        if seconds is not None and time.monotonic() - started > seconds:
-            break
-    return Tally(done, calls, time.monotonic() - started, failures)
+    try:
+        for count, crossed, found in _results(list(_chunks(first, schedules)), jobs):
+            done, calls = done + count, calls + crossed
+            failures.extend(found)
+            told(first + done, found)
+            if seconds is not None and time.monotonic() - started > seconds:
+                break
+    except KeyboardInterrupt:
+        pass
+    return Tally(first + done, done, calls, time.monotonic() - started, failures)
 
 
 def _results(chunks: List[Tuple[int, int]], jobs: int) -> Iterator[Tuple[int, int, List[Failure]]]:
