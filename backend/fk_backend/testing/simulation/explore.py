@@ -120,7 +120,6 @@ LARGE_SCOPES = (
     Scope("data, a deletion", ((LOOK,), (GONE,)), crashes=1, doubles=1),
     Scope("a list of children, a new one", ((LIST,), (B,)), crashes=1, doubles=1),
     Scope("existence, a deletion, no triggers kept", ((IS_THERE,), (GONE,)), crashes=1, doubles=1, recent_bytes=0),
-    Scope("existence, a write, no triggers kept", ((IS_THERE,), (WRITE,)), crashes=1, doubles=1, recent_bytes=0),
     Scope("data, a multi", ((LOOK,), (Multi((WRITE, B)),)), crashes=1, doubles=1),
     Scope("two who watch, one write, a crash", ((LOOK,), (LOOK,), (WRITE,)), crashes=1),
     Scope("two reads, two writes, a double", ((LOOK, LOOK), (WRITE, B)), doubles=1),
