@@ -7,6 +7,7 @@ a turn of the loop, and a turn costs more than the work.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import types
 from typing import Any, Coroutine, Generator, List, Optional, Sequence, TypeVar
 
@@ -19,8 +20,9 @@ def begin(coroutine: Coroutine[Any, Any, T]) -> "asyncio.Future[T]":
     Until then `asyncio.current_task` is the caller's: what asks for its own task must not come before the first wait.
     """
     loop = asyncio.get_running_loop()
+    context = contextvars.copy_context()  # one for all of it: what it sets before it waits it may reset afterwards
     try:
-        awaited = coroutine.send(None)
+        awaited = context.run(coroutine.send, None)
     except StopIteration as done:
         finished = loop.create_future()
         finished.set_result(done.value)
@@ -29,16 +31,16 @@ def begin(coroutine: Coroutine[Any, Any, T]) -> "asyncio.Future[T]":
         failed: "asyncio.Future[T]" = loop.create_future()
         failed.set_exception(error)
         return failed
-    return loop.create_task(_rest(coroutine, awaited))
+    return loop.create_task(_rest(coroutine, awaited, context))
 
 
-async def _rest(coroutine: Coroutine[Any, Any, T], awaited: Any) -> T:
-    result: T = await _resumed(coroutine, awaited)
+async def _rest(coroutine: Coroutine[Any, Any, T], awaited: Any, context: contextvars.Context) -> T:
+    result: T = await _resumed(coroutine, awaited, context)
     return result
 
 
 @types.coroutine
-def _resumed(coroutine: Coroutine[Any, Any, T], awaited: Any) -> Generator[Any, Any, T]:
+def _resumed(coroutine: Coroutine[Any, Any, T], awaited: Any, context: contextvars.Context) -> Generator[Any, Any, T]:
     """A coroutine from its first wait on."""
     while True:
         failure: Optional[BaseException] = None
@@ -50,7 +52,8 @@ def _resumed(coroutine: Coroutine[Any, Any, T], awaited: Any) -> Generator[Any, 
         except BaseException as error:  # a cancellation, above all: the coroutine decides what comes of it
             failure = error
         try:
-            awaited = coroutine.send(None) if failure is None else coroutine.throw(failure)
+            step = coroutine.send if failure is None else coroutine.throw
+            awaited = context.run(step, failure)  # type: ignore[arg-type]
         except StopIteration as done:
             result: T = done.value
             return result
