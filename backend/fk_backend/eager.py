@@ -1,13 +1,13 @@
 """What need not wait is done at once: a coroutine becomes a task of the event loop only where it first has to wait.
 
-Most of what the functions and the sessions do never waits where the store is in the same process. A task for it costs
-a turn of the loop, and a turn costs more than the work.
+Most of what the functions and the sessions do never waits where the store is on the same machine. A task for it costs
+a turn of the loop, and a turn costs more than the work. Where requests go over a network (`Limits.remote`), the
+libraries that send them need a task, and a context, of their own from the start.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import types
 from typing import Any, Coroutine, Generator, List, Optional, Sequence, TypeVar
 
@@ -20,9 +20,8 @@ def begin(coroutine: Coroutine[Any, Any, T]) -> "asyncio.Future[T]":
     Until then `asyncio.current_task` is the caller's: what asks for its own task must not come before the first wait.
     """
     loop = asyncio.get_running_loop()
-    context = contextvars.copy_context()  # one for all of it: what it sets before it waits it may reset afterwards
     try:
-        awaited = context.run(coroutine.send, None)
+        awaited = coroutine.send(None)
     except StopIteration as done:
         finished = loop.create_future()
         finished.set_result(done.value)
@@ -31,16 +30,16 @@ def begin(coroutine: Coroutine[Any, Any, T]) -> "asyncio.Future[T]":
         failed: "asyncio.Future[T]" = loop.create_future()
         failed.set_exception(error)
         return failed
-    return loop.create_task(_rest(coroutine, awaited, context))
+    return loop.create_task(_rest(coroutine, awaited))
 
 
-async def _rest(coroutine: Coroutine[Any, Any, T], awaited: Any, context: contextvars.Context) -> T:
-    result: T = await _resumed(coroutine, awaited, context)
+async def _rest(coroutine: Coroutine[Any, Any, T], awaited: Any) -> T:
+    result: T = await _resumed(coroutine, awaited)
     return result
 
 
 @types.coroutine
-def _resumed(coroutine: Coroutine[Any, Any, T], awaited: Any, context: contextvars.Context) -> Generator[Any, Any, T]:
+def _resumed(coroutine: Coroutine[Any, Any, T], awaited: Any) -> Generator[Any, Any, T]:
     """A coroutine from its first wait on."""
     while True:
         failure: Optional[BaseException] = None
@@ -52,17 +51,18 @@ def _resumed(coroutine: Coroutine[Any, Any, T], awaited: Any, context: contextva
         except BaseException as error:  # a cancellation, above all: the coroutine decides what comes of it
             failure = error
         try:
-            step = coroutine.send if failure is None else coroutine.throw
-            awaited = context.run(step, failure)  # type: ignore[arg-type]
+            awaited = coroutine.send(None) if failure is None else coroutine.throw(failure)
         except StopIteration as done:
             result: T = done.value
             return result
 
 
-async def together(coroutines: Sequence[Coroutine[Any, Any, T]]) -> List[T]:
+async def together(coroutines: Sequence[Coroutine[Any, Any, T]], remote: bool = False) -> List[T]:
     """Their results, in order; they wait side by side, where they wait at all. Raises as the first one that fails."""
     if len(coroutines) == 1:
         return [await coroutines[0]]
+    if remote:
+        return list(await asyncio.gather(*coroutines))
     begun: "List[asyncio.Future[T]]" = []
     try:
         for each in coroutines:

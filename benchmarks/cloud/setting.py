@@ -47,10 +47,10 @@ class Setting:
         self._invocations = invocations
         self._made: List[Any] = []
 
-    def client(self, ns: str = "") -> Any:
+    def client(self, ns: str = "", session_s: float = SESSION_S) -> Any:
         """A started client, of a namespace."""
         url = self._url + ("&namespace=%s" % ns if ns else "")
-        made = KazooClient(url, timeout=SESSION_S)
+        made = KazooClient(url, timeout=session_s)
         self._made.append(made)
         made.start(timeout=TIMEOUT_S)
         return made

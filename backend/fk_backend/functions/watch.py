@@ -32,7 +32,8 @@ async def registrations(ports: Ports, ns: str, triggers: List[Trigger], subtrees
     for trigger in triggers:
         by_path.setdefault(trigger.path, []).append(trigger)
     hits: List[Registration] = []
-    found = await together([_rows(ports, layout.node_partition(ns, path)) for path in by_path])
+    looks = [_rows(ports, layout.node_partition(ns, path)) for path in by_path]
+    found = await together(looks, ports.store.limits.remote)
     for (path, changes), rows in zip(by_path.items(), found):
         partition = layout.node_partition(ns, path)
         for sort, number in rows:
@@ -71,7 +72,7 @@ async def drop_fired(ports: Ports, hits: List[Registration]) -> None:
     if not removals:
         return
     if len(removals) == 1 or ports.store.limits.together_is_dear:
-        await together([_drop(ports, removal) for removal in removals])
+        await together([_drop(ports, removal) for removal in removals], ports.store.limits.remote)
         return
     try:
         await ports.store.commit(removals)

@@ -243,7 +243,9 @@ class Session:
         """Goes on with what is to be done, if it is not at it."""
         self._soon = False
         if self._begun and not self._at_it and not self._over:
-            self._going = begin(self._go_on())
+            self._at_it = True
+            start = asyncio.ensure_future if self._gateway.store.limits.remote else begin
+            self._going = start(self._go_on())
 
     def _wake_soon(self) -> None:
         if not self._soon:
@@ -251,7 +253,6 @@ class Session:
             asyncio.get_running_loop().call_soon(self._wake)
 
     async def _go_on(self) -> None:
-        self._at_it = True
         try:
             while not self._over:
                 if self.overdue():
