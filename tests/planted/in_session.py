@@ -159,3 +159,13 @@ swap("a torn node is taken", "a node and what its children changed are of two mo
      (reading.layout, "torn", lambda items: False))  # fmt: skip
 swap("beats are forgotten", "a session that owns something does not beat, where beats are dear",
      (holdings.Holdings, "__bool__", lambda self: self._always))  # fmt: skip
+
+
+@plant("a session asks for what it owns before its first beat was heard", (S, "_hold"))
+def not_heard_yet(self: Any, op: Any) -> bool:
+    held = bool(self._holdings)
+    self._holdings.asked(op)
+    if self._holdings and not held:
+        self._contact = self._gateway.clock.monotonic()
+        self._beating.set()
+    return False

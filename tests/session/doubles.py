@@ -100,11 +100,11 @@ class StageGateway:
     """`ports.Gateway` of one session."""
 
     address: Optional[str] = "127.0.0.1"
-    thrifty = False
     blobs = None
 
     def __init__(self, stage: "Stage") -> None:
         self._stage = stage
+        self.thrifty = stage.thrifty
         self.store: Any = Interposed(stage.store)
         self.clock: Any = stage.clock
         self.queue: Any = self
@@ -228,6 +228,7 @@ class Stage:
     """The deployment."""
 
     def __init__(self) -> None:
+        self.thrifty = False
         self.store = MemoryStore()
         self.clock = ManualClock()
         self.ears: Dict[str, Tuple[Callable[[bytes], None], Callable[[str], None]]] = {}

@@ -393,6 +393,27 @@ def test_beats_go_on_three_times_in_a_timeout() -> None:
     on_stage(play)
 
 
+def test_where_beats_are_dear_the_first_is_heard_before_there_is_anything_to_own() -> None:
+    async def play(stage: Stage) -> None:
+        stage.thrifty = True
+        actor = await stage.open(3000)
+        key = layout.beat_key(NS, actor.session.id)
+        await stage.clock.advance(9.0)
+        (before,) = await stage.store.get([key])
+        actor.gateway.reachable.clear()
+        await actor.submit(1, create("/e", 1))
+        assert not stage.sent
+        actor.gateway.reachable.set()
+        await rest()
+        (heard,) = await stage.store.get([key])
+        assert len(stage.sent) == 1 and heard is not None and heard.rev == (before.rev if before else 0) + 1
+        await stage.clock.advance(1.0)
+        (again,) = await stage.store.get([key])
+        assert again is not None and again.rev == heard.rev + 1
+
+    on_stage(play)
+
+
 def test_a_bug_ends_the_connection_and_does_not_hang_it() -> None:
     async def play(stage: Stage) -> None:
         actor = await stage.open()

@@ -37,9 +37,10 @@ async def distribute(ports: Ports, ns: str, head: Head) -> None:
         looking = asyncio.ensure_future(registrations(ports, ns, fresh, head.subtrees))
         try:
             await ports.inboxes.push(notes)
-        finally:
-            hits = await looking
-        notes = []
+        except BaseException:
+            looking.cancel()
+            raise
+        hits, notes = await looking, []
     elif fresh:
         hits = await registrations(ports, ns, fresh, head.subtrees)
     notes.extend(fired_notes(hits, board))

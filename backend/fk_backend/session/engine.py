@@ -293,7 +293,7 @@ class Session:
         """Sends the writes that wait as one message, and the same again until the queue has it."""
         first = self._next
         requests: List[Request] = []
-        size = 0
+        size, begins = 0, False
         while self._todo and isinstance(self._todo[0][1], WRITES) and len(requests) < MAX_MESSAGE_REQUESTS:
             tag, op = self._todo[0]
             size += _size(op, self._gateway.blobs)
@@ -302,11 +302,15 @@ class Session:
             self._todo.popleft()
             requests.append(cast(Request, op))
             self._flight.append(Pending(self._next, tag, op))
-            self._hold(op)
+            begins = self._hold(op) or begins
             self._next += 1
         body, since = b"", self._gateway.clock.monotonic()
         while not self._over:
             try:
+                if begins:  # whoever saw its counter stand still must see it move before there is what it owns
+                    await self._touch()
+                    self._beating.set()
+                    begins = False
                 if not body:
                     blobs, name = self._gateway.blobs, "%s-%d" % (self._inbox, first)
                     body = self._message(first, await laid_down(blobs, self._ns, name, requests))
@@ -484,13 +488,14 @@ class Session:
 
     # --- beats ----------------------------------------------------------------------------------
 
-    def _hold(self, op: Any) -> None:
-        """Before the session may own something: from now on it has to beat."""
+    def _hold(self, op: Any) -> bool:
+        """Before a write is sent. Whether the session may own something from now on, and did not before."""
         held = bool(self._holdings)
         self._holdings.asked(op)
-        if self._holdings and not held:
+        begins = bool(self._holdings) and not held
+        if begins:
             self._contact = self._gateway.clock.monotonic()
-            self._beating.set()
+        return begins
 
     async def _beat(self) -> None:
         """Three beats in a timeout. That a beat was heard is what "in touch" means."""
@@ -499,6 +504,8 @@ class Session:
             if not self._holdings:
                 self._beating.clear()
                 await self._beating.wait()
+                await self._gateway.clock.sleep(interval)  # it has just beaten
+                continue
             if self.overdue():  # paused: somebody else may have what this session held
                 return self.end(LOST, OUT_OF_TOUCH)
             try:

@@ -30,11 +30,11 @@ class Holdings:
 
     def asked(self, op: Any) -> None:
         """A write is about to be sent."""
-        self._asked += _makes(op)
+        self._asked += makes_ephemeral(op)
 
     def settled(self, op: Any, code: int, value: Any) -> None:
         """A write was answered."""
-        self._asked -= _makes(op)
+        self._asked -= makes_ephemeral(op)
         if code != Error.OK or self._always:
             return
         if isinstance(op, Multi):
@@ -45,14 +45,14 @@ class Holdings:
             self._done(op, value)
 
     def _done(self, op: Any, value: Any) -> None:
-        if isinstance(op, Create) and _makes(op):
+        if isinstance(op, Create) and makes_ephemeral(op):
             self._paths.add(value if isinstance(value, str) else value[0])
         elif isinstance(op, Delete):
             self._paths.discard(op.path)
 
 
-def _makes(op: Any) -> bool:
+def makes_ephemeral(op: Any) -> bool:
     """Whether it asks for an ephemeral."""
     if isinstance(op, Multi):
-        return any(map(_makes, op.ops))
+        return any(map(makes_ephemeral, op.ops))
     return isinstance(op, Create) and op.flags in owners.EPHEMERAL

@@ -145,12 +145,13 @@ class Run:
 
     async def _until(self, reached: Callable[[], bool], what: str) -> None:
         deadline = self.world.now + PATIENCE_S
-        while not reached():
+        still = False
+        while not (still and reached()):
             if self.world.now > deadline:
                 self.complaints.append("never came to rest: %s, %s" % (what, self._unrest()))
                 return
+            still = reached()
             await self.world.sleep(TICK_S / 4)
-        await self.world.sleep(TICK_S / 4)
 
     def _unrest(self) -> str:
         asked = {c.name: sorted(c.connection.waiting) if c.connection else "no connection" for c in self.clients}

@@ -10,6 +10,7 @@ from ....core.owners import is_ephemeral
 from ....core.requests import Close, Expire
 from ....functions.heartbeat import TICK_S
 from ....ports import SESSIONS, STATE, Put, Remove
+from ....session.holdings import makes_ephemeral
 from ..plan import PAUSE, WORLD
 from ..replay import Conn, Replay
 from ..run import NS
@@ -44,6 +45,7 @@ def passwords_are_checked(replay: Replay) -> Iterator[str]:
 
 def expiry_is_on_time(replay: Replay) -> Iterator[str]:
     """S1: judged by a count that had stood still for the whole timeout, and still did; and soon after that."""
+    yield from _begun_unheard(replay)
     quiet = next((entry.at for entry in replay.log if entry.what == "quiet"), None)
     for done in replay.order:
         if not isinstance(done.request, Expire) or done.told.value is not True:
@@ -52,9 +54,7 @@ def expiry_is_on_time(replay: Replay) -> Iterator[str]:
         at = replay.committed_at.get(done.told.zxid, len(replay.log) - 1)
         beats = [entry for entry in replay.log[:at] if entry.what == "beat" and entry.value[0] == session]
         born = replay.log[replay.committed_at[session & ((1 << 40) - 1)]].at
-        alive = max(
-            [born, *(entry.at for entry in beats if entry.value[1] <= counted), *_began_to_own(replay, session)]
-        )
+        alive = max([born, *(entry.at for entry in beats if entry.value[1] <= counted)])
         timeout = replay.model.alive[done.told.zxid - 1][session].timeout_ms / 1000.0
         silent = replay.log[done.accepted].at - alive - _stood_still(replay, alive, replay.log[done.accepted].at)
         if silent <= timeout:
@@ -80,16 +80,21 @@ def _stood_still(replay: Replay, begin: float, end: float) -> float:
     return given
 
 
-def _began_to_own(replay: Replay, session: int) -> Iterator[float]:
-    """Where beats are dear, a session need not beat before it owns something."""
+def _begun_unheard(replay: Replay) -> Iterator[str]:
+    """Where beats are dear, a session that owns nothing need not beat: it has to before it may own something."""
     if not replay.history.plan.knobs.thrifty:
         return
-    owned = False
-    for zxid, tree in enumerate(replay.model.states):
-        owns = any(node.owner == session for node in tree.values())
-        if owns and not owned and zxid in replay.committed_at:
-            yield replay.log[replay.committed_at[zxid]].at
-        owned = owns
+    paused = {entry.who for entry in replay.log if entry.what == "fault" and entry.value.kind == PAUSE}
+    timeouts = {n: live.timeout_ms / 1000 for alive in replay.model.alive for n, live in alive.items()}
+    heard: Dict[int, float] = {}
+    for entry in replay.log:
+        if entry.what == "beat":
+            heard[entry.value[0]] = entry.at
+        elif entry.what == "accepted" and not paused & {WORLD, entry.who.partition(".")[0]}:
+            session = entry.value.session
+            silent = entry.at - heard.get(session, float("-inf"))
+            if any(map(makes_ephemeral, entry.value.requests)) and silent > timeouts.get(session, silent):
+                yield "session %x asked for an ephemeral without a beat" % session
 
 
 def ephemerals_have_owners(replay: Replay) -> Iterator[str]:
