@@ -45,6 +45,8 @@ from .requests import AddWatchMode as AddWatchMode
 from .url import resolve
 
 COMMAND_TIMEOUT_S = 10.0
+TURN_S = 0.001
+"""Between two tries to get the lock of the queue."""
 
 _ENDS_WITHOUT_CLOSE = __version__.startswith("2.10.")
 """That release drops at once what is queued when it is stopped, the close of the session included (its PR #688)."""
@@ -65,6 +67,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
     def __init__(self, hosts: Any = None, *args: Any, **kwargs: Any) -> None:
         self._persistent: Dict[Tuple[str, str], Set[Any]] = {}
         self._last_notice: Optional[listeners.Notice] = None
+        self._ending = False
         self._refused: Optional[DeploymentError] = None
         """Why the last try to connect can't succeed until somebody does something."""
         _refuse_server_options({**dict(zip(_OPTIONS, args)), **kwargs})
@@ -177,6 +180,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         self._writer_stopped.set()
         self._state, self.state = KeeperState.CLOSED, KazooState.LOST
         self._last_notice = None
+        self._ending = False
         self._child_watchers.clear()
         self._data_watchers.clear()
         self._persistent.clear()
@@ -188,6 +192,8 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
 
     def _call(self, request: Any, async_object: Any) -> Any:
         listeners.calling()
+        if self._ending:  # callers that try again at once would not let the connection's thread have the lock
+            self.handler.sleep_func(2 * TURN_S)
         with self._queueing:
             connection = self._connection
             if not connection.usual():
@@ -204,9 +210,11 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
     def _notify_pending(self, state: str) -> None:
         """As kazoo's. The lock: a call that saw the session alive is queued before the queue is thrown away."""
         self._connection.leave()
+        self._ending = True
         while not self._queueing.acquire(False):  # its holder may wait for room in the pipe that this thread empties
             self._connection.empty_pipe()
-            self.handler.sleep_func(0.001)
+            self.handler.sleep_func(TURN_S)
+        self._ending = False
         try:
             super()._notify_pending(state)
             self._connection.forget()

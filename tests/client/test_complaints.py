@@ -259,7 +259,7 @@ def test_nobody_waits_for_ever_after_an_expiry(url: str, connect: Connect) -> No
     threads = [threading.Thread(target=work, daemon=True) for _ in range(4)]
     for thread in threads:
         thread.start()
-    for _ in range(5):
+    for _ in range(10):
         lose_session(client)
     over.set()
     for thread in threads:

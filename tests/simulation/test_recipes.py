@@ -98,7 +98,7 @@ def test_a_lock_that_locks_nobody_out_is_found() -> None:
 def test_mistakes_of_the_product_are_found(name: str, recipe: str) -> None:
     (bug,) = [bug for bug in BUGS if bug.name == name]
     with bug.planted(), pytest.raises(AssertionError, match="seed"):
-        for seed in range(10):
+        for seed in range(50):
             simulated(recipe, "partition", seed)
 
 
