@@ -105,8 +105,9 @@ kills: $(VENV)/.dev ## 500 processes of local:// killed with SIGKILL, and everyt
 
 .PHONY: simulate
 
-simulate: $(VENV)/.dev ## the shipped code under a virtual clock: schedules, every crash, small scopes
+simulate: $(VENV)/.dev ## the shipped code under a virtual clock: 20,000 schedules, every crash, three million states
 	PYTHONPATH=backend $(PY) -m fk_backend.testing.simulation --ci --jobs 2
+	PYTHONPATH=backend $(PY) -m fk_backend.testing.simulation --explore
 
 # --- on AWS, emulated ---
 

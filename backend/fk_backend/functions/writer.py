@@ -76,7 +76,7 @@ class Writer:
         if head.reserved is not None:
             head = await settle(self._ports, ns, head, [each.message for each in messages])
         if self._told.get(ns) != head.zxid:
-            await self._tell(ns, head)
+            await self._tell(ns, head, 0 < head.ticking == head.zxid)
         return Warm(head, self._super_id)
 
     async def _handle(self, ns: str, warm: Warm, messages: List[Sized]) -> None:
@@ -102,10 +102,16 @@ class Writer:
             sweeps = [Entry("", 0, Call(0, "", Sweep(warm.head.closing[0])))]
             await self._write(ns, warm, sweeps, done)
 
-    async def _tell(self, ns: str, head: Head) -> None:
-        """Fans out the head's commit. It is committed: whatever goes wrong here must be tried again, not set aside."""
+    async def _tell(self, ns: str, head: Head, begins: bool) -> None:
+        """Fans out the head's commit. It is committed: whatever goes wrong here must be tried again, not set aside.
+
+        ``begins``: there is something to end from now on. Ticks begin after the commit: one that came before it would
+        find nothing to come back for.
+        """
         try:
             await distribute(self._ports, ns, head)
+            if begins and self._ports.timer is not None:
+                await self._ports.timer.wake(ns)
         except Exception as error:
             raise Unknown("fan-out of zxid %d: %r" % (head.zxid, error)) from error
         self._told[ns] = head.zxid
@@ -145,8 +151,7 @@ class Writer:
             else:
                 await self._answer(warm.head, _answers(part, [Result(Error.TOO_LARGE, None, warm.head.zxid)]))
                 return 1
-        if self._ports.timer is not None and after.ticking == after.zxid and _is_at_rest(warm.head, outcome):
-            await self._ports.timer.wake(ns)
+        begins = after.ticking == after.zxid and _is_at_rest(warm.head, outcome)
         promise = None
         if limits.together_is_dear and known and count == 1:  # what had to be read first has had its requests already
             promise = reservation(warm, after, part[0], writes)
@@ -158,7 +163,7 @@ class Writer:
             await self._answer(warm.head, _answers(part, refusals))
             return count
         warm.advance(outcome.changes, after)
-        await self._tell(ns, after)
+        await self._tell(ns, after, begins)
         return count
 
     async def _commit(self, writes: List[Write], promise: Optional[Tuple[Put, Put]]) -> None:
