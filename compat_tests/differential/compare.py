@@ -4,6 +4,8 @@
   end and the first after it are compared as a set.
 - *When an event comes that nothing shown depends on*: here it may come later, but before the session is shown its
   change or anything after it: the answer to its own successful write, or to a read that shows what the event tells.
+- *Before which of its own writes' answers an event comes*: a session that sends several writes at once may be told of
+  the last one's change before it is answered the first one, and of others' changes likewise.
 - *Events of what may not be read*: newer patch releases hold them back. Programs with watches use ACLs with which
   everybody may read.
 - Times, absolute zxids and session ids, the order of children's names and of what "auth" became: not in a transcript.
@@ -66,7 +68,8 @@ def _events(told: Told) -> List[Event]:
         at += 1
         if item[0] == "end":
             found[stretch:] = sorted(found[stretch:])
-        elif item[1][0] == "set" and not _failed(item[2]) and following[0] != "end":
+            stretch = len(found)
+        elif item[1][0] in ("set", "fence") and not _failed(item[2]) and following[0] != "end":
             stretch = len(found)
     return found
 
@@ -75,7 +78,7 @@ def _of_events(replies: Told, real: List[Event], ours: List[Event]) -> List[str]
     if [each[:2] for each in real] != [each[:2] for each in ours]:
         return ["events: %s, here %s" % (_words(real), _words(ours))]
     for there, here in zip(real, ours):
-        if here.at < there.at:
+        if any(reply[0] == "end" or reply[1][0] not in WRITES for reply in replies[here.at : there.at]):
             return ["%s comes before reply %d, here before reply %d" % (_words([there]), there.at, here.at)]
         latest = next((i for i in range(there.at, len(replies)) if _shows(replies[i], there)), len(replies))
         if here.at > latest:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import itertools
 import socket
+import threading
 from typing import Any, Callable, Dict, List
 
 import kazoo.client
-from kazoo.protocol.serialization import Watch
+from kazoo.exceptions import NoNodeError, NotEmptyError
+from kazoo.protocol.serialization import SetData, Watch
 from kazoo.protocol.states import EVENT_TYPE_MAP, Callback, KazooState
 
 from fk_kazoo.client import KazooClient
@@ -22,22 +24,31 @@ from .transcript import Encoder, ranked
 
 PATIENCE_S = 30.0
 SLOTS = 3
+PLACES = 16
+"""Made at a time: no more than every deployment takes in one transaction."""
 Program = List[Any]
 Transcript = Dict[str, Any]
 
 
 class Server:
-    """Where programs can be run: a deployment, or a ZooKeeper. Each program gets a subtree of its own."""
+    """Where programs can be run: a deployment, or a ZooKeeper. Each program gets a subtree of its own.
+
+    They are made, and removed when their programs are over, several with one request: most of a run is waiting.
+    """
 
     def __init__(self, make: Callable[[], Any], below: str = "/differential") -> None:
         self._make = make
         self._below = below
         self._numbers = itertools.count()
+        self._lock = threading.Lock()
+        self._free: List[str] = []
+        self._used: List[str] = []
         self._admin = make()
         self._admin.start(PATIENCE_S)
         self._admin.add_auth("digest", CLEANER)
-        self._admin.ensure_path(below)
+        self._admin.ensure_path(below + "/fence")
         self.root: str = self._admin.chroot or ""
+        self.fence = SetData(self.root + below + "/fence", b"", -1)
 
     @classmethod
     def deployment(cls, url: str) -> "Server":
@@ -45,9 +56,9 @@ class Server:
         return cls(lambda: KazooClient(url, timeout=30.0))
 
     @classmethod
-    def zookeeper(cls, hosts: str) -> "Server":
+    def zookeeper(cls, hosts: str, below: str = "/differential") -> "Server":
         """A ZooKeeper, with kazoo's own client."""
-        return cls(lambda: kazoo.client.KazooClient(hosts, timeout=30.0))
+        return cls(lambda: kazoo.client.KazooClient(hosts, timeout=30.0), below)
 
     def connect(self) -> Any:
         """A client, not started."""
@@ -55,21 +66,44 @@ class Server:
 
     def run(self, program: Program) -> Transcript:
         """What the program saw."""
-        chroot = self._admin.create(self._below + "/p-", sequence=True)
-        fences = [self._admin.create_async("%s/f%d" % (chroot, slot)) for slot in range(SLOTS)]
-        for fence in fences:
-            fence.get(timeout=PATIENCE_S)
+        run = Run(self, self._place())
         try:
-            run = Run(self, chroot)
-            try:
-                return run.through(program)
-            finally:
-                run.close()
+            return run.through(program)
         finally:
-            self._admin.delete(chroot, recursive=True)
+            run.close()
+            with self._lock:
+                self._used += run.seen
+
+    def _place(self) -> str:
+        """An empty node for a program. Every so often, those that were used before are removed."""
+        with self._lock:
+            if not self._free:
+                self._tidy()
+                new = ["%s/p%d" % (self._below, next(self._numbers)) for _ in range(PLACES)]
+                made = self._admin.transaction()
+                for place in new:
+                    made.create(place)
+                for result in made.commit():
+                    if isinstance(result, Exception):
+                        raise result
+                self._free = new
+            return self._free.pop()
+
+    def _tidy(self) -> None:
+        """Children come after their parents in what was seen."""
+        deleted = [(path, self._admin.delete_async(path)) for path in reversed(self._used)]
+        self._used = []
+        for path, result in deleted:
+            try:
+                result.get(timeout=PATIENCE_S)
+            except NoNodeError:
+                pass  # it went with its session
+            except NotEmptyError:
+                self._admin.delete(path, recursive=True)
 
     def close(self) -> None:
         """Removes what is left, and lets go."""
+        self._tidy()
         self._admin.delete(self._below, recursive=True)
         self._admin.stop()
         self._admin.close()
@@ -93,10 +127,16 @@ class Party:
         self.watchers.update({mode: lambda event: None for mode in (PERSISTENT, RECURSIVE)})
         self._tap()
         client.add_listener(self._on_state)
-        client.start(PATIENCE_S)
-        client.chroot = chroot  # now, because `start` looks whether it is there
+        self._chroot = chroot
+        client.start_async()
+
+    def wait(self) -> None:
+        """Until it has its session, and every listener was told."""
+        self._back.wait(PATIENCE_S)
+        assert self._back.is_set(), "%s got no session" % self.name
+        self.client.chroot = self._chroot
         self._wire.clear()
-        encode.sessions[client.client_id[0]] = name
+        self._encode.sessions[self.client.client_id[0]] = self.name
 
     def _tap(self) -> None:
         """Writes down what kazoo's connection is handed, in the order in which it is."""
@@ -140,6 +180,12 @@ class Party:
                 pending.append(error)
         return [self._finish(call, result) for call, result in zip(calls, pending)]
 
+    def fence(self, request: Any) -> Callable[[], Any]:
+        """Makes a write, so that it is told all that it has to be told before the answer; call the result to wait."""
+        result = self.client.handler.async_result()
+        self.client._call(request, result)
+        return lambda: self._finish(["fence"], result)
+
     def _finish(self, call: List[Any], result: Any) -> Any:
         value = result
         if not isinstance(result, Exception):
@@ -152,6 +198,8 @@ class Party:
         refused_by_kazoo = isinstance(value, Exception) and not hasattr(value, "code")
         if call[0] != "auth" and not refused_by_kazoo:  # those have no reply of their own
             self._asked.append(call)
+            if call == ["fence"] and not isinstance(value, Exception):
+                value = True  # when it was is of no interest
             self._values.append(self._encode(in_any_order(call, value)))
         else:
             self._calls.setdefault("at once", []).append([call[0], self._encode(value)])
@@ -183,29 +231,36 @@ class Party:
 
 
 class Run:
-    """One run of one program."""
+    """One run of one program. ``seen``: every node that was there at the end."""
 
-    def __init__(self, server: Server, chroot: str) -> None:
+    def __init__(self, server: Server, place: str) -> None:
         self._server = server
-        self._chroot = server.root + chroot
+        self._place = place
+        self._chroot = server.root + place
         self._encode = Encoder(self._chroot)
         self._here: Dict[int, Party] = {}
         self._accounts: Dict[str, Any] = {}
         self._count = itertools.count()
+        self._is_quiet = True
+        self.seen: List[str] = [place]
 
     def through(self, program: Program) -> Transcript:
         """All of it, and a last look at everything."""
         for slot in sorted({step[0] for step in program}):
-            self._party(slot)
+            self._open(slot)
+        for slot in self._here:
+            self._here[slot].wait()
         for slot, calls in program:
+            party = self._party(slot)
             if calls == ["end"]:
                 self._end(slot)
             elif calls == ["reconnect"]:
-                self._fence([slot])
-                self._party(slot).reconnect()
+                self._fence()
+                party.reconnect()
             else:
-                self._party(slot).ask(calls)
-        self._fence(sorted(self._here))
+                party.ask(calls)
+                self._is_quiet = False
+        self._fence()
         self._look_around()
         for slot in sorted(self._here):
             self._end(slot)
@@ -218,33 +273,43 @@ class Run:
             party.client.stop()
             party.client.close()
 
+    def _open(self, slot: int) -> None:
+        name = "%d.%d" % (slot, next(self._count))
+        self._here[slot] = Party(self._server.connect(), self._chroot, self._encode, name)
+
     def _party(self, slot: int) -> Party:
         if slot not in self._here:
-            name = "%d.%d" % (slot, next(self._count))
-            self._here[slot] = Party(self._server.connect(), self._chroot, self._encode, name)
+            self._open(slot)
+            self._here[slot].wait()
         return self._here[slot]
 
-    def _fence(self, slots: List[int]) -> None:
-        """Each session writes: what it has to be told until now is told before the answer."""
-        for slot in slots:
-            self._party(slot).ask([["set", "/f%d" % slot, "", -1]])
+    def _fence(self) -> None:
+        """Everybody is told what there is to be told until now."""
+        if not self._is_quiet:
+            for wait in [self._here[slot].fence(self._server.fence) for slot in sorted(self._here)]:
+                wait()
+        self._is_quiet = True
 
     def _end(self, slot: int) -> None:
-        party = self._party(slot)
-        others = [other for other in sorted(self._here) if other != slot]
-        self._fence([*others, slot])
-        del self._here[slot]
+        self._fence()
+        party = self._here.pop(slot)
         party.end()
         self._accounts[party.name] = party.account()
-        self._fence(others)
-        for other in others:
+        self._is_quiet = False
+        self._fence()
+        for other in sorted(self._here):
             self._here[other]._wire.append(["end", party.name])
 
     def _look_around(self) -> None:
         slot = min(self._here) if self._here else 0
-        pending = ["/"]
-        while pending:
-            path = pending.pop()
-            names = self._party(slot).ask([["get", path, ""], ["get_acls", path], ["children", path, "", True]])[2]
-            if not isinstance(names, Exception):
-                pending += sorted("%s/%s" % (path.rstrip("/"), name) for name in names[0])
+        level = ["/"]
+        while level:
+            calls = [[["get", path, ""], ["get_acls", path], ["children", path, "", True]] for path in level]
+            found = self._party(slot).ask([call for three in calls for call in three])[2::3]
+            level = sorted(
+                "%s/%s" % (path.rstrip("/"), name)
+                for path, names in zip(level, found)
+                if not isinstance(names, Exception)
+                for name in names[0]
+            )
+            self.seen += [self._place + path for path in level]

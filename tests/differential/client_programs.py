@@ -1,8 +1,13 @@
-"""Programs of several sessions for `compat_tests.differential`, drawn by hypothesis."""
+"""Programs of several sessions for `compat_tests.differential`: up to fourteen steps of three sessions.
+
+One grammar, a function of a `random.Random`: seeded, it makes thousands a second; given to hypothesis (`programs`),
+what fails is made smaller.
+"""
 
 from __future__ import annotations
 
-from typing import Any, List, Tuple
+from random import Random
+from typing import Any, Dict, List, Sequence, Set
 
 from hypothesis import strategies as st
 
@@ -11,86 +16,131 @@ from compat_tests.differential.runner import SLOTS, Program
 
 PATHS = ("/a", "/b", "/a/c", "/a/d", "/a/c/e", "/b/c", "/s-", "/a/s-", "/a", "/a/c", "/a/s-0000000000", "/")
 ODD_PATHS = ("/a/é", "/a/.", "/a//c", "/a/\x01", "/none/x", "/a/", "/.x", "/zookeeper")
-MULTI_CREATES = ("open", "open", "read", "nothing")
-
-paths = st.one_of(*[st.sampled_from(PATHS)] * 7, st.sampled_from(ODD_PATHS))
-data = st.sampled_from(("", "x", "yy"))
-versions = st.sampled_from((-1, -1, -1, 0, 0, 1, 2))
-flags = st.sampled_from((0, 0, 0, 1, 1, 2, 3))
-multi_calls = st.one_of(
-    st.tuples(st.just("create"), paths, data, st.sampled_from(MULTI_CREATES), flags),
-    st.tuples(st.just("create"), paths, data, st.just("open"), flags),
-    st.tuples(st.just("delete"), paths, versions),
-    st.tuples(st.just("set"), paths, data, versions),
-    st.tuples(st.just("check"), paths, versions),
-)
-
-
-def _calls(watching: bool) -> "st.SearchStrategy[Any]":
-    names = st.one_of(*[st.just("open")] * 3, st.sampled_from(READABLE if watching else sorted(ACLS)))
-    watch = st.sampled_from(("", "a", "a", "b")) if watching else st.just("")
-    creates = st.tuples(st.just("create"), paths, data, names, flags, st.booleans())
-    sets = st.tuples(st.just("set"), paths, data, versions)
-    deletes = st.tuples(st.just("delete"), paths, versions)
-    reads = [
-        st.tuples(st.just("get"), paths, watch),
-        st.tuples(st.just("exists"), paths, watch),
-        st.tuples(st.just("children"), paths, watch, st.booleans()),
-    ]
-    rare = st.one_of(
-        st.tuples(st.just("sync"), paths),
-        st.tuples(st.just("container"), paths, data),
-        st.tuples(st.just("ttl"), paths, data, st.sampled_from((5, 6)), st.sampled_from((10**9, 0))),
-        st.tuples(st.just("get_acls"), paths),
-        st.tuples(st.just("set_acls"), paths, names, versions),
-    )
-    multis = st.tuples(st.just("multi"), st.lists(multi_calls, max_size=4))
-    kinds: List[Any] = [creates] * 4 + [deletes] * 2 + [sets] * 2 + reads * (2 if watching else 1) + [rare, multis]
-    if watching:
-        kinds.append(st.tuples(st.just("add_watch"), paths, st.sampled_from((PERSISTENT, RECURSIVE))))
-    return st.one_of(*kinds)
+DATA = ("", "x", "yy")
+VERSIONS = (-1, -1, -1, 0, 0, 1, 2)
+FLAGS = (0, 0, 0, 1, 1, 2, 3)
+MULTI_ACLS = ("open", "open", "open", "open", "open", "open", "read", "nothing")
+MULTI_CALLS = ("create", "create", "delete", "set", "check")
+WRITES = ("create",) * 4 + ("delete",) * 2 + ("set",) * 2 + ("multi",)
+READS = ("get", "exists", "children")
+RARE = ("sync", "container", "ttl", "get_acls", "set_acls")
+ROOTS = [["create", path, "", "open", 0, False] for path in ("/a", "/a/c", "/b")]
+"""What a program may begin with, so that more of it succeeds."""
+STEPS = 14
+MULTI = 4
+PIPELINED = 6
+"""Calls, at most, in a multi and without waiting in between."""
 
 
-def _steps(watching: bool) -> "st.SearchStrategy[Any]":
-    one = st.lists(_calls(watching), min_size=1, max_size=1)
-    several = st.lists(_calls(watching), min_size=2, max_size=6)
-    alone = st.sampled_from((["end"], ["end"], ["reconnect"]))
-    removing = st.tuples(st.just("remove_watches"), st.sampled_from(PATHS)).map(lambda call: [call])
-    # Alone: a server answers it out of turn, which kazoo's client does not survive (xids do not match).
-    auth = st.sampled_from(CREDENTIALS).map(lambda credential: [["auth", credential]])
-    step = st.one_of(*[one] * 8, several, several, alone, auth, *([removing] if watching else []))
-    return st.lists(st.tuples(st.integers(0, SLOTS - 1), step), min_size=1, max_size=14)
+class _Grammar:
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self._watches = random.random() < 0.5
+        self._kinds: Sequence[Any] = [*WRITES, *READS, RARE, RARE]
+        if self._watches:
+            self._kinds = [*self._kinds, *READS, "add_watch"]
 
+    def _one(self, of: Sequence[Any]) -> Any:
+        return of[self._random.randrange(len(of))]
 
-def _plain(value: Any) -> Any:
-    return [_plain(each) for each in value] if isinstance(value, (list, tuple)) else value
+    def _path(self) -> str:
+        path: str = self._one(ODD_PATHS if self._random.randrange(8) == 0 else PATHS)
+        return path
+
+    def _call(self) -> List[Any]:
+        name = self._one(self._kinds)
+        if name == RARE:
+            name = self._one(RARE)
+        if name == "multi":
+            return [name, [self._in_multi() for _ in range(self._random.randint(0, MULTI))]]
+        return [name, self._path(), *self._arguments(name)]
+
+    def _arguments(self, name: str) -> List[Any]:
+        one = self._one
+        watch = one(("", "a", "a", "b")) if self._watches else ""
+        acl = "open" if self._random.randrange(4) else one(READABLE if self._watches else sorted(ACLS))
+        arguments: Dict[str, List[Any]] = {
+            "create": [one(DATA), acl, one(FLAGS), one((False, True))],
+            "delete": [one(VERSIONS)],
+            "set": [one(DATA), one(VERSIONS)],
+            "get": [watch],
+            "exists": [watch],
+            "children": [watch, one((False, True))],
+            "container": [one(DATA)],
+            "ttl": [one(DATA), one((5, 6)), one((10**9, 0))],
+            "set_acls": [acl, one(VERSIONS)],
+            "add_watch": [one((PERSISTENT, RECURSIVE))],
+        }
+        return arguments.get(name, [])
+
+    def _in_multi(self) -> List[Any]:
+        one, name = self._one, self._one(MULTI_CALLS)
+        arguments = {
+            "create": [one(DATA), one(MULTI_ACLS), one(FLAGS)],
+            "delete": [one(VERSIONS)],
+            "set": [one(DATA), one(VERSIONS)],
+            "check": [one(VERSIONS)],
+        }
+        return [name, self._path(), *arguments[name]]
+
+    def _step(self) -> List[Any]:
+        kind = self._random.randrange(13 if self._watches else 12)
+        if kind < 8:
+            return [self._call()]
+        if kind < 10:
+            return [self._call() for _ in range(self._random.randint(2, PIPELINED))]
+        if kind == 10:
+            return [self._one(("end", "end", "reconnect"))]
+        # Alone: a server answers it out of turn, which kazoo's client does not survive (xids do not match).
+        return [["auth", self._one(CREDENTIALS)] if kind == 11 else ["remove_watches", self._one(PATHS)]]
+
+    def program(self) -> Program:
+        steps = [[self._random.randrange(SLOTS), self._step()] for _ in range(self._random.randint(1, STEPS))]
+        return [*([[0, ROOTS]] if self._random.random() < 0.5 else []), *_possible(steps)]
 
 
 def _possible(program: Program) -> Program:
-    """Without reconnects of sessions with persistent watches: kazoo has no method that would set those again."""
-    kept, persistent = [], set()
+    """Without what kazoo or ZooKeeper can't do.
+
+    - kazoo has no method that would set persistent watches again: a session that has one does not reconnect.
+    - A one-shot watch of a session replaces its persistent one on the same path (ZOOKEEPER-4466): it sets none there.
+    """
+    kept: Program = []
+    persistent: Dict[int, Set[str]] = {}
     for slot, calls in program:
+        mine = persistent.setdefault(slot, set())
         if calls == ["end"]:
-            persistent.discard(slot)
-        elif any(call[0] == "add_watch" for call in calls):
-            persistent.add(slot)
-        if not (calls == ["reconnect"] and slot in persistent):
+            mine.clear()
+        elif calls != ["reconnect"]:
+            mine.update(_plain(call[1]) for call in calls if call[0] == "add_watch")
+            calls = [_without_watch(call) if call[0] in READS and _plain(call[1]) in mine else call for call in calls]
+        if not (calls == ["reconnect"] and mine):
             kept.append([slot, calls])
     return kept
 
 
-ROOTS: Tuple[List[Any], ...] = ([], [["create", path, "", "open", 0, False] for path in ("/a", "/a/c", "/b")])
-"""What a program may begin with, so that more of it succeeds."""
+def _plain(path: str) -> str:
+    """As kazoo sends it."""
+    return path.replace("//", "/").rstrip("/") or "/"
 
 
-def _rooted(program: Program, roots: List[Any]) -> Program:
-    return [[0, roots], *program] if roots else program
+def _without_watch(call: List[Any]) -> List[Any]:
+    return [*call[:2], "", *call[3:]]
 
 
-programs: "st.SearchStrategy[Program]" = (
-    st.builds(_rooted, st.booleans().flatmap(_steps), st.sampled_from(ROOTS))
-    .map(_plain)
-    .map(_possible)
-    .filter(lambda program: len(program) > 0)
-)
-"""Every program has up to fourteen steps of three sessions."""
+def program_of(random: Random) -> Program:
+    """A program. The same numbers make the same one."""
+    return _Grammar(random).program()
+
+
+def drawn(count: int, seed: int) -> List[Program]:
+    """So many different programs: the same ones for the same seed."""
+    random, found = Random(seed), {}
+    while len(found) < count:
+        program = program_of(random)
+        if program:
+            found[repr(program)] = program
+    return list(found.values())
+
+
+programs: "st.SearchStrategy[Program]" = st.randoms(use_true_random=False).map(program_of).filter(bool)

@@ -10,45 +10,22 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Dict, List
-
-from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from compat_tests.differential.corpus import CORPUS, save
-from compat_tests.differential.runner import Program, Server
+from compat_tests.differential.runner import Server
 
-from .client_programs import programs
+from .client_programs import drawn
 from .zookeeper_server import ZookeeperServer
 
 SEED = 38
-AT_ONCE = 4
+AT_ONCE = 8
 """They don't see each other."""
-
-
-def drawn(count: int) -> List[Program]:
-    """So many different programs."""
-    found: Dict[str, Program] = {}
-
-    @seed(SEED)
-    @settings(
-        max_examples=count * 3,
-        deadline=None,
-        phases=[Phase.generate],
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(programs)
-    def collect(program: Any) -> None:
-        found.setdefault(repr(program), program)
-
-    collect()
-    return list(found.values())[:count]
 
 
 def main() -> None:
     """Writes the corpus."""
     logging.getLogger("kazoo").setLevel(logging.CRITICAL)  # programs break connections on purpose
-    all_programs = drawn(int(sys.argv[1]))
+    all_programs = drawn(int(sys.argv[1]), SEED)
     with tempfile.TemporaryDirectory() as directory, ZookeeperServer(Path(directory)) as zookeeper:
         server = Server.zookeeper(zookeeper.hosts)
         with ThreadPoolExecutor(AT_ONCE) as pool:

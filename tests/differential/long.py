@@ -1,0 +1,126 @@
+"""Programs without end on a real ZooKeeper and on deployments: ``python -m tests.differential.long [PROGRAMS]``.
+
+Rule upheld here: what was compared is written down, shard by shard, so that a run that was stopped is gone on with by
+the same command. A shard is a seed: the same seed makes the same programs. What differs is written down with its
+program, and makes the exit code 1. FK_DIFFERENTIAL_URLS (space-separated) names the deployments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+from compat_tests.differential.compare import differences
+from compat_tests.differential.runner import Program, Server
+
+from .client_programs import drawn
+from .zookeeper_server import ZookeeperServer, unavailable
+
+SHARD = 250
+"""Programs of a seed."""
+AT_ONCE = 8
+"""Of a process: they don't see each other, and most of each is waiting."""
+DONE = Path(".cache/differential.jsonl")
+URLS = os.environ.get("FK_DIFFERENTIAL_URLS", "memory://shard{seed} local://shard{seed}").split()
+MEMORY = Path("/dev/shm")
+"""Where nothing waits for a disk; what a power cut leaves is not compared here."""
+
+
+def compared(seed: int, hosts: str) -> List[Dict[str, Any]]:
+    """What differs in a shard."""
+    programs = drawn(SHARD, seed)
+    found: List[Dict[str, Any]] = []
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        real = _seen(Server.zookeeper(hosts, "/shard%d" % seed), programs, pool)
+        for url in URLS:
+            ours = _seen(Server.deployment(url.format(seed=seed)), programs, pool)
+            for program, there, here in zip(programs, real, ours):
+                lines = [here] if isinstance(here, str) else differences(there, here)
+                if lines:
+                    found.append({"url": url, "program": program, "found": lines})
+    return found
+
+
+def _seen(server: Server, programs: List[Program], pool: ThreadPoolExecutor) -> List[Any]:
+    def one(program: Program) -> Any:
+        try:
+            return server.run(program)
+        except Exception as error:
+            return "it failed: %r" % error
+
+    try:
+        return list(pool.map(one, programs))
+    finally:
+        server.close()
+
+
+def _begin() -> None:
+    """Of a process of its own, which ends with the one that started it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.getLogger("kazoo").setLevel(logging.CRITICAL)  # programs break connections on purpose
+    warnings.simplefilter("ignore")
+
+
+def _shard(task: Tuple[int, str]) -> Tuple[int, List[Dict[str, Any]]]:
+    seed, hosts = task
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as home:
+        os.environ["FK_KAZOO_HOME"] = home
+        return seed, compared(seed, hosts)
+
+
+def _done(path: Path) -> List[Dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def run(programs: int, processes: int, until: float, done: Path) -> Iterator[Dict[str, Any]]:
+    """Shards that are done, those of earlier runs first."""
+    before = [each for each in _done(done) if each["urls"] == URLS]
+    yield from before
+    over = {each["seed"] for each in before}
+    seeds = [seed for seed in range(-(-programs // SHARD)) if seed not in over]
+    done.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as directory, ZookeeperServer(Path(directory)) as zookeeper:
+        with multiprocessing.get_context("spawn").Pool(processes, _begin, maxtasksperchild=8) as pool:
+            for seed, found in pool.imap_unordered(_shard, ((seed, zookeeper.hosts) for seed in seeds)):
+                shard = {"seed": seed, "programs": SHARD, "urls": URLS, "differences": found}
+                with open(done, "a", encoding="utf-8") as file:
+                    file.write(json.dumps(shard) + "\n")
+                yield shard
+                if time.monotonic() > until:
+                    return
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    """0 if so many were compared, and nothing differs."""
+    parser = argparse.ArgumentParser(prog="python -m tests.differential.long", description=str(__doc__).splitlines()[0])
+    parser.add_argument("programs", nargs="?", type=int, default=100000)
+    parser.add_argument("--within", type=float, default=1e9, metavar="SECONDS", help="stops after the shard then")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--done", type=Path, default=DONE, help="where it is written down (default: %(default)s)")
+    options = parser.parse_args(argv)
+    if unavailable() is not None:
+        print(unavailable(), file=sys.stderr)
+        return 2
+    started, count, different = time.monotonic(), 0, 0
+    for shard in run(options.programs, options.processes, started + options.within, options.done):
+        count += shard["programs"]
+        different += len(shard["differences"])
+        for each in shard["differences"]:
+            print("seed %d: %s" % (shard["seed"], json.dumps(each)))
+        print("%d programs, %d differences, %.0f s" % (count, different, time.monotonic() - started), flush=True)
+    return 0 if count >= options.programs and not different else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
