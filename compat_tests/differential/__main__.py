@@ -50,12 +50,14 @@ def main(argv: Optional[List[str]] = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m compat_tests.differential", description=__doc__.splitlines()[0])
     parser.add_argument("--url", required=True, help="the deployment; below /differential there has to be nothing else")
     parser.add_argument("--corpus", type=Path, default=CORPUS, help="another recording")
-    parser.add_argument("--programs", type=int, help="only so many of them")
+    parser.add_argument("--programs", type=int, help="only so many of them, evenly spread")
     parser.add_argument("--at-once", type=int, default=4, help="how many run at the same time (default: 4)")
     options = parser.parse_args(argv)
     logging.getLogger("kazoo").setLevel(logging.CRITICAL)  # programs break connections on purpose
     warnings.filterwarnings("ignore", category=UserWarning, module="kazoo")
-    recorded = load(options.corpus)[: options.programs]
+    recorded = load(options.corpus)
+    if options.programs is not None:
+        recorded = recorded[:: max(1, len(recorded) // options.programs)][: options.programs]
     started, different = time.monotonic(), 0
     server = Server.deployment(options.url)
     try:

@@ -22,7 +22,9 @@ from fk_kazoo.client import KazooClient
 from .calls import CLEANER, PERSISTENT, RECURSIVE, in_any_order, start
 from .transcript import Encoder, ranked
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
+TIMEOUT_S = 120.0
+"""Of the sessions: however busy the machine is, nobody is told SUSPENDED for it."""
 SLOTS = 3
 PLACES = 16
 """Made at a time: no more than every deployment takes in one transaction."""
@@ -53,12 +55,12 @@ class Server:
     @classmethod
     def deployment(cls, url: str) -> "Server":
         """The deployment of that URL."""
-        return cls(lambda: KazooClient(url, timeout=30.0))
+        return cls(lambda: KazooClient(url, timeout=TIMEOUT_S))
 
     @classmethod
     def zookeeper(cls, hosts: str, below: str = "/differential") -> "Server":
         """A ZooKeeper, with kazoo's own client."""
-        return cls(lambda: kazoo.client.KazooClient(hosts, timeout=30.0), below)
+        return cls(lambda: kazoo.client.KazooClient(hosts, timeout=TIMEOUT_S), below)
 
     def connect(self) -> Any:
         """A client, not started."""

@@ -14,7 +14,7 @@ import traceback
 import warnings
 from typing import Callable, Dict, List, Optional
 
-from . import exclusion, gatherings, goods
+from . import exclusion, gatherings, goods, killed
 from .people import FAULTS, Client, Fault, Town
 
 CHECKS: Dict[str, Callable[[Town, Fault], None]] = {
@@ -34,8 +34,14 @@ CHECKS: Dict[str, Callable[[Town, Fault], None]] = {
 }
 
 
+KILL = "kill"
+"""Of a process: not on memory://, which has only one."""
+
+
 def check(url: str, recipe: str, fault: str) -> None:
     """One recipe under one fault. AssertionError if it does not keep what it is for."""
+    if fault == KILL:
+        return killed.check(url, recipe)
     town = Town(lambda: Client(url))
     try:
         CHECKS[recipe](town, FAULTS[fault])
@@ -61,8 +67,9 @@ def main(argv: Optional[List[str]] = None) -> int:
     where.add_argument("--simulated", type=int, metavar="SEEDS", help="in so many simulated worlds instead")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("recipes", nargs="*", metavar="RECIPE", help="only those whose name contains this")
-    parser.add_argument("--fault", choices=sorted(FAULTS), help="only this one")
+    parser.add_argument("--fault", choices=sorted([*FAULTS, KILL]), help="only this one")
     options = parser.parse_args(argv)
+    faults = [*FAULTS, *([KILL] if options.url and not options.url.startswith("memory:") else [])]
     logging.getLogger("kazoo").setLevel(logging.CRITICAL)  # connections are broken on purpose
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     if options.simulated:
@@ -70,7 +77,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     failed = 0
     names = [name for name in CHECKS if not options.recipes or any(part in name for part in options.recipes)]
     for recipe in names:
-        for fault in [options.fault] if options.fault else FAULTS:
+        for fault in [options.fault] if options.fault else faults:
             started, outcome = time.monotonic(), "holds"
             try:
                 if options.url:

@@ -18,6 +18,7 @@ import tempfile
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
@@ -37,32 +38,36 @@ MEMORY = Path("/dev/shm")
 """Where nothing waits for a disk; what a power cut leaves is not compared here."""
 
 
-def compared(seed: int, hosts: str) -> List[Dict[str, Any]]:
-    """What differs in a shard."""
+def compared(seed: int, hosts: str) -> Tuple[List[Dict[str, Any]], List[Dict[str, Any]]]:
+    """What differs in a shard, and what did so only once: where a machine is too busy, sessions are SUSPENDED."""
     programs = drawn(SHARD, seed)
-    found: List[Dict[str, Any]] = []
+    twice: List[Dict[str, Any]] = []
+    once: List[Dict[str, Any]] = []
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        real = _seen(Server.zookeeper(hosts, "/shard%d" % seed), programs, pool)
+        zookeeper = Server.zookeeper(hosts, "/shard%d" % seed)
+        real = list(pool.map(partial(_seen, zookeeper), programs))
         for url in URLS:
-            ours = _seen(Server.deployment(url.format(seed=seed)), programs, pool)
-            for program, there, here in zip(programs, real, ours):
-                lines = [here] if isinstance(here, str) else differences(there, here)
-                if lines:
-                    found.append({"url": url, "program": program, "found": lines})
-    return found
+            ours = Server.deployment(url.format(seed=seed))
+            for program, there, here in zip(programs, real, pool.map(partial(_seen, ours), programs)):
+                found = _differences(there, here)
+                if found:
+                    again = _differences(_seen(zookeeper, program), _seen(ours, program))
+                    (twice if again else once).append({"url": url, "program": program, "found": found})
+            ours.close()
+        zookeeper.close()
+    return twice, once
 
 
-def _seen(server: Server, programs: List[Program], pool: ThreadPoolExecutor) -> List[Any]:
-    def one(program: Program) -> Any:
-        try:
-            return server.run(program)
-        except Exception as error:
-            return "it failed: %r" % error
-
+def _seen(server: Server, program: Program) -> Any:
     try:
-        return list(pool.map(one, programs))
-    finally:
-        server.close()
+        return server.run(program)
+    except Exception as error:
+        return "it failed: %r" % error
+
+
+def _differences(real: Any, ours: Any) -> List[str]:
+    failed = [each for each in (real, ours) if isinstance(each, str)]
+    return failed or differences(real, ours)
 
 
 def _begin() -> None:
@@ -72,11 +77,12 @@ def _begin() -> None:
     warnings.simplefilter("ignore")
 
 
-def _shard(task: Tuple[int, str]) -> Tuple[int, List[Dict[str, Any]]]:
+def _shard(task: Tuple[int, str]) -> Dict[str, Any]:
     seed, hosts = task
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as home:
         os.environ["FK_KAZOO_HOME"] = home
-        return seed, compared(seed, hosts)
+        twice, once = compared(seed, hosts)
+    return {"seed": seed, "programs": SHARD, "urls": URLS, "differences": twice, "once": once}
 
 
 def _done(path: Path) -> List[Dict[str, Any]]:
@@ -92,8 +98,7 @@ def run(programs: int, processes: int, until: float, done: Path) -> Iterator[Dic
     done.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as directory, ZookeeperServer(Path(directory)) as zookeeper:
         with multiprocessing.get_context("spawn").Pool(processes, _begin, maxtasksperchild=8) as pool:
-            for seed, found in pool.imap_unordered(_shard, ((seed, zookeeper.hosts) for seed in seeds)):
-                shard = {"seed": seed, "programs": SHARD, "urls": URLS, "differences": found}
+            for shard in pool.imap_unordered(_shard, [(seed, zookeeper.hosts) for seed in seeds]):
                 with open(done, "a", encoding="utf-8") as file:
                     file.write(json.dumps(shard) + "\n")
                 yield shard
@@ -112,13 +117,16 @@ def main(argv: Optional[List[str]] = None) -> int:
     if unavailable() is not None:
         print(unavailable(), file=sys.stderr)
         return 2
-    started, count, different = time.monotonic(), 0, 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and end what was started
+    started, count, different, once = time.monotonic(), 0, 0, 0
     for shard in run(options.programs, options.processes, started + options.within, options.done):
         count += shard["programs"]
         different += len(shard["differences"])
+        once += len(shard["once"])
         for each in shard["differences"]:
             print("seed %d: %s" % (shard["seed"], json.dumps(each)))
-        print("%d programs, %d differences, %.0f s" % (count, different, time.monotonic() - started), flush=True)
+        words = (count, different, once, time.monotonic() - started)
+        print("%d programs, %d differences (%d only once), %.0f s" % words, flush=True)
     return 0 if count >= options.programs and not different else 1
 
 

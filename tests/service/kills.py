@@ -1,8 +1,9 @@
 """The kill test for as long as one likes: hosts, clients and both are killed, and survivors read everything again.
 
 python -m tests.service.kills [KILLS] [--within SECONDS]: 0 if so many were killed, and nothing was lost, done
-twice, told twice or not told. Unlike in the short test, who is out of touch for more than two seconds (on a busy
-machine) may be told so; what it asked for then is in doubt.
+twice, told twice or not told. Several deployments at once, because most of a kill is waiting. Unlike in the short
+test, who is out of touch for more than two seconds (on a busy machine) may be told so; what it asked for then is in
+doubt.
 """
 
 from __future__ import annotations
@@ -12,20 +13,26 @@ import os
 import random
 import sys
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Callable, Dict, List
 
 from fk_kazoo.client import KazooClient
 
+from .nursery import Forked
 from .processes import Program, eventually
 from .test_kill import Crew, Worker, check_events, check_tree, tree_of
 
+DEPLOYMENTS = 3
 WORKERS = 6
-STARTED = 3
-"""How many have begun, at least, before the next kill."""
-PAUSE_S = 0.03
+STARTED = 4
+"""How many have begun, at least, before the next kill: one of them survives it."""
+PAUSE_S = 0.05
 SEED = 1
+STRIKES = ((True, 0), (False, 1), (True, 1), (False, 2), (True, 2))
+"""Who is killed at once: the host or not, and how many other clients."""
 
 
 class Reader:
@@ -50,11 +57,11 @@ class Reader:
 
 
 def kill_some(crew: Crew, reader: Reader, choice: random.Random) -> int:
-    """One strike: the host, a client, or both. How many it killed."""
+    """One strike: the host, clients, or both. How many it killed."""
     started = eventually(lambda: _started(crew), "some have begun")
     host = crew.host()
-    clients = [worker for worker in started if worker is not host]
-    victims = {0: [host], 1: [choice.choice(clients)], 2: [host, choice.choice(clients)]}[choice.randrange(3)]
+    with_host, clients = choice.choice(STRIKES)
+    victims = [*[host] * with_host, *choice.sample([worker for worker in started if worker is not host], clients)]
     crew.kill(*victims)
     reader.read(crew, choice.choice([worker for worker in started if worker not in victims]))
     for _ in victims:
@@ -95,6 +102,39 @@ def finish(crew: Crew, client: Any) -> int:
     return len(tree)
 
 
+class Deployment:
+    """A deployment with its crew, and what became of both."""
+
+    def __init__(self, name: str, home: Path, seed: int, running: List[Program], starting: threading.Lock) -> None:
+        def run(program: str, *arguments: object) -> Program:
+            with starting:  # the one that forks serves one at a time
+                running.append(Forked(program, *arguments))
+                return running[-1]
+
+        logs = home / ("logs-" + name)
+        logs.mkdir()
+        self._client = KazooClient("local://" + name)
+        self._choice = random.Random(seed)
+        self.crew, self.reader = Crew(run, home / name, logs, PAUSE_S), Reader(logs)
+        self.kills = self.nodes = 0
+
+    def run(self, enough: Callable[[], bool]) -> None:
+        """Kills until it is enough; then the last look."""
+        for _ in range(WORKERS):
+            self.crew.hire()
+        try:
+            while not enough():
+                self.kills += kill_some(self.crew, self.reader, self._choice)
+            self.nodes = finish(self.crew, self._client)
+        except AssertionError:
+            print("after %d kills:\n%s" % (self.kills, "\n".join(_last_words(self.crew))))
+            raise
+
+    def doubts(self) -> int:
+        """How many writes nobody knows about."""
+        return sum(len(worker.lines("doubt")) for worker in [*self.crew.alive, *self.crew.dead])
+
+
 def main() -> int:
     """Kills, and says what came of it."""
     parser = argparse.ArgumentParser(prog="python -m tests.service.kills", description=str(__doc__).splitlines()[0])
@@ -102,31 +142,37 @@ def main() -> int:
     parser.add_argument("--within", type=float, default=440.0, metavar="SECONDS")
     options = parser.parse_args()
     running: List[Program] = []
-
-    def run(name: str, *arguments: object) -> Program:
-        running.append(Program(name, *arguments))
-        return running[-1]
+    starting = threading.Lock()
+    started = time.monotonic()
+    failed = threading.Event()
 
     with tempfile.TemporaryDirectory() as directory:
         home = Path(directory)
         os.environ["FK_KAZOO_HOME"] = directory
-        crew, reader, choice = Crew(run, home / "kill", home, PAUSE_S), Reader(home), random.Random(SEED)
-        started, kills = time.monotonic(), 0
+        all_ = [Deployment("kill%d" % n, home, SEED + n, running, starting) for n in range(DEPLOYMENTS)]
+
+        def enough() -> bool:
+            late = time.monotonic() - started > options.within
+            return failed.is_set() or late or sum(each.kills for each in all_) >= options.kills
+
+        def run(deployment: Deployment) -> None:
+            try:
+                deployment.run(enough)
+            except BaseException:
+                failed.set()
+                raise
+
         try:
-            for _ in range(WORKERS):
-                crew.hire()
-            while kills < options.kills and time.monotonic() - started < options.within:
-                kills += kill_some(crew, reader, choice)
-            nodes = finish(crew, KazooClient("local://kill"))
-        except AssertionError:
-            print("after %d kills, %.0f s:" % (kills, time.monotonic() - started))
-            print("\n".join(_last_words(crew)))
-            raise
+            with ThreadPoolExecutor(DEPLOYMENTS) as pool:
+                for done in [pool.submit(run, each) for each in all_]:
+                    done.result()
         finally:
             for program in running:
                 program.kill()
-    doubts = sum(len(worker.lines("doubt")) for worker in [*crew.alive, *crew.dead])
-    words = (kills, time.monotonic() - started, nodes, reader.count, doubts, max(crew.gaps))
+    kills = sum(each.kills for each in all_)
+    nodes, read = sum(each.nodes for each in all_), sum(each.reader.count for each in all_)
+    gaps = [gap for each in all_ for gap in each.crew.gaps]
+    words = (kills, time.monotonic() - started, nodes, read, sum(each.doubts() for each in all_), max(gaps))
     print("%d kills in %.0f s; %d nodes, %d read by survivors in between, %d in doubt; longest gap %.2f s" % words)
     return 0 if kills >= options.kills else 1
 

@@ -67,7 +67,8 @@ class Crew:
         """Starts one more."""
         name = "w%d" % next(self._names)
         log = self._logs / name
-        self.alive.append(Worker(self._run("worker", "local://kill", name, log, self._pause_s), name, log))
+        url = "local://" + self._directory.name
+        self.alive.append(Worker(self._run("worker", url, name, log, self._pause_s), name, log))
         return self.alive[-1]
 
     def host(self) -> Worker:
