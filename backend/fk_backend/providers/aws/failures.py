@@ -49,7 +49,8 @@ def translated(error: Exception, writing: bool) -> BackendError:
         return Unavailable(str(error))
     if isinstance(error, (sdk.HTTPClientError, sdk.BotoCoreError, asyncio.TimeoutError, OSError)):
         return Unknown(str(error)) if writing else Unavailable(str(error))
-    return Unknown(repr(error))
+    # Whatever else: where a body is cut short, the HTTP library's own error comes through.
+    return Unknown(repr(error)) if writing else Unavailable(repr(error))
 
 
 async def read(request: Awaitable[Any]) -> Any:

@@ -1,0 +1,160 @@
+"""A writer that others have overtaken, by any number of commits, does what one writer that did everything would do.
+
+What it knows of the namespace is old by several batches, and it finds that out from its own commit only. Batches go to
+several writers that all go on living, in any order; some come again, at once or when many others are done. What is in
+the store and what the sessions were told must be what one writer leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from fk_backend import codec, layout
+from fk_backend.core.acls import OPEN_ACL
+from fk_backend.core.requests import Create, Delete, Request, SetData
+from fk_backend.functions.writer import Writer
+from fk_backend.messages import Message, encode
+from fk_backend.ports import STATE, UNLIMITED, Delivery, Limits, Ports
+from fk_backend.providers.local.database import create as create_database
+from fk_backend.providers.local.files import Place
+from fk_backend.providers.local.store import LocalStore
+from fk_backend.providers.memory.store import MemoryStore
+
+from .doubles import NS, Bench, Told
+
+INBOXES = ("one", "two")
+WRITERS = 3
+
+
+class Batch(NamedTuple):
+    """Who handles what; ``again``: which writer is handed it once more, after so many other batches."""
+
+    writer: int
+    inbox: str
+    requests: List[Request]
+    again: Tuple[Tuple[int, int], ...]
+
+
+def _create(path: str, flags: int = 0) -> Create:
+    return Create(path, b"", OPEN_ACL, flags, 0, False)
+
+
+paths = st.sampled_from(("/a", "/b", "/a/c"))
+requests = st.one_of(
+    st.builds(_create, paths, st.sampled_from((0, 0, 1, 2))),
+    st.builds(Delete, paths, st.sampled_from((-1, 0, 1))),
+    st.builds(SetData, paths, st.sampled_from((b"", b"y")), st.sampled_from((-1, 0, 1, 2))),
+)
+writers = st.integers(0, WRITERS - 1)
+batches = st.builds(
+    Batch,
+    writers,
+    st.sampled_from(INBOXES),
+    st.lists(requests, min_size=1, max_size=3),
+    st.lists(st.tuples(writers, st.integers(0, 6)), max_size=2).map(tuple),
+)
+OVERTAKEN = [
+    Batch(0, "one", [_create("/a"), _create("/a/s-", 2)], ()),
+    *[Batch(1, "two", [SetData("/a", b"%d" % n, -1), _create("/a/s-", 2)], ()) for n in range(5)],
+    Batch(0, "one", [SetData("/a", b"late", 0), SetData("/a", b"good", 5), _create("/a/s-", 2)], ()),
+    *[Batch(1, "two", [Delete("/a/s-000000000%d" % n, -1)], ()) for n in range(3)],
+    Batch(2, "one", [Delete("/a", -1), _create("/a/s-", 2)], ()),
+    Batch(0, "two", [_create("/b"), Delete("/a/s-0000000003", 0)], ((1, 2),)),
+    Batch(1, "one", [SetData("/b", b"", 0)], ()),
+    Batch(2, "two", [SetData("/b", b"", 1)], ((0, 4),)),
+]
+"""The first writer is behind by five batches, and then by five others; the third one knows the beginning only."""
+
+
+class Life(NamedTuple):
+    """What is left."""
+
+    contents: Dict[Any, Any]
+    told: Dict[str, Told]
+
+
+async def _lived(open_store: Callable[[], Any], plan: List[Batch], alone: bool) -> Life:
+    """All batches, each by its writer, or all by one that is handed nothing twice."""
+    bench = Bench(open_store())
+    stores = [open_store() for _ in range(WRITERS)]
+    team = [Writer(_with(bench.ports(), store)) for store in stores]
+    try:
+        sessions = {inbox: await bench.open(inbox) for inbox in INBOXES}
+        number = dict.fromkeys(INBOXES, 1)
+        late: List[Tuple[int, int, Delivery]] = []
+        for index, batch in enumerate(plan):
+            message = Message(batch.inbox, sessions[batch.inbox], number[batch.inbox], tuple(batch.requests))
+            number[batch.inbox] += len(batch.requests)
+            delivery = Delivery(encode(message), False, index + 1)
+            if alone:
+                await bench.writer(NS, [delivery])
+                continue
+            await team[batch.writer](NS, [delivery])
+            late += [(index + after, writer, delivery) for writer, after in batch.again]
+            for due in [each for each in late if each[0] == index]:
+                await team[due[1]](NS, [due[2]])
+        contents = {key: _plain(key, item) for key, item in (await bench.contents()).items()}
+        return Life(contents, {inbox: bench.told(inbox) for inbox in INBOXES})
+    finally:
+        for store in [bench.store, *stores]:
+            if isinstance(store, LocalStore):
+                store.close()
+
+
+def _with(ports: Ports, store: Any) -> Ports:
+    return ports._replace(store=store)
+
+
+def _plain(key: Any, item: Any) -> Any:
+    if key == layout.head_key(NS):
+        return item.rev
+    if key.table == STATE and key.sort in (layout.NODE, layout.FAMILY):
+        return codec.loads(item.body)[1:]
+    return item.body
+
+
+def _check(make: Callable[[], "contextlib.AbstractContextManager[Callable[[], Any]]"], plan: List[Batch]) -> None:
+    with make() as one, make() as several:
+        expected = asyncio.run(_lived(one, plan, alone=True))
+        found = asyncio.run(_lived(several, plan, alone=False))
+    assert found.told == expected.told
+    assert not (items := found.contents.items() ^ expected.contents.items()), sorted(items)
+
+
+@pytest.mark.parametrize("limits", [UNLIMITED, Limits(writes=14), Limits(together_is_dear=True)])
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(batches, min_size=3, max_size=14))
+@example(OVERTAKEN)
+def test_overtaken_by_several_batches(limits: Limits, plan: List[Batch]) -> None:
+    @contextlib.contextmanager
+    def memory() -> Iterator[Callable[[], Any]]:
+        store = MemoryStore(limits)
+        yield lambda: store
+
+    _check(memory, plan)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(batches, min_size=3, max_size=14))
+@example(OVERTAKEN)
+def test_overtaken_by_several_batches_on_files(tmp_path_factory: pytest.TempPathFactory, plan: List[Batch]) -> None:
+    """Each writer with connections of its own, as a host has that was slow to notice that it no longer is one."""
+
+    @contextlib.contextmanager
+    def files() -> Iterator[Callable[[], Any]]:
+        place = Place(str(tmp_path_factory.mktemp("deployment%d" % next(_numbers))))
+        create_database(place.state, ("state", "sessions"))
+        create_database(place.interest, ("interest",))
+        yield lambda: LocalStore(place, writable_state=True)
+
+    _check(files, plan)
+
+
+_numbers = itertools.count()
