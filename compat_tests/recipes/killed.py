@@ -15,7 +15,7 @@ from kazoo.recipe.cache import TreeCache
 from .gatherings import Doing
 from .goods import ITEMS as QUEUED
 from .holder import HOUR, ITEMS, NAME, partition
-from .people import PATIENCE_S, Town, eventually
+from .people import PATIENCE_S, Client, Town, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 Acquire = Callable[[Any, str], Any]
@@ -65,7 +65,7 @@ def check(url: str, recipe: str) -> None:
     """One recipe. AssertionError if it does not keep what it is for. The first one to connect is the victim."""
     victim = Victim(url)
     try:
-        town = Town(url)
+        town = Town(lambda: Client(url))
         try:
             if recipe in ("Queue", "LockingQueue"):
                 _put(town)
