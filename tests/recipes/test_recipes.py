@@ -6,8 +6,7 @@ FK_RECIPES_URLS (space-separated) names other deployments.
 from __future__ import annotations
 
 import os
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Iterator, List, Optional
 
 import pytest
 
@@ -42,21 +41,11 @@ def test_a_recipe_keeps_what_it_is_for(url: str, recipe: str, fault: str) -> Non
 
 # --- the holder is a process, and killed ------------------------------------------------------------
 
-AT_ONCE = 4
-"""Most of each is waiting for a session to expire."""
-
-
-@pytest.fixture(scope="module")
-def killing(home: None) -> Iterator[Dict[str, "Future[None]"]]:
-    """Every recipe in a deployment of its own, whose host is the process that will be killed."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield {recipe: pool.submit(check, "local://killed%d" % n, recipe, KILL) for n, recipe in enumerate(CHECKS)}
-
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("recipe", CHECKS)
-def test_a_recipe_survives_the_kill_of_a_process_that_uses_it(recipe: str, killing: Dict[str, "Future[None]"]) -> None:
-    killing[recipe].result()
+def test_a_recipe_survives_the_kill_of_a_process_that_uses_it(recipe: str) -> None:
+    check("local://killed", recipe, KILL)
 
 
 def test_a_lock_that_does_not_wait_for_the_killed_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
