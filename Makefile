@@ -95,12 +95,11 @@ bench-quick: $(VENV)/.dev ## the same with fewer samples, three minutes; changes
 # --- long runs ---
 
 .PHONY: differential-long
-differential-long: $(VENV)/.dev ## 100,000 programs (FK_DIFFERENTIAL_EXAMPLES) on a real ZooKeeper, memory:// and local://: hours
-	FK_DIFFERENTIAL_EXAMPLES=$${FK_DIFFERENTIAL_EXAMPLES:-100000} $(PY) -m pytest -q --timeout 0 \
-	  tests/differential/test_clients_against_zookeeper.py
+differential-long: $(VENV)/.dev ## 100,000 programs on a real ZooKeeper, memory:// and local://: hours; goes on where it was stopped
+	$(PY) -m tests.differential.long 100000
 
 .PHONY: kills
-kills: $(VENV)/.dev ## 500 processes of local:// killed with SIGKILL, and everything read again: eight minutes
+kills: $(VENV)/.dev ## 500 processes of local:// killed with SIGKILL, and everything read again
 	$(PY) -m tests.service.kills 500
 
 .PHONY: simulate
