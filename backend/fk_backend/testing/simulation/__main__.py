@@ -70,7 +70,11 @@ def progress(upto: int, failures: List[Failure]) -> None:
 
 def ci(jobs: int) -> int:
     """What a change has to pass: schedules, every crash, and small scopes exhaustively. Five minutes on two cores."""
-    failed = report(campaign(0, CI_SCHEDULES, jobs, CI_SECONDS, progress))
+    tally = campaign(0, CI_SCHEDULES, jobs, CI_SECONDS, progress)
+    failed = report(tally)
+    if tally.schedules < CI_SCHEDULES:
+        print("only %d of %d schedules in %d s" % (tally.schedules, CI_SCHEDULES, CI_SECONDS))
+        failed = 1
     covered = cover()
     print("%d calls of ports by %d kinds of operation, each crashed before and after: %d runs" % (
         covered.calls, covered.kinds, covered.runs,
