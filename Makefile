@@ -99,7 +99,7 @@ differential-long: $(VENV)/.dev ## 100,000 programs on a real ZooKeeper, memory:
 	$(PY) -m tests.differential.long 100000
 
 .PHONY: kills
-kills: $(VENV)/.dev ## 500 processes of local:// killed with SIGKILL, and everything read again
+kills: $(VENV)/.dev ## 500 processes of local:// killed with SIGKILL, and everything read again: three minutes
 	$(PY) -m tests.service.kills 500
 
 .PHONY: simulate
