@@ -116,7 +116,7 @@ SMALL_SCOPES = (
 LARGE_SCOPES = (
     Scope("data, a write", ((LOOK,), (WRITE,)), crashes=1, doubles=1),
     Scope("data, a write whose node comes after its head", ((LOOK,), (WRITE,)), crashes=1, doubles=1, two_steps=True),
-    Scope("an ephemeral, the end of its session", ((IS_MINE,), (MINE, Close())), crashes=1, doubles=1),
+    Scope("an ephemeral, the end of its session, a double", ((IS_MINE,), (MINE, Close())), doubles=1),
     Scope("data, a deletion", ((LOOK,), (GONE,)), crashes=1, doubles=1),
     Scope("a list of children, a new one", ((LIST,), (B,)), crashes=1, doubles=1),
     Scope("existence, a deletion, no triggers kept", ((IS_THERE,), (GONE,)), crashes=1, doubles=1, recent_bytes=0),
