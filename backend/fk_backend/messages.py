@@ -56,13 +56,19 @@ class Message(NamedTuple):
 class Entry(NamedTuple):
     """One request on its way: of which connection (none: ""), its number there, and what the core is asked.
 
-    ``sequence`` is its message's (see `ports.Delivery`) if it is the message's last request, else 0.
+    ``sequence`` is its message's (see `ports.Delivery`), and it may be the ``last`` request in it.
     """
 
     inbox: str
     number: int
     call: Call
     sequence: int = 0
+    last: bool = False
+
+    @property
+    def handled(self) -> int:
+        """The sequence number up to which every message is done once this request is: messages come in order."""
+        return self.sequence if self.last else self.sequence - 1
 
 
 def message_id(inbox: str, first: int) -> str:

@@ -52,6 +52,20 @@ class Page(NamedTuple):
     more: bool
 
 
+class Listing(NamedTuple):
+    """A stretch of one partition, in order: first rows, then sort keys alone. ``more`` as a page's."""
+
+    rows: List[Tuple[str, Item]]
+    sorts: List[str]
+    more: bool
+
+    @classmethod
+    def of(cls, page: Page, middle: str) -> "Listing":
+        """What a page shows, of which the sort keys from ``middle`` on are all that is wanted."""
+        own = next((at for at, (sort, _) in enumerate(page.rows) if sort >= middle), len(page.rows))
+        return cls(page.rows[:own], [sort for sort, _ in page.rows[own:]], page.more)
+
+
 class Limits(NamedTuple):
     """What a store can take in one commit and under one key."""
 
@@ -107,6 +121,10 @@ class Store(Protocol):
         self, table: str, partition: str, start: str = "", end: Optional[str] = None, limit: int = 1000
     ) -> Page:
         """Rows with start <= sort < end in order, at most ``limit`` of them."""
+        ...
+
+    async def listing(self, table: str, partition: str, start: str, middle: str, end: str, limit: int) -> Listing:
+        """As a query from ``start`` to before ``end``, but from ``middle`` on nothing but the sort keys is wanted."""
         ...
 
     async def commit(self, writes: Sequence[object]) -> None:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from fk_backend import codec, layout
 from fk_backend.core.acls import OPEN_ACL
+from fk_backend.core.model import Error
 from fk_backend.core.requests import Create, Delete, Request, SetData
 from fk_backend.functions.writer import Writer
 from fk_backend.messages import Message, encode
@@ -27,7 +28,7 @@ from fk_backend.providers.local.files import Place
 from fk_backend.providers.local.store import LocalStore
 from fk_backend.providers.memory.store import MemoryStore
 
-from .doubles import NS, Bench, Told
+from .doubles import NS, Bench, Crash, Doom, Told
 
 INBOXES = ("one", "two")
 WRITERS = 3
@@ -71,6 +72,16 @@ OVERTAKEN = [
     Batch(2, "two", [SetData("/b", b"", 1)], ((0, 4),)),
 ]
 """The first writer is behind by five batches, and then by five others; the third one knows the beginning only."""
+
+
+REFUSED = [
+    Batch(0, "one", [_create("/a")], ()),
+    Batch(2, "one", [_create("/a")], ()),
+    Batch(0, "two", [SetData("/a", b"refused", 1)], ((0, 2),)),
+    Batch(0, "one", [_create("/a")], ()),
+    Batch(2, "one", [SetData("/a", b"good", 0)], ()),
+]
+"""What was refused, without a commit, comes again when the head that promises a later change would let it pass."""
 
 
 class Life(NamedTuple):
@@ -132,6 +143,7 @@ def _check(make: Callable[[], "contextlib.AbstractContextManager[Callable[[], An
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(batches, min_size=3, max_size=14))
 @example(OVERTAKEN)
+@example(REFUSED)
 def test_overtaken_by_several_batches(limits: Limits, plan: List[Batch]) -> None:
     @contextlib.contextmanager
     def memory() -> Iterator[Callable[[], Any]]:
@@ -158,3 +170,30 @@ def test_overtaken_by_several_batches_on_files(tmp_path_factory: pytest.TempPath
 
 
 _numbers = itertools.count()
+
+
+def test_what_was_refused_stays_so_while_a_later_message_is_half_done() -> None:
+    """The commit of the first half of a message says that all messages before it are done, those without one too."""
+
+    async def check(at: int) -> Tuple[int, Any]:
+        bench = Bench(MemoryStore())
+        session = {inbox: await bench.open(inbox) for inbox in INBOXES}
+        await bench.ask("one", session["one"], 1, _create("/a"), _create("/b"))
+
+        def delivery(inbox: str, first: int, sequence: int, *requests: Request) -> Delivery:
+            return Delivery(encode(Message(inbox, session[inbox], first, requests)), False, sequence)
+
+        late, doom = bench.fresh_writer(), Doom(at)
+        refused = delivery("two", 1, 3, SetData("/a", b"refused", 1))
+        await late(NS, [refused])
+        bench.store.limits = Limits(writes=2)
+        half = delivery("one", 3, 7, SetData("/a", b"1", 0), SetData("/b", b"1", 0))
+        with contextlib.suppress(Crash):
+            await bench.fresh_writer(doom)(NS, [half])
+        await late(NS, [refused])
+        (item,) = await bench.store.get([layout.node_keys(NS, "/a")[0]])
+        assert layout.node_of(item).data in (b"", b"1") and bench.told("two").answers[1][0] == Error.BAD_VERSION
+        return doom.calls, layout.node_of(item).version
+
+    seen = [asyncio.run(check(at)) for at in range(1, 20)]
+    assert {version for _, version in seen} == {0, 1} and any(calls < at for at, (calls, _) in enumerate(seen, 1))

@@ -19,7 +19,7 @@ from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Error
 from fk_backend.core.requests import Attach, Auth, Close, Create, Delete, Expire, Multi, Open, Reap, Request, SetData
 from fk_backend.errors import Conflict, StorageFull
-from fk_backend.functions.distributor import keep
+from fk_backend.functions.distributor import ENTRY_BYTES, keep
 from fk_backend.messages import Message, encode
 from fk_backend.ports import Delivery, Item, Key, Put, Remove
 from fk_backend.providers.local.database import create as create_database
@@ -249,7 +249,7 @@ def test_only_confirmed_triggers_leave_the_head(sizes: List[int], confirmed: int
     from fk_backend.core.model import Trigger
 
     triggers = [Trigger(zxid, "/%d" % i, 1) for zxid, size in enumerate(sizes, 10) for i in range(size)]
-    each = len("/0") + len("10") + 7
+    each = len("/0") + ENTRY_BYTES
     kept, dropped = keep(triggers, confirmed + 9, most * each)
     assert list(kept) == [trigger for trigger in triggers if trigger.zxid > dropped]
     assert dropped <= min(confirmed, len(sizes)) + 9

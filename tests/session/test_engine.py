@@ -167,7 +167,7 @@ def test_a_read_that_can_not_reach_the_store_is_tried_again() -> None:
         failures: List[Exception] = [Unavailable("locked"), Unavailable("locked")]
 
         def before(number: int, name: str) -> None:
-            if failures and name in ("get", "query"):
+            if failures and name in ("get", "query", "listing"):
                 raise failures.pop()
 
         actor.gateway.store.before = before

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, Iterable, List, Tuple
+from typing import Any, Iterable, List, Optional, Tuple
 
 from .. import layout
 from ..core.model import Trigger
@@ -20,30 +20,33 @@ from .watch import Registration, drop_fired, fired_notes, registrations
 
 log = logging.getLogger(__name__)
 
+ENTRY_BYTES = 17
+"""About what a trigger takes in the head, besides its path."""
+
 
 async def distribute(ports: Ports, ns: str, head: Head) -> None:
     """Fans out the last commit of ``head``. When it returns, the fan-out is confirmed.
 
-    Answers go first: the sessions that wait are the ones that asked. Where that takes long they go while the
-    registrations are looked up. No answer overtakes an event by that: it carries the bulletin, from which its session
-    delivers its own events before it shows the answer. That the answer is shown, its watch set again, and the new
-    registration found here and consumed by the old trigger, is what a session makes good for any reader.
+    Answers go first: the sessions that wait are the ones that asked. Where requests take long they go while the
+    registrations are looked up, elsewhere before. No answer overtakes an event by that: it carries the bulletin, from
+    which its session delivers its own events before it shows the answer. That the answer is shown, its watch set again,
+    and the new registration found here and consumed by the old trigger, is what a session makes good for any reader.
     """
     board = bulletin(head.zxid, head.since, head.triggers)
     fresh = [trigger for trigger in head.triggers if trigger.zxid > head.confirmed]
-    notes = answer_notes(head.answers, board)
-    hits: List[Registration] = []
-    if fresh and notes and ports.store.limits.remote:
+    answers = answer_notes(head.answers, board)
+    looking: "Optional[asyncio.Future[List[Registration]]]" = None
+    if fresh and answers and ports.store.limits.remote:
         looking = asyncio.ensure_future(registrations(ports, ns, fresh, head.subtrees))
-        try:
-            await ports.inboxes.push(notes)
-        except BaseException:
+    try:
+        if answers:
+            await ports.inboxes.push(answers)
+    except BaseException:
+        if looking is not None:
             looking.cancel()
-            raise
-        hits, notes = await looking, []
-    elif fresh:
-        hits = await registrations(ports, ns, fresh, head.subtrees)
-    notes.extend(fired_notes(hits, board))
+        raise
+    hits = await looking if looking is not None else await registrations(ports, ns, fresh, head.subtrees)
+    notes = fired_notes(hits, board)
     notes.extend(Pushed(e.inbox, encode_note(Ended(e.session, True))) for e in head.ended if e.expired)
     if notes:
         await ports.inboxes.push(notes)
@@ -81,15 +84,10 @@ def keep(triggers: Iterable[Trigger], confirmed: int, most_bytes: int) -> Tuple[
     Only confirmed ones leave, oldest first, and all of one zxid together.
     """
     kept = list(triggers)
-    size = sum(map(_size, kept))
+    size = sum([len(trigger.path) for trigger in kept]) + ENTRY_BYTES * len(kept)
     dropped = first = 0
     while first < len(kept) and kept[first].zxid <= confirmed and (size > most_bytes or kept[first].zxid == dropped):
         dropped = kept[first].zxid
-        size -= _size(kept[first])
+        size -= len(kept[first].path) + ENTRY_BYTES
         first += 1
     return tuple(kept[first:]), dropped
-
-
-def _size(trigger: Trigger) -> int:
-    """About the bytes that it takes in the head."""
-    return len(trigger.path) + len(str(trigger.zxid)) + 7

@@ -139,7 +139,7 @@ class Writer:
                 count = 1
                 continue
             after = _next_head(warm.head, outcome, answers, done, limits.recent_bytes)
-            handled = max(warm.head.handled, *(entry.sequence for entry in part))
+            handled = max(warm.head.handled, *(entry.handled for entry in part))
             after = after._replace(garbage=garbage(warm, outcome.changes), handled=handled)
             writes = writes_of(ns, warm, outcome.changes, after)
             if fits(writes, limits):
@@ -162,8 +162,8 @@ class Writer:
             refusals = [Result(Error.STORAGE_FULL, None, warm.head.zxid)] * count
             await self._answer(warm.head, _answers(part, refusals))
             return count
+        await self._tell(ns, after, begins)  # who asked waits; if this fails, what is known here is dropped anyway
         warm.advance(outcome.changes, after)
-        await self._tell(ns, after, begins)
         return count
 
     async def _commit(self, writes: List[Write], promise: Optional[Tuple[Put, Put]]) -> None:
@@ -245,7 +245,7 @@ def _entries(messages: Sequence[Sized], done: Dict[str, int]) -> List[Entry]:
         for number, request in enumerate(message.requests, message.first):
             if number >= upto.get(inbox, 0):
                 call = Call(message.session, inbox, request)
-                entries.append(Entry(inbox, number, call, sequence if number == last else 0))
+                entries.append(Entry(inbox, number, call, sequence, number == last))
                 upto[inbox] = number + 1
     return entries
 

@@ -131,19 +131,24 @@ class Reader:
         partition = layout.node_partition(self._ns, path)
         most = WHOLE if self._store.atomic_queries else PAGE
         while True:
-            page = await self._store.query(STATE, partition, layout.FAMILY, layout.AFTER_CHILDREN, most)
-            own = dict(row for row in page.rows[:2] if row[0] in (layout.FAMILY, layout.NODE))
+            found = await self._store.listing(
+                STATE, partition, layout.FAMILY, layout.CHILDREN, layout.AFTER_CHILDREN, most
+            )
+            own = dict(found.rows)
             before = own.get(layout.FAMILY)
             pair = layout.pair_of([own.get(layout.NODE), before])
-            names = [sort[1:] for sort, _ in page.rows[len(own) :]]
-            if pair is None or (not page.more and self._store.atomic_queries):
-                return pair, names
-            while page.more:
-                page = await self._store.query(STATE, partition, page.rows[-1][0] + "\0", layout.AFTER_CHILDREN, PAGE)
-                names.extend(sort[1:] for sort, _ in page.rows)
+            sorts = found.sorts
+            if pair is None or (not found.more and self._store.atomic_queries):
+                return pair, [sort[1:] for sort in sorts]
+            while found.more:
+                last = sorts[-1] if sorts else found.rows[-1][0]
+                found = await self._store.listing(
+                    STATE, partition, last + "\0", layout.CHILDREN, layout.AFTER_CHILDREN, PAGE
+                )
+                sorts.extend(found.sorts)
             (after,) = await self._store.get([Key(STATE, partition, layout.FAMILY)])
             if (after and after.rev) == (before and before.rev):
-                return pair, names
+                return pair, [sort[1:] for sort in sorts]
 
     # --- registrations --------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any, AsyncIterator, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ...errors import Unavailable
-from ...ports import INTEREST, SESSIONS, STATE, Item, Key, Limits, Page, Put
+from ...ports import INTEREST, SESSIONS, STATE, Item, Key, Limits, Listing, Page, Put
 from ..writes import Write, checked_writes
 from .clients import Clients
 from .failures import read, wrote
@@ -151,6 +151,10 @@ class DynamoStore:
         rows = [(row[SORT]["S"], _item(row)) for row in answer["Items"] if row[SORT]["S"] != end]
         more = len(rows) > limit or ("LastEvaluatedKey" in answer and len(answer["Items"]) == len(rows) <= limit)
         return Page([(sort, item) for sort, item in rows[:limit] if item is not None], more)
+
+    async def listing(self, table: str, partition: str, start: str, middle: str, end: str, limit: int) -> Listing:
+        """`ports.Store.listing`: a Query takes the same units whatever is asked of its rows."""
+        return Listing.of(await self.query(table, partition, start, end, limit), middle)
 
     async def scan(
         self, table: str, prefix: str = "", after: Optional[Tuple[str, str]] = None, limit: int = 1000

@@ -11,7 +11,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, cast
 
 from ...errors import Conflict
 from ...functions.writer import Writer
-from ...ports import Clock, Delivery, Inboxes, Item, Key, Limits, Page, Ports, Pushed, Queue, Store
+from ...ports import Clock, Delivery, Inboxes, Item, Key, Limits, Listing, Page, Ports, Pushed, Queue, Store
 from .client import Begun, Connection
 from .plan import Knobs
 from .ports import SimulatedClock
@@ -246,6 +246,11 @@ class _Store:
         page: Page = await self._alone.ask("store", "query", table, partition, start, end, limit)
         return page
 
+    async def listing(self, table: str, partition: str, start: str, middle: str, end: str, limit: int) -> Listing:
+        """`ports.Store.listing`."""
+        listing: Listing = await self._alone.ask("store", "listing", table, partition, start, middle, end, limit)
+        return listing
+
     async def commit(self, writes: Sequence[object]) -> None:
         """`ports.Store.commit`."""
         await self._alone.ask("store", "commit", tuple(writes))
@@ -289,4 +294,6 @@ def _fresh(value: Any) -> Any:
     """As the caller may change it."""
     if isinstance(value, Page):
         return Page(list(value.rows), value.more)
+    if isinstance(value, Listing):
+        return Listing(list(value.rows), list(value.sorts), value.more)
     return list(value) if isinstance(value, list) else value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict, Iterable, List, NamedTuple, Tuple
 
 from ...messages import decode
-from ...ports import TABLES, Delivery, Page
+from ...ports import TABLES, Delivery, Listing, Page
 from ...providers.memory.store import MemoryStore
 from .alone import Ask, Failed
 from .plan import Knobs
@@ -119,7 +119,7 @@ class Effects:
         else:
             outcome = self.outcomes.under(_frozen(value), value)
         notes = self.noted((entry.who, entry.what, entry.value) for entry in world.log)
-        if asked.name in ("get", "query"):
+        if asked.name in ("get", "query", "listing"):
             return Effect(store, outcome, notes)
         self._stores.values.append(items)
         rows = frozenset(self.rows(len(self._stores.values) - 1).items())
@@ -147,4 +147,6 @@ def _copy(store: MemoryStore) -> MemoryStore:
 def _frozen(value: Any) -> Any:
     if isinstance(value, Page):
         return ("page", tuple(value.rows), value.more)
+    if isinstance(value, Listing):
+        return ("listing", tuple(value.rows), tuple(value.sorts), value.more)
     return tuple(map(_frozen, value)) if type(value) is list else value

@@ -14,7 +14,22 @@ from ...core.requests import Multi
 from ...errors import Refused
 from ...functions import large
 from ...messages import Message, decode, split_id
-from ...ports import Clock, Delivery, Inboxes, Item, Key, Limits, Page, Ports, Pushed, Put, Queue, Remove, Store
+from ...ports import (
+    Clock,
+    Delivery,
+    Inboxes,
+    Item,
+    Key,
+    Limits,
+    Listing,
+    Page,
+    Ports,
+    Pushed,
+    Put,
+    Queue,
+    Remove,
+    Store,
+)
 from ...providers.memory.store import MemoryStore
 from .plan import PART
 from .world import Process, World
@@ -221,6 +236,13 @@ class SimulatedStore:
             if not page.more or len(rows) >= limit:
                 return Page(rows, page.more)
             position = rows[-1][0] + "\0"
+
+    async def listing(self, table: str, partition: str, start: str, middle: str, end: str, limit: int) -> Listing:
+        """`ports.Store.listing`; as atomic as a query."""
+        if self.atomic_queries:
+            listing: Listing = await self._call("listing", table, partition, start, middle, end, limit)
+            return listing
+        return Listing.of(await self.query(table, partition, start, end, limit), middle)
 
     async def commit(self, writes: Sequence[object]) -> None:
         """`ports.Store.commit`."""
