@@ -440,9 +440,11 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
             return False
         xid = self._xid = (self._xid % 2147483647) + 1
         request = wire.by_hand(request)
+        first = line is self._greeted and not client._pending
         try:
             client._pending.append((request, async_object, xid))
-            loop.current().call(line.submit, request, xid)
+            if not (first and loop.current().call_now(line.submit, request, xid)):
+                loop.current().call(line.submit, request, xid)
         except BaseException:  # a signal's handler raised: it can't be known whether this was sent
             self.drop()
             raise

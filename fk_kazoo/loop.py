@@ -80,10 +80,33 @@ class Lent:
         return getattr(self._selector, name)
 
 
+_SelectorEventLoop: Any = asyncio.SelectorEventLoop
+
+
+class Loop(_SelectorEventLoop):  # type: ignore[misc] # as typed, it needs a TypeVarTuple, which came with Python 3.11
+    """A loop that knows whether it was given something to do."""
+
+    touched = False
+
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Any = None) -> Any:
+        """As asyncio's."""
+        self.touched = True
+        return super().call_soon(callback, *args, context=context)
+
+    def call_at(self, when: float, callback: Callable[..., object], *args: Any, context: Any = None) -> Any:
+        """As asyncio's."""
+        self.touched = True
+        return super().call_at(when, callback, *args, context=context)
+
+
 def _told(loop: asyncio.AbstractEventLoop, context: Dict[str, Any]) -> None:
     """What went wrong in the loop, but for connections that a process takes along when it ends: that is no mistake."""
     if "client_session" not in context and "connector" not in context:
         loop.default_exception_handler(context)
+
+
+def _nothing() -> None:
+    """Wakes the loop."""
 
 
 class LoopThread:
@@ -97,7 +120,7 @@ class LoopThread:
         selector = Lent(_selector())
         self.turn = selector.turn
         """Held while the loop does something. Others may take it without waiting, for moments, to read what it owns."""
-        self.loop: asyncio.AbstractEventLoop = asyncio.SelectorEventLoop(cast(selectors.BaseSelector, selector))
+        self.loop = Loop(cast(selectors.BaseSelector, selector))
         self.loop.set_exception_handler(_told)
         _unpatched("_thread", "start_new_thread")(self._main, ())
         self._started.acquire()
@@ -111,6 +134,29 @@ class LoopThread:
     def call(self, function: Callable[..., object], *args: Any) -> None:
         """Has the loop call it soon. From any thread."""
         self.loop.call_soon_threadsafe(function, *args)
+
+    def call_now(self, function: Callable[..., object], *args: Any) -> bool:
+        """Calls it in this very thread, as a callback of the loop, if the loop waits. Whether it was called.
+
+        Half of what is done at once for a caller that waits for it would be waking the loop. Not for greenlets.
+        """
+        loop = self.loop
+        if loop.get_debug() or not self.turn.acquire(False):  # asyncio's debug mode wants the loop's own thread
+            return False
+        try:
+            loop.touched = False
+            callers = asyncio._get_running_loop()
+            asyncio._set_running_loop(loop)
+            try:
+                function(*args)
+            finally:
+                asyncio._set_running_loop(callers)
+                touched = loop.touched
+        finally:
+            self.turn.release()
+        if touched:  # it waits without knowing of that
+            self.call(_nothing)
+        return True
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         """Has the loop run it. From any thread."""
