@@ -13,7 +13,7 @@ import logging
 import socket
 import struct
 from collections import deque
-from typing import Any, Callable, Deque, Optional, Tuple
+from typing import Any, Callable, Deque, List, Optional, Tuple
 
 from kazoo.exceptions import ConnectionDropped, SessionExpiredError
 from kazoo.handlers.threading import SequentialThreadingHandler
@@ -355,11 +355,17 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
         return Line(self._opening, self.client.deployment.namespace)
 
     def _acquire(self) -> loop.Opening:
-        async def acquire() -> loop.Opening:
-            return loop.current().acquire(self.client.deployment)
+        made: List[loop.Opening] = []
 
-        opening: loop.Opening = loop.run(self.handler, acquire, 10.0)
-        return opening
+        def acquire() -> None:
+            made.append(loop.current().acquire(self.client.deployment))
+
+        async def later() -> None:
+            acquire()
+
+        if not (self._direct and loop.current().call_now(acquire)):
+            loop.run(self.handler, later, 10.0)
+        return made[0]
 
     def _decoded(self, reply: bytes) -> Any:
         try:

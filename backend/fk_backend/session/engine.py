@@ -146,14 +146,19 @@ class Session:
     async def _begin(self, request: Request, password: bytes) -> Opened:
         started = self._gateway.clock.monotonic()
         await self._gateway.listen(self._inbox, self._receive, self._lost)
+        checked = begin(self._gateway.check())
+        checked.add_done_callback(self._checked)
         try:
-            await self._gateway.check()
+            if checked.done():
+                checked.result()
             if self._gateway.thrifty:
                 await self._gateway.store.commit([self._hello()])
             await self._gateway.queue.send(self._ns, message_id(self._inbox, 0), self._message(0, [request]))
             while not self._mail and not self._over:
                 self._bell.clear()
                 await self._bell.wait()
+                if checked.done() and not self._mail:
+                    checked.result()
             if not self._mail:
                 raise Unavailable("the deployment went out of reach")
             note = messages.decode_note(self._mail.popleft())
@@ -172,6 +177,8 @@ class Session:
         except BaseException:
             await self._gateway.hush(self._inbox, keep=False)
             raise
+        finally:
+            checked.cancel()
         self._identities = tuple(Id(*i) for i in identities)
         self._watermark = zxid
         self._next = self._awaited = 1
@@ -179,6 +186,11 @@ class Session:
         self._tasks = [asyncio.ensure_future(self._beat())]
         self._wake_soon()
         return Opened(self.id, password, timeout_ms)
+
+    def _checked(self, checked: "asyncio.Future[None]") -> None:
+        self._bell.set()
+        if not checked.cancelled():
+            checked.exception()  # whoever still waits for the answer raises it
 
     def _hello(self) -> Put:
         return Put(layout.hello_key(self._ns, self._inbox), Item(1, b""), owner=self._inbox)
