@@ -7,7 +7,7 @@ what fails is made smaller.
 from __future__ import annotations
 
 from random import Random
-from typing import Any, Dict, List, Sequence, Set
+from typing import Any, Dict, List, Sequence
 
 from hypothesis import strategies as st
 
@@ -105,20 +105,29 @@ def _possible(program: Program) -> Program:
     """Without what kazoo or ZooKeeper can't do.
 
     - kazoo has no method that would set persistent watches again: a session that has one does not reconnect.
-    - A one-shot watch of a session replaces its persistent one on the same path (ZOOKEEPER-4466): it sets none there.
+    - A watch of a session replaces its persistent one of another kind on the same path (ZOOKEEPER-4466): it sets none.
+    - A sequential node "in" the place of the program is beside it, numbered together with those of other programs.
     """
     kept: Program = []
-    persistent: Dict[int, Set[str]] = {}
+    persistent: Dict[int, Dict[str, str]] = {}
     for slot, calls in program:
-        mine = persistent.setdefault(slot, set())
+        mine = persistent.setdefault(slot, {})
         if calls == ["end"]:
             mine.clear()
         elif calls != ["reconnect"]:
-            mine.update(_plain(call[1]) for call in calls if call[0] == "add_watch")
+            for call in calls:
+                if call[0] == "add_watch":
+                    call[2] = mine.setdefault(_plain(call[1]), call[2])
+                elif call[0] == "multi":
+                    call[1] = [part for part in call[1] if not _is_beside(part)]
             calls = [_without_watch(call) if call[0] in READS and _plain(call[1]) in mine else call for call in calls]
         if not (calls == ["reconnect"] and mine):
             kept.append([slot, calls])
     return kept
+
+
+def _is_beside(part: List[Any]) -> bool:
+    return part[0] == "create" and _plain(part[1]) == "/" and bool(part[4] & 2)
 
 
 def _plain(path: str) -> str:

@@ -87,6 +87,7 @@ class Heartbeat:
                     watched.idle.add(session)
                 else:
                     requests.append(Expire(session, count))
+                    watched.leases[session] = (count, read)  # it is not asked again while the queue takes its time
         for gone in watched.leases.keys() - sessions.keys():
             del watched.leases[gone]
             watched.idle.discard(gone)

@@ -16,14 +16,15 @@ from typing import Any, Deque, Dict, List, NamedTuple, Optional, Protocol, Tuple
 
 from .. import layout, messages
 from ..core.model import Error, Id
-from ..core.requests import Attach, Auth, Close, Create, Multi, Open, Request, Result, SetData, WatchSubtrees
+from ..core.requests import Attach, Auth, Close, Open, Request, Result, WatchSubtrees
 from ..core.watches import RECURSIVE
 from ..eager import begin
 from ..errors import BackendError, Conflict, Refused, StorageFull, Unavailable, Unknown
 from ..messages import Answers, Bulletin, Ended, Fired, Message, bulletin, message_id
-from ..ports import Blobs, Gateway, Item, Key, Put, Remove
+from ..ports import Gateway, Item, Key, Put, Remove
 from .holdings import Holdings
 from .ops import READS, WRITES, AddWatch, Fail, Op, RemoveWatches, Sync
+from .packing import laid_down, size_of
 from .reading import Reader
 from .watchlist import Event, WatchList
 
@@ -37,6 +38,8 @@ MAX_MESSAGE_BYTES = 700_000
 RETRY_S, MAX_RETRY_S = 0.02, 0.5
 MAX_TRIES_S = 240.0
 """So long a message may be sent again: a queue knows for five minutes that it has it already."""
+MAX_LEAVE_S = 10.0
+"""So long a connection that is over tries to remove what it registered."""
 MOMENT_S = 0.001
 """So much after something is due, it is due whatever the clock's resolution."""
 
@@ -216,12 +219,19 @@ class Session:
 
     async def _leave(self, keep: bool) -> None:
         await self._gateway.hush(self._inbox, keep)
-        try:
-            await self._reader.leave()
-            if self._gateway.thrifty and self._next:
-                await self._gateway.store.commit([Remove(layout.hello_key(self._ns, self._inbox))])
-        except BackendError as error:
-            log.debug("registrations of %s stay behind: %s", self._inbox, error)
+        clock, since = self._gateway.clock, self._gateway.clock.monotonic()
+        while True:
+            try:
+                await self._reader.leave()
+                if self._gateway.thrifty and self._next:
+                    await self._gateway.store.commit([Remove(layout.hello_key(self._ns, self._inbox))])
+                return
+            except BackendError as error:
+                tried_s = clock.monotonic() - since
+                if tried_s > MAX_LEAVE_S:
+                    log.debug("registrations of %s stay behind: %s", self._inbox, error)
+                    return
+            await clock.sleep(_retry_s(tried_s))
 
     # --- in and out -----------------------------------------------------------------------------
 
@@ -244,6 +254,11 @@ class Session:
         self._mail.append(body)
         self._bell.set()
         self._wake()
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being done or waits to be: until then, nothing may be shown at once."""
+        return bool(self._at_it or self._mail or self._todo or self._flight)
 
     def overdue(self) -> bool:
         """Whether the deployment was out of touch for two thirds of the timeout: somebody must be told."""
@@ -308,7 +323,7 @@ class Session:
         size, begins = 0, False
         while self._todo and isinstance(self._todo[0][1], WRITES) and len(requests) < MAX_MESSAGE_REQUESTS:
             tag, op = self._todo[0]
-            size += _size(op, self._gateway.blobs)
+            size += size_of(op, self._gateway.blobs)
             if requests and size > MAX_MESSAGE_BYTES:
                 break
             self._todo.popleft()
@@ -339,7 +354,7 @@ class Session:
         tried_s = self._gateway.clock.monotonic() - since
         if self.overdue() or (tried_s > min(self._timeout_s * 2 / 3, MAX_TRIES_S) and not self._read_only):
             raise Unavailable("the deployment can't be reached: %s" % why)
-        await self._gateway.clock.sleep(min(max(RETRY_S, tried_s / 4), MAX_RETRY_S))
+        await self._gateway.clock.sleep(_retry_s(tried_s))
 
     async def _take(self, note: Any) -> None:
         if isinstance(note, Answers):
@@ -407,6 +422,8 @@ class Session:
         if isinstance(op, AddWatch):
             watch = await self._reader.add(op.path, op.mode)
             await self._catch_up(watch.floor)
+            # An answer that nobody asked for may have shown more than a head tells that still has a promise.
+            watch = watch._replace(floor=max(watch.floor, self._watermark))
             self._watches.arm(watch)
             return await self._show(tag, Result(Error.OK, None, watch.floor))
         if isinstance(op, RemoveWatches):
@@ -423,7 +440,7 @@ class Session:
 
         For whoever has the event loop to itself, in any thread, and a store whose reads don't wait.
         """
-        if self._over or self._at_it or self._mail or self._todo or self._flight or len(self._watches):
+        if self._over or self.busy or len(self._watches):
             return None
         if self.overdue() or not isinstance(op, READS):
             return None
@@ -557,30 +574,6 @@ def _current_task() -> Optional["asyncio.Task[Any]"]:
         return None
 
 
-def _size(op: Any, blobs: Optional[Blobs]) -> int:
-    """About the bytes that it takes in a message."""
-    if isinstance(op, (Create, SetData)):
-        size = len(op.data or b"")
-        if blobs is not None and size > blobs.inline_bytes:
-            size = 100
-        return size + len(op.path) + 64 * len(getattr(op, "acl", ()))
-    if isinstance(op, Multi):
-        return sum(_size(part, blobs) for part in op.ops)
-    return 100
-
-
-async def laid_down(blobs: Optional[Blobs], ns: str, name: str, requests: List[Request]) -> List[Request]:
-    """The requests, with data that are too large for a message laid down where the writer finds them."""
-    if blobs is None:
-        return requests
-
-    async def one(part: Any, number: str) -> Any:
-        if isinstance(part, Multi):
-            ops = [await one(op, "%s-%d" % (number, position)) for position, op in enumerate(part.ops)]
-            return part._replace(ops=tuple(ops))
-        if isinstance(part, (Create, SetData)) and isinstance(part.data, bytes):
-            if blobs is not None and len(part.data) > blobs.inline_bytes:
-                return part._replace(data=await blobs.upload(ns, number, part.data))
-        return part
-
-    return [await one(request, "%s-%d" % (name, position)) for position, request in enumerate(requests)]
+def _retry_s(tried_s: float) -> float:
+    """The pause before the next try, when it has been tried for so long."""
+    return min(max(RETRY_S, tried_s / 4), MAX_RETRY_S)
