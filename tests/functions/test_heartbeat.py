@@ -90,6 +90,24 @@ def test_expiry_is_never_early_and_never_late(steps: List[Tuple[float, bool]], t
     asyncio.run(check())
 
 
+def test_an_expiry_is_asked_for_once_while_the_queue_takes_its_time() -> None:
+    """And once more when another timeout has passed: a message may have been set aside."""
+
+    async def check() -> None:
+        ward = Ward()
+        await ward.bench.open("client", 4000)
+        asked = []
+        for _ in range(25):
+            ward.bench.clock.now_s += TICK_S
+            await ward.heartbeat(NS)
+            asked.append(len(ward.bench.queue.sent))
+        first = asked.index(1)
+        again = asked.index(2)
+        assert 4.0 < first * TICK_S < 4.0 + 2 * TICK_S and 4.0 < (again - first) * TICK_S < 4.0 + 2 * TICK_S
+
+    asyncio.run(check())
+
+
 class SlowStore(MemoryStore):
     """Queries take time, in which clients go on beating."""
 

@@ -11,13 +11,15 @@ import pytest
 from fk_backend import layout
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.requests import Close, Create, Delete, SetData, WatchSubtrees
+from fk_backend.core.watches import RECURSIVE
+from fk_backend.errors import Unavailable
 from fk_backend.functions import writer
 from fk_backend.messages import Ended as EndedNote
 from fk_backend.messages import Message, encode, encode_note
 from fk_backend.ports import INTEREST, Delivery, Limits, Pushed
 from fk_backend.providers.memory.store import MemoryStore
 from fk_backend.session.engine import NoSession
-from fk_backend.session.ops import Exists, GetChildren
+from fk_backend.session.ops import AddWatch, Exists, GetChildren
 from tests.functions.doubles import NS, Bench, Crash, Doom
 from tests.session.doubles import Actor, Stage, on_stage, rest
 
@@ -192,5 +194,49 @@ def test_a_deletion_that_nobody_lists_any_more_is_told_once_for_all_watches_of_t
 
         events = await actor.session._reader.reconcile(board.zxid, bulletin(board.zxid, board.zxid, ()))
         assert [(event.path, event.kind) for event in events] == [("/a", 2)]
+
+    on_stage(play)
+
+
+def test_a_watch_that_stays_begins_where_its_session_is() -> None:
+    """The head still has the promise of a change that an answer has shown (seed 26834)."""
+
+    async def play(stage: Stage) -> None:
+        stage.store.limits = Limits(together_is_dear=True)
+        actor, other = await stage.open(), await stage.open()
+        await other.do("c", _create("/a"))
+        await other.do("known", WatchSubtrees())
+        for tag in range(2):  # the second one by a writer that knows the node
+            await other.submit(tag, SetData("/a", b"1", -1))
+            batch, stage.sent = stage.sent, []
+            await stage.writer(NS, [Delivery(body, False) for body in batch])
+            await stage.deliver()
+        promised = layout.head_of((await stage.store.get([layout.head_key(NS)]))[0])
+        assert promised.settled < promised.zxid
+        await actor.do("w", AddWatch("/", RECURSIVE))
+        assert actor.reply("w").zxid == promised.zxid
+        await actor.do("d", Delete("/none", -1))
+        assert actor.reply("d").zxid == promised.zxid and actor.events() == []
+
+    on_stage(play)
+
+
+def test_a_connection_that_is_over_removes_its_registrations_when_it_can() -> None:
+    """The store could not be reached at its end, and the writer had looked before it registered (seed 66474)."""
+
+    async def play(stage: Stage) -> None:
+        actor = await stage.open()
+        await actor.do("w", Exists("/a", True))
+
+        def unreachable(number: int, name: str) -> None:
+            raise Unavailable("store not reached")
+
+        actor.gateway.store.before = unreachable
+        actor.session.end("lost", "hung up")
+        await stage.clock.advance(1.0)
+        actor.gateway.store.before = None
+        await stage.clock.advance(1.0)
+        left = await stage.store.scan(INTEREST)
+        assert [key for key, _ in left if key.partition != layout.beats_partition(NS)] == []
 
     on_stage(play)
