@@ -65,6 +65,10 @@ class Loop:
         """As `LoopThread.call`."""
         self._loop.call_soon(function, *args)
 
+    def call_now(self, function: Callable[..., object], *args: Any) -> bool:
+        """As `LoopThread.call_now`: never, nobody else's turn is to be had."""
+        return False
+
     def release(self, opening: Any) -> None:
         """As `LoopThread.release`: there is nothing to close."""
 

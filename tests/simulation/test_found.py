@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, List
+import contextlib
+from typing import Any, List, Optional
 from unittest import mock
 
 import pytest
 
 from fk_backend import layout
 from fk_backend.core.acls import OPEN_ACL
-from fk_backend.core.requests import Close, Create, Delete, SetData, WatchSubtrees
+from fk_backend.core.requests import Close, Create, Delete, Rest, SetData, WatchSubtrees
 from fk_backend.core.watches import RECURSIVE
 from fk_backend.errors import Unavailable
 from fk_backend.functions import writer
+from fk_backend.functions.heartbeat import Heartbeat
 from fk_backend.messages import Ended as EndedNote
 from fk_backend.messages import Message, encode, encode_note
 from fk_backend.ports import INTEREST, Delivery, Limits, Pushed
+from fk_backend.providers.aws.ticks import TICK_S, Pulse, Tick
 from fk_backend.providers.memory.store import MemoryStore
 from fk_backend.session.engine import NoSession
 from fk_backend.session.ops import AddWatch, Exists, GetChildren
+from fk_backend.testing.simulation.checks import judge
+from fk_backend.testing.simulation.run import run
+from fk_backend.testing.simulation.workload import plan
 from tests.functions.doubles import NS, Bench, Crash, Doom
 from tests.session.doubles import Actor, Stage, on_stage, rest
 
@@ -240,3 +246,38 @@ def test_a_connection_that_is_over_removes_its_registrations_when_it_can() -> No
         assert [key for key, _ in left if key.partition != layout.beats_partition(NS)] == []
 
     on_stage(play)
+
+
+def test_ticks_go_on_whatever_comes_twice_or_is_killed() -> None:
+    """One chain of them, and only one (seeds 23118, 25671, 38185, 55866 and 71598)."""
+
+    async def check(at: int, after: bool) -> bool:
+        bench = Bench()
+        one = await bench.open("one")
+        await bench.ask("one", one, 1, _create("/e", 1))
+
+        def pulse(doom: Optional[Doom] = None) -> Pulse:
+            return Pulse(Heartbeat(bench.ports(doom), TICK_S, owners_only=True), bench.ports(doom))
+
+        assert await pulse()(Tick(NS, "woken")) == 1
+        assert await pulse()(Tick(NS, "woken too")) is None
+        bench.clock.now_s += TICK_S
+        assert await pulse()(Tick(NS, "another")) == 2
+        assert await pulse()(Tick(NS, "second", 1)) is None
+        bench.clock.now_s += TICK_S
+        doom = Doom(at, after)
+        with contextlib.suppress(Crash):
+            await pulse(doom)(Tick(NS, "third", 2))
+        assert await pulse()(Tick(NS, "third", 2)) == 3
+        assert await pulse()(Tick(NS, "third's double", 2)) is None
+        await bench.ask("one", one, 2, Delete("/e", -1))
+        await bench.write(Message("heartbeat", 0, 1, (Rest((await bench.head()).zxid),)), internal=True)
+        assert await pulse()(Tick(NS, "last", 3)) is None
+        return doom.calls >= at
+
+    assert sum(asyncio.run(check(at, after)) for at in range(1, 20) for after in (False, True)) >= 10
+
+
+@pytest.mark.parametrize("seed", [23118, 25671, 26439, 26834, 38185, 55866, 66474, 70487, 71598])
+def test_what_once_broke_something_does_so_no_more(seed: int) -> None:
+    assert judge(run(plan(seed)), search=True) == []

@@ -45,7 +45,9 @@ async def distribute(ports: Ports, ns: str, head: Head) -> None:
         if looking is not None:
             looking.cancel()
         raise
-    hits = await looking if looking is not None else await registrations(ports, ns, fresh, head.subtrees)
+    hits: List[Registration] = []
+    if fresh:
+        hits = await (looking or registrations(ports, ns, fresh, head.subtrees))
     notes = fired_notes(hits, board)
     notes.extend(Pushed(e.inbox, encode_note(Ended(e.session, True))) for e in head.ended if e.expired)
     if notes:

@@ -29,7 +29,7 @@ from .clients import Clients
 from .queues import Queues
 from .store import DynamoStore
 from .sweep import Sweep
-from .ticks import TICK_S, Orders, Pulse, WallClock
+from .ticks import TICK_S, Orders, Pulse, Tick, WallClock
 
 log = logging.getLogger(__name__)
 logging.getLogger("fk_backend").setLevel(os.environ.get("FK_LOG_LEVEL", "INFO"))
@@ -63,9 +63,7 @@ async def build(deployment: str, super_id: Optional[str] = None) -> Service:
     ports = Ports(store, queues, queues, SystemClock(), Wake(queues), blobs)
     beating = ports._replace(clock=WallClock())
     writer = Writer(ports, Id("digest", super_id) if super_id else None)
-    return Service(
-        clients, queues, store, writer, Pulse(Heartbeat(beating, TICK_S, True), beating, orders), orders, blobs
-    )
+    return Service(clients, queues, store, writer, Pulse(Heartbeat(beating, TICK_S, True), beating), orders, blobs)
 
 
 class Wake:
@@ -150,8 +148,10 @@ class Functions:
         failed = []
         for record in records:
             try:
-                if await self._service.pulse(record["body"]):
-                    await self._service.queues.tick(record["body"], TICK_S)
+                tick = Tick.of(record["body"], record["messageId"])
+                after = await self._service.pulse(tick)
+                if after is not None:
+                    await self._service.queues.tick(tick.ns, TICK_S, after)
             except Exception as error:
                 log.warning("namespace %s: heartbeat: %r", record["body"], error, exc_info=True)
                 failed.append(record["messageId"])

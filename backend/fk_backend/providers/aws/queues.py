@@ -130,10 +130,11 @@ class Queues:
         except Exception as error:
             log.debug("%d messages come again when their time is up: %s", len(records), error)
 
-    async def tick(self, ns: str, delay_s: int) -> None:
-        """Has the heartbeat look after a namespace after so long."""
+    async def tick(self, ns: str, delay_s: int, after: Optional[int] = None) -> None:
+        """Has the heartbeat look after a namespace after so long: see `ticks.Tick`."""
         url = self.url(names.timer_queue(self._deployment))
-        await wrote(self._sqs.send_message(QueueUrl=url, MessageBody=ns, DelaySeconds=delay_s))
+        body = ns if after is None else "%s %d" % (ns, after)
+        await wrote(self._sqs.send_message(QueueUrl=url, MessageBody=body, DelaySeconds=delay_s))
 
     async def inboxes(self) -> List[str]:
         """Every inbox there is."""

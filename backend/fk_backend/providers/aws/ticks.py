@@ -1,13 +1,14 @@
 """What the heartbeat remembers from one tick to the next is in a table, since no process lives that long.
 
 Its clock is the wall clock of whichever machine runs it: AWS keeps those in step to well below a second (Amazon Time
-Sync). A tick that finds the last one too recent is of a second chain of ticks, and ends there.
+Sync). Each tick is a message that is followed by another one. Whatever comes twice, or is killed half-way, one chain of
+them goes on, and only one: a message says which tick it is, and the memory says which message did the last one.
 """
 
 from __future__ import annotations
 
 import time
-from typing import Any, List, Set
+from typing import List, NamedTuple, Optional
 
 from ... import codec
 from ...core.requests import Request, Rest
@@ -20,6 +21,7 @@ from ..clock import SystemClock
 
 TICK_S = 2
 """Between ticks, while some session owns something: expiry comes at most two ticks after the timeout."""
+KEPT_ORDERS = 100
 
 
 class WallClock(SystemClock):
@@ -30,9 +32,54 @@ class WallClock(SystemClock):
         return time.time()
 
 
+class Tick(NamedTuple):
+    """A message to the heartbeat. ``name`` is the same each time it comes; ``after``: so many ticks (None: any)."""
+
+    ns: str
+    name: str
+    after: Optional[int] = None
+
+    @classmethod
+    def of(cls, body: str, name: str) -> "Tick":
+        """Of the message's body: a namespace, for whoever wakes the heartbeat, or a namespace and a number."""
+        ns, _, after = body.partition(" ")
+        return cls(ns, name, int(after) if after else None)
+
+
 def memory_key(ns: str) -> Key:
     """Of what the heartbeat remembers of a namespace."""
     return Key(SESSIONS, ns + ":heartbeat", "memory")
+
+
+class Memory(NamedTuple):
+    """What is remembered: ``ticking`` as the head had it, the ids of ``orders`` given, which tick was done ``by``."""
+
+    watched: Watched
+    ticking: int
+    orders: List[str]
+    by: str
+
+    @classmethod
+    def of(cls, item: Optional[Item]) -> "Memory":
+        """As loaded."""
+        if item is None:
+            return cls(Watched(), 0, [], "")
+        orders, ticking, leases, idle, strays, ticks, reapable, last_s, by = codec.loads(item.body)
+        held = {session: (count, since) for session, count, since in leases}
+        return cls(Watched(held, set(idle), dict(strays), ticks, reapable, last_s), ticking, orders, by)
+
+    def ordering(self, sent_ids: List[str]) -> "Memory":
+        """With these orders, and the latest of those before."""
+        return self._replace(orders=[*self.orders[-KEPT_ORDERS:], *sent_ids])
+
+    def put(self, ns: str, was: Optional[Item]) -> Put:
+        """In place of what it was."""
+        watched, rev = self.watched, 0 if was is None else was.rev
+        leases = [[session, count, since] for session, (count, since) in watched.leases.items()]
+        strays = [[name, rev] for name, rev in watched.strays.items()]
+        ticked = [watched.ticks, watched.reapable, watched.last_s, self.by]
+        body = codec.dumps([self.orders, self.ticking, leases, sorted(watched.idle), strays, *ticked])
+        return Put(memory_key(ns), Item(rev + 1, body), expect=rev)
 
 
 class Orders:
@@ -44,18 +91,15 @@ class Orders:
     async def gave(self, ns: str, sent_id: str) -> bool:
         """Whether the heartbeat sent a message of this id lately."""
         (item,) = await self._store.get([memory_key(ns)])
-        return item is not None and sent_id in codec.loads(item.body)[0]
+        return item is not None and sent_id in Memory.of(item).orders
 
     async def give(self, ns: str, sent_id: str) -> None:
         """Adds one by hand. Needs the heartbeat's permissions, not a client's."""
         key = memory_key(ns)
         while True:
             (item,) = await self._store.get([key])
-            watched, ticking, given = _loaded(item)
-            rev = 0 if item is None else item.rev
-            body = _dumped(watched, ticking, [*given, sent_id])
             try:
-                return await self._store.commit([Put(key, Item(rev + 1, body), expect=rev)])
+                return await self._store.commit([Memory.of(item).ordering([sent_id]).put(ns, item)])
             except Conflict:
                 continue  # a tick was faster
 
@@ -63,58 +107,43 @@ class Orders:
 class Pulse:
     """One tick of one namespace."""
 
-    def __init__(self, heartbeat: Heartbeat, ports: Ports, orders: Orders) -> None:
+    def __init__(self, heartbeat: Heartbeat, ports: Ports) -> None:
         self._heartbeat = heartbeat
         self._ports = ports
-        self._orders = orders
 
-    async def __call__(self, ns: str) -> bool:
-        """Ends what has to end. Whether there has to be another tick."""
-        head = await load_head(self._ports, ns)
-        if head is None or head.ticking == 0:
-            return False
-        key = memory_key(ns)
-        (item,) = await self._ports.store.get([key])
-        watched, ticking, given = _loaded(item)
-        if 0 < self._ports.clock.monotonic() - watched.last_s < TICK_S / 2:
-            return False
-        if ticking != head.ticking:
-            watched.idle.clear()  # one of them owns something now
-        requests, busy = await self._heartbeat.look(ns, watched)
-        if not busy:
-            requests.append(Rest(head.zxid))
-        messages = self._numbered(watched, requests)
-        fresh = [message_id(message.inbox, message.first) for message in messages]
-        body = _dumped(watched, head.ticking, [*given[-100:], *fresh])
-        rev = 0 if item is None else item.rev
-        try:
-            await self._ports.store.commit([Put(key, Item(rev + 1, body), expect=rev)])
-        except Conflict:
-            return True  # another tick, or an order by hand: the next tick looks again
-        for name, message in zip(fresh, messages):
-            await self._ports.queue.send(ns, name, encode(message))
-        return True
+    async def __call__(self, tick: Tick) -> Optional[int]:
+        """Ends what has to end. What the next message has to say, or None if there need not be one.
 
-    def _numbered(self, watched: Watched, requests: List[Request]) -> List[Message]:
+        The message that did the last tick may have been killed before it was followed by another one: when it comes
+        again, it is. A message whose tick was done by another one has nothing to do, nor has its successor.
+        """
+        key = memory_key(tick.ns)
+        while True:
+            head = await load_head(self._ports, tick.ns)
+            if head is None or head.ticking == 0:
+                return None
+            (item,) = await self._ports.store.get([key])
+            memory = Memory.of(item)
+            if memory.by == tick.name:
+                return memory.watched.ticks
+            if tick.after is None and 0 <= self._ports.clock.monotonic() - memory.watched.last_s < TICK_S / 2:
+                return None
+            if tick.after not in (None, memory.watched.ticks):
+                return None
+            if memory.ticking != head.ticking:
+                memory.watched.idle.clear()  # one of them owns something now
+            requests, busy = await self._heartbeat.look(tick.ns, memory.watched)
+            messages = self._numbered(requests if busy else [*requests, Rest(head.zxid)])
+            orders = [message_id(message.inbox, message.first) for message in messages]
+            ticked = memory.ordering(orders)._replace(ticking=head.ticking, by=tick.name)
+            try:
+                await self._ports.store.commit([ticked.put(tick.ns, item)])
+            except Conflict:
+                continue  # another tick, or an order by hand
+            for name, message in zip(orders, messages):
+                await self._ports.queue.send(tick.ns, name, encode(message))
+            return memory.watched.ticks
+
+    def _numbered(self, requests: List[Request]) -> List[Message]:
         run = self._ports.clock.random_bytes(8).hex()
         return [Message("%s:%s" % (SENDER, run), 0, number, (request,)) for number, request in enumerate(requests, 1)]
-
-
-def _loaded(item: Any) -> Any:
-    if item is None:
-        return Watched(), 0, []
-    given, ticking, leases, idle, strays, ticks, reapable, last_s = codec.loads(item.body)
-    kept: Set[int] = set(idle)
-    return (
-        Watched({s: (count, since) for s, count, since in leases}, kept, dict(strays), ticks, reapable, last_s),
-        ticking,
-        given,
-    )
-
-
-def _dumped(watched: Watched, ticking: int, given: List[str]) -> bytes:
-    leases = [[session, count, since] for session, (count, since) in watched.leases.items()]
-    strays = [[name, rev] for name, rev in watched.strays.items()]
-    return codec.dumps(
-        [given, ticking, leases, sorted(watched.idle), strays, watched.ticks, watched.reapable, watched.last_s]
-    )

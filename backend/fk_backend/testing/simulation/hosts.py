@@ -7,14 +7,14 @@ one that idles may be used again long after, with whatever it remembers.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Callable, List, Optional, Sequence, Tuple, cast
+from typing import Any, Callable, List, Optional, Sequence, Tuple, Union, cast
 
 from ...errors import Unknown
 from ...functions.heartbeat import SENDER, TICK_S, Heartbeat
 from ...functions.writer import Writer
 from ...messages import decode, message_id
 from ...ports import Delivery, Ports, Store
-from ...providers.aws.ticks import Orders, Pulse
+from ...providers.aws.ticks import Orders, Pulse, Tick
 from ...providers.dispatch import Dispatcher
 from ...providers.dispatch import Waiting as Handed
 from .loop import running
@@ -173,7 +173,7 @@ class Trigger:
 
 
 def _pulse(ports: Ports) -> Pulse:
-    return Pulse(Heartbeat(ports, TICK_S, owners_only=True), ports, Orders(ports.store))
+    return Pulse(Heartbeat(ports, TICK_S, owners_only=True), ports)
 
 
 class Timer:
@@ -186,6 +186,7 @@ class Timer:
         deployment.on_wake = self._wake
         self.late_s = 0.0
         self.twice = False
+        self._messages = 0
         self.due_s = 0.0
         """When it fires next."""
 
@@ -203,19 +204,30 @@ class Timer:
 
     def _wake(self) -> None:
         """Somebody asks for ticks: they go on until one says that no more are needed."""
-        self._world.keep(asyncio.ensure_future(self._chain()))
+        self._chain(None)
 
-    async def _chain(self) -> None:
-        again: Optional[bool] = True
-        while again:
-            await self._pause()
-            if self.twice:
-                self.twice = False
-                self._wake()
-            again = await self._tick()
-            while again is None:  # it comes again until it is done
-                await self._world.sleep(RETRY_S)
-                again = await self._tick()
+    def _chain(self, after: Optional[int]) -> None:
+        """A message to the heartbeat is on its way."""
+        self._messages += 1
+        tick = Tick(self._deployment.ns, "tick-%d" % self._messages, after)
+        self._world.keep(asyncio.ensure_future(self._message(tick)))
+
+    async def _message(self, tick: Tick) -> None:
+        await self._pause()
+        if self.twice:
+            self.twice = False
+            self._world.keep(asyncio.ensure_future(self._handled(tick)))
+        await self._handled(tick)
+
+    async def _handled(self, tick: Tick) -> None:
+        """It comes again until it is done."""
+        done = await self._tick(tick)
+        while done is None:
+            await self._world.sleep(RETRY_S)
+            done = await self._tick(tick)
+        (after,) = done
+        if after is not None:
+            self._chain(after)
 
     async def run(self) -> None:
         """For as long as the world turns."""
@@ -223,7 +235,7 @@ class Timer:
             await self._world.never()
         while True:
             await self._pause()
-            ticks = [self._tick() for _ in range(1 + self.twice)]
+            ticks = [self._tick(self._deployment.ns) for _ in range(1 + self.twice)]
             self.twice = False
             await asyncio.gather(*ticks)
 
@@ -232,16 +244,16 @@ class Timer:
         self.due_s = max(self.due_s, self._world.now + pause)
         await self._world.sleep(pause)
 
-    async def _tick(self) -> Optional[bool]:
+    async def _tick(self, asked: Union[str, Tick]) -> Optional[Tuple[Any]]:
         """What the heartbeat answered; None if it did not."""
         process, heartbeat = self.heartbeats.take()
         gone = self._world.loop.create_future()
         process.on_death = [lambda: None if gone.done() else gone.set_result(None)]
-        task = asyncio.ensure_future(heartbeat(self._deployment.ns))
+        task = asyncio.ensure_future(heartbeat(asked))
         self._world.keep(task)
         task.add_done_callback(lambda _: self._finish(process, heartbeat, task))
         await asyncio.wait((task, gone), timeout=self._world.knobs.visibility, return_when=asyncio.FIRST_COMPLETED)
-        return task.result() if task.done() and task.exception() is None else None
+        return (task.result(),) if task.done() and task.exception() is None else None
 
     def _finish(self, process: Process, heartbeat: Any, task: "asyncio.Future[bool]") -> None:
         error = task.exception()
