@@ -102,10 +102,13 @@ differential-long: $(VENV)/.dev ## 100,000 programs on a real ZooKeeper, memory:
 kills: $(VENV)/.dev ## 500 processes of local:// killed with SIGKILL, and everything read again: three minutes
 	$(PY) -m tests.service.kills 500
 
-.PHONY: simulate explore
+.PHONY: simulate simulate-long explore
 
 explore: $(VENV)/.dev ## every state of larger scopes, with the shipped engine and writer
 	PYTHONPATH=backend $(PY) -m fk_backend.testing.simulation --explore
+
+simulate-long: $(VENV)/.dev ## 1,000,000 schedules: hours; goes on where it was stopped
+	PYTHONPATH=backend $(PY) -m tests.simulation.long 1000000
 
 simulate: $(VENV)/.dev ## the shipped code under a virtual clock: 20,000 schedules, every crash, small scopes
 	PYTHONPATH=backend $(PY) -m fk_backend.testing.simulation --ci --jobs 2

@@ -32,7 +32,7 @@ SHARD = 250
 """Programs of a seed."""
 AT_ONCE = 8
 """Of a process: they don't see each other, and most of each is waiting."""
-DONE = Path(".cache/differential.jsonl")
+DONE = Path(__file__).parent.parent.parent / "docs" / "long-runs" / "differential.jsonl"
 URLS = os.environ.get("FK_DIFFERENTIAL_URLS", "memory://shard{seed} local://shard{seed}").split()
 MEMORY = Path("/dev/shm")
 """Where nothing waits for a disk; what a power cut leaves is not compared here."""
