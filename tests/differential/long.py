@@ -25,6 +25,7 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 from compat_tests.differential.compare import differences
 from compat_tests.differential.runner import Program, Server
 
+from ..checkout import ROOT, commit
 from .client_programs import drawn
 from .zookeeper_server import ZookeeperServer, unavailable
 
@@ -32,7 +33,7 @@ SHARD = 250
 """Programs of a seed."""
 AT_ONCE = 8
 """Of a process: they don't see each other, and most of each is waiting."""
-DONE = Path(__file__).parent.parent.parent / "docs" / "long-runs" / "differential.jsonl"
+DONE = ROOT / "docs" / "long-runs" / "differential.jsonl"
 URLS = os.environ.get("FK_DIFFERENTIAL_URLS", "memory://shard{seed} local://shard{seed}").split()
 MEMORY = Path("/dev/shm")
 """Where nothing waits for a disk; what a power cut leaves is not compared here."""
@@ -82,7 +83,7 @@ def _shard(task: Tuple[int, str]) -> Dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as home:
         os.environ["FK_KAZOO_HOME"] = home
         twice, once = compared(seed, hosts)
-    return {"seed": seed, "programs": SHARD, "urls": URLS, "differences": twice, "once": once}
+    return {"seed": seed, "programs": SHARD, "urls": URLS, "differences": twice, "once": once, "code": commit()}
 
 
 def _done(path: Path) -> List[Dict[str, Any]]:

@@ -10,7 +10,6 @@ import argparse
 import json
 import logging
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -19,16 +18,11 @@ from typing import Any, Dict, Iterator, List, Optional
 from fk_backend.testing.simulation.__main__ import CI_SCHEDULES, progress
 from fk_backend.testing.simulation.campaign import campaign
 
-ROOT = Path(__file__).parent.parent.parent
+from ..checkout import ROOT, commit
+
 DONE = ROOT / "docs" / "long-runs" / "simulation.jsonl"
 SLICE = 5_000
 """Seeds that are written down together."""
-
-
-def code() -> str:
-    """The commit that is checked out."""
-    asked = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
-    return subprocess.run(asked, stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
 
 
 def read(done: Path) -> List[Dict[str, Any]]:
@@ -38,7 +32,7 @@ def read(done: Path) -> List[Dict[str, Any]]:
 
 def run(schedules: int, jobs: int, until: float, done: Path) -> Iterator[Dict[str, Any]]:
     """The slices that are left, each as soon as it is written down; what a change has to pass counts as done."""
-    version = code()
+    version = commit()
     first = max((each["upto"] for each in read(done)), default=CI_SCHEDULES)
     while first < schedules and time.monotonic() < until:
         tally = campaign(first, min(SLICE, schedules - first), jobs, None, progress)
