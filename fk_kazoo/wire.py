@@ -129,8 +129,8 @@ def _acls(value: Any) -> bytes:
 
 def _results(request: Any, results: Any) -> bytes:
     body = bytearray()
+    failed = any(entry[0] != Error.OK for entry in results)
     for part, (code, value, _) in zip(request.operations, results):
-        failed = any(entry[0] != Error.OK for entry in results)
         if failed:
             body += MultiHeader(-1, False, code).serialize() + int_struct.pack(code)
         else:
