@@ -47,7 +47,8 @@ requests = st.one_of(
     st.builds(Expire, int64, int64),
     st.builds(Reap, text),
 )
-letters = st.builds(messages.Message, text, int64, st.integers(0, 1 << 40), st.lists(requests, max_size=5).map(tuple))
+numbers = st.integers(0, 1 << 40)
+letters = st.builds(messages.Message, text, int64, numbers, st.lists(requests, max_size=5).map(tuple), int64)
 values: Any = st.recursive(
     st.none() | st.booleans() | int64 | text | st.binary(max_size=50), lambda v: st.lists(v, max_size=4), max_leaves=20
 )
@@ -103,6 +104,8 @@ def test_damaged_messages_are_refused_in_one_way(message: messages.Message, choi
         [1, "i", 0, 1, [["Multi", [["Close"]]]]],
         [1, "i", 0, 1, [["Multi", [["Multi", []]]]]],
         [1, "i", 0, 1.5, []],
+        [1, "i", 0, 1, [], "1"],
+        [1, "i", 0, 1, [], 1, 1],
         [1, 7, 0, 1, []],
         [1, "i", 0, 1, [["Close"]] * (messages.MAX_REQUESTS + 1)],
     ],
@@ -111,6 +114,13 @@ def test_what_is_no_message(value: Any) -> None:
     """Wrong formats, names, counts, types, and too many of them."""
     with pytest.raises(Malformed):
         messages.decode(codec.dumps(value))
+
+
+def test_a_message_without_the_hint_is_a_message() -> None:
+    """As they were before there was one; and what says nothing is not sent."""
+    plain = codec.dumps([1, "i", 7, 1, [["Close"]]])
+    message = messages.Message("i", 7, 1, (Close(),))
+    assert messages.decode(plain) == message and messages.encode(message) == plain
 
 
 def test_nothing_but_plain_values_can_be_written() -> None:

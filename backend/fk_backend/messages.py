@@ -45,12 +45,16 @@ INTERNAL = (Expire, Reap, Rest)
 
 
 class Message(NamedTuple):
-    """Consecutive requests of one connection. ``session`` is 0 until it is open."""
+    """Consecutive requests of one connection. ``session`` is 0 until it is open.
+
+    ``answered`` is a hint: a zxid up to which the sender has its answers; 0, as in a message without it, says nothing.
+    """
 
     inbox: str
     session: int
     first: int
     requests: Tuple[Request, ...]
+    answered: int = 0
 
 
 class Entry(NamedTuple):
@@ -185,13 +189,16 @@ def _request(value: Any) -> Request:
 
 def encode(message: Message) -> bytes:
     """The bytes of a message."""
-    return codec.dumps([FORMAT, message.inbox, message.session, message.first, [_plain(r) for r in message.requests]])
+    hint = [message.answered] if message.answered else []
+    requests = [_plain(request) for request in message.requests]
+    return codec.dumps([FORMAT, message.inbox, message.session, message.first, requests, *hint])
 
 
 def decode(body: bytes) -> Message:
     """The message of bytes from a queue. Malformed if they are not one, whatever they are."""
     try:
-        form, inbox, session, first, requests = codec.loads(body)
+        form, inbox, session, first, requests, *hint = codec.loads(body)
+        (answered,) = hint or (0,)
     except (TypeError, ValueError) as error:
         raise Malformed(str(error)) from None
     if form != FORMAT:
@@ -203,7 +210,7 @@ def decode(body: bytes) -> Message:
     number = _int(first)
     if not 0 <= number <= MAX_NUMBER:
         raise Malformed("request number %d" % number)
-    return Message(_str(inbox), _int(session), number, made)
+    return Message(_str(inbox), _int(session), number, made, _int(answered))
 
 
 # --- what comes back ----------------------------------------------------------------------------

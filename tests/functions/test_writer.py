@@ -78,11 +78,12 @@ well_formed = st.one_of(
     st.builds(lambda s, p, i: ["Attach", s, p, i, None], numbers, st.binary(), texts),
 )
 forged = st.builds(
-    lambda inbox, session, first, requests: codec.dumps([1, inbox, session, first, requests]),
+    lambda inbox, session, first, requests, hint: codec.dumps([1, inbox, session, first, requests, *hint]),
     st.one_of(texts, st.sampled_from(("client", "heartbeat:0"))),
     numbers,
     numbers,
     st.lists(st.one_of(almost_requests, well_formed), max_size=4),
+    st.lists(junk, max_size=2),
 )
 
 

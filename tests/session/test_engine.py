@@ -12,8 +12,8 @@ from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Error
 from fk_backend.core.requests import Close, Create, Delete, Expire, Flags, SetData
 from fk_backend.errors import BackendError, StorageFull, Unavailable, Unknown
-from fk_backend.messages import Answers, Bulletin, Ended, Message, encode_note
-from fk_backend.ports import Pushed, Put
+from fk_backend.messages import Answers, Bulletin, Ended, Message, decode_note, encode_note
+from fk_backend.ports import Limits, Pushed, Put
 from fk_backend.session.engine import CLOSED, EXPIRED, LOST, MAX_MESSAGE_REQUESTS
 from fk_backend.session.ops import Exists, Fail, GetData, Sync
 
@@ -63,6 +63,27 @@ def test_a_read_waits_for_earlier_writes_and_later_writes_for_it() -> None:
         assert actor.said() == [0, 1], "the sync waits as well"
         await stage.deliver()
         assert actor.said() == [0, 1, 2, 3]
+
+    on_stage(play)
+
+
+@pytest.mark.parametrize("remote", [True, False])
+def test_a_message_says_which_answers_its_sender_has(remote: bool) -> None:
+    """Up to the first that is still missing; and only where another instance may have the next turn."""
+
+    async def play(stage: Stage) -> None:
+        stage.store.limits = Limits(remote=remote)
+        actor = await stage.open()
+        for number in range(3):
+            await actor.submit(number, create("/n%d" % number))
+            await stage.write()
+        stage.hand(stage.mail[0])
+        stage.hand(stage.mail[2])
+        await rest()
+        await actor.submit(3, create("/n3"))
+        await stage.write()
+        opened, first = actor.session._watermark - 1, decode_note(stage.mail[0].body).bulletin.zxid
+        assert [message.answered for message in stage.handled[-2:]] == ([opened, first] if remote else [0, 0])
 
     on_stage(play)
 

@@ -24,6 +24,7 @@ from .distributor import answer_notes, distribute, keep
 from .large import foreign, garbage, keep_large
 from .loading import Write, fits, fresh_head, load, load_head, writes_of
 from .reserve import reservation, settle
+from .waking import beside, is_behind, unheard
 from .warm import Warm
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ class Writer:
         """Handles a batch in order. When it returns, all of it is answered; if it raises, it must be called again."""
         messages = _decoded(ns, batch)
         warm = self._warm.pop(ns, None)
-        if warm is not None:
+        if warm is not None and not is_behind(warm, [each.message for each in messages]):
             try:
                 return await self._handle(ns, warm, messages)
             except Conflict:
@@ -72,12 +73,18 @@ class Writer:
 
     async def _wake(self, ns: str, messages: Sequence[Sized]) -> Warm:
         """The namespace as it is, with everything done that its last commit left to do."""
+        asked = [each.message for each in messages]
         head = await load_head(self._ports, ns) or fresh_head(self._ports)
         if head.reserved is not None:
-            head = await settle(self._ports, ns, head, [each.message for each in messages])
+            head = await settle(self._ports, ns, head, asked)
+        warm = Warm(head, self._super_id)
         if self._told.get(ns) != head.zxid:
-            await self._tell(ns, head, 0 < head.ticking == head.zxid)
-        return Warm(head, self._super_id)
+            telling = self._tell(ns, unheard(head, asked), 0 < head.ticking == head.zxid)
+            if self._ports.store.limits.remote:
+                await beside(telling, self._ports, ns, warm, asked[: _fitting(messages)])
+            else:
+                await telling
+        return warm
 
     async def _handle(self, ns: str, warm: Warm, messages: List[Sized]) -> None:
         messages = [each for each in messages if not 0 < each.sequence <= warm.head.handled]

@@ -101,6 +101,8 @@ class Session:
         self._answers: Dict[int, Answers] = {}
         self._next = 0
         self._awaited = 0
+        self._answered = 0
+        """The zxid of the head with which the last answer came."""
         self._identities: Tuple[Id, ...] = ()
         self._watermark = 0
         self._watches = WatchList()
@@ -183,7 +185,7 @@ class Session:
         finally:
             checked.cancel()
         self._identities = tuple(Id(*i) for i in identities)
-        self._watermark = zxid
+        self._watermark, self._answered = zxid, note.bulletin.zxid
         self._next = self._awaited = 1
         self._begun = True
         self._tasks = [asyncio.ensure_future(self._beat())]
@@ -347,7 +349,8 @@ class Session:
                 await self._pause(since, error)
 
     def _message(self, first: int, requests: List[Request]) -> bytes:
-        return messages.encode(Message(self._inbox, self.id, first, tuple(requests)))
+        hint = self._answered if self._gateway.store.limits.remote else 0  # elsewhere one instance serves everybody
+        return messages.encode(Message(self._inbox, self.id, first, tuple(requests), hint))
 
     async def _pause(self, since: float, why: Exception) -> None:
         """Between tries, the first of which was at ``since``. Raises when it is time to give up."""
@@ -401,6 +404,7 @@ class Session:
             await self._show(pending.tag, Result(code, value, zxid), answers.bulletin)
             if isinstance(pending.op, Close) and code == Error.OK:
                 return self.end(CLOSED, "closed")
+        self._answered = max(self._answered, answers.bulletin.zxid)
 
     # --- reads ----------------------------------------------------------------------------------
 

@@ -1,0 +1,46 @@
+"""An instance that did not go on from its own commit asks only what it can't know, and all of that at the same time.
+
+What a message says of its sender is a hint: one that is wrong costs a read, or its sender's own answers, nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Awaitable, Iterable
+
+from ..core.needs import lacking
+from ..core.requests import Call
+from ..layout import Head
+from ..messages import Message
+from ..ports import Ports
+from .loading import load
+from .warm import Warm
+
+
+def is_behind(warm: Warm, messages: Iterable[Message]) -> bool:
+    """Whether somebody was answered by a later commit: another instance made it, and one from here would fail."""
+    return any(message.answered > warm.head.zxid for message in messages)
+
+
+def unheard(head: Head, messages: Iterable[Message]) -> Head:
+    """To be fanned out again: without the answers of those who say that they have theirs."""
+    heard = {message.inbox for message in messages if message.answered >= head.zxid}
+    return head._replace(answers=tuple(answers for answers in head.answers if answers[0] not in heard))
+
+
+async def beside(telling: Awaitable[None], ports: Ports, ns: str, warm: Warm, messages: Iterable[Message]) -> None:
+    """Loads what the messages will need while the last commit is told. Nothing is left under way if that fails."""
+    looking = asyncio.ensure_future(_look_ahead(ports, ns, warm, messages))
+    try:
+        await telling
+    except BaseException:
+        looking.cancel()
+        raise
+    await looking
+
+
+async def _look_ahead(ports: Ports, ns: str, warm: Warm, messages: Iterable[Message]) -> None:
+    calls = [Call(message.session, message.inbox, request) for message in messages for request in message.requests]
+    wanted = lacking(warm.snapshot, calls)
+    wanted.beats.clear()  # they move without a commit: those that count are read last
+    await load(ports, ns, warm, wanted)
