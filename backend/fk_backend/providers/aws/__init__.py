@@ -15,7 +15,7 @@ from ...ports import Gateway
 from . import names
 
 FIRST_ANSWER_S = 15.0
-"""How long a session may take to open, whatever its timeout: functions that nobody has called for long start first."""
+"""How long a session may take to open, and to close: functions that nobody has called for long start first."""
 
 NAMED_BY = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ACCESS_KEY_ID")
 
