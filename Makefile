@@ -44,7 +44,7 @@ test: $(VENV)/.dev ## the tests of this repository, and the fast compatibility t
 	  $(PY) -m pytest tests -m "not slow" --last-failed --last-failed-no-failures none; }
 	$(PY) -m pytest compat_tests -m "not slow" || { status=$$?; [ $$status -eq 5 ] || exit $$status; }
 
-proofs: $(VENV)/.dev ## the tests that take longer: what needs the emulated AWS
+proofs: $(VENV)/.dev ## the tests that take longer: what needs the emulated AWS, recipes and differential on it
 	$(PY) -m pytest tests -m slow || { $(ONCE_MORE); \
 	  $(PY) -m pytest tests -m slow --last-failed --last-failed-no-failures none; }
 
@@ -115,7 +115,7 @@ simulate: $(VENV)/.dev ## the shipped code under a virtual clock: 20,000 schedul
 
 # --- on AWS, emulated ---
 
-.PHONY: aws-suite aws-suite-short aws-demo
+.PHONY: aws-suite aws-suite-short aws-recipes aws-demo
 
 aws-suite: $(VENV)/.dev ## kazoo's own tests on aws://: packaged functions, permissions enforced: eight minutes
 	$(PY) -m compat_tests.on_aws $(PY) -m compat_tests.kazoo_suite --url '{url}'
@@ -124,6 +124,9 @@ ON_AWS := $(PY) -m compat_tests.on_aws $(PY) -m compat_tests.kazoo_suite --url '
 
 aws-suite-short: $(VENV)/.dev ## the part of them that CI runs: clients, locks and queues with threads, watches, expiry
 	$(ON_AWS) || { $(ONCE_MORE); $(ON_AWS) --last-failed --last-failed-no-failures none; }
+
+aws-recipes: $(VENV)/.dev ## kazoo's recipes on aws:// under every fault: seven minutes; half of it is in `make proofs`
+	$(PY) -m compat_tests.on_aws $(PY) -m compat_tests.recipes --url '{url}'
 
 aws-demo: $(VENV)/.dev ## the demo on aws://, emulated
 	$(PY) -m compat_tests.on_aws $(PY) examples/demo.py --deployment '{url}'

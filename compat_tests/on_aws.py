@@ -9,13 +9,14 @@ the part of a test kit that has to break something.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
 import subprocess
 import sys
 import threading
-from typing import Dict, List, Optional
+from typing import Dict, Iterator, List, Optional
 
 OPERATOR = "123456789012:emulated"
 """Access key and secret of the emulator's root."""
@@ -31,17 +32,33 @@ def main(argv: Optional[List[str]] = None) -> int:
     if not command:
         print(__doc__, file=sys.stderr)
         return 2
-    serving = [sys.executable, "-m", "fk_kazoo", "dev", "aws", *([] if quick else ["--permissions"])]
+    try:
+        with emulated(permissions=not quick) as variables:
+            words = [word.replace("{url}", variables["FK_KAZOO_URL"]) for word in command]
+            return subprocess.call(words, env={**os.environ, **variables})
+    except NotEmulated as error:
+        return error.exit_code
+
+
+class NotEmulated(Exception):
+    """The deployment was not made; why was printed."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__("the deployment was not made: exit code %d" % exit_code)
+        self.exit_code = exit_code
+
+
+@contextlib.contextmanager
+def emulated(permissions: bool = True) -> Iterator[Dict[str, str]]:
+    """A deployment of its own, as long as it lasts: the variables that its clients have to have."""
+    serving = [sys.executable, "-m", "fk_kazoo", "dev", "aws", *(["--permissions"] if permissions else [])]
     with subprocess.Popen(serving, stdout=subprocess.PIPE, text=True) as server:
         try:
             variables = _variables(server)
             if variables is None:
-                return server.wait() or 1
-            url = variables["FK_KAZOO_URL"]
-            variables["FK_KAZOO_OPERATOR"] = OPERATOR
-            runs = subprocess.Popen([word.replace("{url}", url) for word in command], env={**os.environ, **variables})
+                raise NotEmulated(server.wait() or 1)
             _drain(server)
-            return runs.wait()
+            yield {**variables, "FK_KAZOO_OPERATOR": OPERATOR}
         finally:
             server.send_signal(signal.SIGINT)
             server.send_signal(signal.SIGTERM)  # a background process may ignore the other one

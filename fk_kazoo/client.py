@@ -38,7 +38,7 @@ from fk_backend.functions.words import answer_word
 from fk_backend.providers import provider
 
 from . import listeners, loop, workers
-from .connection import CLOSE_GRACE_S, SET_WATCHES_XID, ConnectionHandler
+from .connection import SET_WATCHES_XID, ConnectionHandler
 from .exceptions import DeploymentConfigurationError
 from .requests import AddWatch, CreateContainer, CreateTTL, RemoveWatches, read_event
 from .requests import AddWatchMode as AddWatchMode
@@ -153,7 +153,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         if self._live.is_set() and bell is not None:
             self._queue.append((CloseInstance, None))
             bell.send(b"\0")
-            self._connection.connection_stopped.wait(CLOSE_GRACE_S)
+            self._connection.connection_stopped.wait(self._connection.close_grace_s)
 
     def close(self) -> None:
         """As kazoo's."""

@@ -35,7 +35,12 @@ log = logging.getLogger(__name__)
 
 SET_WATCHES_XID = -8
 CLOSE_GRACE_S = 3.0
-"""How long `stop()` waits for the answer to the close before it hangs up; the session then ends by its timeout."""
+"""How long `stop()` waits for the answer to the close before it hangs up; the session then ends by its timeout.
+
+Longer where a first answer may take longer: what a client that was idle has to say may be its close alone.
+"""
+END_S = 3.0
+"""How long it waits then for what is left of the connection."""
 
 
 class Doorbell:
@@ -270,6 +275,16 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
         self._closing = False
         super().start()
 
+    @property
+    def first_answer_s(self) -> float:
+        """How long functions that nobody has called for long may take to answer."""
+        return float(getattr(provider(self.client.deployment.scheme), "FIRST_ANSWER_S", 0.0))
+
+    @property
+    def close_grace_s(self) -> float:
+        """How long an answer to the close is waited for."""
+        return max(CLOSE_GRACE_S, self.first_answer_s)
+
     def zk_loop(self) -> None:
         """kazoo's loop; the deployment stays open for as long as it runs."""
         try:
@@ -282,13 +297,13 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
 
     def stop(self, timeout: Optional[float] = None) -> bool:
         """Waits until the loop has ended; hangs up on a deployment that does not answer the close, or the connect."""
-        grace = 0.0 if not self.client.connected else CLOSE_GRACE_S if timeout is None else min(timeout, CLOSE_GRACE_S)
-        if not self._stopped_within(grace):
+        grace = self.close_grace_s if timeout is None else min(timeout, self.close_grace_s)
+        if not self._stopped_within(grace if self.client.connected else 0.0):
             self.drop()
-            self._stopped_within(CLOSE_GRACE_S)
+            self._stopped_within(END_S)
         routine = self._connection_routine
         if routine is not None and self.connection_stopped.is_set():
-            if workers.is_one_of([routine]) or self._ended.wait(CLOSE_GRACE_S):
+            if workers.is_one_of([routine]) or self._ended.wait(END_S):
                 self._connection_routine = None
         return self._connection_routine is None
 
@@ -318,8 +333,7 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
     def _connect(self, host: str, hostip: str, port: int) -> Tuple[float, float]:
         client = self.client
         self.logger.info("Connecting to %s", client.deployment)
-        first_answer_s = getattr(provider(client.deployment.scheme), "FIRST_ANSWER_S", 0.0)
-        timeout_s = max(client._session_timeout / 1000.0, first_answer_s)
+        timeout_s = max(client._session_timeout / 1000.0, self.first_answer_s)
         line = self._line = self._dial(host, port)
         self._socket = line.socket
         line.socket.peer = (host, port) if port else (client.deployment.deployment, 0)

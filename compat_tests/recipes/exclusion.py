@@ -40,14 +40,16 @@ class Grant:
 
 Recipe = Callable[[Any, str, str], Any]
 """A new lock of this client at this path, of this kind."""
+Fence = Callable[[Any, Any], Optional[int]]
+"""Of a client that has been granted something, and what granted it."""
 
 
 class Pretender(Worker):
     """Takes it and lets go, again and again."""
 
-    def __init__(self, town: Town, kind: str, recipe: Recipe, fence: Callable[[Any, Any], Optional[int]]) -> None:
+    def __init__(self, town: Town, kind: str, recipe: Recipe, fence: Fence, can_be_struck: bool) -> None:
         super().__init__()
-        self.client = town.settle()
+        self.client = town.settle(can_be_struck)
         self.grants: List[Grant] = []
         self.failure: Optional[BaseException] = None
         self.may_go_on, self.enough = threading.Event(), threading.Event()
@@ -120,28 +122,36 @@ def check(
     recipe: Recipe,
     kinds: Tuple[str, ...],
     limit: int = 1,
-    fence: Callable[[Any, Any], Optional[int]] = fence_of_lock,
+    fence: Fence = fence_of_lock,
 ) -> None:
     """Several take it in turns, a holder is struck, the others and it (if it survives) go on; every grant is judged."""
-    people = [Pretender(town, kinds[i % len(kinds)], recipe, fence) for i in range(max(PRETENDERS, len(kinds)))]
+    count = max(PRETENDERS, len(kinds))
+    people = [Pretender(town, kinds[i % len(kinds)], recipe, fence, can_be_struck=i == 0) for i in range(count)]
     for person in people:
         person.start()
+    try:
+        _strike_a_holder(town, fault, people)
+    finally:
+        for person in people:
+            person.enough.set()
+            person.may_go_on.set()
+    for person in people:
+        person.join(PATIENCE_S)
+        assert not person.is_alive(), "%s hangs" % person.client.name
+    judge([grant for person in people for grant in person.grants], fault, limit)
+
+
+def _strike_a_holder(town: Town, fault: Fault, people: List[Pretender]) -> None:
+    """The first of them, after all have had it; those who are left have it again."""
     _all_have(people, TURNS, people)
     victim = people[0]
     victim.may_go_on.clear()
     eventually(lambda: victim.holding, "the victim holds it")
     fault.strike(town, victim.client)
     victim.may_go_on.set()
-    going_on = people if fault.survives else people[1:]
-    _all_have(going_on, TURNS, people)
+    _all_have(people if fault.survives else people[1:], TURNS, people)
     if not fault.survives:
         victim.client.stop()
-    for person in people:
-        person.enough.set()
-    for person in people:
-        person.join(PATIENCE_S)
-        assert not person.is_alive(), "%s hangs" % person.client.name
-    judge([grant for person in people for grant in person.grants], fault, limit)
 
 
 def _all_have(some: List[Pretender], turns: int, everybody: List[Pretender]) -> None:

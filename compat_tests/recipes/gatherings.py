@@ -42,7 +42,7 @@ def barrier(town: Town, fault: Fault) -> None:
     """Barrier: nobody passes before it is removed, and then everybody does."""
     path = town.path + "/barrier"
     town.judge.Barrier(path).create()
-    victim, other = town.settle(), town.settle()
+    victim, other = town.settle(True), town.settle()
     assert not victim.Barrier(path).wait(0.01)
     waiting = Doing(lambda: other.Barrier(path).wait(PATIENCE_S))
     eventually(lambda: other._data_watchers, "the other waits")
@@ -55,7 +55,7 @@ def barrier(town: Town, fault: Fault) -> None:
 
 def double_barrier(town: Town, fault: Fault) -> None:
     """DoubleBarrier: nobody enters alone, and nobody leaves before all have left or are gone."""
-    path, victim, other = town.path + "/double", town.settle(), town.settle()
+    path, victim, other = town.path + "/double", town.settle(True), town.settle()
     gates = {client: client.DoubleBarrier(path, 2, client.name) for client in (victim, other)}
     first = Doing(gates[other].enter)
     eventually(lambda: _children(town, path), "the first one is there")
@@ -75,7 +75,7 @@ def _children(town: Town, path: str) -> List[str]:
 
 def party(town: Town, fault: Fault) -> None:
     """Party and ShallowParty: their members are those whose sessions live."""
-    victim, other = town.settle(), town.settle()
+    victim, other = town.settle(True), town.settle()
     for name, kind in (("deep", "Party"), ("shallow", "ShallowParty")):
         for client in (victim, other):
             getattr(client, kind)("%s/%s" % (town.path, name), client.name).join()
@@ -91,7 +91,7 @@ def party(town: Town, fault: Fault) -> None:
 def partitioner(town: Town, fault: Fault) -> None:
     """SetPartitioner: whenever all agree, each item belongs to exactly one of them."""
     items = set(range(12))
-    people = [town.settle() for _ in range(3)]
+    people = [town.settle(number == 0) for number in range(3)]
     stop = threading.Event()
     shares: Dict[Any, Any] = {}
     workers = [Doing(partial(_share, client, town.path + "/set", items, shares, stop)) for client in people]
@@ -139,7 +139,7 @@ def _share_until_it_fails(client: Any, path: str, items: Any, shares: Dict[Any, 
 
 def tree_cache(town: Town, fault: Fault) -> None:
     """TreeCache: after a fault it shows the tree as it is, what changed meanwhile included."""
-    top, victim = town.path + "/tree", town.settle()
+    top, victim = town.path + "/tree", town.settle(True)
     for name in ("kept", "changed", "removed/below"):
         town.judge.create("%s/%s" % (top, name), b"1", makepath=True)
     cache = TreeCache(victim, top)

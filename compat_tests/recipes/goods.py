@@ -22,7 +22,7 @@ def utcnow() -> datetime.datetime:
 
 def queue(town: Town, fault: Fault) -> None:
     """Queue: in order, and what was put comes out once; at most what was in the victim's hands is gone."""
-    path, victim, other = town.path + "/queue", town.settle(), town.settle()
+    path, victim, other = town.path + "/queue", town.settle(True), town.settle()
     for number in range(ITEMS):
         town.judge.Queue(path).put(b"%d" % number)
     first = [victim.Queue(path).get() for _ in range(3)]
@@ -39,7 +39,7 @@ def queue(town: Town, fault: Fault) -> None:
 
 def locking_queue(town: Town, fault: Fault) -> None:
     """LockingQueue: what the victim took and did not finish is taken again; each item is finished once."""
-    path, victim, other = town.path + "/locking", town.settle(), town.settle()
+    path, victim, other = town.path + "/locking", town.settle(True), town.settle()
     town.judge.LockingQueue(path).put_all([b"%d" % number for number in range(ITEMS)])
     hers, his = victim.LockingQueue(path), other.LockingQueue(path)
     held = hers.get(PATIENCE_S)
@@ -65,7 +65,7 @@ def _consumed(locking: Any) -> bool:
 
 def counter(town: Town, fault: Fault) -> None:
     """Counter: all that was acknowledged is counted, and nothing else but what was in doubt."""
-    path, people = town.path + "/counter", [town.settle() for _ in range(3)]
+    path, people = town.path + "/counter", [town.settle(number == 0) for number in range(3)]
     town.judge.Counter(path).value  # noqa: B018 (reading it makes it)
     stop: List[bool] = []
 
@@ -83,11 +83,13 @@ def counter(town: Town, fault: Fault) -> None:
         return [done, in_doubt]
 
     workers = [Doing(partial(count, client)) for client in people]
-    eventually(lambda: town.judge.Counter(path).value > ITEMS, "they count")
-    fault.strike(town, people[0])
-    before = town.judge.Counter(path).value
-    eventually(lambda: town.judge.Counter(path).value > before + ITEMS, "they go on")
-    stop.append(True)
+    try:
+        eventually(lambda: town.judge.Counter(path).value > ITEMS, "they count")
+        fault.strike(town, people[0])
+        before = town.judge.Counter(path).value
+        eventually(lambda: town.judge.Counter(path).value > before + ITEMS, "they go on")
+    finally:
+        stop.append(True)
     if not fault.survives:
         people[0].stop()
     counted = [worker.wait() for worker in workers]
@@ -106,7 +108,7 @@ def lease(town: Town, fault: Fault) -> None:
     def multiple(client: Any) -> bool:
         return bool(client.MultiNonBlockingLease(2, path + "s", hour, identifier=client.name, utcnow=utcnow))
 
-    victim, other, third = town.settle(), town.settle(), town.settle()
+    victim, other, third = town.settle(True), town.settle(), town.settle()
     assert single(victim, "victim")
     assert not single(other, "other")
     assert [multiple(client) for client in (victim, other, third)] == [True, True, False]

@@ -65,7 +65,7 @@ def check(url: str, recipe: str) -> None:
     """One recipe. AssertionError if it does not keep what it is for. The first one to connect is the victim."""
     victim = Victim(url)
     try:
-        town = Town(lambda: Client(url))
+        town = Town(lambda _: Client(url))
         try:
             if recipe in ("Queue", "LockingQueue"):
                 _put(town)

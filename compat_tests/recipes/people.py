@@ -1,4 +1,8 @@
-"""Clients that faults can strike, and the faults. All but the cable to the deployment is shipped code."""
+"""Clients that faults can strike, and the faults. All but the cable to the deployment is shipped code.
+
+Whoever no fault strikes has time enough: a busy machine strikes nobody. On ``aws://``, who is cut off is so where HTTP
+requests are sent, so that what is shipped has to notice it by itself.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import itertools
 import threading
 import time
 import uuid
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, Callable, List, Optional, cast
 
@@ -18,8 +23,12 @@ from fk_kazoo.connection import ConnectionHandler, Line
 from fk_kazoo.testing import faults
 from fk_kazoo.testing.cluster import CUT, MENDED, Cable, in_loop
 
+from .wire import Wire
+
 TIMEOUT_S = 2.0
-"""Of the sessions: what a fault costs."""
+"""Of the sessions that are struck: what a fault costs."""
+CALM_S = 40.0
+"""Of the others."""
 PATIENCE_S = 40.0
 
 
@@ -61,14 +70,34 @@ class _Wired(ConnectionHandler):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.cable = Cable()
+        self._name = uuid.uuid4().hex
+        self.wire: Optional[Wire] = None
+        if self.client.can_be_struck and self.client.deployment.scheme == "aws":
+            self.wire = Wire()
+
+    def _acquire(self) -> loop.Opening:
+        """With a wire, connections of its own: those of others don't go through it."""
+        if self.wire is None:
+            return super()._acquire()
+        url = self.client.deployment
+        own = replace(url, options=(*url.options, ("connections_of", self._name)))
+
+        async def acquire() -> loop.Opening:
+            return loop.current().acquire(own)
+
+        opening: loop.Opening = loop.run(self.handler, acquire, PATIENCE_S)
+        return opening
 
     def _dial(self, host: str, port: int) -> Line:
         if self._opening is None:
             self._opening = self._acquire()
-        opening, cable = self._opening, self.cable
+        opening, cable, wire = self._opening, self.cable, self.wire
 
         async def gateway() -> Gateway:
-            return cable.through(await opening.gateway())
+            reached = await opening.gateway()
+            if wire is not None:
+                wire.carry_all_of(reached)
+            return cable.through(reached)
 
         route = cast(loop.Opening, SimpleNamespace(gateway=gateway))
         return Line(route, self.client.deployment.namespace)
@@ -77,28 +106,33 @@ class _Wired(ConnectionHandler):
 class Client(shipped.KazooClient):
     """The shipped client at the end of a cable of its own."""
 
-    def __init__(self, url: str) -> None:
-        super().__init__(url, timeout=TIMEOUT_S)
+    def __init__(self, url: str, can_be_struck: bool = False) -> None:
+        super().__init__(url, timeout=TIMEOUT_S if can_be_struck else CALM_S)
+        self.can_be_struck = can_be_struck
         self._connection = _Wired(self, self._conn_retry.copy(), logger=self.logger)
 
     def cut(self) -> None:
         """Nothing goes between it and the deployment."""
-        in_loop(lambda: self._connection.cable.become(CUT))
+        self._become(CUT)
 
     def mend(self) -> None:
         """Everything does again."""
-        in_loop(lambda: self._connection.cable.become(MENDED))
+        self._become(MENDED)
+
+    def _become(self, state: str) -> None:
+        connection = self._connection
+        in_loop(lambda: (connection.wire or connection.cable).become(state))
 
     def expire(self) -> None:
         """The deployment expires its session; when this returns, it has another one."""
-        faults.expire_session(SimpleNamespace(client=self), threading.Event)
+        faults.expire_now(self, threading.Event)
 
 
 class Town:
     """A part of a deployment, the clients in it, and one that no fault strikes."""
 
-    def __init__(self, make: Callable[[], Any]) -> None:
-        """``make``: makes a client, not started yet."""
+    def __init__(self, make: Callable[[bool], Any]) -> None:
+        """``make``: makes a client, not started yet; it is told whether a fault can strike it."""
         self._make = make
         self._names = itertools.count()
         self._all: List[Any] = []
@@ -106,9 +140,9 @@ class Town:
         self.judge = self.settle()
         self.judge.ensure_path(self.path + "/alive")
 
-    def settle(self) -> Any:
-        """One more client. ``client.name`` is its name; its ephemeral is there as long as its session is."""
-        client = self._make()
+    def settle(self, can_be_struck: bool = False) -> Any:
+        """One more client; ``client.name`` is its name."""
+        client = self._make(can_be_struck)
         self._all.append(client)
         client.start(PATIENCE_S)
         client.name = "c%d" % next(self._names)
@@ -123,10 +157,12 @@ class Town:
         """Everybody leaves, and nothing stays."""
         for client in self._all:
             client.mend()
-        self.judge.retry(self.judge.delete, self.path, recursive=True)
-        for client in self._all:
+        for client in self._all[1:]:  # whatever one of them is still at, it makes nothing more
             client.stop()
             client.close()
+        self.judge.retry(self.judge.delete, self.path, recursive=True)
+        self.judge.stop()
+        self.judge.close()
 
 
 class Fault:

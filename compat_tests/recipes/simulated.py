@@ -212,7 +212,7 @@ def simulate(check: Callable[[Town, people.Fault], None], recipe: str, fault: st
     made = Simulated(plan_of(recipe, fault, seed))
 
     def play() -> None:
-        town = Town(lambda: Client(made))
+        town = Town(lambda _: Client(made))
         try:
             check(town, people.FAULTS[fault])
         finally:

@@ -18,12 +18,16 @@ from .. import loop
 from .cluster import CUT, MENDED, PATIENCE_S, in_loop
 
 LOSS_S = 5.0
+EXPIRY_S = 30.0
+"""How long an expiry that was ordered may take: on a busy machine with an emulator there, seconds."""
+AGAIN_S = 1.0
+"""Between two orders for one expiry."""
 CLOUD_PAUSE_S = 1.0
 """Longer than a recipe takes to begin where every request goes over a network."""
 OPERATOR = "FK_KAZOO_OPERATOR"
 """The variable with the access key and the secret of whoever operates a deployment on AWS: ``key:secret``."""
-RETURN_S = 15.0
-"""kazoo's own patience."""
+RETURN_S = 40.0
+"""kazoo's own patience is 15 s, which is what a session may take to open on AWS."""
 
 
 class Inside(NamedTuple):
@@ -35,37 +39,39 @@ class Inside(NamedTuple):
 
 
 def expire_session(harness: Any, event_factory: Callable[[], Any]) -> None:
-    """Has the deployment expire the session of the harness's client.
-
-    At once where its functions run in this process; elsewhere by losing the session's beats on their way for as long as
-    its timeout is.
-    """
+    """As kazoo's: has the deployment expire the session of the harness's client."""
     client = harness.client
-    cable = client._connection.cable
-
-    async def run_out() -> bool:
-        gateway = await client._connection._opening.gateway()
-        inside = _inside(gateway)
-        if inside is not None:
-            await expire(cast(Gateway, inside), client.deployment.namespace, client.client_id[0])
-        return inside is not None
-
     if client.deployment.scheme == "aws":
         # kazoo's tests start an acquisition right before this and count on it to be waiting when the session expires.
         client.handler.sleep_func(CLOUD_PAUSE_S)
-    patience = LOSS_S
+    expire_now(client, event_factory)
 
-    def strike() -> None:
-        nonlocal patience
-        if not loop.run(SequentialThreadingHandler(), run_out, PATIENCE_S):
-            cable.loses_beats = True
-            patience += client._session_timeout / 1000.0
+
+def expire_now(client: Any, event_factory: Callable[[], Any]) -> None:
+    """Has the deployment expire the client's session; done when it has another one.
+
+    At once where it can be ordered from this process, elsewhere when its timeout is over. Meanwhile its beats are lost
+    on their way: an order is void if the session beats after it was judged.
+    """
+    cable, session = client._connection.cable, client.client_id[0]
+
+    async def order() -> bool:
+        gateway = await client._connection._opening.gateway()
+        inside = _inside(gateway)
+        if inside is not None:
+            await expire(cast(Gateway, inside), client.deployment.namespace, session)
+        return inside is not None
+
+    def strike() -> float:
+        cable.loses_beats = True
+        is_ordered = loop.run(SequentialThreadingHandler(), order, PATIENCE_S)
+        return EXPIRY_S if is_ordered else LOSS_S + client._session_timeout / 1000.0
 
     def mend() -> None:
         cable.loses_beats = False
 
     try:
-        _strike(client, strike, KazooState.LOST, event_factory, lambda: patience, mend)
+        _strike(client, strike, KazooState.LOST, event_factory, mend)
     finally:
         mend()
 
@@ -107,24 +113,30 @@ def lose_connection(harness: Any, event_factory: Callable[[], Any]) -> None:
     client = harness.client
     cable = client._connection.cable
 
+    def strike() -> float:
+        in_loop(lambda: cable.become(CUT))
+        return LOSS_S
+
     def mend() -> None:
         in_loop(lambda: cable.become(MENDED))
 
     try:
-        _strike(client, lambda: in_loop(lambda: cable.become(CUT)), KazooState.SUSPENDED, event_factory, mend=mend)
+        _strike(client, strike, KazooState.SUSPENDED, event_factory, mend)
     finally:
         mend()
 
 
 def _strike(
     client: Any,
-    strike: Callable[[], None],
+    strike: Callable[[], float],
     expected: str,
     event_factory: Callable[[], Any],
-    patience: Callable[[], float] = lambda: LOSS_S,
-    mend: Callable[[], None] = lambda: None,
+    mend: Callable[[], None],
 ) -> None:
-    """Makes a fault, waits until the client has told of it, mends it, and waits until the client is back."""
+    """Makes a fault until the client has told of it, mends it, and waits until the client is back.
+
+    ``strike`` makes the fault, which may come to nothing, and says how long it may take in all.
+    """
     lost, safe = event_factory(), event_factory()
 
     def listen(state: str) -> bool:
@@ -136,8 +148,12 @@ def _strike(
         return False
 
     client.add_listener(listen)
-    strike()
-    lost.wait(patience())
+    patience, waited = strike(), 0.0
+    while not lost.is_set() and waited < patience:
+        lost.wait(AGAIN_S)
+        waited += AGAIN_S
+        if not lost.is_set():
+            strike()
     if not lost.is_set():
         raise Exception("Failed to get notified of broken connection.")
     mend()

@@ -12,6 +12,7 @@ from typing import Dict, Iterator, List, NamedTuple
 
 import pytest
 
+from compat_tests.on_aws import emulated
 from fk_backend.providers.aws import names
 from fk_backend.providers.aws.deploy import deploy
 from fk_backend.providers.aws.dev import access, resources
@@ -31,7 +32,6 @@ def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
     for item in items:
         if "emulator" in getattr(item, "fixturenames", ()) and item.name not in QUICK:
             item.add_marker("slow")
-
 
 
 @pytest.fixture(scope="session")
@@ -80,6 +80,27 @@ def deployment(aws_account: Account) -> Iterator[Deployment]:
     invocations: List[Invocation] = []
     with Host(aws_account, functions_of(aws_account), observe=invocations.append) as host:
         yield Deployment(aws_account, host, invocations)
+
+
+@pytest.fixture(scope="session")
+def _command() -> Iterator[Dict[str, str]]:
+    if sys.version_info < (3, 10):
+        pytest.skip("the emulator needs Python 3.10")
+    with emulated() as variables:
+        yield variables
+
+
+@pytest.fixture()
+def emulated_url(_command: Dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """Of a deployment as ``python -m compat_tests.on_aws`` makes it, for what has to be on none of its own.
+
+    The standard variables have a client's credentials.
+    """
+    for key in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(key, raising=False)
+    for key, value in _command.items():
+        monkeypatch.setenv(key, value)
+    return _command["FK_KAZOO_URL"]
 
 
 class Packaged(NamedTuple):

@@ -27,6 +27,8 @@ from kazoo.protocol.states import KazooState
 from kazoo.recipe.cache import TreeCache
 from kazoo.retry import KazooRetry
 
+from fk_backend.providers import memory
+from fk_kazoo import connection
 from fk_kazoo.exceptions import PayloadTooLargeError
 from tests.client.programs.support import (
     Program,
@@ -72,6 +74,18 @@ def test_stop_when_the_close_is_not_answered(url: str, connect: Connect) -> None
     client._connection._line.submit = lambda request, xid: None
     within(STOP_S, client.stop)
     assert client.state == KazooState.LOST
+
+
+def test_stop_when_the_close_is_answered_late(
+    memory_url: str, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As late as a first answer may be, where functions that nobody has called for long have to start."""
+    client = connect(memory_url)
+    states = States(client)
+    monkeypatch.setattr(connection, "CLOSE_GRACE_S", 0.0)
+    monkeypatch.setattr(memory, "FIRST_ANSWER_S", STOP_S, raising=False)
+    within(STOP_S, client.stop)
+    assert states.seen == [KazooState.LOST]
 
 
 def test_stop_with_a_watch_callback_that_never_returns(url: str, connect: Connect) -> None:

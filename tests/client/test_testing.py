@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
-from typing import List
+from typing import Any, List
 
 import kazoo.testing
+import pytest
 from kazoo.protocol.states import KazooState
 
+from fk_backend.testing.faults import expire
 from fk_kazoo.client import KazooClient
-from fk_kazoo.testing import KazooTestCase
+from fk_kazoo.testing import KazooTestCase, faults
 
 
 class TestAnAppsOwn(KazooTestCase):
@@ -36,6 +38,22 @@ class TestAnAppsOwn(KazooTestCase):
         self.client.create("/e", ephemeral=True)
         self.expire_session(threading.Event)
         assert self.client.client_id != session and self.client.exists("/e") is None
+
+    def test_an_expiry_that_comes_to_nothing_is_ordered_again(self) -> None:
+        """As it does where the session beats after it was judged."""
+        session, ordered = self.client.client_id, []
+
+        async def order(gateway: Any, namespace: str, which: int) -> None:
+            ordered.append(which)
+            if len(ordered) > 1:
+                await expire(gateway, namespace, which)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(faults, "expire", order)
+            patch.setattr(faults, "AGAIN_S", 0.05)
+            self.expire_session(threading.Event)
+        assert set(ordered) == {session[0]} and len(ordered) > 1
+        assert self.client.client_id != session
 
     def test_servers_that_stop(self) -> None:
         """Whoever is connected through one goes on through the next."""

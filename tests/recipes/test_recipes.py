@@ -74,7 +74,7 @@ class NoLock:
 
 
 def test_a_lock_that_locks_nobody_out_is_found() -> None:
-    town = Town(lambda: Client("memory://recipes"))
+    town = Town(lambda can_be_struck: Client("memory://recipes", can_be_struck))
     try:
         with pytest.raises(AssertionError, match=r"held at once|older fence"):
             check_exclusion(town, FAULTS["partition"], lambda client, path, _: NoLock(client, path), ("write",))

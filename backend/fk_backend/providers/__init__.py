@@ -3,7 +3,7 @@
 Each has ``identity(name)``, equal for what is one deployment; ``check(name, options)``, which raises a DeploymentError
 that says what to do if the deployment can't be used; ``connect(name, options)``, a coroutine for a `ports.Gateway`; and
 ``rest()``, before a fork, and ``abandon()``, for the forked child. ``FIRST_ANSWER_S``, where it is there: how
-long a session may take to open.
+long an answer may take where nobody has asked for long, so a session to open and to close.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import weakref
 from typing import List, Mapping
 
 from ...errors import DeploymentError
@@ -15,11 +16,12 @@ from ...ports import Gateway
 from . import names
 
 FIRST_ANSWER_S = 15.0
-"""How long a session may take to open, whatever its timeout: functions that nobody has called for long start first."""
+"""How long a session may take to open, and to close: functions that nobody has called for long start first."""
 
 NAMED_BY = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ACCESS_KEY_ID")
 
-_gateways: List[Gateway] = []
+_gateways: "weakref.WeakSet[Gateway]" = weakref.WeakSet()
+"""As long as somebody uses them."""
 _abandoned: List[object] = []
 
 
@@ -43,7 +45,7 @@ async def connect(name: str, options: Mapping[str, str]) -> Gateway:
     from .gateway import AwsGateway
 
     gateway = await AwsGateway.open(name, options)
-    _gateways.append(gateway)
+    _gateways.add(gateway)
     return gateway
 
 

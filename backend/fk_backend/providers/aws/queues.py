@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+import math
 import re
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
@@ -202,19 +203,21 @@ class Poll:
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        heard, pause = loop.time(), RETRY_S
+        failing_since, pause = math.inf, RETRY_S  # not since the last answer: a long poll may well be quiet for longer
         while True:
             try:
                 messages = await self._queues.receive(self._url)
             except Exception as error:
                 if code_of(error) in _NO_QUEUE:
                     return self._lost("the session moved to another connection, or its inbox was removed")
-                if loop.time() - heard > LOST_AFTER_S:
+                now = loop.time()
+                failing_since = min(failing_since, now)
+                if now - failing_since > LOST_AFTER_S:
                     return self._lost(str(translated(error, writing=False)))
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, MAX_RETRY_S)
                 continue
-            heard, pause = loop.time(), RETRY_S
+            failing_since, pause = math.inf, RETRY_S
             for message in messages:
                 self._receive(base64.b64decode(message["Body"]))
             self._received.extend(messages)

@@ -1,0 +1,52 @@
+"""kazoo's recipes keep what they are for on `aws://`, with packaged functions and permissions enforced.
+
+Every recipe under half of the faults, so that CI has the time; FK_RECIPES_ON_AWS=all: under each.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Iterator
+
+import pytest
+
+from compat_tests.recipes.__main__ import CHECKS, KILL, check, half
+from compat_tests.recipes.people import FAULTS
+from fk_backend.providers.aws import queues
+from fk_backend.session.engine import Session
+
+FAULTS_HERE = [*FAULTS, KILL]
+ALL = [(recipe, fault) for recipe in CHECKS for fault in FAULTS_HERE]
+CHOSEN = ALL if os.environ.get("FK_RECIPES_ON_AWS") == "all" else half([*CHECKS], FAULTS_HERE)
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:kazoo"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:compat_tests"),
+]
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """No log of the connections that are broken on purpose."""
+    logger = logging.getLogger("kazoo")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    yield
+    logger.setLevel(level)
+
+
+@pytest.mark.parametrize("recipe, fault", CHOSEN)
+def test_a_recipe_keeps_what_it_is_for(emulated_url: str, recipe: str, fault: str) -> None:
+    check(emulated_url, recipe, fault)
+
+
+def test_a_client_that_does_not_notice_that_it_is_cut_off_is_found(
+    emulated_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody but itself tells it, and the others go on when its session is over."""
+    monkeypatch.setattr(Session, "overdue", lambda self: False)
+    monkeypatch.setattr(queues, "LOST_AFTER_S", 3600.0)
+    with pytest.raises(AssertionError, match="held at once"):
+        check(emulated_url, "Lock", "partition")
