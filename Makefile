@@ -78,12 +78,15 @@ clean: ## removes what was set up and built
 
 # --- performance ---
 
-.PHONY: bench bench-quick bench-local bench-growth
+.PHONY: bench bench-quick bench-local bench-timeline bench-growth
 
-bench: bench-local bench-growth ## measures everything (a quarter of an hour) and puts it into docs/performance.md
+bench: bench-local bench-timeline bench-growth ## measures everything (a quarter of an hour) and puts it into docs/performance.md
 
 bench-local: $(VENV)/.dev ## beside ZooKeeper on this machine, into docs/performance.md
 	$(PY) -m benchmarks local --docs
+
+bench-timeline: $(VENV)/.dev ## where the time of one write goes, into docs/performance.md
+	$(PY) -m benchmarks timeline --docs
 
 bench-growth: $(VENV)/.dev ## as the surroundings grow, into docs/performance.md
 	$(PY) -m benchmarks growth --docs

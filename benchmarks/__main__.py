@@ -1,4 +1,4 @@
-"""`python -m benchmarks local`, `growth` or `cloud`: measure, print, and write what was found."""
+"""`python -m benchmarks local`, `timeline`, `growth` or `cloud`: measure, print, and write what was found."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
-from . import growth, local, pictures, report, systems
+from . import growth, local, pictures, report, systems, timeline
 from .cloud import main as cloud
 
 DISK = systems.REPOSITORY / ".cache"
@@ -19,7 +19,11 @@ CASES = [case.name for case in growth.CASES]
 def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
     parts = parser.add_subparsers(dest="part", required=True)
-    for name, about in (("local", "beside ZooKeeper on this machine"), ("growth", "as the surroundings grow")):
+    for name, about in (
+        ("local", "beside ZooKeeper on this machine"),
+        ("timeline", "where the time of one write goes"),
+        ("growth", "as the surroundings grow"),
+    ):
         part = parts.add_parser(name, help=about)
         part.add_argument("--quick", action="store_true", help="fewer samples: two minutes at most")
         part.add_argument("--smoke", action="store_true", help="hardly any: only whether it works")
@@ -61,6 +65,10 @@ def _growth(options: argparse.Namespace, disk: Path) -> Dict[str, Any]:
     return growth.run(_chosen(options.rows, CASES), extent, disk, _say)
 
 
+def _timeline(options: argparse.Namespace, disk: Path) -> Dict[str, Any]:
+    return timeline.run(10 if options.smoke else 500 if options.quick else 3000, disk)
+
+
 def main(arguments: Sequence[str]) -> Dict[str, Any]:
     """Runs a part; its results."""
     options = _arguments(arguments)
@@ -70,6 +78,7 @@ def main(arguments: Sequence[str]) -> Dict[str, Any]:
     where, started = report.machine(), time.monotonic()
     measure, lines, picture = {
         "local": (_local, report.lines, pictures.comparison),
+        "timeline": (_timeline, timeline.lines, lambda results, where: None),
         "growth": (_growth, report.growth_lines, pictures.growth),
     }[options.part]
     with tempfile.TemporaryDirectory(prefix="bench-", dir=options.disk) as disk:

@@ -42,7 +42,12 @@ CASES = [
         [0, 1000, 100_000, MB],
         surroundings.data_of_parent,
     ),
-    Case("watch event, by watchers of the node (per event)", [1, 10, 100, 1000, 10_000], surroundings.watchers),
+    Case(
+        "watch event, by watchers of the node (per event)",
+        [1, 10, 100, 1000, 10_000],
+        surroundings.watchers,
+        apart=True,
+    ),
     Case("set, by sessions with an ephemeral node", [1, 100, 1000, 2000], surroundings.sessions, apart=True),
     Case("set after so many writes", [10, 1000, 100_000, 1_000_000], surroundings.history, apart=True),
     Case("create at a depth", [1, 5, 20, 50], surroundings.depth),

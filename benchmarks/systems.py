@@ -76,7 +76,7 @@ class System:
         self._directory = Path(tempfile.mkdtemp(prefix=name + "-", dir=disk))
         self._workers: List[Told] = []
         self._server: Optional[ZookeeperServer] = None
-        self._host: Optional[Told] = None
+        self.host: Optional[Told] = None
         self.url = {"local": "local://bench", "memory": "memory://bench", "zake": "zake:"}.get(name, "")
 
     def __enter__(self) -> "System":
@@ -84,15 +84,15 @@ class System:
             self._server = ZookeeperServer(self._directory, durable=True, heap=HEAP).__enter__()
             self.url = "zookeeper:" + self._server.hosts
         elif self.name == "local":
-            self._host = Told(self.url, "host", self._directory)
-            self._host.ask("start")
+            self.host = Told(self.url, "host", self._directory)
+            self.host.ask("start")
         return self
 
     def __exit__(self, *exception: object) -> None:
         for worker in self._workers:
             worker.end()
-        if self._host is not None:
-            self._host.end()
+        if self.host is not None:
+            self.host.end()
         if self._server is not None:
             self._server.__exit__(None, None, None)
         subprocess.run(["rm", "-rf", str(self._directory)], check=True)
@@ -120,7 +120,7 @@ class System:
     def served_by(self) -> List[int]:
         """The processes without which there is no deployment, beside the client's own."""
         pids = [self._server.pid] if self._server is not None else []
-        return pids + ([self._host.pid] if self._host is not None else [])
+        return pids + ([self.host.pid] if self.host is not None else [])
 
 
 def missing(name: str) -> Optional[str]:

@@ -12,6 +12,7 @@ import threading
 import time
 from typing import Any, Dict, List
 
+from .moments import ASKED, RETURNED, Note, Notes
 from .rows import DATA, ROOT, ROWS, Bench
 
 TIMEOUT_S = 60.0
@@ -43,6 +44,7 @@ class Worker:
         self._name = name
         self._client: Any = None
         self._growing: Any = None
+        self._notes = Notes()
         self._fired = threading.Event()
         self._fired_at = 0
 
@@ -94,6 +96,23 @@ class Worker:
             another.stop()
             another.close()
         return times
+
+    # --- moments ------------------------------------------------------------------------------------
+
+    def watch(self, side: str) -> None:
+        """From now on the moments of a side are noted (see `moments`)."""
+        self._notes.watch(side)
+
+    def sets(self, count: int) -> None:
+        """Calls of `set`, one after the other."""
+        for _ in range(count):
+            self._notes.note(ASKED)
+            self._client.set(self._bench.node, DATA)
+            self._notes.note(RETURNED)
+
+    def noted(self) -> List[Note]:
+        """What was noted since the last time."""
+        return self._notes.taken()
 
     # --- an event in another process --------------------------------------------------------------
 

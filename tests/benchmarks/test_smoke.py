@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import growth, local, report, systems
+from benchmarks import growth, local, moments, report, systems, timeline
 from benchmarks.__main__ import main
 
 pytest.importorskip("rich", reason="benchmarks need the bench extra: pip install -e '.[bench]'")
@@ -34,6 +34,15 @@ def test_local(tmp_path: Path) -> None:
     assert len(report.lines(results)) == 1 + len(ROWS) + len(results["limits"])
     if "zookeeper" in names:
         assert (tmp_path / "local-dark.svg").read_text().count("</svg>") == 1
+
+
+def test_timeline(tmp_path: Path) -> None:
+    """Every moment was seen, in an order that makes sense."""
+    results = main(["timeline", "--smoke", "--disk", str(tmp_path)])
+    order = [row["what"] for row in results["rows"]]
+    assert set(order) == {moments.ASKED, moments.RETURNED, *(m.what for m in (*moments.CLIENT, *moments.HOST))}
+    assert order[0] == timeline.ASKED and order.index("the core begins") < order.index("the transaction is on disk")
+    assert len(timeline.lines(results)) == 1 + len(order)
 
 
 def test_growth(tmp_path: Path) -> None:
