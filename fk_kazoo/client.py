@@ -205,7 +205,18 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
                     return None
             if getattr(request, "type", None) == Auth.type:
                 connection.expect_auth()
-            return super()._call(request, async_object)
+            return self._queue_up(request, async_object)
+
+    def _queue_up(self, request: Any, async_object: Any) -> Any:
+        """As kazoo's `_call`; whatever interrupts it, what is in the queue is followed by a wake-up."""
+        try:
+            outcome = super()._call(request, async_object)
+        except BaseException:
+            self._connection.wake()
+            raise
+        if async_object.ready():  # kazoo takes whatever interrupts its wake-up for a connection that was closed
+            self._connection.wake()
+        return outcome
 
     def _notify_pending(self, state: str) -> None:
         """As kazoo's. The lock: a call that saw the session alive is queued before the queue is thrown away."""

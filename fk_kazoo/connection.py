@@ -218,16 +218,14 @@ class Line:
 
     def read_now(self, request: Any) -> Optional[Result]:
         """The result of a read, if everything before it was shown and the loop is idle; None if it has to wait."""
-        session, turn = self._session, loop.current().turn
-        if session is None or not turn.acquire(False):
-            return None
-        try:
-            with self._lock:
-                if self._replies or self._handing or self._ended is not None:
-                    return None
-            return session.read_now(wire.operation(request))
-        finally:
-            turn.release()
+        return loop.current().turn.borrow(self._read_now, request)
+
+    def _read_now(self, request: Any) -> Optional[Result]:
+        session = self._session
+        with self._lock:
+            if session is None or self._replies or self._handing or self._ended is not None:
+                return None
+        return session.read_now(wire.operation(request))
 
     def silence(self) -> None:
         """Takes the ring off the bell."""
@@ -511,6 +509,13 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
         line = self._line
         if line is not None:
             line.deliver = None
+
+    def wake(self) -> None:
+        """Wakes kazoo's thread once more, in case that somebody was interrupted before he did."""
+        bell = self._write_sock
+        if bell is not None:
+            with contextlib.suppress(OSError):
+                bell.send(b"\0")
 
     def empty_pipe(self) -> None:
         """Takes some of the wake-up bytes of requests that will not be sent."""

@@ -15,7 +15,7 @@ import os
 import selectors
 import sys
 import weakref
-from typing import Any, Callable, Coroutine, Dict, List, Optional, Tuple, cast
+from typing import Any, Callable, Coroutine, Dict, List, Optional, Tuple, TypeVar, cast
 
 from fk_backend.ports import Gateway
 from fk_backend.providers import abandon_all, provider, rest_all
@@ -23,6 +23,8 @@ from fk_backend.providers import abandon_all, provider, rest_all
 from .url import DeploymentUrl
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 LINGER_S = 1.0
 """How long a deployment stays open after its last client of this process is done with it."""
@@ -50,6 +52,38 @@ def real_lock() -> Any:
     return _unpatched("_thread", "allocate_lock")()
 
 
+class Turn:
+    """Who has it has the loop to itself, for moments. Whoever is interrupted while taking it still gives it back.
+
+    A signal's handler may raise between any two instructions, so also between a lock's being taken and the next
+    instruction: only a lock that knows its owner can tell afterwards.
+    """
+
+    def __init__(self) -> None:
+        lock = _unpatched("_thread", "RLock")()
+        self.take: Callable[[], bool] = lock.acquire
+        self.give: Callable[[], None] = lock.release
+        self.is_mine: Callable[[], bool] = lock._is_owned
+        self._try: Callable[[bool], bool] = lock.acquire
+
+    def borrow(self, function: Callable[..., T], *args: Any) -> Optional[T]:
+        """What the function returns, called in this turn; None if the turn is not to be had at once."""
+        if self.is_mine():  # a signal's handler, in the middle of another one
+            return None
+        try:
+            try:
+                return function(*args) if self._try(False) else None
+            finally:
+                self._give_back()
+        except BaseException:  # it may have been that giving back was interrupted
+            self._give_back()
+            raise
+
+    def _give_back(self) -> None:
+        if self.is_mine():
+            self.give()
+
+
 def socket_pair() -> Tuple[Any, Any]:
     """Two connected sockets of the system's own kind, which never block."""
     pair: Tuple[Any, Any] = _unpatched("socket", "socketpair")()
@@ -66,15 +100,15 @@ class Lent:
 
     def __init__(self, selector: selectors.BaseSelector) -> None:
         self._selector = selector
-        self.turn = real_lock()
+        self.turn = Turn()
 
     def select(self, timeout: Optional[float] = None) -> Any:
         """As the selector's."""
-        self.turn.release()
+        self.turn.give()
         try:
             return self._selector.select(timeout)
         finally:
-            self.turn.acquire()
+            self.turn.take()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._selector, name)
@@ -126,7 +160,7 @@ class LoopThread:
         self._started.acquire()
 
     def _main(self) -> None:
-        self.turn.acquire()
+        self.turn.take()
         asyncio.set_event_loop(self.loop)
         self.loop.call_soon(self._started.release)
         self.loop.run_forever()
@@ -140,23 +174,25 @@ class LoopThread:
 
         Half of what is done at once for a caller that waits for it would be waking the loop. Not for greenlets.
         """
-        loop = self.loop
-        if loop.get_debug() or not self.turn.acquire(False):  # asyncio's debug mode wants the loop's own thread
+        if self.loop.get_debug():  # it wants the loop's own thread
             return False
-        try:
-            loop.touched = False
-            callers = asyncio._get_running_loop()
-            asyncio._set_running_loop(loop)
-            try:
-                function(*args)
-            finally:
-                asyncio._set_running_loop(callers)
-                touched = loop.touched
-        finally:
-            self.turn.release()
-        if touched:  # it waits without knowing of that
+        touched = self.turn.borrow(self._call_now, function, args)
+        if touched:  # the loop waits without knowing of that
             self.call(_nothing)
-        return True
+        return touched is not None
+
+    def _call_now(self, function: Callable[..., object], args: Tuple[Any, ...]) -> bool:
+        callers = asyncio._get_running_loop()
+        try:
+            self.loop.touched = False
+            asyncio._set_running_loop(self.loop)
+            function(*args)
+            asyncio._set_running_loop(callers)
+        except BaseException:  # whatever was interrupted, and wherever
+            asyncio._set_running_loop(callers)
+            self.call(_nothing)
+            raise
+        return self.loop.touched
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         """Has the loop run it. From any thread."""

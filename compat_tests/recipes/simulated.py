@@ -59,7 +59,7 @@ class Loop:
 
     def __init__(self, simulated: Any) -> None:
         self._loop = simulated
-        self.turn = SimpleNamespace(acquire=lambda blocking: False)
+        self.turn = SimpleNamespace(borrow=lambda function, *args: None)
 
     def call(self, function: Callable[..., object], *args: Any) -> None:
         """As `LoopThread.call`."""
