@@ -28,7 +28,7 @@ DELETE_S = 0.8 * queues.SEEN_S
 """What a client took from its inbox waits so long to be deleted with more: the emulator takes several times as long for
 ten writes as AWS, where they are done within the time that it really waits."""
 PATIENCE_S = 300
-"""So long a function may take here, not 20 s: telling 10,000 watchers, a request each, takes the emulator minutes."""
+"""So long a function may take here, not 20 s: telling 10,000 watchers may take the emulator longer."""
 QUIET_S = 0.03
 """So long nothing has to be under way until what an operation caused is taken to be over."""
 
