@@ -60,6 +60,7 @@ class Filling:
                 for put in puts
                 if put.key.table == which
             ]
+            self._connection.close()  # the emulator closes what was idle
             self._connection.request("POST", "/", json.dumps({"table": table, "rows": rows}), self._headers)
             answer = self._connection.getresponse()
             said = answer.read()

@@ -13,7 +13,6 @@ from unittest import mock
 from fk_backend.providers.aws import queues
 from fk_backend.providers.aws.dev import resources
 from fk_backend.providers.aws.dev.emulator import Emulator
-from fk_backend.providers.aws.dev.function import Invocation
 from fk_backend.providers.aws.dev.host import Host, functions_of
 from fk_backend.providers.aws.dev.resources import Account
 from fk_kazoo.client import KazooClient
@@ -28,6 +27,8 @@ FILLED = Path(__file__).with_name("emulator_filled.py")
 DELETE_S = 0.8 * queues.SEEN_S
 """What a client took from its inbox waits so long to be deleted with more: the emulator takes several times as long for
 ten writes as AWS, where they are done within the time that it really waits."""
+PATIENCE_S = 300
+"""So long a function may take here, not 20 s: telling 10,000 watchers may take the emulator longer."""
 QUIET_S = 0.03
 """So long nothing has to be under way until what an operation caused is taken to be over."""
 
@@ -37,7 +38,7 @@ LOOKS = 6
 class Setting:
     """Clients of one deployment, and a meter."""
 
-    def __init__(self, account: Account, host: Host, meter: Meter, invocations: List[Invocation]) -> None:
+    def __init__(self, account: Account, host: Host, meter: Meter, invocations: List[str]) -> None:
         self.account = account
         self.meter = meter
         self.filling = Filling(account, meter.tables)
@@ -109,10 +110,11 @@ def setting(filled: bool = False) -> Iterator[Setting]:
         for name in kept:
             os.environ.pop(name, None)
         os.environ.update(account.environment)
-        resources.create(account)
+        resources.create(account, visibility_timeout_s=PATIENCE_S + 10)
         meter = stack.enter_context(metered())
-        invocations: List[Invocation] = []
-        host = stack.enter_context(Host(account, functions_of(account), observe=invocations.append))
+        invocations: List[str] = []  # of which functions: what they were called with would fill the memory
+        functions = [each._replace(timeout_s=PATIENCE_S) for each in functions_of(account)]
+        host = stack.enter_context(Host(account, functions, observe=lambda one: invocations.append(one.function)))
         made = Setting(account, host, meter, invocations)
         stack.callback(made.close)
         yield made

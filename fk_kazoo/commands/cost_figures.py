@@ -37,10 +37,10 @@ FIGURES: Dict[str, Any] = {
     },
     "tick": {
         "event_source": 2.0,
-        "gb_s": 0.020889,
+        "gb_s": 0.0206275,
         "invocations": 1.0,
         "queue_sends": 1.0,
-        "rru": 4.11111,
+        "rru": 4.0,
         "wru": 1.0,
     },
     "beat": {

@@ -6,7 +6,7 @@ A registration that is made again while a fan-out is under way has another numbe
 from __future__ import annotations
 
 import asyncio
-from typing import Any, List, Set
+from typing import Any, List, Sequence, Set
 
 import pytest
 from hypothesis import given, settings
@@ -18,6 +18,7 @@ from fk_backend.core.model import EventType, Trigger
 from fk_backend.core.requests import Attach, Close, Create, Delete, SetData, WatchSubtrees
 from fk_backend.errors import Unavailable, Unknown
 from fk_backend.functions import distributor
+from fk_backend.functions.watch import AT_ONCE
 from fk_backend.layout import Head
 from fk_backend.messages import Answers, Fired, Message, decode_note
 from fk_backend.ports import INTEREST, Limits
@@ -163,6 +164,31 @@ def test_many_registrations_on_one_node_are_all_told() -> None:
         assert told == set(inboxes) and len(notes) == 2000
         assert len(await bench.store.scan(INTEREST, NS + ":/a", limit=5000)) == 0
         assert (await bench.head()).triggers[0].kind == EventType.CREATED
+
+    asyncio.run(check())
+
+
+def test_thousands_of_registrations_are_not_dropped_all_at_once() -> None:
+    """Where each takes a request: making them all first holds up those that are on their way."""
+
+    async def check() -> None:
+        under_way = most = 0
+
+        class Busy(MemoryStore):
+            async def commit(self, writes: Sequence[object]) -> None:
+                nonlocal under_way, most
+                under_way += 1
+                most = max(most, under_way)
+                await asyncio.sleep(0)
+                under_way -= 1
+                await super().commit(writes)
+
+        bench = Bench(Busy(Limits(remote=True, together_is_dear=True)))
+        session = await bench.open("writer")
+        for number in range(1000):
+            await bench.watch("w%04d" % number, "/a", watches.DATA, 1)
+        await bench.ask("writer", session, 1, Create("/a", b"", OPEN_ACL, 0, 0, False))
+        assert most == AT_ONCE and await bench.registered() == set()
 
     asyncio.run(check())
 

@@ -15,6 +15,9 @@ from ..errors import Conflict
 from ..messages import Bulletin, Fired, encode_note
 from ..ports import INTEREST, Key, Ports, Pushed, Remove
 
+AT_ONCE = 200
+"""Registrations that are dropped side by side: making thousands of requests holds up those that are on their way."""
+
 
 class Registration(NamedTuple):
     """A watch registration as the store has it."""
@@ -72,7 +75,9 @@ async def drop_fired(ports: Ports, hits: List[Registration]) -> None:
     if not removals:
         return
     if len(removals) == 1 or ports.store.limits.together_is_dear:
-        await together([_drop(ports, removal) for removal in removals], ports.store.limits.remote)
+        for first in range(0, len(removals), AT_ONCE):
+            drops = [_drop(ports, removal) for removal in removals[first : first + AT_ONCE]]
+            await together(drops, ports.store.limits.remote)
         return
     try:
         await ports.store.commit(removals)

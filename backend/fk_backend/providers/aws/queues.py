@@ -25,6 +25,8 @@ _NO_QUEUE = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
 MAX_UNSURE = 10_000
 AT_ONCE = 10
 """Messages of one receive or one delete."""
+PUSHED_AT_ONCE = 200
+"""Pushes side by side: signing thousands takes longer than a connection may take that waits for it."""
 LOST_AFTER_S = 5.0
 """So long an inbox may be out of reach before its session is told."""
 RETRY_S = 0.1
@@ -89,8 +91,10 @@ class Queues:
             clients.sent_first_s.reset(token)
 
     async def push(self, messages: Sequence[Pushed]) -> None:
-        """`ports.Inboxes.push`: one request for each message, all at the same time."""
-        await asyncio.gather(*(self._push(message) for message in messages if _INBOX.fullmatch(message.inbox)))
+        """`ports.Inboxes.push`: one request for each message, as many as make sense at the same time."""
+        sent = [message for message in messages if _INBOX.fullmatch(message.inbox)]
+        for first in range(0, len(sent), PUSHED_AT_ONCE):
+            await asyncio.gather(*(self._push(message) for message in sent[first : first + PUSHED_AT_ONCE]))
 
     async def _push(self, message: Pushed) -> None:
         url = self.url(names.inbox_queue(self._deployment, message.inbox))
