@@ -40,8 +40,6 @@ FAMILY = "!"
 NODE = "#"
 AFTER_NODE = "$"
 CHILDREN = "/"
-AFTER_CHILDREN = "0"
-"""The first sort key after every child's (the character after the slash)."""
 
 
 def check_format(place: str, found: int) -> None:

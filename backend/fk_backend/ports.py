@@ -53,17 +53,25 @@ class Page(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """A stretch of one partition, in order: first rows, then sort keys alone. ``more`` as a page's."""
+    """A stretch of one partition, in order: first rows, then sort keys alone, without the prefix that all of them have.
+
+    ``more`` as a page's.
+    """
 
     rows: List[Tuple[str, Item]]
-    sorts: List[str]
+    names: List[str]
     more: bool
 
     @classmethod
-    def of(cls, page: Page, middle: str) -> "Listing":
-        """What a page shows, of which the sort keys from ``middle`` on are all that is wanted."""
-        own = next((at for at, (sort, _) in enumerate(page.rows) if sort >= middle), len(page.rows))
-        return cls(page.rows[:own], [sort for sort, _ in page.rows[own:]], page.more)
+    def of(cls, page: Page, prefix: str) -> "Listing":
+        """What a page shows up to `after` the prefix."""
+        own = next((at for at, (sort, _) in enumerate(page.rows) if sort >= prefix), len(page.rows))
+        return cls(page.rows[:own], [sort[len(prefix) :] for sort, _ in page.rows[own:]], page.more)
+
+
+def after(prefix: str) -> str:
+    """The first sort key behind all that begin with the prefix, whose last character is ASCII."""
+    return prefix[:-1] + chr(ord(prefix[-1]) + 1)
 
 
 class Limits(NamedTuple):
@@ -123,8 +131,8 @@ class Store(Protocol):
         """Rows with start <= sort < end in order, at most ``limit`` of them."""
         ...
 
-    async def listing(self, table: str, partition: str, start: str, middle: str, end: str, limit: int) -> Listing:
-        """As a query from ``start`` to before ``end``, but from ``middle`` on nothing but the sort keys is wanted."""
+    async def listing(self, table: str, partition: str, start: str, prefix: str, limit: int) -> Listing:
+        """As a query from ``start`` to `after` the prefix, but of what begins with it only the names are wanted."""
         ...
 
     async def commit(self, writes: Sequence[object]) -> None:

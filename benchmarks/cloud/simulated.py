@@ -14,7 +14,7 @@ from random import Random
 from typing import Any, Callable, Deque, Dict, List, Optional, Sequence
 
 from fk_backend.functions.writer import Writer
-from fk_backend.ports import Delivery, Item, Key, Limits, Listing, Page, Ports, Pushed, Put
+from fk_backend.ports import Delivery, Item, Key, Limits, Listing, Page, Ports, Pushed, Put, after
 from fk_backend.providers.aws.store import DynamoStore
 from fk_backend.providers.memory.store import MemoryStore
 from fk_backend.testing.simulation.loop import SimulatedLoop
@@ -149,9 +149,9 @@ class SimulatedStore:
         cloud = self._cloud
         return await self._read("Query", lambda: cloud.memory.query(table, partition, start, end, limit))
 
-    async def listing(self, table: str, partition: str, start: str, middle: str, end: str, limit: int) -> Listing:
+    async def listing(self, table: str, partition: str, start: str, prefix: str, limit: int) -> Listing:
         """`ports.Store.listing`."""
-        return Listing.of(await self.query(table, partition, start, end, limit), middle)
+        return Listing.of(await self.query(table, partition, start, after(prefix), limit), prefix)
 
     async def _read(self, operation: str, effect: Callable[[], Any]) -> Any:
         """By the size of what there is when it begins: close enough."""

@@ -11,6 +11,7 @@ from fk_backend import layout
 from fk_backend.core.requests import Result
 from fk_backend.errors import BackendError
 from fk_backend.messages import message_id
+from fk_backend.ports import after
 from fk_backend.session import engine, holdings, reading, watchlist
 from fk_backend.session.ops import Exists
 
@@ -106,7 +107,7 @@ async def no_reconciliation(self: Any, zxid: int, board: Any) -> Any:
 async def torn_listing(self: Any, path: str) -> Any:
     pair = await self._pair(path)
     page = await self._store.query(
-        reading.STATE, layout.node_partition(self._ns, path), layout.CHILDREN, layout.AFTER_CHILDREN
+        reading.STATE, layout.node_partition(self._ns, path), layout.CHILDREN, after(layout.CHILDREN)
     )
     return pair, [sort[1:] for sort, _ in page.rows]
 

@@ -131,24 +131,20 @@ class Reader:
         partition = layout.node_partition(self._ns, path)
         most = WHOLE if self._store.atomic_queries else PAGE
         while True:
-            found = await self._store.listing(
-                STATE, partition, layout.FAMILY, layout.CHILDREN, layout.AFTER_CHILDREN, most
-            )
+            found = await self._store.listing(STATE, partition, layout.FAMILY, layout.CHILDREN, most)
             own = dict(found.rows)
             before = own.get(layout.FAMILY)
             pair = layout.pair_of([own.get(layout.NODE), before])
-            sorts = found.sorts
+            names = found.names
             if pair is None or (not found.more and self._store.atomic_queries):
-                return pair, [sort[1:] for sort in sorts]
+                return pair, names
             while found.more:
-                last = sorts[-1] if sorts else found.rows[-1][0]
-                found = await self._store.listing(
-                    STATE, partition, last + "\0", layout.CHILDREN, layout.AFTER_CHILDREN, PAGE
-                )
-                sorts.extend(found.sorts)
+                last = layout.CHILDREN + names[-1] if names else found.rows[-1][0]
+                found = await self._store.listing(STATE, partition, last + "\0", layout.CHILDREN, PAGE)
+                names.extend(found.names)
             (after,) = await self._store.get([Key(STATE, partition, layout.FAMILY)])
             if (after and after.rev) == (before and before.rev):
-                return pair, [sort[1:] for sort in sorts]
+                return pair, names
 
     # --- registrations --------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any, AsyncIterator, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ...errors import Unavailable
-from ...ports import INTEREST, SESSIONS, STATE, Item, Key, Limits, Listing, Page, Put
+from ...ports import INTEREST, SESSIONS, STATE, Item, Key, Limits, Listing, Page, Put, after
 from ..writes import Write, checked_writes
 from .clients import Clients
 from .failures import read, wrote
@@ -152,9 +152,9 @@ class DynamoStore:
         more = len(rows) > limit or ("LastEvaluatedKey" in answer and len(answer["Items"]) == len(rows) <= limit)
         return Page([(sort, item) for sort, item in rows[:limit] if item is not None], more)
 
-    async def listing(self, table: str, partition: str, start: str, middle: str, end: str, limit: int) -> Listing:
+    async def listing(self, table: str, partition: str, start: str, prefix: str, limit: int) -> Listing:
         """`ports.Store.listing`: a Query takes the same units whatever is asked of its rows."""
-        return Listing.of(await self.query(table, partition, start, end, limit), middle)
+        return Listing.of(await self.query(table, partition, start, after(prefix), limit), prefix)
 
     async def scan(
         self, table: str, prefix: str = "", after: Optional[Tuple[str, str]] = None, limit: int = 1000

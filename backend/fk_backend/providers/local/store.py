@@ -12,7 +12,7 @@ import sqlite3
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, TypeVar
 
 from ...errors import Conflict, StorageFull, Unavailable
-from ...ports import INTEREST, SESSIONS, STATE, UNLIMITED, Item, Key, Listing, Page
+from ...ports import INTEREST, SESSIONS, STATE, UNLIMITED, Item, Key, Listing, Page, after
 from ..writes import checked_writes
 from . import database, files
 from .statements import KEYS_AT_ONCE, PURGED_AT_ONCE, SQL, read, selecting, transaction, write_one
@@ -132,15 +132,15 @@ class LocalStore:
         new = tuple.__new__  # what Item(rev, body) does, in half the time: listings have thousands of rows
         return Page([(sort, new(Item, (rev, body))) for sort, rev, body in rows], more)
 
-    async def listing(self, table: str, partition: str, start: str, middle: str, end: str, limit: int) -> Listing:
+    async def listing(self, table: str, partition: str, start: str, prefix: str, limit: int) -> Listing:
         """`ports.Store.listing`; ``more`` is exact. Reads all of the stretch: nobody asks for less here."""
-        wanted = (partition, start, min(middle, end), partition, max(start, middle), end)
+        wanted = (partition, start, prefix, partition, max(start, prefix), after(prefix))
         *rows, (_, _, joined) = await self._select(table, SQL[table].listing, wanted)
         rows.sort()  # SQL promises no order here; they come by the index, though
-        sorts = [] if joined is None else sorted(joined.split("\0"))
-        more = len(rows) + len(sorts) > limit
-        del sorts[max(0, limit - len(rows)) :], rows[limit:]
-        return Listing([(sort, Item(rev, body)) for sort, rev, body in rows], sorts, more)
+        names = [] if joined is None else sorted(joined[len(prefix) :].split("\0" + prefix))
+        more = len(rows) + len(names) > limit
+        del names[max(0, limit - len(rows)) :], rows[limit:]
+        return Listing([(sort, Item(rev, body)) for sort, rev, body in rows], names, more)
 
     async def scan(
         self, table: str, prefix: str = "", after: Optional[Tuple[str, str]] = None, limit: int = 1000

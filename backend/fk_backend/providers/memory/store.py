@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right, insort
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ...errors import Conflict
-from ...ports import TABLES, UNLIMITED, Item, Key, Limits, Listing, Page, Put
+from ...ports import TABLES, UNLIMITED, Item, Key, Limits, Listing, Page, Put, after
 from ..writes import Write, checked_writes
 
 ABSENT = Item(0, b"")
@@ -124,17 +124,16 @@ class MemoryStore:
         sorts = found.sorts[first : min(last, first + limit)]
         return Page([(sort, found.rows[sort].item) for sort in sorts], first + limit < last)
 
-    async def listing(self, table: str, partition: str, start: str, middle: str, end: str, limit: int) -> Listing:
+    async def listing(self, table: str, partition: str, start: str, prefix: str, limit: int) -> Listing:
         """`ports.Store.listing`; ``more`` is exact."""
         found = self._tables[table].partitions.get(partition)
         if found is None:
             return Listing([], [], False)
-        first, last = bisect_left(found.sorts, start), bisect_left(found.sorts, end)
+        first, last = bisect_left(found.sorts, start), bisect_left(found.sorts, after(prefix))
         stop = min(last, first + limit)
-        own = min(max(first, bisect_left(found.sorts, middle)), stop)
-        return Listing(
-            [(sort, found.rows[sort].item) for sort in found.sorts[first:own]], found.sorts[own:stop], stop < last
-        )
+        own = min(max(first, bisect_left(found.sorts, prefix)), stop)
+        rows = [(sort, found.rows[sort].item) for sort in found.sorts[first:own]]
+        return Listing(rows, [sort[len(prefix) :] for sort in found.sorts[own:stop]], stop < last)
 
     async def commit(self, writes: Sequence[object]) -> None:
         """`ports.Store.commit`: every condition is checked before anything is written."""

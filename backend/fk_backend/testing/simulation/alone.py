@@ -246,9 +246,9 @@ class _Store:
         page: Page = await self._alone.ask("store", "query", table, partition, start, end, limit)
         return page
 
-    async def listing(self, table: str, partition: str, start: str, middle: str, end: str, limit: int) -> Listing:
+    async def listing(self, table: str, partition: str, start: str, prefix: str, limit: int) -> Listing:
         """`ports.Store.listing`."""
-        listing: Listing = await self._alone.ask("store", "listing", table, partition, start, middle, end, limit)
+        listing: Listing = await self._alone.ask("store", "listing", table, partition, start, prefix, limit)
         return listing
 
     async def commit(self, writes: Sequence[object]) -> None:
@@ -295,5 +295,5 @@ def _fresh(value: Any) -> Any:
     if isinstance(value, Page):
         return Page(list(value.rows), value.more)
     if isinstance(value, Listing):
-        return Listing(list(value.rows), list(value.sorts), value.more)
+        return Listing(list(value.rows), list(value.names), value.more)
     return list(value) if isinstance(value, list) else value

@@ -148,5 +148,5 @@ def _frozen(value: Any) -> Any:
     if isinstance(value, Page):
         return ("page", tuple(value.rows), value.more)
     if isinstance(value, Listing):
-        return ("listing", tuple(value.rows), tuple(value.sorts), value.more)
+        return ("listing", tuple(value.rows), tuple(value.names), value.more)
     return tuple(map(_frozen, value)) if type(value) is list else value

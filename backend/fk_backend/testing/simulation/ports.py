@@ -29,6 +29,7 @@ from ...ports import (
     Queue,
     Remove,
     Store,
+    after,
 )
 from ...providers.memory.store import MemoryStore
 from .plan import PART
@@ -237,12 +238,12 @@ class SimulatedStore:
                 return Page(rows, page.more)
             position = rows[-1][0] + "\0"
 
-    async def listing(self, table: str, partition: str, start: str, middle: str, end: str, limit: int) -> Listing:
+    async def listing(self, table: str, partition: str, start: str, prefix: str, limit: int) -> Listing:
         """`ports.Store.listing`; as atomic as a query."""
         if self.atomic_queries:
-            listing: Listing = await self._call("listing", table, partition, start, middle, end, limit)
+            listing: Listing = await self._call("listing", table, partition, start, prefix, limit)
             return listing
-        return Listing.of(await self.query(table, partition, start, end, limit), middle)
+        return Listing.of(await self.query(table, partition, start, after(prefix), limit), prefix)
 
     async def commit(self, writes: Sequence[object]) -> None:
         """`ports.Store.commit`."""
