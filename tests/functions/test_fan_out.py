@@ -21,7 +21,7 @@ from fk_backend.functions import distributor
 from fk_backend.functions.watch import AT_ONCE
 from fk_backend.layout import Head
 from fk_backend.messages import Answers, Fired, Message, decode_note
-from fk_backend.ports import INTEREST, Limits
+from fk_backend.ports import INTEREST, Limits, Pushed
 from fk_backend.providers.memory.store import MemoryStore
 
 from .doubles import NS, PASSWORD, Bench
@@ -189,6 +189,36 @@ def test_thousands_of_registrations_are_not_dropped_all_at_once() -> None:
             await bench.watch("w%04d" % number, "/a", watches.DATA, 1)
         await bench.ask("writer", session, 1, Create("/a", b"", OPEN_ACL, 0, 0, False))
         assert most == AT_ONCE and await bench.registered() == set()
+
+    asyncio.run(check())
+
+
+def test_what_was_told_of_thousands_is_not_told_again_when_time_runs_out() -> None:
+    """Each portion is dropped when it was told, so every try gets further."""
+
+    async def check() -> None:
+        bench = Bench(MemoryStore(Limits(remote=True, together_is_dear=True)))
+        session = await bench.open("writer")
+        for number in range(2 * AT_ONCE + 50):
+            await bench.watch("w%04d" % number, "/a", watches.DATA, 1)
+        push, portions = bench.inboxes.push, 0
+
+        async def timed_out(messages: Sequence[Pushed]) -> None:
+            nonlocal portions
+            if isinstance(decode_note(messages[0].body), Fired):
+                portions += 1
+                if portions == 2:
+                    raise Unavailable("the function's time is up")
+            await push(messages)
+
+        bench.inboxes.push = timed_out  # type: ignore[method-assign]
+        creation = Message("writer", session, 1, (Create("/a", b"", OPEN_ACL, 0, 0, False),))
+        with pytest.raises(Unknown):
+            await bench.write(creation)
+        assert len(await bench.registered()) == AT_ONCE + 50
+        await bench.write(creation)
+        told = [pushed.inbox for pushed in bench.inboxes.pushed if isinstance(decode_note(pushed.body), Fired)]
+        assert await bench.registered() == set() and len(told) == len(set(told)) == 2 * AT_ONCE + 50
 
     asyncio.run(check())
 

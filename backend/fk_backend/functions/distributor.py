@@ -16,7 +16,7 @@ from ..errors import StorageFull
 from ..layout import Head
 from ..messages import Answers, Bulletin, Ended, bulletin, encode_note
 from ..ports import INTEREST, Ports, Pushed, Remove
-from .watch import Registration, drop_fired, fired_notes, registrations
+from .watch import AT_ONCE, Registration, drop_fired, fired_notes, registrations
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +48,10 @@ async def distribute(ports: Ports, ns: str, head: Head) -> None:
     hits: List[Registration] = []
     if fresh:
         hits = await (looking or registrations(ports, ns, fresh, head.subtrees))
+    while ports.store.limits.remote and len(hits) > AT_ONCE:  # if time runs out, what was told need not be told again
+        part, hits = hits[:AT_ONCE], hits[AT_ONCE:]
+        await ports.inboxes.push(fired_notes(part, board))
+        await drop_fired(ports, part)
     notes = fired_notes(hits, board)
     notes.extend(Pushed(e.inbox, encode_note(Ended(e.session, True))) for e in head.ended if e.expired)
     if notes:
