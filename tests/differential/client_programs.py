@@ -7,7 +7,7 @@ what fails is made smaller.
 from __future__ import annotations
 
 from random import Random
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Sequence, Set
 
 from hypothesis import strategies as st
 
@@ -110,14 +110,18 @@ def _possible(program: Program) -> Program:
     """
     kept: Program = []
     persistent: Dict[int, Dict[str, str]] = {}
+    listed: Dict[int, Set[str]] = {}
     for slot, calls in program:
-        mine = persistent.setdefault(slot, {})
+        mine, lists = persistent.setdefault(slot, {}), listed.setdefault(slot, set())
         if calls == ["end"]:
             mine.clear()
+            lists.clear()
         elif calls != ["reconnect"]:
             for call in calls:
-                if call[0] == "add_watch":
-                    call[2] = mine.setdefault(_plain(call[1]), call[2])
+                if call[0] == "add_watch":  # a recursive one would take over a list's watch and tell nothing of lists
+                    call[2] = mine.setdefault(_plain(call[1]), PERSISTENT if _plain(call[1]) in lists else call[2])
+                elif call[0] == "children" and call[2]:
+                    lists.add(_plain(call[1]))
                 elif call[0] == "multi":
                     call[1] = [part for part in call[1] if not _is_beside(part)]
             calls = [_without_watch(call) if call[0] in READS and _plain(call[1]) in mine else call for call in calls]
