@@ -96,7 +96,7 @@ class Line:
         self._ended: Optional[Tuple[str, str]] = None
         self._handing = False
         """Whether kazoo's thread is busy with what it took."""
-        self.deliver: Optional[Callable[[ReplyHeader, bytes], None]] = None
+        self.deliver: Optional[Callable[["Line", ReplyHeader, bytes], bool]] = None
         """Where replies go directly, in the loop's thread, instead of waiting for kazoo's; None: they wait."""
 
     # --- in the loop's thread -------------------------------------------------------------------
@@ -173,13 +173,17 @@ class Line:
 
     def _put(self, xid: int, zxid: int, code: int, body: bytes) -> None:
         with self._lock:
-            deliver = None if xid == PING_XID else self.deliver
+            deliver = None if xid == PING_XID or self._replies or self._handing else self.deliver
             if deliver is None:
-                self._replies.append((xid, zxid, code, body))
-                if len(self._replies) == 1:
-                    self._ring()
-        if deliver is not None:
-            deliver(ReplyHeader(xid, zxid, code), body)
+                self._keep(xid, zxid, code, body)
+        if deliver is not None and not deliver(self, ReplyHeader(xid, zxid, code), body):
+            with self._lock:  # it is kazoo's thread's turn after all
+                self._keep(xid, zxid, code, body)
+
+    def _keep(self, *reply: Any) -> None:
+        self._replies.append(reply)
+        if len(self._replies) == 1:
+            self._ring()
 
     def _ring(self) -> None:
         try:
@@ -208,7 +212,7 @@ class Line:
         """What was taken is dealt with."""
         self._handing = False
 
-    def go_direct(self, deliver: Callable[[ReplyHeader, bytes], None]) -> None:
+    def go_direct(self, deliver: Callable[["Line", ReplyHeader, bytes], bool]) -> None:
         """From now on replies go there, if none waits for kazoo's thread."""
         with self._lock:
             if not self._replies and not self._handing:
@@ -468,12 +472,11 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
             raise
         return True
 
-    def _deliver(self, header: ReplyHeader, body: bytes) -> None:
-        """A reply or an event, in the loop's thread."""
+    def _deliver(self, line: Line, header: ReplyHeader, body: bytes) -> bool:
+        """A reply or an event, in the loop's thread. False if it has to wait for kazoo's after all, or for nobody."""
         with self._handover:
-            line = self._line
-            if line is None or line.deliver is None:
-                return  # kazoo has left the connection
+            if line.deliver is None:
+                return False
             try:
                 if header.xid == WATCH_XID:
                     self._read_watch_event(body, 0)
@@ -482,6 +485,7 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
             except Exception:
                 self.logger.exception("delivering a reply failed")
                 self.drop()
+            return True
 
     def _go_direct(self, line: Line) -> None:
         """From now on the loop's thread delivers. In kazoo's thread, when nothing waits for that."""
