@@ -84,6 +84,7 @@ def _counter(client: Any, path: str) -> None:
     while True:
         mine += 1
         has()
+        client.handler.sleep_func(WHILE_S)  # who was overtaken backs off longer each time: he needs a chance
 
 
 def _party(client: Any, path: str) -> None:
