@@ -72,9 +72,9 @@ class Wake:
     def __init__(self, queues: Queues) -> None:
         self._queues = queues
 
-    async def wake(self, ns: str) -> None:
+    async def wake(self, ns: str, after: Optional[int] = None) -> None:
         """`ports.Timer.wake`."""
-        await self._queues.tick(ns, 0)
+        await self._queues.tick(Tick(ns, after).body, 0 if after is None else TICK_S)
 
 
 def _receives(record: Record) -> int:
@@ -148,10 +148,7 @@ class Functions:
         failed = []
         for record in records:
             try:
-                tick = Tick.of(record["body"], record["messageId"])
-                after = await self._service.pulse(tick)
-                if after is not None:
-                    await self._service.queues.tick(tick.ns, TICK_S, after)
+                await self._service.pulse(Tick.of(record["body"]))
             except Exception as error:
                 log.warning("namespace %s: heartbeat: %r", record["body"], error, exc_info=True)
                 failed.append(record["messageId"])

@@ -135,10 +135,9 @@ class Queues:
         except Exception as error:
             log.debug("%d messages come again when their time is up: %s", len(records), error)
 
-    async def tick(self, ns: str, delay_s: int, after: Optional[int] = None) -> None:
-        """Has the heartbeat look after a namespace after so long: see `ticks.Tick`."""
+    async def tick(self, body: str, delay_s: int) -> None:
+        """Sends the heartbeat a message that comes after so long: a namespace, or see `ticks.Tick`."""
         url = self.url(names.timer_queue(self._deployment))
-        body = ns if after is None else "%s %d" % (ns, after)
         await wrote(self._sqs.send_message(QueueUrl=url, MessageBody=body, DelaySeconds=delay_s))
 
     async def inboxes(self) -> List[str]:

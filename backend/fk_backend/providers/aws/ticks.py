@@ -1,8 +1,8 @@
 """What the heartbeat remembers from one tick to the next is in a table, since no process lives that long.
 
 Its clock is the wall clock of whichever machine runs it: AWS keeps those in step to well below a second (Amazon Time
-Sync). Each tick is a message that is followed by another one. Whatever comes twice, or is killed half-way, one chain of
-them goes on, and only one: a message says which tick it is, and the memory says which message did the last one.
+Sync). Each tick is a message, and whoever does it sends the next one first: so for the number of ticks that there were
+there is always a message on its way, whatever comes twice, late, or is killed half-way; all others end.
 """
 
 from __future__ import annotations
@@ -33,17 +33,21 @@ class WallClock(SystemClock):
 
 
 class Tick(NamedTuple):
-    """A message to the heartbeat. ``name`` is the same each time it comes; ``after``: so many ticks (None: any)."""
+    """A message to the heartbeat. ``after``: so many ticks; None: whoever wakes it, which takes the ticks over."""
 
     ns: str
-    name: str
     after: Optional[int] = None
 
     @classmethod
-    def of(cls, body: str, name: str) -> "Tick":
-        """Of the message's body: a namespace, for whoever wakes the heartbeat, or a namespace and a number."""
+    def of(cls, body: str) -> "Tick":
+        """Of the message's body."""
         ns, _, after = body.partition(" ")
-        return cls(ns, name, int(after) if after else None)
+        return cls(ns, int(after) if after else None)
+
+    @property
+    def body(self) -> str:
+        """Of the message: no namespace has a space."""
+        return self.ns if self.after is None else "%s %d" % (self.ns, self.after)
 
 
 def memory_key(ns: str) -> Key:
@@ -52,21 +56,20 @@ def memory_key(ns: str) -> Key:
 
 
 class Memory(NamedTuple):
-    """What is remembered: ``ticking`` as the head had it, the ids of ``orders`` given, which tick was done ``by``."""
+    """What is remembered: ``ticking`` as the head had it, and the ids of the ``orders`` that were given."""
 
     watched: Watched
     ticking: int
     orders: List[str]
-    by: str
 
     @classmethod
     def of(cls, item: Optional[Item]) -> "Memory":
         """As loaded."""
         if item is None:
-            return cls(Watched(), 0, [], "")
-        orders, ticking, leases, idle, strays, ticks, reapable, last_s, by = codec.loads(item.body)
+            return cls(Watched(), 0, [])
+        orders, ticking, leases, idle, strays, ticks, reapable, last_s = codec.loads(item.body)
         held = {session: (count, since) for session, count, since in leases}
-        return cls(Watched(held, set(idle), dict(strays), ticks, reapable, last_s), ticking, orders, by)
+        return cls(Watched(held, set(idle), dict(strays), ticks, reapable, last_s), ticking, orders)
 
     def ordering(self, sent_ids: List[str]) -> "Memory":
         """With these orders, and the latest of those before."""
@@ -77,7 +80,7 @@ class Memory(NamedTuple):
         watched, rev = self.watched, 0 if was is None else was.rev
         leases = [[session, count, since] for session, (count, since) in watched.leases.items()]
         strays = [[name, rev] for name, rev in watched.strays.items()]
-        ticked = [watched.ticks, watched.reapable, watched.last_s, self.by]
+        ticked = [watched.ticks, watched.reapable, watched.last_s]
         body = codec.dumps([self.orders, self.ticking, leases, sorted(watched.idle), strays, *ticked])
         return Put(memory_key(ns), Item(rev + 1, body), expect=rev)
 
@@ -111,38 +114,32 @@ class Pulse:
         self._heartbeat = heartbeat
         self._ports = ports
 
-    async def __call__(self, tick: Tick) -> Optional[int]:
-        """Ends what has to end. What the next message has to say, or None if there need not be one.
-
-        The message that did the last tick may have been killed before it was followed by another one: when it comes
-        again, it is. A message whose tick was done by another one has nothing to do, nor has its successor.
-        """
+    async def __call__(self, tick: Tick) -> None:
+        """Ends what has to end. The next message is sent before anything is remembered of this one."""
+        assert self._ports.timer is not None
         key = memory_key(tick.ns)
         while True:
             head = await load_head(self._ports, tick.ns)
             if head is None or head.ticking == 0:
-                return None
+                return
             (item,) = await self._ports.store.get([key])
             memory = Memory.of(item)
-            if memory.by == tick.name:
-                return memory.watched.ticks
-            if tick.after is None and 0 <= self._ports.clock.monotonic() - memory.watched.last_s < TICK_S / 2:
-                return None
             if tick.after not in (None, memory.watched.ticks):
-                return None
+                return  # it was done, and whoever did it had sent the next one
+            await self._ports.timer.wake(tick.ns, memory.watched.ticks + 1)
             if memory.ticking != head.ticking:
                 memory.watched.idle.clear()  # one of them owns something now
             requests, busy = await self._heartbeat.look(tick.ns, memory.watched)
             messages = self._numbered(requests if busy else [*requests, Rest(head.zxid)])
             orders = [message_id(message.inbox, message.first) for message in messages]
-            ticked = memory.ordering(orders)._replace(ticking=head.ticking, by=tick.name)
+            ticked = memory.ordering(orders)._replace(ticking=head.ticking)
             try:
                 await self._ports.store.commit([ticked.put(tick.ns, item)])
             except Conflict:
                 continue  # another tick, or an order by hand
             for name, message in zip(orders, messages):
                 await self._ports.queue.send(tick.ns, name, encode(message))
-            return memory.watched.ticks
+            return
 
     def _numbered(self, requests: List[Request]) -> List[Message]:
         run = self._ports.clock.random_bytes(8).hex()

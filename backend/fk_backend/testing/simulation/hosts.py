@@ -186,7 +186,6 @@ class Timer:
         deployment.on_wake = self._wake
         self.late_s = 0.0
         self.twice = False
-        self._messages = 0
         self.due_s = 0.0
         """When it fires next."""
 
@@ -202,32 +201,18 @@ class Timer:
         self.late_s, self.twice = 0.0, False
         self.heartbeats.heal()
 
-    def _wake(self) -> None:
-        """Somebody asks for ticks: they go on until one says that no more are needed."""
-        self._chain(None)
-
-    def _chain(self, after: Optional[int]) -> None:
+    def _wake(self, after: Optional[int] = None) -> None:
         """A message to the heartbeat is on its way."""
-        self._messages += 1
-        tick = Tick(self._deployment.ns, "tick-%d" % self._messages, after)
-        self._world.keep(asyncio.ensure_future(self._message(tick)))
+        self._world.keep(asyncio.ensure_future(self._message(Tick(self._deployment.ns, after))))
 
     async def _message(self, tick: Tick) -> None:
+        """It comes again until it is done."""
         await self._pause()
         if self.twice:
             self.twice = False
-            self._world.keep(asyncio.ensure_future(self._handled(tick)))
-        await self._handled(tick)
-
-    async def _handled(self, tick: Tick) -> None:
-        """It comes again until it is done."""
-        done = await self._tick(tick)
-        while done is None:
+            self._wake(tick.after)
+        while not await self._tick(tick):
             await self._world.sleep(RETRY_S)
-            done = await self._tick(tick)
-        (after,) = done
-        if after is not None:
-            self._chain(after)
 
     async def run(self) -> None:
         """For as long as the world turns."""
@@ -244,8 +229,8 @@ class Timer:
         self.due_s = max(self.due_s, self._world.now + pause)
         await self._world.sleep(pause)
 
-    async def _tick(self, asked: Union[str, Tick]) -> Optional[Tuple[Any]]:
-        """What the heartbeat answered; None if it did not."""
+    async def _tick(self, asked: Union[str, Tick]) -> bool:
+        """Whether the heartbeat returned in time."""
         process, heartbeat = self.heartbeats.take()
         gone = self._world.loop.create_future()
         process.on_death = [lambda: None if gone.done() else gone.set_result(None)]
@@ -253,7 +238,7 @@ class Timer:
         self._world.keep(task)
         task.add_done_callback(lambda _: self._finish(process, heartbeat, task))
         await asyncio.wait((task, gone), timeout=self._world.knobs.visibility, return_when=asyncio.FIRST_COMPLETED)
-        return (task.result(),) if task.done() and task.exception() is None else None
+        return task.done() and task.exception() is None
 
     def _finish(self, process: Process, heartbeat: Any, task: "asyncio.Future[bool]") -> None:
         error = task.exception()

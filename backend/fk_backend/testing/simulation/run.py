@@ -122,7 +122,7 @@ class Run:
         self.trigger.writers.heal()
         self.timer.heal()
         if self.plan.knobs.thrifty and self.plan.faults and self._ticking():
-            self.deployment.on_wake()  # as the daily sweep does
+            self.deployment.on_wake(None)  # as the daily sweep does
         for client in self.clients:
             client.process.troubles.clear()
             client.process.doom = ""
