@@ -289,6 +289,9 @@ def test_ticks_go_on_whatever_comes_twice_late_or_is_killed() -> None:
     assert sum(asyncio.run(check(at, after)) for at in range(1, 20) for after in (False, True)) >= 10
 
 
-@pytest.mark.parametrize("seed", [23118, 25671, 26439, 26834, 38185, 55866, 66474, 70487, 71598, 91870, 103699])
+SEEDS = (23118, 25671, 26439, 26834, 38185, 55866, 66474, 70487, 71598, 81646, 91870, 95004, 103699)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_what_once_broke_something_does_so_no_more(seed: int) -> None:
     assert judge(run(plan(seed)), search=True) == []

@@ -176,6 +176,11 @@ class Client:
             and all(chore.done() for chore in self.chores)
         )
 
+    @property
+    def over(self) -> bool:
+        """Whether it is dead, or knows that its connection is over."""
+        return self.process.dead or (self.connection is not None and self.connection.over_with is not None)
+
     # --- connections ----------------------------------------------------------------------------
 
     async def _keep_connected(self) -> None:

@@ -111,7 +111,7 @@ class Run:
         self.world.note("world", "quiet")
         for number, client in enumerate(self.clients):
             client.finish(close=(self.plan.seed + number) % 3 != 0)
-        await self._until(lambda: self._empty() and self._settled(), "sessions")
+        await self._until(lambda: self._parted() and self._empty() and self._settled(), "sessions")
         await self.world.sleep(IDLE_TICKS * TICK_S)
 
     def _heal(self) -> None:
@@ -126,6 +126,10 @@ class Run:
         for client in self.clients:
             client.process.troubles.clear()
             client.process.doom = ""
+
+    def _parted(self) -> bool:
+        """Whether every client has heard of its end: until then it beats, and its counter may be there once more."""
+        return all(client.over for client in self.clients)
 
     def _empty(self) -> bool:
         """Whether there is no session and no beat counter; where sessions that own nothing stay, none that does."""
