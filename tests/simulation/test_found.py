@@ -12,7 +12,7 @@ import pytest
 from fk_backend import layout
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.requests import Close, Create, Delete, Rest, SetData, WatchSubtrees
-from fk_backend.core.watches import RECURSIVE
+from fk_backend.core.watches import PERSISTENT, RECURSIVE
 from fk_backend.errors import Unavailable
 from fk_backend.functions import writer
 from fk_backend.functions.heartbeat import Heartbeat
@@ -287,6 +287,28 @@ def test_ticks_go_on_whatever_comes_twice_late_or_is_killed() -> None:
         return doom.calls >= at
 
     assert sum(asyncio.run(check(at, after)) for at in range(1, 20) for after in (False, True)) >= 10
+
+
+def test_a_watch_that_stays_begins_after_a_promise_that_is_kept() -> None:
+    """Registered after that change was told, nobody would tell it (seed 95004)."""
+
+    async def play(stage: Stage) -> None:
+        stage.store.limits = Limits(together_is_dear=True, recent_bytes=0)
+        actor, other = await stage.open(), await stage.open()
+        await other.do("c", _create("/a"))
+        for tag in range(2):  # the second one by a writer that knows the node
+            await other.submit(tag, SetData("/a", b"1", -1))
+            batch, stage.sent = stage.sent, []
+            await stage.writer(NS, [Delivery(body, False) for body in batch])
+        promised = layout.head_of((await stage.store.get([layout.head_key(NS)]))[0])
+        assert promised.settled < promised.zxid
+        await actor.do("w", AddWatch("/a", PERSISTENT))
+        assert actor.reply("w").zxid == promised.zxid
+        await other.do("next", Delete("/a", -1))
+        await stage.deliver()
+        assert actor.events() == [("/a", 2)]
+
+    on_stage(play)
 
 
 SEEDS = (23118, 25671, 26439, 26834, 38185, 55866, 66474, 70487, 71598, 81646, 91870, 95004, 103699)

@@ -166,8 +166,25 @@ class Reader:
     async def add(self, path: str, mode: str) -> Watch:
         """A watch that stays: everything after the head as of now."""
         number = await self._register(path, mode)
-        pair, head_zxid = await self._pair_and_head(path)
-        return Watch(path, mode, number, head_zxid, pair is not None)
+        *pair, item = await self._store.get([*layout.node_keys(self._ns, path), layout.head_key(self._ns)])
+        floor = 0 if item is None else await self._begun(layout.head_of(item))
+        return Watch(path, mode, number, floor, layout.pair_of(pair) is not None)
+
+    async def _begun(self, head: Head) -> int:
+        """The zxid after which everything is told to who registered before this head was read.
+
+        A promise that is kept may have been told before that, and is not told again. One that is not kept yet will be.
+        """
+        while head.reserved is not None:
+            node, item = await self._store.get(
+                [layout.node_keys(self._ns, head.reserved.path)[0], layout.head_key(self._ns)]
+            )
+            now = head if item is None else layout.head_of(item)
+            if now == head:
+                kept = node is not None and layout.node_of(node).mzxid == head.zxid
+                return head.zxid if kept else head.settled
+            head = now  # another commit was made, or the promise is void
+        return head.zxid
 
     async def remove(self, path: str) -> bool:
         """Removes every watch on the path; whether there was one."""
