@@ -18,7 +18,7 @@ from kazoo.exceptions import ConnectionClosedError, ConnectionLoss, SessionExpir
 
 from fk_kazoo.client import KazooClient
 
-CALLS = 1000
+CALLS = 600
 LONGEST_S = 0.0003
 """A call that does not wait takes a third of it."""
 
