@@ -214,7 +214,8 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         except BaseException:
             self._connection.wake()
             raise
-        if async_object is not None and async_object.ready():  # kazoo takes whatever interrupts its wake-up for a connection that was closed
+        # kazoo takes whatever interrupts its wake-up for a connection that was closed.
+        if async_object is not None and async_object.ready():
             self._connection.wake()
         return outcome
 
