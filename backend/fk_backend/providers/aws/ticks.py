@@ -124,8 +124,10 @@ class Pulse:
                 return
             (item,) = await self._ports.store.get([key])
             memory = Memory.of(item)
-            if tick.after not in (None, memory.watched.ticks):
+            if tick.after is not None and tick.after < memory.watched.ticks:
                 return  # it was done, and whoever did it had sent the next one
+            if tick.after is not None and tick.after > memory.watched.ticks:
+                return await self._ports.timer.wake(tick.ns, tick.after)  # the one before is still at it
             await self._ports.timer.wake(tick.ns, memory.watched.ticks + 1)
             if memory.ticking != head.ticking:
                 memory.watched.idle.clear()  # one of them owns something now
