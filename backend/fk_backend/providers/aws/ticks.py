@@ -2,7 +2,8 @@
 
 Its clock is the wall clock of whichever machine runs it: AWS keeps those in step to well below a second (Amazon Time
 Sync). Each tick is a message, and whoever does it sends the next one first: so for the number of ticks that there were
-there is always a message on its way, whatever comes twice, late, or is killed half-way; all others end.
+there is always a message on its way, whatever comes twice, late, or is killed half-way. An older one ends, an early one
+waits.
 """
 
 from __future__ import annotations

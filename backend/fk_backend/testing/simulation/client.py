@@ -66,11 +66,6 @@ class Connection:
         self.waiting: Dict[int, "asyncio.Future[Optional[Result]]"] = {}
         self.over_with: Optional[str] = None
 
-    @property
-    def busy(self) -> bool:
-        """Whether it is at something that came, or that is to be done."""
-        return self.session.busy
-
     def _say(self, tag: int, value: Any) -> None:
         if not self.process.dead:
             self.process.world.note(self.client.name, "said", Said(self.name, tag, value))
@@ -172,7 +167,7 @@ class Client:
             and connection is not None
             and connection.over_with is None
             and not connection.waiting
-            and not connection.busy
+            and not connection.session.busy
             and all(chore.done() for chore in self.chores)
         )
 
