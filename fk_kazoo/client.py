@@ -11,7 +11,7 @@ import atexit
 import inspect
 import os
 import socket
-from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import kazoo.client as _kazoo
 from kazoo.client import *  # noqa: F403
@@ -65,7 +65,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
     chroot: Any
 
     def __init__(self, hosts: Any = None, *args: Any, **kwargs: Any) -> None:
-        self._persistent: Dict[Tuple[str, str], Set[Any]] = {}
+        self._persistent: Dict[Tuple[str, str], Dict[Any, None]] = {}  # watchers are called in the order they came
         self._last_notice: Optional[listeners.Notice] = None
         self._ending = False
         self._refused: Optional[DeploymentError] = None
@@ -343,7 +343,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
     def _answered(self, request: Any) -> None:
         """A request succeeded: keeps the watchers that kazoo's tables have no room for."""
         if isinstance(request, AddWatch) and request.watch is not None:
-            self._persistent.setdefault((request.path, request.mode), set()).add(request.watch)
+            self._persistent.setdefault((request.path, request.mode), {})[request.watch] = None
         elif isinstance(request, RemoveWatches):
             self._data_watchers.pop(request.path, None)
             self._child_watchers.pop(request.path, None)

@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import datetime
 import uuid
+from collections import defaultdict
 from random import Random
 from types import SimpleNamespace
-from typing import Any, Callable, Iterator, List, Tuple, cast
+from typing import Any, Callable, Dict, Iterator, List, Tuple, cast
 from unittest import mock
 
 import kazoo.handlers.utils
@@ -73,6 +74,18 @@ class Loop:
         """As `LoopThread.release`: there is nothing to close."""
 
 
+class InOrder(Dict[Callable[..., object], None]):
+    """In place of kazoo's sets of functions, whose order is that of addresses in memory: the first to come is first."""
+
+    def add(self, function: Callable[..., object]) -> None:
+        """As `set.add`."""
+        self[function] = None
+
+    def discard(self, function: Callable[..., object]) -> None:
+        """As `set.discard`."""
+        self.pop(function, None)
+
+
 class _Wired(ConnectionHandler):
     def _dial(self, host: str, port: int) -> Line:
         gateway = self.client.world.deployment.gateway(self.client.process)
@@ -92,7 +105,12 @@ class Client(shipped.KazooClient):
         world.made.append(self)
         super().__init__("memory://simulated", timeout=TIMEOUT_S, handler=Handler(world.threads, self.process))
         self._connection = _Wired(self, self._conn_retry.copy(), logger=self.logger)
+        self.state_listeners = InOrder()
         loop.clients.discard(self)
+
+    def _reset_watchers(self) -> None:
+        super()._reset_watchers()
+        self._child_watchers, self._data_watchers = defaultdict(InOrder), defaultdict(InOrder)
 
     def cut(self) -> None:
         """As `people.Client.cut`; nobody tells it."""

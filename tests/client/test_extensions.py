@@ -131,6 +131,17 @@ def test_a_watch_that_stays_survives_reconnects(url: str, connect: Connect) -> N
     assert list(seen) == [("CHANGED", "/n")] * 3
 
 
+def test_watches_that_stay_are_called_in_the_order_they_came(url: str, connect: Connect) -> None:
+    client = connect(url)
+    called: Deque[int] = deque()
+    client.create("/n")
+    for number in range(20):
+        client.add_watch("/n", lambda _, number=number: called.append(number))
+    client.set("/n", b"x")
+    _settled(client)
+    assert list(called) == list(range(20))
+
+
 def test_a_watch_that_stays_ends_with_its_session(url: str, connect: Connect) -> None:
     client = connect(url)
     events: Deque[Any] = deque()

@@ -5,6 +5,7 @@ What starts so is a process of its own, which can be killed like any other; only
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import runpy
@@ -68,7 +69,8 @@ class _Child:
     def send_signal(self, number: int) -> None:
         """To whoever still runs."""
         if self._process.exitcode is None:
-            os.kill(self._process.pid or 0, number)
+            with contextlib.suppress(ProcessLookupError):  # the server may know of its end before this process does
+                os.kill(self._process.pid or 0, number)
 
 
 class Forked(Program):

@@ -20,7 +20,8 @@ from tests.planted.hunt import BUGS
 ROOT = Path(__file__).parent.parent.parent
 SEEDS = int(os.environ.get("FK_RECIPE_SEEDS", "2"))
 TRACES = "import logging; logging.disable(50); from compat_tests.recipes.__main__ import CHECKS, simulated; "
-TRACES += "print(*[simulated(recipe, 'partition', 1) for recipe in list(CHECKS)[::3]])"
+TRACES += "runs = [*((recipe, 1) for recipe in list(CHECKS)[::3]), ('TreeCache', 2), ('TreeCache', 7)]; "
+TRACES += "print(*[simulated(recipe, 'partition', seed) for recipe, seed in runs])"
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:kazoo"),
@@ -58,7 +59,7 @@ def _traces(hash_seed: str) -> str:
 
 def test_a_seed_is_a_run_in_any_process() -> None:
     first = _traces("1")
-    assert len(set(first.split())) == len(list(CHECKS)[::3]) and first == _traces("2")
+    assert len(set(first.split())) == len(list(CHECKS)[::3]) + 2 and first == _traces("2")
 
 
 class NoLock:
