@@ -193,7 +193,13 @@ def test_credentials_are_text(unchanged: Any, scheme: Any, credential: Any) -> N
 # --- URLs and options ---------------------------------------------------------------------------
 
 BAD_URLS = ["", "nosuch://a", "local://", "local:///x", "local://a?colour=red", "local://a:99", "local://u:p@a"]
-BAD_URLS += ["memory://a/../b", "memory://a?namespace=", "local://a?namespace=a&namespace=b", "aws://a?region=EU!", "://a"]
+BAD_URLS += [
+    "memory://a/../b",
+    "memory://a?namespace=",
+    "local://a?namespace=a&namespace=b",
+    "aws://a?region=EU!",
+    "://a",
+]
 
 
 @pytest.mark.parametrize("hosts", BAD_URLS)
@@ -240,5 +246,3 @@ def test_a_node_that_is_not_there(unchanged: Any) -> None:
             call("/nope")
     with pytest.raises(NoNodeError):
         unchanged.set("/nope", b"")
-
-

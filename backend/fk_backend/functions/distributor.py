@@ -6,9 +6,8 @@ deliver at least once, and a session drops what it has seen.
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from typing import Any, Iterable, List, Optional, Tuple
+from typing import Any, Iterable, List, Tuple
 
 from .. import layout
 from ..core.model import Trigger
@@ -16,6 +15,7 @@ from ..errors import StorageFull
 from ..layout import Head
 from ..messages import Answers, Bulletin, Ended, bulletin, encode_note
 from ..ports import INTEREST, Ports, Pushed, Remove
+from .meanwhile import meanwhile
 from .watch import AT_ONCE, Registration, drop_fired, fired_notes, registrations
 
 log = logging.getLogger(__name__)
@@ -35,19 +35,16 @@ async def distribute(ports: Ports, ns: str, head: Head) -> None:
     board = bulletin(head.zxid, head.since, head.triggers)
     fresh = [trigger for trigger in head.triggers if trigger.zxid > head.confirmed]
     answers = answer_notes(head.answers, board)
-    looking: "Optional[asyncio.Future[List[Registration]]]" = None
+    hits: List[Registration] = []
     if fresh and answers and ports.store.limits.remote:
-        looking = asyncio.ensure_future(registrations(ports, ns, fresh, head.subtrees))
-    try:
+        async with meanwhile(registrations(ports, ns, fresh, head.subtrees)) as looking:
+            await ports.inboxes.push(answers)
+        hits = await looking
+    else:
         if answers:
             await ports.inboxes.push(answers)
-    except BaseException:
-        if looking is not None:
-            looking.cancel()
-        raise
-    hits: List[Registration] = []
-    if fresh:
-        hits = await (looking or registrations(ports, ns, fresh, head.subtrees))
+        if fresh:
+            hits = await registrations(ports, ns, fresh, head.subtrees)
     while ports.store.limits.remote and len(hits) > AT_ONCE:  # if time runs out, what was told need not be told again
         part, hits = hits[:AT_ONCE], hits[AT_ONCE:]
         await ports.inboxes.push(fired_notes(part, board))

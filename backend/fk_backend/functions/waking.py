@@ -5,7 +5,6 @@ What a message says of its sender is a hint: one that is wrong costs a read, or 
 
 from __future__ import annotations
 
-import asyncio
 from typing import Awaitable, Iterable
 
 from ..core.needs import lacking
@@ -14,6 +13,7 @@ from ..layout import Head
 from ..messages import Message
 from ..ports import Ports
 from .loading import load
+from .meanwhile import meanwhile
 from .warm import Warm
 
 
@@ -30,12 +30,8 @@ def unheard(head: Head, messages: Iterable[Message]) -> Head:
 
 async def beside(telling: Awaitable[None], ports: Ports, ns: str, warm: Warm, messages: Iterable[Message]) -> None:
     """Loads what the messages will need while the last commit is told. Nothing is left under way if that fails."""
-    looking = asyncio.ensure_future(_look_ahead(ports, ns, warm, messages))
-    try:
+    async with meanwhile(_look_ahead(ports, ns, warm, messages)) as looking:
         await telling
-    except BaseException:
-        looking.cancel()
-        raise
     await looking
 
 

@@ -5,9 +5,6 @@ All of it: ``python -m compat_tests.on_aws python -m compat_tests.differential -
 
 from __future__ import annotations
 
-import logging
-from typing import Iterator
-
 import pytest
 
 from compat_tests.differential.__main__ import replay
@@ -18,16 +15,6 @@ PROGRAMS = 100
 AT_ONCE = 4
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::UserWarning:kazoo")]
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    """No log of the connections that programs break on purpose."""
-    logger = logging.getLogger("kazoo")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    yield
-    logger.setLevel(level)
 
 
 @pytest.mark.timeout(600)

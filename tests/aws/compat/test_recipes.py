@@ -5,9 +5,7 @@ Every recipe under half of the faults, so that CI has the time; FK_RECIPES_ON_AW
 
 from __future__ import annotations
 
-import logging
 import os
-from typing import Iterator
 
 import pytest
 
@@ -25,16 +23,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:kazoo"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:compat_tests"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    """No log of the connections that are broken on purpose."""
-    logger = logging.getLogger("kazoo")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    yield
-    logger.setLevel(level)
 
 
 @pytest.mark.parametrize("recipe, fault", CHOSEN)

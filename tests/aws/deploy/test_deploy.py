@@ -125,9 +125,7 @@ def test_very_many_namespaces(place: Place) -> None:
     assert not place.deploy().changes
 
 
-@pytest.mark.parametrize(
-    "other, says", [(FORMAT + 1, "upgrade fk_kazoo"), (OLDEST_FORMAT - 1, "version that made")]
-)
+@pytest.mark.parametrize("other, says", [(FORMAT + 1, "upgrade fk_kazoo"), (OLDEST_FORMAT - 1, "version that made")])
 def test_another_format_is_refused_and_not_touched(place: Place, other: int, says: str) -> None:
     place.deploy()
     item = _item(*names.FORMAT_KEY, other)

@@ -1,0 +1,20 @@
+"""What is begun beside something else does not outlive its failure."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import AsyncIterator, Awaitable, TypeVar
+
+T = TypeVar("T")
+
+
+@contextlib.asynccontextmanager
+async def meanwhile(beginning: Awaitable[T]) -> "AsyncIterator[asyncio.Future[T]]":
+    """Under way while the block runs, and ended with it if that raises. Else it is still to be awaited."""
+    under_way = asyncio.ensure_future(beginning)
+    try:
+        yield under_way
+    except BaseException:
+        under_way.cancel()
+        raise
