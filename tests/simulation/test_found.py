@@ -295,6 +295,23 @@ def test_ticks_go_on_whatever_comes_twice_late_or_is_killed() -> None:
     assert sum(asyncio.run(check(at, after)) for at in range(1, 20) for after in (False, True)) >= 10
 
 
+def test_the_heartbeat_does_not_rest_if_an_ephemeral_came_in_the_same_batch() -> None:
+    """It would have begun to tick a second time (seed 118963)."""
+
+    async def check() -> None:
+        bench = Bench()
+        one = await bench.open("one")
+        await bench.ask("one", one, 1, _create("/e", 1))
+        await bench.ask("one", one, 2, Delete("/e", -1))
+        before = (await bench.head()).zxid
+        came, rests = Message("one", one, 3, (_create("/f", 1),)), Message("heartbeat", 0, 1, (Rest(before),))
+        await bench.writer(NS, [Delivery(encode(came), False, 4), Delivery(encode(rests), True, 5)])
+        head = await bench.head()
+        assert head.ticking == head.zxid == before + 1
+
+    asyncio.run(check())
+
+
 def test_a_watch_that_stays_begins_after_a_promise_that_is_kept() -> None:
     """Registered after that change was told, nobody would tell it (seed 95004)."""
 
@@ -317,7 +334,7 @@ def test_a_watch_that_stays_begins_after_a_promise_that_is_kept() -> None:
     on_stage(play)
 
 
-SEEDS = (505, 23118, 25671, 26439, 26834, 38185, 55866, 66474, 70487, 71598, 81646, 91870, 95004, 103699)
+SEEDS = (505, 23118, 25671, 26439, 26834, 38185, 55866, 66474, 70487, 71598, 81646, 91870, 95004, 103699, 118963)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -87,6 +87,10 @@ class Changes:
     resting: Dict[str, bool] = field(default_factory=dict)
     """"/" → True: the heartbeat has nothing to look after."""
 
+    def to_look_after(self) -> bool:
+        """Whether something came that the heartbeat has to look after."""
+        return any(self.ephemerals.values()) or any(self.reapable.values())
+
 
 class Ended(NamedTuple):
     """A session that ended in this commit, and the inbox that must be told and then removed."""

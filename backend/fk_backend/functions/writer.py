@@ -292,10 +292,9 @@ def _next_head(
 
 
 def _ticking(head: Head, outcome: Outcome) -> int:
-    changes = outcome.changes
-    if any(changes.ephemerals.values()) or any(changes.reapable.values()):
+    if outcome.changes.to_look_after():
         return outcome.zxid
-    return 0 if changes.resting else head.ticking
+    return 0 if outcome.changes.resting else head.ticking
 
 
 def _is_at_rest(head: Head, outcome: Outcome) -> bool:
