@@ -169,7 +169,7 @@ def _ops(value: Any) -> Tuple[Request, ...]:
 _FIELDS: Dict[str, Callable[[Any], Any]] = {
     "path": _str, "data": _data, "acl": _acl, "flags": _int, "ttl_ms": _int, "with_stat": _bool, "version": _int,
     "ops": _ops, "scheme": _str, "credential": _str, "password_hash": _bytes, "timeout_ms": _int, "inbox": _str,
-    "address": _text, "session": _int, "password": _bytes, "beats": _int, "zxid": _int,
+    "address": _text, "session": _int, "password": _bytes, "beats": _int, "zxid": _int, "at_ms": _int,
 }  # fmt: skip
 
 

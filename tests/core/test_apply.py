@@ -206,7 +206,7 @@ def test_each_operation_takes_its_own_permission(world: World, session: int) -> 
 def test_needs_names_what_the_requests_name() -> None:
     """The prefix of a sequential create is no path; what is no valid path is left out."""
     ops = (create("/s/p-", Flags.SEQUENTIAL), SetData("/d", b"", -1), create("/bad/."), Delete("x", -1))
-    calls = [Call(7, "", Multi(ops)), Call(8, "", Close()), Call(0, "", Expire(9, 0)), Call(0, "", Reap("/c/t"))]
+    calls = [Call(7, "", Multi(ops)), Call(8, "", Close()), Call(0, "", Expire(9, 0)), Call(0, "", Reap("/c/t", 0))]
     wanted = needs(calls)
     assert wanted.paths == {"/s", "/d", "/bad", "/c/t", "/c"}
     assert (wanted.sessions, wanted.ephemerals, wanted.beats) == ({7, 8, 9}, {8, 9}, {9})

@@ -47,7 +47,7 @@ requests = st.one_of(
     *[ops] * 8,
     *[st.builds(Multi, st.lists(ops, max_size=4).map(tuple))] * 2,
     st.builds(Auth, st.sampled_from(("digest", "ip", "sasl")), st.sampled_from(("ann:1", "ben:2"))),
-    st.builds(Reap, paths),
+    st.builds(Reap, paths, st.sampled_from((0, 1_000, 10**15))),
     st.just(Close()),
 )
 SESSIONS = tuple(5 << 40 | n for n in (1, 2, 3))

@@ -47,7 +47,7 @@ def test_what_the_heartbeat_asks_is_refused_to_clients(request_: Any) -> None:
         victim, client = await bench.open("victim"), await bench.open("client")
         await bench.ask("victim", victim, 1, _create("/c", 4), _create("/c/x"), Delete("/c/x", -1), _create("/e", 1))
         before = await bench.contents()
-        asked = Expire(victim, 0) if request_ is Expire else Reap("/c")
+        asked = Expire(victim, 0) if request_ is Expire else Reap("/c", 0)
         await bench.write(Message("client", client, 1, (asked, _create("/too"))))
         assert await bench.contents() == before and 1 not in bench.told("client").answers
         assert (await bench.ask("client", client, 3, _create("/next")))[0][0] == Error.OK

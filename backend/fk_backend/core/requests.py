@@ -116,9 +116,13 @@ class Expire(NamedTuple):
 
 
 class Reap(NamedTuple):
-    """From the heartbeat only: deletes an empty container, or a childless node whose TTL has passed."""
+    """From the heartbeat only: deletes an empty container, or a childless node whose TTL had passed at ``at_ms``.
+
+    The heartbeat's time, not the writer's: a batch that comes again must come to the same.
+    """
 
     path: str
+    at_ms: int
 
 
 class Sweep(NamedTuple):

@@ -128,15 +128,15 @@ def reap(view: View, request: Reap) -> bool:
     As ``ContainerManager.getCandidates`` and, for the check at the last moment, deleteContainer in ``pRequest2Txn``.
     """
     found = view.find(request.path)
-    if found is None or found[1].count or not _is_due(view, *found):
+    if found is None or found[1].count or not _is_due(request.at_ms, *found):
         return False
     tree.remove(view, request.path, found[0])
     return True
 
 
-def _is_due(view: View, node: Node, family: Family) -> bool:
+def _is_due(at_ms: int, node: Node, family: Family) -> bool:
     ttl_ms = owners.ttl_ms(node.owner)
     if ttl_ms is not None:
-        return view.now_ms - node.mtime_ms > ttl_ms
+        return at_ms - node.mtime_ms > ttl_ms
     # A container that never had a child is only about to be used.
     return owners.is_container(node.owner) and family.creates > 0

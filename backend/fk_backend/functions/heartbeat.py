@@ -95,7 +95,8 @@ class Heartbeat:
         if watched.ticks % REAP_EVERY == 0:
             reapable = await partition_sorts(self._ports, layout.reapable_partition(ns))
             watched.reapable = len(reapable)
-            requests.extend(map(Reap, reapable))
+            at_ms = self._ports.clock.now_ms()
+            requests.extend(Reap(path, at_ms) for path in reapable)
         watched.ticks += 1
         busy = bool(sessions.keys() - watched.idle) or watched.reapable > 0
         return requests, busy or await self._any(layout.reapable_partition(ns))

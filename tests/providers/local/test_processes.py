@@ -92,7 +92,8 @@ def test_what_a_killed_process_acknowledged_is_there(place: files.Place, child: 
         process = child("pour", "d", last + 1)
         acknowledged.update(int(hear(process)) for _ in range(1 + 7 * life))
         process.kill()
-        said = process.communicate()[0].split("\n")  # what it said before it died; the last line may be cut
+        assert process.stdout is not None  # and `communicate` would leave out what was read ahead
+        said = process.stdout.read().split("\n")  # what it said before it died; the last line may be cut
         acknowledged.update(map(int, said[:-1]))
         last = _intact(place, acknowledged - {0})
         assert max(acknowledged) <= last <= max(acknowledged) + 1

@@ -174,7 +174,7 @@ class Model:
             if not happens or request.path not in self.tree:
                 return False
             node = self.tree[request.path]
-            past = node.births > 0 if node.ttl_ms == -1 else self.now_ms - node.mtime > node.ttl_ms > 0
+            past = node.births > 0 if node.ttl_ms == -1 else request.at_ms - node.mtime > node.ttl_ms > 0
             if node.children or not past:
                 self.early.append("%s at zxid %d" % (request.path, self.zxid + 1))
             self._vanish(request.path)

@@ -8,7 +8,7 @@ from .... import layout
 from ....core.model import CONTAINER_OWNER, TTL_OWNER_MASK, Blob, Error
 from ....core.requests import SetData
 from ....functions import large
-from ....ports import INTEREST, SESSIONS, STATE, Item, Key
+from ....ports import INTEREST, SESSIONS, STATE, Item, Key, Put
 from ..model import Live, Znode
 from ..replay import Replay
 from ..run import NS
@@ -102,7 +102,7 @@ def _kept(blobs: Mapping[str, bytes], blob: Blob) -> Any:
 def nothing_left_behind(replay: Replay) -> Iterator[str]:
     """Q2: no session, beat, registration or blob outlives what it was for, but what is left to sweeps."""
     for key in replay.history.rest:
-        if key.table == INTEREST and not _swept(replay, key):
+        if key.table == INTEREST and not _swept(replay, key) and not _of_the_dead(replay, _inbox(key)):
             yield "%s %s is left" % (key.partition, key.sort)
         elif (
             key.table == SESSIONS
@@ -135,8 +135,29 @@ def _swept(replay: Replay, key: Key) -> bool:
     if key.table == SESSIONS:
         return key.partition == layout.sessions_partition(NS)
     inboxes = {live.inbox for live in replay.model.sessions.values()}
-    owner = key.sort if key.partition == NS + ":hello" else key.sort.rpartition(" ")[2]
-    return owner in inboxes or owner not in replay.conns
+    return _inbox(key) in inboxes or _inbox(key) not in replay.conns
+
+
+def _inbox(key: Key) -> str:
+    """Whose registration it is."""
+    return key.sort.rpartition(":")[2]
+
+
+def _of_the_dead(replay: Replay, inbox: str) -> bool:
+    """Whether its process died after the session had moved elsewhere: nobody looks for what it registered last.
+
+    That is told to nobody, and goes with the next change of its node.
+    """
+    accepted = [entry for entry in replay.log if entry.what == "accepted"]
+    processes = {entry.who for entry in accepted if entry.value.inbox == inbox}
+    heads = [
+        layout.head_of(write.item)
+        for _, commit in replay.commits
+        for write in commit.writes
+        if isinstance(write, Put) and write.key == layout.head_key(NS)
+    ]
+    died = any(entry.what == "died" and entry.who in processes for entry in replay.log)
+    return died and any(inbox in head.moved for head in heads)
 
 
 def everything_answered(replay: Replay) -> Iterator[str]:
