@@ -102,7 +102,7 @@ def _kept(blobs: Mapping[str, bytes], blob: Blob) -> Any:
 def nothing_left_behind(replay: Replay) -> Iterator[str]:
     """Q2: no session, beat, registration or blob outlives what it was for, but what is left to sweeps."""
     for key in replay.history.rest:
-        if key.table == INTEREST and not _swept(replay, key) and not _of_the_dead(replay, _inbox(key)):
+        if key.table == INTEREST and not _swept(replay, key) and not _of_the_dead(replay, key):
             yield "%s %s is left" % (key.partition, key.sort)
         elif (
             key.table == SESSIONS
@@ -143,21 +143,21 @@ def _inbox(key: Key) -> str:
     return key.sort.rpartition(":")[2]
 
 
-def _of_the_dead(replay: Replay, inbox: str) -> bool:
-    """Whether its process died after the session had moved elsewhere: nobody looks for what it registered last.
+def _of_the_dead(replay: Replay, key: Key) -> bool:
+    """Whether its process died while it registered it, after the session had moved elsewhere: nobody looks for that.
 
-    That is told to nobody, and goes with the next change of its node.
+    It is told to nobody, and goes with the next change of its node.
     """
-    accepted = [entry for entry in replay.log if entry.what == "accepted"]
-    processes = {entry.who for entry in accepted if entry.value.inbox == inbox}
+    inbox = _inbox(key)
+    unanswered = [line.op for line in replay.lines if line.conn == inbox and line.answered is None]
     heads = [
         layout.head_of(write.item)
         for _, commit in replay.commits
         for write in commit.writes
         if isinstance(write, Put) and write.key == layout.head_key(NS)
     ]
-    died = any(entry.what == "died" and entry.who in processes for entry in replay.log)
-    return died and any(inbox in head.moved for head in heads)
+    under_way = any(key.partition == layout.node_partition(NS, op.path) for op in unanswered if hasattr(op, "watch"))
+    return under_way and any(inbox in head.moved for head in heads)
 
 
 def everything_answered(replay: Replay) -> Iterator[str]:
