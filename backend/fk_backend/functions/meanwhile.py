@@ -15,6 +15,6 @@ async def meanwhile(beginning: Awaitable[T]) -> "AsyncIterator[asyncio.Future[T]
     under_way = asyncio.ensure_future(beginning)
     try:
         yield under_way
-    except BaseException:
+    except BaseException:  # a cancellation too: a function whose time is up leaves nothing running
         under_way.cancel()
         raise
