@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any, List
 
 import pytest
@@ -13,7 +14,7 @@ from fk_backend.core.model import Error
 from fk_backend.core.requests import Close, Create, Delete, Expire, Flags, SetData
 from fk_backend.errors import BackendError, StorageFull, Unavailable, Unknown
 from fk_backend.messages import Answers, Bulletin, Ended, Message, decode_note, encode_note
-from fk_backend.ports import Limits, Pushed, Put
+from fk_backend.ports import Key, Limits, Pushed, Put
 from fk_backend.session.engine import CLOSED, EXPIRED, LOST, MAX_MESSAGE_REQUESTS
 from fk_backend.session.ops import Exists, Fail, GetData, Sync
 
@@ -361,6 +362,21 @@ def test_a_paused_session_knows_that_it_was_out_of_touch_before_it_shows_anythin
     on_stage(play)
 
 
+def test_a_paused_session_says_so_as_soon_as_it_wakes_whatever_it_was_sending() -> None:
+    """A message and a beat were under way, and neither is answered (seed 220095)."""
+
+    async def play(stage: Stage) -> None:
+        actor = await stage.open(3000)
+        actor.gateway.reachable.clear()
+        await stage.clock.advance(1.0)  # the beat is under way
+        actor.gateway.queue = SimpleNamespace(send=lambda *message: asyncio.Event().wait())
+        await actor.submit(0, create("/a"))
+        await stage.clock.advance(2.5, step=2.5)
+        assert actor.said() == ["over"] and actor.log[-1].value == LOST
+
+    on_stage(play)
+
+
 def test_a_session_that_is_paused_in_the_middle_of_a_read_says_so_before_it_shows_what_it_read() -> None:
     async def play(stage: Stage) -> None:
         actor = await stage.open(3000)
@@ -395,6 +411,34 @@ def test_an_opening_that_took_long_is_followed_by_a_beat_and_not_by_a_loss() -> 
         (beats,) = await stage.store.get([layout.beat_key(NS, actor.session.id)])
         assert beats is not None and beats.rev > 0
         assert (await actor.do(0, create("/a"))).code == Error.OK and actor.said() == [0]
+
+    on_stage(play)
+
+
+def test_an_attach_whose_beat_was_answered_late_is_followed_by_a_beat() -> None:
+    """What counts is when it was heard (seed 236502): until its next one, an expiry could have been judged."""
+
+    async def play(stage: Stage) -> None:
+        first = await stage.open(3000)
+        second = Actor(stage)
+        stage.actors.append(second)
+
+        async def slow(key: Key) -> int:
+            count = await stage.store.increment(key)
+            stage.clock.now_s += 2.5
+            second.gateway.store.increment = stage.store.increment
+            return count
+
+        second.gateway.store.increment = slow
+        second.gateway.reachable.clear()
+        task = asyncio.ensure_future(second.session.attach(first.session.id, first.password))
+        await rest()
+        await stage.write()
+        await stage.deliver()
+        assert not task.done()
+        second.gateway.reachable.set()
+        await rest()
+        assert await task is not None and second.said() == []
 
     on_stage(play)
 

@@ -335,7 +335,7 @@ def test_a_watch_that_stays_begins_after_a_promise_that_is_kept() -> None:
 
 
 SEEDS = (505, 23118, 25671, 26439, 26834, 38185, 55866, 66474, 70487, 71598, 81646, 91870, 95004, 103699)
-SEEDS += (118963, 153960, 158242, 171258)
+SEEDS += (118963, 153960, 158242, 171258, 220095, 221225, 236502, 239920, 242838)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

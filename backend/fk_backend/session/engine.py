@@ -127,16 +127,18 @@ class Session:
         """A new session. Unavailable or Unknown if the deployment can't be reached."""
         password = self._gateway.clock.random_bytes(16)
         digest = hashlib.sha256(password).digest()
-        return await self._begin(Open(digest, timeout_ms, self._inbox, self._gateway.address), password)
+        started = self._gateway.clock.monotonic()
+        return await self._begin(Open(digest, timeout_ms, self._inbox, self._gateway.address), password, started)
 
     async def attach(self, session: int, password: bytes) -> Optional[Opened]:
         """Goes on with a session. None if there is no such session or the password is not its own."""
         key = layout.beat_key(self._ns, session)
+        started = self._gateway.clock.monotonic()
         # An expiry that is under way was judged by a count that is over now.
         count = await self._gateway.store.increment(key)
         self._holdings.unknown()
         try:
-            return await self._begin(Attach(session, password, self._inbox, self._gateway.address), password)
+            return await self._begin(Attach(session, password, self._inbox, self._gateway.address), password, started)
         except NoSession:
             if count == 1:  # nobody had beaten for it before
                 await self._take_back(key)
@@ -148,8 +150,8 @@ class Session:
         except Conflict:
             pass  # it is somebody's after all
 
-    async def _begin(self, request: Request, password: bytes) -> Opened:
-        started = self._gateway.clock.monotonic()
+    async def _begin(self, request: Request, password: bytes, heard: float) -> Opened:
+        """``heard``: not later than what counts as a beat."""
         await self._gateway.listen(self._inbox, self._receive, self._lost)
         checked = begin(self._gateway.check())
         checked.add_done_callback(self._checked)
@@ -176,7 +178,7 @@ class Session:
                 raise Refused("the session was not opened: error %d" % code)
             self.id, timeout_ms, identities = value
             self._timeout_s = timeout_ms / 1000.0
-            self._contact = started
+            self._contact = heard
             if self.overdue():  # that took long; it is a beat that says whether the deployment is in reach now
                 await self._touch()
         except BaseException:
@@ -547,8 +549,9 @@ class Session:
             except BackendError as error:
                 log.debug("session 0x%x: beat: %s", self.id, error)
                 pause = interval / 8
-            self._wake_soon()
-            await self._gateway.clock.sleep(pause)
+            if not self.overdue():  # else it is told now, whatever is under way
+                self._wake_soon()
+                await self._gateway.clock.sleep(pause)
 
     async def _touch(self) -> None:
         """One beat. Unavailable as soon as the session is overdue without it."""

@@ -144,7 +144,7 @@ def _inbox(key: Key) -> str:
 
 
 def _of_the_dead(replay: Replay, key: Key) -> bool:
-    """Whether its process died while it registered it, after the session had moved elsewhere: nobody looks for that.
+    """Whether its process died while it registered it, after the session had moved or expired: nobody looks for that.
 
     It is told to nobody, and goes with the next change of its node.
     """
@@ -157,7 +157,19 @@ def _of_the_dead(replay: Replay, key: Key) -> bool:
         if isinstance(write, Put) and write.key == layout.head_key(NS)
     ]
     under_way = any(key.partition == layout.node_partition(NS, op.path) for op in unanswered if hasattr(op, "watch"))
-    return under_way and any(inbox in head.moved for head in heads)
+    return under_way and (_outlived(replay, inbox) or any(inbox in head.moved for head in heads))
+
+
+def _outlived(replay: Replay, inbox: str) -> bool:
+    """Whether the process of a connection died after the session had ended."""
+    conn = replay.conns.get(inbox)
+    end = replay.model.ends.get(conn.session) if conn is not None else None
+    if conn is None or end is None:
+        return False
+    ended = replay.committed_at[end[0]]
+    own = (e for e in replay.log[conn.begun :] if e.what == "died" and e.who.startswith(conn.client + "."))
+    died = next(own, None)
+    return died is not None and ended < died.step
 
 
 def everything_answered(replay: Replay) -> Iterator[str]:

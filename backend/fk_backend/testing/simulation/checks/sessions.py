@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Iterator, List, Set
+from typing import Dict, Iterator, List, Sequence, Set
 
 from .... import layout
 from ....core.model import Error
@@ -14,6 +14,7 @@ from ....session.holdings import makes_ephemeral
 from ..plan import PAUSE, WORLD
 from ..replay import Conn, Replay
 from ..run import NS
+from ..world import Entry
 
 BOUND_S = 1.0
 CALLS = 30
@@ -52,7 +53,7 @@ def expiry_is_on_time(replay: Replay) -> Iterator[str]:
             continue
         session, counted = done.request
         at = replay.committed_at.get(done.told.zxid, len(replay.log) - 1)
-        beats = [entry for entry in replay.log[:at] if entry.what == "beat" and entry.value[0] == session]
+        beats = _beats(replay.log[:at], session)
         born = replay.log[replay.committed_at[session & ((1 << 40) - 1)]].at
         alive = max([born, *(entry.at for entry in beats if entry.value[1] <= counted)])
         timeout = replay.model.alive[done.told.zxid - 1][session].timeout_ms / 1000.0
@@ -70,6 +71,17 @@ def expiry_is_on_time(replay: Replay) -> Iterator[str]:
         undisturbed = quiet is not None and alive >= max(replay.history.healed_at + 2, quiet - timeout)
         if undisturbed and silent > timeout + BOUND_S + CALLS * replay.history.plan.knobs.lag:
             yield "session %x expired %.3f s after its last beat, its timeout is %.1f s" % (session, silent, timeout)
+
+
+def _beats(log: Sequence[Entry], session: int) -> List[Entry]:
+    """Those of a session, but for the first of all if it was a stranger's, who had the wrong password: it is undone."""
+    beats: List[Entry] = []
+    for entry in log:
+        if entry.what == "beat" and entry.value[0] == session:
+            beats.append(entry)
+        elif entry.what == "refused" and entry.value[1:] == (session, False) and beats and beats[-1].value[1] == 1:
+            beats.pop()
+    return beats
 
 
 def _stood_still(replay: Replay, begin: float, end: float) -> float:
