@@ -165,7 +165,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
             self._last_notice.settled.set()
         workers.stop(self.handler)
         if not self._connection.stop(max(self._session_timeout / 1000.0, 10.0)):
-            raise WriterNotClosedException("the connection is still busy with a callback that does not return")
+            raise WriterNotClosedException("the connection is still busy, perhaps with a callback that does not return")
         notice = self._last_notice
         if notice is not None and not listeners.inside():
             notice.done.wait(workers.PATIENCE_S)

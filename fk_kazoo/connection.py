@@ -40,7 +40,7 @@ CLOSE_GRACE_S = 3.0
 Longer where a first answer may take longer: what a client that was idle has to say may be its close alone.
 """
 END_S = 3.0
-"""How long it waits then for what is left of the connection."""
+"""How long it waits then for what is left of the connection, if nobody says how long."""
 
 
 class Doorbell:
@@ -302,7 +302,7 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
         grace = self.close_grace_s if timeout is None else min(timeout, self.close_grace_s)
         if not self._stopped_within(grace if self.client.connected else 0.0):
             self.drop()
-            self._stopped_within(END_S)
+            self._stopped_within(END_S if timeout is None else timeout)
         routine = self._connection_routine
         if routine is not None and self.connection_stopped.is_set():
             if workers.is_one_of([routine]) or self._ended.wait(END_S):
@@ -339,6 +339,8 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
         line = self._line = self._dial(host, port)
         self._socket = line.socket
         line.socket.peer = (host, port) if port else (client.deployment.deployment, 0)
+        if client._stopped.is_set():  # `stop` may have looked for something to hang up before this was there
+            raise ConnectionDropped("the client is being stopped")
         wanted = (client._session_id or 0, client._session_passwd, client._session_timeout, bool(client.read_only))
         loop.current().call(line.begin, *wanted)
         self._await_bell(timeout_s)

@@ -68,6 +68,29 @@ def test_stop_while_the_deployment_does_not_answer(url: str, connect: Connect) -
     within(STOP_S, client.stop)
 
 
+def test_stop_between_two_tries_to_connect(url: str, connect: Connect) -> None:
+    """#582: when stop() hangs up, the next try is about to begin, and it hangs in the network."""
+    client, dialling, dropped = connect(url), threading.Event(), threading.Event()
+    connection_ = client._connection
+    dial, drop = connection_._dial, connection_.drop
+
+    def dial_late(host: str, port: int) -> Any:
+        dialling.set()
+        assert dropped.wait(STOP_S)
+        return dial(host, port)
+
+    def drop_and_tell() -> None:
+        drop()
+        dropped.set()
+
+    client.cable.swallow()
+    connection_._dial, connection_.drop = dial_late, drop_and_tell
+    connection_._socket.close()
+    assert dialling.wait(STOP_S)
+    within(STOP_S, client.stop)
+    assert client.state == KazooState.LOST
+
+
 def test_stop_when_the_close_is_not_answered(url: str, connect: Connect) -> None:
     """#241: the deployment goes out of reach while the session is being closed."""
     client = connect(url)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import shutil
 import sys
 import tempfile
 import threading
@@ -146,9 +147,9 @@ def main() -> int:
     started = time.monotonic()
     failed = threading.Event()
 
-    with tempfile.TemporaryDirectory() as directory:
-        home = Path(directory)
-        os.environ["FK_KAZOO_HOME"] = directory
+    home = Path(tempfile.mkdtemp())
+    try:
+        os.environ["FK_KAZOO_HOME"] = str(home)
         all_ = [Deployment("kill%d" % n, home, SEED + n, running, starting) for n in range(DEPLOYMENTS)]
 
         def enough() -> bool:
@@ -162,13 +163,13 @@ def main() -> int:
                 failed.set()
                 raise
 
-        try:
-            with ThreadPoolExecutor(DEPLOYMENTS) as pool:
-                for done in [pool.submit(run, each) for each in all_]:
-                    done.result()
-        finally:
-            for program in running:
-                program.kill()
+        with ThreadPoolExecutor(DEPLOYMENTS) as pool:
+            for done in [pool.submit(run, each) for each in all_]:
+                done.result()
+    finally:
+        for program in running:
+            program.kill()
+        shutil.rmtree(home, ignore_errors=True)  # for a moment, this process itself may still be a host there
     kills = sum(each.kills for each in all_)
     nodes, read = sum(each.nodes for each in all_), sum(each.reader.count for each in all_)
     gaps = [gap for each in all_ for gap in each.crew.gaps]
