@@ -140,7 +140,7 @@ def main() -> int:
     """Kills, and says what came of it."""
     parser = argparse.ArgumentParser(prog="python -m tests.service.kills", description=str(__doc__).splitlines()[0])
     parser.add_argument("kills", nargs="?", type=int, default=500)
-    parser.add_argument("--within", type=float, default=440.0, metavar="SECONDS")
+    parser.add_argument("--within", type=float, default=900.0, metavar="SECONDS")
     options = parser.parse_args()
     running: List[Program] = []
     starting = threading.Lock()
