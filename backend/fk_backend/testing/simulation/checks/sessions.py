@@ -53,7 +53,7 @@ def expiry_is_on_time(replay: Replay) -> Iterator[str]:
             continue
         session, counted = done.request
         at = replay.committed_at.get(done.told.zxid, len(replay.log) - 1)
-        beats = _beats(replay.log[:at], session)
+        beats = [beat for beat in _beats(replay.log, session) if beat.step < at]
         born = replay.log[replay.committed_at[session & ((1 << 40) - 1)]].at
         alive = max([born, *(entry.at for entry in beats if entry.value[1] <= counted)])
         timeout = replay.model.alive[done.told.zxid - 1][session].timeout_ms / 1000.0
