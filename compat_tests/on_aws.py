@@ -9,9 +9,11 @@ the part of a test kit that has to break something.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,15 +28,18 @@ READY = "Everything in it is gone"
 
 def main(argv: Optional[List[str]] = None) -> int:
     """The command's exit code."""
-    arguments = sys.argv[1:] if argv is None else argv
-    quick = arguments[:1] == ["--no-permissions"]
-    command = arguments[1:] if quick else arguments
-    if not command:
-        print(__doc__, file=sys.stderr)
-        return 2
+    parser = argparse.ArgumentParser(
+        prog="python -m compat_tests.on_aws", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--no-permissions", action="store_true", help="everybody may do everything: starts quicker")
+    parser.add_argument("command", help="a program, {url} in its arguments standing for the deployment's URL")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER)
+    options = parser.parse_args(argv)
+    if shutil.which(options.command) is None:
+        parser.error("there is no program %s" % options.command)
     try:
-        with emulated(permissions=not quick) as variables:
-            words = [word.replace("{url}", variables["FK_KAZOO_URL"]) for word in command]
+        with emulated(permissions=not options.no_permissions) as variables:
+            words = [options.command, *(word.replace("{url}", variables["FK_KAZOO_URL"]) for word in options.arguments)]
             return subprocess.call(words, env={**os.environ, **variables})
     except NotEmulated as error:
         return error.exit_code
@@ -53,15 +58,18 @@ def emulated(permissions: bool = True) -> Iterator[Dict[str, str]]:
     """A deployment of its own, as long as it lasts: the variables that its clients have to have."""
     serving = [sys.executable, "-m", "fk_kazoo", "dev", "aws", *(["--permissions"] if permissions else [])]
     with subprocess.Popen(serving, stdout=subprocess.PIPE, text=True) as server:
+        reader = threading.Thread(target=_drain, args=[server], daemon=True)
         try:
             variables = _variables(server)
             if variables is None:
                 raise NotEmulated(server.wait() or 1)
-            _drain(server)
+            reader.start()
             yield {**variables, "FK_KAZOO_OPERATOR": OPERATOR}
         finally:
             server.send_signal(signal.SIGINT)
             server.send_signal(signal.SIGTERM)  # a background process may ignore the other one
+            if reader.is_alive():
+                reader.join()  # until there is nothing more to read
 
 
 def _variables(server: "subprocess.Popen[str]") -> Optional[Dict[str, str]]:
@@ -81,14 +89,10 @@ def _variables(server: "subprocess.Popen[str]") -> Optional[Dict[str, str]]:
 
 def _drain(server: "subprocess.Popen[str]") -> None:
     """Its account of every invocation is read, so that it is never blocked, and dropped, but for failures."""
-
-    def read() -> None:
-        assert server.stdout is not None
-        for line in server.stdout:
-            if "FAILED" in line or "trouble" in line:
-                print(line, end="", flush=True)
-
-    threading.Thread(target=read, daemon=True).start()
+    assert server.stdout is not None
+    for line in server.stdout:
+        if "FAILED" in line or "trouble" in line:
+            print(line, end="", flush=True)
 
 
 if __name__ == "__main__":
