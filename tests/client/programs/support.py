@@ -31,6 +31,8 @@ ROOT = Path(__file__).resolve().parents[3]
 PROGRAMS = Path(__file__).resolve().parent
 PATIENCE_S = 15.0
 """For what happens in milliseconds on an idle machine."""
+STOP_S = 8.0
+"""What stop() may take at the very most: three bounded waits, on a loaded machine."""
 
 
 def eventually(condition: Callable[[], Any], timeout: float = PATIENCE_S, what: str = "") -> Any:
