@@ -334,8 +334,27 @@ def test_a_watch_that_stays_begins_after_a_promise_that_is_kept() -> None:
     on_stage(play)
 
 
+def test_what_came_and_went_is_not_told_after_what_shows_it() -> None:
+    """A session with a watch that stays told it by a push that came late, also to one that does not (seed 425292)."""
+
+    async def play(stage: Stage) -> None:
+        stage.store.limits = Limits(recent_bytes=0)
+        actor, other = await stage.open(), await stage.open()
+        await actor.do("stays", AddWatch("/b", RECURSIVE))
+        await actor.submit("once", Exists("/n", True))
+        await other.do("came", _create("/n"))
+        await other.do("went", Delete("/n", -1))
+        last = await other.do("last", _create("/m"))
+        await actor.submit("shows", Exists("/e", True))
+        assert actor.reply("shows").zxid == last.zxid
+        await stage.deliver()
+        assert actor.events() == []
+
+    on_stage(play)
+
+
 SEEDS = (505, 23118, 25671, 26439, 26834, 38185, 55866, 66474, 70487, 71598, 81646, 91870, 95004, 103699)
-SEEDS += (118963, 153960, 158242, 171258, 220095, 221225, 236502, 239920, 242838)
+SEEDS += (118963, 153960, 158242, 171258, 220095, 221225, 236502, 239920, 242838, 425292)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -77,24 +77,30 @@ class WatchList:
         events: List[Event] = []
         for trigger in triggers if self._skipped else ():
             if trigger.zxid not in self._told and any(a < trigger.zxid <= b for a, b in self._skipped):
-                event = self.fire(trigger)
-                events.extend([] if event is None else [event])
+                # One-shot watches were judged by their nodes then: this would come after what showed it.
+                if any(not watches.is_one_shot(watch.mode) for watch in self._waiting(trigger)):
+                    events.extend(filter(None, [self.fire(trigger)]))
         self._told.update(event.zxid for event in events)
         return events
 
     def fire(self, trigger: Trigger) -> Optional[Event]:
         """The event of a trigger, if a watch was waiting for it: one event, however many watches."""
+        hit = self._waiting(trigger)
+        for watch in hit:
+            if watches.is_one_shot(watch.mode):
+                self.drop(watch)
+        return Event(*trigger) if hit else None
+
+    def _waiting(self, trigger: Trigger) -> List[Watch]:
         candidates = self.on(trigger.path)
         if self._recursive:
             above = (self._armed.get((path, RECURSIVE)) for path in paths.ancestors(trigger.path))
             candidates.extend(watch for watch in above if watch is not None)
-        hit = False
-        for watch in candidates:
-            if watch.floor < trigger.zxid and watches.matches(watch.mode, watch.path, trigger):
-                hit = True
-                if watches.is_one_shot(watch.mode):
-                    self.drop(watch)
-        return Event(*trigger) if hit else None
+        return [
+            watch
+            for watch in candidates
+            if watch.floor < trigger.zxid and watches.matches(watch.mode, watch.path, trigger)
+        ]
 
 
 def shown(mode: str, pair: Pair, head_zxid: int) -> int:
