@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
+from collections import deque
+from typing import Deque, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
 from ..core import paths, watches
 from ..core.model import EventType, Family, Node, Trigger
 from ..core.watches import CHILD, DATA, PERSISTENT, RECURSIVE
 
 Pair = Optional[Tuple[Node, Family]]
+MAX_LATE = 1000
+"""So many times may be caught up without the list before a push that is on its way is too late to be told."""
 
 
 class Watch(NamedTuple):
@@ -35,8 +38,8 @@ class WatchList:
     def __init__(self) -> None:
         self._armed: Dict[Tuple[str, str], Watch] = {}
         self._recursive = 0
-        self._skipped: List[Tuple[int, int]] = []
-        self._told: Set[int] = set()
+        self._skipped: Deque[Tuple[int, int]] = deque(maxlen=MAX_LATE)
+        self._told: Deque[int] = deque(maxlen=MAX_LATE)
         self.asked: Set[Tuple[str, str]] = set()
         """(path, mode) of registrations that were asked for, while no armed watch answers for them."""
 
@@ -68,39 +71,33 @@ class WatchList:
             self._recursive -= watch.mode == RECURSIVE
 
     def skip(self, after: int, upto: int) -> None:
-        """Triggers with after < zxid <= upto were passed over unseen: watches that stay get them from their pushes."""
-        if any(not watches.is_one_shot(mode) for _, mode in self._armed):
+        """Triggers with after < zxid <= upto were passed over unseen: what no node shows is in their pushes."""
+        if self._armed:
             self._skipped.append((after, upto))
 
     def late(self, triggers: Iterable[Trigger]) -> List[Event]:
-        """Events of watches that stay, from triggers that were passed over; each once."""
+        """Events from triggers that were passed over, each once: of watches that stay, and of what came and went."""
         events: List[Event] = []
         for trigger in triggers if self._skipped else ():
             if trigger.zxid not in self._told and any(a < trigger.zxid <= b for a, b in self._skipped):
-                # One-shot watches were judged by their nodes then: this would come after what showed it.
-                if any(not watches.is_one_shot(watch.mode) for watch in self._waiting(trigger)):
-                    events.extend(filter(None, [self.fire(trigger)]))
-        self._told.update(event.zxid for event in events)
+                event = self.fire(trigger)
+                events.extend([] if event is None else [event])
+        self._told.extend(event.zxid for event in events)
         return events
 
     def fire(self, trigger: Trigger) -> Optional[Event]:
         """The event of a trigger, if a watch was waiting for it: one event, however many watches."""
-        hit = self._waiting(trigger)
-        for watch in hit:
-            if watches.is_one_shot(watch.mode):
-                self.drop(watch)
-        return Event(*trigger) if hit else None
-
-    def _waiting(self, trigger: Trigger) -> List[Watch]:
         candidates = self.on(trigger.path)
         if self._recursive:
             above = (self._armed.get((path, RECURSIVE)) for path in paths.ancestors(trigger.path))
             candidates.extend(watch for watch in above if watch is not None)
-        return [
-            watch
-            for watch in candidates
-            if watch.floor < trigger.zxid and watches.matches(watch.mode, watch.path, trigger)
-        ]
+        hit = False
+        for watch in candidates:
+            if watch.floor < trigger.zxid and watches.matches(watch.mode, watch.path, trigger):
+                hit = True
+                if watches.is_one_shot(watch.mode):
+                    self.drop(watch)
+        return Event(*trigger) if hit else None
 
 
 def shown(mode: str, pair: Pair, head_zxid: int) -> int:

@@ -79,7 +79,10 @@ class Walk:
         self.heard[event] += 1
         if event in self.told and self.exact and self.heard[event] > self.happened[event]:
             yield Found("V1", where + " was told before")
-        late = not self.exact and any(_covers(*key, event) for key in self.owed)  # told by its push, when that comes
+        late = not self.exact and (  # told by its push, when that comes
+            any(_covers(*key, event) for key in self.owed)
+            or any(key[0] == path and self._came_and_went(key) for key in self.armed)
+        )
         if zxid <= self.shown and not late:
             yield Found("V5", "%s comes after an answer that shows zxid %d" % (where, self.shown))
         if zxid < self.last_event and self.exact:
@@ -135,7 +138,7 @@ class Walk:
         """Watches that should have fired by ``zxid`` and have not."""
         for key in list(self.armed):
             first = self._first(key)
-            if first is not None and first[0] <= zxid and (self.exact or not self._came_and_went(key, zxid)):
+            if first is not None and first[0] <= zxid and (self.exact or check == "V3" or not self._came_and_went(key)):
                 yield Found(check, "step %d: no event %s for %s %s" % (step, first, key, when))
                 del self.armed[key]
         if self.exact or check == "V3":
@@ -145,8 +148,8 @@ class Walk:
                         yield Found(check, "step %d: no event %s for %s %s" % (step, trigger, key, when))
                         self.told.add(trigger)
 
-    def _came_and_went(self, key: Tuple[str, str], zxid: int) -> bool:
-        """A node that was missing and is missing again: without the list nobody can tell, nor can ZooKeeper."""
+    def _came_and_went(self, key: Tuple[str, str]) -> bool:
+        """A node that was missing and is missing again: without the list only its push can tell."""
         states = self.replay.model.states
         absent = [z for z in range(self.armed[key], len(states)) if key[0] not in states[z]]
         return self.armed[key] in absent and any(z > self.armed[key] for z in absent)
