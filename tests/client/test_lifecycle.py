@@ -14,7 +14,7 @@ from kazoo.exceptions import ConnectionClosedError, ConnectionLoss, SessionExpir
 from kazoo.handlers.threading import KazooTimeoutError
 from kazoo.protocol.states import KazooState
 
-from tests.client.programs.support import CableClient, Program, States, eventually, own_descriptors, within
+from tests.client.programs.support import CableClient, Program, States, at_once, eventually, own_descriptors, within
 
 Connect = Callable[..., Any]
 Run = Callable[..., Program]
@@ -92,24 +92,13 @@ def test_any_sequences_in_several_threads(memory_url: str, sequences: List[List[
 def test_starting_from_several_threads_at_once_is_one_start(url: str, make: Connect) -> None:
     client = make(url)
     states = States(client)
-    barrier = threading.Barrier(5)
-    errors: List[BaseException] = []
 
     def start() -> None:
-        barrier.wait()
-        try:
-            client.start()
-            assert client.exists("/")
-        except BaseException as error:
-            errors.append(error)
+        client.start()
+        assert client.exists("/")
 
-    threads = [threading.Thread(target=start, daemon=True) for _ in range(5)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-        assert not thread.is_alive()
-    assert errors == [] and states.seen == ["CONNECTED"]
+    at_once(5, 20, start)
+    assert states.seen == ["CONNECTED"]
 
 
 def test_start_while_reconnecting_waits_for_the_connection(url: str, connect: Connect) -> None:

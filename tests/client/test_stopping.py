@@ -6,7 +6,7 @@ The numbers are issues and pull requests of python-zk/kazoo: #241, #582, #356.
 from __future__ import annotations
 
 import threading
-from typing import Any, Callable, List
+from typing import Any, Callable
 
 import pytest
 from kazoo.exceptions import WriterNotClosedException
@@ -14,7 +14,7 @@ from kazoo.protocol.states import KazooState
 
 from fk_backend.providers import memory
 from fk_kazoo import connection
-from tests.client.programs.support import STOP_S, States, eventually, within
+from tests.client.programs.support import STOP_S, States, at_once, eventually, within
 
 Connect = Callable[..., Any]
 
@@ -216,23 +216,8 @@ def test_stop_from_two_threads_at_once(url: str, connect: Connect) -> None:
     """#241: both return, and the session is over."""
     for _ in range(10):
         client = connect(url)
-        barrier = threading.Barrier(2)
-        errors: List[BaseException] = []
-
-        def stop(client: Any = client, barrier: Any = barrier, errors: Any = errors) -> None:
-            barrier.wait()
-            try:
-                client.stop()
-            except BaseException as error:
-                errors.append(error)
-
-        threads = [threading.Thread(target=stop, daemon=True) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(STOP_S)
-            assert not thread.is_alive()
-        assert errors == [] and client.state == KazooState.LOST
+        at_once(2, STOP_S, client.stop)
+        assert client.state == KazooState.LOST
         client.close()
 
 

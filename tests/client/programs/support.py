@@ -32,7 +32,7 @@ PROGRAMS = Path(__file__).resolve().parent
 PATIENCE_S = 15.0
 """For what happens in milliseconds on an idle machine."""
 STOP_S = 8.0
-"""What stop() may take at the very most: three bounded waits, on a loaded machine."""
+"""What stop() may take, whatever hangs, as long as the process itself goes on; on a loaded machine."""
 
 
 def eventually(condition: Callable[[], Any], timeout: float = PATIENCE_S, what: str = "") -> Any:
@@ -78,6 +78,27 @@ def within(seconds: float, function: Callable[..., Any], *args: Any, **kwargs: A
     if error is not None:
         raise error
     return value
+
+
+def at_once(count: int, seconds: float, function: Callable[[], Any]) -> None:
+    """Has so many threads call it at the same time. Each must return in time, and raise nothing."""
+    barrier = threading.Barrier(count)
+    errors: List[BaseException] = []
+
+    def work() -> None:
+        barrier.wait()
+        try:
+            function()
+        except BaseException as error:  # handed over to the one who waits
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(seconds)
+        assert not thread.is_alive()
+    assert errors == []
 
 
 class States:

@@ -87,6 +87,12 @@ class Replay:
         self.conns = self._conns()
         self.lines = self._lines()
 
+    def death(self, conn: Conn) -> Optional[int]:
+        """The step at which the process of a connection died; None if it lived on."""
+        own = (e for e in self.log[conn.begun :] if e.what == "died" and e.who.startswith(conn.client + "."))
+        died = next(own, None)
+        return None if died is None else died.step
+
     def _namespace_id(self) -> int:
         for _, commit in self.commits:
             for write in commit.writes:

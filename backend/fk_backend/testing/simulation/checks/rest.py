@@ -166,10 +166,8 @@ def _outlived(replay: Replay, inbox: str) -> bool:
     end = replay.model.ends.get(conn.session) if conn is not None else None
     if conn is None or end is None:
         return False
-    ended = replay.committed_at[end[0]]
-    own = (e for e in replay.log[conn.begun :] if e.what == "died" and e.who.startswith(conn.client + "."))
-    died = next(own, None)
-    return died is not None and ended < died.step
+    died = replay.death(conn)
+    return died is not None and replay.committed_at[end[0]] < died
 
 
 def everything_answered(replay: Replay) -> Iterator[str]:

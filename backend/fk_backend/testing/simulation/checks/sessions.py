@@ -159,9 +159,9 @@ def _told_in_time(replay: Replay, conn: Conn, at: int) -> Iterator[str]:
     over = next((step for step, tag, _ in conn.said if tag == -1), None)
     if conn.begun > at or (over is not None and over < at):
         return
-    for entry in replay.log[conn.begun : at + 1]:
-        if entry.what == "died" and entry.who.startswith(conn.client + "."):
-            return
+    died = replay.death(conn)
+    if died is not None and died <= at:
+        return
     paused = any(
         entry.what == "fault" and entry.value.kind == PAUSE and entry.who in (conn.client, WORLD)
         and entry.at <= replay.log[at].at <= entry.at + entry.value.span + 0.001

@@ -160,11 +160,8 @@ def alive_at_rest(replay: Replay, conn: Conn) -> int:
     quiet = next((entry.step for entry in replay.log if entry.what == "quiet"), 0)
     if conn.stolen or any(tag == -1 and step < quiet for step, tag, _ in conn.said):
         return 0
-    died = any(
-        entry.what == "died" and entry.who.startswith(conn.client + ".") and conn.begun < entry.step < quiet
-        for entry in replay.log
-    )
-    return 0 if died else quiet
+    died = replay.death(conn)
+    return 0 if died is not None and died < quiet else quiet
 
 
 @lru_cache(maxsize=2)
