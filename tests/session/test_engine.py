@@ -15,7 +15,7 @@ from fk_backend.core.requests import Close, Create, Delete, Expire, Flags, SetDa
 from fk_backend.errors import BackendError, StorageFull, Unavailable, Unknown
 from fk_backend.messages import Answers, Bulletin, Ended, Message, decode_note, encode_note
 from fk_backend.ports import Key, Limits, Pushed, Put
-from fk_backend.session.engine import CLOSED, EXPIRED, LOST, MAX_MESSAGE_REQUESTS
+from fk_backend.session.engine import BEAT, CLOSED, EXPIRED, LOST, MAX_MESSAGE_REQUESTS
 from fk_backend.session.ops import Exists, Fail, GetData, Sync
 
 from .doubles import NS, Actor, Stage, on_stage, rest
@@ -453,7 +453,7 @@ def test_beats_go_on_three_times_in_a_timeout() -> None:
             assert item is not None
             counts.append(item.rev)
             await stage.clock.advance(3.0)
-        assert [b - a for a, b in zip(counts, counts[1:])] == [3, 3, 3]
+        assert [b - a for a, b in zip(counts, counts[1:])] == [3 * BEAT] * 3
 
     on_stage(play)
 
@@ -471,10 +471,10 @@ def test_where_beats_are_dear_the_first_is_heard_before_there_is_anything_to_own
         actor.gateway.reachable.set()
         await rest()
         (heard,) = await stage.store.get([key])
-        assert len(stage.sent) == 1 and heard is not None and heard.rev == (before.rev if before else 0) + 1
+        assert len(stage.sent) == 1 and heard is not None and heard.rev == (before.rev if before else 0) + BEAT
         await stage.clock.advance(1.0)
         (again,) = await stage.store.get([key])
-        assert again is not None and again.rev == heard.rev + 1
+        assert again is not None and again.rev == heard.rev + BEAT
 
     on_stage(play)
 

@@ -355,8 +355,28 @@ def test_what_came_and_went_is_told_when_its_push_comes(stays: bool) -> None:
     on_stage(play)
 
 
+def test_the_first_beat_comes_to_no_count_that_an_attach_in_vain_had_left() -> None:
+    """The heartbeat could not tell them apart, and gave up who had just begun to beat (seed 526589)."""
+
+    async def play(stage: Stage) -> None:
+        stage.thrifty = True
+        actor, stranger = await stage.open(), Actor(stage)
+        stage.actors.append(stranger)
+        task = asyncio.ensure_future(stranger.session.attach(actor.session.id, bytes(16)))
+        await rest()
+        (left,) = await stage.store.get([layout.beat_key(NS, actor.session.id)])
+        await stage.write()
+        await stage.deliver()
+        assert await task is None and left is not None
+        await actor.submit("begins", _create("/e", 1))
+        (begun,) = await stage.store.get([layout.beat_key(NS, actor.session.id)])
+        assert begun is not None and begun.rev != left.rev
+
+    on_stage(play)
+
+
 SEEDS = (505, 23118, 25671, 26439, 26834, 38185, 55866, 66474, 70487, 71598, 81646, 91870, 95004, 103699)
-SEEDS += (118963, 153960, 158242, 171258, 220095, 221225, 236502, 239920, 242838, 425292)
+SEEDS += (118963, 153960, 158242, 171258, 220095, 221225, 236502, 239920, 242838, 425292, 526589)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -40,6 +40,8 @@ MAX_TRIES_S = 240.0
 """So long a message may be sent again: a queue knows for five minutes that it has it already."""
 MAX_LEAVE_S = 10.0
 """So long a connection that is over tries to remove what it registered."""
+BEAT = 2
+"""What a beat adds to its counter: 1 alone is what an attach adds, and takes back where nothing was before."""
 MOMENT_S = 0.001
 """So much after something is due, it is due whatever the clock's resolution."""
 
@@ -140,7 +142,7 @@ class Session:
         try:
             return await self._begin(Attach(session, password, self._inbox, self._gateway.address), password, started)
         except NoSession:
-            if count == 1:  # nobody had beaten for it before
+            if count == 1:  # nobody had beaten for it before; no beat ever comes to this count
                 await self._take_back(key)
             return None
 
@@ -570,7 +572,7 @@ class Session:
         self._contact = started
 
     async def _increment(self) -> None:
-        await self._gateway.store.increment(layout.beat_key(self._ns, self.id))
+        await self._gateway.store.increment(layout.beat_key(self._ns, self.id), BEAT)
         await self._gateway.check()
 
 
