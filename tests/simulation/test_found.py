@@ -355,6 +355,40 @@ def test_what_came_and_went_is_told_when_its_push_comes(stays: bool) -> None:
     on_stage(play)
 
 
+def test_whichever_call_fails_while_the_registrations_are_looked_at_no_event_is_lost() -> None:
+    """What had been found out until then was forgotten, and its watch was not armed any more (seed 564620)."""
+
+    async def play(stage: Stage) -> None:
+        stage.store.limits = Limits(recent_bytes=0)
+        actor, other = await stage.open(), await stage.open()
+        await other.do("a", _create("/a"))
+        await other.do("b", _create("/b"))
+        for tag, op in enumerate((GetChildren("/a", True), Exists("/a", True), Exists("/b", True))):
+            await actor.do(tag, op)
+        await other.do("below", _create("/a/x"))
+        await other.do("changed", SetData("/b", b"1", -1))
+        await other.do("unseen", _create("/c"))
+        stage.mail.clear()
+        before = len(actor.gateway.store.calls)
+
+        def fail(number: int, name: str) -> None:
+            if number == before + failing:
+                raise Unavailable("now not")
+
+        actor.gateway.store.before = fail
+        await actor.submit("shows", Exists("/c", False))
+        await stage.clock.advance(0.1)
+        assert actor.reply("shows").code == 0 and sorted(actor.events()) == [("/a", 4), ("/b", 3)]
+        calls.append(len(actor.gateway.store.calls) - before)
+
+    calls = [1]
+    failing = 0
+    while failing < calls[-1]:
+        failing += 1
+        on_stage(play)
+    assert failing > 8
+
+
 def test_the_first_beat_comes_to_no_count_that_an_attach_in_vain_had_left() -> None:
     """The heartbeat could not tell them apart, and gave up who had just begun to beat (seed 526589)."""
 
@@ -376,7 +410,7 @@ def test_the_first_beat_comes_to_no_count_that_an_attach_in_vain_had_left() -> N
 
 
 SEEDS = (505, 23118, 25671, 26439, 26834, 38185, 55866, 66474, 70487, 71598, 81646, 91870, 95004, 103699)
-SEEDS += (118963, 153960, 158242, 171258, 220095, 221225, 236502, 239920, 242838, 425292, 526589)
+SEEDS += (118963, 153960, 158242, 171258, 220095, 221225, 236502, 239920, 242838, 425292, 526589, 564620, 589258)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -7,7 +7,7 @@ the writer missed belongs to a reader that sees the new state.
 from __future__ import annotations
 
 import asyncio
-from typing import List, NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Optional, Set, Tuple
 
 from .. import layout
 from ..core import reads, watches
@@ -219,10 +219,11 @@ class Reader:
         A registration that is still there was not consumed: the bulletin covers it. One that is gone has fired
         or was consumed early: the bulletin tells which, or else its node.
         """
-        events: List[Event] = []
         triggers = [trigger for trigger in board.triggers() if trigger.zxid <= zxid]
+        looked: List[Tuple[Watch, int, Optional[Event]]] = []
+        deleted: Set[str] = set()
         for watch in self._armed.all():
-            if not watches.is_one_shot(watch.mode) or self._armed.get(watch.path, watch.mode) is not watch:
+            if not watches.is_one_shot(watch.mode) or watch.path in deleted:
                 continue
             key = layout.registration_key(self._ns, watch.path, watch.mode, self._inbox)
             (item,) = await self._store.get([key])
@@ -233,18 +234,12 @@ class Reader:
             number = await self._register(watch.path, watch.mode) if item is None else item.rev
             pair, head_zxid = await self._pair_and_head(watch.path)
             event = missed(watch, pair, head_zxid)
-            if event is None:
-                self._armed.arm(watch._replace(number=number))
-            else:
-                gone = self._armed.on(watch.path) if event.kind == EventType.DELETED else [watch]
-                for each in gone:  # a deletion is told once, and ends every watch on the node
-                    if watches.is_one_shot(each.mode):
-                        self._armed.drop(each)
-                events.append(event)
-        for trigger in triggers:
-            fired = self._armed.fire(trigger)
-            if fired is not None:
-                events.append(fired)
+            if event is not None and event.kind == EventType.DELETED:
+                deleted.add(watch.path)
+            looked.append((watch, number, event))
+        # Nothing is changed before this: where a call fails, everything is looked at again.
+        events = [fired for each in looked for fired in self._armed.looked_at(*each)]
+        events.extend(fired for trigger in triggers if (fired := self._armed.fire(trigger)) is not None)
         return sorted(events, key=lambda event: event.zxid)
 
 

@@ -70,6 +70,17 @@ class WatchList:
         if self._armed.pop((watch.path, watch.mode), None) is not None:
             self._recursive -= watch.mode == RECURSIVE
 
+    def looked_at(self, watch: Watch, number: int, event: Optional[Event]) -> List[Event]:
+        """Its node was read: ``event`` is what it had missed; else it goes on with registration ``number``."""
+        if event is None:
+            self.arm(watch._replace(number=number))
+            return []
+        gone = self.on(watch.path) if event.kind == EventType.DELETED else [watch]
+        for each in gone:  # a deletion is told once, and ends every watch on the node
+            if watches.is_one_shot(each.mode):
+                self.drop(each)
+        return [event]
+
     def skip(self, after: int, upto: int) -> None:
         """Triggers with after < zxid <= upto were passed over unseen: what no node shows is in their pushes."""
         if self._armed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, Mapping
+from typing import Any, Dict, Iterator, List, Mapping
 
 from .... import layout
 from ....core.model import CONTAINER_OWNER, TTL_OWNER_MASK, Blob, Error
@@ -10,6 +10,7 @@ from ....core.requests import SetData
 from ....functions import large
 from ....ports import INTEREST, SESSIONS, STATE, Item, Key, Put
 from ..model import Live, Znode
+from ..ports import Commit
 from ..replay import Replay
 from ..run import NS
 from ..workload import LOCKS, RESOURCE
@@ -144,30 +145,31 @@ def _inbox(key: Key) -> str:
 
 
 def _of_the_dead(replay: Replay, key: Key) -> bool:
-    """Whether its process died while it registered it, after the session had moved or expired: nobody looks for that.
+    """Whether it was registered after the session had moved or expired, by a process that died before it heard of that.
 
-    It is told to nobody, and goes with the next change of its node.
+    Nobody looks for that; it is told to nobody, and goes with the next change of its node.
     """
     inbox = _inbox(key)
-    unanswered = [line.op for line in replay.lines if line.conn == inbox and line.answered is None]
-    heads = [
-        layout.head_of(write.item)
-        for _, commit in replay.commits
-        for write in commit.writes
-        if isinstance(write, Put) and write.key == layout.head_key(NS)
-    ]
-    under_way = any(key.partition == layout.node_partition(NS, op.path) for op in unanswered if hasattr(op, "watch"))
-    return under_way and (_outlived(replay, inbox) or any(inbox in head.moved for head in heads))
-
-
-def _outlived(replay: Replay, inbox: str) -> bool:
-    """Whether the process of a connection died after the session had ended."""
     conn = replay.conns.get(inbox)
-    end = replay.model.ends.get(conn.session) if conn is not None else None
-    if conn is None or end is None:
+    died = None if conn is None else replay.death(conn)
+    end = None if conn is None else replay.model.ends.get(conn.session)
+    left = [entry.step for entry, commit in replay.commits if inbox in _moved(commit)]
+    left += [] if end is None else [replay.committed_at[end[0]]]
+    if died is None or not left or died < min(left):
         return False
-    died = replay.death(conn)
-    return died is not None and replay.committed_at[end[0]] < died
+    last = [line.answered for line in replay.lines if line.conn == inbox and _watches(line.op, key)]
+    return any(answered is None or answered > min(left) for answered in last)
+
+
+def _watches(op: Any, key: Key) -> bool:
+    """Whether it is a read that makes registrations where this one is."""
+    return hasattr(op, "watch") and layout.node_partition(NS, op.path) == key.partition
+
+
+def _moved(commit: Commit) -> List[str]:
+    """The connections whose sessions it gave to others."""
+    heads = (write.item for write in commit.writes if isinstance(write, Put) and write.key == layout.head_key(NS))
+    return [inbox for head in heads for inbox in layout.head_of(head).moved]
 
 
 def everything_answered(replay: Replay) -> Iterator[str]:
