@@ -84,11 +84,11 @@ def test_a_session_with_many_ephemerals_ends_at_once_and_they_go_one_by_one(expi
     async def scene() -> Any:
         bench = Bench(Counting(Limits(writes=30)))
         session = await bench.open("one")
-        await bench.open("two")
+        other = await bench.open("two")
         await bench.ask("one", session, 1, *(_create("/e%02d" % number, 1) for number in range(23)))
-        end = (
-            Message("heartbeat:x", 0, 1, (Expire(session, 0),)) if expired else Message("one", session, 24, (Close(),))
-        )
+        await bench.ask("two", other, 1, _create("/e23", 1))
+        both = Message("heartbeat:x", 0, 1, (Expire(session, 0), Expire(other, 0)))
+        end = both if expired else Message("one", session, 24, (Close(),))
         return bench, session, [end, Message("one", session, 25, (_create("/late"),))]
 
     async def check() -> None:
@@ -104,7 +104,9 @@ def test_a_session_with_many_ephemerals_ends_at_once_and_they_go_one_by_one(expi
                     await crashed.fresh_writer(Doom(at, after))(NS, deliveries(batch, True))
                 except Crash:
                     await crashed.fresh_writer()(NS, deliveries(batch, True))
-                assert not [key for key in await crashed.contents() if "/e" in key.partition or "/e" in key.sort]
+                left = {key.partition for key in await crashed.contents() if "/e" in key.partition}
+                assert left == (set() if expired else {layout.node_partition(NS, "/e23")})
+                assert bool(crashed.told("two").ended) == expired
                 assert not await crashed.store.scan(SESSIONS, layout.ephemerals_partition(NS, session))
                 head = await crashed.head()
                 assert head.closing == () and head.zxid > start + 1

@@ -24,6 +24,8 @@ TICK_S = 0.4
 """How often leases are looked at, where that costs nothing: expiry comes at most two ticks after the timeout."""
 REAP_EVERY = 12
 """Ticks between looks at containers and TTL nodes (ZooKeeper: every 60 s)."""
+AT_ONCE = 25
+"""Requests in one message: they are done in as few commits as the store allows, and paths may be 2 kB each."""
 SENDER = "heartbeat"
 NEVER = Item(0, b"")
 """The counter of a session that has not beaten yet."""
@@ -46,6 +48,12 @@ class Watched:
     sent: int = 0
 
 
+def packed(requests: List[Request], run: str, first: int) -> List[Message]:
+    """As few messages as take them all. ``first``: the first one's number in the run."""
+    parts = [(at, tuple(requests[at : at + AT_ONCE])) for at in range(0, len(requests), AT_ONCE)]
+    return [Message("%s:%s" % (SENDER, run), 0, first + at, part) for at, part in parts]
+
+
 class Heartbeat:
     """The heartbeat function. Call it every ``tick_s`` for each namespace, while it asks for it."""
 
@@ -61,11 +69,9 @@ class Heartbeat:
         """Ends what has to end. Whether there is anything left to come back for."""
         watched = self._watched.setdefault(ns, Watched())
         requests, busy = await self.look(ns, watched)
-        for request in requests:
-            watched.sent += 1
-            inbox = "%s:%s" % (SENDER, self._run)
-            body = encode(Message(inbox, 0, watched.sent, (request,)))
-            await self._ports.queue.send(ns, message_id(inbox, watched.sent), body)
+        for message in packed(requests, self._run, watched.sent + 1):
+            watched.sent += len(message.requests)
+            await self._ports.queue.send(ns, message_id(message.inbox, message.first), encode(message))
         return busy
 
     async def look(self, ns: str, watched: Watched) -> Tuple[List[Request], bool]:

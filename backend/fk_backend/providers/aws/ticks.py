@@ -12,11 +12,11 @@ import time
 from typing import List, NamedTuple, Optional
 
 from ... import codec
-from ...core.requests import Request, Rest
+from ...core.requests import Rest
 from ...errors import Conflict
-from ...functions.heartbeat import SENDER, Heartbeat, Watched
+from ...functions.heartbeat import Heartbeat, Watched, packed
 from ...functions.loading import load_head
-from ...messages import Message, encode, message_id
+from ...messages import encode, message_id
 from ...ports import SESSIONS, Item, Key, Ports, Put, Store
 from ..clock import SystemClock
 
@@ -133,7 +133,8 @@ class Pulse:
             if memory.ticking != head.ticking:
                 memory.watched.idle.clear()  # one of them owns something now
             requests, busy = await self._heartbeat.look(tick.ns, memory.watched)
-            messages = self._numbered(requests if busy else [*requests, Rest(head.zxid)])
+            run = self._ports.clock.random_bytes(8).hex()
+            messages = packed(requests if busy else [*requests, Rest(head.zxid)], run, 1)
             orders = [message_id(message.inbox, message.first) for message in messages]
             ticked = memory.ordering(orders)._replace(ticking=head.ticking)
             try:
@@ -143,7 +144,3 @@ class Pulse:
             for name, message in zip(orders, messages):
                 await self._ports.queue.send(tick.ns, name, encode(message))
             return
-
-    def _numbered(self, requests: List[Request]) -> List[Message]:
-        run = self._ports.clock.random_bytes(8).hex()
-        return [Message("%s:%s" % (SENDER, run), 0, number, (request,)) for number, request in enumerate(requests, 1)]

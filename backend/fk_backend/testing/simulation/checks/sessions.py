@@ -17,9 +17,9 @@ from ..run import NS
 from ..world import Entry
 
 BOUND_S = 1.0
-CALLS = 30
+CALLS, CALLS_EACH = 20, 10
 """An expiry comes at most this long after its timeout, and the calls that two looks and a commit take, when nothing
-disturbs the functions."""
+disturbs the functions, and those of each session that ends at the same time."""
 EXPIRED, CLOSED = "expired", "closed"
 
 
@@ -68,8 +68,11 @@ def expiry_is_on_time(replay: Replay) -> Iterator[str]:
         if any(entry.value[1] > counted and entry.step < begun for entry in beats):
             yield "session %x expired although it had beaten again" % session
         silent = replay.log[at].at - alive
+        asked = [replay.log[d.accepted] for d in replay.order if isinstance(d.request, Expire)]
+        crowd = [entry for entry in asked if entry.at > alive and entry.step < at]
+        late = BOUND_S + (CALLS + CALLS_EACH * len(crowd)) * replay.history.plan.knobs.lag
         undisturbed = quiet is not None and alive >= max(replay.history.healed_at + 2, quiet - timeout)
-        if undisturbed and silent > timeout + BOUND_S + CALLS * replay.history.plan.knobs.lag:
+        if undisturbed and silent > timeout + late:
             yield "session %x expired %.3f s after its last beat, its timeout is %.1f s" % (session, silent, timeout)
 
 
