@@ -48,6 +48,7 @@ def expiry_is_on_time(replay: Replay) -> Iterator[str]:
     """S1: judged by a count that had stood still for the whole timeout, and still did; and soon after that."""
     yield from _begun_unheard(replay)
     quiet = next((entry.at for entry in replay.log if entry.what == "quiet"), None)
+    asked = [replay.log[done.accepted] for done in replay.order if isinstance(done.request, Expire)]
     for done in replay.order:
         if not isinstance(done.request, Expire) or done.told.value is not True:
             continue
@@ -68,7 +69,6 @@ def expiry_is_on_time(replay: Replay) -> Iterator[str]:
         if any(entry.value[1] > counted and entry.step < begun for entry in beats):
             yield "session %x expired although it had beaten again" % session
         silent = replay.log[at].at - alive
-        asked = [replay.log[d.accepted] for d in replay.order if isinstance(d.request, Expire)]
         crowd = [entry for entry in asked if entry.at > alive and entry.step < at]
         late = BOUND_S + (CALLS + CALLS_EACH * len(crowd)) * replay.history.plan.knobs.lag
         undisturbed = quiet is not None and alive >= max(replay.history.healed_at + 2, quiet - timeout)
