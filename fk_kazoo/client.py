@@ -38,8 +38,9 @@ from fk_backend.functions.words import answer_word
 from fk_backend.providers import provider
 
 from . import listeners, loop, workers
-from .connection import SET_WATCHES_XID, ConnectionHandler
+from .connection import SET_WATCHES_XID
 from .exceptions import DeploymentConfigurationError
+from .handler_class import adopt
 from .requests import AddWatch, CreateContainer, CreateTTL, RemoveWatches, read_event
 from .requests import AddWatchMode as AddWatchMode
 from .url import resolve
@@ -52,6 +53,7 @@ _ENDS_WITHOUT_CLOSE = __version__.startswith("2.10.")
 """That release drops at once what is queued when it is stopped, the close of the session included (its PR #688)."""
 _OPTIONS = tuple(inspect.signature(_kazoo.KazooClient.__init__).parameters)[2:]
 """kazoo's, after ``self`` and ``hosts``: they may be given by position."""
+_AT_IMPORT = _kazoo.ConnectionHandler
 _TLS = ("keyfile", "keyfile_password", "certfile", "ca", "use_ssl")
 
 
@@ -63,6 +65,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
     """
 
     chroot: Any
+    _connection: Any
 
     def __init__(self, hosts: Any = None, *args: Any, **kwargs: Any) -> None:
         self._persistent: Dict[Tuple[str, str], Dict[Any, None]] = {}  # watchers are called in the order they came
@@ -72,10 +75,18 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         """Why the last try to connect can't succeed until somebody does something."""
         _refuse_server_options({**dict(zip(_OPTIONS, args)), **kwargs})
         super().__init__(hosts, *args, **kwargs)
-        self._connection = ConnectionHandler(self, self._conn_retry.copy(), logger=self.logger)
+        self._connection = self._connect_by(self._connection)
         self._told = self.handler.event_object()
         self._queueing, self._changing = self.handler.rlock_object(), self.handler.rlock_object()
         loop.clients.add(self)
+
+    def _connect_by(self, made: Any) -> Any:
+        """A connection by the class that kazoo's module names at this moment, or this module if an app replaced it."""
+        here = globals()["ConnectionHandler"]
+        if here is not _AT_IMPORT or made is None:
+            maker = _kazoo.ConnectionHandler if here is _AT_IMPORT else here
+            made = maker(self, self._conn_retry.copy(), logger=self.logger)
+        return adopt(made)
 
     def set_hosts(self, hosts: Any, randomize_hosts: Optional[bool] = None) -> None:
         """As kazoo's; hosts may be a deployment URL. It takes effect at the next connect."""
@@ -186,7 +197,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         self._persistent.clear()
         self._reset()
         self._conn_retry.interrupt = lambda: self._stopped.is_set()
-        self._connection = ConnectionHandler(self, self._conn_retry.copy(), logger=self.logger)
+        self._connection = self._connect_by(None)
 
     # --- calls ----------------------------------------------------------------------------------
 

@@ -16,7 +16,6 @@ from collections import deque
 from typing import Any, Callable, Deque, List, Optional, Tuple
 
 from kazoo.exceptions import ConnectionDropped, SessionExpiredError
-from kazoo.handlers.threading import SequentialThreadingHandler
 from kazoo.protocol import connection as kazoo_connection
 from kazoo.protocol.connection import AUTH_XID, PING_XID, WATCH_XID
 from kazoo.protocol.serialization import Connect, ReplyHeader
@@ -29,7 +28,7 @@ from fk_backend.providers import provider
 from fk_backend.session.engine import EXPIRED, LOST, Opened, Session
 from fk_backend.session.watchlist import Event
 
-from . import loop, wire, workers
+from . import loop, primitives, wire, workers
 
 log = logging.getLogger(__name__)
 
@@ -240,7 +239,7 @@ class Line:
             pass
 
 
-class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[misc] # kazoo is untyped
+class Seam(kazoo_connection.ConnectionHandler):  # type: ignore[misc] # kazoo is untyped
     """kazoo's ConnectionHandler with `_connect`, `_submit` and `_read_header` replaced."""
 
     _connection_routine: Any
@@ -250,11 +249,16 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
     """The line, once its greetings are answered, where reads need not wait for anything else."""
     _opening: Optional[loop.Opening] = None
 
+    only_kazoos = True
+    """Whether no method is an app's: its own are to be called where kazoo calls them, in kazoo's thread."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Sets up what kazoo's does not have."""
         self.sending = False
-        self._direct = isinstance(self.handler, SequentialThreadingHandler)
-        """Whether results may be set in the loop's thread: a greenlet's must be set in its hub."""
         self._closing = False
         self._auths = 0
         """Credentials that wait to be answered: only kazoo's loop can handle that."""
@@ -264,6 +268,11 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
         self._ended = self.handler.event_object()
         """Set at the very end of `zk_loop`; kazoo's ``connection_stopped`` comes before the last callbacks."""
         self._ended.set()
+
+    @property
+    def _direct(self) -> bool:
+        """Whether results may be set in the loop's thread now: a greenlet's must be set in its hub."""
+        return primitives.of_threads(self.handler)
 
     @property
     def running(self) -> bool:
@@ -324,6 +333,7 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
         return [(host, host, port) for host, port in self.client.hosts]
 
     def _connect_attempt(self, host: str, hostip: str, port: int, retry: Any) -> Any:
+        self.handler = primitives.selecting(self.client.handler)
         try:
             return super()._connect_attempt(host, hostip, port, retry)
         finally:
@@ -455,12 +465,15 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
 
     def usual(self) -> bool:
         """Whether kazoo's loop works with kazoo's own parts. An app that replaced one of them wants it to be used."""
-        return "select" not in vars(self.handler) and type(self.client._pending) is deque
+        return self.only_kazoos and "select" not in vars(self.client.handler) and type(self.client._pending) is deque
 
     def submit_now(self, request: Any, async_object: Any) -> bool:
         """Sends a request in the caller's own thread, where no other one waits to be sent. Whether it was."""
         line, client = self._line, self.client
         if line is None or line.deliver is None or getattr(request, "type", None) not in wire.DIRECT:
+            return False
+        if not self._direct:  # patched since then
+            self.go_indirect()
             return False
         xid = self._xid = (self._xid % 2147483647) + 1
         request = wire.by_hand(request)
@@ -477,7 +490,7 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
     def _deliver(self, line: Line, header: ReplyHeader, body: bytes) -> bool:
         """A reply or an event, in the loop's thread. False if it has to wait for kazoo's after all, or for nobody."""
         with self._handover:
-            if line.deliver is None:
+            if line.deliver is None or not self._direct:
                 return False
             try:
                 if header.xid == WATCH_XID:
@@ -556,11 +569,21 @@ class ConnectionHandler(kazoo_connection.ConnectionHandler):  # type: ignore[mis
                 if line.deliver is None:
                     self._go_direct(line)
 
-    def _read_watch_event(self, buffer: bytes, offset: int) -> None:
-        super()._read_watch_event(buffer, offset)
-        self.client._fire_persistent(buffer, offset)
-
     def _read_response(self, header: ReplyHeader, buffer: bytes, offset: int) -> Any:
         if self.client._pending and header.err == Error.OK:
             self.client._answered(self.client._pending[0][0])
         return super()._read_response(header, buffer, offset)
+
+
+class Persistent:
+    """Also tells the watches that stay; outermost, because an app's own `_read_watch_event` need not call kazoo's."""
+
+    client: Any
+
+    def _read_watch_event(self, buffer: bytes, offset: int, *more: Any, **options: Any) -> None:
+        super()._read_watch_event(buffer, offset, *more, **options)  # type: ignore[misc] # it is a mixin
+        self.client._fire_persistent(buffer, offset)
+
+
+class ConnectionHandler(Persistent, Seam):
+    """What a client has, unless an app named a class of its own: see `handler_class`."""

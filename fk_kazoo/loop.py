@@ -39,7 +39,7 @@ _abandoned: List[object] = []
 def _unpatched(module: str, name: str) -> Any:
     """A function or class of the standard library as it was before gevent or eventlet replaced it."""
     gevent = sys.modules.get("gevent.monkey")
-    if gevent is not None:
+    if gevent is not None and gevent.is_object_patched(module, name):
         return gevent.get_original(module, name)
     eventlet = sys.modules.get("eventlet.patcher")
     if eventlet is not None:

@@ -26,6 +26,18 @@ def test_a_client_among_greenlets(
     assert program.output[-1] == "done" and "Traceback" not in "".join(program.output), program.output
 
 
+@pytest.mark.parametrize("when", ["imported", "made", "started", "restarted"])
+@pytest.mark.parametrize("kind", ["gevent", "eventlet"])
+@pytest.mark.parametrize("scheme", ["memory", "local"])
+def test_kazoos_default_handler_where_everything_is_patched(
+    request: pytest.FixtureRequest, run: Callable[..., Program], scheme: str, kind: str, when: str
+) -> None:
+    pytest.importorskip(kind, reason="%s is not installed" % kind)
+    program = run("patched", kind, when, request.getfixturevalue(scheme + "_url"))
+    assert program.end(60) == 0, program.output
+    assert program.output[-1] == "done" and "Traceback" not in "".join(program.output), program.output
+
+
 def test_callbacks_run_in_the_handlers_workers_one_after_another(url: str, connect: Connect) -> None:
     client = connect(url)
     client.create("/n")
