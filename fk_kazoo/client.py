@@ -19,6 +19,7 @@ from kazoo.client import TransactionRequest as TransactionRequest
 from kazoo.exceptions import (
     BadArgumentsError,
     ConfigurationError,
+    ConnectionClosedError,
     ConnectionLoss,
     NoAuthError,
     UnimplementedError,
@@ -71,6 +72,8 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         self._persistent: Dict[Tuple[str, str], Dict[Any, None]] = {}  # watchers are called in the order they came
         self._last_notice: Optional[listeners.Notice] = None
         self._ending = False
+        self._in_call = False
+        """Whether a signal's handler stops the client in the middle of a call, which holds the lock of the queue."""
         self._refused: Optional[DeploymentError] = None
         """Why the last try to connect can't succeed until somebody does something."""
         _refuse_server_options({**dict(zip(_OPTIONS, args)), **kwargs})
@@ -142,7 +145,8 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         """As kazoo's, in bounded time, from any thread: within a listener or a watch function too."""
         listeners.calling()
         if not self._stopped.is_set():
-            with self._changing:
+            self._in_call = self._in_call or _owned(self._queueing)
+            with loop.current().turn.lend(), self._changing:
                 self._announce_close()
                 if _ENDS_WITHOUT_CLOSE:
                     self._close_session()
@@ -191,7 +195,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         self._writer_stopped.set()
         self._state, self.state = KeeperState.CLOSED, KazooState.LOST
         self._last_notice = None
-        self._ending = False
+        self._ending = self._in_call = False
         self._child_watchers.clear()
         self._data_watchers.clear()
         self._persistent.clear()
@@ -206,17 +210,35 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         if self._ending:  # callers that try again at once would not let the connection's thread have the lock
             self.handler.sleep_func(2 * TURN_S)
         with self._queueing:
-            connection = self._connection
-            if not connection.usual():
-                connection.go_indirect()
-            elif self._state == KeeperState.CONNECTED and not self._queue and not connection.sending:
-                if not self._pending and connection.read_now(request, async_object):
-                    return None
-                if connection.submit_now(request, async_object):
-                    return None
-            if getattr(request, "type", None) == Auth.type:
-                connection.expect_auth()
-            return self._queue_up(request, async_object)
+            try:
+                return self._dispatch(request, async_object)
+            finally:
+                if self._in_call:
+                    self._in_call = False
+                    self._stopped_within(async_object)
+
+    def _dispatch(self, request: Any, async_object: Any) -> Any:
+        """Answers a request at once, sends it, or queues it for kazoo's thread."""
+        connection = self._connection
+        if not connection.usual():
+            connection.go_indirect()
+        elif self._state == KeeperState.CONNECTED and not self._queue and not connection.sending:
+            if not self._pending and connection.read_now(request, async_object):
+                return None
+            if connection.submit_now(request, async_object):
+                return None
+        if getattr(request, "type", None) == Auth.type:
+            connection.expect_auth()
+        return self._queue_up(request, async_object)
+
+    def _stopped_within(self, async_object: Any) -> None:
+        """Nobody answers any more what was queued after a signal's handler had stopped the client."""
+        if async_object is None or async_object.ready() or not self._stopped.is_set():
+            return
+        for waiting in (self._queue, self._pending):
+            for entry in [entry for entry in waiting if entry[1] is async_object]:
+                waiting.remove(entry)
+        async_object.set_exception(ConnectionClosedError("Connection has been closed"))
 
     def _queue_up(self, request: Any, async_object: Any) -> Any:
         """As kazoo's `_call`; whatever interrupts it, what is in the queue is followed by a wake-up."""
@@ -226,7 +248,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
             self._connection.wake()
             raise
         # kazoo takes whatever interrupts its wake-up for a connection that was closed.
-        if async_object is not None and async_object.ready():
+        if outcome is not False and async_object is not None and async_object.ready():
             self._connection.wake()
         return outcome
 
@@ -234,15 +256,18 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         """As kazoo's. The lock: a call that saw the session alive is queued before the queue is thrown away."""
         self._connection.leave()
         self._ending = True
-        while not self._queueing.acquire(False):  # its holder may wait for room in the pipe that this thread empties
+        held = self._queueing.acquire(False)
+        while not held and not self._in_call:  # its holder may wait for room in the pipe that this thread empties
             self._connection.empty_pipe()
             self.handler.sleep_func(TURN_S)
+            held = self._queueing.acquire(False)
         self._ending = False
         try:
             super()._notify_pending(state)
             self._connection.forget()
         finally:
-            self._queueing.release()
+            if held:
+                self._queueing.release()
 
     def _make_state_change(self, state: str) -> None:
         if self.state == state:
@@ -381,6 +406,12 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
             for watch in watchers:
                 self.handler.dispatch_callback(Callback("watch", watch, (event,)))
         self._persistent = {}
+
+
+def _owned(lock: Any) -> bool:
+    """Whether the caller holds this lock already: a signal's handler that interrupted a call does."""
+    owned = getattr(lock, "_is_owned", None)
+    return bool(owned()) if owned is not None else False
 
 
 def _refuse_server_options(options: Dict[str, Any]) -> None:

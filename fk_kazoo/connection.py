@@ -15,7 +15,7 @@ import struct
 from collections import deque
 from typing import Any, Callable, Deque, List, Optional, Tuple
 
-from kazoo.exceptions import ConnectionDropped, SessionExpiredError
+from kazoo.exceptions import EXCEPTIONS, ConnectionDropped, SessionExpiredError
 from kazoo.protocol import connection as kazoo_connection
 from kazoo.protocol.connection import AUTH_XID, PING_XID, WATCH_XID
 from kazoo.protocol.serialization import Connect, ReplyHeader
@@ -221,7 +221,10 @@ class Line:
 
     def read_now(self, request: Any) -> Optional[Result]:
         """The result of a read, if everything before it was shown and the loop is idle; None if it has to wait."""
-        return loop.current().turn.borrow(self._read_now, request)
+        turn = loop.current().turn
+        lent = turn.lent
+        result = turn.borrow(self._read_now, request)
+        return result if turn.lent == lent else None  # a signal's handler stopped the client meanwhile
 
     def _read_now(self, request: Any) -> Optional[Result]:
         session = self._session
@@ -442,7 +445,7 @@ class Seam(kazoo_connection.ConnectionHandler):  # type: ignore[misc] # kazoo is
 
     def read_now(self, request: Any, async_object: Any) -> bool:
         """Answers a read in the caller's own thread, which may be done while nothing is unanswered. Whether it was."""
-        line, client = self._greeted, self.client
+        line = self._greeted
         if (
             line is None
             or getattr(request, "type", None) not in wire.READS
@@ -453,15 +456,29 @@ class Seam(kazoo_connection.ConnectionHandler):  # type: ignore[misc] # kazoo is
         if result is None:
             return False
         request = wire.by_hand(request)
-        entry = (request, async_object, 0)
-        client._pending.append(entry)
-        try:
-            self._read_response(ReplyHeader(0, result.zxid, result.code), wire.reply(request, result), 0)
-        except BaseException:  # a signal's handler raised
-            with contextlib.suppress(ValueError):
-                client._pending.remove(entry)
-            raise
+        self._set(async_object, request, result)
         return True
+
+    def _set(self, async_object: Any, request: Any, result: Result) -> None:
+        """Sets what kazoo's `_read_response` would, for a read without a watcher.
+
+        It never enters kazoo's ``_pending``, which belongs to who answers what was sent: no answer can meet the wrong
+        request, whatever else is being answered, closed or interrupted at the time.
+        """
+        if result.zxid > 0:
+            self.client.last_zxid = result.zxid
+        if result.code == Error.NO_NODE and request.type == wire.EXISTS:
+            async_object.set(None)
+        elif result.code:
+            async_object.set_exception(EXCEPTIONS[result.code]())
+        else:
+            try:
+                response = request.deserialize(wire.reply(request, result), 0)
+            except Exception as error:  # kazoo's rule for a class of the app's
+                self.logger.exception("Exception raised during deserialization of request: %s", request)
+                async_object.set_exception(error)
+                return
+            async_object.set(response)
 
     def usual(self) -> bool:
         """Whether kazoo's loop works with kazoo's own parts. An app that replaced one of them wants it to be used."""
@@ -533,8 +550,9 @@ class Seam(kazoo_connection.ConnectionHandler):  # type: ignore[misc] # kazoo is
         """Wakes kazoo's thread once more, in case that somebody was interrupted before he did."""
         bell = self._write_sock
         if bell is not None:
-            with contextlib.suppress(OSError):
-                bell.send(b"\0")
+            with contextlib.suppress(OSError, ValueError):
+                if self.client.handler.select([], [bell], [], 0)[1]:  # one that is full of wake-ups wakes it
+                    bell.send(b"\0")
 
     def empty_pipe(self) -> None:
         """Takes some of the wake-up bytes of requests that will not be sent."""

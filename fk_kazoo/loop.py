@@ -15,7 +15,7 @@ import os
 import selectors
 import sys
 import weakref
-from typing import Any, Callable, Coroutine, Dict, List, Optional, Tuple, TypeVar, cast
+from typing import Any, Callable, Coroutine, Dict, Iterator, List, Optional, Tuple, TypeVar, cast
 
 from fk_backend.ports import Gateway
 from fk_backend.providers import abandon_all, provider, rest_all
@@ -65,6 +65,8 @@ class Turn:
         self.give: Callable[[], None] = lock.release
         self.is_mine: Callable[[], bool] = lock._is_owned
         self._try: Callable[[bool], bool] = lock.acquire
+        self.lent = 0
+        """How often somebody let others have it in the middle of what he took it for."""
 
     def borrow(self, function: Callable[..., T], *args: Any) -> Optional[T]:
         """What the function returns, called in this turn; None if the turn is not to be had at once."""
@@ -82,6 +84,22 @@ class Turn:
     def _give_back(self) -> None:
         if self.is_mine():
             self.give()
+
+    @contextlib.contextmanager
+    def lend(self) -> Iterator[None]:
+        """For a signal's handler that waits for the loop, and may have interrupted who has the turn: others have it.
+
+        What was interrupted sees by ``lent`` that it did not have the loop to itself all the time.
+        """
+        mine = self.is_mine()
+        if mine:
+            self.lent += 1
+            self.give()
+        try:
+            yield
+        finally:
+            if mine:
+                self.take()
 
 
 def socket_pair() -> Tuple[Any, Any]:
@@ -304,6 +322,9 @@ clients: "weakref.WeakSet[Any]" = weakref.WeakSet()
 def current() -> LoopThread:
     """This process's loop, started when first asked for."""
     global _current, _guard
+    known = _current
+    if known is not None:  # without the lock: a signal's handler may have interrupted who holds it
+        return known
     if _guard is None:
         _guard = real_lock()
     with _guard:

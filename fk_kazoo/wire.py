@@ -6,6 +6,7 @@ deserializes in its own way) is kazoo's own code. Only a list of children is han
 
 from __future__ import annotations
 
+import struct
 from typing import Any, Callable, Dict, List, Sequence
 
 from kazoo.protocol.serialization import (
@@ -22,6 +23,7 @@ from kazoo.protocol.serialization import (
 
 from fk_backend.core.model import Acl, Error
 from fk_backend.core.requests import Auth, Check, Close, Create, Delete, Flags, Multi, Result, SetAcl, SetData
+from fk_backend.core.watches import CHILD, DATA, MODES, PERSISTENT, RECURSIVE
 from fk_backend.session import ops
 from fk_backend.session.watchlist import Event
 
@@ -33,6 +35,9 @@ CREATE_CONTAINER, REMOVE_WATCHES, CREATE_TTL, AUTH, ADD_WATCH, CLOSE = 19, 18, 2
 READS = frozenset((EXISTS, GET_DATA, GET_ACL, GET_CHILDREN, GET_CHILDREN2))
 DIRECT = READS | {CREATE, CREATE2, CREATE_CONTAINER, CREATE_TTL, DELETE, SET_DATA, SET_ACL, CHECK, MULTI, SYNC}
 """Requests that need nothing of kazoo's connection loop."""
+
+UNSENDABLE = (struct.error, TypeError, ValueError, AttributeError, LookupError, OverflowError)
+"""What is raised for what can't be put on ZooKeeper's wire."""
 
 MAX_REQUEST_BYTES = 0xFFFFF
 """ZooKeeper's ``jute.maxbuffer``: a request of this size or more is refused."""
@@ -49,6 +54,32 @@ def _create(flags: int = 0, with_stat: bool = False) -> Callable[[Any], Any]:
     return make
 
 
+def _exists(request: Any) -> Any:
+    """ZooKeeper's server looks at the path of an exists, and not at those of other reads."""
+    return ops.Fail(Error.BAD_ARGUMENTS) if "\0" in request.path else ops.Exists(request.path, bool(request.watcher))
+
+
+_ADD_MODES = {0: PERSISTENT, 1: RECURSIVE}
+"""``AddWatchMode`` on the wire."""
+_REMOVE_TYPES = {1: (CHILD,), 2: (DATA,), 3: tuple(sorted(MODES)), 4: (PERSISTENT,), 5: (RECURSIVE,)}
+"""``Watcher.WatcherType`` on the wire; 4 and 5 came after ZooKeeper 3.8."""
+
+
+def _last_int(request: Any) -> int:
+    """The int that a request ends with, as it would be sent: an app's own class may name it as it likes."""
+    return int(int_struct.unpack(bytes(request.serialize())[-4:])[0])
+
+
+def _add_watch(request: Any) -> Any:
+    mode = _ADD_MODES.get(_last_int(request))
+    return ops.Fail(Error.MARSHALLING) if mode is None else ops.AddWatch(request.path, mode)
+
+
+def _remove_watches(request: Any) -> Any:
+    modes = _REMOVE_TYPES.get(_last_int(request))
+    return ops.Fail(Error.MARSHALLING) if modes is None else ops.RemoveWatches(request.path, modes)
+
+
 _OPS: Dict[int, Callable[[Any], Any]] = {
     CREATE: _create(),
     CREATE2: _create(with_stat=True),
@@ -59,15 +90,15 @@ _OPS: Dict[int, Callable[[Any], Any]] = {
     SET_ACL: lambda r: SetAcl(r.path, _acl(r.acls), r.version),
     CHECK: lambda r: Check(r.path, r.version),
     MULTI: lambda r: Multi(tuple(_OPS[op.type](op) for op in r.operations)),
-    EXISTS: lambda r: ops.Exists(r.path, bool(r.watcher)),
+    EXISTS: _exists,
     GET_DATA: lambda r: ops.GetData(r.path, bool(r.watcher)),
     GET_CHILDREN: lambda r: ops.GetChildren(r.path, bool(r.watcher)),
     GET_CHILDREN2: lambda r: ops.GetChildren(r.path, bool(r.watcher)),
     GET_ACL: lambda r: ops.GetAcl(r.path),
     SYNC: lambda r: ops.Sync(r.path),
     AUTH: lambda r: Auth(r.scheme, r.auth),
-    ADD_WATCH: lambda r: ops.AddWatch(r.path, r.mode),
-    REMOVE_WATCHES: lambda r: ops.RemoveWatches(r.path),
+    ADD_WATCH: _add_watch,
+    REMOVE_WATCHES: _remove_watches,
     CLOSE: lambda r: Close(),
 }
 
@@ -96,7 +127,7 @@ def operation(request: Any) -> Any:
         if len(request.serialize()) >= MAX_REQUEST_BYTES:
             return ops.Fail(Error.TOO_LARGE)
         return make(request)
-    except Exception:  # what can't be put on ZooKeeper's wire (an int too long, half a surrogate) can't be asked
+    except UNSENDABLE:  # an int too long, half a surrogate; what a signal's handler raises is the caller's
         return ops.Fail(Error.BAD_ARGUMENTS)
 
 

@@ -161,6 +161,7 @@ class Error:
     SYSTEM = -1
     RUNTIME_INCONSISTENCY = -2
     UNIMPLEMENTED = -6
+    MARSHALLING = -5
     BAD_ARGUMENTS = -8
     NO_NODE = -101
     NO_AUTH = -102

@@ -5,15 +5,18 @@ Exactly the registrations that were read are dropped: one that was made again in
 
 from __future__ import annotations
 
+import logging
 from typing import Dict, Iterable, List, NamedTuple, Tuple
 
 from .. import layout
 from ..core import watches
 from ..core.model import Trigger
 from ..eager import together
-from ..errors import Conflict
+from ..errors import Conflict, StorageFull
 from ..messages import Bulletin, Fired, encode_note
 from ..ports import INTEREST, Key, Ports, Pushed, Remove
+
+log = logging.getLogger(__name__)
 
 AT_ONCE = 200
 """Registrations that are dropped side by side: making thousands of requests holds up those that are on their way."""
@@ -41,7 +44,9 @@ async def registrations(ports: Ports, ns: str, triggers: List[Trigger], subtrees
         partition = layout.node_partition(ns, path)
         for sort, number in rows:
             mode, inbox = layout.registration_of(sort)
-            if any(watches.matches(mode, path, change) for change in changes):
+            if mode not in watches.MODES:
+                await _ignore(ports, Key(INTEREST, partition, sort), number)
+            elif any(watches.matches(mode, path, change) for change in changes):
                 hits.append(Registration(Key(INTEREST, partition, sort), number, inbox, path, mode))
     for sort, number in await _rows(ports, layout.recursive_partition(ns)) if subtrees else ():
         root, inbox = layout.registration_of(sort)
@@ -49,6 +54,15 @@ async def registrations(ports: Ports, ns: str, triggers: List[Trigger], subtrees
             key = Key(INTEREST, layout.recursive_partition(ns), sort)
             hits.append(Registration(key, number, inbox, root, watches.RECURSIVE))
     return hits
+
+
+async def _ignore(ports: Ports, key: Key, number: int) -> None:
+    """Clients write registrations: one that nobody can understand is dropped, and stops nobody."""
+    log.warning("a registration is not one and is removed: %.200r in %.200r", key.sort, key.partition)
+    try:
+        await _drop(ports, Remove(key, expect=number))
+    except StorageFull as error:
+        log.warning("it stays behind: %s", error)
 
 
 async def _rows(ports: Ports, partition: str) -> List[Tuple[str, int]]:

@@ -435,7 +435,7 @@ class Session:
             self._watches.arm(watch)
             return await self._show(tag, Result(Error.OK, None, watch.floor))
         if isinstance(op, RemoveWatches):
-            found = await self._reader.remove(op.path)
+            found = await self._reader.remove(op.path, op.modes)
             return await self._show(tag, Result(Error.OK if found else Error.NO_WATCHER, None, self._watermark))
         read = await self._reader.read(op, self._identities)
         await self._catch_up(read.result.zxid)
@@ -457,7 +457,7 @@ class Session:
             reading.send(None)
         except StopIteration as done:
             result: Result = done.value.result
-        except Exception:  # `submit` finds out what it is, and whether it passes
+        except BackendError:  # `submit` finds out whether it passes; whatever a signal's handler raises is the caller's
             return None
         else:
             reading.close()  # it waits for something after all

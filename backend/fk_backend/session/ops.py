@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Union
+from typing import NamedTuple, Tuple, Union
 
 from ..core.requests import Auth, Check, Close, Create, Delete, Multi, SetAcl, SetData, WatchSubtrees
+from ..core.watches import MODES
 
 
 class Exists(NamedTuple):
@@ -48,9 +49,10 @@ class AddWatch(NamedTuple):
 
 
 class RemoveWatches(NamedTuple):
-    """Removes every watch on the path. Answered by None, or NO_WATCHER."""
+    """Removes the watches of these modes on the path. Answered by None, or NO_WATCHER."""
 
     path: str
+    modes: Tuple[str, ...] = tuple(sorted(MODES))
 
 
 class Fail(NamedTuple):

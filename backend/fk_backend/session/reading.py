@@ -7,7 +7,7 @@ the writer missed belongs to a reader that sees the new state.
 from __future__ import annotations
 
 import asyncio
-from typing import List, NamedTuple, Optional, Set, Tuple
+from typing import Collection, List, NamedTuple, Optional, Set, Tuple
 
 from .. import layout
 from ..core import reads, watches
@@ -186,9 +186,9 @@ class Reader:
             head = now  # another commit was made, or the promise is void
         return head.zxid
 
-    async def remove(self, path: str) -> bool:
-        """Removes every watch on the path; whether there was one."""
-        found = self._armed.on(path)
+    async def remove(self, path: str, modes: Collection[str]) -> bool:
+        """Removes the watches of these modes on the path; whether there was one."""
+        found = [watch for watch in self._armed.on(path) if watch.mode in modes]
         for watch in found:
             await self._unregister(path, watch.mode, watch.number)
             self._armed.drop(watch)  # not before: if the other one fails, both are tried again
