@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fk_backend import layout
 from fk_backend.core import watches
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import EventType, Trigger
@@ -253,3 +254,19 @@ def test_attaching_again_from_the_same_connection_keeps_its_watches() -> None:
         assert len(await bench.registered()) == 1 and bench.inboxes.dropped == []
 
     asyncio.run(check())
+
+
+@pytest.mark.parametrize("mode", ["1", "", "data:data", "later", "\x00", "é" * 50])
+def test_a_registration_that_nobody_understands_is_removed_and_stops_nobody(mode: str) -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        session = await bench.open("one")
+        await bench.ask("one", session, 1, Create("/a", b"", OPEN_ACL, 0, 0, False))
+        await bench.watch("one", "/a", watches.DATA, 5)
+        await bench.watch("stranger", "/a", mode, 7)
+        await bench.ask("one", session, 2, SetData("/a", b"x", -1))
+        await bench.ask("one", session, 3, SetData("/a", b"y", -1))
+        page = await bench.store.query(INTEREST, layout.node_partition(NS, "/a"))
+        assert page.rows == []
+
+    asyncio.run(scenario())
