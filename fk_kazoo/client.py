@@ -106,6 +106,34 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         self.hosts = addresses or [(str(url), 0)]
         self.chroot = chroot
 
+    @property
+    def state(self) -> Any:
+        """As kazoo's."""
+        loop.here()
+        return self.__dict__["state"]
+
+    @state.setter
+    def state(self, state: Any) -> None:
+        self.__dict__["state"] = state
+
+    @property
+    def connected(self) -> bool:
+        """As kazoo's."""
+        loop.here()
+        return bool(super().connected)
+
+    @property
+    def client_state(self) -> Any:
+        """As kazoo's."""
+        loop.here()
+        return super().client_state
+
+    @property
+    def client_id(self) -> Any:
+        """As kazoo's."""
+        loop.here()
+        return super().client_id
+
     # --- start and stop -------------------------------------------------------------------------
 
     def start(self, timeout: float = 15) -> None:
@@ -126,6 +154,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
 
     def start_async(self) -> Any:
         """As kazoo's. DeploymentConfigurationError if the deployment can't be used as it is."""
+        loop.here()
         listeners.calling()
         with self._changing:
             if self._live.is_set() or (self._connection.running and not self._stopped.is_set()):
@@ -143,6 +172,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
 
     def stop(self) -> None:
         """As kazoo's, in bounded time, from any thread: within a listener or a watch function too."""
+        loop.here()
         listeners.calling()
         if not self._stopped.is_set():
             self._in_call = self._in_call or _owned(self._queueing)
@@ -172,6 +202,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
 
     def close(self) -> None:
         """As kazoo's."""
+        loop.here()
         with self._changing:
             super().close()
 
@@ -206,6 +237,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
     # --- calls ----------------------------------------------------------------------------------
 
     def _call(self, request: Any, async_object: Any) -> Any:
+        loop.here()
         listeners.calling()
         if self._ending:  # callers that try again at once would not let the connection's thread have the lock
             self.handler.sleep_func(2 * TURN_S)
@@ -300,6 +332,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
 
         ConnectionLoss if there is no connection, as kazoo's.
         """
+        loop.here()
         if not self._live.is_set():
             raise ConnectionLoss("No connection to server")
         opening, url = self._connection._opening, self.deployment

@@ -20,6 +20,7 @@ from typing import Any, Callable, Coroutine, Dict, Iterator, List, Optional, Tup
 from fk_backend.ports import Gateway
 from fk_backend.providers import abandon_all, provider, rest_all
 
+from . import forks
 from .url import DeploymentUrl
 
 log = logging.getLogger(__name__)
@@ -314,7 +315,12 @@ def _selectors_under_eventlet() -> Any:
 _current: Optional[LoopThread] = None
 _standing: Optional[LoopThread] = None
 _forking: Any = real_lock()
+_forkers: List[int] = []
+"""The thread that forks, once for each of those who said so: Python, and libc."""
 _guard = None
+_pid = os.getpid()
+"""The process that all of this belongs to."""
+_renewals: Dict[int, Any] = {}
 clients: "weakref.WeakSet[Any]" = weakref.WeakSet()
 """Clients of this process, to be told in a forked child that they are not connected there."""
 
@@ -322,6 +328,7 @@ clients: "weakref.WeakSet[Any]" = weakref.WeakSet()
 def current() -> LoopThread:
     """This process's loop, started when first asked for."""
     global _current, _guard
+    here()
     known = _current
     if known is not None:  # without the lock: a signal's handler may have interrupted who holds it
         return known
@@ -329,8 +336,25 @@ def current() -> LoopThread:
         _guard = real_lock()
     with _guard:
         if _current is None:
+            forks.hear_of(_before_fork, _in_parent)
             _current = LoopThread()
         return _current
+
+
+def here() -> None:
+    """Lets go of what is the parent's, in a child of a fork that Python was not told of.
+
+    Whatever enters this module or a client calls it first. It takes none of the parent's locks: they may be held by
+    threads that the child does not have.
+    """
+    pid = os.getpid()
+    if pid == _pid:
+        return
+    renewal = _renewals.setdefault(pid, _unpatched("_thread", "RLock")())
+    if not renewal._is_owned():
+        with renewal:
+            if pid != _pid:
+                _in_child()
 
 
 def run(handler: Any, make: Callable[[], Coroutine[Any, Any, Any]], timeout: Optional[float]) -> Any:
@@ -363,21 +387,31 @@ def run(handler: Any, make: Callable[[], Coroutine[Any, Any, Any]], timeout: Opt
 
 def unforked() -> Any:
     """A context in which no thread forks: for what uses SQLite outside the loop. Use it for moments only."""
+    here()
     return _forking
 
 
 def _before_fork() -> None:
     """The child inherits no lock and no mutex of SQLite that is held: it would wait for its end, for ever."""
     global _standing
-    _forking.acquire(True, STILL_S)
-    _standing = _current
-    if _standing is not None:
-        _standing.stand_still()
+    here()
+    me = _unpatched("_thread", "get_ident")()
+    if me not in _forkers:
+        _forking.acquire(True, STILL_S)
+        _forkers.clear()  # of who did not come back in time
+        _standing = _current
+        if _standing is not None:
+            _standing.stand_still()
+    _forkers.append(me)
 
 
 def _in_parent() -> None:
     """After a fork, in the parent."""
-    with contextlib.suppress(RuntimeError):  # released already: a signal's handler forked, in the middle of a fork
+    if _forkers:
+        _forkers.pop()
+    if _forkers:
+        return
+    with contextlib.suppress(RuntimeError):  # it took too long, and somebody else forked meanwhile
         if _standing is not None:
             _standing.go_on()
         _forking.release()
@@ -385,14 +419,16 @@ def _in_parent() -> None:
 
 def _in_child() -> None:
     """After a fork, in the child."""
-    global _current, _guard, _forking
+    global _current, _guard, _forking, _pid
     _guard, _forking = None, real_lock()
+    _forkers.clear()
     if _current is not None:
         _abandoned.append(_current)
         _current = None
-        abandon_all()
+    abandon_all()
     for client in list(clients):
         client._forked()
+    _pid = os.getpid()
 
 
 if hasattr(os, "register_at_fork"):

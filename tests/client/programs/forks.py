@@ -1,9 +1,14 @@
-"""What a forked child finds: ``forks.py SCENARIO URL``. Prints what it does; what must hold is asserted."""
+"""What a forked child finds: ``forks.py SCENARIO URL [HOW]``. Prints what it does; what must hold is asserted.
+
+HOW it forks: by ``python``, by ``libc``, as a server in C does, which Python does not hear of, or by a ``syscall``.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 import time
@@ -14,6 +19,20 @@ from kazoo.protocol.states import KazooState
 
 from fk_kazoo import loop
 from fk_kazoo.client import KazooClient
+from fk_kazoo.exceptions import DeploymentConfigurationError
+
+_LIBC = ctypes.PyDLL(None)  # which keeps the interpreter's lock, as who forks with it has to
+_CLONE = {"x86_64": 56, "aarch64": 220}
+
+
+def _fork() -> int:
+    how = sys.argv[3] if len(sys.argv) > 3 else "python"
+    if how == "python":
+        return os.fork()
+    time.sleep(0.1)  # a child can't be helped if a thread waited for the interpreter's lock: it lives on in the lock
+    if how == "libc":
+        return int(_LIBC.fork())
+    return int(_LIBC.syscall(_CLONE[os.uname().machine], int(signal.SIGCHLD), 0, 0, 0, 0))
 
 
 def _connect(url: str, **options: Any) -> KazooClient:
@@ -23,7 +42,7 @@ def _connect(url: str, **options: Any) -> KazooClient:
 
 
 def _in_child(work: Callable[[], None]) -> int:
-    pid = os.fork()
+    pid = _fork()
     if pid == 0:
         code = 1
         try:
@@ -89,7 +108,7 @@ def not_used(url: str) -> None:
     """A child that never touches the client and ends in the ordinary way, exit handlers included."""
     client = _connect(url)
     client.create("/e", ephemeral=True)
-    pid = os.fork()
+    pid = _fork()
     if pid == 0:
         sys.exit(0)
     _wait(pid)
@@ -217,11 +236,36 @@ def grandchild(url: str) -> None:
     client.stop()
 
 
+def unheard(url: str) -> None:
+    """Nobody is told of the fork: what was open on a disk is refused, with the reason; everything else works."""
+    client = _connect(url)
+    client.create("/n")
+
+    def child() -> None:
+        try:
+            client.get("/n")
+            raise AssertionError("the parent's session was used")
+        except ConnectionClosedError:
+            pass
+        try:
+            client.start(5)
+            assert url.startswith("memory")
+        except DeploymentConfigurationError as error:
+            assert url.startswith("local") and "forked" in str(error), error
+        other = _connect(url + "-other")
+        other.create("/n")
+        other.stop()
+
+    _wait(_in_child(child))
+    assert client.exists("/n")
+    client.stop()
+
+
 def heir(url: str) -> None:
     """The parent ends in the ordinary way, its files closed; the child is the host then, and writes."""
     client = _connect(url)
     client.create("/parent")
-    if os.fork() == 0:
+    if _fork() == 0:
         parent = os.getppid()
         client.start(10)
         client.create("/together")
@@ -249,7 +293,7 @@ def orphan(url: str) -> None:
     """The parent, which is the host, stays until it is killed; its child lives on and holds nothing of it."""
     client = _connect(url)
     client.create("/parent")
-    pid = os.fork()
+    pid = _fork()
     if pid == 0:
         _say("child %d" % os.getpid())
         sys.stdin.readline()
@@ -264,7 +308,7 @@ def orphan(url: str) -> None:
 
 SCENARIOS: Dict[str, Callable[[str], None]] = {
     work.__name__: work
-    for work in (inherited, not_used, stopped_in_child, half_done, busy, pool, grandchild, heir, orphan)
+    for work in (inherited, not_used, stopped_in_child, half_done, busy, pool, grandchild, unheard, heir, orphan)
 }
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import os
 import sqlite3
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, TypeVar
+from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple, TypeVar
 
-from ...errors import Conflict, StorageFull, Unavailable
+from ...errors import Conflict, DeploymentError, StorageFull, Unavailable
 from ...ports import INTEREST, SESSIONS, STATE, UNLIMITED, Item, Key, Listing, Page, after
 from ..writes import checked_writes
 from . import database, files
@@ -24,6 +25,8 @@ ATTEMPTS = 100
 RETRY_S = 0.001
 
 _abandoned: List[object] = []
+_inherited: Set[str] = set()
+"""Files that were open when this process was forked: SQLite would take no locks on them here."""
 
 
 class LocalStore:
@@ -33,8 +36,8 @@ class LocalStore:
     disk there (synchronous=FULL), and not in INTEREST (NORMAL). A commit that names a key twice, or keys of INTEREST
     and of another table, is a ValueError, as in every store.
 
-    Opening raises what `files.check` raises. Reads raise Unavailable, and NotADeployment where the file is damaged;
-    writes also StorageFull, TooLarge and Unknown.
+    Opening raises what `files.check` raises, and DeploymentError in a forked child that inherited the files open. Reads
+    raise Unavailable, and NotADeployment where the file is damaged; writes also StorageFull, TooLarge and Unknown.
     """
 
     atomic_queries = True
@@ -49,6 +52,11 @@ class LocalStore:
         self._open()
 
     def _open(self) -> None:
+        if _inherited.intersection(map(os.path.realpath, self._paths.values())):
+            raise DeploymentError(
+                "%s was open when this process was forked, and nobody was told: it can't be used here. Fork by Python "
+                "or by libc's fork, or start the first client after the fork" % self._paths[STATE]
+            )
         try:
             state = database.connect(self._paths[STATE], (STATE, SESSIONS), True, self._writable_state)
             self._connections = {STATE: state, SESSIONS: state}
@@ -78,6 +86,8 @@ class LocalStore:
         https://sqlite.org/howtocorrupt.html, 2.6: closing them would be using them.
         """
         self._resting = False
+        if self._connections:
+            _inherited.update(map(os.path.realpath, self._paths.values()))
         connections, self._connections = set(self._connections.values()), {}
         for connection in connections:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
