@@ -4,8 +4,9 @@ Rule upheld here: apart from ``kazoo.client.KazooClient`` the app finds what it 
 anything that gevent or eventlet patch is imported before the app imports it; ``sys.argv``, ``sys.path[0]`` and
 ``__main__`` are the app's own; its exit code, its signals and its tracebacks pass through.
 
-What the swap reaches: this process and what it forks. An interpreter that the app starts anew (``subprocess``, or
-``multiprocessing`` with ``spawn``) inherits FK_KAZOO_URL, but has to be started through ``fk-kazoo run`` itself.
+What the swap reaches: this process, what it forks, and every interpreter that it starts anew (``multiprocessing`` with
+``spawn`` or ``forkserver``, ``subprocess``), which finds it on its PYTHONPATH (see `children`). Who starts one with
+another environment, or one that heeds none (``-I``, ``-E``, ``-S``), has to start it through ``fk-kazoo run`` itself.
 """
 
 from __future__ import annotations
@@ -85,9 +86,25 @@ def swap() -> None:
         _put_in_place()
 
 
+def follow() -> None:
+    """From now on interpreters that this process starts make the swap too, and those that they start."""
+    if sys.flags.ignore_environment or sys.flags.no_site:
+        print(
+            "fk-kazoo run: python was started with -I, -E or -S: interpreters that the app starts, as multiprocessing "
+            "does, use kazoo's own client",
+            file=sys.stderr,
+        )
+        return
+    here = os.path.join(os.path.dirname(os.path.abspath(__file__)), "children")
+    before = os.environ.get("PYTHONPATH", "")
+    if here not in before.split(os.pathsep):
+        os.environ["PYTHONPATH"] = here + os.pathsep + before if before else here
+
+
 def run_script(path: str, arguments: Sequence[str]) -> int:
     """``python path arguments…`` with the swap made. ``path``: a file, or a directory or zip file with ``__main__``."""
     swap()
+    follow()
     sys.argv[:] = [path, *arguments]
     if os.path.isdir(path) or (not path.endswith((".py", ".pyw")) and _is_zip(path)):
         _set_path(os.path.abspath(path))
@@ -109,6 +126,7 @@ def run_script(path: str, arguments: Sequence[str]) -> int:
 def run_module(name: str, arguments: Sequence[str]) -> int:
     """``python -m name arguments…`` with the swap made."""
     swap()
+    follow()
     sys.argv[:] = [name, *arguments]
     _set_path(os.getcwd())
     return _guarded(lambda: _as_main(name, alter_argv=True))
