@@ -56,6 +56,11 @@ class Message(NamedTuple):
     requests: Tuple[Request, ...]
     answered: int = 0
 
+    @property
+    def is_of_another(self) -> bool:
+        """Whether it asks for a session at another connection: what that one left would go when the session does."""
+        return any(isinstance(r, (Open, Attach)) and r.inbox != self.inbox for r in self.requests)
+
 
 class Entry(NamedTuple):
     """One request on its way: of which connection (none: ""), its number there, and what the core is asked.

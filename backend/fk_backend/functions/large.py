@@ -10,6 +10,7 @@ from typing import List, Optional, Sequence, Tuple, Union
 from ..core.model import Blob, Data
 from ..core.requests import Create, Multi, Request, SetData
 from ..core.snapshot import Changes
+from ..errors import Refused
 from ..ports import Blobs, Ports
 from .warm import Warm
 
@@ -25,19 +26,19 @@ def prefix(kind: str, ns: str) -> str:
 async def keep_large(ports: Ports, ns: str, changes: Changes, zxid: int) -> None:
     """Keeps what is too large for its node, in ``changes`` too. Refused if what a client named is not there."""
     blobs = ports.blobs
-    if blobs is None:
-        return
     for path, node in changes.nodes.items():
         data = None if node is None else _large(blobs, node.data)
         if node is not None and data is not None:
+            if blobs is None:
+                raise Refused("%s names data that can't be anywhere" % path)
             name = "%016x-%s" % (zxid, ports.clock.random_bytes(8).hex())
             changes.nodes[path] = node._replace(data=await blobs.keep(ns, name, data))
 
 
-def _large(blobs: Blobs, data: Data) -> Union[bytes, Blob, None]:
+def _large(blobs: Optional[Blobs], data: Data) -> Union[bytes, Blob, None]:
     if isinstance(data, Blob):
         return data if data.key.startswith(UPLOADS + "/") else None
-    return data if data is not None and len(data) > blobs.inline_bytes else None
+    return data if blobs is not None and data is not None and len(data) > blobs.inline_bytes else None
 
 
 def garbage(warm: Warm, changes: Changes) -> Tuple[str, ...]:
@@ -51,11 +52,8 @@ def _keys(kept: Sequence[Data]) -> List[str]:
     return [data.key for data in kept if isinstance(data, Blob)]
 
 
-def foreign(ns: str, request: Request) -> Optional[str]:
-    """The key of a blob that the request names, if it is not one that a client of this namespace may lay down."""
+def foreign(ns: str, request: Request) -> bool:
+    """Whether the request names a blob that is not one that a client of this namespace may lay down."""
     parts = request.ops if isinstance(request, Multi) else (request,)
-    for part in parts:
-        if isinstance(part, (Create, SetData)) and isinstance(part.data, Blob):
-            if not part.data.key.startswith(prefix(UPLOADS, ns)):
-                return part.data.key
-    return None
+    named = [part.data for part in parts if isinstance(part, (Create, SetData)) and isinstance(part.data, Blob)]
+    return not all(blob.key.startswith(prefix(UPLOADS, ns)) for blob in named)

@@ -226,6 +226,9 @@ def _message(ns: str, delivery: Delivery) -> Optional[Message]:
     if not delivery.internal and any(isinstance(request, INTERNAL) for request in message.requests):
         log.error("message of %s set aside: only the heartbeat may ask for this", message.inbox)
         return None
+    if message.is_of_another:
+        log.error("message of %s set aside: it asks for a session at another connection", message.inbox)
+        return None
     if any(foreign(ns, request) for request in message.requests):
         log.error("message of %s set aside: it names data of another namespace", message.inbox)
         return None
