@@ -108,7 +108,7 @@ def test_a_session_is_attached_to_by_its_password_alone() -> None:
 
 @pytest.mark.parametrize("moves", [False, True])
 def test_a_session_is_asked_for_by_its_own_connection_alone(moves: bool) -> None:
-    """Else who ends or moves a session that is said to be at the victim's takes the victim's watches and inbox along."""
+    """Else who ends or moves a session that is said to be at the victim's takes the victim's watches and inbox along."""  # noqa: E501
 
     async def check() -> None:
         bench, _, thief = await _scene()
@@ -254,7 +254,7 @@ def test_where_there_are_no_blobs_none_can_be_named() -> None:
 
 
 def test_a_session_is_of_its_namespace() -> None:
-    """What is sent to another one, by whoever knows a session there, finds no such session, and changes nothing here."""
+    """What is sent to another one, by whoever knows a session there, finds no such session, and changes nothing here."""  # noqa: E501
 
     async def check() -> None:
         bench, victim, thief = await _scene()
