@@ -8,7 +8,9 @@
 from __future__ import annotations
 
 import atexit
+import copy
 import inspect
+import logging
 import os
 import socket
 from typing import Any, Dict, Iterator, List, Optional, Tuple
@@ -232,7 +234,17 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         self._persistent.clear()
         self._reset()
         self._conn_retry.interrupt = lambda: self._stopped.is_set()
+        self._connection.leave_behind(self._nobodys())
         self._connection = self._connect_by(None)
+
+    def _nobodys(self) -> Any:
+        """A client that is stopped, and that nobody has or hears of."""
+        client = copy.copy(self)
+        client._stopped, client.state_listeners = self.handler.event_object(), set()
+        client._stopped.set()
+        client.logger = logging.Logger("nobody", logging.CRITICAL)
+        client._reset()
+        return client
 
     # --- calls ----------------------------------------------------------------------------------
 

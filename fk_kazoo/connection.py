@@ -261,7 +261,7 @@ class Seam(kazoo_connection.ConnectionHandler):  # type: ignore[misc] # kazoo is
 
     def prepare(self) -> None:
         """Sets up what kazoo's does not have."""
-        self.sending = False
+        self.sending = self._left = False
         self._closing = False
         self._auths = 0
         """Credentials that wait to be answered: only kazoo's loop can handle that."""
@@ -308,6 +308,8 @@ class Seam(kazoo_connection.ConnectionHandler):  # type: ignore[misc] # kazoo is
             if opening is not None:
                 loop.current().call(loop.current().release, opening)
             self._ended.set()
+            if self._left:  # `threading` forgot this greenlet at the fork
+                self.handler.event_object().wait()
 
     def stop(self, timeout: Optional[float] = None) -> bool:
         """Waits until the loop has ended; hangs up on a deployment that does not answer the close, or the connect."""
@@ -324,6 +326,21 @@ class Seam(kazoo_connection.ConnectionHandler):  # type: ignore[misc] # kazoo is
     def _stopped_within(self, seconds: float) -> bool:
         self.connection_stopped.wait(seconds)
         return bool(self.connection_stopped.is_set())
+
+    def leave_behind(self, client: Any) -> None:
+        """In a forked child, which greenlets cross: what still runs of this ends, with a client that nobody has.
+
+        The sockets are the parent's too: they are closed here, and nothing is read from them. But for eventlet's: to
+        close one is to tell its hub, which parent and child have in common until the child makes its own.
+        """
+        self.client, self._opening, self.logger, self._left = client, None, client.logger, True
+        line, self._line, self._greeted = self._line, None, None
+        if line is not None:
+            line.socket.discard()
+        for end in (self._read_sock, self._write_sock):
+            if end is not None and not type(end).__module__.startswith("eventlet."):
+                with contextlib.suppress(OSError):
+                    end.close()
 
     def drop(self) -> None:
         """Hangs up: kazoo sees the connection lost and connects again."""
