@@ -75,7 +75,7 @@ $(VENV)/.servers: $(VENV)/.dev
 	@$(PIP) install --editable '.[dev,servers]'
 	@touch $@
 
-servers: $(VENV)/.servers ## an app under gunicorn, uWSGI and Celery, with each kind of worker: four minutes
+servers: $(VENV)/.servers ## an app under gunicorn, uWSGI and Celery, with each kind of worker: three minutes
 	$(PY) -m pytest compat_tests/servers --numprocesses 2 --dist worksteal || { $(ONCE_MORE); \
 	  $(PY) -m pytest compat_tests/servers --last-failed --last-failed-no-failures none; }
 

@@ -111,6 +111,7 @@ def _judge(answers: List[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     client.start()
     assert {"/served/" + name for name in client.get_children("/served")} == {answer["path"] for answer in answers}
     client.stop()
+    client.close()
 
 
 def _served(server: "subprocess.Popen[bytes]", port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
