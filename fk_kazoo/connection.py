@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import socket
 import struct
 from collections import deque
 from typing import Any, Callable, Deque, List, Optional, Tuple
@@ -29,6 +28,7 @@ from fk_backend.session.engine import EXPIRED, LOST, Opened, Session
 from fk_backend.session.watchlist import Event
 
 from . import loop, primitives, wire, workers
+from .doorbell import Doorbell
 
 log = logging.getLogger(__name__)
 
@@ -40,37 +40,6 @@ Longer where a first answer may take longer: what a client that was idle has to 
 """
 END_S = 3.0
 """How long it waits then for what is left of the connection, if nobody says how long."""
-
-
-class Doorbell:
-    """The app's end of the pair, in place of kazoo's TCP socket: closing it hangs up, as closing that does."""
-
-    def __init__(self, end: Any) -> None:
-        self._end = end
-        self.peer = ("", 0)
-
-    def getpeername(self) -> Tuple[str, int]:
-        """The server that the app named; the deployment's name and port 0 if it gave a URL."""
-        return self.peer
-
-    def fileno(self) -> int:
-        """For `select`."""
-        return int(self._end.fileno())
-
-    def close(self) -> None:
-        """Wakes whoever selects on it; the descriptor goes when the connection has seen it."""
-        try:
-            self._end.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-
-    def discard(self) -> None:
-        """Closes it for good."""
-        self._end.close()
-
-    def __getattr__(self, name: str) -> Any:
-        """Whatever else an app may ask of a socket."""
-        return getattr(self._end, name)
 
 
 class Line:
