@@ -243,6 +243,9 @@ class LoopThread:
         opening = self._open.get(key)
         if opening is None or opening.failed():
             opening = self._open[key] = Opening(url)
+        if opening.retiring is not None:
+            opening.retiring.cancel()
+            opening.retiring = None
         opening.users += 1
         return opening
 
@@ -250,11 +253,12 @@ class LoopThread:
         """Done with it. In the loop's thread only."""
         opening.users -= 1
         if not opening.users:
-            self.loop.call_later(LINGER_S, self._retire, opening)
+            opening.retiring = self.loop.call_later(LINGER_S, self._retire, opening)
 
     def _retire(self, opening: "Opening") -> None:
+        """Nobody asked for it again in time."""
         for key, known in list(self._open.items()):
-            if known is opening and not opening.users:
+            if known is opening:
                 del self._open[key]
                 opening.closing = asyncio.ensure_future(opening.close())
 
@@ -264,6 +268,8 @@ class Opening:
 
     def __init__(self, url: DeploymentUrl) -> None:
         self.users = 0
+        self.retiring: Optional[asyncio.TimerHandle] = None
+        """While nobody uses it: what closes it soon."""
         self.closing: Optional["asyncio.Future[None]"] = None
         self._task = asyncio.ensure_future(
             provider(url.scheme).connect(url.deployment, {**dict(url.options), "namespace": url.namespace})

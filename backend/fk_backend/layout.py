@@ -5,7 +5,7 @@
 | state | ``ns:`` | ``head`` | zxid, :class:`Head` |
 | state | ``ns:/path`` | ``!`` | zxid of its commit, :class:`Family`; none while there was no child |
 | state | ``ns:/path`` | ``#`` | zxid of its commit, :class:`Node` |
-| state | ``ns:/path`` | ``/name`` | czxid of that child, empty |
+| state | ``ns:/path`` | ``/name`` | the zxid since which there is a child of that name, empty |
 | sessions | ``ns:sessions`` | id (16 hex digits) | zxid, :class:`Session` |
 | sessions | ``ns:`` + id | ``/path`` | zxid, empty: an ephemeral that it owns |
 | sessions | ``ns:reapable`` | ``/path`` | zxid, empty: a container or TTL node |
@@ -15,8 +15,9 @@
 | interest | ``ns:hello`` | inbox | empty: whoever listens there may write to the namespace |
 
 One query over ``ns:/path`` shows a node, its family and its children; creating a child rewrites the
-family and never the data. Each of the two items names the zxid of the other at its own commit, so that a reader whose
-store is not atomic sees whether it got them from different times (:func:`torn`).
+family and never the data. Each of the two items names the rev of the other at its own commit (0: there was none), so
+that a reader whose store is not atomic sees whether it got them from different times (:func:`torn`). Which other items
+are read together, and what makes them one moment: docs/architecture.md.
 """
 
 from __future__ import annotations
@@ -286,15 +287,17 @@ def pair_of(items: Sequence[Optional[Item]]) -> Optional[Tuple[Node, Family]]:
 
 
 def torn(items: Sequence[Optional[Item]]) -> bool:
-    """Whether the two items of `node_keys`, read one after the other, are of no common moment.
+    """Whether the two items of `node_keys`, the family read before the node, are of no common moment.
 
-    They are of one if neither was written anew before the other one was written: each names what it knew of the other.
-    A family that is missing knows of nothing; it has to be read first.
+    They are of one if the later of them names the rev of the other one, or that there was none. So a family that is not
+    later than the node, and that the node does not name, was removed before the node was made.
     """
     node, family = items
     if node is None:
         return False
-    family_rev = 0 if family is None else family.rev
-    if codec.loads(node.body)[0] > family_rev:
-        return True
-    return family is not None and codec.loads(family.body)[0] > node.rev
+    named = codec.loads(node.body)[0]
+    if family is None:
+        return bool(named)
+    if family.rev <= node.rev:
+        return bool(named != family.rev)
+    return bool(codec.loads(family.body)[0] != node.rev)

@@ -151,7 +151,8 @@ async def _crashed_in_between(bench: Bench, message: Message) -> Any:
     writer._ports = ports._replace(store=Dying())  # type: ignore[arg-type]
     with pytest.raises(Crash):
         await writer(NS, deliveries([message]))
-    assert await _data(bench, "/a") == b"" and (await bench.head()).reserved is not None
+    promise = (await bench.head()).reserved
+    assert promise is not None and await _data(bench, promise.path) == b""
     return writer
 
 
@@ -203,5 +204,21 @@ def test_a_promise_is_void_when_its_message_never_comes_again() -> None:
             await bench.store.commit([Put(key, late, expect=promise.rev)])
         head = await bench.head()
         assert not [trigger for trigger in head.triggers if trigger.zxid == reserved]
+
+    asyncio.run(check())
+
+
+def test_a_promise_names_no_family_where_there_never_was_one() -> None:
+    """Of a node that every namespace begins with, by the writer that began it: kept later, it must not read as torn."""
+
+    async def check() -> None:
+        bench = Bench(Counting(DEAR))
+        session = await bench.open("one")
+        bench.store.commits.clear()
+        message = Message("one", session, 1, (SetData("/zookeeper/quota", b"new", -1),))
+        await _crashed_in_between(bench, message)
+        await bench.fresh_writer()(NS, deliveries([message]))
+        items = await bench.store.get(layout.node_keys(NS, "/zookeeper/quota"))
+        assert layout.node_of(items[0]).data == b"new" and not layout.torn(items)
 
     asyncio.run(check())

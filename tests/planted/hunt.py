@@ -10,13 +10,12 @@ from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tu
 
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.requests import Create, Delete
-from fk_backend.session.ops import Exists, GetData
 from fk_backend.testing.simulation.checks import judge
 from fk_backend.testing.simulation.crashes import crash, crossings, scenario
 from fk_backend.testing.simulation.explore import SMALL_SCOPES, explore
 from fk_backend.testing.simulation.plan import STORM, Fault, Plan, Step
 from fk_backend.testing.simulation.run import run
-from fk_backend.testing.simulation.workload import SETUP, plan
+from fk_backend.testing.simulation.workload import flickering, plan
 
 from . import in_core, in_functions, in_session
 from .bug import BUGS, Bug
@@ -68,18 +67,6 @@ def _deaf(seed: int) -> Plan:
     return chosen._replace(faults=storms)
 
 
-def _flickering(seed: int) -> Plan:
-    """A node comes and goes while it is read, slowly and row by row."""
-    r = Random("%d flickering" % seed)
-    chosen = plan(seed)
-    comes = (Create("/b", b"x", OPEN_ACL, 0, 0, False), Create("/b/c", b"", OPEN_ACL, 0, 0, False), Delete("/b/c", -1))
-    program = (*SETUP, *((*comes, Delete("/b", -1)) * 8))
-    writes = tuple(Step(round(number * 0.02, 4), op) for number, op in enumerate(program))
-    reads = tuple(Step(round(0.3 + r.random(), 4), r.choice((Exists, GetData))("/b", False)) for _ in range(20))
-    knobs = chosen.knobs._replace(atomic_queries=False, lag=0.01, slow=0.3, thrifty=False, poison=False)
-    return Plan(seed, knobs, (writes, tuple(sorted(reads)), tuple(sorted(reads))), ())
-
-
 def _thrifty(seed: int) -> Plan:
     """Beats are dear, and somebody owns something only for moments."""
     r = Random("%d thrifty" % seed)
@@ -102,7 +89,8 @@ def _calm(seed: int) -> Plan:
 
 WORLDS: Dict[str, Callable[[int], Plan]] = {
     "resent as new": _deaf,
-    "a torn node is taken": _flickering,
+    "a torn node is taken": flickering,
+    "a removed family stays": flickering,
     "rests too soon": _thrifty,
     "blobs leak": _calm,
 }

@@ -158,6 +158,18 @@ def resent_as_new(inbox: str, first: int) -> str:
 
 swap("a torn node is taken", "a node and what its children changed are of two moments",
      (reading.layout, "torn", lambda items: False))  # fmt: skip
+
+
+@plant("a family that was removed is taken for the one of the node that came after it", (reading.layout, "torn"))
+def a_removed_family_stays(items: Any) -> bool:
+    node, family = items
+    if node is None:
+        return False
+    if layout.codec.loads(node.body)[0] > (0 if family is None else family.rev):
+        return True
+    return family is not None and layout.codec.loads(family.body)[0] > node.rev
+
+
 swap("beats are forgotten", "a session that owns something does not beat, where beats are dear",
      (holdings.Holdings, "__bool__", lambda self: self._always))  # fmt: skip
 

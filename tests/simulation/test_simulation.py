@@ -16,7 +16,7 @@ from fk_backend.testing.simulation.checks import CHECKS, judge
 from fk_backend.testing.simulation.crashes import KINDS, cover, crossings, scenario
 from fk_backend.testing.simulation.run import run
 from fk_backend.testing.simulation.shrink import broken, shrink
-from fk_backend.testing.simulation.workload import plan
+from fk_backend.testing.simulation.workload import flickering, plan
 from tests.planted.hunt import BUGS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -40,6 +40,12 @@ def test_a_seed_is_a_run_in_any_process() -> None:
 def test_schedules_keep_every_promise() -> None:
     tally = campaign(1_000_000, 200, 1)
     assert tally.schedules == 200 and not tally.failures
+
+
+def test_a_node_that_comes_and_goes_is_read_as_it_was() -> None:
+    """Where queries are not atomic: R1, before anything."""
+    tally = campaign(0, 50, 1, world=flickering)
+    assert tally.schedules == 50 and not tally.failures
 
 
 def test_a_campaign_goes_on_after_a_failure_and_says_where() -> None:

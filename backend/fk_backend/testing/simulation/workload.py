@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Any, Callable, List, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 from ...core.acls import OPEN_ACL
 from ...core.model import Acl, Perms
@@ -204,3 +204,38 @@ def _poisoned(r: Random, program: Tuple[Step, ...], span: float) -> Tuple[Step, 
         at = found[position - 1].at if 0 < position <= len(found) else round(r.random() * span, 4)
         found.insert(position, Step(at, r.choice((Delete(POISON, -1), SetData(POISON, b"x", -1)))))
     return tuple(found)
+
+
+def _made(path: str) -> Create:
+    return Create(path, b"x", OPEN_ACL, 0, 0, False)
+
+
+_GONE, _AGAIN = Delete("/b/c", -1), (Delete("/b", -1), _made("/b"))
+ROUNDS: Tuple[Tuple[Any, ...], ...] = (
+    (_made("/b/c"), _GONE, *_AGAIN),
+    (_made("/b/c"), _GONE, Multi(_AGAIN)),
+    (_made("/b/c"), SetData("/b", b"y", -1), _GONE, Multi(_AGAIN)),
+    (_made("/b/c"), Multi((_GONE, *_AGAIN))),
+    (_made("/b/c"), Multi((_GONE, *_AGAIN, _made("/b/c"))), _GONE),
+    (Multi((*_AGAIN, _made("/b/c"))), _GONE, SetData("/b", b"y", -1)),
+)
+"""Ways in which a node, and what its children change, come, go and come again; each leaves a node without children."""
+
+
+def flickering(seed: int) -> Plan:
+    """The plan of a seed in which a node comes and goes, commit by commit, while it is read row by row."""
+    r = Random("%d flickering" % seed)
+    rounds, looks = r.sample(ROUNDS, r.choice((1, 2))), r.sample((Exists, GetData, GetChildren), r.choice((1, 2)))
+    program = (*SETUP, _made("/b"), *(op for _ in range(10) for op in r.choice(rounds)))
+    apart = r.choice((0.002, 0.02))
+    writes = tuple(Step(round(number * apart, 4), op) for number, op in enumerate(program))
+    reads = [
+        tuple(Step(round(0.1 + number * 0.03, 4), r.choice(looks)("/b", r.random() < 0.1)) for number in range(30))
+        for _ in range(2)
+    ]
+    chosen = knobs(r)._replace(atomic_queries=False, lag=0.01, slow=r.choice((0.02, 0.1)), commit_calls=1, batch=10)
+    return Plan(seed, chosen, (writes, *reads), ())
+
+
+WORLDS: Dict[str, Callable[[int], Plan]] = {"all": plan, "flickering": flickering}
+"""By name: what makes plans from seeds."""

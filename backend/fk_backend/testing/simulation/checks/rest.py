@@ -32,6 +32,9 @@ def _compared(
     if zxid >= len(replay.model.states):
         yield "%s: zxid %d is beyond the log" % (when, zxid)
         return
+    for where, item in items.items():
+        if where.sort == layout.NODE and layout.torn([item, items.get(where._replace(sort=layout.FAMILY))]):
+            yield "%s: %s reads as torn" % (when, where.partition)
     expected = _expected(replay.model.states[zxid], replay.model.alive[zxid])
     found = _found(items, blobs)
     for key in sorted(expected.keys() | found.keys()):
