@@ -10,6 +10,7 @@ from typing import List, Optional, Sequence, Tuple, Union
 from ..core.model import Blob, Data
 from ..core.requests import Create, Multi, Request, SetData
 from ..core.snapshot import Changes
+from ..errors import Refused
 from ..ports import Blobs, Ports
 from .warm import Warm
 
@@ -26,6 +27,8 @@ async def keep_large(ports: Ports, ns: str, changes: Changes, zxid: int) -> None
     """Keeps what is too large for its node, in ``changes`` too. Refused if what a client named is not there."""
     blobs = ports.blobs
     if blobs is None:
+        if any(node is not None and isinstance(node.data, Blob) for node in changes.nodes.values()):
+            raise Refused("data are named that can't be laid down anywhere")
         return
     for path, node in changes.nodes.items():
         data = None if node is None else _large(blobs, node.data)
@@ -51,11 +54,16 @@ def _keys(kept: Sequence[Data]) -> List[str]:
     return [data.key for data in kept if isinstance(data, Blob)]
 
 
+MAX_KEY_BYTES = 1024
+"""S3's own limit."""
+
+
 def foreign(ns: str, request: Request) -> Optional[str]:
-    """The key of a blob that the request names, if it is not one that a client of this namespace may lay down."""
+    """The key of a blob that the request names, if it is not one that a client of this namespace can lay down."""
     parts = request.ops if isinstance(request, Multi) else (request,)
     for part in parts:
         if isinstance(part, (Create, SetData)) and isinstance(part.data, Blob):
-            if not part.data.key.startswith(prefix(UPLOADS, ns)):
-                return part.data.key
+            key = part.data.key
+            if not key.startswith(prefix(UPLOADS, ns)) or len(key.encode()) > MAX_KEY_BYTES:
+                return key
     return None
