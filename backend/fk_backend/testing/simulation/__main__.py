@@ -21,15 +21,15 @@ from .maze import Scope
 from .narrate import narrate
 from .run import run
 from .shrink import broken, shrink
-from .workload import plan
+from .workload import beset, plan
 
 CI_SCHEDULES = 20_000
 CI_SECONDS = 600.0
 
 
-def tell(seed: int, smaller: bool) -> int:
+def tell(seed: int, smaller: bool, hostile: bool = False) -> int:
     """Replays a seed and narrates it; if it breaks something, the smallest plan that does."""
-    chosen = plan(seed)
+    chosen = beset(plan(seed)) if hostile else plan(seed)
     checks = broken(chosen)
     if checks and smaller:
         chosen = shrink(chosen, checks)
@@ -107,6 +107,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     parser = argparse.ArgumentParser(prog="fk_backend.testing.simulation", description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, help="replay this one and tell it")
     parser.add_argument("--whole", action="store_true", help="with --seed: do not make a failing run smaller")
+    parser.add_argument("--beset", action="store_true", help="with --seed: with a hostile client in it")
     parser.add_argument("--schedules", type=int, default=1000)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--seconds", type=float, help="stop after so long")
@@ -116,7 +117,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     chosen = parser.parse_args(arguments)
     logging.disable(logging.CRITICAL)
     if chosen.seed is not None:
-        return tell(chosen.seed, not chosen.whole)
+        return tell(chosen.seed, not chosen.whole, chosen.beset)
     if chosen.explore:
         return explored(LARGE_SCOPES)
     if chosen.ci:

@@ -10,10 +10,12 @@ from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from .checks import Violation, judge
 from .run import run
-from .workload import plan
+from .workload import beset, plan
 
 CHUNK = 25
 """Seeds that a process takes at a time."""
+BESET = 10
+"""Every so manieth seed is also run with a hostile client in it."""
 SAMPLE = 10
 """Every so manieth run is also judged by a search for a linearization."""
 
@@ -44,6 +46,10 @@ def _chunk(seeds: Tuple[int, int]) -> Tuple[int, int, List[Failure]]:
             history = run(plan(seed))
             calls += history.calls
             violations = judge(history, search=seed % SAMPLE == 0)
+            if seed % BESET == 0:
+                history = run(beset(plan(seed)))
+                calls += history.calls
+                violations += [each._replace(what="beset: " + each.what) for each in judge(history)]
         except Exception as error:  # of the simulation itself: the other seeds are still worth to be run
             violations = [Violation("the simulation", "failed: %r" % error)]
         if violations:

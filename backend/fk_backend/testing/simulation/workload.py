@@ -12,6 +12,7 @@ from ...core.watches import PERSISTENT, RECURSIVE
 from ...session.ops import AddWatch, Exists, GetAcl, GetChildren, GetData, RemoveWatches, Sync
 from .plan import (
     CRASH,
+    GARBAGE,
     JUMP,
     LATE,
     PART,
@@ -195,6 +196,17 @@ def _peculiar(made: Plan, r: Random, span: float) -> Plan:
         still = Fault(PAUSE, WORLD, round(r.random() * (span + 1.0), 4), r.choice((0.5, 1.5, 4.0)))
         troubles = tuple(sorted((*troubles, still), key=lambda fault: fault.at))
     return made._replace(knobs=chosen, clients=programs, faults=troubles)
+
+
+def beset(made: Plan) -> Plan:
+    """The same with a hostile client in it, which stores and sends garbage. A run of its own."""
+    r = Random("%d beset" % made.seed)
+    span = max((step.at for program in made.clients for step in program), default=0.0)
+    attacks = [
+        Fault(GARBAGE, "hostile", round(r.random() * span, 4), 0.0, str(r.getrandbits(32)))
+        for _ in range(r.randint(1, 4))
+    ]
+    return made._replace(faults=tuple(sorted((*made.faults, *attacks), key=lambda fault: fault.at)))
 
 
 def _poisoned(r: Random, program: Tuple[Step, ...], span: float) -> Tuple[Step, ...]:
