@@ -27,15 +27,16 @@ from fk_backend.core.requests import (
 )
 
 int64 = st.integers(-(1 << 63), (1 << 63) - 1)
+int32 = st.integers(-(1 << 31), (1 << 31) - 1)
 text = st.text(max_size=20)
 data = st.none() | st.binary(max_size=50)
-acls = st.lists(st.builds(Acl, int64, text, text), max_size=3).map(tuple)
+acls = st.lists(st.builds(Acl, int32, text, text), max_size=3).map(tuple)
 ops = st.one_of(
-    st.builds(Create, text, data, acls, int64, int64, st.booleans()),
-    st.builds(Delete, text, int64),
-    st.builds(SetData, text, data, int64),
-    st.builds(SetAcl, text, acls, int64),
-    st.builds(Check, text, int64),
+    st.builds(Create, text, data, acls, int32, int64, st.booleans()),
+    st.builds(Delete, text, int32),
+    st.builds(SetData, text, data, int32),
+    st.builds(SetAcl, text, acls, int32),
+    st.builds(Check, text, int32),
 )
 requests = st.one_of(
     ops,

@@ -22,13 +22,14 @@ are read together, and what makes them one moment: docs/architecture.md.
 
 from __future__ import annotations
 
-from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
+import re
+from typing import Any, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from . import codec
 from .core import paths
 from .core.model import Acl, Blob, Family, Id, Node, Session, Trigger
 from .core.snapshot import Ended
-from .core.watches import RECURSIVE
+from .core.watches import MODES, RECURSIVE
 from .errors import UnknownFormat
 from .ports import INTEREST, SESSIONS, STATE, Item, Key
 
@@ -179,10 +180,75 @@ def registration_key(ns: str, path: str, mode: str, inbox: str) -> Key:
     return Key(INTEREST, node_partition(ns, path), "%s:%s" % (mode, inbox))
 
 
-def registration_of(sort: str) -> Tuple[str, str]:
-    """(mode or path, inbox) of a registration's sort key."""
+# --- what clients write ---------------------------------------------------------------------------
+# Everything below is total: it has an answer for whatever anybody stored, and never raises.
+
+_NAMESPACE = re.compile("[A-Za-z0-9._-]{1,64}")
+_INBOX = re.compile("[A-Za-z0-9_-]{1,64}")
+_SESSION = re.compile("[0-9a-f]{16}")
+_COUNTS = 1 << 62
+
+
+class Registered(NamedTuple):
+    """Who waits for changes of what."""
+
+    inbox: str
+    path: str
+    mode: str
+
+
+class Beat(NamedTuple):
+    """Whose beat counter it is."""
+
+    session: int
+
+
+class Hello(NamedTuple):
+    """Who may write to the namespace."""
+
+    inbox: str
+
+
+Interest = Union[Registered, Beat, Hello]
+
+
+def is_namespace(name: object) -> bool:
+    """Whether a namespace can be called that. A colon in it would make its keys those of another one."""
+    return type(name) is str and _NAMESPACE.fullmatch(name) is not None
+
+
+def is_inbox(name: object) -> bool:
+    """Whether a client's inbox can be called that. Those of functions have a colon."""
+    return type(name) is str and _INBOX.fullmatch(name) is not None
+
+
+def interest_of(key: Key) -> Optional[Interest]:
+    """What a key of INTEREST says; None for one that is none of ours, whatever it is."""
+    _, partition, sort = key
+    if type(partition) is not str or type(sort) is not str:
+        return None
+    ns, _, place = partition.partition(":")
+    if not is_namespace(ns):
+        return None
+    if place == "beats":
+        return Beat(int(sort, 16)) if _SESSION.fullmatch(sort) else None
+    if place == "hello":
+        return Hello(sort) if is_inbox(sort) else None
     what, _, inbox = sort.rpartition(":")
-    return what, inbox
+    path, mode = (what, RECURSIVE) if place == "*" else (place, what)
+    if not is_inbox(inbox) or mode not in MODES or (mode == RECURSIVE) != (place == "*"):
+        return None
+    return Registered(inbox, path, mode) if paths.is_valid(path) else None
+
+
+def number_of(item: Item) -> Optional[int]:
+    """The number of a registration; None for what no session gives."""
+    return item.rev if type(item.rev) is int and 0 < item.rev < _COUNTS else None
+
+
+def count_of(item: Optional[Item]) -> int:
+    """The count of a beat counter, as int64: another one whenever somebody has added to it."""
+    return item.rev % _COUNTS if item is not None and type(item.rev) is int else 0
 
 
 # --- items --------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from fk_backend.testing.simulation.checks import CHECKS, judge
 from fk_backend.testing.simulation.crashes import KINDS, cover, crossings, scenario
 from fk_backend.testing.simulation.run import run
 from fk_backend.testing.simulation.shrink import broken, shrink
-from fk_backend.testing.simulation.workload import flickering, plan
+from fk_backend.testing.simulation.workload import beset, flickering, plan
 from tests.planted.hunt import BUGS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -99,3 +99,10 @@ def test_a_crash_before_and_after_every_call_of_a_port(kind: str) -> None:
     covered = cover([kind])
     assert covered.calls == sum(len(crossings(scenario(kind, two_steps))) for two_steps in (False, True))
     assert covered.failures == [] and covered.runs == 2 * covered.calls and kind in KINDS
+
+
+def test_a_hostile_client_stops_nobody() -> None:
+    """It stores and sends garbage, beside all that goes wrong anyway: every promise to the others is kept."""
+    histories = [run(beset(plan(seed))) for seed in range(25)]
+    assert [judge(history) for history in histories] == [[]] * len(histories)
+    assert all(any(entry.what == "garbage" for entry in history.log) for history in histories)

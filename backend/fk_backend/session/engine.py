@@ -19,7 +19,7 @@ from ..core.model import Error, Id
 from ..core.requests import Attach, Auth, Close, Open, Request, Result, WatchSubtrees
 from ..core.watches import RECURSIVE
 from ..eager import begin
-from ..errors import BackendError, Conflict, Refused, StorageFull, Unavailable, Unknown
+from ..errors import BackendError, Conflict, Refused, StorageFull, TooLarge, Unavailable, Unknown
 from ..messages import Answers, Bulletin, Ended, Fired, Message, bulletin, message_id
 from ..ports import Gateway, Item, Key, Put, Remove
 from .holdings import Holdings
@@ -572,7 +572,11 @@ class Session:
         self._contact = started
 
     async def _increment(self) -> None:
-        await self._gateway.store.increment(layout.beat_key(self._ns, self.id), BEAT)
+        key = layout.beat_key(self._ns, self.id)
+        try:
+            await self._gateway.store.increment(key, BEAT)
+        except TooLarge:  # somebody wrote what can't be added to
+            await self._gateway.store.commit([Put(key, Item(BEAT, b""))])
         await self._gateway.check()
 
 

@@ -12,10 +12,12 @@ from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 from .checks import Violation, judge
 from .plan import Plan
 from .run import run
-from .workload import plan
+from .workload import beset, plan
 
 CHUNK = 25
 """Seeds that a process takes at a time."""
+BESET = 10
+"""Every so manieth seed is also run with a hostile client in it."""
 SAMPLE = 10
 """Every so manieth run is also judged by a search for a linearization."""
 
@@ -46,6 +48,10 @@ def _chunk(world: Callable[[int], Plan], seeds: Tuple[int, int]) -> Tuple[int, i
             history = run(world(seed))
             calls += history.calls
             violations = judge(history, search=seed % SAMPLE == 0)
+            if world is plan and seed % BESET == 0:
+                history = run(beset(plan(seed)))
+                calls += history.calls
+                violations += [each._replace(what="beset: " + each.what) for each in judge(history)]
         except Exception as error:  # of the simulation itself: the other seeds are still worth to be run
             violations = [Violation("the simulation", "failed: %r" % error)]
         if violations:

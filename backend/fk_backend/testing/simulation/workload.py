@@ -12,6 +12,7 @@ from ...core.watches import PERSISTENT, RECURSIVE
 from ...session.ops import AddWatch, Exists, GetAcl, GetChildren, GetData, RemoveWatches, Sync
 from .plan import (
     CRASH,
+    GARBAGE,
     JUMP,
     LATE,
     PART,
@@ -197,6 +198,17 @@ def _peculiar(made: Plan, r: Random, span: float) -> Plan:
     return made._replace(knobs=chosen, clients=programs, faults=troubles)
 
 
+def beset(made: Plan) -> Plan:
+    """The same with a hostile client in it, which stores and sends garbage. A run of its own."""
+    r = Random("%d beset" % made.seed)
+    span = max((step.at for program in made.clients for step in program), default=0.0)
+    attacks = [
+        Fault(GARBAGE, "hostile", round(r.random() * span, 4), 0.0, str(r.getrandbits(32)))
+        for _ in range(r.randint(1, 4))
+    ]
+    return made._replace(faults=tuple(sorted((*made.faults, *attacks), key=lambda fault: fault.at)))
+
+
 def _poisoned(r: Random, program: Tuple[Step, ...], span: float) -> Tuple[Step, ...]:
     found = list(program)
     for _ in range(r.choice((0, 1, 1, 2))):
@@ -237,5 +249,10 @@ def flickering(seed: int) -> Plan:
     return Plan(seed, chosen, (writes, *reads), ())
 
 
-WORLDS: Dict[str, Callable[[int], Plan]] = {"all": plan, "flickering": flickering}
+def hostile(seed: int) -> Plan:
+    """The plan of a seed with a hostile client in it."""
+    return beset(plan(seed))
+
+
+WORLDS: Dict[str, Callable[[int], Plan]] = {"all": plan, "flickering": flickering, "hostile": hostile}
 """By name: what makes plans from seeds."""
