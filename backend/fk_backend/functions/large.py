@@ -58,12 +58,8 @@ MAX_KEY_BYTES = 1024
 """S3's own limit."""
 
 
-def foreign(ns: str, request: Request) -> Optional[str]:
-    """The key of a blob that the request names, if it is not one that a client of this namespace can lay down."""
+def foreign(ns: str, request: Request) -> bool:
+    """Whether the request names a blob that is not one that a client of this namespace can lay down."""
     parts = request.ops if isinstance(request, Multi) else (request,)
-    for part in parts:
-        if isinstance(part, (Create, SetData)) and isinstance(part.data, Blob):
-            key = part.data.key
-            if not key.startswith(prefix(UPLOADS, ns)) or len(key.encode()) > MAX_KEY_BYTES:
-                return key
-    return None
+    named = [part.data.key for part in parts if isinstance(part, (Create, SetData)) and isinstance(part.data, Blob)]
+    return not all(key.startswith(prefix(UPLOADS, ns)) and len(key.encode()) <= MAX_KEY_BYTES for key in named)
