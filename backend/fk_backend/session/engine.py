@@ -101,6 +101,7 @@ class Session:
         self._todo: Deque[Tuple[Any, Op]] = deque()
         self._flight: Deque[Pending] = deque()
         self._answers: Dict[int, Answers] = {}
+        self._unheard: List[Fired] = []
         self._next = 0
         self._awaited = 0
         self._answered = 0
@@ -372,14 +373,24 @@ class Session:
             while due is not None and not self._over:
                 await self._land(due)
                 due = self._due()
+            waiting, self._unheard = self._unheard, []
+            for fired in waiting:
+                await self._hear(fired)
         elif isinstance(note, Fired):
-            await self._catch_up(note.bulletin.zxid, note.bulletin)
-            for event in self._watches.late(note.bulletin.triggers()):
-                self._fire(event)
-            for path, mode, number in note.registrations:
-                await self._rearm(path, mode, number)
+            await self._hear(note)
         elif isinstance(note, Ended) and note.session == self.id:
             self.end(EXPIRED, "the session has expired")
+
+    async def _hear(self, note: Fired) -> None:
+        """What a credential that is on its way makes of the session decides what it may know: that is heard first."""
+        if any(isinstance(pending.op, Auth) for pending in self._flight):
+            self._unheard.append(note)
+            return
+        await self._catch_up(note.bulletin.zxid, note.bulletin)
+        for event in self._watches.late(note.bulletin.triggers(), self._identities):
+            self._fire(event)
+        for path, mode, number in note.registrations:
+            await self._rearm(path, mode, number)
 
     def _due(self) -> Optional[Answers]:
         """The answers that begin with the one waited for. A batch that came again may have been cut differently."""
@@ -404,6 +415,7 @@ class Session:
             if pending.tag is UNASKED and code:  # the watch behind it would never hear of anything
                 self._todo[0] = (self._todo[0][0], Fail(code))
             if isinstance(pending.op, Auth) and code == Error.OK:
+                await self._catch_up(zxid, answers.bulletin)  # what came before is judged by who it was before
                 self._identities = tuple(dict.fromkeys((*self._identities, *(Id(*i) for i in value))))
             await self._show(pending.tag, Result(code, value, zxid), answers.bulletin)
             if isinstance(pending.op, Close) and code == Error.OK:
@@ -498,7 +510,7 @@ class Session:
                 board = bulletin(head.zxid, head.since, head.triggers)
             if board.since > self._watermark:
                 self._watches.skip(self._watermark, board.since)
-                for event in await self._reader.reconcile(zxid, board):
+                for event in await self._reader.reconcile(zxid, board, self._identities):
                     self._fire(event)
             else:
                 self._deliver(zxid, board)
@@ -507,7 +519,7 @@ class Session:
     def _deliver(self, zxid: int, board: Bulletin) -> None:
         for trigger in board.triggers():
             if self._watermark < trigger.zxid <= zxid:
-                event = self._watches.fire(trigger)
+                event = self._watches.fire(trigger, self._identities)
                 if event is not None:
                     self._fire(event)
 

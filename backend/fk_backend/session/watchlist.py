@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Deque, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
-from ..core import paths, watches
-from ..core.model import EventType, Family, Node, Trigger
+from ..core import acls, paths, watches
+from ..core.model import EventType, Family, Id, Node, Perms, Trigger
 from ..core.watches import CHILD, DATA, PERSISTENT, RECURSIVE
 
 Pair = Optional[Tuple[Node, Family]]
@@ -15,13 +15,17 @@ MAX_LATE = 1000
 
 
 class Watch(NamedTuple):
-    """``number`` is its registration's id; ``floor`` the zxid that its read showed; ``existed`` what it showed."""
+    """``number`` is its registration's id; ``floor`` the zxid that its read showed; ``existed`` what it showed.
+
+    ``readable``: whether the session might read the node then.
+    """
 
     path: str
     mode: str
     number: int
     floor: int
     existed: bool
+    readable: bool = True
 
 
 class Event(NamedTuple):
@@ -86,18 +90,21 @@ class WatchList:
         if self._armed:
             self._skipped.append((after, upto))
 
-    def late(self, triggers: Iterable[Trigger]) -> List[Event]:
+    def late(self, triggers: Iterable[Trigger], identities: Tuple[Id, ...]) -> List[Event]:
         """Events from triggers that were passed over, each once: of watches that stay, and of what came and went."""
         events: List[Event] = []
         for trigger in triggers if self._skipped else ():
             if trigger.zxid not in self._told and any(a < trigger.zxid <= b for a, b in self._skipped):
-                event = self.fire(trigger)
+                event = self.fire(trigger, identities)
                 events.extend([] if event is None else [event])
         self._told.extend(event.zxid for event in events)
         return events
 
-    def fire(self, trigger: Trigger) -> Optional[Event]:
-        """The event of a trigger, if a watch was waiting for it: one event, however many watches."""
+    def fire(self, trigger: Trigger, identities: Tuple[Id, ...]) -> Optional[Event]:
+        """The event of a trigger, if a watch was waiting for it: one event, however many watches.
+
+        None, and the watches that are there for once are gone, if the session may not know of it.
+        """
         candidates = self.on(trigger.path)
         if self._recursive:
             above = (self._armed.get((path, RECURSIVE)) for path in paths.ancestors(trigger.path))
@@ -108,7 +115,7 @@ class WatchList:
                 hit = True
                 if watches.is_one_shot(watch.mode):
                     self.drop(watch)
-        return Event(*trigger) if hit else None
+        return Event(*trigger[:3]) if hit and acls.may_know(trigger.readers, identities) else None
 
 
 def shown(mode: str, pair: Pair, head_zxid: int) -> int:
@@ -119,12 +126,16 @@ def shown(mode: str, pair: Pair, head_zxid: int) -> int:
     return family.pzxid if mode == CHILD else node.mzxid
 
 
-def missed(watch: Watch, pair: Pair, head_zxid: int) -> Optional[Event]:
-    """What a watch must have missed, judging by its node as it is now (ZooKeeper's rule for SetWatches)."""
+def missed(watch: Watch, pair: Pair, head_zxid: int, identities: Tuple[Id, ...]) -> Optional[Event]:
+    """What a watch must have missed, judging by its node as it is now (ZooKeeper's rule for SetWatches).
+
+    Nothing of a node that the session may not read now, or might not when it was last seen. Whether it might at the
+    change is in the push that is on its way.
+    """
     if pair is None:
-        return Event(head_zxid, watch.path, EventType.DELETED) if watch.existed else None
+        return Event(head_zxid, watch.path, EventType.DELETED) if watch.existed and watch.readable else None
     zxid = shown(watch.mode, pair, head_zxid)
-    if zxid <= watch.floor:
+    if zxid <= watch.floor or not acls.allowed(pair[0].acl, Perms.READ, identities):
         return None
     if not watch.existed:
         return Event(zxid, watch.path, EventType.CREATED)

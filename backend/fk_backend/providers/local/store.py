@@ -61,6 +61,9 @@ class LocalStore:
             state = database.connect(self._paths[STATE], (STATE, SESSIONS), True, self._writable_state)
             self._connections = {STATE: state, SESSIONS: state}
             self._connections[INTEREST] = database.connect(self._paths[INTEREST], (INTEREST,), False, True)
+            if self._writable_state:
+                for connection in set(self._connections.values()):
+                    database.stamp(connection)
         except BaseException:
             self._close_connections()
             raise
