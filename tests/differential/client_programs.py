@@ -15,6 +15,8 @@ from compat_tests.differential.calls import ACLS, CREDENTIALS, PERSISTENT, RECUR
 from compat_tests.differential.runner import SLOTS, Program
 
 PATHS = ("/a", "/b", "/a/c", "/a/d", "/a/c/e", "/b/c", "/s-", "/a/s-", "/a", "/a/c", "/a/s-0000000000", "/")
+HOT_PATHS = ("/a", "/a", "/a/c", "/a/c", "/a/d", "/b", "/b/c")
+"""What is met again and again where there are watches, so that many of them fire."""
 ODD_PATHS = ("/a/é", "/a/.", "/a//c", "/a/\x01", "/none/x", "/a/", "/.x", "/zookeeper")
 DATA = ("", "x", "yy")
 VERSIONS = (-1, -1, -1, 0, 0, 1, 2)
@@ -40,7 +42,7 @@ class _Grammar:
         """Whether much may not be read by everybody, and that changes."""
         self._kinds: Sequence[Any] = [*WRITES, *READS, RARE, RARE]
         if self._watches:
-            self._kinds = [*self._kinds, *READS, "add_watch"]
+            self._kinds = [*self._kinds, *READS, "add_watch", "set", "set", "delete"]
         if self._secrets:
             self._kinds = [*self._kinds, "set_acls", "set_acls"]
 
@@ -48,6 +50,9 @@ class _Grammar:
         return of[self._random.randrange(len(of))]
 
     def _path(self) -> str:
+        if self._watches and self._random.randrange(5):
+            hot: str = self._one(HOT_PATHS)
+            return hot
         path: str = self._one(ODD_PATHS if self._random.randrange(8) == 0 else PATHS)
         return path
 
@@ -109,8 +114,15 @@ class _Grammar:
         return [["auth", self._one(CREDENTIALS)] if kind == 11 else ["remove_watches", self._one(PATHS)]]
 
     def program(self) -> Program:
-        steps = [[self._random.randrange(SLOTS), self._step()] for _ in range(self._random.randint(1, STEPS))]
-        roots = [[0, [self._root(path) for path in ROOTS]]] if self._random.random() < 0.5 else []
+        steps = [
+            [self._random.randrange(SLOTS), self._step()]
+            for _ in range(self._random.randint(8 * self._watches + 1, STEPS))
+        ]
+        roots = (
+            [[0, [self._root(path) for path in ROOTS]]]
+            if self._random.random() < (0.8 if self._watches else 0.5)
+            else []
+        )
         return [*roots, *_possible(steps)]
 
     def _root(self, path: str) -> List[Any]:

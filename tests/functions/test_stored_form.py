@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 
-from fk_backend.core.acls import OPEN_ACL
 from fk_backend import codec
+from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Acl, Trigger
 from fk_backend.core.requests import Auth, Create, Delete, Multi, SetAcl, SetData
 from fk_backend.layout import FORMAT, Head, head_item, head_of

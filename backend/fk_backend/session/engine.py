@@ -190,6 +190,7 @@ class Session:
         finally:
             checked.cancel()
         self._identities = tuple(Id(*i) for i in identities)
+        self._watches.became(zxid, self._identities)
         self._watermark, self._answered = zxid, note.bulletin.zxid
         self._next = self._awaited = 1
         self._begun = True
@@ -387,7 +388,7 @@ class Session:
             self._unheard.append(note)
             return
         await self._catch_up(note.bulletin.zxid, note.bulletin)
-        for event in self._watches.late(note.bulletin.triggers(), self._identities):
+        for event in self._watches.late(note.bulletin.triggers()):
             self._fire(event)
         for path, mode, number in note.registrations:
             await self._rearm(path, mode, number)
@@ -415,8 +416,8 @@ class Session:
             if pending.tag is UNASKED and code:  # the watch behind it would never hear of anything
                 self._todo[0] = (self._todo[0][0], Fail(code))
             if isinstance(pending.op, Auth) and code == Error.OK:
-                await self._catch_up(zxid, answers.bulletin)  # what came before is judged by who it was before
                 self._identities = tuple(dict.fromkeys((*self._identities, *(Id(*i) for i in value))))
+                self._watches.became(zxid, self._identities)
             await self._show(pending.tag, Result(code, value, zxid), answers.bulletin)
             if isinstance(pending.op, Close) and code == Error.OK:
                 return self.end(CLOSED, "closed")
@@ -519,7 +520,7 @@ class Session:
     def _deliver(self, zxid: int, board: Bulletin) -> None:
         for trigger in board.triggers():
             if self._watermark < trigger.zxid <= zxid:
-                event = self._watches.fire(trigger, self._identities)
+                event = self._watches.fire(trigger)
                 if event is not None:
                     self._fire(event)
 

@@ -240,7 +240,7 @@ class Reader:
             looked.append((watch, number, event))
         # Nothing is changed before this: where a call fails, everything is looked at again.
         events = [fired for each in looked for fired in self._armed.looked_at(*each)]
-        told = (self._armed.fire(trigger, identities) for trigger in triggers)
+        told = (self._armed.fire(trigger) for trigger in triggers)
         events.extend(event for event in told if event is not None)
         return sorted(events, key=lambda event: event.zxid)
 

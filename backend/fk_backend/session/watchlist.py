@@ -44,6 +44,7 @@ class WatchList:
         self._recursive = 0
         self._skipped: Deque[Tuple[int, int]] = deque(maxlen=MAX_LATE)
         self._told: Deque[int] = deque(maxlen=MAX_LATE)
+        self._was: List[Tuple[int, Tuple[Id, ...]]] = []
         self.asked: Set[Tuple[str, str]] = set()
         """(path, mode) of registrations that were asked for, while no armed watch answers for them."""
 
@@ -90,17 +91,25 @@ class WatchList:
         if self._armed:
             self._skipped.append((after, upto))
 
-    def late(self, triggers: Iterable[Trigger], identities: Tuple[Id, ...]) -> List[Event]:
+    def late(self, triggers: Iterable[Trigger]) -> List[Event]:
         """Events from triggers that were passed over, each once: of watches that stay, and of what came and went."""
         events: List[Event] = []
         for trigger in triggers if self._skipped else ():
             if trigger.zxid not in self._told and any(a < trigger.zxid <= b for a, b in self._skipped):
-                event = self.fire(trigger, identities)
+                event = self.fire(trigger)
                 events.extend([] if event is None else [event])
         self._told.extend(event.zxid for event in events)
         return events
 
-    def fire(self, trigger: Trigger, identities: Tuple[Id, ...]) -> Optional[Event]:
+    def became(self, zxid: int, identities: Tuple[Id, ...]) -> None:
+        """Who the session is from ``zxid`` on. What comes late is judged by who it was."""
+        if not self._was or self._was[-1][1] != identities:
+            self._was.append((zxid, identities))
+
+    def _at(self, zxid: int) -> Tuple[Id, ...]:
+        return next((identities for since, identities in reversed(self._was) if since <= zxid), ())
+
+    def fire(self, trigger: Trigger) -> Optional[Event]:
         """The event of a trigger, if a watch was waiting for it: one event, however many watches.
 
         None, and the watches that are there for once are gone, if the session may not know of it.
@@ -115,7 +124,7 @@ class WatchList:
                 hit = True
                 if watches.is_one_shot(watch.mode):
                     self.drop(watch)
-        return Event(*trigger[:3]) if hit and acls.may_know(trigger.readers, identities) else None
+        return Event(*trigger[:3]) if hit and acls.may_know(trigger.readers, self._at(trigger.zxid)) else None
 
 
 def shown(mode: str, pair: Pair, head_zxid: int) -> int:
