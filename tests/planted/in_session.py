@@ -102,7 +102,7 @@ def never_overdue(self: Any) -> bool:
 
 
 @plant("who has to look at the registrations does not", (R, "reconcile"))
-async def no_reconciliation(self: Any, zxid: int, board: Any, identities: Any) -> Any:
+async def no_reconciliation(self: Any, zxid: int, board: Any) -> Any:
     return []
 
 

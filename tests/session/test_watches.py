@@ -326,7 +326,7 @@ def test_watches_that_a_deletion_ended_are_told_of_it_once_though_the_node_is_ba
         await stage.store.commit(still)
         board = bulletin(gone, gone - 1, [Trigger(gone, "/b", DELETED), Trigger(gone, "/", CHILD)])
         assert len(rows) == 2 and len(still) == 1
-        assert await watcher.session._reader.reconcile(gone, board, ()) == [Event(gone, "/b", DELETED)]
+        assert await watcher.session._reader.reconcile(gone, board) == [Event(gone, "/b", DELETED)]
 
     on_stage(play)
 

@@ -198,7 +198,7 @@ def test_a_deletion_that_nobody_lists_any_more_is_told_once_for_all_watches_of_t
         board = layout.head_of((await stage.store.get([layout.head_key(NS)]))[0])
         from fk_backend.messages import bulletin
 
-        events = await actor.session._reader.reconcile(board.zxid, bulletin(board.zxid, board.zxid, ()), ())
+        events = await actor.session._reader.reconcile(board.zxid, bulletin(board.zxid, board.zxid, ()))
         assert [(event.path, event.kind) for event in events] == [("/a", 2)]
 
     on_stage(play)

@@ -106,7 +106,6 @@ class Session:
         self._awaited = 0
         self._answered = 0
         """The zxid of the head with which the last answer came."""
-        self._identities: Tuple[Id, ...] = ()
         self._watermark = 0
         self._watches = WatchList()
         self._reader = Reader(gateway.store, gateway.blobs, ns, self._inbox, self._watches)
@@ -189,8 +188,7 @@ class Session:
             raise
         finally:
             checked.cancel()
-        self._identities = tuple(Id(*i) for i in identities)
-        self._watches.became(zxid, self._identities)
+        self._watches.became(zxid, [Id(*i) for i in identities])
         self._watermark, self._answered = zxid, note.bulletin.zxid
         self._next = self._awaited = 1
         self._begun = True
@@ -416,8 +414,7 @@ class Session:
             if pending.tag is UNASKED and code:  # the watch behind it would never hear of anything
                 self._todo[0] = (self._todo[0][0], Fail(code))
             if isinstance(pending.op, Auth) and code == Error.OK:
-                self._identities = tuple(dict.fromkeys((*self._identities, *(Id(*i) for i in value))))
-                self._watches.became(zxid, self._identities)
+                self._watches.became(zxid, [Id(*i) for i in value])
             await self._show(pending.tag, Result(code, value, zxid), answers.bulletin)
             if isinstance(pending.op, Close) and code == Error.OK:
                 return self.end(CLOSED, "closed")
@@ -450,7 +447,7 @@ class Session:
         if isinstance(op, RemoveWatches):
             found = await self._reader.remove(op.path, op.modes)
             return await self._show(tag, Result(Error.OK if found else Error.NO_WATCHER, None, self._watermark))
-        read = await self._reader.read(op, self._identities)
+        read = await self._reader.read(op, self._watches.identities)
         await self._catch_up(read.result.zxid)
         if read.number:
             await self._reader.settle(read)
@@ -465,7 +462,7 @@ class Session:
             return None
         if self.overdue() or not isinstance(op, READS):
             return None
-        reading = self._reader.read(op, self._identities)
+        reading = self._reader.read(op, self._watches.identities)
         try:
             reading.send(None)
         except StopIteration as done:
@@ -511,7 +508,7 @@ class Session:
                 board = bulletin(head.zxid, head.since, head.triggers)
             if board.since > self._watermark:
                 self._watches.skip(self._watermark, board.since)
-                for event in await self._reader.reconcile(zxid, board, self._identities):
+                for event in await self._reader.reconcile(zxid, board):
                     self._fire(event)
             else:
                 self._deliver(zxid, board)

@@ -214,7 +214,7 @@ class Reader:
 
     # --- catching up without the list -----------------------------------------------------------
 
-    async def reconcile(self, zxid: int, board: Bulletin, identities: Tuple[Id, ...]) -> List[Event]:
+    async def reconcile(self, zxid: int, board: Bulletin) -> List[Event]:
         """The session's events up to ``zxid`` where the bulletin does not reach back far enough.
 
         A registration that is still there was not consumed: the bulletin covers it. One that is gone has fired
@@ -234,7 +234,7 @@ class Reader:
                 continue  # by its node, which may be another one by now, it would be told of something else
             number = await self._register(watch.path, watch.mode) if item is None else item.rev
             pair, head_zxid = await self._pair_and_head(watch.path)
-            event = missed(watch, pair, head_zxid, identities)
+            event = missed(watch, pair, head_zxid, self._armed.identities)
             if event is not None and event.kind == EventType.DELETED:
                 deleted.add(watch.path)
             looked.append((watch, number, event))

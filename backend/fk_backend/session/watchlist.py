@@ -37,14 +37,14 @@ class Event(NamedTuple):
 
 
 class WatchList:
-    """The armed watches of one connection, at most one for each path and mode."""
+    """The armed watches of one connection, at most one for each path and mode, and who may be told of what."""
 
     def __init__(self) -> None:
         self._armed: Dict[Tuple[str, str], Watch] = {}
         self._recursive = 0
         self._skipped: Deque[Tuple[int, int]] = deque(maxlen=MAX_LATE)
         self._told: Deque[int] = deque(maxlen=MAX_LATE)
-        self._was: List[Tuple[int, Tuple[Id, ...]]] = []
+        self._was: List[Tuple[int, Tuple[Id, ...]]] = [(0, ())]
         self.asked: Set[Tuple[str, str]] = set()
         """(path, mode) of registrations that were asked for, while no armed watch answers for them."""
 
@@ -101,13 +101,19 @@ class WatchList:
         self._told.extend(event.zxid for event in events)
         return events
 
-    def became(self, zxid: int, identities: Tuple[Id, ...]) -> None:
-        """Who the session is from ``zxid`` on. What comes late is judged by who it was."""
-        if not self._was or self._was[-1][1] != identities:
+    def became(self, zxid: int, proved: Iterable[Id]) -> None:
+        """Who the session is as well from ``zxid`` on. What comes late is judged by who it was."""
+        identities = tuple(dict.fromkeys((*self.identities, *proved)))
+        if identities != self.identities:
             self._was.append((zxid, identities))
 
+    @property
+    def identities(self) -> Tuple[Id, ...]:
+        """Who the session is."""
+        return self._was[-1][1]
+
     def _at(self, zxid: int) -> Tuple[Id, ...]:
-        return next((identities for since, identities in reversed(self._was) if since <= zxid), ())
+        return next(identities for since, identities in reversed(self._was) if since <= zxid)
 
     def fire(self, trigger: Trigger) -> Optional[Event]:
         """The event of a trigger, if a watch was waiting for it: one event, however many watches.
