@@ -32,8 +32,9 @@ from .core.snapshot import Ended
 from .core.watches import MODES, RECURSIVE
 from .errors import UnknownFormat
 from .ports import INTEREST, SESSIONS, STATE, Item, Key
+from .triggers import packed, unpacked
 
-FORMAT = 2
+FORMAT = 3
 """Of everything here, kept with the deployment. Grows when a version before would misread what this one writes."""
 OLDEST_FORMAT = 2
 """The first that this version reads. Format 1 was of versions before the first release."""
@@ -256,7 +257,8 @@ def count_of(item: Optional[Item]) -> int:
 
 def head_item(head: Head) -> Item:
     """As stored."""
-    return Item(head.zxid, codec.dumps(head[1:]))
+    before, after = head[1:4], head[5:]
+    return Item(head.zxid, codec.dumps([*before, packed(head.triggers), *after]))
 
 
 def head_of(item: Item) -> Head:
@@ -268,7 +270,7 @@ def head_of(item: Item) -> Head:
         namespace_id,
         confirmed,
         since,
-        tuple(Trigger(*t) for t in triggers),
+        tuple(unpacked(triggers)),
         tuple((inbox, first, results) for inbox, first, results in answers),
         tuple(Ended(*e) for e in ended),
         tuple(moved),

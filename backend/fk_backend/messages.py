@@ -31,6 +31,7 @@ from .core.requests import (
     SetData,
     WatchSubtrees,
 )
+from .triggers import packed, unpacked
 
 FORMAT = 1
 MAX_REQUESTS = 500
@@ -235,12 +236,12 @@ class Bulletin(NamedTuple):
 
     def triggers(self) -> List[Trigger]:
         """In zxid order."""
-        return [Trigger(*entry) for entry in json.loads(self.text)]
+        return unpacked(json.loads(self.text))
 
 
 def bulletin(zxid: int, since: int, triggers: Sequence[Trigger]) -> Bulletin:
     """The bulletin of a head."""
-    return Bulletin(zxid, since, json.dumps(triggers, separators=(",", ":")))
+    return Bulletin(zxid, since, json.dumps(packed(triggers), separators=(",", ":")))
 
 
 class Answers(NamedTuple):

@@ -10,9 +10,9 @@ import asyncio
 from typing import Collection, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from .. import layout
-from ..core import reads, watches
+from ..core import acls, reads, watches
 from ..core.errors import ZkError
-from ..core.model import Blob, Error, EventType, Id
+from ..core.model import Blob, Error, EventType, Id, Perms
 from ..core.requests import Result
 from ..errors import Conflict, Unavailable
 from ..layout import Head
@@ -98,7 +98,8 @@ class Reader:
         zxid = head_zxid if pair is None else max(pair[0].mzxid, pair[1].pzxid, head_zxid)
         watch = None
         if watching and (code == Error.OK or (isinstance(op, Exists) and code == Error.NO_NODE)):
-            watch = Watch(op.path, mode, number, shown(mode, pair, head_zxid), pair is not None)
+            readable = pair is None or acls.allowed(pair[0].acl, Perms.READ, identities)
+            watch = Watch(op.path, mode, number, shown(mode, pair, head_zxid), pair is not None, readable)
         return Reading(Result(code, value, zxid), number, op.path, mode, watch)
 
     async def settle(self, read: Reading) -> None:
@@ -245,13 +246,14 @@ class Reader:
                 continue  # by its node, which may be another one by now, it would be told of something else
             number = await self._register(watch.path, watch.mode) if item is None else item.rev
             pair, head_zxid = await self._pair_and_head(watch.path)
-            event = missed(watch, pair, head_zxid)
+            event = missed(watch, pair, head_zxid, self._armed.identities)
             if event is not None and event.kind == EventType.DELETED:
                 deleted.add(watch.path)
             looked.append((watch, number, event))
         # Nothing is changed before this: where a call fails, everything is looked at again.
         events = [fired for each in looked for fired in self._armed.looked_at(*each)]
-        events.extend(fired for trigger in triggers if (fired := self._armed.fire(trigger)) is not None)
+        told = (self._armed.fire(trigger) for trigger in triggers)
+        events.extend(event for event in told if event is not None)
         return sorted(events, key=lambda event: event.zxid)
 
 

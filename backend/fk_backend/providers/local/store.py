@@ -68,6 +68,9 @@ class LocalStore:
             interest = database.connect(self._paths[INTEREST], (INTEREST,), False, True)
             interest.text_factory = _text
             self._connections[INTEREST] = interest
+            if self._writable_state:
+                for connection in set(self._connections.values()):
+                    database.stamp(connection)
         except BaseException:
             self._close_connections()
             raise

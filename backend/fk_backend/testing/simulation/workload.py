@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any, Callable, Dict, List, Sequence, Tuple
 
-from ...core.acls import OPEN_ACL
+from ...core.acls import OPEN_ACL, digest_id
 from ...core.model import Acl, Perms
 from ...core.requests import Auth, Check, Close, Create, Delete, Flags, Multi, SetAcl, SetData
 from ...core.watches import PERSISTENT, RECURSIVE
@@ -35,6 +35,10 @@ PARENTS = ("/", "/a", "/b", "/q")
 SECRET = "user:secret"
 CLOSED_ACL = (Acl(Perms.ALL, "auth", ""),)
 READ_ONLY_ACL = (Acl(Perms.READ | Perms.ADMIN, "world", "anyone"),)
+HIDDEN_ACL = (Acl(Perms.ALL & ~Perms.READ, "world", "anyone"), Acl(Perms.READ, *digest_id(SECRET)))
+"""Anybody may change it, and who knows the secret may read it."""
+ADDRESS = "10.0.0.1"
+"""Of every client."""
 ALL = 1 << 20
 """A head that keeps so many bytes of triggers never forgets one in a run."""
 LOCKS = "/locks"
@@ -171,8 +175,16 @@ def faults(r: Random, count: int, clients: int, span: float) -> Tuple[Fault, ...
     return tuple(sorted(found, key=lambda fault: fault.at))
 
 
+SECRETS = 1_000_000_000
+"""Seeds from here on are those of before, with ACLs and identities that change beside watches."""
+
+
 def plan(seed: int) -> Plan:
     """The plan of a seed."""
+    return _plan(seed) if seed < SECRETS else _with_secrets(seed)
+
+
+def _plan(seed: int) -> Plan:
     r = Random("%d plan" % seed)
     clients = r.randint(2, 4)
     span = r.choice((0.5, 1.5, 3.0))
@@ -215,6 +227,26 @@ def _poisoned(r: Random, program: Tuple[Step, ...], span: float) -> Tuple[Step, 
         position = r.randint(len(SETUP), max(len(SETUP), len(found)))
         at = found[position - 1].at if 0 < position <= len(found) else round(r.random() * span, 4)
         found.insert(position, Step(at, r.choice((Delete(POISON, -1), SetData(POISON, b"x", -1)))))
+    return tuple(found)
+
+
+def _with_secrets(seed: int) -> Plan:
+    """Much may not be read by everybody, and that changes, and so does who asks."""
+    r = Random("%d secrets" % seed)
+    made = _plan(seed - SECRETS)
+    return made._replace(seed=seed, clients=tuple(_secretive(r, program) for program in made.clients))
+
+
+def _secretive(r: Random, program: Tuple[Step, ...]) -> Tuple[Step, ...]:
+    found: List[Step] = []
+    for step in program:
+        op = step.op
+        if isinstance(op, Create) and op.path in PATHS and op.acl == OPEN_ACL and r.random() < 0.4:
+            op = op._replace(acl=HIDDEN_ACL)
+        found.append(step._replace(op=op))
+        if r.random() < 0.2:
+            other = SetAcl(r.choice(PATHS), r.choice((OPEN_ACL, HIDDEN_ACL, HIDDEN_ACL)), -1)
+            found.append(Step(step.at, Auth("digest", SECRET) if r.random() < 0.15 else other))
     return tuple(found)
 
 
