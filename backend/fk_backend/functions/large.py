@@ -5,7 +5,7 @@ A crash in between leaves an object that nothing names, which the sweep removes;
 
 from __future__ import annotations
 
-from typing import List, Optional, Sequence, Tuple, Union
+from typing import List, Sequence, Tuple, Union
 
 from ..core.model import Blob, Data
 from ..core.requests import Create, Multi, Request, SetData
