@@ -14,6 +14,7 @@ import logging
 import os
 import selectors
 import sys
+import threading
 import weakref
 from typing import Any, Callable, Coroutine, Dict, Iterator, List, Optional, Tuple, TypeVar, cast
 
@@ -188,6 +189,10 @@ class LoopThread:
         """Has the loop call it soon. From any thread."""
         self.loop.call_soon_threadsafe(function, *args)
 
+    def wake(self) -> None:
+        """Has the loop look for what it was given, in case that somebody was interrupted before he woke it."""
+        self.call(_nothing)
+
     def call_now(self, function: Callable[..., object], *args: Any) -> bool:
         """Calls it in this very thread, as a callback of the loop, if the loop waits. Whether it was called.
 
@@ -345,6 +350,11 @@ def current() -> LoopThread:
             forks.hear_of(_before_fork, _in_parent)
             _current = LoopThread()
         return _current
+
+
+def in_main_thread() -> bool:
+    """Whether this is the thread in which Python runs the handlers of signals."""
+    return bool(_unpatched("_thread", "get_ident")() == threading.main_thread().ident)
 
 
 def here() -> None:

@@ -7,6 +7,7 @@ from typing import Any, Callable, Dict, List, Tuple, Type
 from kazoo.exceptions import ConnectionClosedError, ConnectionLoss, NoNodeError, SessionExpiredError
 from kazoo.security import OPEN_ACL_UNSAFE, make_digest_acl
 
+from fk_kazoo.exceptions import NoWatcherError
 from fk_kazoo.requests import AddWatchMode
 
 NODES = 40
@@ -42,6 +43,8 @@ class Call:
 
     expected: Tuple[Type[Exception], ...] = ()
     """What it raises if all goes well."""
+    expected_anew: Tuple[Type[Exception], ...] = ()
+    """What is right as well where it comes to a session that another thread has begun meanwhile."""
 
     def __init__(self, client: Any, number: int) -> None:
         self.client = client
@@ -357,7 +360,9 @@ class AddRecursiveWatch(AddWatch):
 
 
 class RemoveAllWatches(Watched):
-    """Of a path."""
+    """Of a path. A new session has none."""
+
+    expected_anew = (NoWatcherError,)
 
     def prepare(self) -> None:
         super().prepare()
