@@ -434,7 +434,8 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
     def _answered(self, request: Any) -> None:
         """A request succeeded: keeps the watchers that kazoo's tables have no room for."""
         if isinstance(request, AddWatch) and request.watch is not None:
-            self._persistent.setdefault((request.path, request.mode), {})[request.watch] = None
+            mode = RECURSIVE if request.mode in (RECURSIVE, 1) else AddWatchMode.PERSISTENT
+            self._persistent.setdefault((request.path, mode), {})[request.watch] = None
         elif isinstance(request, RemoveWatches):
             self._data_watchers.pop(request.path, None)
             self._child_watchers.pop(request.path, None)
