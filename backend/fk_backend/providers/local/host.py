@@ -256,7 +256,7 @@ class Host:
         self._peers.add(peer)
         try:
             self._handle(peer, *value)
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError, LookupError) as error:
             log.error("a peer sent what it must not: %r", error)
             peer.hang_up()
         except Unavailable as error:
