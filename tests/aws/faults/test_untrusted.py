@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import random
+import time
 from typing import Any, Dict, List, Tuple
 from unittest import mock
 
@@ -168,6 +169,14 @@ def test_an_inbox_that_takes_nothing_is_its_owners_loss(error: Exception) -> Non
     queues = Queues(mock.Mock(sqs=sqs), DEPLOYMENT, "http://queue/1/")
     asyncio.run(queues.push([Pushed(INBOX, b"x")]))
     asyncio.run(queues.drop(INBOX))
+
+
+@pytest.mark.parametrize("error", REFUSALS, ids=str)
+def test_a_session_is_not_taken_for_dead_because_its_inbox_says_nothing(error: Exception) -> None:
+    """That may be for want of a permission of ours: the sweeper would end all sessions there are."""
+    sqs = mock.Mock(get_queue_attributes=mock.AsyncMock(side_effect=error))
+    state = asyncio.run(Queues(mock.Mock(sqs=sqs), DEPLOYMENT, "http://queue/1/").state(INBOX))
+    assert state is not None and time.time() - state.created_s < sweep.YOUNG_S
 
 
 @pytest.mark.parametrize("error", [_refusal("ExpiredToken", 403), _refusal("Throttling"), _refusal("x", 500)], ids=str)

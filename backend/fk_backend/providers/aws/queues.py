@@ -11,6 +11,7 @@ import base64
 import logging
 import math
 import re
+import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 from ...ports import Pushed
@@ -179,8 +180,11 @@ class Queues:
         try:
             answer = (await self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=wanted))["Attributes"]
         except Exception as error:
-            if code_of(error) in _NO_QUEUE or refused_by_owner(error):
+            if code_of(error) in _NO_QUEUE:
                 return None
+            if refused_by_owner(error):  # or we lack a permission: it is left alone, as what is young
+                log.error("nothing is told of inbox %s: %s", inbox, error)
+                return InboxState(int(time.time()), 0, 0)
             raise translated(error, writing=False) from error
         return InboxState(*(int(answer.get(name, 0)) for name in wanted))
 

@@ -24,6 +24,7 @@ ATTEMPTS = 100
 """How often a lock is asked for; each time for `database.BUSY_MS`, 5 s in all."""
 RETRY_S = 0.001
 
+
 def _text(stored: bytes) -> str:
     """Of what any process may have written: text that is none must not fail the rows beside it."""
     return stored.decode("utf-8", "replace")
