@@ -1,4 +1,4 @@
-"""Lifetimes that overlap in one process: a lock asked for twice, two links on one place, one that begins while one ends.
+"""Lifetimes that overlap in one process: a lock asked for twice, two links on one place, one that begins as one ends.
 
 Whatever the overlap, one process is the host at a time, once, and everybody is answered.
 """
