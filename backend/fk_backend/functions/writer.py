@@ -142,6 +142,7 @@ class Writer:
             except Refused as error:  # nothing is there that could be kept
                 log.error("namespace %s: %s", ns, error)
                 if count == 1:
+                    await self._confirm(ns, warm)
                     await self._answer(warm.head, _answers(part, [Result(Error.SYSTEM, None, warm.head.zxid)]))
                     return 1
                 count = 1
@@ -157,6 +158,7 @@ class Writer:
             elif isinstance(part[0].call.request, (Close, Expire, Sweep)) and warm.snapshot.ends_at_once > 1:
                 warm.snapshot.ends_at_once = max(1, limits.writes // WRITES_OF_AN_END)
             else:
+                await self._confirm(ns, warm)
                 await self._answer(warm.head, _answers(part, [Result(Error.TOO_LARGE, None, warm.head.zxid)]))
                 return 1
         begins = after.ticking == after.zxid and _is_at_rest(warm.head, outcome)

@@ -7,7 +7,7 @@ import hashlib
 from typing import Any, Dict, List
 
 from fk_backend.core.requests import Open, Request
-from fk_backend.messages import Answers, Message, decode_note, encode, message_id
+from fk_backend.messages import Answers, Fired, Message, decode_note, encode, message_id
 from fk_backend.ports import Gateway
 
 NS = "ns"
@@ -24,6 +24,8 @@ class Talker:
         self._heard = asyncio.Event()
         self.session = 0
         self.answers: Dict[int, Any] = {}
+        self.fired = False
+        """Whether a watch of this connection was told."""
 
     async def open(self, timeout_ms: int = 60_000) -> None:
         """Listens, and opens a session."""
@@ -39,6 +41,7 @@ class Talker:
             for number, result in enumerate(note.results, note.first):
                 assert self.answers.setdefault(number, result) == result, "answered twice, differently"
             self._heard.set()
+        self.fired = self.fired or isinstance(note, Fired)
 
     async def send(self, *requests: Request) -> List[int]:
         """Sends requests; their numbers."""
