@@ -155,6 +155,14 @@ class Party:
             event(body, offset)
 
         connection._read_response, connection._read_watch_event = tapped_answer, tapped_event
+        at_once = getattr(connection, "_set", None)  # ours: a read that is answered in the caller's thread
+
+        def tapped_at_once(*args: Any) -> None:
+            self._hear(None)
+            at_once(*args)
+
+        if at_once is not None:
+            connection._set = tapped_at_once
 
     def _hear(self, item: Any) -> None:
         if not self._is_ending:

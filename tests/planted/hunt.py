@@ -58,6 +58,7 @@ HINTS = {
     "unheard stays": 77,
     "credential too early": 42,
     "heard too early": 144,
+    "told of secrets": 47,
     "judged afterwards": 142,
 }
 """Seeds that caught what few seeds catch: tried first, so that a test need not look for them again."""
