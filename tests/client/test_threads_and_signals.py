@@ -1,4 +1,4 @@
-"""Calls meet stop(), other threads, signals, closed files: as with kazoo on a ZooKeeper, an answer or an error, soon.
+"""Calls meet stop(), other threads, signals: as with kazoo on a ZooKeeper, an answer or an error, soon.
 
 The programs are in processes of their own: they are sent signals, and lose their files. Every line at which that can
 happen is `test_interruptions`' part.
@@ -42,8 +42,3 @@ def test_stop_in_the_handler_of_a_signal(url: str, run: Run) -> None:
 def test_what_the_handler_of_an_alarm_raises_comes_out_of_the_call(url: str, run: Run) -> None:
     """And the client goes on as if nothing had been."""
     _runs(run, "alarms", "threading", url)
-
-
-def test_closed_files(url: str, run: Run) -> None:
-    """A process that closes every file it has, as daemons do, hears of that soon."""
-    _runs(run, "closed_files", "threading", url)

@@ -1,10 +1,10 @@
-"""A client meets stop(), a signal, closed files: ``threads_and_signals.py SCENARIO HANDLER URL``; prints ``done``."""
+"""A client meets stop(), a signal: ``threads_and_signals.py SCENARIO HANDLER URL``; prints ``done``."""
 
 from __future__ import annotations
 
 import sys
 import warnings
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, List
 
 SCENARIO, HANDLER, URL = sys.argv[1:]
 
@@ -28,7 +28,6 @@ from kazoo.exceptions import (  # noqa: E402
     AuthFailedError,
     ConnectionClosedError,
     ConnectionLoss,
-    NoNodeError,
     SessionExpiredError,
 )
 
@@ -223,38 +222,7 @@ def alarms() -> None:
     timed(4 * SOON_S, "stop()", client.stop)
 
 
-def closed_files() -> None:
-    """Somebody closes every file of the process under a live client: its calls end soon."""
-    client = connected()
-    client.create("/n", b"data")
-    os.closerange(3, 4096)
-    calls: Dict[str, Callable[[], Any]] = {
-        "exists": lambda: client.exists("/n"),
-        "set": lambda: client.set("/n", b"data"),
-        "get_children": lambda: client.get_children("/n"),
-        "create": lambda: client.create("/c"),
-        "get": lambda: client.get("/n", watch=lambda event: None),
-    }
-    for name, call in calls.items():
-        began = time.monotonic()
-        outcome: List[Any] = []
-
-        def work(call: Callable[[], Any] = call, outcome: List[Any] = outcome) -> None:
-            try:
-                outcome.append(call())
-            except Exception as error:
-                outcome.append(error)
-
-        caller = threading.Thread(target=work, daemon=True)
-        caller.start()
-        caller.join(2 * SOON_S)
-        if not outcome:
-            wrong.append("%s() did not end within %.1f s" % (name, time.monotonic() - began))
-        elif isinstance(outcome[0], (NoNodeError, AttributeError, RuntimeError)):
-            wrong.append("%s() raised %r" % (name, outcome[0]))
-
-
-SCENARIOS = (after_stop, while_reading, in_handler, alarms, closed_files)
+SCENARIOS = (after_stop, while_reading, in_handler, alarms)
 
 
 class _Log(logging.Handler):
@@ -269,8 +237,7 @@ def main() -> None:
     """The program. It ends, whatever hangs."""
     faulthandler.dump_traceback_later(60, exit=True)
     threading.excepthook = lambda death: wrong.append("a thread died: %r" % death.exc_value)
-    if SCENARIO != "closed_files":  # where it is told
-        logging.getLogger().addHandler(_Log(logging.ERROR))
+    logging.getLogger().addHandler(_Log(logging.ERROR))
     {each.__name__: each for each in SCENARIOS}[SCENARIO]()
     print("\n".join(wrong) or "done", flush=True)
     os._exit(bool(wrong))  # whatever hangs
