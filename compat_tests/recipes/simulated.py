@@ -60,7 +60,7 @@ class Loop:
 
     def __init__(self, simulated: Any) -> None:
         self._loop = simulated
-        self.turn = SimpleNamespace(borrow=lambda function, *args: None)
+        self.turn = SimpleNamespace(borrow=lambda function, *args: None, lent=0, lend=contextlib.nullcontext)
 
     def call(self, function: Callable[..., object], *args: Any) -> None:
         """As `LoopThread.call`."""
