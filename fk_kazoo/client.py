@@ -297,10 +297,9 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
             return super()._call(request, async_object)
         try:
             self._queue.append((request, async_object))
-            try:
-                bell.send(b"\0")
-            except OSError:
-                async_object.set_exception(ConnectionClosedError("Connection has been closed"))
+            bell.send(b"\0")
+        except OSError:
+            async_object.set_exception(ConnectionClosedError("Connection has been closed"))
         except BaseException:
             self._connection.wake()
             raise

@@ -3,6 +3,7 @@
 Lines of the standard library are left out: a condition that is interrupted inside its own `wait` stays locked, with
 kazoo on a ZooKeeper too. So is the end of a ``with`` block (the trace names its first line again): between the body
 and ``__exit__`` the interpreter runs no signal handler from Python 3.11 on, and before that no code could help.
+And so is the line of a ``try``: no handler runs there in any version, and what is raised there skips the blocks around.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import fk_kazoo
 
 _PLACES = tuple(os.path.dirname(str(module.__file__)) + os.sep for module in (fk_kazoo, fk_backend, kazoo))
 _BEFORE_EXIT = ("NOP", "POP_BLOCK", "SWAP", "ROT_TWO", "LOAD_FAST", "PUSH_EXC_INFO", "COPY", "RESUME")
+_TRY = ("NOP", "SETUP_FINALLY")
 
 
 def _current() -> Any:
@@ -33,6 +35,11 @@ def _current() -> Any:
 @cache
 def _is_ours(file: str) -> bool:
     return os.path.abspath(file).startswith(_PLACES)
+
+
+@cache
+def _begins_try(code: CodeType, offset: int) -> bool:
+    return any(each.offset == offset and each.opname in _TRY for each in dis.get_instructions(code))
 
 
 @cache
@@ -82,7 +89,8 @@ class Tripwire:
     def _line(self, frame: FrameType, event: str, arg: Any) -> Optional[Callable[..., Any]]:
         if self.fired:
             return None
-        if event == "line" and not _leaves_with(frame.f_code, frame.f_lasti):
+        here = (frame.f_code, frame.f_lasti)
+        if event == "line" and not _begins_try(*here) and not _leaves_with(*here):
             self._left -= 1
             if self._left == 0:
                 self.fired = _where(frame)
