@@ -20,7 +20,7 @@ from ...functions.distributor import answer_notes
 from ...functions.heartbeat import SENDER, Heartbeat
 from ...functions.writer import Writer
 from ...messages import bulletin, decode
-from ...ports import Delivery, Ports
+from ...ports import Delivery, Ports, Position
 from ..clock import SystemClock
 from . import names
 from .blobs import S3Blobs
@@ -86,6 +86,11 @@ def _body(record: Record) -> bytes:
         return b""
 
 
+def _position(record: Record) -> Position:
+    attributes = record["attributes"]
+    return Position(int(attributes.get("SequenceNumber", 0)), int(attributes.get("SentTimestamp", 0)))
+
+
 def _receives(record: Record) -> int:
     return int(record["attributes"]["ApproximateReceiveCount"])
 
@@ -146,7 +151,7 @@ class Functions:
             log.error("namespace %s: a session was asked for by somebody who may not write there", ns)
             return Delivery(b"", False)
         internal = sent_id.startswith(SENDER) and await self._service.orders.gave(ns, sent_id)
-        return Delivery(body, internal, int(record["attributes"].get("SequenceNumber", 0)))
+        return Delivery(body, internal, _position(record))
 
     async def _admitted(self, ns: str, body: bytes) -> bool:
         """Whether whoever asks for a session can write items of this namespace: IAM says so, the queue can't.
