@@ -8,9 +8,9 @@ class that an app written for kazoo already catches::
     │   └── DeploymentConfigurationError    the deployment can't be used as it was named
     └── ZookeeperError
         ├── SystemZookeeperError
-        │   ├── StorageFullError            definite: nothing was changed
-        │   └── RequestDeadLetteredError    definite: nothing was changed
+        │   └── StorageFullError            definite: nothing was changed
         └── ConnectionLoss                  unknown outcome, with one exception:
+            ├── RequestDeadLetteredError    unknown outcome: the service gave it up
             └── PayloadTooLargeError        definite: nothing was changed
 
 Importing this module registers ours in kazoo's table of error codes (``EXCEPTIONS``), so that kazoo's own code
@@ -55,16 +55,17 @@ class PayloadTooLargeError(ConnectionLoss):  # type: ignore[misc] # kazoo is unt
         super().__init__(*args or ("the request is over the size limit of 1 MB; nothing was changed",))
 
 
-class RequestDeadLetteredError(SystemZookeeperError):  # type: ignore[misc] # kazoo is untyped
-    """The service failed on this request repeatedly and set it aside. Definite: nothing was changed.
+class RequestDeadLetteredError(ConnectionLoss):  # type: ignore[misc] # kazoo is untyped
+    """The service failed on this request repeatedly and set it aside. Whether it was done is unknown.
 
-    The request is kept with the deployment for whoever operates it.
+    It may have been committed, and what failed came after that. So it is a ConnectionLoss, which recipes and retries
+    treat as such; the connection goes on. The request is kept with the deployment for whoever operates it.
     """
 
     code = DEAD_LETTERED_CODE
 
     def __init__(self, *args: object) -> None:
-        message = "the service failed on this request repeatedly and set it aside; nothing was changed"
+        message = "the service failed on this request repeatedly and set it aside; whether it was done is unknown"
         super().__init__(*args or (message,))
 
 
