@@ -130,6 +130,8 @@ OURS = [
     (fk_kazoo.exceptions.StorageFullError, -1001, "SystemZookeeperError"),
     (fk_kazoo.exceptions.PayloadTooLargeError, -1002, "ConnectionLoss"),
     (fk_kazoo.exceptions.RequestDeadLetteredError, -1003, "ConnectionLoss"),
+    (fk_kazoo.exceptions.PathTooLongError, -1004, "ConnectionLoss"),
+    (fk_kazoo.exceptions.TransactionTooLargeError, -1005, "ConnectionLoss"),
 ]
 
 
@@ -150,6 +152,8 @@ def test_our_codes_are_the_cores() -> None:
         model.Error.STORAGE_FULL,
         model.Error.TOO_LARGE,
         model.Error.DEAD_LETTERED,
+        model.Error.PATH_TOO_LONG,
+        model.Error.TRANSACTION_TOO_LARGE,
     ]
 
 

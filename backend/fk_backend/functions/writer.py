@@ -24,7 +24,7 @@ from ..ports import Delivery, Ports, Position, Put
 from .complaints import complain
 from .distributor import answer_notes, distribute, keep
 from .large import foreign, garbage, keep_large
-from .loading import Write, fits, fresh_head, load, load_head, writes_of
+from .loading import Write, fresh_head, load, load_head, misfit, writes_of
 from .reserve import reservation, settle
 from .waking import beside, is_behind, unheard
 from .warm import Warm
@@ -152,7 +152,8 @@ class Writer:
             handled = reduce(Position.later, (entry.handled for entry in part), warm.head.handled)
             after = after._replace(garbage=garbage(warm, outcome.changes), handled=handled)
             writes = writes_of(ns, warm, outcome.changes, after)
-            if fits(writes, limits):
+            why = misfit(writes, limits)
+            if why == Error.OK:
                 break
             if count > 1:
                 count = max(1, min(count // 2, count * limits.writes // len(writes)))
@@ -160,7 +161,7 @@ class Writer:
                 warm.snapshot.ends_at_once = max(1, limits.writes // WRITES_OF_AN_END)
             else:
                 await self._confirm(ns, warm)
-                await self._answer(warm.head, _answers(part, [Result(Error.TOO_LARGE, None, warm.head.zxid)]))
+                await self._answer(warm.head, _answers(part, [Result(why, None, warm.head.zxid)]))
                 return 1
         begins = after.ticking == after.zxid and _is_at_rest(warm.head, outcome)
         promise = None
