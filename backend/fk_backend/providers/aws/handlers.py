@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import logging
 import os
 from typing import Any, Awaitable, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
@@ -81,6 +80,14 @@ def _receives(record: Record) -> int:
     return int(record["attributes"]["ApproximateReceiveCount"])
 
 
+def _body(record: Record) -> bytes:
+    """The bytes of a message; none if its text is not base64."""
+    try:
+        return base64.b64decode(record["body"], validate=True)
+    except ValueError:
+        return b""
+
+
 class Functions:
     """The handlers of one environment, over one service, in one event loop."""
 
@@ -121,10 +128,7 @@ class Functions:
         return []
 
     async def _delivery(self, ns: str, record: Record) -> Delivery:
-        try:
-            body = base64.b64decode(record["body"], validate=True)
-        except binascii.Error:
-            return Delivery(b"", False)
+        body = _body(record)
         sent_id = record["attributes"].get("MessageDeduplicationId", "")
         if not await self._admitted(ns, body):
             log.error("namespace %s: a session was asked for by somebody who may not write there", ns)
@@ -133,13 +137,19 @@ class Functions:
         return Delivery(body, internal, int(record["attributes"].get("SequenceNumber", 0)))
 
     async def _admitted(self, ns: str, body: bytes) -> bool:
-        """Whether whoever asks for a session can write items of this namespace: IAM says so, the queue can't."""
+        """Whether whoever asks for a session can write items of this namespace: IAM says so, the queue can't.
+
+        Nor does it know anybody's address, so that nobody has one.
+        """
         try:
             message = decode(body)
         except codec.Malformed:
             return True  # the writer sets it aside
-        if not any(isinstance(request, (Open, Attach)) for request in message.requests):
+        asking = [request for request in message.requests if isinstance(request, (Open, Attach))]
+        if not asking:
             return True  # it needs a session that is open at its inbox
+        if any(request.address is not None for request in asking):
+            return False
         (item,) = await self._service.store.get([layout.hello_key(ns, message.inbox)])
         return item is not None
 
@@ -164,8 +174,8 @@ class Functions:
         """Keeps a message, and tells its sender."""
         ns = record["attributes"]["MessageGroupId"]
         log.error("namespace %s: message %s set aside", ns, record["messageId"])
-        body = base64.b64decode(record["body"])
-        await self._keep(ns, record["messageId"], body)
+        body = _body(record)
+        await self._keep(ns, record["messageId"], body or record["body"].encode())
         try:
             message = decode(body)
         except codec.Malformed:

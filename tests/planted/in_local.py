@@ -1,0 +1,7 @@
+"""Mistakes."""
+
+from __future__ import annotations
+
+from .edited import Family
+
+family = Family("local")
