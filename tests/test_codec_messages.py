@@ -205,10 +205,14 @@ def test_every_field_of_a_message_is_what_it_has_to_be(name: str) -> None:
 
 
 def test_there_are_bounds() -> None:
-    """Of requests in a message, operations in a multi, entries in an ACL."""
+    """Of a connection's name, requests in a message, operations in a multi, entries in an ACL."""
     check = ["Check", "/a", 1]
     most, ops = messages.MAX_REQUESTS, messages.MAX_PARTS
     assert len(messages.decode(codec.dumps([1, "i", 7, 1, [check] * most])).requests) == most
+    long = "i" * messages.MAX_INBOX
+    assert messages.decode(codec.dumps([1, long, 7, 1, []])).inbox == long
+    with pytest.raises(Malformed):
+        messages.decode(codec.dumps([1, long + "i", 7, 1, []]))
     many_acls = ["SetAcl", "/a", [[1, "s", "i"]] * (ops + 1), 1]
     for requests in ([check] * (most + 1), [["Multi", [check] * (ops + 1)]], [many_acls]):
         with pytest.raises(Malformed):

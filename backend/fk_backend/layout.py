@@ -21,6 +21,7 @@ store is not atomic sees whether it got them from different times (:func:`torn`)
 
 from __future__ import annotations
 
+import re
 from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
 from . import codec
@@ -35,6 +36,8 @@ FORMAT = 2
 """Of everything here, kept with the deployment. Grows when a version before would misread what this one writes."""
 OLDEST_FORMAT = 2
 """The first that this version reads. Format 1 was of versions before the first release."""
+
+_NAMESPACE = re.compile("[A-Za-z0-9._-]{1,64}")
 
 FAMILY = "!"
 NODE = "#"
@@ -103,6 +106,11 @@ class Reserved(NamedTuple):
 
 
 # --- keys ---------------------------------------------------------------------------------------
+
+
+def is_namespace(ns: str) -> bool:
+    """Whether there can be a namespace of that name: a colon in it would lead into the tree of another one."""
+    return _NAMESPACE.fullmatch(ns) is not None
 
 
 def head_key(ns: str) -> Key:

@@ -37,6 +37,8 @@ MAX_REQUESTS = 500
 """Requests in one message."""
 MAX_PARTS = 100_000
 """Operations in one multi, entries in one ACL: more than fit a request of ZooKeeper's size."""
+MAX_INBOX = 200
+"""Characters of a connection's name: it is part of keys, and of what is kept for it."""
 MAX_NUMBER = 1 << 62
 """Of a request in its connection."""
 
@@ -212,10 +214,12 @@ def decode(body: bytes) -> Message:
         made = tuple(_request(r) for r in _list(requests, MAX_REQUESTS))
     except (TypeError, ValueError, RecursionError) as error:
         raise Malformed(str(error)) from None
+    if len(_str(inbox)) > MAX_INBOX:
+        raise Malformed("inbox of %d characters" % len(inbox))
     number = _int(first)
     if not 0 <= number <= MAX_NUMBER:
         raise Malformed("request number %d" % number)
-    return Message(_str(inbox), _int(session), number, made, _int(answered))
+    return Message(inbox, _int(session), number, made, _int(answered))
 
 
 # --- what comes back ----------------------------------------------------------------------------

@@ -283,6 +283,20 @@ def test_a_session_is_of_its_namespace() -> None:
     asyncio.run(check())
 
 
+@pytest.mark.parametrize("ns", ["ns:/there", "ns:", ":", "", "n s", "ns/x", "ns\n", "n" * 65, "\u00e4", "*"])
+def test_what_is_sent_to_what_is_no_namespace_is_not_done(ns: str) -> None:
+    """A colon would lead into the tree of another one, past its sessions and its ACLs."""
+
+    async def check() -> None:
+        bench, _, thief = await _scene()
+        before, pushed = await bench.contents(), len(bench.inboxes.pushed)
+        for session, request in ((0, Open(b"h" * 32, 4000, "thief", None)), (thief, _create("/x"))):
+            await bench.writer(ns, deliveries([Message("thief", session, 1, (request,))]))
+        assert await bench.contents() == before and len(bench.inboxes.pushed) == pushed
+
+    asyncio.run(check())
+
+
 # --- numbers --------------------------------------------------------------------------------------
 
 

@@ -32,8 +32,15 @@ class Family:
         """What can't be planted in the code as it is: each says why."""
 
     def edit(
-        self, says: str, place: Any, attribute: str, old: str, new: str, *tests: str, also: Tuple[Any, ...] = (),
-        beside: Tuple[Patch, ...] = ()
+        self,
+        says: str,
+        place: Any,
+        attribute: str,
+        old: str,
+        new: str,
+        *tests: str,
+        also: Tuple[Any, ...] = (),
+        beside: Tuple[Patch, ...] = (),
     ) -> None:
         """Registers a bug: ``old`` is ``new`` in the source of what a module or class has under that name.
 
@@ -60,7 +67,9 @@ class Family:
 def changed(place: Any, attribute: str, old: str, new: str) -> Any:
     """What a module or class has under a name, with another source text. It sees the same globals."""
     original = vars(place)[attribute]
-    function = original.fget if isinstance(original, property) else inspect.unwrap(getattr(original, "__func__", original))
+    function = (
+        original.fget if isinstance(original, property) else inspect.unwrap(getattr(original, "__func__", original))
+    )
     source = textwrap.dedent(inspect.getsource(function))
     if source.count(old) != 1:
         raise ValueError("%s has %r %d times" % (attribute, old, source.count(old)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fk_backend import messages
+from fk_backend import layout, messages
 from fk_backend.core import apply, sessions
 from fk_backend.core.requests import Attach, Expire
 from fk_backend.functions import distributor, heartbeat, large, loading, words, writer
@@ -22,94 +22,302 @@ INTERNAL = HERE + "test_nobody_else_may_ask_what_the_heartbeat_asks"
 # --- who may ask what -----------------------------------------------------------------------------
 
 edit("anybody may ask what the heartbeat asks", writer, "_message", "not delivery.internal", "False", INTERNAL)
-edit("only the first request is looked at for that", writer, "_message",
-     "isinstance(request, INTERNAL) for request in message.requests",
-     "isinstance(request, INTERNAL) for request in message.requests[:1]", INTERNAL)  # fmt: skip
-edit("who calls itself the heartbeat is it", writer, "_message", "not delivery.internal",
-     "not message.inbox.startswith('heartbeat')", INTERNAL)  # fmt: skip
-swap("anybody may delete what is due", ((writer, "INTERNAL", tuple(set(messages.INTERNAL) - {messages.Reap})),), INTERNAL)
-swap("anybody may have the heartbeat rest", ((writer, "INTERNAL", tuple(set(messages.INTERNAL) - {messages.Rest})),),
-     INTERNAL)  # fmt: skip
-edit("one order vouches for its whole batch", writer, "_decoded", "_message(ns, delivery)",
-     "_message(ns, delivery._replace(internal=any(each.internal for each in batch)))",
-     HERE + "test_one_message_that_is_vouched_for_vouches_for_no_other_one")  # fmt: skip
-edit("a session is asked for at anybody's connection", writer, "_message", "if message.is_of_another", "if False",
-     HERE + "test_a_session_is_asked_for_by_its_own_connection_alone")  # fmt: skip
+edit(
+    "only the first request is looked at for that",
+    writer,
+    "_message",
+    "isinstance(request, INTERNAL) for request in message.requests",
+    "isinstance(request, INTERNAL) for request in message.requests[:1]",
+    INTERNAL,
+)
+edit(
+    "who calls itself the heartbeat is it",
+    writer,
+    "_message",
+    "not delivery.internal",
+    "not message.inbox.startswith('heartbeat')",
+    INTERNAL,
+)
+swap(
+    "anybody may delete what is due", ((writer, "INTERNAL", tuple(set(messages.INTERNAL) - {messages.Reap})),), INTERNAL
+)
+swap(
+    "anybody may have the heartbeat rest",
+    ((writer, "INTERNAL", tuple(set(messages.INTERNAL) - {messages.Rest})),),
+    INTERNAL,
+)
+edit(
+    "one order vouches for its whole batch",
+    writer,
+    "_decoded",
+    "_message(ns, delivery)",
+    "_message(ns, delivery._replace(internal=any(each.internal for each in batch)))",
+    HERE + "test_one_message_that_is_vouched_for_vouches_for_no_other_one",
+)
+edit(
+    "a session is asked for at anybody's connection",
+    writer,
+    "_message",
+    "if message.is_of_another",
+    "if False",
+    HERE + "test_a_session_is_asked_for_by_its_own_connection_alone",
+)
 edit("a session is used from any connection", apply, "_caller", "session.inbox != call.inbox", "False", OWN_SESSION)
-edit("any password opens a session again", sessions, "attach", "not hmac.compare_digest(given, session.password_hash)",
-     "False", HERE + "test_a_session_is_attached_to_by_its_password_alone", also=((apply._OF_NONE, Attach),))  # fmt: skip
-edit("a blob of another namespace may be named", large, "foreign", "prefix(UPLOADS, ns)", "UPLOADS + '/'", BLOB,
-     also=(writer,))  # fmt: skip
-edit("a namespace's name may be the beginning of another's", large, "foreign", "prefix(UPLOADS, ns)",
-     "prefix(UPLOADS, ns)[:-1]", BLOB, also=(writer,))  # fmt: skip
-edit("a multi may name any blob", large, "foreign", "request.ops if isinstance(request, Multi) else (request,)",
-     "(request,)", BLOB, also=(writer,))  # fmt: skip
+edit(
+    "any password opens a session again",
+    sessions,
+    "attach",
+    "not hmac.compare_digest(given, session.password_hash)",
+    "False",
+    HERE + "test_a_session_is_attached_to_by_its_password_alone",
+    also=((apply._OF_NONE, Attach),),
+)
+edit(
+    "a blob of another namespace may be named",
+    large,
+    "foreign",
+    "prefix(UPLOADS, ns)",
+    "UPLOADS + '/'",
+    BLOB,
+    also=(writer,),
+)
+edit(
+    "a namespace's name may be the beginning of another's",
+    large,
+    "foreign",
+    "prefix(UPLOADS, ns)",
+    "prefix(UPLOADS, ns)[:-1]",
+    BLOB,
+    also=(writer,),
+)
+edit(
+    "a multi may name any blob",
+    large,
+    "foreign",
+    "request.ops if isinstance(request, Multi) else (request,)",
+    "(request,)",
+    BLOB,
+    also=(writer,),
+)
 edit("a create may name any blob", large, "foreign", "(Create, SetData)", "SetData", BLOB, also=(writer,))
 edit("a set may name any blob", large, "foreign", "(Create, SetData)", "Create", BLOB, also=(writer,))
-edit("only the first request is looked at for blobs", writer, "_message",
-     "any(foreign(ns, request) for request in message.requests)", "foreign(ns, message.requests[0])", BLOB)  # fmt: skip
-edit("a blob is named where there are none", large, "keep_large", 'raise Refused(', "continue; (",
-     HERE + "test_where_there_are_no_blobs_none_can_be_named", also=(writer,))  # fmt: skip
-edit("what one connection has done another one has done", writer, "_entries", "upto.get(inbox, 0)",
-     "max(upto.values(), default=0)", HERE + "test_numbers_are_of_one_connection")  # fmt: skip
-edit("a message that is no message ends its batch", writer, "_decoded", "if message is not None:",
-     "if message is None: break\n        else:", INTERNAL)  # fmt: skip
+edit(
+    "only the first request is looked at for blobs",
+    writer,
+    "_message",
+    "any(foreign(ns, request) for request in message.requests)",
+    "foreign(ns, message.requests[0])",
+    BLOB,
+)
+edit(
+    "a blob is named where there are none",
+    large,
+    "keep_large",
+    "raise Refused(",
+    "continue; (",
+    HERE + "test_where_there_are_no_blobs_none_can_be_named",
+    also=(writer,),
+)
+swap(
+    "a namespace may have any name",
+    ((layout, "is_namespace", lambda ns: True),),
+    HERE + "test_what_is_sent_to_what_is_no_namespace_is_not_done",
+)
+edit(
+    "what one connection has done another one has done",
+    writer,
+    "_entries",
+    "upto.get(inbox, 0)",
+    "max(upto.values(), default=0)",
+    HERE + "test_numbers_are_of_one_connection",
+)
+edit(
+    "a message that is no message ends its batch",
+    writer,
+    "_decoded",
+    "if message is not None:",
+    "if message is None: break\n        else:",
+    INTERNAL,
+)
 
 # --- the queue of a process -----------------------------------------------------------------------
 
 D = dispatch.Dispatcher
 AGAIN = DISPATCH + "test_what_is_sent_again_while_the_writer_is_at_it_is_not_handed_over_again"
-edit("a message is forgotten before it is handled", D, "_work", "await self._handle(ns, batch)\n",
-     "self._known.difference_update(waiting.message_id for waiting in batch); await self._handle(ns, batch)\n",
-     AGAIN)  # fmt: skip
+edit(
+    "a message is forgotten before it is handled",
+    D,
+    "_work",
+    "await self._handle(ns, batch)\n",
+    "self._known.difference_update(waiting.message_id for waiting in batch); await self._handle(ns, batch)\n",
+    AGAIN,
+)
 edit("a message that waits is taken again", D, "accept", "if message_id in self._known", "if False", AGAIN)
-edit("messages are remembered for ever", D, "_work", "self._known.difference_update(", "list(",
-     DISPATCH + "test_nothing_is_remembered_of_what_is_done")  # fmt: skip
-edit("every message is vouched for", D, "accept", "Delivery(body, internal)", "Delivery(body, True)",
-     DISPATCH + "test_what_is_handed_over_is_vouched_for_one_by_one")  # fmt: skip
-edit("the heartbeat's messages are not vouched for", memory.MemoryDeployment, "send",
-     'internal=message_id.startswith("heartbeat:")', "internal=False",
-     "tests/providers/memory/test_deployment.py::test_the_heartbeat_is_known_by_what_it_sends")  # fmt: skip
-edit("too much is taken", D, "accept", "len(queue) >= MAX_WAITING", "False",
-     DISPATCH + "test_too_much_is_refused_definitely_and_taken_later")  # fmt: skip
-edit("what came last is handled first", D, "_work", "queue.popleft()", "queue.pop()",
-     DISPATCH + "test_order_is_the_order_of_arrival_however_it_is_cut")  # fmt: skip
-edit("a store that is out of reach counts as a bug", D, "_attempt", "except (Unavailable, Unknown)",
-     "except ZeroDivisionError",
-     DISPATCH + "test_a_writer_that_is_not_reached_is_tried_for_as_long_as_it_takes")  # fmt: skip
-edit("a bug is tried for ever", D, "_attempt", "failures >= TRIES", "False",
-     DISPATCH + "test_a_bug_is_met_so_often_and_no_more")  # fmt: skip
-edit("who sent poison is told once, whether that works or not", D, "_tell", "while True:", "for _ in '1':",
-     DISPATCH + "test_that_the_sender_can_not_be_told_now_does_not_lose_it")  # fmt: skip
-edit("halted functions take messages", D, "accept", "if self.halted", "if False",
-     DISPATCH + "test_a_halted_dispatcher_takes_nothing_and_finishes_nothing_by_halves")  # fmt: skip
-edit("a bug ends the heartbeat", D, "_tick", "except Exception:", "except ZeroDivisionError:",
-     DISPATCH + "test_a_heartbeat_that_fails_once_goes_on")  # fmt: skip
+edit(
+    "messages are remembered for ever",
+    D,
+    "_work",
+    "self._known.difference_update(",
+    "list(",
+    DISPATCH + "test_nothing_is_remembered_of_what_is_done",
+)
+edit(
+    "every message is vouched for",
+    D,
+    "accept",
+    "Delivery(body, internal)",
+    "Delivery(body, True)",
+    DISPATCH + "test_what_is_handed_over_is_vouched_for_one_by_one",
+)
+edit(
+    "the heartbeat's messages are not vouched for",
+    memory.MemoryDeployment,
+    "send",
+    'internal=message_id.startswith("heartbeat:")',
+    "internal=False",
+    "tests/providers/memory/test_deployment.py::test_the_heartbeat_is_known_by_what_it_sends",
+)
+edit(
+    "too much is taken",
+    D,
+    "accept",
+    "len(queue) >= MAX_WAITING",
+    "False",
+    DISPATCH + "test_too_much_is_refused_definitely_and_taken_later",
+)
+edit(
+    "what came last is handled first",
+    D,
+    "_work",
+    "queue.popleft()",
+    "queue.pop()",
+    DISPATCH + "test_order_is_the_order_of_arrival_however_it_is_cut",
+)
+edit(
+    "a store that is out of reach counts as a bug",
+    D,
+    "_attempt",
+    "except (Unavailable, Unknown)",
+    "except ZeroDivisionError",
+    DISPATCH + "test_a_writer_that_is_not_reached_is_tried_for_as_long_as_it_takes",
+)
+edit(
+    "a bug is tried for ever",
+    D,
+    "_attempt",
+    "failures >= TRIES",
+    "False",
+    DISPATCH + "test_a_bug_is_met_so_often_and_no_more",
+)
+edit(
+    "who sent poison is told once, whether that works or not",
+    D,
+    "_tell",
+    "while True:",
+    "for _ in '1':",
+    DISPATCH + "test_that_the_sender_can_not_be_told_now_does_not_lose_it",
+)
+edit(
+    "halted functions take messages",
+    D,
+    "accept",
+    "if self.halted",
+    "if False",
+    DISPATCH + "test_a_halted_dispatcher_takes_nothing_and_finishes_nothing_by_halves",
+)
+edit(
+    "a bug ends the heartbeat",
+    D,
+    "_tick",
+    "except Exception:",
+    "except ZeroDivisionError:",
+    DISPATCH + "test_a_heartbeat_that_fails_once_goes_on",
+)
 
 # --- fan-out, heartbeat, loading ------------------------------------------------------------------
 
-edit("a failure after the commit is the message's", writer.Writer, "_tell", "raise Unknown(", "raise ValueError(",
-     DISPATCH + "test_a_failure_after_the_commit_is_never_the_messages_fault")  # fmt: skip
-edit("a session that closed is told that it expired", distributor, "distribute", "if e.expired", "if True",
-     "tests/functions/test_heartbeat.py::test_a_close_leaves_nothing_behind_and_is_no_expiry", also=(writer,))  # fmt: skip
-edit("a full disk stops the fan-out", distributor, "distribute", "except StorageFull", "except ZeroDivisionError",
-     "tests/functions/test_writer.py::test_a_registration_that_nobody_can_drop_does_not_hold_up_anybody",
-     also=(writer,))  # fmt: skip
-edit("the heartbeat sees one page of the sessions", heartbeat.Heartbeat, "_all", "if page.more else None", "if False else None",
-     "tests/functions/test_heartbeat.py::test_all_sessions_of_a_namespace_may_end_at_once_where_the_memory_is_an_item")  # fmt: skip
-edit("an expiry is asked for at each tick", heartbeat.Heartbeat, "look",
-     "watched.leases[session] = (count, read)  #", "pass  #",
-     "tests/functions/test_heartbeat.py::test_an_expiry_is_asked_for_once_while_the_queue_takes_its_time")  # fmt: skip
-edit("an expiry says nothing of the count it judged by", heartbeat.Heartbeat, "look", "Expire(session, count)",
-     "Expire(session, count + 1)",
-     "tests/functions/test_heartbeat.py::test_an_expiry_says_by_which_count_it_was_judged")  # fmt: skip
-edit("an expiry counts although the client gave a sign", sessions, "expire",
-     " or view.snapshot.beats[session.id] != request.beats", "",
-     "tests/functions/test_heartbeat.py::test_an_expiry_is_void_if_the_counter_moved",
-     also=((apply._OF_NONE, Expire),))  # fmt: skip
-edit("a key that the store can't take is put", loading, "fits", " or not all(_is_key(write.key, limits) for write in writes)",
-     "", "tests/functions/test_limits.py::test_a_key_that_can_not_be_is_refused", also=(writer,))  # fmt: skip
-edit("an item that the store can't take is put", loading, "fits", "max(sizes) <= limits.item_bytes", "True",
-     "tests/functions/test_limits.py::test_an_item_that_can_not_fit_is_refused", also=(writer,))  # fmt: skip
-edit("a word tells of sessions of other namespaces", words, "_tally", 'prefix = place.ns + ":"', 'prefix = ""',
-     "tests/functions/test_words.py::test_words_tell_of_one_namespace")  # fmt: skip
+edit(
+    "a failure after the commit is the message's",
+    writer.Writer,
+    "_tell",
+    "raise Unknown(",
+    "raise ValueError(",
+    DISPATCH + "test_a_failure_after_the_commit_is_never_the_messages_fault",
+)
+edit(
+    "a session that closed is told that it expired",
+    distributor,
+    "distribute",
+    "if e.expired",
+    "if True",
+    "tests/functions/test_heartbeat.py::test_a_close_leaves_nothing_behind_and_is_no_expiry",
+    also=(writer,),
+)
+edit(
+    "a full disk stops the fan-out",
+    distributor,
+    "distribute",
+    "except StorageFull",
+    "except ZeroDivisionError",
+    "tests/functions/test_writer.py::test_a_registration_that_nobody_can_drop_does_not_hold_up_anybody",
+    also=(writer,),
+)
+edit(
+    "the heartbeat sees one page of the sessions",
+    heartbeat.Heartbeat,
+    "_all",
+    "if page.more else None",
+    "if False else None",
+    "tests/functions/test_heartbeat.py::test_all_sessions_of_a_namespace_may_end_at_once_where_the_memory_is_an_item",
+)
+edit(
+    "an expiry is asked for at each tick",
+    heartbeat.Heartbeat,
+    "look",
+    "watched.leases[session] = (count, read)  #",
+    "pass  #",
+    "tests/functions/test_heartbeat.py::test_an_expiry_is_asked_for_once_while_the_queue_takes_its_time",
+)
+edit(
+    "an expiry says nothing of the count it judged by",
+    heartbeat.Heartbeat,
+    "look",
+    "Expire(session, count)",
+    "Expire(session, count + 1)",
+    "tests/functions/test_heartbeat.py::test_an_expiry_says_by_which_count_it_was_judged",
+)
+edit(
+    "an expiry counts although the client gave a sign",
+    sessions,
+    "expire",
+    " or view.snapshot.beats[session.id] != request.beats",
+    "",
+    "tests/functions/test_heartbeat.py::test_an_expiry_is_void_if_the_counter_moved",
+    also=((apply._OF_NONE, Expire),),
+)
+edit(
+    "a key that the store can't take is put",
+    loading,
+    "fits",
+    " or not all(_is_key(write.key, limits) for write in writes)",
+    "",
+    "tests/functions/test_limits.py::test_a_key_that_can_not_be_is_refused",
+    also=(writer,),
+)
+edit(
+    "an item that the store can't take is put",
+    loading,
+    "fits",
+    "max(sizes) <= limits.item_bytes",
+    "True",
+    "tests/functions/test_limits.py::test_an_item_that_can_not_fit_is_refused",
+    also=(writer,),
+)
+edit(
+    "a word tells of sessions of other namespaces",
+    words,
+    "_tally",
+    'prefix = place.ns + ":"',
+    'prefix = ""',
+    "tests/functions/test_words.py::test_words_tell_of_one_namespace",
+)

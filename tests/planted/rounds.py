@@ -73,7 +73,17 @@ def go_round(family: Family) -> List[Round]:
     """In this process."""
     rounds = Rounds(family.bugs)
     ids = sorted({test for named in family.bugs for test in named.tests})
-    options = ["-p", "no:cacheprovider", "-p", "no:xdist", "-q", "--timeout=%d" % HANGS_AFTER_S, "--no-header", "--show-capture=no", "--tb=short"]
+    options = [
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        "-q",
+        "--timeout=%d" % HANGS_AFTER_S,
+        "--no-header",
+        "--show-capture=no",
+        "--tb=short",
+    ]
     pytest.main([*options, *ids], plugins=[rounds])
     return rounds.rounds
 

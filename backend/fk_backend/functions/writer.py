@@ -57,6 +57,9 @@ class Writer:
 
     async def __call__(self, ns: str, batch: Sequence[Delivery]) -> None:
         """Handles a batch in order. When it returns, all of it is answered; if it raises, it must be called again."""
+        if not layout.is_namespace(ns):
+            log.error("%d messages set aside: %r is no namespace", len(batch), ns)
+            return
         messages = _decoded(ns, batch)
         warm = self._warm.pop(ns, None)
         if warm is not None and not is_behind(warm, [each.message for each in messages]):

@@ -19,7 +19,7 @@ from ...core.model import Id
 from ...errors import BackendError, Unavailable
 from ...functions.heartbeat import SENDER, Heartbeat
 from ...functions.writer import Writer
-from ...messages import message_id
+from ...messages import MAX_INBOX, message_id
 from ...ports import STATE, Key, Ports, Pushed
 from ..clock import SystemClock
 from ..dispatch import Dispatcher
@@ -208,7 +208,7 @@ class Host:
         self._peers.add(peer)
         try:
             self._handle(peer, *value)
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
             log.error("a peer sent what it must not: %r", error)
             peer.hang_up()
         except Unavailable as error:
@@ -218,16 +218,19 @@ class Host:
     def _handle(self, peer: Frames, kind: str, *rest: Any) -> None:
         if kind == "send":
             ns, inbox, first, body = rest
-            self.accept(ns, inbox, first, body)
+            if not layout.is_namespace(ns) or type(body) is not bytes:
+                raise ValueError("no message to a namespace")
+            self.accept(ns, _name(inbox), _number(first), body)
         elif kind == "got":
-            self._outbox.acknowledge(*rest)
+            inbox, last = rest
+            self._outbox.acknowledge(_name(inbox), _number(last))
         elif kind == "ping":
             peer.send("pong", rest[0])
         elif kind == "hello":
             for inbox, last in rest[0]:
-                self.listen(inbox, last, _remote_ear(peer, inbox))
+                self.listen(_name(inbox), _number(last), _remote_ear(peer, inbox))
         elif kind == "drop":
-            self.hush(rest[0], keep=False)
+            self.hush(_name(rest[0]), keep=False)
         else:
             raise ValueError("unknown frame %r" % (kind,))
 
@@ -235,6 +238,20 @@ class Host:
         self._peers.discard(peer)
         for inbox in [inbox for inbox, ear in self._ears.items() if ear.peer is peer]:
             del self._ears[inbox]
+
+
+def _name(inbox: Any) -> str:
+    """Of a connection. ValueError if the outbox could not keep something for it."""
+    if type(inbox) is not str or not inbox.isascii() or len(inbox) > MAX_INBOX:
+        raise ValueError("no inbox")
+    return inbox
+
+
+def _number(value: Any) -> int:
+    """Of a push or a request. ValueError if it can't be one."""
+    if type(value) is not int or not 0 <= value < 1 << 63:
+        raise ValueError("no number")
+    return value
 
 
 def _remote_ear(peer: Frames, inbox: str) -> Ear:
