@@ -16,6 +16,7 @@ from .template_functions import title_of
 
 Resource = Dict[str, Any]
 
+
 def _text(description: str, default: str, **more: Any) -> Dict[str, Any]:
     return {"Type": "String", "Description": description, "Default": default, **more}
 
