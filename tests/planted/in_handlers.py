@@ -5,7 +5,7 @@ from __future__ import annotations
 from fk_backend import layout, messages
 from fk_backend.core import apply, sessions
 from fk_backend.core.requests import Attach, Expire
-from fk_backend.functions import distributor, heartbeat, large, loading, words, writer
+from fk_backend.functions import distributor, heartbeat, large, loading, watch, words, writer
 from fk_backend.providers import dispatch, memory
 
 from .edited import Family
@@ -15,28 +15,44 @@ edit, swap = family.edit, family.swap
 
 HERE = "tests/functions/test_authority.py::"
 DISPATCH = "tests/functions/test_dispatch.py::"
+FORGED = "tests/functions/test_forged.py::"
 OWN_SESSION = HERE + "test_a_request_needs_the_session_that_lives_at_its_connection"
 BLOB = HERE + "test_a_blob_is_named_by_clients_of_its_namespace_alone"
 INTERNAL = HERE + "test_nobody_else_may_ask_what_the_heartbeat_asks"
 
 # --- who may ask what -----------------------------------------------------------------------------
 
-edit("anybody may ask what the heartbeat asks", writer, "_message", "not delivery.internal", "False", INTERNAL)
 edit(
-    "only the first request is looked at for that",
+    "anybody may ask what the heartbeat asks",
     writer,
-    "_message",
-    "isinstance(request, INTERNAL) for request in message.requests",
-    "isinstance(request, INTERNAL) for request in message.requests[:1]",
+    "refusal",
+    "isinstance(request, INTERNAL) and not internal",
+    "False",
+    INTERNAL,
+)
+edit(
+    "only the first request is looked at",
+    writer,
+    "refusal",
+    "in message.requests:",
+    "in message.requests[:1]:",
     INTERNAL,
 )
 edit(
     "who calls itself the heartbeat is it",
     writer,
-    "_message",
-    "not delivery.internal",
-    "not message.inbox.startswith('heartbeat')",
+    "refusal",
+    "if not is_namespace(ns):",
+    "internal = internal or message.inbox.startswith('heartbeat')\n    if not is_namespace(ns):",
     INTERNAL,
+)
+edit(
+    "a client may call itself what it likes",
+    writer,
+    "refusal",
+    "not internal and not is_inbox(message.inbox)",
+    "False",
+    FORGED + "test_inboxes_that_are_no_clients",
 )
 swap(
     "anybody may delete what is due", ((writer, "INTERNAL", tuple(set(messages.INTERNAL) - {messages.Reap})),), INTERNAL
@@ -50,16 +66,16 @@ edit(
     "one order vouches for its whole batch",
     writer,
     "_decoded",
-    "_message(ns, delivery)",
-    "_message(ns, delivery._replace(internal=any(each.internal for each in batch)))",
+    "delivery.internal",
+    "any(each.internal for each in batch)",
     HERE + "test_one_message_that_is_vouched_for_vouches_for_no_other_one",
 )
 edit(
     "a session is asked for at anybody's connection",
     writer,
-    "_message",
-    "if message.is_of_another",
-    "if False",
+    "refusal",
+    "request.inbox != message.inbox",
+    "False",
     HERE + "test_a_session_is_asked_for_by_its_own_connection_alone",
 )
 edit("a session is used from any connection", apply, "_caller", "session.inbox != call.inbox", "False", OWN_SESSION)
@@ -104,23 +120,32 @@ edit("a set may name any blob", large, "foreign", "(Create, SetData)", "Create",
 edit(
     "only the first request is looked at for blobs",
     writer,
-    "_message",
-    "any(foreign(ns, request) for request in message.requests)",
-    "foreign(ns, message.requests[0])",
+    "refusal",
+    "if foreign(ns, request)",
+    "if request is message.requests[0] and foreign(ns, request)",
     BLOB,
+)
+edit(
+    "a blob's name is longer than any can be",
+    large,
+    "foreign",
+    "<= MAX_KEY_BYTES",
+    "<= 1 << 30",
+    FORGED + "test_what_a_client_may_not_send",
+    also=(writer,),
 )
 edit(
     "a blob is named where there are none",
     large,
     "keep_large",
     "raise Refused(",
-    "continue; (",
+    "return (",
     HERE + "test_where_there_are_no_blobs_none_can_be_named",
     also=(writer,),
 )
 swap(
     "a namespace may have any name",
-    ((layout, "is_namespace", lambda ns: True),),
+    ((writer, "is_namespace", lambda ns: True),),
     HERE + "test_what_is_sent_to_what_is_no_namespace_is_not_done",
 )
 edit(
@@ -135,8 +160,8 @@ edit(
     "a message that is no message ends its batch",
     writer,
     "_decoded",
-    "if message is not None:",
-    "if message is None: break\n        else:",
+    "if why:",
+    "if why: break\n        if why:",
     INTERNAL,
 )
 
@@ -254,6 +279,30 @@ edit(
     also=(writer,),
 )
 edit(
+    "a note is as large as who it is for likes",
+    watch,
+    "_parts",
+    "chars > NOTE_CHARS",
+    "False",
+    FORGED + "test_a_fan_out_to_one_inbox_is_cut_to_what_a_queue_takes",
+)
+edit(
+    "an answer that no inbox takes is tried for ever",
+    writer.Writer,
+    "_answer",
+    "len(note.body) > most",
+    "False",
+    FORGED + "test_an_answer_that_no_inbox_takes_is_a_refusal",
+)
+edit(
+    "a registration that nobody understands is left to stop the next one",
+    watch,
+    "_registration",
+    "number is None or not isinstance(found, layout.Registered)",
+    "False",
+    "tests/functions/test_untrusted.py::test_others_go_on_in_memory",
+)
+edit(
     "a full disk stops the fan-out",
     distributor,
     "distribute",
@@ -269,6 +318,22 @@ edit(
     "if page.more else None",
     "if False else None",
     "tests/functions/test_heartbeat.py::test_all_sessions_of_a_namespace_may_end_at_once_where_the_memory_is_an_item",
+)
+edit(
+    "counters of nobody are all looked after",
+    heartbeat.Heartbeat,
+    "_sweep",
+    "sorted(strays)[:MAX_STRAYS]",
+    "sorted(strays)",
+    FORGED + "test_counters_of_nobody_do_not_hold_up_the_heartbeat",
+)
+edit(
+    "a counter that counts too far keeps the dead alive",
+    layout,
+    "count_of",
+    "item.rev % _COUNTS",
+    "item.rev",
+    FORGED + "test_a_counter_beyond_int64_does_not_keep_the_dead_alive",
 )
 edit(
     "an expiry is asked for at each tick",

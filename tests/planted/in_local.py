@@ -14,6 +14,9 @@ edit, swap = family.edit, family.swap
 HOST = "tests/providers/local/test_host.py::"
 LINK = "tests/providers/local/test_link.py::"
 OUTBOX = "tests/providers/local/test_outbox.py::"
+ABSENT = "tests/providers/local/test_absent.py::"
+LIVES = "tests/providers/local/test_lifetimes.py::"
+ORDER = "tests/providers/local/test_file_order.py::"
 FILES = "tests/providers/local/test_files.py::"
 FAILURES = "tests/providers/local/test_failures.py::"
 IN_MEMORY = "tests/providers/memory/test_deployment.py::"
@@ -106,13 +109,20 @@ edit(
     HOST + "test_a_process_that_ends_takes_no_other_ones_inbox_along",
 )
 edit("a process that ended is still pushed to", H, "_closed", "del self._ears[inbox]", "pass", AGAIN)
-edit("what was given up is kept", H, "hush", "if not keep", "if False", HOST + "test_what_is_given_up_is_forgotten")
+edit(
+    "what was given up is kept",
+    H,
+    "hush",
+    "self._outbox.forget(inbox)",
+    "pass",
+    HOST + "test_what_is_given_up_is_forgotten",
+)
 edit(
     "what may be asked for again is forgotten",
     H,
     "hush",
-    "if not keep",
-    "if True",
+    "if keep:",
+    "if False:",
     HOST + "test_what_is_given_up_is_forgotten",
 )
 edit(
@@ -123,7 +133,7 @@ edit(
     "if False",
     HOST + "test_what_is_given_up_is_forgotten",
 )
-edit("a process may name anything an inbox", host, "_name", "raise ValueError", "return inbox or ValueError", RUBBISH)
+edit("a process may name anything an inbox", host, "_inbox", "raise ValueError", "return value or ValueError", RUBBISH)
 edit("a process may number by anything", host, "_number", "raise ValueError", "return value or ValueError", RUBBISH)
 edit("a process may send to what is no namespace", H, "_handle", "not layout.is_namespace(ns) or ", "", RUBBISH)
 edit(
@@ -133,6 +143,70 @@ edit(
     'raise ValueError("unknown frame %r" % (kind,))',
     "pass",
     RUBBISH,
+)
+edit(
+    "what comes for the dead is kept",
+    H,
+    "push",
+    " or inbox in self._outbox.given_up",
+    "",
+    ABSENT + "test_nothing_is_kept_for_a_dead_process",
+)
+edit(
+    "nobody is ever given up",
+    H,
+    "_give_up",
+    "self._outbox.give_up(still)",
+    "pass",
+    ABSENT + "test_nor_for_one_that_died_with_the_host",
+)
+edit(
+    "who is back in time is given up later",
+    H,
+    "_give_up",
+    "if self._absent.get(inbox) == since",
+    "",
+    ABSENT + "test_who_was_back_in_time_is_not_given_up_later",
+)
+edit(
+    "who comes too late goes on as if nothing was lost",
+    H,
+    "listen",
+    "if inbox in self._outbox.given_up",
+    "if False",
+    ABSENT + "test_who_comes_too_late_is_told_and_may_not_go_on",
+)
+edit(
+    "what who was given up sends again is done again",
+    H,
+    "accept",
+    "inbox not in self._outbox.given_up and ",
+    "",
+    ABSENT + "test_who_comes_too_late_is_told_and_may_not_go_on",
+)
+edit(
+    "the host lock is taken twice in one process",
+    host.Lock,
+    "acquire",
+    "if path in _held",
+    "if False",
+    LIVES + "test_a_process_takes_the_host_lock_once",
+)
+edit(
+    "the host lock goes by the name that it is asked for by",
+    host.Lock,
+    "acquire",
+    "path = os.path.realpath(path)",
+    "path = os.path.abspath(path)",
+    LIVES + "test_a_process_takes_the_host_lock_once",
+)
+edit(
+    "the host lock is not given back",
+    host.Lock,
+    "release",
+    "_held.discard(self._path)",
+    "pass",
+    LIVES + "test_a_process_takes_the_host_lock_once",
 )
 edit(
     "only one namespace is recovered",
@@ -339,17 +413,17 @@ edit(
     "what is forgotten is found by the next host",
     O,
     "forget",
-    "self._done.append((inbox, (1 << 63) - 1))",
+    "self._done.append((inbox, _ALL))",
     "pass",
     OUTBOX + "test_what_is_forgotten_is_gone_with_all_that_is_known_of_it",
 )
 edit(
     "nothing is forgotten for its age",
     O,
-    "_load",
-    "elif at >= old",
-    "else",
-    OUTBOX + "test_what_nobody_asks_for_for_long_is_forgotten",
+    "_rewrite",
+    "if when > at - FORGET_AFTER_S",
+    "",
+    ABSENT + "test_what_was_given_up_long_ago_is_no_longer_noted",
 )
 edit(
     "the next host does not know what was answered",
@@ -455,6 +529,47 @@ edit(
     'Place(tempfile.mkdtemp(prefix=".new-", dir=above))',
     "Place(os.makedirs(place.directory, exist_ok=True) or place.directory)",
     FILES + "test_all_who_make_it_at_once_get_the_same_one",
+)
+
+edit(
+    "a deployment has its name before its files have theirs",
+    files,
+    "_create",
+    "_sync_directory(new.directory)",
+    "pass",
+    ORDER + "test_a_deployment_gets_its_name_last",
+)
+edit(
+    "a power cut takes the name of a deployment that is in use",
+    files,
+    "_create",
+    "_sync_directory(above)",
+    "pass",
+    ORDER + "test_a_deployment_gets_its_name_last",
+)
+edit(
+    "a directory that is to reach the disk is only opened",
+    files,
+    "_sync_directory",
+    "os.fsync(descriptor)",
+    "pass",
+    ORDER + "test_a_deployment_gets_its_name_last",
+)
+edit(
+    "an outbox takes the last one's place before it is on the disk",
+    O,
+    "_rewrite",
+    "os.fsync(file)",
+    "pass",
+    ORDER + "test_an_outbox_takes_the_place_of_the_last_one_when_it_is_on_the_disk",
+)
+edit(
+    "an outbox is written anew over what it holds",
+    O,
+    "_rewrite",
+    'new = self._path + ".new"',
+    "new = self._path",
+    ORDER + "test_an_outbox_takes_the_place_of_the_last_one_when_it_is_on_the_disk",
 )
 
 # --- in a process ---------------------------------------------------------------------------------

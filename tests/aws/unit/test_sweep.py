@@ -67,8 +67,8 @@ class Mail:
         """`Queues.inboxes`."""
         return list(self.states)
 
-    async def drop(self, inbox: str) -> None:
-        """`Queues.drop`."""
+    async def remove_inbox(self, inbox: str) -> None:
+        """`Queues.remove_inbox`."""
         self.dropped.append(inbox)
 
     async def send(self, ns: str, name: str, body: bytes) -> None:
@@ -177,9 +177,11 @@ def test_only_what_belongs_to_nothing_goes() -> None:
         for inbox in ("live", "old", "new", "none"):
             await floor.put(layout.registration_key(NS, "/a", "data", inbox))
         await floor.put(layout.beat_key(NS, 99))
+        await floor.put(layout.registration_key(NS, "/a", "nonsense", "live"))
         swept = await floor.sweep()
-        assert sorted(layout.registration_of(key.sort)[1] for key in floor.store.discarded) == ["none", "old"]
-        assert floor.mail.dropped == ["old"] and (swept.inboxes, swept.registrations) == (1, 2)
+        gone = {(key.sort.rpartition(":")[0], key.sort.rpartition(":")[2]) for key in floor.store.discarded}
+        assert gone == {("data", "none"), ("data", "old"), ("nonsense", "live")}
+        assert floor.mail.dropped == ["old"] and (swept.inboxes, swept.registrations) == (1, 3)
         assert {key.table for key in floor.store.discarded} == {INTEREST}
 
     asyncio.run(check())

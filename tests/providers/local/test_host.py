@@ -212,6 +212,7 @@ def test_what_is_heard_in_the_hosts_own_process_is_not_kept(place: files.Place) 
         ["send", 1, "one", 1, b""],
         ["send", NS, "one", 1, "text"],
         ["send", NS, 1, 1, b""],
+        ["send", NS + ":/x", "one", 1, b""],
         ["ping"],
         [1, 2],
         None,
@@ -235,10 +236,11 @@ def test_the_next_host_finds_every_namespace(place: files.Place) -> None:
     names = ["a", "a-b", "a.b", "ab", "b", "0"]
 
     async def found(host: Host, peer: Peer) -> None:
-        for ns in names:
-            peer.says("hello", [[ns, 0]])
-            peer.asks(Message(ns, 0, 0, (Open(b"h" * 32, 60_000, ns, None),)), ns)
-            await peer.answers(ns, 0)
+        for number, ns in enumerate(names):
+            inbox = "inbox-%d" % number
+            peer.says("hello", [[inbox, 0]])
+            peer.asks(Message(inbox, 0, 0, (Open(b"h" * 32, 60_000, inbox, None),)), ns)
+            await peer.answers(inbox, 0)
         assert sorted(await host._namespaces()) == sorted(names)
 
     async def looked_after(host: Host, peer: Peer) -> None:

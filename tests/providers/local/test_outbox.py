@@ -74,16 +74,6 @@ def test_a_record_that_is_damaged_ends_the_file(path: str) -> None:
     assert Outbox(path).after("one", 0) == kept[:1]
 
 
-def test_what_nobody_asks_for_for_long_is_forgotten(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [1000.0]
-    monkeypatch.setattr(outbox.time, "time", lambda: now[0])
-    made, _ = _filled(path, ("one", 1, b"1"))
-    now[0] += outbox.FORGET_AFTER_S - 1
-    made.save([("two", made.number("two", 1, b"2"))])
-    now[0] += 2
-    assert Outbox(path).inboxes() == {"two"}
-
-
 def test_the_file_is_written_anew_when_it_has_grown_and_nothing_is_lost(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

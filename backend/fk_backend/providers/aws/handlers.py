@@ -15,7 +15,7 @@ from typing import Any, Awaitable, Callable, Dict, List, NamedTuple, Optional, S
 from ... import codec, layout
 from ...core.model import Error, Id
 from ...core.requests import Attach, Open
-from ...errors import BackendError
+from ...errors import Conflict, Unavailable, Unknown
 from ...functions.distributor import answer_notes
 from ...functions.heartbeat import SENDER, Heartbeat
 from ...functions.writer import Writer
@@ -76,16 +76,16 @@ class Wake:
         await self._queues.tick(Tick(ns, after).body, 0 if after is None else TICK_S)
 
 
-def _receives(record: Record) -> int:
-    return int(record["attributes"]["ApproximateReceiveCount"])
-
-
 def _body(record: Record) -> bytes:
-    """The bytes of a message; none if its text is not base64."""
+    """What was sent; nothing where that is no base64, which no client of ours sends."""
     try:
         return base64.b64decode(record["body"], validate=True)
     except ValueError:
         return b""
+
+
+def _receives(record: Record) -> int:
+    return int(record["attributes"]["ApproximateReceiveCount"])
 
 
 class Functions:
@@ -115,7 +115,7 @@ class Functions:
             try:
                 await self._service.writer(ns, [await self._delivery(ns, record) for record in batch])
             except Exception as error:
-                trouble = isinstance(error, BackendError)
+                trouble = isinstance(error, (Unavailable, Unknown, Conflict))  # whatever else will be refused again
                 log.log(
                     logging.WARNING if trouble else logging.ERROR, "namespace %s: %r", ns, error, exc_info=not trouble
                 )
@@ -139,16 +139,18 @@ class Functions:
     async def _admitted(self, ns: str, body: bytes) -> bool:
         """Whether whoever asks for a session can write items of this namespace: IAM says so, the queue can't.
 
-        Nor does it know anybody's address, so that nobody has one.
+        Nobody can tell from which address a message came: who claims one is after the rights of somebody else.
         """
         try:
             message = decode(body)
         except codec.Malformed:
             return True  # the writer sets it aside
-        asking = [request for request in message.requests if isinstance(request, (Open, Attach))]
-        if not asking:
+        if not layout.is_namespace(ns) or not layout.is_inbox(message.inbox):
+            return True  # so it does that
+        begins = [request for request in message.requests if isinstance(request, (Open, Attach))]
+        if not begins:
             return True  # it needs a session that is open at its inbox
-        if any(request.address is not None for request in asking):
+        if any(request.address is not None for request in begins):
             return False
         (item,) = await self._service.store.get([layout.hello_key(ns, message.inbox)])
         return item is not None

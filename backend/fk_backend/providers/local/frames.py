@@ -13,7 +13,7 @@ A frame is 4 bytes of length (big-endian) and a `codec` value, a list whose firs
 | from the host | |
 | --- | --- |
 | ``push inbox seq upto body`` | something for an inbox; requests numbered below ``upto`` are answered |
-| ``lost inbox`` | the inbox is gone: its session moved |
+| ``lost inbox`` | the inbox is gone: its session moved, or it was given up |
 | ``pong n`` | |
 """
 

@@ -12,14 +12,14 @@ import fcntl
 import logging
 import os
 import socket
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ... import layout
 from ...core.model import Id
 from ...errors import BackendError, Unavailable
 from ...functions.heartbeat import SENDER, Heartbeat
 from ...functions.writer import Writer
-from ...messages import MAX_INBOX, message_id
+from ...messages import MAX_NUMBER, message_id
 from ...ports import STATE, Key, Ports, Pushed
 from ..clock import SystemClock
 from ..dispatch import Dispatcher
@@ -30,6 +30,8 @@ from .store import LocalStore
 
 log = logging.getLogger(__name__)
 
+ABSENT_S = 5.0
+"""How long pushes are kept for an inbox that nobody listens to. A process that lives is back in milliseconds."""
 
 _held: Set[str] = set()
 """Locks of this process: the operating system would grant it the same lock twice."""
@@ -89,6 +91,8 @@ class Host:
         self._outbox = Outbox(place.outbox)
         self._unsaved: List[Tuple[str, Kept]] = []
         self._ears: Dict[str, Ear] = {}
+        self._absent: Dict[str, float] = {}
+        """Inboxes that nobody listens to, and since when (the loop's seconds)."""
         self._peers: Set[Frames] = set()
         clock = SystemClock()
         ports = Ports(self.store, self, self, clock)
@@ -101,6 +105,7 @@ class Host:
         for ns in await self._namespaces():
             await self._writer.recover(ns)
             self._functions.watch(ns)
+        self._miss(self._outbox.inboxes())
         listener = listening_socket(self._place)
         loop = asyncio.get_event_loop()
         self._server = await loop.create_unix_server(lambda: Frames(self._received, self._closed), sock=listener)
@@ -149,8 +154,11 @@ class Host:
     # --- queue and inboxes ----------------------------------------------------------------------
 
     def accept(self, ns: str, inbox: str, first: int, body: bytes) -> None:
-        """A message from a client. Known ones are dropped: what is answered is in the outbox or acknowledged."""
-        if first >= self._outbox.upto.get(inbox, 0):
+        """A message from a client. Known ones are dropped: what is answered is in the outbox or acknowledged.
+
+        So are those of an inbox that was given up: nobody knows any more what was answered there.
+        """
+        if inbox not in self._outbox.given_up and first >= self._outbox.upto.get(inbox, 0):
             self._functions.accept(ns, message_id(inbox, first), body)
 
     async def send(self, group: str, message_id: str, body: bytes) -> None:
@@ -161,12 +169,14 @@ class Host:
         """`ports.Inboxes.push`: on their way first, then kept, for whoever does not live in this process."""
         kept, self._unsaved = self._unsaved, []
         for inbox, body, upto in messages:
-            if inbox.startswith(SENDER):
+            if inbox.startswith(SENDER) or inbox in self._outbox.given_up:
                 continue
             push = self._outbox.number(inbox, upto, body)
             ear = self._ears.get(inbox)
             if ear is not None:
                 ear.deliver(push)
+            elif inbox not in self._absent:
+                self._miss([inbox])
             if ear is None or ear.peer is not None:
                 kept.append((inbox, push))
             else:
@@ -185,12 +195,20 @@ class Host:
     async def drop(self, inbox: str) -> None:
         """`ports.Inboxes.drop`."""
         ear = self._ears.pop(inbox, None)
+        self._absent.pop(inbox, None)
         self._outbox.forget(inbox)
         if ear is not None:
             ear.lost()
 
     def listen(self, inbox: str, last: int, ear: Ear) -> None:
-        """From now on the inbox is heard there; what is not acknowledged is delivered again."""
+        """From now on the inbox is heard there; what is not acknowledged is delivered again.
+
+        Who comes too late for that is told that the connection is lost: the session attaches anew, as after any loss.
+        """
+        if inbox in self._outbox.given_up:
+            ear.lost()
+            return
+        self._absent.pop(inbox, None)
         self._outbox.acknowledge(inbox, last)
         self._ears[inbox] = ear
         for kept in self._outbox.after(inbox, last):
@@ -199,8 +217,38 @@ class Host:
     def hush(self, inbox: str, keep: bool) -> None:
         """Nobody listens any more."""
         self._ears.pop(inbox, None)
-        if not keep:
+        if keep:
+            self._miss([inbox])
+        else:
+            self._absent.pop(inbox, None)
             self._outbox.forget(inbox)
+
+    def _miss(self, inboxes: Iterable[str]) -> None:
+        """Nobody listens there just now: what comes is kept for a while, and no longer.
+
+        Pushes to the dead would grow without end, and whoever takes over would read them all while everybody waits.
+        """
+        if self._functions.halted:
+            return
+        loop = asyncio.get_event_loop()
+        since = loop.time()
+        missed = [inbox for inbox in inboxes if inbox not in self._outbox.given_up]
+        self._absent.update(dict.fromkeys(missed, since))
+        if missed:
+            loop.call_later(ABSENT_S, self._give_up, missed, since)
+
+    def _give_up(self, inboxes: List[str], since: float) -> None:
+        if self._functions.halted:
+            return
+        still = [inbox for inbox in inboxes if self._absent.get(inbox) == since]
+        try:
+            self._outbox.give_up(still)
+        except OSError as error:
+            log.warning("%s: the outbox can't be written: %s", self._place.directory, error)
+            self._miss(still)
+            return
+        for inbox in still:
+            del self._absent[inbox]
 
     # --- peers ----------------------------------------------------------------------------------
 
@@ -208,7 +256,7 @@ class Host:
         self._peers.add(peer)
         try:
             self._handle(peer, *value)
-        except (TypeError, ValueError, LookupError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError, LookupError) as error:
             log.error("a peer sent what it must not: %r", error)
             peer.hang_up()
         except Unavailable as error:
@@ -219,37 +267,37 @@ class Host:
         if kind == "send":
             ns, inbox, first, body = rest
             if not layout.is_namespace(ns) or type(body) is not bytes:
-                raise ValueError("no message to a namespace")
-            self.accept(ns, _name(inbox), _number(first), body)
+                raise ValueError("no message")
+            self.accept(ns, _inbox(inbox), _number(first), body)
         elif kind == "got":
             inbox, last = rest
-            self._outbox.acknowledge(_name(inbox), _number(last))
+            self._outbox.acknowledge(_inbox(inbox), _number(last))
         elif kind == "ping":
             peer.send("pong", rest[0])
         elif kind == "hello":
             for inbox, last in rest[0]:
-                self.listen(_name(inbox), _number(last), _remote_ear(peer, inbox))
+                self.listen(_inbox(inbox), _number(last), _remote_ear(peer, inbox))
         elif kind == "drop":
-            self.hush(_name(rest[0]), keep=False)
+            self.hush(_inbox(rest[0]), keep=False)
         else:
             raise ValueError("unknown frame %r" % (kind,))
 
     def _closed(self, peer: Frames) -> None:
         self._peers.discard(peer)
-        for inbox in [inbox for inbox, ear in self._ears.items() if ear.peer is peer]:
+        missed = [inbox for inbox, ear in self._ears.items() if ear.peer is peer]
+        for inbox in missed:
             del self._ears[inbox]
+        self._miss(missed)
 
 
-def _name(inbox: Any) -> str:
-    """Of a connection. ValueError if the outbox could not keep something for it."""
-    if type(inbox) is not str or not inbox.isascii() or len(inbox) > MAX_INBOX:
+def _inbox(value: Any) -> str:
+    if not layout.is_inbox(value):
         raise ValueError("no inbox")
-    return inbox
+    return str(value)
 
 
 def _number(value: Any) -> int:
-    """Of a push or a request. ValueError if it can't be one."""
-    if type(value) is not int or not 0 <= value < 1 << 63:
+    if type(value) is not int or not 0 <= value <= MAX_NUMBER:
         raise ValueError("no number")
     return value
 

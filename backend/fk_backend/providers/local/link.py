@@ -28,6 +28,7 @@ FAILED_RETRY_S = 0.5
 """Between tries to be the host, when trying failed."""
 ACKNOWLEDGE_S = 0.2
 """How long an acknowledgement may wait for company."""
+GIVEN_UP = "the session moved to another connection, or was out of reach for too long"
 
 
 class Unanswered(NamedTuple):
@@ -257,7 +258,7 @@ class Link:
         elif kind == "lost":
             listening = self._inboxes.get(rest[0])
             if listening is not None:
-                listening.lost("the session moved to another connection")
+                listening.lost(GIVEN_UP)
         elif kind == "pong":
             waiting = self._pings.get(rest[0])
             if waiting is not None and not waiting.done():
@@ -282,4 +283,4 @@ def _own_ear(listening: Listening) -> Ear:
     def deliver(kept: Kept) -> None:
         listening.hear(kept.seq, kept.upto, kept.body)
 
-    return Ear(deliver, lambda: listening.lost("the session moved to another connection"), None)
+    return Ear(deliver, lambda: listening.lost(GIVEN_UP), None)

@@ -5,6 +5,9 @@ process, not a power cut, which no receiver would survive either. A record that 
 killed host was just writing, the head still has. Sequence numbers grow across hosts, because each host starts a new
 epoch (the high half of the number).
 
+Nothing is kept for long for who is not there: an inbox that was given up has lost what was for it, and stays noted, so
+that its owner is told if he comes back.
+
 The file begins with `MAGIC`; then come records: 4 bytes of length, 4 bytes of CRC-32, both of what follows them: a
 kind (1 byte), seq and upto (8 bytes each), the time (a double), the inbox's length (2 bytes), the inbox, and the body.
 """
@@ -17,17 +20,22 @@ import struct
 import time
 import zlib
 from collections import deque
-from typing import Deque, Dict, Iterator, List, NamedTuple, Set, Tuple
+from typing import Deque, Dict, Iterator, List, NamedTuple, Sequence, Set, Tuple
 
 from ...errors import NoPermission, NotADeployment
 
-FORGET_AFTER_S = 900.0
-"""How long something waits for a receiver that does not come back."""
+FORGET_AFTER_S = 7200.0
+"""How long an inbox that was given up stays noted. No session is that old without having been heard."""
 MAGIC = b"fk_kazoo: what is on its way to clients, 1\n"
-COMPACT_BYTES = 4 << 20
-"""A file that grew by this much since it was written anew is written anew, with what is still needed."""
+COMPACT_BYTES = 1 << 20
+"""A file that grew by this much since it was written anew is written anew, with what is still needed.
 
-_PUSH, _DONE, _EPOCH = 1, 2, 3
+Whoever takes over reads all of it while everybody waits: about 10 ms for 1 MB.
+"""
+
+_PUSH, _DONE, _EPOCH, _GIVEN_UP = 1, 2, 3, 4
+_ALL = (1 << 63) - 1
+"""The number up to which everything of an inbox is done that is gone."""
 _FRAME = struct.Struct(">II")
 _FIELDS = struct.Struct(">BQQdH")
 
@@ -41,7 +49,7 @@ class Kept(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What the file holds: a push; that everything of an inbox up to a number is done; or a host's epoch."""
+    """What the file holds: a push; that all of an inbox up to a number is done; a host's epoch; an inbox given up."""
 
     kind: int
     seq: int
@@ -106,6 +114,8 @@ class Outbox:
         self._done: List[Tuple[str, int]] = []
         self.upto: Dict[str, int] = {}
         """Inbox → number below which all its requests are answered."""
+        self.given_up: Dict[str, float] = {}
+        """Inbox → when it was given up, in seconds since the epoch. What was for it is lost."""
         self._path = path
         self._file = -1
         epoch = self._load() + 1
@@ -117,13 +127,18 @@ class Outbox:
 
     def _load(self) -> int:
         """What the last host left; its epoch."""
-        epoch, old = 0, time.time() - FORGET_AFTER_S
+        epoch = 0
         for kind, seq, upto, at, inbox, body in _records(_read(self._path)):
             if kind == _EPOCH:
                 epoch = seq
+            elif kind == _GIVEN_UP:
+                self._lose(inbox)
+                self.given_up[inbox] = at
             elif kind == _DONE:
                 self._drop(inbox, seq)
-            elif at >= old:
+                if seq == _ALL:
+                    self.given_up.pop(inbox, None)
+            else:
                 self._keep(inbox, Kept(seq, upto, body))
         self.upto = {inbox: upto for inbox, upto in self.upto.items() if inbox in self._kept}
         return epoch
@@ -132,6 +147,8 @@ class Outbox:
         """A new file with what is still needed, in place of the old one."""
         at = time.time()
         parts = [MAGIC, Record(_EPOCH, self._seq >> 32, 0, at, "", b"").encoded()]
+        self.given_up = {inbox: when for inbox, when in self.given_up.items() if when > at - FORGET_AFTER_S}
+        parts.extend(_given_up(inbox, when) for inbox, when in self.given_up.items())
         for inbox, kept in self._kept.items():
             parts.extend(Record(_PUSH, seq, upto, at, inbox, body).encoded() for seq, upto, body in kept)
         new = self._path + ".new"
@@ -185,15 +202,30 @@ class Outbox:
             self._drop(inbox, last)
             self._done.append((inbox, last))
 
+    def give_up(self, inboxes: Sequence[str]) -> None:
+        """Loses what is kept for inboxes, and notes that at once: nothing more need be kept for them.
+
+        OSError if it can't be noted; then nothing is lost.
+        """
+        at = time.time()
+        self._size += _write(self._file, b"".join(_given_up(inbox, at) for inbox in inboxes), self._size)
+        for inbox in inboxes:
+            self._lose(inbox)
+            self.given_up[inbox] = at
+
+    def _lose(self, inbox: str) -> None:
+        self._kept.pop(inbox, None)
+        self.upto.pop(inbox, None)
+
     def after(self, inbox: str, last: int) -> List[Kept]:
         """What the receiver does not have."""
         return [kept for kept in self._kept.get(inbox, ()) if kept.seq > last]
 
     def forget(self, inbox: str) -> None:
         """The inbox is gone."""
-        self._kept.pop(inbox, None)
-        self.upto.pop(inbox, None)
-        self._done.append((inbox, (1 << 63) - 1))
+        self._lose(inbox)
+        self.given_up.pop(inbox, None)
+        self._done.append((inbox, _ALL))
 
     def inboxes(self) -> Set[str]:
         """Those that something waits for."""
@@ -210,6 +242,10 @@ class Outbox:
     def descriptor(self) -> int:
         """For a forked child, which must not write to it."""
         return self._file
+
+
+def _given_up(inbox: str, at: float) -> bytes:
+    return Record(_GIVEN_UP, 0, 0, at, inbox, b"").encoded()
 
 
 def _write(file: int, content: bytes, at: int) -> int:
