@@ -179,7 +179,17 @@ WRONG: Any = {
     "bool": [0, 1, None, "true"],
     "bytes": [None, "x", 1, [1]],
     "data": [1, "x", ["k"], ["k", -1], ["k", "1"], [b"k", 1], ["k", 1, 1], ["\ud800", 1], []],
-    "acl": [None, 1, "x", [[1, "world"]], [["1", "world", "anyone"]], [[1, 2, "anyone"]], [[1, "s", "i", "x"]], [1], [[1 << 31, "world", "anyone"]]],
+    "acl": [
+        None,
+        1,
+        "x",
+        [[1, "world"]],
+        [["1", "world", "anyone"]],
+        [[1, 2, "anyone"]],
+        [[1, "s", "i", "x"]],
+        [1],
+        [[1 << 31, "world", "anyone"]],
+    ],
     "ops": [None, [1], [[]], [["Nothing"]], [["Close"]], [["Check", "/a"]], [["Check", "/a", "0"]]],
 }
 OF_FIELDS = {

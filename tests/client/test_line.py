@@ -1,251 +1,215 @@
-"""Between the loop's thread and kazoo's: what is told comes in the order in which it was told, whoever hands it over.
+"""Between the loop's thread, kazoo's and callers': what is told comes in its order, and every request has one answer.
 
-Without threads: every interleaving of what the one does with what the other does is played, step by step.
+Without threads: every interleaving of what each of them does is played, step by step, by the product's own line and
+connection; and what can happen between two instructions of a step happens there.
 """
 
 from __future__ import annotations
 
-from itertools import permutations
-from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+import socket
+from collections import deque
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 import pytest
 from kazoo.exceptions import ConnectionDropped, SessionExpiredError
+from kazoo.protocol.serialization import Delete, Exists, Reconfig
+from kazoo.protocol.states import KeeperState
 
-from fk_backend.core.requests import Result
 from fk_backend.session.engine import EXPIRED, LOST
-from fk_backend.session.watchlist import Event
-from fk_kazoo import connection, loop, wire
-from fk_kazoo.connection import WATCH_XID, Line
+from fk_kazoo import loop
+from fk_kazoo.client import KazooClient
+from tests.client.plays import Play, Turned, merged
 
-Told = List[Tuple[int, int]]
-"""(xid, zxid) of what was handed over, in order."""
-
-
-class Request(NamedTuple):
-    """A request whose answer has no body."""
-
-    type: int = wire.DELETE
-
-
-class Play:
-    """A line, and what both threads do with it."""
-
-    def __init__(self) -> None:
-        self.line = Line(None, "ns")  # type: ignore[arg-type]
-        self.line._decided = True
-        self.told: Told = []
-        self.direct: Told = []
-        """What was handed over in the loop's thread."""
-        self.refusing = False
-        self.taken: Optional[Tuple[int, int]] = None
-        """What kazoo's thread is busy with."""
-
-    def deliver(self, line: Line, header: Any, body: bytes) -> bool:
-        """As the connection's: hands over in the loop's thread."""
-        if self.refusing:
-            return False
-        assert self.taken is None, "kazoo's thread is busy with what was told before"
-        self.told.append((header.xid, header.zxid))
-        self.direct.append((header.xid, header.zxid))
-        return True
-
-    # --- the loop's thread ---
-
-    def reply(self, number: int) -> None:
-        """An answer."""
-        self.line.replied((number, Request()), Result(0, None, number))
-
-    def event(self, number: int) -> None:
-        """An event."""
-        self.line.fired(Event(number, "/a", 3))
-
-    def ping(self, number: int) -> None:
-        """A ping's answer: kazoo's thread waits for it, wherever the rest goes."""
-        self.line._put(connection.PING_XID, 0, 0, b"")
-
-    # --- kazoo's thread ---
-
-    def take(self, _: int) -> None:
-        """Takes what waits, and is busy with it from then on."""
-        if self.taken is None and self.rung():
-            try:
-                header, _body = self.line.take()
-            except BlockingIOError:
-                return
-            self.taken = (header.xid, header.zxid)
-            self.told.append(self.taken)
-
-    def done(self, _: int) -> None:
-        """Is done with it, and hands over to the loop's if nothing waits, as `_read_socket` does."""
-        if self.taken is not None:
-            self.taken = None
-            self.line.handed()
-            if self.line.deliver is None:
-                self.line.go_direct(self.deliver)
-
-    def indirect(self, _: int) -> None:
-        """Something is about to be sent that only kazoo's thread can wait for."""
-        self.line.deliver = None
-
-    def refuse(self, _: int) -> None:
-        """The hand-over is taken away at the moment at which the loop's thread has decided for it."""
-        self.refusing = not self.refusing
-
-    # --- what a test asks ---
-
-    def rung(self) -> bool:
-        """Whether the bell is rung: kazoo's thread would wake."""
-        try:
-            return self.line.socket._end.recv(1, connection.socket.MSG_PEEK) == b"\0"
-        except BlockingIOError:
-            return False
-
-    def finish(self) -> None:
-        """kazoo's thread takes whatever waits; it is woken for all of it."""
-        self.done(0)
-        for _ in range(20):
-            self.take(0)
-            self.done(0)
-        assert not self.line._replies, "nobody was woken for what waits"
-        assert not self.rung(), "somebody is woken for nothing"
-
-    def close(self) -> None:
-        """Gives the sockets back."""
-        self.line.hang_up()
-        self.line.socket.discard()
-
-
-def _merged(first: Sequence[Any], second: Sequence[Any]) -> Iterator[List[Any]]:
-    """Every order of both in which each keeps its own."""
-    if not first or not second:
-        yield [*first, *second]
-        return
-    for rest in _merged(first[1:], second):
-        yield [first[0], *rest]
-    for rest in _merged(first, second[1:]):
-        yield [second[0], *rest]
-
-
-LOOPS = sorted({*permutations(("reply", "reply", "event", "event")), *permutations(("reply", "ping", "event"))})
-"""A ping is kazoo's thread's, also while everything else goes directly: what follows it must not overtake it."""
+COMES = [
+    ("answer", "answer", "event"),
+    ("answer", "event", "answer"),
+    ("event", "answer", "answer"),
+    ("ping", "answer", "event"),
+    ("event", "ping", "answer"),
+]
+ASKED = [("send", "ask"), ("ask", "send"), ("ask", "ask"), ("send", "send")]
+"""What was asked before, in that order: by kazoo's thread, by a caller."""
 KAZOOS: List[Sequence[str]] = [
     ("take", "done", "take", "done"),
     ("take", "done", "indirect", "take", "done"),
     ("indirect", "take", "done"),
     ("take", "indirect", "done", "take", "done"),
-    ("refuse", "take", "refuse", "done"),
 ]
-
-
-def _told(step: str, number: int) -> Tuple[int, int]:
-    xids = {"event": WATCH_XID, "reply": number, "ping": connection.PING_XID}
-    return xids[step], 0 if step == "ping" else number
 
 
 @pytest.mark.parametrize("direct", [False, True], ids=["from kazoo's thread", "directly"])
 @pytest.mark.parametrize("kazoos", KAZOOS, ids=" ".join)
-def test_what_is_told_comes_in_its_order(kazoos: Sequence[str], direct: bool) -> None:
-    handed_directly = 0
-    for loops in LOOPS:
-        for order in _merged([("loop", step) for step in loops], [("kazoo", step) for step in kazoos]):
-            play = Play()
-            if direct:
-                play.line.go_direct(play.deliver)
-            number, expected = 0, []
-            for who, step in order:
-                if who == "loop":
-                    number += 1
-                    expected.append(_told(step, number))
-                getattr(play, step)(number)
-            play.finish()
-            assert play.told == expected, order
-            handed_directly += len(play.direct)
+def test_what_is_told_comes_in_its_order(kazoos: Sequence[str], direct: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And each answer reaches its own request."""
+    directly = 0
+    for asked in ASKED:
+        for comes in COMES:
+            for steps in merged(comes, kazoos):
+                play = Play(monkeypatch)
+                for step in asked:
+                    getattr(play, step)()
+                    play.run()
+                if not direct:
+                    play.indirect()
+                for step in steps:
+                    before = len(play.told)
+                    getattr(play, step)()
+                    directly += step in comes and len(play.told) > before
+                play.finish()
+                assert play.told == play.came, steps
+                assert [each.came for each in play.outcomes] == [["answer"]] * 2, steps
+                play.discard()
+    assert bool(directly) == direct, "nothing went the short way: this shows nothing"
+
+
+# --- the end --------------------------------------------------------------------------------------
+
+TURNS = [
+    ("", ""),
+    ("decided", "close"),
+    ("asked", "close"),
+    ("given", "close"),
+    ("given", "run"),
+    ("listed", "ask"),
+    ("listed", "answer"),
+    ("listed", "run"),
+]
+"""What happens in the middle of what: after it was decided that the loop's thread hands over, and before it does, ..."""
+
+
+@pytest.mark.parametrize("turn", TURNS, ids=[" at ".join(reversed(turn)) or "nothing between" for turn in TURNS])
+@pytest.mark.parametrize("kazoos", [("close",), ("take", "done", "close"), ("take", "close", "done")], ids=" ".join)
+def test_whatever_is_asked_is_answered_once_whenever_it_ends(
+    kazoos: Sequence[str], turn: Sequence[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point, happens = turn
+    kazoos = [step for step in kazoos if step != happens]
+    for steps in merged(("answer", "run", "answer"), kazoos, ("ask", "ask")):
+        play: Any = None
+        turned = Turned(point, lambda: getattr(play, happens)()) if point else None  # noqa: B023
+        play = Play(monkeypatch, turned=turned)
+        for step in ("ask", "run", *steps):
+            getattr(play, step)()
+        if play.closed_at is None:
             play.close()
-    assert handed_directly or not direct, "nothing went the short way: this shows nothing"
+        at_the_end = len(play.told)
+        play.finish()
+        for outcome in play.outcomes:
+            allowed = [[]] if outcome in play.refused else [["answer"], ["ConnectionLoss"]]
+            assert outcome.came in allowed, steps
+            assert "answer" not in outcome.came or outcome.number in play.told, steps
+        assert not play.line.asked and not set(play.told[at_the_end:]) & {each.number for each in play.outcomes}, steps
+        play.discard()
 
 
-@pytest.mark.parametrize("kind", ["reply", "event"])
-def test_what_nobody_takes_directly_after_all_waits_and_so_does_what_follows(kind: str) -> None:
-    play = Play()
-    play.line.go_direct(play.deliver)
-    play.refuse(0)
-    getattr(play, kind)(1)
+def test_after_the_end_nothing_is_handed_over_in_the_loops_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither what came after it, nor what was about to be handed over."""
+    play: Any = None
+    play = Play(monkeypatch, turned=Turned("decided", lambda: play.close()))
+    play.event()
+    play.event()
+    assert play.told == [] and [reply[1] for reply in play.line._replies] == [1, 2]
+    play.discard()
+
+
+@pytest.mark.parametrize("raises_at", ["asked", "given"])
+def test_a_call_that_was_interrupted_is_answered_by_nobody(raises_at: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a signal's handler that raises: the caller has gone."""
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    play = Play(monkeypatch, turned=Turned(raises_at, interrupt))
+    with pytest.raises(KeyboardInterrupt):
+        play.ask()
+    assert play.loop.woken == 1, "what was given to the loop may not have woken it"
+    play.finish()
+    assert play.outcomes[0].came == [] and not play.line.asked
+    play.discard()
+
+
+def test_what_nobody_takes_directly_after_all_waits_and_so_does_what_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An app's own method may be there by now, which is to be called in kazoo's thread."""
+    play = Play(monkeypatch)
+    play.connection.only_kazoos = False
+    play.event()
     assert play.rung() and play.told == []
-    play.refuse(0)
-    getattr(play, kind)(2)
+    play.connection.only_kazoos = True
+    play.event()
     assert play.told == [], "the second overtakes the first"
     play.finish()
-    assert [zxid for _, zxid in play.told] == [1, 2]
-    play.close()
+    assert play.told == [1, 2]
+    play.discard()
 
 
-def test_it_goes_directly_only_when_nothing_waits_and_nobody_is_busy() -> None:
-    play = Play()
-    play.reply(1)
-    play.line.go_direct(play.deliver)
-    assert play.line.deliver is None, "something waits"
-    play.take(0)
-    play.line.go_direct(play.deliver)
-    assert play.line.deliver is None, "kazoo's thread is busy"
-    play.done(0)
-    assert play.line.deliver is not None
-    play.reply(2)
-    assert play.direct == [(2, 2)]
-    play.close()
-
-
-def test_an_answer_to_a_ping_is_for_kazoos_thread() -> None:
-    play = Play()
-    play.line.go_direct(play.deliver)
-    play.ping(0)
-    assert play.direct == [] and play.rung()
+def test_an_answer_to_a_ping_is_for_kazoos_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    play = Play(monkeypatch)
+    play.ping()
+    assert play.told == [] and play.rung()
     play.finish()
-    assert play.told == [(connection.PING_XID, 0)]
-    play.close()
+    assert play.told == [1]
+    play.discard()
+
+
+def test_what_fails_in_kazoos_thread_does_not_leave_it_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    play = Play(monkeypatch)
+    play.indirect()
+    play.send()
+    play.answer()
+    play.take()
+    play.client._pending.clear()
+    with pytest.raises(IndexError):
+        play.done()
+    assert not play.line._handing
+    play.discard()
 
 
 # --- the bell -------------------------------------------------------------------------------------
 
 
-def test_the_bell_is_rung_once_for_all_that_waits() -> None:
-    play = Play()
-    for number in range(1, 6):
-        play.reply(number)
-        assert len(play.line.socket._end.recv(10, connection.socket.MSG_PEEK)) == 1
+def test_the_bell_is_rung_once_for_all_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    play = Play(monkeypatch)
+    play.indirect()
+    for _ in range(5):
+        play.event()
+        assert len(play.line.socket._end.recv(10, socket.MSG_PEEK)) == 1
     for number in range(1, 6):
         play.line.take()
         assert play.rung() == (number < 5)
-    play.close()
+    play.discard()
 
 
 @pytest.mark.parametrize(("reason", "error"), [(LOST, ConnectionDropped), (EXPIRED, SessionExpiredError)])
 @pytest.mark.parametrize("waiting", [0, 2])
-def test_an_end_is_told_after_all_that_came_before_it_and_stays(reason: str, error: Any, waiting: int) -> None:
-    play = Play()
-    for number in range(waiting):
-        play.reply(number + 1)
+def test_an_end_is_told_after_all_that_came_before_it_and_stays(
+    reason: str, error: Any, waiting: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play = Play(monkeypatch)
+    play.indirect()
+    for _ in range(waiting):
+        play.event()
     play.line.over(reason, "why")
     for number in range(waiting):
         assert play.rung()
-        header, _ = play.line.take()
-        assert header.xid == number + 1
+        header, _, _ = play.line.take()
+        assert header.zxid == number + 1
     for _ in range(2):
         assert play.rung(), "whoever looks again is told again"
         with pytest.raises(error):
             play.line.take()
-    play.close()
+    play.discard()
 
 
-def test_an_end_before_it_is_decided_whether_it_opened_is_told_after_that() -> None:
-    play = Play()
+def test_an_end_before_it_is_decided_whether_it_opened_is_told_after_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    play = Play(monkeypatch)
     play.line._decided = False
     play.line.over(LOST, "why")
     assert not play.rung()
-    play.close()
+    play.discard()
 
 
-def test_hanging_up_wakes_whoever_waits() -> None:
-    play = Play()
+def test_hanging_up_wakes_whoever_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    play = Play(monkeypatch)
     play.line.hang_up()
     assert play.line.socket._end.recv(1) == b"", "the end of the pair"
     with pytest.raises(ConnectionDropped):
@@ -255,17 +219,7 @@ def test_hanging_up_wakes_whoever_waits() -> None:
 
 # --- reads in the caller's thread -----------------------------------------------------------------
 
-
-class ReadsAtOnce:
-    """A session that could show a read now."""
-
-    def __init__(self) -> None:
-        self.asked = 0
-
-    def read_now(self, op: Any) -> Result:
-        """`Session.read_now`."""
-        self.asked += 1
-        return Result(0, None, 9)
+READ = Exists("/a", None)
 
 
 def _nothing(play: Play) -> None:
@@ -273,12 +227,13 @@ def _nothing(play: Play) -> None:
 
 
 def _waiting(play: Play) -> None:
-    play.event(1)
+    play.indirect()
+    play.event()
 
 
 def _busy(play: Play) -> None:
-    play.event(1)
-    play.take(0)
+    _waiting(play)
+    play.take()
 
 
 def _ended(play: Play) -> None:
@@ -289,16 +244,68 @@ def _no_session(play: Play) -> None:
     play.line._session = None
 
 
-@pytest.mark.parametrize("before", [_nothing, _waiting, _busy, _ended, _no_session])
-def test_a_read_overtakes_nothing_that_was_told_before_it(before: Callable[[Play], None]) -> None:
-    play = Play()
-    session: Any = ReadsAtOnce()
-    play.line._session = session
+def _asked(play: Play) -> None:
+    play.ask()
+    play.run()
+
+
+def _asked_and_not_given(play: Play) -> None:
+    play.ask()
+
+
+@pytest.mark.parametrize("before", [_nothing, _waiting, _busy, _ended, _no_session, _asked, _asked_and_not_given])
+def test_a_read_overtakes_nothing_that_came_before_it(
+    before: Callable[[Play], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play = Play(monkeypatch)
     before(play)
-    result = play.line._read_now(Request(wire.EXISTS))
-    assert (result is not None) == (before is _nothing) and session.asked == (before is _nothing)
+    read: Any = play._outcome()
+    assert play.connection.read_now(READ, read) == (before is _nothing) == bool(read.came)
+    assert play.session.reads == (before is _nothing)
     play.line._session = None
-    play.close()
+    play.discard()
+
+
+def test_a_read_is_shown_when_all_that_came_before_it_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    play = Play(monkeypatch)
+    _busy(play)
+    play.done()
+    assert play.connection.read_now(READ, play._outcome())
+    play.discard()
+
+
+def test_a_read_sees_what_kazoos_thread_is_taking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Either it waits or that thread is busy with it, also between two instructions."""
+    play = Play(monkeypatch)
+    play.indirect()
+    seen: List[Any] = []
+
+    class Replies(deque):  # type: ignore[type-arg]
+        def popleft(self) -> Any:
+            seen.append(play.line._read_now(READ))
+            reply = super().popleft()
+            seen.append(play.line._read_now(READ))
+            return reply
+
+    play.line._replies = Replies()
+    play.event()
+    play.take()
+    assert seen == [None, None] and play.session.reads == 0
+    play.discard()
+
+
+def test_a_read_that_was_interrupted_by_stop_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal's handler has lent the loop to others: what was read may be older than what they were told."""
+
+    def stop() -> None:
+        with play.loop.turn.lend():
+            assert not play.loop.turn.is_mine()
+
+    play: Any = None
+    play = Play(monkeypatch, turned=Turned("reading", stop))
+    assert play.line.read_now(READ) is None and play.session.reads == 1
+    assert play.line.read_now(READ) is not None
+    play.discard()
 
 
 def test_whoever_interrupts_a_turn_is_lent_none() -> None:
@@ -310,3 +317,77 @@ def test_whoever_interrupts_a_turn_is_lent_none() -> None:
     with pytest.raises(ZeroDivisionError):
         turn.borrow(lambda: 1 // 0)
     assert not turn.is_mine() and turn.borrow(lambda: "again") == "again"
+
+
+# --- a call ---------------------------------------------------------------------------------------
+
+
+def _calling(monkeypatch: pytest.MonkeyPatch) -> Tuple[Play, Any]:
+    """A client that is connected by the play's connection."""
+    play = Play(monkeypatch)
+    client: Any = KazooClient("memory://plays")
+    client._connection, play.connection.client = play.connection, client
+    client._state = KeeperState.CONNECTED
+    client._stopped.clear()
+    play.connection._write_sock = play.line._bell
+    return play, client
+
+
+BEFORE: Dict[str, Tuple[Callable[[Any], Any], str, str]] = {
+    "nothing": (lambda client: None, "read", "asked"),
+    "a request that is queued": (lambda client: client._queue.append((None, None)), "queued", "queued"),
+    "one that is being sent": (lambda client: setattr(client._connection, "sending", True), "queued", "queued"),
+    "one of kazoo's thread": (lambda client: client._pending.append((None, None, 1)), "asked", "asked"),
+    "the connection's loss": (lambda client: setattr(client, "_state", KeeperState.CONNECTING), "queued", "queued"),
+    "an app's part": (lambda client: setattr(client._connection, "only_kazoos", False), "queued", "queued"),
+    "stop": (lambda client: client._stopped.set(), "read", "queued"),
+}
+
+
+def _way(play: Play, client: Any, request: Any) -> str:
+    outcome = play._outcome()
+    client._dispatch(request, outcome)
+    asked = any(each.result is outcome for each in list(play.line.asked))
+    queued = any(result is outcome for _, result in client._queue)
+    assert bool(outcome.came) + asked + queued == 1
+    return "read" if outcome.came else "asked" if asked else "queued"
+
+
+@pytest.mark.parametrize("before", BEFORE)
+def test_a_call_takes_the_short_way_only_if_nothing_goes_the_long_one(
+    before: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has a watch has its answer after the watch's registration; what kazoo's loop has to know of goes there."""
+    prepare, reads, writes = BEFORE[before]
+    watched = "asked" if writes == "asked" else "queued"
+    ways = (
+        (READ, reads),
+        (Exists("/a", print), watched),
+        (Delete("/a", -1), writes),
+        (Reconfig("", "", "", -1), "queued"),
+    )
+    for request, way in ways:
+        play, client = _calling(monkeypatch)
+        prepare(client)
+        assert _way(play, client, request) == way, request
+        play.discard()
+
+
+@pytest.mark.parametrize(
+    "state, error",
+    [
+        (KeeperState.EXPIRED_SESSION, "SessionExpiredError"),
+        (KeeperState.AUTH_FAILED, "AuthFailedError"),
+        (KeeperState.CONNECTING, "ConnectionLoss"),
+    ],
+)
+def test_the_end_fails_what_callers_asked_as_kazoo_fails_the_rest(
+    state: str, error: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play, client = _calling(monkeypatch)
+    play.ask()
+    client._pending.append((Delete("/a", -1), play._outcome(), 1))
+    client._queue.append((Delete("/a", -1), play._outcome()))
+    client._notify_pending(state)
+    assert [outcome.came for outcome in play.outcomes] == [[error]] * 3
+    play.discard()

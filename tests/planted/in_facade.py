@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fk_backend.core.requests import Create, Delete, SetData
 from fk_backend.session import engine, ops
-from fk_kazoo import connection, listeners, loop, url, wire
+from fk_kazoo import client, connection, line, listeners, loop, url, wire
 
 from .edited import Family
 
@@ -13,7 +13,9 @@ edit, swap = family.edit, family.swap
 
 LINE = "tests/client/test_line.py::"
 ORDER = LINE + "test_what_is_told_comes_in_its_order"
-OVERTAKES = LINE + "test_a_read_overtakes_nothing_that_was_told_before_it"
+OVERTAKES = LINE + "test_a_read_overtakes_nothing_that_came_before_it"
+ONCE = LINE + "test_whatever_is_asked_is_answered_once_whenever_it_ends"
+DISPATCH = LINE + "test_a_call_takes_the_short_way_only_if_nothing_goes_the_long_one"
 WIRE = "tests/client/test_wire.py::"
 ASKED = WIRE + "test_what_is_asked_is_asked[%s]"
 COMES_BACK = WIRE + "test_what_comes_back_is_what_kazoo_reads"
@@ -23,58 +25,120 @@ URL = "tests/client/test_url.py::"
 
 # --- between the threads --------------------------------------------------------------------------
 
-L = connection.Line
+L, C = line.Line, connection.Seam
 edit("a reply overtakes what kazoo's thread is busy with", L, "_put", " or self._handing", "", ORDER)
-edit("a reply overtakes what waits", L, "_put", "or self._replies or", "or", ORDER)
+edit("a reply overtakes what waits", L, "_put", "self._replies or ", "", ORDER)
 edit(
     "an event goes the short way, whatever waits",
     L,
     "_put",
-    "None if xid == PING_XID",
-    "self.deliver if xid == WATCH_XID else None if xid == PING_XID",
+    "None if waits",
+    "None if waits and xid != WATCH_XID",
     ORDER,
 )
 edit(
-    "it goes the short way while something waits",
+    "what kazoo's thread has sent is answered by another one",
     L,
-    "go_direct",
-    "not self._replies and ",
+    "_put",
+    " or (asked is None and xid != WATCH_XID)",
     "",
-    LINE + "test_it_goes_directly_only_when_nothing_waits_and_nobody_is_busy",
-)
-edit(
-    "it goes the short way while kazoo's thread is busy",
-    L,
-    "go_direct",
-    " and not self._handing",
-    "",
-    LINE + "test_it_goes_directly_only_when_nothing_waits_and_nobody_is_busy",
+    LINE + "test_an_answer_to_a_ping_is_for_kazoos_thread",
+    ORDER,
 )
 edit(
     "what nobody took directly is lost",
     L,
     "_put",
-    "if deliver is not None and not deliver(",
-    "if deliver is not None and deliver(",
+    "deliver is not None and not deliver(",
+    "deliver is not None and deliver(",
     LINE + "test_what_nobody_takes_directly_after_all_waits_and_so_does_what_follows",
     ORDER,
 )
 edit("kazoo's thread is not busy with what it took", L, "take", "self._handing = True", "pass", ORDER)
+edit(
+    "for a moment, what is taken neither waits nor is anybody busy with it",
+    L,
+    "take",
+    "self._handing = True\n            xid, zxid, code, body, asked = self._replies.popleft()",
+    "xid, zxid, code, body, asked = self._replies.popleft()\n            self._handing = True",
+    LINE + "test_a_read_sees_what_kazoos_thread_is_taking",
+)
 edit(
     "kazoo's thread is busy for ever",
     L,
     "handed",
     "self._handing = False",
     "pass",
-    LINE + "test_it_goes_directly_only_when_nothing_waits_and_nobody_is_busy",
+    LINE + "test_a_read_is_shown_when_all_that_came_before_it_was_told",
 )
 edit(
-    "an answer to a ping goes the short way",
+    "kazoo's thread is busy for ever with what failed",
+    C,
+    "_read_socket",
+    "finally:",
+    "except ZeroDivisionError:",
+    LINE + "test_what_fails_in_kazoos_thread_does_not_leave_it_busy",
+)
+edit("two answer one request", L, "take_out", "return False", "return True", ONCE)
+edit(
+    "what a caller asked is answered to whoever kazoo's thread asked for",
+    C,
+    "_read_response",
+    "if asked is not None:",
+    "if False:",
+    ORDER,
+)
+edit("an answer is set that another one has set", C, "_read_response", "self._line.take_out(asked)", "True", ONCE)
+edit("an answer that comes directly is set whoever has it", C, "_deliver", "elif line.take_out(asked):", "else:", ONCE)
+edit("what is asked when it has ended is answered by nobody", C, "submit_now", "if line.closed:", "if False:", ONCE)
+edit(
+    "what is asked while it ends is answered by nobody",
     L,
-    "_put",
-    "xid == PING_XID or",
-    "False or",
-    LINE + "test_an_answer_to_a_ping_is_for_kazoos_thread",
+    "close",
+    "self.closed, self.deliver = True, None\n    left = []\n    for asked in list(self.asked):",
+    "left, every = [], list(self.asked)\n    self.closed, self.deliver = True, None\n    for asked in every:",
+    ONCE,
+)
+edit("what nobody answered any more is not told", L, "close", "left.append(asked)", "pass", ONCE)
+edit(
+    "after the end something is handed over in the loop's thread",
+    C,
+    "_deliver",
+    "if line.closed or ",
+    "if ",
+    LINE + "test_after_the_end_nothing_is_handed_over_in_the_loops_thread",
+)
+edit(
+    "after the end the loop's thread goes on",
+    L,
+    "close",
+    "self.closed, self.deliver = True, None",
+    "self.closed = True",
+    LINE + "test_after_the_end_nothing_is_handed_over_in_the_loops_thread",
+)
+edit(
+    "what an app replaced is not called",
+    C,
+    "_deliver",
+    " or not self.usual()",
+    "",
+    LINE + "test_what_nobody_takes_directly_after_all_waits_and_so_does_what_follows",
+)
+edit(
+    "a call that was interrupted is answered",
+    C,
+    "submit_now",
+    "line.take_out(asked)\n        loop",
+    "loop",
+    LINE + "test_a_call_that_was_interrupted_is_answered_by_nobody",
+)
+edit(
+    "who was interrupted before he woke the loop leaves it asleep",
+    C,
+    "submit_now",
+    "loop.current().wake()",
+    "pass",
+    LINE + "test_a_call_that_was_interrupted_is_answered_by_nobody",
 )
 edit("nobody is woken for what waits", L, "_keep", "len(self._replies) == 1", "False", ORDER)
 edit(
@@ -131,6 +195,15 @@ edit(
 edit("a read at once overtakes what waits", L, "_read_now", " or self._replies", "", OVERTAKES)
 edit("a read at once overtakes what kazoo's thread is busy with", L, "_read_now", " or self._handing", "", OVERTAKES)
 edit("a read at once is shown by a connection that ended", L, "_read_now", " or self._ended is not None", "", OVERTAKES)
+edit("a read at once overtakes what another caller asked", C, "read_now", "if line.asked:", "if False:", OVERTAKES)
+edit(
+    "a read is shown that stop() came in the middle of",
+    L,
+    "read_now",
+    "result if turn.lent == lent else None",
+    "result",
+    LINE + "test_a_read_that_was_interrupted_by_stop_is_not_shown",
+)
 edit(
     "a turn is lent to whoever interrupts it",
     loop.Turn,
@@ -147,6 +220,68 @@ edit(
     "pass",
     LINE + "test_whoever_interrupts_a_turn_is_lent_none",
 )
+K = client.KazooClient
+edit("a call overtakes what is queued", K, "_dispatch", " and not self._queue", "", DISPATCH)
+edit("a call overtakes what is being sent", K, "_dispatch", " and not connection.sending", "", DISPATCH)
+edit("a read overtakes what kazoo's thread has sent", K, "_dispatch", "not self._pending and ", "", DISPATCH)
+edit(
+    "a call is answered while there is no session",
+    K,
+    "_dispatch",
+    "self._state == KeeperState.CONNECTED and ",
+    "",
+    DISPATCH,
+)
+edit(
+    "a read that leaves a watch is answered at once",
+    C,
+    "read_now",
+    'getattr(request, "watcher", None) is not None',
+    "False",
+    DISPATCH,
+)
+edit(
+    "what only kazoo's thread can send is sent by its caller",
+    C,
+    "submit_now",
+    'getattr(request, "type", None) not in wire.DIRECT',
+    "False",
+    DISPATCH,
+)
+edit("a client that is stopped sends", C, "submit_now", "client._stopped.is_set() or ", "", DISPATCH)
+edit(
+    "what nobody will answer fails after what is queued is thrown away",
+    K,
+    "_notify_pending",
+    "for asked in self._connection.leave():",
+    "for asked in ():",
+    LINE + "test_the_end_fails_what_callers_asked_as_kazoo_fails_the_rest",
+)
+edit(
+    "an end by expiry is a lost connection",
+    K,
+    "_notify_pending",
+    "_UNANSWERED.get(state, ConnectionLoss)",
+    "ConnectionLoss",
+    LINE + "test_the_end_fails_what_callers_asked_as_kazoo_fails_the_rest",
+)
+
+# --- a deployment that several clients of a process use -------------------------------------------
+
+LINGERS = "tests/client/test_lingering.py::test_it_is_open_while_it_is_used_and_a_second_longer"
+T = loop.LoopThread
+edit(
+    "a deployment is retired although it was opened again within its lingering second",
+    T,
+    "acquire",
+    "opening.retiring.cancel()",
+    "pass",
+    LINGERS,
+)
+edit("a deployment is closed under those who use it", T, "release", "if not opening.users", "if True", LINGERS)
+edit("a deployment is never closed", T, "_retire", "opening.close()", "asyncio.sleep(0)", LINGERS)
+edit("a deployment is closed at once", T, "release", "LINGER_S", "0", LINGERS)
+edit("a deployment that is closed is used again", T, "_retire", "del self._open[key]", "pass", LINGERS)
 
 # --- reads at once --------------------------------------------------------------------------------
 

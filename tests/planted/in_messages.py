@@ -87,7 +87,12 @@ edit(
     HERE + "test_message_ids_split",
 )
 edit(
-    "what is no note stops its reader", messages, "decode_note", "TypeError, ValueError, ", "", HERE + "test_what_is_no_note"
+    "what is no note stops its reader",
+    messages,
+    "decode_note",
+    "TypeError, ValueError, ",
+    "",
+    HERE + "test_what_is_no_note",
 )
 edit("bytes left over are overlooked", codec, "loads", "offset != len(data)", "False", NO_VALUE)
 edit("a value is as deep as it likes", codec, "loads", "(ValueError, RecursionError)", "ValueError", NO_VALUE)
