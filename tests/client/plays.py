@@ -103,13 +103,27 @@ class Asks(Dict[Asked, None]):
         return iter(listed)
 
 
+class Stopped(threading.Event):
+    """`KazooClient._stopped`, where something else may happen when somebody has looked at it."""
+
+    def __init__(self, play: Play) -> None:
+        super().__init__()
+        self._play = play
+
+    def is_set(self) -> bool:
+        """As threading's."""
+        found = super().is_set()
+        self._play.at("looked")
+        return found
+
+
 class Client:
     """As much of kazoo's client as its connection needs."""
 
-    def __init__(self) -> None:
+    def __init__(self, play: Play) -> None:
         self.handler = HANDLER
         self._pending: Deque[Any] = deque()
-        self._stopped = threading.Event()
+        self._stopped = Stopped(play)
         self._child_watchers = self._data_watchers = defaultdict(set)
         self._state = KeeperState.CONNECTED
         self.last_zxid = 0
@@ -165,7 +179,7 @@ class Play:
         self.line._session = self.session
         self.loop = Loop(self)
         patch.setattr(loop, "current", lambda: self.loop)
-        self.client = Client()
+        self.client = Client(self)
         self.connection = Connection(self)
         self.connection._line = self.connection._greeted = self.line
         self.line.deliver = self.connection._deliver

@@ -67,6 +67,7 @@ def test_what_is_told_comes_in_its_order(kazoos: Sequence[str], direct: bool, mo
 TURNS = [
     ("", ""),
     ("decided", "close"),
+    ("looked", "close"),
     ("asked", "close"),
     ("given", "close"),
     ("given", "run"),
@@ -74,7 +75,7 @@ TURNS = [
     ("listed", "answer"),
     ("listed", "run"),
 ]
-"""What happens in the middle of what: after it was decided that the loop's thread hands over, and before it does, ..."""
+"""What happens in the middle of what: when it is decided that the loop's thread hands over, and before it does, ..."""
 
 
 @pytest.mark.parametrize("turn", TURNS, ids=[" at ".join(reversed(turn)) or "nothing between" for turn in TURNS])

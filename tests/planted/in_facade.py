@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fk_backend.core.requests import Create, Delete, SetData
+from fk_backend.providers import dispatch
 from fk_backend.session import engine, ops
 from fk_kazoo import client, connection, line, listeners, loop, url, wire
 
@@ -106,14 +107,6 @@ edit(
     "_deliver",
     "if line.closed or ",
     "if ",
-    LINE + "test_after_the_end_nothing_is_handed_over_in_the_loops_thread",
-)
-edit(
-    "after the end the loop's thread goes on",
-    L,
-    "close",
-    "self.closed, self.deliver = True, None",
-    "self.closed = True",
     LINE + "test_after_the_end_nothing_is_handed_over_in_the_loops_thread",
 )
 edit(
@@ -484,8 +477,24 @@ edit(
     NOTICES + "test_the_connection_does_not_wait_for_a_listener_that_calls_the_client",
 )
 
-# --- URLs -----------------------------------------------------------------------------------------
+# --- secrets, URLs -----------------------------------------------------------------------------------------
 
+edit(
+    "a credential is logged when it is sent",
+    L,
+    "submit",
+    "if request.type == wire.PING:",
+    "log.info('%s', request)\n    if request.type == wire.PING:",
+    "tests/client/test_secrets.py::test_no_log_has_a_credential",
+)
+edit(
+    "what meets a bug is logged with all that it asks",
+    dispatch.Dispatcher,
+    "_set_aside",
+    "waiting.message_id, failure",
+    "waiting.delivery.body, failure",
+    "tests/client/test_secrets.py::test_a_bug_met_with_a_secret_does_not_tell_it",
+)
 edit(
     "an error repeats a password",
     url,

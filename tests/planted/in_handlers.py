@@ -16,6 +16,7 @@ edit, swap = family.edit, family.swap
 HERE = "tests/functions/test_authority.py::"
 DISPATCH = "tests/functions/test_dispatch.py::"
 FORGED = "tests/functions/test_forged.py::"
+STRANGE = FORGED + "test_a_registration_that_is_none_holds_up_nobody"
 OWN_SESSION = HERE + "test_a_request_needs_the_session_that_lives_at_its_connection"
 BLOB = HERE + "test_a_blob_is_named_by_clients_of_its_namespace_alone"
 INTERNAL = HERE + "test_nobody_else_may_ask_what_the_heartbeat_asks"
@@ -300,7 +301,23 @@ edit(
     "_registration",
     "number is None or not isinstance(found, layout.Registered)",
     "False",
-    "tests/functions/test_untrusted.py::test_others_go_on_in_memory",
+    STRANGE,
+)
+edit(
+    "a registration that nobody understands stays for ever",
+    watch,
+    "_ignore",
+    "if layout.interest_of(key) is None",
+    "if False",
+    STRANGE,
+)
+edit(
+    "what somebody else may mean is removed",
+    watch,
+    "_ignore",
+    "if layout.interest_of(key) is None",
+    "",
+    STRANGE,
 )
 edit(
     "a full disk stops the fan-out",
@@ -318,14 +335,6 @@ edit(
     "if page.more else None",
     "if False else None",
     "tests/functions/test_heartbeat.py::test_all_sessions_of_a_namespace_may_end_at_once_where_the_memory_is_an_item",
-)
-edit(
-    "counters of nobody are all looked after",
-    heartbeat.Heartbeat,
-    "_sweep",
-    "sorted(strays)[:MAX_STRAYS]",
-    "sorted(strays)",
-    FORGED + "test_counters_of_nobody_do_not_hold_up_the_heartbeat",
 )
 edit(
     "a counter that counts too far keeps the dead alive",

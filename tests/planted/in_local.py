@@ -26,6 +26,7 @@ AGAIN = HOST + "test_what_is_not_acknowledged_comes_again_in_order_and_nothing_e
 # --- the host -------------------------------------------------------------------------------------
 
 H = host.Host
+O = outbox.Outbox  # noqa: E741
 edit(
     "another process may be the heartbeat",
     H,
@@ -153,12 +154,20 @@ edit(
     ABSENT + "test_nothing_is_kept_for_a_dead_process",
 )
 edit(
-    "nobody is ever given up",
-    H,
-    "_give_up",
-    "self._outbox.give_up(still)",
+    "what was for the dead stays when they are given up",
+    O,
+    "give_up",
+    "self._lose(inbox)",
     "pass",
-    ABSENT + "test_nor_for_one_that_died_with_the_host",
+    ABSENT + "test_nothing_is_kept_for_a_dead_process",
+)
+edit(
+    "the next host does not know who was given up",
+    O,
+    "give_up",
+    "self._size += _write(",
+    "(",
+    ABSENT + "test_who_comes_too_late_is_told_and_may_not_go_on",
 )
 edit(
     "who is back in time is given up later",
@@ -376,7 +385,6 @@ edit(
 
 # --- what the host keeps --------------------------------------------------------------------------
 
-O = outbox.Outbox  # noqa: E741
 edit(
     "numbers begin again with each host",
     O,
