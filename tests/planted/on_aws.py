@@ -205,6 +205,17 @@ edit("all namespaces are one group", Q, "send", "MessageGroupId=group", "Message
 edit("a message may be pushed to any queue", Q, "push", "if _INBOX.fullmatch(message.inbox)", "if True", SHAPE % "push")
 edit("any queue may be dropped", Q, "drop", "if _INBOX.fullmatch(inbox)", "if True", SHAPE % "drop what is none")
 edit("an inbox that is gone stops the fan-out", Q, "_push", "not in _NO_QUEUE", "not in ()", WRONG)
+edit("an inbox that its owner closed stops the fan-out", Q, "_push", "if refused_by_owner(error)", "if False", WRONG)
+edit("an inbox that its owner closed can't be dropped", Q, "remove", "if refused_by_owner(error)", "if False", WRONG)
+edit(
+    "what our own credentials lack is taken for an owner's refusal",
+    failures,
+    "refused_by_owner",
+    " and code not in _FULL_SPEED | _NOT_ALLOWED | _GONE",
+    "",
+    WRONG,
+    also=(queues,),
+)
 edit("a push that was lost is done", Q, "_push", "raise translated(error, writing=True) from error", "pass", WRONG)
 edit(
     "an inbox is asked over and over",
@@ -299,6 +310,14 @@ edit(
     "except ValueError",
     "except ZeroDivisionError",
     HANDLER + "test_what_is_no_text_of_bytes_is_no_message",
+)
+edit(
+    "what is no base64 is kept as nothing",
+    F,
+    "_set_aside",
+    'body or record["body"].encode()',
+    "body",
+    HANDLER + "test_what_is_no_text_of_bytes_can_be_set_aside",
 )
 edit(
     "what is behind a failure overtakes it",

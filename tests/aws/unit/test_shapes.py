@@ -15,7 +15,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 
 from fk_backend.core.model import Blob
-from fk_backend.errors import Conflict, Refused, TooLarge, Unavailable, Unknown
+from fk_backend.errors import Conflict, NotAllowed, Refused, TooLarge, Unavailable, Unknown
 from fk_backend.ports import INTEREST, SESSIONS, STATE, Item, Key, Pushed, Put, Remove
 from fk_backend.providers.aws import gateway, store
 from fk_backend.providers.aws.blobs import S3Blobs
@@ -370,6 +370,9 @@ def _put_at(e: Ends) -> Awaitable[Any]:
         (lambda e: e.queues.send("ns", "m-1", b""), "send_message", [LOST], Unknown, 1),
         (lambda e: e.queues.push([Pushed(INBOX, b"")]), "send_message", [LOST], Unknown, 1),
         (lambda e: e.queues.push([Pushed(INBOX, b"")]), "send_message", [refused("QueueDoesNotExist")], None, 1),
+        (lambda e: e.queues.push([Pushed(INBOX, b"")]), "send_message", [refused("KMS.DisabledException")], None, 1),
+        (lambda e: e.queues.push([Pushed(INBOX, b"")]), "send_message", [refused("ExpiredToken")], NotAllowed, 1),
+        (lambda e: e.queues.drop(INBOX), "delete_queue", [refused("KMS.DisabledException")], None, 1),
         (lambda e: e.blobs.keep("ns", "n", Blob("uploads/ns/u", 3)), "copy_object", [refused("NoSuchKey")], Refused, 1),
         (lambda e: e.blobs.keep("ns", "n", Blob("uploads/ns/u", 3)), "copy_object", [LOST], Unknown, 1),
     ],
