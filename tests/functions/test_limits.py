@@ -85,7 +85,7 @@ def test_a_key_that_can_not_be_is_refused(limits: Limits) -> None:
         bench = Bench(MemoryStore(limits._replace(writes=20)))
         session = await bench.open("one")
         results = await bench.ask("one", session, 1, _create("/" + 25 * "a"), _create("/" + 10 * "ä"), _create("/a"))
-        assert [result[0] for result in results] == [Error.TOO_LARGE, Error.TOO_LARGE, Error.OK]
+        assert [result[0] for result in results] == [Error.PATH_TOO_LONG, Error.PATH_TOO_LONG, Error.OK]
 
     asyncio.run(check())
 

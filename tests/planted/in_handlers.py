@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fk_backend import layout, messages
+from fk_backend import layout, messages, ports
 from fk_backend.core import apply, sessions
 from fk_backend.core.requests import Attach, Expire
 from fk_backend.functions import distributor, heartbeat, large, loading, watch, words, writer
@@ -372,21 +372,40 @@ edit(
 edit(
     "a key that the store can't take is put",
     loading,
-    "fits",
-    " or not all(_is_key(write.key, limits) for write in writes)",
-    "",
+    "misfit",
+    "not all(_is_key(write.key, limits) for write in writes)",
+    "False",
     "tests/functions/test_limits.py::test_a_key_that_can_not_be_is_refused",
     also=(writer,),
 )
 edit(
     "an item that the store can't take is put",
     loading,
-    "fits",
-    "max(sizes) <= limits.item_bytes",
-    "True",
+    "misfit",
+    "max(sizes) > limits.item_bytes",
+    "False",
     "tests/functions/test_limits.py::test_an_item_that_can_not_fit_is_refused",
     also=(writer,),
 )
+edit(
+    "more is put at once than the store takes",
+    loading,
+    "misfit",
+    "len(writes) > limits.writes or ",
+    "",
+    "tests/functions/test_limits.py::test_a_batch_is_cut_into_what_the_store_takes",
+    also=(writer,),
+)
+LATE = "tests/functions/test_stale_writer.py::test_a_queue_that_was_made_anew_begins_with_smaller_numbers"
+edit(
+    "what is done is done again by a writer that is late",
+    writer.Writer,
+    "_handle",
+    "if not warm.head.handled.covers(each.position)",
+    "",
+    LATE,
+)
+edit("what a new queue numbers is done already", ports.Position, "covers", "> FAR_APART_MS", "> 1 << 60", LATE)
 edit(
     "a word tells of sessions of other namespaces",
     words,

@@ -302,7 +302,15 @@ edit(
     "False",
     HANDLER + "test_nobody_says_what_address_it_has",
 )
-edit("a message has no sequence", F, "_delivery", 'int(record["attributes"].get("SequenceNumber", 0))', "0", ORDERED)
+edit("a message has no number", handlers, "_position", 'int(attributes.get("SequenceNumber", 0))', "0", ORDERED)
+edit(
+    "nobody knows when a message was sent",
+    handlers,
+    "_position",
+    ', int(attributes.get("SentTimestamp", 0))',
+    "",
+    ORDERED,
+)
 edit(
     "what is no base64 stops the writer",
     handlers,
@@ -331,9 +339,25 @@ edit(
     "one group's failure is another one's",
     F,
     "writer",
-    "failed.extend(await self._write(ns, group))",
-    "failed.extend(await self._write(ns, group))\n        if failed: break",
+    "for message_id in ids]",
+    "for message_id in ids] and [record['messageId'] for record in records if any(failed)]",
     HANDLER + "test_groups_are_independent_and_a_batch_is_one",
+)
+edit(
+    "a group waits for another one",
+    F,
+    "writer",
+    "await asyncio.gather(*(self._write_in(seconds, ns, group) for ns, group in groups.items()))",
+    "[await self._write_in(seconds - 0.05 * n, *each) for n, each in enumerate(groups.items())]",
+    HANDLER + "test_a_group_that_is_stuck_holds_up_no_other_one",
+)
+edit(
+    "a group that is stuck takes all of the function's time",
+    F,
+    "_write_in",
+    "records), seconds)",
+    "records), None)",
+    HANDLER + "test_a_group_that_is_stuck_holds_up_no_other_one",
 )
 edit(
     "what is the cloud's trouble is set aside",

@@ -17,7 +17,7 @@ from fk_backend.core.model import Error
 from fk_backend.core.requests import Attach, Create, Expire, Open, Request
 from fk_backend.errors import Unavailable, Unknown
 from fk_backend.messages import Message, decode_note, encode, message_id
-from fk_backend.ports import Delivery, Item, Key, Pushed, Put
+from fk_backend.ports import Delivery, Item, Key, Position, Pushed, Put
 from fk_backend.providers.aws import handlers
 from fk_backend.providers.aws.handlers import Functions, Service
 from fk_backend.providers.aws.ticks import KEPT_ORDERS, Memory, Orders, Tick, memory_key
@@ -47,6 +47,9 @@ class Queues:
     async def try_again_soon(self, records: Sequence[Any], after_s: int) -> None:
         """Remembers which, and when."""
         self.again.append(([record["messageId"] for record in records], after_s))
+
+
+SENT_MS = 1_700_000_000_000
 
 
 class Stage:
@@ -93,11 +96,16 @@ def _record(body: bytes, sent_id: Optional[str] = "c-1", ns: str = NS, number: i
     attributes = {
         "MessageGroupId": ns,
         "SequenceNumber": str(number),
+        "SentTimestamp": str(SENT_MS + number),
         "ApproximateReceiveCount": str(receives),
         **({} if sent_id is None else {"MessageDeduplicationId": sent_id}),
     }
     text = base64.b64encode(body).decode()
     return {"body": text, "attributes": attributes, "messageId": "m%d" % number, "receiptHandle": "r%d" % number}
+
+
+def _sequences(batch: Sequence[Delivery]) -> List[int]:
+    return [delivery.position.sequence for delivery in batch]
 
 
 def _sent(*requests: Request, inbox: str = INBOX, first: int = 1, **more: Any) -> Any:
@@ -124,7 +132,8 @@ def test_a_message_is_the_heartbeats_if_it_was_ordered(sent_id: Optional[str]) -
         await stage.orders.give("other", "heartbeat:1-1")
         await stage.functions.writer([_sent(Expire(7, 0), inbox="heartbeat:1", sent_id=sent_id)])
         ((ns, (delivery,)),) = stage.handed
-        assert (ns, delivery.internal, delivery.sequence) == (NS, sent_id == "heartbeat:2-1", 1)
+        assert (ns, delivery.internal) == (NS, sent_id == "heartbeat:2-1")
+        assert delivery.position == Position(1, SENT_MS + 1)
 
     _on_a_stage(test)
 
@@ -228,8 +237,30 @@ def test_groups_are_independent_and_a_batch_is_one() -> None:
         stage.failures["/bad"] = Unavailable("later")
         records = [_named("/bad", 1), _named("/a", 2, ns="other"), _named("/b", 3), _named("/c", 4, ns="other")]
         assert await stage.functions.writer(records) == ["m1", "m3"]
-        assert [(ns, [each.sequence for each in batch]) for ns, batch in stage.handed] == [("other", [2, 4])]
+        assert [(ns, _sequences(batch)) for ns, batch in stage.handed] == [("other", [2, 4])]
         assert stage.queues.again == [(["m1", "m3"], 2)]
+
+    _on_a_stage(test)
+
+
+@pytest.mark.parametrize("stuck_first", [True, False])
+def test_a_group_that_is_stuck_holds_up_no_other_one(stuck_first: bool) -> None:
+    """What it was handed comes again, before the function's time is up."""
+
+    async def test(stage: Stage) -> None:
+        write, loop = stage.functions._service.writer, asyncio.get_running_loop()
+
+        async def stuck(ns: str, batch: Sequence[Delivery]) -> None:
+            until = loop.time() + 0.5
+            while ns == NS and loop.time() < until:
+                await asyncio.sleep(0)
+            await write(ns, batch)
+
+        stage.functions._service.writer = stuck  # type: ignore[misc,assignment]
+        records = [_named("/stuck", 1), _named("/a", 2, ns="other")]
+        records = records if stuck_first else records[::-1]
+        assert await stage.functions.writer(records, 0.05) == ["m1"]
+        assert [ns for ns, _ in stage.handed] == ["other"]
 
     _on_a_stage(test)
 
@@ -239,7 +270,7 @@ def test_what_was_tried_before_is_tried_one_by_one_and_what_is_behind_a_failure_
         stage.failures["/bad"] = Unknown("later")
         records = [_named("/a", 1), _named("/bad", 2, receives=9), _named("/c", 3)]
         assert await stage.functions.writer(records) == ["m2", "m3"]
-        assert [[each.sequence for each in batch] for _, batch in stage.handed] == [[1]]
+        assert [_sequences(batch) for _, batch in stage.handed] == [[1]]
         assert stage.queues.again == [(["m2", "m3"], handlers.MAX_RETRY_S)] and not stage.queues.pushed
 
     _on_a_stage(test)
@@ -257,7 +288,7 @@ def test_what_meets_a_bug_again_and_again_is_set_aside_and_nothing_else(
         if receives < handlers.BUG_TRIES:
             assert left == ["m1", "m2"] and not stage.queues.pushed and not stage.stub.calls
             return
-        assert left == [] and [[each.sequence for each in batch] for _, batch in stage.handed] == [[2]]
+        assert left == [] and [_sequences(batch) for _, batch in stage.handed] == [[2]]
         (note,) = stage.queues.pushed
         answers = decode_note(note.body)
         assert (note.inbox, answers.first, answers.results) == (INBOX, 1, [[Error.DEAD_LETTERED, None, 0]])
