@@ -19,7 +19,7 @@ from .edited import Family, Named
 FAMILIES: Dict[str, Family] = {
     module.family.name: module.family for module in (in_messages, in_handlers, in_local, on_disk, on_aws, in_facade)
 }
-HANGS_AFTER_S = 30
+HANGS_AFTER_S = 60
 
 
 class Round(NamedTuple):

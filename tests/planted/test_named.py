@@ -13,7 +13,7 @@ import pytest
 from .rounds import FAMILIES, Round
 
 ROOT = Path(__file__).resolve().parents[2]
-BOUND_S = 300
+BOUND_S = 600
 
 
 def test_there_are_enough_of_them_and_each_has_its_name() -> None:
