@@ -18,7 +18,7 @@ from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Error, Session
 from fk_backend.core.requests import Close, Create, Delete, Expire, Reap, SetData
 from fk_backend.errors import Unavailable
-from fk_backend.functions.heartbeat import AT_ONCE, REAP_EVERY, TICK_S, Heartbeat
+from fk_backend.functions.heartbeat import AT_ONCE, REAP_EVERY, TICK_S, Heartbeat, Watched
 from fk_backend.messages import Message, decode
 from fk_backend.ports import INTEREST, SESSIONS, Delivery, Item, Key, Page, Put
 from fk_backend.providers.aws.store import DynamoStore
@@ -226,6 +226,22 @@ def test_a_new_heartbeat_gives_everybody_a_fresh_timeout() -> None:
         ward.bench.clock.now_s += 0.9
         await ward.tick(0)
         assert await ward.alive(session)
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("beats", [0, 1, 7])
+def test_an_expiry_says_by_which_count_it_was_judged(beats: int) -> None:
+    async def check() -> None:
+        ward = Ward()
+        session = await ward.bench.open("client", 1000)
+        for _ in range(beats):
+            await ward.beat(session)
+        watched, requests = Watched(), []
+        for _ in range(8):
+            ward.bench.clock.now_s += TICK_S
+            requests += (await ward.heartbeat.look(NS, watched))[0]
+        assert set(requests) == {Expire(session, beats)}
 
     asyncio.run(check())
 

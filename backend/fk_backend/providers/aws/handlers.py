@@ -194,7 +194,7 @@ class Functions:
         ns = record["attributes"]["MessageGroupId"]
         log.error("namespace %s: message %s set aside", ns, record["messageId"])
         body = _body(record)
-        await self._keep(ns, record["messageId"], body)
+        await self._keep(ns, record["messageId"], body or record["body"].encode())
         try:
             message = decode(body)
         except codec.Malformed:

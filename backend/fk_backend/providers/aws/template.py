@@ -6,18 +6,15 @@ are those of `names`, so that functions and clients need no configuration.
 
 from __future__ import annotations
 
-import re
 from typing import Any, Dict, List, Optional, Sequence
 
 from ...errors import BadUrl
-from ...layout import FORMAT
+from ...layout import FORMAT, is_namespace
 from ...ports import TABLES
 from . import names, policies, template_data, template_functions
 from .template_functions import title_of
 
 Resource = Dict[str, Any]
-
-_NAMESPACE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def _text(description: str, default: str, **more: Any) -> Dict[str, Any]:
@@ -91,7 +88,7 @@ def checked_namespaces(namespaces: Sequence[str]) -> List[str]:
     """Sorted, each once. BadUrl."""
     chosen = sorted(set(namespaces))
     for one in chosen:
-        if not _NAMESPACE.fullmatch(one):
+        if not is_namespace(one):
             raise BadUrl("%r is no namespace: 1 to 64 letters, digits, dots, underscores and hyphens" % one)
     if len({one.lower() for one in chosen}) < len(chosen):
         raise BadUrl("namespaces differ by case alone: IAM can't have a policy for each of %s" % ", ".join(chosen))
