@@ -124,15 +124,17 @@ class Seam(kazoo_connection.ConnectionHandler):  # type: ignore[misc] # kazoo is
 
     def _end_pair(self) -> None:
         ends, self._read_sock, self._write_sock = (self._read_sock, self._write_sock), None, None
-        for end, descriptor in zip(ends, self._pair):
+        pair, self._pair = self._pair, ()
+        for end, descriptor in zip(ends, pair):
             if end is not None:
                 loop.end(end, descriptor)
-        self._pair = ()
 
     def whole(self) -> bool:
         """Whether nobody else closed its files."""
-        line = self._line
-        return all(each.is_ours() for each in self._pair) and (line is None or line.socket.is_ours())
+        pair, line = self._pair, self._line
+        if all(each.is_ours() for each in pair) and (line is None or line.socket.is_ours()):
+            return True
+        return pair is not self._pair or line is not self._line  # they have been closed in the ordinary way meanwhile
 
     def look(self) -> None:
         """Something is wrong with what was selected on. LeftBehind if somebody else closed it."""
