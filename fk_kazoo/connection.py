@@ -24,6 +24,7 @@ from fk_backend.providers import provider
 from fk_backend.providers.descriptors import Descriptor
 
 from . import loop, primitives, wire, workers
+from .doorbell import Doorbell
 from .line import Asked, Line
 
 log = logging.getLogger(__name__)
@@ -71,6 +72,8 @@ class Seam(kazoo_connection.ConnectionHandler):  # type: ignore[misc] # kazoo is
     _xid: Any
     _read_sock: Any
     _write_sock: Any
+    client: Any
+    handler: Any
     _line: Optional[Line] = None
     _greeted: Optional[Line] = None
     """The line, once its greetings are answered, where reads need not wait for anything else."""
@@ -129,6 +132,13 @@ class Seam(kazoo_connection.ConnectionHandler):  # type: ignore[misc] # kazoo is
             if end is not None:
                 loop.end(end, descriptor)
 
+    def _end_all(self) -> None:
+        """Of who was left behind."""
+        sock = self._socket
+        if isinstance(sock, Doorbell):
+            sock.discard()
+        self._end_pair()
+
     def whole(self) -> bool:
         """Whether nobody else closed its files."""
         pair, line = self._pair, self._line
@@ -170,6 +180,8 @@ class Seam(kazoo_connection.ConnectionHandler):  # type: ignore[misc] # kazoo is
             if opening is not None:
                 loop.current().call(loop.current().release, opening)
             self._ended.set()
+            if self._left == "lost":
+                self._end_all()
             if self._left == "forked":  # `threading` forgot this greenlet at the fork
                 self.handler.event_object().wait()
 
@@ -197,14 +209,17 @@ class Seam(kazoo_connection.ConnectionHandler):  # type: ignore[misc] # kazoo is
         tell its hub, which parent and child have in common until the child makes its own.
         """
         line, opening = self._line, self._opening
+        runs = self._connection_routine is not None and not self._ended.is_set()
         self.client, self.logger, self._left = client, client.logger, "forked" if forked else "lost"
         self._line = self._greeted = self._opening = None
         asked: List[Asked] = []
         if line is not None:
             asked = line.close()
-            line.socket.discard()
-        if not type(self._read_sock).__module__.startswith("eventlet."):
-            self._end_pair()
+            line.socket.close()
+        if runs and not forked:
+            self.wake()  # what it selects on is closed when it has seen that: else it would not be woken
+        elif not type(self._read_sock).__module__.startswith("eventlet."):
+            self._end_all()
         if not forked:
             thread = loop.current()
             if line is not None:
@@ -442,7 +457,7 @@ class Seam(kazoo_connection.ConnectionHandler):  # type: ignore[misc] # kazoo is
     def wake(self) -> None:
         """Wakes kazoo's thread once more, in case that somebody was interrupted before he did."""
         bell = self._write_sock
-        if bell is not None:
+        if bell is not None and all(each.is_ours() for each in self._pair):
             with contextlib.suppress(OSError, ValueError, TypeError):
                 if self.client.handler.select([], [bell], [], 0)[1]:  # one that is full of wake-ups wakes it
                     bell.send(b"\0")

@@ -452,12 +452,12 @@ def _let_go(lost: LoopThread) -> None:
     lost.loop.broken = True
     _abandoned.append(lost)
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(lost))  # not even at exit: its numbers may be anybody's
-    abandon_all(forked=False)
     for client in list(clients):
         try:
             client._lose()
         except Exception:  # the others are to hear of it, whatever it is
             log.exception("a client could not be told")
+    abandon_all(forked=False)
     missed.clear()
     _current = None
 

@@ -13,10 +13,14 @@ import ctypes
 import itertools
 import os
 import sqlite3
-from typing import Collection, Dict, Iterable, Iterator, List, NamedTuple, Tuple
+import time
+from typing import Collection, Dict, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
 
 from ...errors import DeploymentError
 from ..descriptors import Descriptor, occupy, standing_for
+
+TRIES, PAUSE_S = 20, 0.005
+"""How long numbers are waited for that somebody else has."""
 
 _left: List["Left"] = []
 _taken: Dict[int, Descriptor] = {}
@@ -93,7 +97,7 @@ def leave(paths: Collection[str], connections: Collection[sqlite3.Connection]) -
     for connection in connections:
         keep(connection)
     descriptors = [each for path in paths for each in known(path).files]
-    _left.append(Left(tuple(map(os.path.realpath, paths)), tuple(connections), tuple(map(_kept, descriptors))))
+    _left.append(Left(tuple(map(os.path.realpath, paths)), tuple(connections), _all_kept(descriptors)))
 
 
 def _kept(descriptor: Descriptor) -> Descriptor:
@@ -106,11 +110,21 @@ def _kept(descriptor: Descriptor) -> Descriptor:
     return placed if placed is not None and placed.is_ours() else descriptor
 
 
+def _all_kept(descriptors: Sequence[Descriptor]) -> Tuple[Descriptor, ...]:
+    """What their numbers stand for now. Who selects has a number for a moment; that is waited for."""
+    for _ in range(TRIES):
+        found = tuple(map(_kept, descriptors))
+        if all(each.is_ours() for each in found):
+            break
+        time.sleep(PAUSE_S)
+    return found
+
+
 def close(paths: Iterable[str]) -> None:
     """Closes what was left of these databases. DeploymentError if that would close what belongs to others now."""
     wanted = set(map(os.path.realpath, paths))
     for left in [left for left in _left if wanted.intersection(left.paths)]:
-        descriptors = tuple(map(_kept, left.descriptors))
+        descriptors = _all_kept(left.descriptors)
         others = sorted({each.number for each in descriptors if not each.is_ours()})
         if others or not descriptors:
             raise DeploymentError(
