@@ -19,7 +19,7 @@ Run = Callable[..., Program]
 
 OURS = ["all", "reused", "selector", "waker", "woken", "pair", "doorbell", "bell"]
 ON_DISK = ["databases", "logs", "shared", "sqlite", "outbox"]
-BUSY = ["all", "reused", "shared", "sqlite"]
+BUSY = ["all", "shared", "sqlite"]
 """While other threads are in the middle of calls. The others are found out in the same way as by an idle client."""
 
 
