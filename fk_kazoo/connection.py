@@ -215,11 +215,14 @@ class Seam(kazoo_connection.ConnectionHandler):  # type: ignore[misc] # kazoo is
         asked: List[Asked] = []
         if line is not None:
             asked = line.close()
-            line.socket.close()
         if runs and not forked:
-            self.wake()  # what it selects on is closed when it has seen that: else it would not be woken
-        elif not type(self._read_sock).__module__.startswith("eventlet."):
-            self._end_all()
+            self.drop()  # what it selects on is closed when it has seen that: else it would not be woken
+            self.wake()
+        else:
+            if line is not None:
+                line.socket.discard()
+            if not type(self._read_sock).__module__.startswith("eventlet."):
+                self._end_pair()
         if not forked:
             thread = loop.current()
             if line is not None:
@@ -469,15 +472,16 @@ class Seam(kazoo_connection.ConnectionHandler):  # type: ignore[misc] # kazoo is
 
     def _send_request(self, read_timeout: float, connect_timeout: float) -> None:
         self.sending = True  # for a moment, the request is in neither of kazoo's two queues
-        head = list(self.client._queue)[:1]
+        try:
+            _, result = self.client._queue[0]
+        except IndexError:
+            result = None
         try:
             super()._send_request(read_timeout, connect_timeout)
         finally:
             self.sending = False
-            if self._left:
-                for _, result in head:
-                    if result is not None and not result.ready():
-                        result.set_exception(ConnectionLoss())
+            if self._left and result is not None and not result.ready():  # it was in neither when they were emptied
+                result.set_exception(ConnectionLoss())
 
     def _read_socket(self, read_timeout: float) -> Any:
         line = self._line

@@ -117,6 +117,8 @@ def rest() -> None:
 
 def abandon(forked: bool = True) -> None:
     """In a forked child: the parent's deployments are the parent's. Where files were closed: they get another loop."""
-    if not forked:
+    if forked:
+        _left.clear()
+    else:
         _left.update(_deployments)
     _deployments.clear()
