@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import copy
 import inspect
 import logging
@@ -180,6 +181,9 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         """As kazoo's, in bounded time, from any thread: within a listener or a watch function too."""
         loop.here()
         listeners.calling()
+        connection = self._connection
+        if not connection.whole():
+            loop.lose(self, connection)
         if not self._stopped.is_set():
             self._in_call = self._in_call or _owned(self._queueing)
             with loop.current().turn.lend(), self._changing:
@@ -225,25 +229,52 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         """In a forked child the session is the parent's: calls raise ConnectionClosedError, `start` opens a new one."""
         handler = self.handler
         workers.renew(handler)
-        self._queueing, self._changing = handler.rlock_object(), handler.rlock_object()
         self._live, self._told, self._stopped, self._writer_stopped = (handler.event_object() for _ in range(4))
-        self._stopped.set()
-        self._writer_stopped.set()
-        self._state, self.state = KeeperState.CLOSED, KazooState.LOST
         self._last_notice = None
-        self._ending = self._in_call = False
         self._child_watchers.clear()
         self._data_watchers.clear()
         self._persistent.clear()
-        self._reset()
         self._conn_retry.interrupt = lambda: self._stopped.is_set()
-        self._connection.leave_behind(self._nobodys())
+        self.state = KazooState.LOST
+        self._leave_behind(forked=True)
+
+    def _lose(self) -> None:
+        """Somebody else closed its files: what is unanswered is ConnectionLoss, and `start` opens a new session."""
+        waiting = (self._pending, self._queue)
+        self._live.clear()
+        asked = [each.result for each in self._leave_behind(forked=False)]
+        for queue in waiting:
+            while queue:
+                asked.append(queue.popleft()[1])
+        for result in asked:
+            if result is not None and not result.ready():
+                result.set_exception(ConnectionLoss())
+        if self._last_notice is not None:
+            self._last_notice.settled.set()
+        workers.stop(self.handler, patience_s=0.0)
+        self._make_state_change(KazooState.LOST, waits=False)
+
+    def _leave_behind(self, forked: bool) -> List[Any]:
+        """Begins anew, with a connection of its own, stopped. What callers had sent by the old one.
+
+        No lock is asked for: who holds one may be what waits for this, or a thread that a child does not have.
+        """
+        handler, connection = self.handler, self._connection
+        self._stopped.set()
+        self._writer_stopped.set()
+        self._queueing, self._changing = handler.rlock_object(), handler.rlock_object()
+        self._state = KeeperState.CLOSED
+        self._ending = self._in_call = False
+        self._reset()
+        left: List[Any] = connection.leave_behind(self._nobodys(), forked)
         self._connection = self._connect_by(None)
+        return left
 
     def _nobodys(self) -> Any:
         """A client that is stopped, and that nobody has or hears of."""
         client = copy.copy(self)
         client._stopped, client.state_listeners = self.handler.event_object(), set()
+        client._queueing = self.handler.rlock_object()
         client._stopped.set()
         client.logger = logging.Logger("nobody", logging.CRITICAL)
         client._reset()
@@ -292,13 +323,19 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
 
     def _queue_up(self, request: Any, async_object: Any) -> Any:
         """As kazoo's `_call`; whatever interrupts it, what is in the queue is followed by a wake-up."""
-        bell = self._connection._write_sock
+        connection = self._connection
+        if not connection.whole():
+            loop.lose(self, connection)
+        bell = connection._write_sock
         if self._state in _kazoo.CLOSED_STATES or bell is None:
             return super()._call(request, async_object)
+        queue = self._queue
         try:
-            self._queue.append((request, async_object))
+            queue.append((request, async_object))
             bell.send(b"\0")
         except OSError:
+            with contextlib.suppress(ValueError):
+                queue.remove((request, async_object))
             async_object.set_exception(ConnectionClosedError("Connection has been closed"))
         except BaseException:
             self._connection.wake()
@@ -322,7 +359,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
             if held:
                 self._queueing.release()
 
-    def _make_state_change(self, state: str) -> None:
+    def _make_state_change(self, state: str, waits: bool = True) -> None:
         if self.state == state:
             return
         self.state = state
@@ -338,7 +375,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
 
         if heard:
             self._last_notice = listeners.Notice(self.handler, self._last_notice)
-            self._last_notice.deliver(tell)
+            self._last_notice.deliver(tell, waits)
         self._told.set()
 
     def _greetings(self) -> Iterator[Tuple[Any, int]]:

@@ -22,6 +22,7 @@ from ...functions.writer import Writer
 from ...messages import MAX_NUMBER, message_id
 from ...ports import STATE, Key, Ports, Pushed
 from ..clock import SystemClock
+from ..descriptors import Descriptor
 from ..dispatch import Dispatcher
 from .files import Place
 from .frames import Frames
@@ -42,7 +43,7 @@ class Lock:
 
     def __init__(self, path: str, descriptor: int) -> None:
         self._path = path
-        self._descriptor = descriptor
+        self._descriptor = Descriptor.of(descriptor)
 
     @classmethod
     def acquire(cls, path: str) -> "Optional[Lock]":
@@ -61,12 +62,12 @@ class Lock:
 
     def release(self) -> None:
         """Lets the next process have it."""
-        os.close(self._descriptor)
+        self._descriptor.close()
         _held.discard(self._path)
 
 
 def forget_locks() -> None:
-    """In a forked child, which inherits none of them."""
+    """In a forked child, which inherits none of them; and where the files were closed, which ended them."""
     _held.clear()
 
 
@@ -99,6 +100,7 @@ class Host:
         self._writer = Writer(ports, super_id)
         self._functions = Dispatcher(self._writer, Heartbeat(ports), self, clock)
         self._server: Optional[asyncio.AbstractServer] = None
+        self._door: Optional[Descriptor] = None
 
     async def start(self) -> None:
         """Finishes what the last host left, then opens the door."""
@@ -107,6 +109,7 @@ class Host:
             self._functions.watch(ns)
         self._miss(self._outbox.inboxes())
         listener = listening_socket(self._place)
+        self._door = Descriptor.of(listener.fileno())
         loop = asyncio.get_event_loop()
         self._server = await loop.create_unix_server(lambda: Frames(self._received, self._closed), sock=listener)
 
@@ -129,14 +132,12 @@ class Host:
         """Before a fork: closes the files until they are needed again."""
         self.store.rest()
 
-    def abandon(self) -> List[int]:
-        """In a forked child: the descriptors to close there. Nothing of the host may be used, or finalized."""
-        self.store.abandon()
-        descriptors = [peer.transport.get_extra_info("socket").fileno() for peer in self._peers if peer.transport]
-        descriptors.append(self._outbox.descriptor)
-        for listener in getattr(self._server, "sockets", None) or ():
-            descriptors.append(listener.fileno())
-        return descriptors
+    def abandon(self, forked: bool) -> List[Descriptor]:
+        """The descriptors to close. Nothing of the host may be used any more, or finalized."""
+        self.store.abandon(forked)
+        descriptors = [self._outbox.file, self._door, *(peer.descriptor for peer in self._peers)]
+        self._outbox.file = None
+        return [descriptor for descriptor in descriptors if descriptor is not None]
 
     async def _namespaces(self) -> List[str]:
         found: List[str] = []

@@ -13,6 +13,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from ...core.model import Id
 from ...errors import DeploymentError, Unavailable
+from ..descriptors import Descriptor
 from .files import Place
 from .frames import Frames
 from .host import Ear, Host, Lock
@@ -140,11 +141,11 @@ class Link:
         if self._host is not None:
             self._host.rest()
 
-    def abandon(self) -> List[int]:
-        """In a forked child: the descriptors to close there."""
-        descriptors = self._host.abandon() if self._host is not None else []
-        if self._peer is not None and self._peer.transport is not None:
-            descriptors.append(self._peer.transport.get_extra_info("socket").fileno())
+    def abandon(self, forked: bool) -> List[Descriptor]:
+        """Nothing of it is used any more: the descriptors to close."""
+        descriptors = self._host.abandon(forked) if self._host is not None else []
+        if self._peer is not None and self._peer.descriptor is not None:
+            descriptors.append(self._peer.descriptor)
         return descriptors
 
     # --- becoming -------------------------------------------------------------------------------
