@@ -12,6 +12,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tu
 
 from . import codec
 from .codec import Malformed
+from .core.acls import OPEN_ACL
 from .core.model import Acl, Blob, Data, Trigger
 from .core.requests import (
     Attach,
@@ -160,7 +161,12 @@ def _list(value: Any, limit: int) -> List[Any]:
     return value
 
 
+_OPEN = [list(entry) for entry in OPEN_ACL]
+
+
 def _acl(value: Any) -> Tuple[Acl, ...]:
+    if value == _OPEN and type(value[0][0]) is int:
+        return OPEN_ACL
     return tuple(Acl(_int(p), _str(s), _str(i)) for p, s, i in (_list(entry, 3) for entry in _list(value, MAX_PARTS)))
 
 

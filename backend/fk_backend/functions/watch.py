@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 200
 """Registrations that are dropped side by side: making thousands of requests holds up those that are on their way."""
+MANY = 20
+"""Paths of one fan-out from which on it is worth to ask first whether the namespace has no more registrations than that."""
 
 
 class Registration(NamedTuple):
@@ -34,26 +36,43 @@ class Registration(NamedTuple):
 
 async def registrations(ports: Ports, ns: str, triggers: List[Trigger], subtrees: bool) -> List[Registration]:
     """Those that any of the triggers fires. ``subtrees``: whether to look for watches on whole subtrees, too."""
-    by_path: Dict[str, List[Trigger]] = {}
+    by_path: Dict[str, Dict[int, Trigger]] = {}
     for trigger in triggers:
-        by_path.setdefault(trigger.path, []).append(trigger)
+        by_path.setdefault(trigger.path, {})[trigger.kind] = trigger
     hits: List[Registration] = []
-    looks = [_rows(ports, layout.node_partition(ns, path)) for path in by_path]
-    found = await together(looks, ports.store.limits.remote)
+    found = await _on(ports, ns, list(by_path))
     for (path, changes), rows in zip(by_path.items(), found):
         partition = layout.node_partition(ns, path)
         for sort, number in rows:
             mode, inbox = layout.registration_of(sort)
             if mode not in watches.MODES:
                 await _ignore(ports, Key(INTEREST, partition, sort), number)
-            elif any(watches.matches(mode, path, change) for change in changes):
+            elif any(watches.matches(mode, path, change) for change in changes.values()):
                 hits.append(Registration(Key(INTEREST, partition, sort), number, inbox, path, mode))
+    covered = watches.covered(triggers) if subtrees else ()
     for sort, number in await _rows(ports, layout.recursive_partition(ns)) if subtrees else ():
         root, inbox = layout.registration_of(sort)
-        if any(watches.matches(watches.RECURSIVE, root, change) for change in triggers):
+        if root in covered:
             key = Key(INTEREST, layout.recursive_partition(ns), sort)
             hits.append(Registration(key, number, inbox, root, watches.RECURSIVE))
     return hits
+
+
+async def _on(ports: Ports, ns: str, paths: List[str]) -> List[List[Tuple[str, int]]]:
+    """What is registered on each of the paths: (sort key, number).
+
+    A transaction of a thousand creates has a thousand paths on which there is nothing, as a rule. So, where a request
+    costs as much as its rows, all registrations of the namespace are read at once, unless they are more than the paths.
+    """
+    if len(paths) >= MANY and not ports.store.limits.remote:
+        rows = await ports.store.scan(INTEREST, layout.node_partition(ns, "/"), limit=len(paths))
+        if len(rows) < len(paths):
+            found: Dict[str, List[Tuple[str, int]]] = {}
+            for key, item in rows:
+                found.setdefault(key.partition, []).append((key.sort, item.rev))
+            return [found.get(layout.node_partition(ns, path), []) for path in paths]
+    looks = [_rows(ports, layout.node_partition(ns, path)) for path in paths]
+    return await together(looks, ports.store.limits.remote)
 
 
 async def _ignore(ports: Ports, key: Key, number: int) -> None:
