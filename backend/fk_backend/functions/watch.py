@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 AT_ONCE = 200
 """Registrations that are dropped side by side: making thousands of requests holds up those that are on their way."""
 MANY = 20
-"""Paths of one fan-out from which on it is worth to ask first whether the namespace has no more registrations than that."""
+"""Paths of one fan-out from which on it is worth to look first whether there are fewer registrations than paths."""
 
 
 class Registration(NamedTuple):
