@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/bytecode
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proofs check kazoo-suite kazoo-suite-memory kazoo-suite-local matrix zk-shell clean
+.PHONY: help demo test proofs check kazoo-suite kazoo-suite-memory kazoo-suite-local matrix servers zk-shell clean
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -73,6 +73,16 @@ kazoo-suite-local: $(VENV)/.dev
 
 matrix: $(VENV)/.dev ## the client's tests with kazoo 2.8 to 2.11 and every python found here
 	$(PY) tests/matrix.py
+
+# uWSGI is built from source, by whatever compiler there is.
+$(VENV)/.servers: $(VENV)/.dev
+	@echo "== installing gunicorn, uWSGI and Celery =="
+	@$(PIP) install --editable '.[dev,servers]'
+	@touch $@
+
+servers: $(VENV)/.servers ## an app under gunicorn, uWSGI and Celery, with each kind of worker: three minutes
+	$(PY) -m pytest compat_tests/servers --numprocesses 2 --dist worksteal || { $(ONCE_MORE); \
+	  $(PY) -m pytest compat_tests/servers --last-failed --last-failed-no-failures none; }
 
 zk-shell: $(VENV)/.dev ## zk-shell, unmodified, on local://
 	$(PY) -m pytest compat_tests/zk_shell

@@ -8,7 +8,9 @@
 from __future__ import annotations
 
 import atexit
+import copy
 import inspect
+import logging
 import os
 import socket
 from typing import Any, Dict, Iterator, List, Optional, Tuple
@@ -17,11 +19,13 @@ import kazoo.client as _kazoo
 from kazoo.client import *  # noqa: F403
 from kazoo.client import TransactionRequest as TransactionRequest
 from kazoo.exceptions import (
+    AuthFailedError,
     BadArgumentsError,
     ConfigurationError,
     ConnectionClosedError,
     ConnectionLoss,
     NoAuthError,
+    SessionExpiredError,
     UnimplementedError,
     WriterNotClosedException,
 )
@@ -55,6 +59,8 @@ _ENDS_WITHOUT_CLOSE = __version__.startswith("2.10.")
 _OPTIONS = tuple(inspect.signature(_kazoo.KazooClient.__init__).parameters)[2:]
 """kazoo's, after ``self`` and ``hosts``: they may be given by position."""
 _AT_IMPORT = _kazoo.ConnectionHandler
+_UNANSWERED = {KeeperState.AUTH_FAILED: AuthFailedError, KeeperState.EXPIRED_SESSION: SessionExpiredError}
+"""What kazoo raises for what is unanswered, by state; ConnectionLoss in every other."""
 _TLS = ("keyfile", "keyfile_password", "certfile", "ca", "use_ssl")
 
 
@@ -184,8 +190,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
                 self._queue.clear()
 
     def _announce_close(self) -> None:
-        """Nothing is sent beside kazoo's queue any more; who is about to is let through, in bounded time."""
-        self._connection.expect_close()
+        """Who is about to send or to queue something is let through, in bounded time."""
         for _ in range(20):
             if self._queueing.acquire(False):
                 self._queueing.release()
@@ -232,7 +237,17 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         self._persistent.clear()
         self._reset()
         self._conn_retry.interrupt = lambda: self._stopped.is_set()
+        self._connection.leave_behind(self._nobodys())
         self._connection = self._connect_by(None)
+
+    def _nobodys(self) -> Any:
+        """A client that is stopped, and that nobody has or hears of."""
+        client = copy.copy(self)
+        client._stopped, client.state_listeners = self.handler.event_object(), set()
+        client._stopped.set()
+        client.logger = logging.Logger("nobody", logging.CRITICAL)
+        client._reset()
+        return client
 
     # --- calls ----------------------------------------------------------------------------------
 
@@ -241,26 +256,29 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         listeners.calling()
         if self._ending:  # callers that try again at once would not let the connection's thread have the lock
             self.handler.sleep_func(2 * TURN_S)
-        with self._queueing:
-            try:
-                return self._dispatch(request, async_object)
-            finally:
-                if self._in_call:
-                    self._in_call = False
-                    self._stopped_within(async_object)
+        lock = self._queueing
+        mine = _owned(lock)
+        try:
+            with lock:
+                try:
+                    return self._dispatch(request, async_object)
+                finally:
+                    if self._in_call:
+                        self._in_call = False
+                        self._stopped_within(async_object)
+        except BaseException:  # a signal's handler may have raised at the very moment at which the lock was given back
+            if not mine and _owned(lock):
+                lock.release()
+            raise
 
     def _dispatch(self, request: Any, async_object: Any) -> Any:
         """Answers a request at once, sends it, or queues it for kazoo's thread."""
         connection = self._connection
-        if not connection.usual():
-            connection.go_indirect()
-        elif self._state == KeeperState.CONNECTED and not self._queue and not connection.sending:
+        if connection.usual() and self._state == KeeperState.CONNECTED and not self._queue and not connection.sending:
             if not self._pending and connection.read_now(request, async_object):
                 return None
             if connection.submit_now(request, async_object):
                 return None
-        if getattr(request, "type", None) == Auth.type:
-            connection.expect_auth()
         return self._queue_up(request, async_object)
 
     def _stopped_within(self, async_object: Any) -> None:
@@ -274,19 +292,23 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
 
     def _queue_up(self, request: Any, async_object: Any) -> Any:
         """As kazoo's `_call`; whatever interrupts it, what is in the queue is followed by a wake-up."""
+        bell = self._connection._write_sock
+        if self._state in _kazoo.CLOSED_STATES or bell is None:
+            return super()._call(request, async_object)
         try:
-            outcome = super()._call(request, async_object)
+            self._queue.append((request, async_object))
+            bell.send(b"\0")
+        except OSError:
+            async_object.set_exception(ConnectionClosedError("Connection has been closed"))
         except BaseException:
             self._connection.wake()
             raise
-        # kazoo takes whatever interrupts its wake-up for a connection that was closed.
-        if outcome is not False and async_object is not None and async_object.ready():
-            self._connection.wake()
-        return outcome
+        return None
 
     def _notify_pending(self, state: str) -> None:
         """As kazoo's. The lock: a call that saw the session alive is queued before the queue is thrown away."""
-        self._connection.leave()
+        for asked in self._connection.leave():
+            asked.result.set_exception(_UNANSWERED.get(state, ConnectionLoss)())
         self._ending = True
         held = self._queueing.acquire(False)
         while not held and not self._in_call:  # its holder may wait for room in the pipe that this thread empties
@@ -296,7 +318,6 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         self._ending = False
         try:
             super()._notify_pending(state)
-            self._connection.forget()
         finally:
             if held:
                 self._queueing.release()
@@ -412,7 +433,8 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
     def _answered(self, request: Any) -> None:
         """A request succeeded: keeps the watchers that kazoo's tables have no room for."""
         if isinstance(request, AddWatch) and request.watch is not None:
-            self._persistent.setdefault((request.path, request.mode), {})[request.watch] = None
+            mode = RECURSIVE if request.mode in (RECURSIVE, 1) else AddWatchMode.PERSISTENT
+            self._persistent.setdefault((request.path, mode), {})[request.watch] = None
         elif isinstance(request, RemoveWatches):
             self._data_watchers.pop(request.path, None)
             self._child_watchers.pop(request.path, None)

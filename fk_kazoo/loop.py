@@ -14,6 +14,7 @@ import logging
 import os
 import selectors
 import sys
+import threading
 import weakref
 from typing import Any, Callable, Coroutine, Dict, Iterator, List, Optional, Tuple, TypeVar, cast
 
@@ -188,6 +189,10 @@ class LoopThread:
         """Has the loop call it soon. From any thread."""
         self.loop.call_soon_threadsafe(function, *args)
 
+    def wake(self) -> None:
+        """Has the loop look for what it was given, in case that somebody was interrupted before he woke it."""
+        self.call(_nothing)
+
     def call_now(self, function: Callable[..., object], *args: Any) -> bool:
         """Calls it in this very thread, as a callback of the loop, if the loop waits. Whether it was called.
 
@@ -243,6 +248,9 @@ class LoopThread:
         opening = self._open.get(key)
         if opening is None or opening.failed():
             opening = self._open[key] = Opening(url)
+        if opening.retiring is not None:
+            opening.retiring.cancel()
+            opening.retiring = None
         opening.users += 1
         return opening
 
@@ -250,11 +258,12 @@ class LoopThread:
         """Done with it. In the loop's thread only."""
         opening.users -= 1
         if not opening.users:
-            self.loop.call_later(LINGER_S, self._retire, opening)
+            opening.retiring = self.loop.call_later(LINGER_S, self._retire, opening)
 
     def _retire(self, opening: "Opening") -> None:
+        """Nobody asked for it again in time."""
         for key, known in list(self._open.items()):
-            if known is opening and not opening.users:
+            if known is opening:
                 del self._open[key]
                 opening.closing = asyncio.ensure_future(opening.close())
 
@@ -264,6 +273,8 @@ class Opening:
 
     def __init__(self, url: DeploymentUrl) -> None:
         self.users = 0
+        self.retiring: Optional[asyncio.TimerHandle] = None
+        """While nobody uses it: what closes it soon."""
         self.closing: Optional["asyncio.Future[None]"] = None
         self._task = asyncio.ensure_future(
             provider(url.scheme).connect(url.deployment, {**dict(url.options), "namespace": url.namespace})
@@ -339,6 +350,11 @@ def current() -> LoopThread:
             forks.hear_of(_before_fork, _in_parent)
             _current = LoopThread()
         return _current
+
+
+def in_main_thread() -> bool:
+    """Whether this is the thread in which Python runs the handlers of signals."""
+    return bool(_unpatched("_thread", "get_ident")() == threading.main_thread().ident)
 
 
 def here() -> None:

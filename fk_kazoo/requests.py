@@ -40,8 +40,9 @@ class AddWatch(namedtuple("AddWatch", "path watch mode")):
     type = wire.ADD_WATCH
 
     def serialize(self) -> bytes:
-        """As ZooKeeper 3.6 sends it."""
-        return bytes(write_string(self.path) + int_struct.pack(0 if self.mode == PERSISTENT else 1))
+        """As ZooKeeper 3.6 sends it. Its own numbers, 0 and 1, are good as modes, too."""
+        mode = {PERSISTENT: 0, RECURSIVE: 1}.get(self.mode, self.mode)
+        return bytes(write_string(self.path) + int_struct.pack(mode))
 
     @classmethod
     def deserialize(cls, data: bytes, offset: int) -> bool:

@@ -7,7 +7,7 @@ deserializes in its own way) is kazoo's own code. Only a list of children is han
 from __future__ import annotations
 
 import struct
-from typing import Any, Callable, Dict, List, Sequence
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 from kazoo.protocol.serialization import (
     GetChildren,
@@ -16,6 +16,7 @@ from kazoo.protocol.serialization import (
     int_int_long_struct,
     int_int_struct,
     int_struct,
+    read_string,
     stat_struct,
     write_buffer,
     write_string,
@@ -65,19 +66,23 @@ _REMOVE_TYPES = {1: (CHILD,), 2: (DATA,), 3: tuple(sorted(MODES)), 4: (PERSISTEN
 """``Watcher.WatcherType`` on the wire; 4 and 5 came after ZooKeeper 3.8."""
 
 
-def _last_int(request: Any) -> int:
-    """The int that a request ends with, as it would be sent: an app's own class may name it as it likes."""
-    return int(int_struct.unpack(bytes(request.serialize())[-4:])[0])
+def _path_and_int(request: Any) -> Tuple[str, int]:
+    """Of a request that is those two, as it would be sent: an app's own class may name them as it likes."""
+    body = bytes(request.serialize())
+    path, offset = read_string(body, 0)
+    return path, int(int_struct.unpack(body[offset:])[0])
 
 
 def _add_watch(request: Any) -> Any:
-    mode = _ADD_MODES.get(_last_int(request))
-    return ops.Fail(Error.MARSHALLING) if mode is None else ops.AddWatch(request.path, mode)
+    path, number = _path_and_int(request)
+    mode = _ADD_MODES.get(number)
+    return ops.Fail(Error.MARSHALLING) if mode is None else ops.AddWatch(path, mode)
 
 
 def _remove_watches(request: Any) -> Any:
-    modes = _REMOVE_TYPES.get(_last_int(request))
-    return ops.Fail(Error.MARSHALLING) if modes is None else ops.RemoveWatches(request.path, modes)
+    path, number = _path_and_int(request)
+    modes = _REMOVE_TYPES.get(number)
+    return ops.Fail(Error.MARSHALLING) if modes is None else ops.RemoveWatches(path, modes)
 
 
 _OPS: Dict[int, Callable[[Any], Any]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -25,17 +26,19 @@ from fk_backend.core.requests import (
     SetAcl,
     SetData,
 )
+from fk_backend.triggers import packed, unpacked
 
 int64 = st.integers(-(1 << 63), (1 << 63) - 1)
+int32 = st.integers(-(1 << 31), (1 << 31) - 1)
 text = st.text(max_size=20)
 data = st.none() | st.binary(max_size=50)
-acls = st.lists(st.builds(Acl, int64, text, text), max_size=3).map(tuple)
+acls = st.lists(st.builds(Acl, int32, text, text), max_size=3).map(tuple)
 ops = st.one_of(
-    st.builds(Create, text, data, acls, int64, int64, st.booleans()),
-    st.builds(Delete, text, int64),
-    st.builds(SetData, text, data, int64),
-    st.builds(SetAcl, text, acls, int64),
-    st.builds(Check, text, int64),
+    st.builds(Create, text, data, acls, int32, int64, st.booleans()),
+    st.builds(Delete, text, int32),
+    st.builds(SetData, text, data, int32),
+    st.builds(SetAcl, text, acls, int32),
+    st.builds(Check, text, int32),
 )
 requests = st.one_of(
     ops,
@@ -130,7 +133,10 @@ def test_nothing_but_plain_values_can_be_written() -> None:
             codec.dumps([value])
 
 
-@given(st.lists(st.builds(Trigger, int64, text, st.integers(1, 4)), max_size=5), int64, int64)
+readers = st.none() | st.lists(st.sampled_from(("x", "y", "ip:10.0.0.1")), unique=True).map(tuple)
+
+
+@given(st.lists(st.builds(Trigger, int64, text, st.integers(1, 4), readers), max_size=5), int64, int64)
 def test_notes_come_back(triggers: Any, zxid: int, since: int) -> None:
     """With their bulletin."""
     board = messages.bulletin(zxid, since, triggers)
@@ -153,3 +159,11 @@ def test_what_is_no_note(body: bytes) -> None:
 def test_message_ids_split() -> None:
     """Whatever the inbox is called."""
     assert messages.split_id(messages.message_id("heartbeat:a-b", 17)) == ("heartbeat:a-b", 17)
+
+
+def test_an_acl_is_told_once_however_many_of_its_nodes_changed() -> None:
+    """And one that everybody may read costs nothing."""
+    who, others = ("x" * 16,), ("y" * 16, "ip:10.0.0.1")
+    found = [Trigger(1, "/a", 1, who), Trigger(1, "/", 4), Trigger(2, "/b", 1, others), Trigger(3, "/a", 3, who)]
+    assert packed(found) == [[1, "/a", 1, who], [1, "/", 4], [2, "/b", 1, others], [3, "/a", 3, 0]]
+    assert unpacked(json.loads(json.dumps(packed(found)))) == found

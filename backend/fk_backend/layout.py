@@ -5,7 +5,7 @@
 | state | ``ns:`` | ``head`` | zxid, :class:`Head` |
 | state | ``ns:/path`` | ``!`` | zxid of its commit, :class:`Family`; none while there was no child |
 | state | ``ns:/path`` | ``#`` | zxid of its commit, :class:`Node` |
-| state | ``ns:/path`` | ``/name`` | czxid of that child, empty |
+| state | ``ns:/path`` | ``/name`` | the zxid since which there is a child of that name, empty |
 | sessions | ``ns:sessions`` | id (16 hex digits) | zxid, :class:`Session` |
 | sessions | ``ns:`` + id | ``/path`` | zxid, empty: an ephemeral that it owns |
 | sessions | ``ns:reapable`` | ``/path`` | zxid, empty: a container or TTL node |
@@ -15,23 +15,26 @@
 | interest | ``ns:hello`` | inbox | empty: whoever listens there may write to the namespace |
 
 One query over ``ns:/path`` shows a node, its family and its children; creating a child rewrites the
-family and never the data. Each of the two items names the zxid of the other at its own commit, so that a reader whose
-store is not atomic sees whether it got them from different times (:func:`torn`).
+family and never the data. Each of the two items names the rev of the other at its own commit (0: there was none), so
+that a reader whose store is not atomic sees whether it got them from different times (:func:`torn`). Which other items
+are read together, and what makes them one moment: docs/architecture.md.
 """
 
 from __future__ import annotations
 
-from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
+import re
+from typing import Any, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from . import codec
 from .core import paths
 from .core.model import Acl, Blob, Family, Id, Node, Session, Trigger
 from .core.snapshot import Ended
-from .core.watches import RECURSIVE
+from .core.watches import MODES, RECURSIVE
 from .errors import UnknownFormat
 from .ports import INTEREST, SESSIONS, STATE, Item, Key
+from .triggers import packed, unpacked
 
-FORMAT = 2
+FORMAT = 3
 """Of everything here, kept with the deployment. Grows when a version before would misread what this one writes."""
 OLDEST_FORMAT = 2
 """The first that this version reads. Format 1 was of versions before the first release."""
@@ -178,10 +181,75 @@ def registration_key(ns: str, path: str, mode: str, inbox: str) -> Key:
     return Key(INTEREST, node_partition(ns, path), "%s:%s" % (mode, inbox))
 
 
-def registration_of(sort: str) -> Tuple[str, str]:
-    """(mode or path, inbox) of a registration's sort key."""
+# --- what clients write ---------------------------------------------------------------------------
+# Everything below is total: it has an answer for whatever anybody stored, and never raises.
+
+_NAMESPACE = re.compile("[A-Za-z0-9._-]{1,64}")
+_INBOX = re.compile("[A-Za-z0-9_-]{1,64}")
+_SESSION = re.compile("[0-9a-f]{16}")
+_COUNTS = 1 << 62
+
+
+class Registered(NamedTuple):
+    """Who waits for changes of what."""
+
+    inbox: str
+    path: str
+    mode: str
+
+
+class Beat(NamedTuple):
+    """Whose beat counter it is."""
+
+    session: int
+
+
+class Hello(NamedTuple):
+    """Who may write to the namespace."""
+
+    inbox: str
+
+
+Interest = Union[Registered, Beat, Hello]
+
+
+def is_namespace(name: object) -> bool:
+    """Whether a namespace can be called that. A colon in it would make its keys those of another one."""
+    return type(name) is str and _NAMESPACE.fullmatch(name) is not None
+
+
+def is_inbox(name: object) -> bool:
+    """Whether a client's inbox can be called that. Those of functions have a colon."""
+    return type(name) is str and _INBOX.fullmatch(name) is not None
+
+
+def interest_of(key: Key) -> Optional[Interest]:
+    """What a key of INTEREST says; None for one that is none of ours, whatever it is."""
+    _, partition, sort = key
+    if type(partition) is not str or type(sort) is not str:
+        return None
+    ns, _, place = partition.partition(":")
+    if not is_namespace(ns):
+        return None
+    if place == "beats":
+        return Beat(int(sort, 16)) if _SESSION.fullmatch(sort) else None
+    if place == "hello":
+        return Hello(sort) if is_inbox(sort) else None
     what, _, inbox = sort.rpartition(":")
-    return what, inbox
+    path, mode = (what, RECURSIVE) if place == "*" else (place, what)
+    if not is_inbox(inbox) or mode not in MODES or (mode == RECURSIVE) != (place == "*"):
+        return None
+    return Registered(inbox, path, mode) if paths.is_valid(path) else None
+
+
+def number_of(item: Item) -> Optional[int]:
+    """The number of a registration; None for what no session gives."""
+    return item.rev if type(item.rev) is int and 0 < item.rev < _COUNTS else None
+
+
+def count_of(item: Optional[Item]) -> int:
+    """The count of a beat counter, as int64: another one whenever somebody has added to it."""
+    return item.rev % _COUNTS if item is not None and type(item.rev) is int else 0
 
 
 # --- items --------------------------------------------------------------------------------------
@@ -189,7 +257,8 @@ def registration_of(sort: str) -> Tuple[str, str]:
 
 def head_item(head: Head) -> Item:
     """As stored."""
-    return Item(head.zxid, codec.dumps(head[1:]))
+    before, after = head[1:4], head[5:]
+    return Item(head.zxid, codec.dumps([*before, packed(head.triggers), *after]))
 
 
 def head_of(item: Item) -> Head:
@@ -201,7 +270,7 @@ def head_of(item: Item) -> Head:
         namespace_id,
         confirmed,
         since,
-        tuple(Trigger(*t) for t in triggers),
+        tuple(unpacked(triggers)),
         tuple((inbox, first, results) for inbox, first, results in answers),
         tuple(Ended(*e) for e in ended),
         tuple(moved),
@@ -286,15 +355,17 @@ def pair_of(items: Sequence[Optional[Item]]) -> Optional[Tuple[Node, Family]]:
 
 
 def torn(items: Sequence[Optional[Item]]) -> bool:
-    """Whether the two items of `node_keys`, read one after the other, are of no common moment.
+    """Whether the two items of `node_keys`, the family read before the node, are of no common moment.
 
-    They are of one if neither was written anew before the other one was written: each names what it knew of the other.
-    A family that is missing knows of nothing; it has to be read first.
+    They are of one if the later of them names the rev of the other one, or that there was none. So a family that is not
+    later than the node, and that the node does not name, was removed before the node was made.
     """
     node, family = items
     if node is None:
         return False
-    family_rev = 0 if family is None else family.rev
-    if codec.loads(node.body)[0] > family_rev:
-        return True
-    return family is not None and codec.loads(family.body)[0] > node.rev
+    named = codec.loads(node.body)[0]
+    if family is None:
+        return bool(named)
+    if family.rev <= node.rev:
+        return bool(named != family.rev)
+    return bool(codec.loads(family.body)[0] != node.rev)

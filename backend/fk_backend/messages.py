@@ -32,6 +32,7 @@ from .core.requests import (
     SetData,
     WatchSubtrees,
 )
+from .triggers import packed, unpacked
 
 FORMAT = 1
 MAX_REQUESTS = 500
@@ -56,11 +57,6 @@ class Message(NamedTuple):
     first: int
     requests: Tuple[Request, ...]
     answered: int = 0
-
-    @property
-    def is_of_another(self) -> bool:
-        """Whether it asks for a session at another connection: what that one left would go when the session does."""
-        return any(isinstance(r, (Open, Attach)) and r.inbox != self.inbox for r in self.requests)
 
 
 class Entry(NamedTuple):
@@ -124,6 +120,13 @@ def _int(value: Any) -> int:
     return int(value)  # True is 1 to an app, and comes as true
 
 
+def _int32(value: Any) -> int:
+    number = _int(value)
+    if not -(1 << 31) <= number < 1 << 31:
+        raise Malformed("int32 expected")
+    return number
+
+
 def _str(value: Any) -> str:
     if type(value) is not str or not (value.isascii() or _HALF.search(value) is None):
         raise Malformed("string expected")
@@ -167,7 +170,7 @@ _OPEN = [list(entry) for entry in OPEN_ACL]
 def _acl(value: Any) -> Tuple[Acl, ...]:
     if value == _OPEN and type(value[0][0]) is int:
         return OPEN_ACL
-    return tuple(Acl(_int(p), _str(s), _str(i)) for p, s, i in (_list(entry, 3) for entry in _list(value, MAX_PARTS)))
+    return tuple(Acl(_int32(p), _str(s), _str(i)) for p, s, i in (_list(entry, 3) for entry in _list(value, MAX_PARTS)))
 
 
 def _ops(value: Any) -> Tuple[Request, ...]:
@@ -178,7 +181,7 @@ def _ops(value: Any) -> Tuple[Request, ...]:
 
 
 _FIELDS: Dict[str, Callable[[Any], Any]] = {
-    "path": _str, "data": _data, "acl": _acl, "flags": _int, "ttl_ms": _int, "with_stat": _bool, "version": _int,
+    "path": _str, "data": _data, "acl": _acl, "flags": _int32, "ttl_ms": _int, "with_stat": _bool, "version": _int32,
     "ops": _ops, "scheme": _str, "credential": _str, "password_hash": _bytes, "timeout_ms": _int, "inbox": _str,
     "address": _text, "session": _int, "password": _bytes, "beats": _int, "zxid": _int, "at_ms": _int,
 }  # fmt: skip
@@ -239,12 +242,12 @@ class Bulletin(NamedTuple):
 
     def triggers(self) -> List[Trigger]:
         """In zxid order."""
-        return [Trigger(*entry) for entry in json.loads(self.text)]
+        return unpacked(json.loads(self.text))
 
 
 def bulletin(zxid: int, since: int, triggers: Sequence[Trigger]) -> Bulletin:
     """The bulletin of a head."""
-    return Bulletin(zxid, since, json.dumps(triggers, separators=(",", ":")))
+    return Bulletin(zxid, since, json.dumps(packed(triggers), separators=(",", ":")))
 
 
 class Answers(NamedTuple):
@@ -269,8 +272,7 @@ class Ended(NamedTuple):
     expired: bool
 
 
-_NOTES = {"a": Answers, "f": Fired, "e": Ended}
-_LETTER = {kind: letter for letter, kind in _NOTES.items()}
+_LETTER = {Answers: "a", Fired: "f", Ended: "e"}
 
 
 def encode_note(note: NamedTuple) -> bytes:
@@ -282,10 +284,18 @@ def decode_note(body: bytes) -> Any:
     """The Answers, Fired or Ended of bytes from an inbox. Malformed if they are not one."""
     value = codec.loads(body)
     try:
-        kind = _NOTES[value[0]]
-        fields = value[1:]
-        if kind is not Ended:
-            fields[-1] = Bulletin(*fields[-1])
-        return kind(*fields)
-    except (KeyError, IndexError, TypeError) as error:
+        kind, *fields = value
+        if kind == "e":
+            session, expired = fields
+            return Ended(_int(session), _bool(expired))
+        what, (zxid, since, text) = fields[:-1], fields[-1]
+        board = Bulletin(_int(zxid), _int(since), _str(text))
+        if kind == "f":
+            (hits,) = what
+            return Fired([[_str(path), _str(mode), number] for path, mode, number in hits], board)
+        if kind == "a":
+            first, results = what
+            return Answers(_int(first), [[_int(code), shown, _int(at)] for code, shown, at in results], board)
+        raise Malformed("unknown note")
+    except (TypeError, ValueError, LookupError) as error:
         raise Malformed(str(error)) from None

@@ -89,6 +89,8 @@ class Limits(NamedTuple):
     """Whether a commit of several writes costs more than the same writes one by one."""
     owners: bool = True
     """Whether it finds what an owner put: not where that would be paid for with every item that is put."""
+    answer_bytes: int = 1 << 30
+    """Of one note to an inbox, beside such a store: answers beyond that are refused."""
     remote: bool = False
     """Whether a request is on its way for so long that something else should be done meanwhile."""
 

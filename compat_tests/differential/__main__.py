@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Iterator, List, NamedTuple, Optional, Sequence
 
 from .compare import differences
-from .corpus import CORPUS, Recorded, load
+from .corpus import CORPUS, Recorded, for_deployment, load
 from .runner import Program, Server
 
 
@@ -55,7 +55,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     options = parser.parse_args(argv)
     logging.getLogger("kazoo").setLevel(logging.CRITICAL)  # programs break connections on purpose
     warnings.filterwarnings("ignore", category=UserWarning, module="kazoo")
-    recorded = load(options.corpus)
+    recorded = for_deployment(options.url, load(options.corpus))
     if options.programs is not None:
         recorded = recorded[:: max(1, len(recorded) // options.programs)][: options.programs]
     started, different = time.monotonic(), 0

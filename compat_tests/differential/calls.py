@@ -34,12 +34,14 @@ ACLS: Dict[str, List[List[Any]]] = {
     "ben": [_digest("ben:2"), [CREATE, *_ANYONE]],
     "auth": [[ALL, "auth", ""]],
     "local": [[ALL, "ip", "10.0.0.1"], [CREATE | DELETE, *_ANYONE]],
+    "here": [[READ, "ip", "127.0.0.0/8"], [ALL & ~READ, *_ANYONE]],
+    "hidden": [[ALL & ~READ, *_ANYONE], _digest("ann:1", READ)],
     "nothing": [],
     "someone": [[ALL, "world", "someone"]],
     "sasl": [[ALL, "sasl", "x"]],
 }
-READABLE = ("open", "read", "no admin", "leaf", "auth and read", "twice", "nothing", "someone", "sasl")
-"""Those with which everybody may read: see `compare`, "events of what may not be read"."""
+SECRETS = ("ann", "ann", "ben", "auth", "hidden", "hidden", "local", "here")
+"""Those with which not everybody may read."""
 
 
 def acl(name: str) -> List[ACL]:

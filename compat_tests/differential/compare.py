@@ -6,8 +6,6 @@
   change or anything after it: the answer to its own successful write, or to a read that shows what the event tells.
 - *Before which of its own writes' answers an event comes*: a session that sends several writes at once may be told of
   the last one's change before it is answered the first one, and of others' changes likewise.
-- *Events of what may not be read*: newer patch releases hold them back. Programs with watches use ACLs with which
-  everybody may read.
 - Times, absolute zxids and session ids, the order of children's names and of what "auth" became: not in a transcript.
 """
 

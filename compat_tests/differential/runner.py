@@ -146,7 +146,8 @@ class Party:
         answer, event = connection._read_response, connection._read_watch_event
 
         def tapped_answer(*args: Any) -> Any:
-            self._hear(None)
+            if getattr(connection, "_taken", None) is None:  # else it is heard as it is set
+                self._hear(None)
             return answer(*args)
 
         def tapped_event(body: bytes, offset: int) -> None:
@@ -155,6 +156,14 @@ class Party:
             event(body, offset)
 
         connection._read_response, connection._read_watch_event = tapped_answer, tapped_event
+        at_once = getattr(connection, "_set", None)  # ours: the answer of what a caller read or sent by itself
+
+        def tapped_at_once(*args: Any) -> None:
+            self._hear(None)
+            at_once(*args)
+
+        if at_once is not None:
+            connection._set = tapped_at_once
 
     def _hear(self, item: Any) -> None:
         if not self._is_ending:

@@ -60,7 +60,7 @@ class Loop:
 
     def __init__(self, simulated: Any) -> None:
         self._loop = simulated
-        self.turn = SimpleNamespace(borrow=lambda function, *args: None)
+        self.turn = SimpleNamespace(borrow=lambda function, *args: None, lent=0, lend=contextlib.nullcontext)
 
     def call(self, function: Callable[..., object], *args: Any) -> None:
         """As `LoopThread.call`."""
@@ -193,8 +193,8 @@ def plan_of(recipe: str, fault: str, seed: int) -> Plan:
     r = Random("%s %s %d" % (recipe, fault, seed))
     knobs = workload.knobs(r)._replace(timeouts_ms=(int(TIMEOUT_S * 1000),), lag=r.choice((0.001, 0.002, 0.005)))
     faults = list(workload.faults(r, r.choice((0, 1, 3)), 0, SPAN_S))
-    for _ in range(r.choice((0, 0, 1, 2))):
-        who = "client-%d" % r.randrange(4)
+    for number in r.sample(range(4), r.choice((0, 0, 1, 2))):  # twice, and somebody may lose touch who should not
+        who = "client-%d" % number
         faults.append(Fault(PAUSE, who, round(r.random() * SPAN_S, 4), r.choice((0.05, 0.3, TIMEOUT_S / 4))))
     faults = [fault for fault in faults if fault.kind != LATE or fault.span <= 1.0]
     return Plan(seed, knobs, (), tuple(sorted(faults, key=lambda fault: fault.at)))

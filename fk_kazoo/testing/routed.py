@@ -9,7 +9,8 @@ from fk_backend.ports import Gateway
 
 from .. import client as shipped
 from .. import loop
-from ..connection import ConnectionHandler, Line
+from ..connection import ConnectionHandler
+from ..line import Line
 from .cluster import CLUSTER, Cable
 
 chroots: Set[str] = set()

@@ -92,6 +92,30 @@ def test_half_a_character_is_no_path(unchanged: Any) -> None:
     assert unchanged.get("/a")[0] == b"data"
 
 
+@pytest.mark.parametrize("path", ["/nul\0", "/nul\0/child", "/a/\0", "/a\0b", "/a/b\0"])
+def test_reads_of_a_path_with_a_nul(unchanged: Any, path: str) -> None:
+    """As a ZooKeeper 3.8 answers each of them: only exists() looks at the path itself."""
+    for options in ({}, {"watch": lambda event: None}):
+        with pytest.raises(BadArgumentsError):
+            unchanged.exists(path, **options)
+        for read in (unchanged.get, unchanged.get_children):
+            with pytest.raises(NoNodeError):
+                read(path, **options)
+    with pytest.raises(NoNodeError):
+        unchanged.get_acls(path)
+    with pytest.raises(BadArgumentsError):
+        unchanged.delete(path)
+
+
+@pytest.mark.parametrize("path", ["/\x01", "/\x1f", "/\x7f", "/\ue000", "/\ufff0"])
+def test_reads_of_a_path_that_can_not_be_created(unchanged: Any, path: str) -> None:
+    """There is no such node: as ZooKeeper says it."""
+    assert unchanged.exists(path) is None
+    for read in (unchanged.get, unchanged.get_children, unchanged.get_acls, unchanged.delete):
+        with pytest.raises(NoNodeError):
+            read(path)
+
+
 @pytest.mark.parametrize("path", ["/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"])
 def test_what_every_tree_has_can_not_be_deleted(unchanged: Any, path: str) -> None:
     """ZooKeeper's own reserved nodes, and the root."""

@@ -78,3 +78,13 @@ def test_a_child_holds_neither_the_lock_nor_the_socket_of_the_host(
     finally:
         os.kill(child, signal.SIGKILL)
     eventually(lambda: client.exists("/before"), what="the deployment goes on")
+
+
+@pytest.mark.parametrize("kind", ["gevent", "eventlet"])
+@pytest.mark.parametrize("handler", ["default", "own"])
+def test_what_crosses_a_fork_as_greenlets_lets_go(local_url: str, run: Run, kind: str, handler: str) -> None:
+    """Unlike threads they go on in the child: they took the parent's answers, and both lost their sessions."""
+    pytest.importorskip(kind, reason="%s is not installed" % kind)
+    program = run("green_forks", kind, handler, local_url)
+    assert program.end(40) == 0, program.output
+    assert program.output == ["done"]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import namedtuple
-from typing import Any, Callable
+from queue import Queue
+from typing import Any, Callable, List
 
 import pytest
 from kazoo.exceptions import MarshallingError
 from kazoo.protocol.serialization import int_struct, write_string
 
 from fk_kazoo.exceptions import NoWatcherError
+from fk_kazoo.requests import AddWatch, AddWatchMode
 from tests.client.programs.support import within
 
 Connect = Callable[..., Any]
@@ -66,3 +68,42 @@ def test_what_is_removed_is_what_was_asked_for(url: str, connect: Connect) -> No
     ask(client, 18, "/n", CHILDREN)
     with pytest.raises(NoWatcherError):
         ask(client, 18, "/n", ANY)
+
+
+class OtherNames(namedtuple("OtherNames", "where callback how type")):
+    """The same with no field called as in kazoo's requests: only what is sent counts."""
+
+    serialize = lambda self: bytes(write_string(self.where) + int_struct.pack(self.how))  # noqa: E731
+
+    @classmethod
+    def deserialize(cls, data: bytes, offset: int) -> bool:
+        return True
+
+
+def test_only_what_is_sent_counts(url: str, connect: Connect) -> None:
+    client = connect(url)
+    client.ensure_path("/named")
+    for kind, number, outcome in ((106, 1, None), (106, 2, MarshallingError), (18, 3, None), (18, 3, NoWatcherError)):
+        result = client.handler.async_result()
+        client._call(OtherNames("/named", print, number, kind), result)
+        if outcome is None:
+            assert result.get(timeout=10)
+        else:
+            with pytest.raises(outcome):
+                result.get(timeout=10)
+
+
+@pytest.mark.parametrize(("mode", "events"), [(0, ["/own"]), (1, ["/own", "/own/below"])])
+def test_our_own_request_takes_zookeepers_numbers(url: str, connect: Connect, mode: int, events: List[str]) -> None:
+    client = connect(url)
+    seen: "Queue[str]" = Queue()
+    client.ensure_path("/own/below")
+    result = client.handler.async_result()
+    client._call(AddWatch("/own", lambda event: seen.put(event.path), mode), result)
+    result.get(timeout=10)
+    for path in ("/own", "/own/below"):
+        client.set(path, b"x")
+    client.create("/own-end", b"")
+    client.add_watch("/own-end", lambda event: seen.put(event.path), AddWatchMode.PERSISTENT)
+    client.set("/own-end", b"x")
+    assert [seen.get(timeout=10) for _ in range(len(events) + 1)] == [*events, "/own-end"]

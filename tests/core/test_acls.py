@@ -17,6 +17,8 @@ from fk_backend.core.acls import (
     authenticate,
     digest_id,
     fix_up,
+    may_know,
+    readers,
     visible_acl,
 )
 from fk_backend.core.addresses import address_matches, is_address_range
@@ -150,3 +152,28 @@ def test_a_range_holds_exactly_the_addresses_with_its_prefix(one: int, other: in
     expression = "%s/%d" % (dotted(other), bits)
     assert is_address_range(expression)
     assert address_matches(dotted(one), expression) is (f"{one:032b}"[:bits] == f"{other:032b}"[:bits])
+
+
+entries = st.builds(
+    Acl,
+    st.integers(0, 31),
+    st.just("digest"),
+    st.sampled_from((ANN.id, BEN.id, "ann:", ANN.id.lower())),
+) | st.builds(
+    Acl, st.integers(0, 31), st.just("ip"), st.sampled_from(("127.0.0.1", "127.0.0.0/8", "10.0.0.0/8", "::/0"))
+) | st.builds(Acl, st.integers(0, 31), st.just("world"), st.just("anyone"))  # fmt: skip
+whoever = st.lists(st.sampled_from((ANN, BEN, HOME, SUPER, Id("ip", "::1"))), unique=True).map(tuple)
+
+
+@given(st.lists(entries, max_size=4).map(tuple), whoever)
+def test_who_may_know_of_an_event_is_who_may_read(acl: Acls, identities: Tuple[Id, ...]) -> None:
+    """What a trigger carries says of everybody what the ACL itself says."""
+    assert may_know(readers(acl), identities) == allowed(acl, Perms.READ, identities)
+
+
+def test_what_a_trigger_carries_shows_no_digest() -> None:
+    acl = (Acl(Perms.ALL, *ANN), Acl(Perms.READ, "ip", "10.0.0.0/8"), Acl(Perms.WRITE, *BEN))
+    found = readers(acl)
+    assert found is not None and [len(each) for each in found] == [16, 13] and "ip:10.0.0.0/8" in found
+    assert not any("ann" in each or ANN.id.split(":")[1] in each for each in found)
+    assert readers((*acl, *READ_ACL)) is None and readers(()) is None

@@ -156,7 +156,7 @@ def test_rollback_nests(steps: "List[int | None]", keep: int) -> None:
         else:
             path = "/a" if step % 2 else "/b"
             view.put_node(path, view.snapshot.nodes["/"][0]._replace(version=number))  # type: ignore[index]
-            view.trigger(path, step)
+            view.trigger(path, step, OPEN_ACL)
             if step == 4:
                 view.remove_node(path)
     while marks:

@@ -11,10 +11,12 @@ from typing import Any, Dict, List, Sequence, Set
 
 from hypothesis import strategies as st
 
-from compat_tests.differential.calls import ACLS, CREDENTIALS, PERSISTENT, READABLE, RECURSIVE
+from compat_tests.differential.calls import ACLS, CREDENTIALS, PERSISTENT, RECURSIVE, SECRETS
 from compat_tests.differential.runner import SLOTS, Program
 
 PATHS = ("/a", "/b", "/a/c", "/a/d", "/a/c/e", "/b/c", "/s-", "/a/s-", "/a", "/a/c", "/a/s-0000000000", "/")
+HOT_PATHS = ("/a", "/a", "/a/c", "/a/c", "/a/d", "/b", "/b/c")
+"""What is met again and again where there are watches, so that many of them fire."""
 ODD_PATHS = ("/a/é", "/a/.", "/a//c", "/a/\x01", "/none/x", "/a/", "/.x", "/zookeeper")
 DATA = ("", "x", "yy")
 VERSIONS = (-1, -1, -1, 0, 0, 1, 2)
@@ -24,7 +26,7 @@ MULTI_CALLS = ("create", "create", "delete", "set", "check")
 WRITES = ("create",) * 4 + ("delete",) * 2 + ("set",) * 2 + ("multi",)
 READS = ("get", "exists", "children")
 RARE = ("sync", "container", "ttl", "get_acls", "set_acls")
-ROOTS = [["create", path, "", "open", 0, False] for path in ("/a", "/a/c", "/b")]
+ROOTS = ("/a", "/a/c", "/b")
 """What a program may begin with, so that more of it succeeds."""
 STEPS = 14
 MULTI = 4
@@ -36,14 +38,21 @@ class _Grammar:
     def __init__(self, random: Random) -> None:
         self._random = random
         self._watches = random.random() < 0.5
+        self._secrets = random.random() < 0.5
+        """Whether much may not be read by everybody, and that changes."""
         self._kinds: Sequence[Any] = [*WRITES, *READS, RARE, RARE]
         if self._watches:
-            self._kinds = [*self._kinds, *READS, "add_watch"]
+            self._kinds = [*self._kinds, *READS, "add_watch", "set", "set", "delete"]
+        if self._secrets:
+            self._kinds = [*self._kinds, "set_acls", "set_acls"]
 
     def _one(self, of: Sequence[Any]) -> Any:
         return of[self._random.randrange(len(of))]
 
     def _path(self) -> str:
+        if self._watches and self._random.randrange(5):
+            hot: str = self._one(HOT_PATHS)
+            return hot
         path: str = self._one(ODD_PATHS if self._random.randrange(8) == 0 else PATHS)
         return path
 
@@ -55,10 +64,16 @@ class _Grammar:
             return [name, [self._in_multi() for _ in range(self._random.randint(0, MULTI))]]
         return [name, self._path(), *self._arguments(name)]
 
+    def _acl(self) -> str:
+        if self._secrets and self._random.randrange(2):
+            name: str = self._one(SECRETS)
+            return name
+        return "open" if self._random.randrange(4) else self._one(sorted(ACLS))
+
     def _arguments(self, name: str) -> List[Any]:
         one = self._one
         watch = one(("", "a", "a", "b")) if self._watches else ""
-        acl = "open" if self._random.randrange(4) else one(READABLE if self._watches else sorted(ACLS))
+        acl = self._acl()
         arguments: Dict[str, List[Any]] = {
             "create": [one(DATA), acl, one(FLAGS), one((False, True))],
             "delete": [one(VERSIONS)],
@@ -76,7 +91,7 @@ class _Grammar:
     def _in_multi(self) -> List[Any]:
         one, name = self._one, self._one(MULTI_CALLS)
         arguments = {
-            "create": [one(DATA), one(MULTI_ACLS), one(FLAGS)],
+            "create": [one(DATA), self._acl() if self._secrets else one(MULTI_ACLS), one(FLAGS)],
             "delete": [one(VERSIONS)],
             "set": [one(DATA), one(VERSIONS)],
             "check": [one(VERSIONS)],
@@ -85,6 +100,8 @@ class _Grammar:
 
     def _step(self) -> List[Any]:
         kind = self._random.randrange(13 if self._watches else 12)
+        if self._secrets and self._random.randrange(12) == 0:
+            kind = 11
         if kind < 8:
             return [self._call()]
         if kind < 10:
@@ -97,8 +114,20 @@ class _Grammar:
         return [["auth", self._one(CREDENTIALS)] if kind == 11 else ["remove_watches", self._one(PATHS)]]
 
     def program(self) -> Program:
-        steps = [[self._random.randrange(SLOTS), self._step()] for _ in range(self._random.randint(1, STEPS))]
-        return [*([[0, ROOTS]] if self._random.random() < 0.5 else []), *_possible(steps)]
+        steps = [
+            [self._random.randrange(SLOTS), self._step()]
+            for _ in range(self._random.randint(8 * self._watches + 1, STEPS))
+        ]
+        roots = (
+            [[0, [self._root(path) for path in ROOTS]]]
+            if self._random.random() < (0.8 if self._watches else 0.5)
+            else []
+        )
+        return [*roots, *_possible(steps)]
+
+    def _root(self, path: str) -> List[Any]:
+        acl = self._one(("hidden", "here", "open", "open")) if self._secrets else "open"
+        return ["create", path, "", acl, 0, False]
 
 
 def _possible(program: Program) -> Program:

@@ -13,6 +13,7 @@ from kazoo.exceptions import AuthFailedError
 from kazoo.protocol.serialization import Watch
 
 from fk_backend.core import reads
+from fk_backend.core.acls import authenticate, may_know
 from fk_backend.core.errors import ZkError
 from fk_backend.core.model import Acls, Error, Id, Stat
 from fk_backend.core.requests import Auth, Close, Create, Flags, Multi, Op, Request, Result
@@ -95,17 +96,20 @@ class Party:
 class Watcher:
     """A persistent watch on the real side, and what it should have seen by our table.
 
-    It is ``super``: since 3.8.4 (CVE-2024-23944, and in Debian's 3.8.0) the server keeps an event from a session that
-    may not read the node (for CHILD: the parent) by its ACL at the time of the change.
+    Since 3.8.4 (CVE-2024-23944, and in Debian's 3.8.0) the server keeps an event from a session that may not read the
+    node (for CHILD: the parent) by its ACL at the time of the change. ``credential``: who it is, besides its address.
     """
 
-    def __init__(self, pair: Pair, mode: str, path: str) -> None:
+    def __init__(self, pair: Pair, mode: str, path: str, credential: str = SUPER_CREDENTIAL) -> None:
         self._pair, self._mode, self._path = pair, mode, path
         self._seen: List[Tuple[str, int]] = []
         self._first = len(pair.world.triggers)
         self._client = KazooClient(pair.hosts, timeout=60.0)
         self._client.start(timeout=30)
-        self._client.add_auth("digest", SUPER_CREDENTIAL)
+        self._identities: Tuple[Id, ...] = (Id("ip", "127.0.0.1"),)
+        if credential:
+            self._client.add_auth("digest", credential)
+            self._identities += authenticate("digest", credential, Id("digest", SUPER_DIGEST)) or ()
         self._client._connection._read_watch_event = self._on_event  # kazoo 2.11 knows one-shot watches only
         assert wire.add_watch(self._client, path, MODES[mode]) == Error.OK
 
@@ -120,7 +124,8 @@ class Watcher:
         self._client.close()
         at = 0
         for zxid, group in itertools.groupby(self._pair.world.triggers[self._first :], lambda each: each.zxid):
-            ours = [(t.path, t.kind) for t in group if matches(self._mode, self._path, t)]
+            mine = [t for t in group if matches(self._mode, self._path, t) and may_know(t.readers, self._identities)]
+            ours = [(t.path, t.kind) for t in mine]
             real, at = self._seen[at : at + len(ours)], at + len(ours)
             if zxid in self._pair.ends:
                 ours, real = sorted(ours), sorted(real)

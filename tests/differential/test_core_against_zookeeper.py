@@ -30,6 +30,8 @@ pytestmark = pytest.mark.skipif(unavailable() is not None, reason=str(unavailabl
 
 PARTIES = 3
 CREDENTIALS = ("ann:1", "ben:2", "no-colon", SUPER_CREDENTIAL)
+WATCHING = (SUPER_CREDENTIAL, "ann:1", "")
+"""Who watches: who may read everything, some of it, and what all may read."""
 ANN, BEN = (Acl(Perms.ALL, *digest_id(each)) for each in CREDENTIALS[:2])
 PATHS = ("/a", "/b", "/a/c", "/a/d", "/a/c/e", "/b/c", "/.x", "/a/é", "/a/s-", "/b/")
 ODD_PATHS: Tuple[str, ...] = (
@@ -130,7 +132,10 @@ programs = st.lists(st.tuples(st.integers(0, PARTIES - 1), actions), min_size=1,
 def test_random_programs_have_the_same_answers(server: ZookeeperServer, program: List[Tuple[int, Any]]) -> None:
     """Codes, values, Stats, children and ACLs of every step, the whole tree at the end, and what watches saw."""
     pair = _new_pair(server)
-    watchers = [Watcher(pair, RECURSIVE, pair.base), Watcher(pair, PERSISTENT, pair.base + "/a")]
+    watchers = [
+        *(Watcher(pair, RECURSIVE, pair.base, who) for who in WATCHING),
+        *(Watcher(pair, PERSISTENT, pair.base + "/a", who) for who in WATCHING),
+    ]
     parties = [Party(pair) for _ in range(PARTIES)]
     try:
         for index, action in program:

@@ -11,7 +11,7 @@ import pytest
 from fk_backend import layout
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Error
-from fk_backend.core.requests import Close, Create, Expire, Multi, SetData
+from fk_backend.core.requests import Close, Create, Delete, Expire, Multi, SetData
 from fk_backend.errors import Conflict
 from fk_backend.messages import Message
 from fk_backend.ports import SESSIONS, Limits, Put
@@ -151,7 +151,8 @@ async def _crashed_in_between(bench: Bench, message: Message) -> Any:
     writer._ports = ports._replace(store=Dying())  # type: ignore[arg-type]
     with pytest.raises(Crash):
         await writer(NS, deliveries([message]))
-    assert await _data(bench, "/a") == b"" and (await bench.head()).reserved is not None
+    promise = (await bench.head()).reserved
+    assert promise is not None and await _data(bench, promise.path) == b""
     return writer
 
 
@@ -203,5 +204,36 @@ def test_a_promise_is_void_when_its_message_never_comes_again() -> None:
             await bench.store.commit([Put(key, late, expect=promise.rev)])
         head = await bench.head()
         assert not [trigger for trigger in head.triggers if trigger.zxid == reserved]
+
+    asyncio.run(check())
+
+
+def test_a_promise_names_no_family_where_there_never_was_one() -> None:
+    """Of a node that every namespace begins with, by the writer that began it: kept later, it must not read as torn."""
+
+    async def check() -> None:
+        bench = Bench(Counting(DEAR))
+        session = await bench.open("one")
+        bench.store.commits.clear()
+        message = Message("one", session, 1, (SetData("/zookeeper/quota", b"new", -1),))
+        await _crashed_in_between(bench, message)
+        await bench.fresh_writer()(NS, deliveries([message]))
+        items = await bench.store.get(layout.node_keys(NS, "/zookeeper/quota"))
+        assert layout.node_of(items[0]).data == b"new" and not layout.torn(items)
+
+    asyncio.run(check())
+
+
+def test_what_does_not_fit_is_refused_by_a_writer_that_knows_the_tree_as_it_is() -> None:
+    """One that was overtaken would refuse what fails, by now, for another reason."""
+
+    async def check() -> None:
+        bench = Bench(Counting(Limits(writes=20)))
+        session = await bench.open("one")
+        await bench.ask("one", session, 1, _create("/a"))
+        await bench.fresh_writer()(NS, deliveries([Message("one", session, 2, (Delete("/a", -1),))]))
+        too_much = Multi((SetData("/a", b"new", -1), *(_create("/m%d" % n) for n in range(50))))
+        ((_, results, _),) = await bench.ask("one", session, 3, too_much)
+        assert results[0][0] == Error.NO_NODE
 
     asyncio.run(check())

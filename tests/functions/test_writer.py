@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 from typing import Any, List, Sequence
 
 import pytest
@@ -19,7 +20,7 @@ from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Error
 from fk_backend.core.requests import Attach, Auth, Close, Create, Delete, Expire, Multi, Open, Reap, Request, SetData
 from fk_backend.errors import Conflict, StorageFull
-from fk_backend.functions.distributor import ENTRY_BYTES, keep
+from fk_backend.functions.distributor import keep
 from fk_backend.messages import Message, encode
 from fk_backend.ports import Delivery, Item, Key, Put, Remove
 from fk_backend.providers.local.database import create as create_database
@@ -27,6 +28,7 @@ from fk_backend.providers.local.files import Place
 from fk_backend.providers.local.outbox import Outbox
 from fk_backend.providers.local.store import LocalStore
 from fk_backend.providers.memory.store import MemoryStore
+from fk_backend.triggers import ENTRY_BYTES, packed
 
 from .doubles import NS, PASSWORD, Bench
 
@@ -257,6 +259,18 @@ def test_only_confirmed_triggers_leave_the_head(sizes: List[int], confirmed: int
     assert len(kept) <= most or not kept or kept[0].zxid > confirmed + 9
     if dropped:
         assert len([trigger for trigger in triggers if trigger.zxid >= dropped]) > most
+
+
+@given(st.lists(st.sampled_from((None, ("x" * 16,), ("y" * 16, "z" * 16))), max_size=12), st.integers(0, 300))
+def test_who_may_know_counts_for_the_size_of_the_list(readers: List[Any], most: int) -> None:
+    """Once for each ACL, as it is stored."""
+    from fk_backend.core.model import Trigger
+
+    triggers = [Trigger(zxid, "/n", 1, who) for zxid, who in enumerate(readers, 10)]
+    kept, dropped = keep(triggers, 100, most)
+    assert len(json.dumps(packed(kept), separators=(",", ":"))) <= most + 2
+    if dropped:  # no more than has to go
+        assert len(json.dumps(packed(triggers[dropped - 10 :]), separators=(",", ":"))) > most * 0.6 - 20
 
 
 def test_every_trigger_after_since_is_in_the_head() -> None:

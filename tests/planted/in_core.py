@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from fk_backend.core import acls, apply, multi, overlay, owners, sessions, tree, watches
@@ -9,6 +10,7 @@ from fk_backend.core.errors import ZkError
 from fk_backend.core.model import Error, EventType
 from fk_backend.core.requests import Create, Delete
 from fk_backend.core.stats import stat
+from fk_backend.functions import writer
 
 from .bug import plant, swap
 
@@ -53,9 +55,9 @@ def deletion_without_pzxid(view: Any, path: str, node: Any) -> None:
 
 
 def _without(kind: int) -> Any:
-    def trigger(self: Any, path: str, seen: int) -> None:
+    def trigger(self: Any, path: str, seen: int, acl: Any) -> None:
         if seen != kind:
-            find_trigger(self, path, seen)
+            find_trigger(self, path, seen, acl)
 
     return trigger
 
@@ -67,8 +69,8 @@ swap("changes forgotten", "no CHANGED trigger", (overlay.View, "trigger", _witho
 
 
 @plant("a change is told as a creation", (overlay.View, "trigger"))
-def wrong_kind(self: Any, path: str, kind: int) -> None:
-    find_trigger(self, path, EventType.CREATED if kind == EventType.CHANGED else kind)
+def wrong_kind(self: Any, path: str, kind: int, acl: Any) -> None:
+    find_trigger(self, path, EventType.CREATED if kind == EventType.CHANGED else kind, acl)
 
 
 @plant("what a failed multi had changed stays", (overlay.View, "rollback"))
@@ -193,3 +195,21 @@ swap("child watches see data", "the table has an entry too many",
 swap(
     "sequential means ephemeral", "a sequential node goes with its session", (owners, "EPHEMERAL", frozenset((1, 2, 3)))
 )
+
+
+@plant("who may know of a change is told by the ACL after it", (writer, "apply"))
+def judged_afterwards(snapshot: Any, calls: Any, now_ms: int) -> Any:
+    outcome = apply.apply(snapshot, calls, now_ms)
+    nodes = {**snapshot.nodes, **{path: node and (node,) for path, node in outcome.changes.nodes.items()}}
+    last = []
+    for trigger in outcome.triggers:
+        found = nodes.get(trigger.path)
+        last.append(trigger._replace(readers=acls.readers(found[0].acl)) if found else trigger)
+    return dataclasses.replace(outcome, triggers=last)
+
+
+@plant("a change of a list is judged by the child's ACL", (overlay.View, "trigger"))
+def lists_judged_by_the_child(self: Any, path: str, kind: int, acl: Any) -> None:
+    find_trigger(self, path, kind, acl)
+    if kind == EventType.CHILD:
+        self.triggers[-1] = self.triggers[-1]._replace(readers=self.triggers[-2].readers)

@@ -8,6 +8,8 @@ import itertools
 from typing import Any
 
 from fk_backend import layout
+from fk_backend.core import acls
+from fk_backend.core.acls import SUPER
 from fk_backend.core.requests import Result
 from fk_backend.errors import BackendError
 from fk_backend.messages import message_id
@@ -19,6 +21,7 @@ from .bug import plant, swap
 
 S, R, L = engine.Session, reading.Reader, watchlist.WatchList
 register, reader_read, catch_up, fire = R._register, R.read, S._catch_up, L.fire
+hear, missed = S._hear, watchlist.missed
 counter = itertools.count()
 
 
@@ -158,6 +161,18 @@ def resent_as_new(inbox: str, first: int) -> str:
 
 swap("a torn node is taken", "a node and what its children changed are of two moments",
      (reading.layout, "torn", lambda items: False))  # fmt: skip
+
+
+@plant("a family that was removed is taken for the one of the node that came after it", (reading.layout, "torn"))
+def a_removed_family_stays(items: Any) -> bool:
+    node, family = items
+    if node is None:
+        return False
+    if layout.codec.loads(node.body)[0] > (0 if family is None else family.rev):
+        return True
+    return family is not None and layout.codec.loads(family.body)[0] > node.rev
+
+
 swap("beats are forgotten", "a session that owns something does not beat, where beats are dear",
      (holdings.Holdings, "__bool__", lambda self: self._always))  # fmt: skip
 
@@ -170,3 +185,38 @@ def not_heard_yet(self: Any, op: Any) -> bool:
         self._contact = self._gateway.clock.monotonic()
         self._beating.set()
     return False
+
+
+swap(
+    "everybody may know",
+    "a session is told of what it may not read",
+    (acls, "may_know", lambda readers, identities: True),
+)
+
+
+@plant("a watch that is not told of a change goes on waiting", (L, "fire"))
+def unheard_stays(self: Any, trigger: Any) -> Any:
+    waiting = [watch for watch in self.all() if watch.path == trigger.path]
+    event = fire(self, trigger)
+    for watch in waiting if event is None else ():
+        self.arm(watch)
+    return event
+
+
+@plant("a node is judged by no ACL where the list does not reach back", (reading, "missed"))
+def told_of_secrets(watch: Any, pair: Any, head_zxid: int, identities: Any) -> Any:
+    return missed(watch, pair, head_zxid, (SUPER,))
+
+
+@plant("what came before a credential is judged with it", (L, "_at"))
+def credential_too_early(self: Any, zxid: int) -> Any:
+    return self._was[-1][1]
+
+
+@plant("a push is heard while a credential is on its way", (S, "_hear"))
+async def heard_too_early(self: Any, note: Any) -> None:
+    flight, self._flight = self._flight, type(self._flight)()
+    try:
+        await hear(self, note)
+    finally:
+        self._flight = flight

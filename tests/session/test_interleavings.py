@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from fk_backend.core import reads, watches
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.errors import ZkError
-from fk_backend.core.model import Error, Trigger
+from fk_backend.core.model import Acl, Error, Perms, Trigger
 from fk_backend.core.requests import Call, Create, Delete, Multi, Open, Result, SetAcl, SetData
 from fk_backend.session.ops import Exists, GetAcl, GetChildren, GetData, Sync
 from fk_backend.session.watchlist import Event
@@ -27,13 +27,15 @@ from .doubles import Actor, Stage, is_answer, is_fired, on_stage, rest
 
 PATHS = ("/a", "/b", "/a/c")
 paths = st.sampled_from(PATHS)
+HIDDEN = (Acl(Perms.ALL & ~Perms.READ, "world", "anyone"),)
+acls = st.sampled_from((OPEN_ACL, OPEN_ACL, HIDDEN))
 watching = st.sampled_from((True, True, False))
 writes = st.one_of(
-    st.builds(lambda p, f: Create(p, b"x", OPEN_ACL, f, 0, False), paths, st.sampled_from((0, 0, 1, 2))),
+    st.builds(lambda p, f, acl: Create(p, b"x", acl, f, 0, False), paths, st.sampled_from((0, 0, 1, 2)), acls),
     st.builds(Delete, paths, st.just(-1)),
     st.builds(SetData, paths, st.sampled_from((b"y", b"zz")), st.sampled_from((-1, -1, 0))),
     st.builds(SetData, paths, st.just(b"new"), st.just(-1)),
-    st.builds(SetAcl, paths, st.just(OPEN_ACL), st.just(-1)),
+    st.builds(SetAcl, paths, acls, st.just(-1)),
     st.builds(lambda p, q: Multi((SetData(p, b"m", -1), Delete(q, -1))), paths, paths),
 )
 looks = st.one_of(
@@ -108,7 +110,10 @@ def _arm(op: Any, result: Result, zxid: int) -> Optional[Arm]:
 
 
 def _expected(arms: List[Arm], triggers: List[Trigger]) -> List[Event]:
-    """ZooKeeper's rules, as simply as they can be said: a watch fires once, at the first change after it was left."""
+    """ZooKeeper's rules, as simply as they can be said: a watch fires once, at the first change after it was left.
+
+    Nobody here has an identity: what not everybody may read, nobody is told of.
+    """
     events = []
     armed: Dict[Tuple[str, str], int] = {}
     waiting = list(arms)
@@ -117,8 +122,8 @@ def _expected(arms: List[Arm], triggers: List[Trigger]) -> List[Event]:
             zxid, path, mode = waiting.pop(0)
             armed[path, mode] = zxid
         hit = [key for key in armed if watches.matches(key[1], key[0], trigger)]
-        if hit:
-            events.append(Event(*trigger))
+        if hit and trigger.readers is None:
+            events.append(Event(trigger.zxid, trigger.path, trigger.kind))
         for key in hit:
             del armed[key]
     return events

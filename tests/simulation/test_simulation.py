@@ -16,7 +16,7 @@ from fk_backend.testing.simulation.checks import CHECKS, judge
 from fk_backend.testing.simulation.crashes import KINDS, cover, crossings, scenario
 from fk_backend.testing.simulation.run import run
 from fk_backend.testing.simulation.shrink import broken, shrink
-from fk_backend.testing.simulation.workload import plan
+from fk_backend.testing.simulation.workload import SECRETS, beset, flickering, plan
 from tests.planted.hunt import BUGS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -42,6 +42,18 @@ def test_schedules_keep_every_promise() -> None:
     assert tally.schedules == 200 and not tally.failures
 
 
+def test_a_node_that_comes_and_goes_is_read_as_it_was() -> None:
+    """Where queries are not atomic: R1, before anything."""
+    tally = campaign(0, 50, 1, world=flickering)
+    assert tally.schedules == 50 and not tally.failures
+
+
+def test_schedules_with_secrets_keep_every_promise() -> None:
+    """ACLs and identities that change beside watches."""
+    tally = campaign(SECRETS, 150, 1)
+    assert tally.schedules == 150 and not tally.failures
+
+
 def test_a_campaign_goes_on_after_a_failure_and_says_where() -> None:
     (bug,) = [bug for bug in BUGS if bug.name == "answered twice"]
     told: List[Tuple[int, List[int]]] = []
@@ -60,6 +72,7 @@ def test_a_campaign_goes_on_after_a_failure_and_says_where() -> None:
 SEEDS = (
     *(7, 12, 19, 57, 68, 107, 126, 156, 376, 603, 639, 703, 1030, 1072, 1205, 2020, 2140, 2527, 2591, 5080, 5309, 5332),
     *(1574, 5890, 5991, 6910, 7317, 13358, 5000356, 20002410, 20002926, 21000198, 21000245, 21001143, 30000126),
+    1000001587,  # a change before a credential, whose push came after it
 )
 
 
@@ -93,3 +106,10 @@ def test_a_crash_before_and_after_every_call_of_a_port(kind: str) -> None:
     covered = cover([kind])
     assert covered.calls == sum(len(crossings(scenario(kind, two_steps))) for two_steps in (False, True))
     assert covered.failures == [] and covered.runs == 2 * covered.calls and kind in KINDS
+
+
+def test_a_hostile_client_stops_nobody() -> None:
+    """It stores and sends garbage, beside all that goes wrong anyway: every promise to the others is kept."""
+    histories = [run(beset(plan(seed))) for seed in range(25)]
+    assert [judge(history) for history in histories] == [[]] * len(histories)
+    assert all(any(entry.what == "garbage" for entry in history.log) for history in histories)

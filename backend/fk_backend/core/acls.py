@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from functools import lru_cache
 from typing import Iterable, List, Optional, Tuple
 
 from .addresses import address_matches, is_address_range
@@ -89,6 +90,38 @@ def require(acl: Acls, perm: int, identities: Tuple[Id, ...]) -> None:
     """Raise ZkError(NO_AUTH) unless :func:`allowed`."""
     if not allowed(acl, perm, identities):
         raise ZkError(Error.NO_AUTH)
+
+
+@lru_cache(maxsize=1000)
+def readers(acl: Acls) -> Optional[Tuple[str, ...]]:
+    """Who has READ by this ACL, in short, for `may_know`; None if everybody has.
+
+    An address range as ``ip:`` and itself, a digest as 96 bits of its hash: this goes where everybody sees it, and
+    what a digest looks like is shown to nobody without ADMIN (`visible_acl`).
+    """
+    if allowed(acl, Perms.READ, ()):
+        return None
+    return tuple(sorted({_short(entry.scheme, entry.id) for entry in acl if entry.perms & Perms.READ}))
+
+
+def may_know(readers: Optional[Tuple[str, ...]], identities: Tuple[Id, ...]) -> bool:
+    """Whether one of ``identities`` is among the `readers`: the same as `allowed` says of their ACL."""
+    if readers is None or any(identity.scheme == SUPER.scheme for identity in identities):
+        return True
+    for scheme, id_ in identities:
+        if scheme == "ip":
+            if any(each[:3] == "ip:" and address_matches(id_, each[3:]) for each in readers):
+                return True
+        elif _short(scheme, id_) in readers:
+            return True
+    return False
+
+
+def _short(scheme: str, id_: str) -> str:
+    if scheme == "ip":
+        return "ip:" + id_
+    digest = hashlib.sha256(("%s:%s" % (scheme, id_)).encode("utf-8", "surrogatepass")).digest()
+    return base64.b64encode(digest[:12]).decode("ascii")
 
 
 def visible_acl(acl: Acls, identities: Tuple[Id, ...]) -> Acls:

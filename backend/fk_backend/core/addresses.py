@@ -9,7 +9,7 @@ import ipaddress
 import re
 from typing import NamedTuple, Optional
 
-_NUMBER = re.compile("[+-]?[0-9]+")
+_NUMBER = re.compile("[+-]?[0-9]{1,20}")
 
 
 class _Range(NamedTuple):

@@ -6,7 +6,7 @@ milliseconds since the epoch, sizes in bytes, zxids and session ids are int64.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Tuple, Union
+from typing import NamedTuple, Optional, Tuple, Union
 
 OPEN = -1
 """The version that matches every version."""
@@ -147,11 +147,15 @@ class EventType:
 
 
 class Trigger(NamedTuple):
-    """One change that watches may wait for: at ``zxid``, ``kind`` happened to ``path``."""
+    """One change that watches may wait for: at ``zxid``, ``kind`` happened to ``path``.
+
+    ``readers``: who might read the node then, as `acls.readers` tells it; None is everybody. Nobody else is told.
+    """
 
     zxid: int
     path: str
     kind: int
+    readers: Optional[Tuple[str, ...]] = None
 
 
 class Error:

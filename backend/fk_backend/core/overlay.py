@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-from .model import Family, Node, Session, Trigger
+from .acls import readers
+from .model import Acls, Family, Node, Session, Trigger
 from .paths import is_valid
 from .snapshot import Changes, Ended, Missing, Snapshot
 
@@ -116,9 +117,9 @@ class View:
         """The heartbeat has nothing to look after."""
         self._put(self.changes.resting, "/", True)
 
-    def trigger(self, path: str, kind: int) -> None:
-        """``kind`` (an EventType) happened to ``path`` under the next zxid."""
-        self.triggers.append(Trigger(self.next_zxid, path, kind))
+    def trigger(self, path: str, kind: int, acl: Acls) -> None:
+        """``kind`` (an EventType) happened to ``path``, which had this ACL, under the next zxid."""
+        self.triggers.append(Trigger(self.next_zxid, path, kind, readers(acl)))
 
     def _put(self, table: Dict[Any, Any], key: Any, value: Any) -> None:
         self._undo.append((table, key, table.get(key, _ABSENT)))

@@ -39,7 +39,7 @@ def create(view: View, session: Session, op: Create) -> CreateValue:
     owner = owners.owner_of(op.flags, op.ttl_ms, session.id)
     zxid, now_ms = view.next_zxid, view.now_ms
     made = (Node(zxid, zxid, now_ms, now_ms, 0, 0, owner, acl, op.data), Family(0, zxid, 0))
-    _insert(view, path, made, family)
+    _insert(view, path, made, (above, family))
     return (path, stat(*made)) if op.with_stat else path
 
 
@@ -53,8 +53,8 @@ def _suffix(creates: int) -> str:
     return "%010d" % creates
 
 
-def _insert(view: View, path: str, made: Found, family: Family) -> None:
-    above = paths.parent(path)
+def _insert(view: View, path: str, made: Found, parent: Found) -> None:
+    above, family = paths.parent(path), parent[1]
     node = made[0]
     view.put_node(path, node)
     view.put_family(path, made[1])
@@ -64,8 +64,8 @@ def _insert(view: View, path: str, made: Found, family: Family) -> None:
         view.put_ephemeral(node.owner, path, True)
     elif owners.is_reapable(node.owner):
         view.put_reapable(path, True)
-    view.trigger(path, EventType.CREATED)
-    view.trigger(above, EventType.CHILD)
+    view.trigger(path, EventType.CREATED, node.acl)
+    view.trigger(above, EventType.CHILD, parent[0].acl)
 
 
 def delete(view: View, session: Session, op: Delete) -> None:
@@ -93,8 +93,8 @@ def remove(view: View, path: str, node: Node) -> None:
         view.put_ephemeral(node.owner, path, False)
     elif owners.is_reapable(node.owner):
         view.put_reapable(path, False)
-    view.trigger(path, EventType.DELETED)
-    view.trigger(above, EventType.CHILD)
+    view.trigger(path, EventType.DELETED, node.acl)
+    view.trigger(above, EventType.CHILD, found[0].acl if found is not None else ())
 
 
 def set_data(view: View, session: Session, op: SetData) -> Stat:
@@ -106,7 +106,7 @@ def set_data(view: View, session: Session, op: SetData) -> Stat:
     version = _check_version(node.version, op.version)
     changed = node._replace(data=op.data, version=version, mzxid=view.next_zxid, mtime_ms=view.now_ms)
     view.put_node(op.path, changed)
-    view.trigger(op.path, EventType.CHANGED)
+    view.trigger(op.path, EventType.CHANGED, node.acl)
     return stat(changed, family)
 
 

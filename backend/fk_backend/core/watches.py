@@ -6,7 +6,10 @@
     persistent   all four of its path                                         no
     recursive    CREATED, CHANGED, DELETED of its path or any path below it   no
 
-The kinds are those of :class:`~fk_backend.core.model.EventType`.
+The kinds are those of :class:`~fk_backend.core.model.EventType`. Whoever might not read the node by its ACL at the
+change (for CHILD: the one whose list changed; for DELETED: the ACL that it had) is not told, and a watch that is there
+for once is gone all the same (``WatchManager.triggerWatch``, ``ServerWatcher.process``, CVE-2024-23944): see
+`acls.readers`, `acls.may_know`.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ deliver at least once, and a session drops what it has seen.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from typing import Any, Iterable, List, Tuple
 
 from .. import layout
@@ -15,13 +16,11 @@ from ..errors import StorageFull
 from ..layout import Head
 from ..messages import Answers, Bulletin, Ended, bulletin, encode_note
 from ..ports import INTEREST, Ports, Pushed, Remove
+from ..triggers import ENTRY_BYTES, bytes_of
 from .meanwhile import meanwhile
 from .watch import AT_ONCE, Registration, drop_fired, fired_notes, registrations
 
 log = logging.getLogger(__name__)
-
-ENTRY_BYTES = 17
-"""About what a trigger takes in the head, besides its path."""
 
 
 async def distribute(ports: Ports, ns: str, head: Head) -> None:
@@ -88,9 +87,15 @@ def keep(triggers: Iterable[Trigger], confirmed: int, most_bytes: int) -> Tuple[
     """
     kept = list(triggers)
     size = sum([len(trigger.path) for trigger in kept]) + ENTRY_BYTES * len(kept)
+    told = Counter(trigger.readers for trigger in kept if trigger.readers is not None)
+    size += sum(map(bytes_of, told))
     dropped = first = 0
     while first < len(kept) and kept[first].zxid <= confirmed and (size > most_bytes or kept[first].zxid == dropped):
         dropped = kept[first].zxid
         size -= len(kept[first].path) + ENTRY_BYTES
+        readers = kept[first].readers
+        if readers is not None:
+            told[readers] -= 1
+            size -= 0 if told[readers] else bytes_of(readers)
         first += 1
     return tuple(kept[first:]), dropped

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from typing import Dict, List, Optional, Set, Tuple
+from typing import Dict, Iterable, List, Optional, Set, Tuple
 
 from .. import layout
 from ..core.requests import Expire, Reap, Request
@@ -27,8 +27,8 @@ REAP_EVERY = 12
 AT_ONCE = 25
 """Requests in one message: they are done in as few commits as the store allows, and paths may be 2 kB each."""
 SENDER = "heartbeat"
-NEVER = Item(0, b"")
-"""The counter of a session that has not beaten yet."""
+MAX_STRAYS = 200
+"""Counters of no session that are looked after in one tick. Clients write counters: there may be any number."""
 
 
 @dataclass
@@ -80,10 +80,10 @@ class Heartbeat:
         sessions = await self._sessions(ns)
         now = self._ports.clock.monotonic()
         self._forgive(watched, now)
-        beats = await self._all(INTEREST, layout.beats_partition(ns))
+        beats = await self._beats(ns, sessions)
         read = self._ports.clock.monotonic()
         for session, timeout_s in sessions.items():
-            count = beats.get(layout.session_name(session), NEVER).rev
+            count = layout.count_of(beats.get(layout.session_name(session)))
             seen, since = watched.leases.get(session, (-1, read))
             if seen != count:
                 watched.leases[session] = (count, read)
@@ -112,15 +112,23 @@ class Heartbeat:
         return bool(page.rows)
 
     async def _sweep(self, ns: str, watched: Watched, strays: Set[str], beats: Dict[str, Item]) -> None:
-        """Removes counters of no session that stood still since the last look: then it is not about to begin."""
-        for name in sorted(strays):
-            if watched.strays.get(name) == beats[name].rev:
-                key = Key(INTEREST, layout.beats_partition(ns), name)
+        """Removes counters of no session that stood still since the last look: then it is not about to begin.
+
+        What can be no session's is removed at once.
+        """
+        left: Dict[str, int] = {}
+        for name in sorted(strays)[:MAX_STRAYS]:
+            key, count = Key(INTEREST, layout.beats_partition(ns), name), layout.count_of(beats[name])
+            understood = layout.interest_of(key) is not None
+            if understood:
+                left[name] = count
+            if not understood or watched.strays.get(name) == count:
+                expect = count if understood and count == beats[name].rev and count else None
                 try:
-                    await self._ports.store.commit([Remove(key, expect=beats[name].rev)])
+                    await self._ports.store.commit([Remove(key, expect)])
                 except (Conflict, StorageFull) as error:
                     log.debug("namespace %s: counter %s stays: %s", ns, name, error)
-        watched.strays = {name: beats[name].rev for name in strays}
+        watched.strays = left
 
     def _forgive(self, watched: Watched, now: float) -> None:
         """Time in which nobody could have been heard is nobody's fault."""
@@ -137,10 +145,21 @@ class Heartbeat:
             found[session.id] = session.timeout_ms / 1000.0
         return found
 
-    async def _all(self, table: str, partition: str) -> Dict[str, Item]:
+    async def _beats(self, ns: str, sessions: Iterable[int]) -> Dict[str, Item]:
+        """Counters by name: those of the sessions, and some others, if there are any."""
+        names = {layout.session_name(session): session for session in sessions}
+        rows = await self._all(INTEREST, layout.beats_partition(ns), len(names) + MAX_STRAYS)
+        if len(rows) > len(names) + MAX_STRAYS:
+            unseen = [name for name in names if name not in rows]
+            found = await self._ports.store.load([layout.beat_key(ns, names[name]) for name in unseen])
+            rows.update((name, item) for name, item in zip(unseen, found) if item is not None)
+        return rows
+
+    async def _all(self, table: str, partition: str, enough: Optional[int] = None) -> Dict[str, Item]:
+        """All rows; fewer if there are more than ``enough``."""
         rows: Dict[str, Item] = {}
         last: Optional[str] = ""
-        while last is not None:
+        while last is not None and (enough is None or len(rows) <= enough):
             page = await self._ports.store.query(table, partition, last)
             rows.update(page.rows)
             last = page.rows[-1][0] + "\0" if page.more else None

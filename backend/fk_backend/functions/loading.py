@@ -44,7 +44,7 @@ async def load(ports: Ports, ns: str, warm: Warm, wanted: Missing) -> None:
         snapshot.sessions[session] = None if item is None else layout.session_of(item)
     for session in beats:
         item = next(found)
-        snapshot.beats[session] = 0 if item is None else item.rev
+        snapshot.beats[session] = layout.count_of(item)
     for session in ephemerals:
         snapshot.ephemerals[session] = frozenset(await partition_sorts(ports, layout.ephemerals_partition(ns, session)))
 

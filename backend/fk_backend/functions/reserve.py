@@ -15,7 +15,7 @@ from ..core.model import Blob
 from ..core.requests import SetData
 from ..layout import Head, Reserved
 from ..messages import Entry, Message
-from ..ports import Item, Ports, Put
+from ..ports import Ports, Put
 from .loading import Write
 from .warm import Warm
 
@@ -55,7 +55,8 @@ async def settle(ports: Ports, ns: str, head: Head, messages: Iterable[Message])
             kept = Put(key, layout.node_item(node, head.zxid, reserved.family_rev), expect=reserved.rev)
             await ports.store.commit([kept])
             return head
-        await ports.store.commit([Put(key, Item(head.zxid, item.body), expect=reserved.rev)])
+        moved = layout.node_item(layout.node_of(item), head.zxid, reserved.family_rev)  # names what is there: see torn
+        await ports.store.commit([Put(key, moved, expect=reserved.rev)])
     triggers = tuple(trigger for trigger in head.triggers if trigger.zxid != head.zxid)
     answers = tuple(a if a[0] != reserved.inbox else (reserved.inbox, reserved.number, []) for a in head.answers)
     void = head._replace(reserved=None, triggers=triggers, answers=answers)

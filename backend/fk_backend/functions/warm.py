@@ -65,7 +65,8 @@ class Warm:
     def advance(self, changes: Changes, head: Head) -> None:
         """The changes are committed, under this head."""
         if self.head.zxid == 0:
-            self.revs = dict.fromkeys(self.snapshot.nodes, (head.zxid, head.zxid))
+            zxid = head.zxid
+            self.revs = {path: (zxid, self.family_rev(path, changes, zxid)) for path in self.snapshot.nodes}
         for path in {**changes.nodes, **changes.families}:
             pair = self.pair(path, changes)
             self.revs[path] = (self.node_rev(path, changes, head.zxid), self.family_rev(path, changes, head.zxid))

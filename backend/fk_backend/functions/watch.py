@@ -5,23 +5,23 @@ Exactly the registrations that were read are dropped: one that was made again in
 
 from __future__ import annotations
 
-import logging
-from typing import Dict, Iterable, List, NamedTuple, Tuple
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 from .. import layout
 from ..core import watches
 from ..core.model import Trigger
 from ..eager import together
-from ..errors import Conflict, StorageFull
+from ..errors import BackendError, Conflict
 from ..messages import Bulletin, Fired, encode_note
-from ..ports import INTEREST, Key, Ports, Pushed, Remove
-
-log = logging.getLogger(__name__)
+from ..ports import INTEREST, Item, Key, Ports, Pushed, Remove
+from .complaints import complain
 
 AT_ONCE = 200
 """Registrations that are dropped side by side: making thousands of requests holds up those that are on their way."""
 MANY = 20
 """Paths of one fan-out from which on it is worth to look first whether there are fewer registrations than paths."""
+NOTE_CHARS = 50_000
+"""Of paths in one note: with each of them six bytes long it stays far below what a queue takes."""
 
 
 class Registration(NamedTuple):
@@ -40,26 +40,29 @@ async def registrations(ports: Ports, ns: str, triggers: List[Trigger], subtrees
     for trigger in triggers:
         by_path.setdefault(trigger.path, {})[trigger.kind] = trigger
     hits: List[Registration] = []
+    strange: List[Tuple[Key, Item]] = []
     found = await _on(ports, ns, list(by_path))
-    for (path, changes), rows in zip(by_path.items(), found):
-        partition = layout.node_partition(ns, path)
-        for sort, number in rows:
-            mode, inbox = layout.registration_of(sort)
-            if mode not in watches.MODES:
-                await _ignore(ports, Key(INTEREST, partition, sort), number)
-            elif any(watches.matches(mode, path, change) for change in changes.values()):
-                hits.append(Registration(Key(INTEREST, partition, sort), number, inbox, path, mode))
+    for changes, rows in zip(by_path.values(), found):
+        for key, item in rows:
+            registered = _registration(key, item)
+            if registered is None:
+                strange.append((key, item))
+            elif any(watches.matches(registered.mode, registered.path, change) for change in changes.values()):
+                hits.append(registered)
     covered = watches.covered(triggers) if subtrees else ()
-    for sort, number in await _rows(ports, layout.recursive_partition(ns)) if subtrees else ():
-        root, inbox = layout.registration_of(sort)
-        if root in covered:
-            key = Key(INTEREST, layout.recursive_partition(ns), sort)
-            hits.append(Registration(key, number, inbox, root, watches.RECURSIVE))
+    for key, item in await _rows(ports, layout.recursive_partition(ns)) if subtrees else ():
+        registered = _registration(key, item)
+        if registered is None:
+            strange.append((key, item))
+        elif registered.path in covered:
+            hits.append(registered)
+    if strange:
+        await _ignore(ports, ns, strange)
     return hits
 
 
-async def _on(ports: Ports, ns: str, paths: List[str]) -> List[List[Tuple[str, int]]]:
-    """What is registered on each of the paths: (sort key, number).
+async def _on(ports: Ports, ns: str, paths: List[str]) -> List[List[Tuple[Key, Item]]]:
+    """What is registered on each of the paths.
 
     A transaction of a thousand creates has a thousand paths on which there is nothing, as a rule. So, where a request
     costs as much as its rows, all registrations of the namespace are read at once, unless they are more than the paths.
@@ -67,39 +70,62 @@ async def _on(ports: Ports, ns: str, paths: List[str]) -> List[List[Tuple[str, i
     if len(paths) >= MANY and not ports.store.limits.remote:
         rows = await ports.store.scan(INTEREST, layout.node_partition(ns, "/"), limit=len(paths))
         if len(rows) < len(paths):
-            found: Dict[str, List[Tuple[str, int]]] = {}
+            found: Dict[str, List[Tuple[Key, Item]]] = {}
             for key, item in rows:
-                found.setdefault(key.partition, []).append((key.sort, item.rev))
+                found.setdefault(key.partition, []).append((key, item))
             return [found.get(layout.node_partition(ns, path), []) for path in paths]
     looks = [_rows(ports, layout.node_partition(ns, path)) for path in paths]
     return await together(looks, ports.store.limits.remote)
 
 
-async def _ignore(ports: Ports, key: Key, number: int) -> None:
-    """Clients write registrations: one that nobody can understand is dropped, and stops nobody."""
-    log.warning("a registration is not one and is removed: %.200r in %.200r", key.sort, key.partition)
+def _registration(key: Key, item: Item) -> Optional[Registration]:
+    """Of an item, which may be anything: clients write them."""
+    found, number = layout.interest_of(key), layout.number_of(item)
+    if number is None or not isinstance(found, layout.Registered):
+        return None
+    return Registration(key, number, *found)
+
+
+async def _ignore(ports: Ports, ns: str, strange: List[Tuple[Key, Item]]) -> None:
+    """What nobody can understand stops nobody. Some of it is removed each time, where nobody else can mean that key.
+
+    Under a key that can be a client's, the client will write anew what somebody else has written.
+    """
+    complain(ports.clock, ns, "%d registrations are none: %.300r", len(strange), strange[0])
+    lost = [Remove(key) for key, _ in strange if layout.interest_of(key) is None][:AT_ONCE]
     try:
-        await _drop(ports, Remove(key, expect=number))
-    except StorageFull as error:
-        log.warning("it stays behind: %s", error)
+        await together([ports.store.commit([removal]) for removal in lost], ports.store.limits.remote)
+    except BackendError as error:
+        complain(ports.clock, ns, "they stay behind: %s", error)
 
 
-async def _rows(ports: Ports, partition: str) -> List[Tuple[str, int]]:
-    rows: List[Tuple[str, int]] = []
+async def _rows(ports: Ports, partition: str) -> List[Tuple[Key, Item]]:
+    rows: List[Tuple[Key, Item]] = []
     more = True
     while more:
-        page = await ports.store.query(INTEREST, partition, rows[-1][0] + "\0" if rows else "")
-        rows.extend((sort, item.rev) for sort, item in page.rows)
+        page = await ports.store.query(INTEREST, partition, rows[-1][0].sort + "\0" if rows else "")
+        rows.extend((Key(INTEREST, partition, sort), item) for sort, item in page.rows)
         more = page.more
     return rows
 
 
 def fired_notes(hits: Iterable[Registration], board: Bulletin) -> List[Pushed]:
-    """One note for each inbox: which of its registrations fired."""
+    """One note for each inbox, or as many as it takes: which of its registrations fired."""
     fired: Dict[str, List[Tuple[str, str, int]]] = {}
     for hit in hits:
         fired.setdefault(hit.inbox, []).append((hit.path, hit.mode, hit.number))
-    return [Pushed(inbox, encode_note(Fired(list(entries), board))) for inbox, entries in fired.items()]
+    notes = ((inbox, part) for inbox, entries in fired.items() for part in _parts(entries))
+    return [Pushed(inbox, encode_note(Fired(list(part), board))) for inbox, part in notes]
+
+
+def _parts(entries: List[Tuple[str, str, int]]) -> Iterator[List[Tuple[str, str, int]]]:
+    first = chars = 0
+    for position, (path, _, _) in enumerate(entries):
+        chars += len(path) + 10
+        if chars > NOTE_CHARS and position > first:
+            yield entries[first:position]
+            first, chars = position, len(path) + 10
+    yield entries[first:]
 
 
 async def drop_fired(ports: Ports, hits: List[Registration]) -> None:

@@ -77,8 +77,9 @@ async def _tally(place: Place) -> Tally:
     ]
     watches = []
     for key, _ in await _rows(place, INTEREST, prefix):
-        if key.partition != layout.beats_partition(place.ns):
-            watches.append((key.partition[len(prefix) :], layout.registration_of(key.sort)[1]))
+        found = layout.interest_of(key)
+        if isinstance(found, layout.Registered):
+            watches.append((found.path, found.inbox))
     return Tally(nodes, ephemerals, size, sessions, watches, zxid)
 
 

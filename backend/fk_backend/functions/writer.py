@@ -14,12 +14,13 @@ from .. import layout
 from ..codec import Malformed
 from ..core.apply import apply
 from ..core.model import Error, Id
-from ..core.requests import Call, Close, Expire, Result, Sweep
+from ..core.requests import Attach, Call, Close, Expire, Open, Result, Sweep
 from ..core.snapshot import Missing, Outcome
 from ..errors import Conflict, Refused, StorageFull, Unknown
-from ..layout import Head
+from ..layout import Head, is_inbox, is_namespace
 from ..messages import INTERNAL, Entry, Message, bulletin, decode
 from ..ports import Delivery, Ports, Put
+from .complaints import complain
 from .distributor import answer_notes, distribute, keep
 from .large import foreign, garbage, keep_large
 from .loading import Write, fits, fresh_head, load, load_head, writes_of
@@ -57,7 +58,7 @@ class Writer:
 
     async def __call__(self, ns: str, batch: Sequence[Delivery]) -> None:
         """Handles a batch in order. When it returns, all of it is answered; if it raises, it must be called again."""
-        messages = _decoded(ns, batch)
+        messages = _decoded(self._ports, ns, batch)
         warm = self._warm.pop(ns, None)
         if warm is not None and not is_behind(warm, [each.message for each in messages]):
             try:
@@ -141,6 +142,7 @@ class Writer:
             except Refused as error:  # nothing is there that could be kept
                 log.error("namespace %s: %s", ns, error)
                 if count == 1:
+                    await self._confirm(ns, warm)
                     await self._answer(warm.head, _answers(part, [Result(Error.SYSTEM, None, warm.head.zxid)]))
                     return 1
                 count = 1
@@ -156,6 +158,7 @@ class Writer:
             elif isinstance(part[0].call.request, (Close, Expire, Sweep)) and warm.snapshot.ends_at_once > 1:
                 warm.snapshot.ends_at_once = max(1, limits.writes // WRITES_OF_AN_END)
             else:
+                await self._confirm(ns, warm)
                 await self._answer(warm.head, _answers(part, [Result(Error.TOO_LARGE, None, warm.head.zxid)]))
                 return 1
         begins = after.ticking == after.zxid and _is_at_rest(warm.head, outcome)
@@ -204,35 +207,49 @@ class Writer:
     async def _answer(self, head: Head, answers: Sequence[Tuple[str, int, List[Any]]]) -> None:
         """Answers of a batch that changed nothing: there is no commit, and so nothing to redo."""
         board = bulletin(head.zxid, head.since, head.triggers)
-        await self._ports.inboxes.push(answer_notes(answers, board))
+        most, told = self._ports.store.limits.answer_bytes, []
+        for note, (inbox, first, results) in zip(answer_notes(answers, board), answers):
+            if len(note.body) > most:
+                refusals = [Result(Error.TOO_LARGE, None, head.zxid)] * len(results)
+                (note,) = answer_notes([(inbox, first, refusals)], board)
+            told.append(note)
+        await self._ports.inboxes.push(told)
 
 
-def _decoded(ns: str, batch: Sequence[Delivery]) -> List[Sized]:
-    """The messages of a batch, without what can't be one: that is set aside, its sender can't be known."""
+def _decoded(ports: Ports, ns: str, batch: Sequence[Delivery]) -> List[Sized]:
+    """The messages of a batch, without those that nobody may send: they are set aside, whoever sent them."""
     found = []
     for delivery in batch:
-        message = _message(ns, delivery)
-        if message is not None:
+        try:
+            message = decode(delivery.body)
+            why = refusal(ns, message, delivery.internal)
+        except Malformed as error:
+            why = str(error)
+        if why:
+            complain(ports.clock, ns, "a message of %d bytes is set aside: %.300s", len(delivery.body), why)
+        else:
             found.append(Sized(message, len(delivery.body), delivery.sequence))
     return found
 
 
-def _message(ns: str, delivery: Delivery) -> Optional[Message]:
-    try:
-        message = decode(delivery.body)
-    except Malformed as error:
-        log.error("message of %d bytes set aside: %s", len(delivery.body), error)
-        return None
-    if not delivery.internal and any(isinstance(request, INTERNAL) for request in message.requests):
-        log.error("message of %s set aside: only the heartbeat may ask for this", message.inbox)
-        return None
-    if message.is_of_another:
-        log.error("message of %s set aside: it asks for a session at another connection", message.inbox)
-        return None
-    if any(foreign(ns, request) for request in message.requests):
-        log.error("message of %s set aside: it names data of another namespace", message.inbox)
-        return None
-    return message
+def refusal(ns: str, message: Message, internal: bool) -> str:
+    """Why a message may not be in this namespace's queue; nothing if it may.
+
+    ``internal``: a function sent it. A client speaks for its own connection alone: a session that it opens or attaches
+    to is at the inbox that it asks from, since whatever is given up with it (registrations, the inbox) is that one's.
+    """
+    if not is_namespace(ns):
+        return "no namespace"
+    if not internal and not is_inbox(message.inbox):
+        return "%r is no client's inbox" % message.inbox[:100]
+    for request in message.requests:
+        if isinstance(request, INTERNAL) and not internal:
+            return "of %s: only the heartbeat may ask for this" % message.inbox
+        if isinstance(request, (Open, Attach)) and request.inbox != message.inbox:
+            return "of %s: it asks for a session at another inbox" % message.inbox
+        if foreign(ns, request):
+            return "of %s: it names data that it can't have laid down in this namespace" % message.inbox
+    return ""
 
 
 def _fitting(messages: Sequence[Sized]) -> int:

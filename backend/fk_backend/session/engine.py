@@ -19,7 +19,7 @@ from ..core.model import Error, Id
 from ..core.requests import Attach, Auth, Close, Open, Request, Result, WatchSubtrees
 from ..core.watches import RECURSIVE
 from ..eager import begin
-from ..errors import BackendError, Conflict, Refused, StorageFull, Unavailable, Unknown
+from ..errors import BackendError, Conflict, Refused, StorageFull, TooLarge, Unavailable, Unknown
 from ..messages import Answers, Bulletin, Ended, Fired, Message, bulletin, message_id
 from ..ports import Gateway, Item, Key, Put, Remove
 from .holdings import Holdings
@@ -101,11 +101,11 @@ class Session:
         self._todo: Deque[Tuple[Any, Op]] = deque()
         self._flight: Deque[Pending] = deque()
         self._answers: Dict[int, Answers] = {}
+        self._unheard: List[Fired] = []
         self._next = 0
         self._awaited = 0
         self._answered = 0
         """The zxid of the head with which the last answer came."""
-        self._identities: Tuple[Id, ...] = ()
         self._watermark = 0
         self._watches = WatchList()
         self._reader = Reader(gateway.store, gateway.blobs, ns, self._inbox, self._watches)
@@ -188,7 +188,7 @@ class Session:
             raise
         finally:
             checked.cancel()
-        self._identities = tuple(Id(*i) for i in identities)
+        self._watches.became(zxid, [Id(*i) for i in identities])
         self._watermark, self._answered = zxid, note.bulletin.zxid
         self._next = self._awaited = 1
         self._begun = True
@@ -372,14 +372,24 @@ class Session:
             while due is not None and not self._over:
                 await self._land(due)
                 due = self._due()
+            waiting, self._unheard = self._unheard, []
+            for fired in waiting:
+                await self._hear(fired)
         elif isinstance(note, Fired):
-            await self._catch_up(note.bulletin.zxid, note.bulletin)
-            for event in self._watches.late(note.bulletin.triggers()):
-                self._fire(event)
-            for path, mode, number in note.registrations:
-                await self._rearm(path, mode, number)
+            await self._hear(note)
         elif isinstance(note, Ended) and note.session == self.id:
             self.end(EXPIRED, "the session has expired")
+
+    async def _hear(self, note: Fired) -> None:
+        """What a credential that is on its way makes of the session decides what it may know: that is heard first."""
+        if any(isinstance(pending.op, Auth) for pending in self._flight):
+            self._unheard.append(note)
+            return
+        await self._catch_up(note.bulletin.zxid, note.bulletin)
+        for event in self._watches.late(note.bulletin.triggers()):
+            self._fire(event)
+        for path, mode, number in note.registrations:
+            await self._rearm(path, mode, number)
 
     def _due(self) -> Optional[Answers]:
         """The answers that begin with the one waited for. A batch that came again may have been cut differently."""
@@ -404,7 +414,7 @@ class Session:
             if pending.tag is UNASKED and code:  # the watch behind it would never hear of anything
                 self._todo[0] = (self._todo[0][0], Fail(code))
             if isinstance(pending.op, Auth) and code == Error.OK:
-                self._identities = tuple(dict.fromkeys((*self._identities, *(Id(*i) for i in value))))
+                self._watches.became(zxid, [Id(*i) for i in value])
             await self._show(pending.tag, Result(code, value, zxid), answers.bulletin)
             if isinstance(pending.op, Close) and code == Error.OK:
                 return self.end(CLOSED, "closed")
@@ -437,7 +447,7 @@ class Session:
         if isinstance(op, RemoveWatches):
             found = await self._reader.remove(op.path, op.modes)
             return await self._show(tag, Result(Error.OK if found else Error.NO_WATCHER, None, self._watermark))
-        read = await self._reader.read(op, self._identities)
+        read = await self._reader.read(op, self._watches.identities)
         await self._catch_up(read.result.zxid)
         if read.number:
             await self._reader.settle(read)
@@ -452,7 +462,7 @@ class Session:
             return None
         if self.overdue() or not isinstance(op, READS):
             return None
-        reading = self._reader.read(op, self._identities)
+        reading = self._reader.read(op, self._watches.identities)
         try:
             reading.send(None)
         except StopIteration as done:
@@ -572,7 +582,11 @@ class Session:
         self._contact = started
 
     async def _increment(self) -> None:
-        await self._gateway.store.increment(layout.beat_key(self._ns, self.id), BEAT)
+        key = layout.beat_key(self._ns, self.id)
+        try:
+            await self._gateway.store.increment(key, BEAT)
+        except TooLarge:  # somebody wrote what can't be added to
+            await self._gateway.store.commit([Put(key, Item(BEAT, b""))])
         await self._gateway.check()
 
 

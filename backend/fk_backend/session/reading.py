@@ -7,12 +7,12 @@ the writer missed belongs to a reader that sees the new state.
 from __future__ import annotations
 
 import asyncio
-from typing import Collection, List, NamedTuple, Optional, Set, Tuple
+from typing import Collection, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from .. import layout
-from ..core import reads, watches
+from ..core import acls, reads, watches
 from ..core.errors import ZkError
-from ..core.model import Blob, Error, EventType, Id
+from ..core.model import Blob, Error, EventType, Id, Perms
 from ..core.requests import Result
 from ..errors import Conflict, Unavailable
 from ..layout import Head
@@ -98,7 +98,8 @@ class Reader:
         zxid = head_zxid if pair is None else max(pair[0].mzxid, pair[1].pzxid, head_zxid)
         watch = None
         if watching and (code == Error.OK or (isinstance(op, Exists) and code == Error.NO_NODE)):
-            watch = Watch(op.path, mode, number, shown(mode, pair, head_zxid), pair is not None)
+            readable = pair is None or acls.allowed(pair[0].acl, Perms.READ, identities)
+            watch = Watch(op.path, mode, number, shown(mode, pair, head_zxid), pair is not None, readable)
         return Reading(Result(code, value, zxid), number, op.path, mode, watch)
 
     async def settle(self, read: Reading) -> None:
@@ -114,12 +115,15 @@ class Reader:
 
     async def _pair(self, path: str) -> Pair:
         partition = layout.node_partition(self._ns, path)
-        while True:
-            page = await self._store.query(STATE, partition, layout.FAMILY, layout.AFTER_NODE, 2)
-            rows = dict(page.rows)
-            items = [rows.get(layout.NODE), rows.get(layout.FAMILY)]
-            if self._store.atomic_queries or not layout.torn(items):
-                return layout.pair_of(items)
+        page = await self._store.query(STATE, partition, layout.FAMILY, layout.AFTER_NODE, 2)
+        return layout.pair_of(await self._together(path, dict(page.rows)))
+
+    async def _together(self, path: str, rows: Dict[str, Item]) -> List[Optional[Item]]:
+        """The items of a node and its family, as they were read, or by a dearer read if those were of no one moment."""
+        items = [rows.get(layout.NODE), rows.get(layout.FAMILY)]
+        if self._store.atomic_queries or not layout.torn(items):
+            return items
+        return await self._store.get(layout.node_keys(self._ns, path))
 
     async def _pair_and_head(self, path: str) -> Tuple[Pair, int]:
         """One snapshot: a missing node has no zxid of its own that says since when it is missing."""
@@ -127,7 +131,10 @@ class Reader:
         return layout.pair_of(pair), 0 if head is None else layout.head_of(head).settled
 
     async def _family(self, path: str) -> Tuple[Pair, List[str]]:
-        """A node and the names of its children, as of one moment: while the family did not change."""
+        """A node and the names of its children, as of one moment: while the family did not change.
+
+        One that was missing may come and go with its node meanwhile, so nobody may have been seen in it.
+        """
         partition = layout.node_partition(self._ns, path)
         most = WHOLE if self._store.atomic_queries else PAGE
         while True:
@@ -138,12 +145,18 @@ class Reader:
             names = found.names
             if pair is None or (not found.more and self._store.atomic_queries):
                 return pair, names
+            if before is None:
+                if not names and not found.more:
+                    items = await self._together(path, own)
+                    if items[1] is None:
+                        return layout.pair_of(items), names
+                continue
             while found.more:
                 last = layout.CHILDREN + names[-1] if names else found.rows[-1][0]
                 found = await self._store.listing(STATE, partition, last + "\0", layout.CHILDREN, PAGE)
                 names.extend(found.names)
             (after,) = await self._store.get([Key(STATE, partition, layout.FAMILY)])
-            if (after and after.rev) == (before and before.rev):
+            if after is not None and after.rev == before.rev:
                 return pair, names
 
     # --- registrations --------------------------------------------------------------------------
@@ -233,13 +246,14 @@ class Reader:
                 continue  # by its node, which may be another one by now, it would be told of something else
             number = await self._register(watch.path, watch.mode) if item is None else item.rev
             pair, head_zxid = await self._pair_and_head(watch.path)
-            event = missed(watch, pair, head_zxid)
+            event = missed(watch, pair, head_zxid, self._armed.identities)
             if event is not None and event.kind == EventType.DELETED:
                 deleted.add(watch.path)
             looked.append((watch, number, event))
         # Nothing is changed before this: where a call fails, everything is looked at again.
         events = [fired for each in looked for fired in self._armed.looked_at(*each)]
-        events.extend(fired for trigger in triggers if (fired := self._armed.fire(trigger)) is not None)
+        told = (self._armed.fire(trigger) for trigger in triggers)
+        events.extend(event for event in told if event is not None)
         return sorted(events, key=lambda event: event.zxid)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Deque, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
-from ..core import paths, watches
-from ..core.model import EventType, Family, Node, Trigger
+from ..core import acls, paths, watches
+from ..core.model import EventType, Family, Id, Node, Perms, Trigger
 from ..core.watches import CHILD, DATA, PERSISTENT, RECURSIVE
 
 Pair = Optional[Tuple[Node, Family]]
@@ -15,13 +15,17 @@ MAX_LATE = 1000
 
 
 class Watch(NamedTuple):
-    """``number`` is its registration's id; ``floor`` the zxid that its read showed; ``existed`` what it showed."""
+    """``number`` is its registration's id; ``floor`` the zxid that its read showed; ``existed`` what it showed.
+
+    ``readable``: whether the session might read the node then.
+    """
 
     path: str
     mode: str
     number: int
     floor: int
     existed: bool
+    readable: bool = True
 
 
 class Event(NamedTuple):
@@ -33,13 +37,14 @@ class Event(NamedTuple):
 
 
 class WatchList:
-    """The armed watches of one connection, at most one for each path and mode."""
+    """The armed watches of one connection, at most one for each path and mode, and who may be told of what."""
 
     def __init__(self) -> None:
         self._armed: Dict[Tuple[str, str], Watch] = {}
         self._recursive = 0
         self._skipped: Deque[Tuple[int, int]] = deque(maxlen=MAX_LATE)
         self._told: Deque[int] = deque(maxlen=MAX_LATE)
+        self._was: List[Tuple[int, Tuple[Id, ...]]] = [(0, ())]
         self.asked: Set[Tuple[str, str]] = set()
         """(path, mode) of registrations that were asked for, while no armed watch answers for them."""
 
@@ -96,8 +101,25 @@ class WatchList:
         self._told.extend(event.zxid for event in events)
         return events
 
+    def became(self, zxid: int, proved: Iterable[Id]) -> None:
+        """Who the session is as well from ``zxid`` on. What comes late is judged by who it was."""
+        identities = tuple(dict.fromkeys((*self.identities, *proved)))
+        if identities != self.identities:
+            self._was.append((zxid, identities))
+
+    @property
+    def identities(self) -> Tuple[Id, ...]:
+        """Who the session is."""
+        return self._was[-1][1]
+
+    def _at(self, zxid: int) -> Tuple[Id, ...]:
+        return next(identities for since, identities in reversed(self._was) if since <= zxid)
+
     def fire(self, trigger: Trigger) -> Optional[Event]:
-        """The event of a trigger, if a watch was waiting for it: one event, however many watches."""
+        """The event of a trigger, if a watch was waiting for it: one event, however many watches.
+
+        None, and the watches that are there for once are gone, if the session may not know of it.
+        """
         candidates = self.on(trigger.path)
         if self._recursive:
             above = (self._armed.get((path, RECURSIVE)) for path in paths.ancestors(trigger.path))
@@ -108,7 +130,7 @@ class WatchList:
                 hit = True
                 if watches.is_one_shot(watch.mode):
                     self.drop(watch)
-        return Event(*trigger) if hit else None
+        return Event(*trigger[:3]) if hit and acls.may_know(trigger.readers, self._at(trigger.zxid)) else None
 
 
 def shown(mode: str, pair: Pair, head_zxid: int) -> int:
@@ -119,12 +141,16 @@ def shown(mode: str, pair: Pair, head_zxid: int) -> int:
     return family.pzxid if mode == CHILD else node.mzxid
 
 
-def missed(watch: Watch, pair: Pair, head_zxid: int) -> Optional[Event]:
-    """What a watch must have missed, judging by its node as it is now (ZooKeeper's rule for SetWatches)."""
+def missed(watch: Watch, pair: Pair, head_zxid: int, identities: Tuple[Id, ...]) -> Optional[Event]:
+    """What a watch must have missed, judging by its node as it is now (ZooKeeper's rule for SetWatches).
+
+    Nothing of a node that the session may not read now, or might not when it was last seen. Whether it might at the
+    change is in the push that is on its way.
+    """
     if pair is None:
-        return Event(head_zxid, watch.path, EventType.DELETED) if watch.existed else None
+        return Event(head_zxid, watch.path, EventType.DELETED) if watch.existed and watch.readable else None
     zxid = shown(watch.mode, pair, head_zxid)
-    if zxid <= watch.floor:
+    if zxid <= watch.floor or not acls.allowed(pair[0].acl, Perms.READ, identities):
         return None
     if not watch.existed:
         return Event(zxid, watch.path, EventType.CREATED)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from compat_tests.differential.__main__ import replay
-from compat_tests.differential.corpus import load
+from compat_tests.differential.corpus import for_deployment, load
 from compat_tests.differential.runner import Server
 
 PROGRAMS = 100
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::UserWarning:
 
 @pytest.mark.timeout(600)
 def test_a_deployment_on_aws_does_what_zookeeper_was_seen_to_do(emulated_url: str) -> None:
-    recorded = load()
+    recorded = for_deployment(emulated_url, load())
     recorded = recorded[:: len(recorded) // PROGRAMS][:PROGRAMS]
     assert len(recorded) == PROGRAMS
     server = Server.deployment(emulated_url)

@@ -136,6 +136,14 @@ def test_another_format_is_refused_and_not_touched(place: Place, other: int, say
     assert writer["MemorySize"] == 512
 
 
+def test_a_deployment_of_a_version_before_gets_this_ones_number(place: Place) -> None:
+    place.deploy()
+    item = _item(*names.FORMAT_KEY, OLDEST_FORMAT)
+    place.client("dynamodb").put_item(TableName=names.table(NAME, "state"), Item=item)
+    place.deploy(parameters={"Memory": "1024"})
+    assert deploying.stored_format(Cloud(), NAME) == FORMAT
+
+
 def test_tables_without_a_stack_are_refused(place: Place) -> None:
     place.deploy()
     place.client("cloudformation").delete_stack(StackName="fk-test")

@@ -311,7 +311,7 @@ class Run:
 
 def _owner(key: Key) -> str:
     is_registration = key.table == INTEREST and not key.partition.endswith((":hello", ":beats"))
-    return layout.registration_of(key.sort)[1] if is_registration else ""
+    return key.sort.rpartition(":")[2] if is_registration else ""
 
 
 def record(ns: str, message: Message) -> Any:

@@ -14,8 +14,10 @@ from typing import Any, Callable, Dict
 
 from fk_backend.errors import BackendError
 from fk_backend.ports import INTEREST, SESSIONS, STATE, Item, Key, Put
+from fk_backend.providers import local
 from fk_backend.providers.local import files
 from fk_backend.providers.local.store import LocalStore
+from tests.providers.local.mistakes import plant
 
 HEAD = Key(STATE, "ns:", "head")
 COUNTER = Key(INTEREST, "ns:beats", "all")
@@ -133,6 +135,19 @@ def orphan(name: str, abandons: str) -> None:
     say("ends")
 
 
+async def serve(name: str, mistake: str = "") -> None:
+    """Is the host, until it is told to end."""
+    plant(mistake)
+    gateway: Any = await local.connect(name, {})
+    await gateway.check()
+    say("serves" if gateway.link.is_host else "somebody else does")
+    told = asyncio.Event()
+    asyncio.get_event_loop().add_reader(0, told.set)  # no thread: the calls of this process are in one order
+    await told.wait()
+    await gateway.close()
+    say("ended")
+
+
 MAIN: Dict[str, Callable[..., Any]] = {
     "look": look,
     "echo": echo,
@@ -141,6 +156,7 @@ MAIN: Dict[str, Callable[..., Any]] = {
     "pour": pour,
     "fill": fill,
     "orphan": orphan,
+    "serve": serve,
 }
 
 if __name__ == "__main__":

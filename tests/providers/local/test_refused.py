@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 from pathlib import Path
-from typing import Callable, Dict, List, Tuple, Type
+from typing import Callable, Dict, List, Set, Tuple, Type
 
 import pytest
 
@@ -112,3 +113,23 @@ def test_what_is_not_a_deployment_at_all(home: Path, what: str) -> None:
     with pytest.raises(NotADeployment, match="remove"):
         files.prepare("d")
     assert contents(home) == before
+
+
+def test_a_deployment_of_a_version_before_gets_this_ones_number_from_its_host(place: files.Place) -> None:
+    """In the file itself, where any version looks; while another process has it open, too."""
+    for path in (place.state, place.interest):
+        with contextlib.closing(sqlite3.connect(path)) as before:
+            before.execute("PRAGMA user_version=%d" % OLDEST_FORMAT)
+    client = LocalStore(place, writable_state=False)
+    assert OLDEST_FORMAT in _numbers(place)
+    host = LocalStore(place, writable_state=True)
+    assert _numbers(place) == {FORMAT}
+    asyncio.run(host.commit([put(Key(STATE, "p", "s"), 1, b"x")]))
+    assert [item and item.body for item in asyncio.run(client.get([Key(STATE, "p", "s")]))] == [b"x"]
+    host.close()
+    client.close()
+
+
+def _numbers(place: files.Place) -> Set[int]:
+    """As in the files' headers: 4 bytes at 60 (https://sqlite.org/fileformat2.html)."""
+    return {int.from_bytes(Path(path).read_bytes()[60:64], "big") for path in (place.state, place.interest)}

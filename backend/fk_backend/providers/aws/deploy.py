@@ -120,7 +120,7 @@ def stored_format(cloud: Cloud, name: str) -> Optional[int]:
 
 
 def write_format(cloud: Cloud, name: str) -> None:
-    """Writes the format unless there is one."""
+    """Writes the format unless it is there: from now on, a version before has to keep away."""
     partition, sort = names.FORMAT_KEY
     database = cloud.client("dynamodb")
     item = {names.PARTITION: {"S": partition}, names.SORT: {"S": sort}, names.REV: {"N": str(FORMAT)}}
@@ -129,7 +129,8 @@ def write_format(cloud: Cloud, name: str) -> None:
             database.put_item(
                 TableName=names.table(name, STATE),
                 Item=item,
-                ConditionExpression="attribute_not_exists(%s)" % names.PARTITION,
+                ConditionExpression="attribute_not_exists(%s) OR %s < :now" % (names.PARTITION, names.REV),
+                ExpressionAttributeValues={":now": item[names.REV]},
             )
         except database.exceptions.ConditionalCheckFailedException:
             pass

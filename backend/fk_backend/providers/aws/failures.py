@@ -23,6 +23,7 @@ _NOT_ALLOWED = {
     "MissingAuthenticationToken", "NotAuthorized", "AuthFailure", "RequestExpired", "InvalidAccessKeyId",
     "RequestTimeTooSkewed", "InvalidToken",
 }  # fmt: skip
+_REFUSED = {"AccessDenied", "AccessDeniedException", "InvalidParameterValue", "InvalidObjectState"}
 _GONE = {
     "ResourceNotFoundException", "NoSuchBucket", "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist",
 }  # fmt: skip
@@ -37,6 +38,19 @@ def code_of(error: BaseException) -> str:
     if not isinstance(error, sdk.ClientError):
         return ""
     return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def refused_by_owner(error: BaseException) -> bool:
+    """Whether it is what a client has made that refuses: by its policy, by a key that encrypts it, by its limits.
+
+    Not where our own credentials are no good, or not for now.
+    """
+    if not isinstance(error, sdk.ClientError):
+        return False
+    code, status = code_of(error), error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+    if code in _REFUSED or code.upper().startswith("KMS"):
+        return "Throttl" not in code
+    return 400 <= status < 500 and code not in _FULL_SPEED | _NOT_ALLOWED | _GONE
 
 
 def translated(error: Exception, writing: bool) -> BackendError:

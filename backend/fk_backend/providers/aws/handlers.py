@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import logging
 import os
 from typing import Any, Awaitable, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
@@ -16,7 +15,7 @@ from typing import Any, Awaitable, Callable, Dict, List, NamedTuple, Optional, S
 from ... import codec, layout
 from ...core.model import Error, Id
 from ...core.requests import Attach, Open
-from ...errors import BackendError
+from ...errors import Conflict, Unavailable, Unknown
 from ...functions.distributor import answer_notes
 from ...functions.heartbeat import SENDER, Heartbeat
 from ...functions.writer import Writer
@@ -77,6 +76,14 @@ class Wake:
         await self._queues.tick(Tick(ns, after).body, 0 if after is None else TICK_S)
 
 
+def _body(record: Record) -> bytes:
+    """What was sent; nothing where that is no base64, which no client of ours sends."""
+    try:
+        return base64.b64decode(record["body"], validate=True)
+    except ValueError:
+        return b""
+
+
 def _receives(record: Record) -> int:
     return int(record["attributes"]["ApproximateReceiveCount"])
 
@@ -108,7 +115,7 @@ class Functions:
             try:
                 await self._service.writer(ns, [await self._delivery(ns, record) for record in batch])
             except Exception as error:
-                trouble = isinstance(error, BackendError)
+                trouble = isinstance(error, (Unavailable, Unknown, Conflict))  # whatever else will be refused again
                 log.log(
                     logging.WARNING if trouble else logging.ERROR, "namespace %s: %r", ns, error, exc_info=not trouble
                 )
@@ -121,10 +128,7 @@ class Functions:
         return []
 
     async def _delivery(self, ns: str, record: Record) -> Delivery:
-        try:
-            body = base64.b64decode(record["body"], validate=True)
-        except binascii.Error:
-            return Delivery(b"", False)
+        body = _body(record)
         sent_id = record["attributes"].get("MessageDeduplicationId", "")
         if not await self._admitted(ns, body):
             log.error("namespace %s: a session was asked for by somebody who may not write there", ns)
@@ -133,13 +137,21 @@ class Functions:
         return Delivery(body, internal, int(record["attributes"].get("SequenceNumber", 0)))
 
     async def _admitted(self, ns: str, body: bytes) -> bool:
-        """Whether whoever asks for a session can write items of this namespace: IAM says so, the queue can't."""
+        """Whether whoever asks for a session can write items of this namespace: IAM says so, the queue can't.
+
+        Nobody can tell from which address a message came: who claims one is after the rights of somebody else.
+        """
         try:
             message = decode(body)
         except codec.Malformed:
             return True  # the writer sets it aside
-        if not any(isinstance(request, (Open, Attach)) for request in message.requests):
+        if not layout.is_namespace(ns) or not layout.is_inbox(message.inbox):
+            return True  # so it does that
+        begins = [request for request in message.requests if isinstance(request, (Open, Attach))]
+        if not begins:
             return True  # it needs a session that is open at its inbox
+        if any(request.address is not None for request in begins):
+            return False
         (item,) = await self._service.store.get([layout.hello_key(ns, message.inbox)])
         return item is not None
 
@@ -164,7 +176,7 @@ class Functions:
         """Keeps a message, and tells its sender."""
         ns = record["attributes"]["MessageGroupId"]
         log.error("namespace %s: message %s set aside", ns, record["messageId"])
-        body = base64.b64decode(record["body"])
+        body = _body(record)
         await self._keep(ns, record["messageId"], body)
         try:
             message = decode(body)

@@ -11,16 +11,18 @@ import base64
 import logging
 import math
 import re
+import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 from ...ports import Pushed
 from . import clients, names
 from .clients import LONG_POLL_S, Clients
-from .failures import code_of, read, translated, wrote
+from .failures import code_of, read, refused_by_owner, translated, wrote
 
 log = logging.getLogger(__name__)
 
 _INBOX = re.compile("[0-9a-f]{32}")
+_QUEUE = re.compile("[A-Za-z0-9_-]{1,80}")
 _NO_QUEUE = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
 MAX_UNSURE = 10_000
 AT_ONCE = 10
@@ -36,6 +38,14 @@ SEEN_S = 5
 DELETE_S = 2.0
 """So long what was taken may wait for more to be deleted with."""
 SEEN_ATTRIBUTES = {"VisibilityTimeout": str(SEEN_S), "MessageRetentionPeriod": str(4 * 86_400)}
+
+
+def _decoded(body: str) -> bytes:
+    """What was pushed; nothing, which is no note, where that is no base64."""
+    try:
+        return base64.b64decode(body, validate=True)
+    except ValueError:
+        return b""
 
 
 class InboxState(NamedTuple):
@@ -97,24 +107,33 @@ class Queues:
             await asyncio.gather(*(self._push(message) for message in sent[first : first + PUSHED_AT_ONCE]))
 
     async def _push(self, message: Pushed) -> None:
+        """A client makes its inbox, and can make one that takes nothing: that is its own loss, and nobody else's."""
         url = self.url(names.inbox_queue(self._deployment, message.inbox))
         try:
             await self._sqs.send_message(QueueUrl=url, MessageBody=base64.b64encode(message.body).decode())
         except Exception as error:
-            if code_of(error) not in _NO_QUEUE:
+            if refused_by_owner(error):
+                log.error("inbox %s takes nothing: %s", message.inbox, error)
+            elif code_of(error) not in _NO_QUEUE:
                 raise translated(error, writing=True) from error
 
     async def drop(self, inbox: str) -> None:
         """`ports.Inboxes.drop`."""
         if _INBOX.fullmatch(inbox):
-            await self.remove(names.inbox_queue(self._deployment, inbox))
+            await self.remove_inbox(inbox)
+
+    async def remove_inbox(self, inbox: str) -> None:
+        """Removes it whatever it is called: clients make them."""
+        await self.remove(names.inbox_queue(self._deployment, inbox))
 
     async def remove(self, name: str) -> None:
         """Deletes a queue, if it is there."""
         try:
             await self._sqs.delete_queue(QueueUrl=self.url(name))
         except Exception as error:
-            if code_of(error) not in _NO_QUEUE:
+            if refused_by_owner(error):
+                log.error("queue %s can't be removed: %s", name, error)
+            elif code_of(error) not in _NO_QUEUE:
                 raise translated(error, writing=True) from error
 
     async def make(self, inbox: str) -> str:
@@ -153,7 +172,9 @@ class Queues:
             request["NextToken"] = answer["NextToken"]
 
     async def state(self, inbox: str) -> Optional[InboxState]:
-        """Of an inbox; None if it is gone."""
+        """Of an inbox; None if it is gone, or can't be one."""
+        if not _QUEUE.fullmatch(names.inbox_queue(self._deployment, inbox)):
+            return None
         url = self.url(names.inbox_queue(self._deployment, inbox))
         wanted = ["CreatedTimestamp", "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         try:
@@ -161,6 +182,9 @@ class Queues:
         except Exception as error:
             if code_of(error) in _NO_QUEUE:
                 return None
+            if refused_by_owner(error):  # or we lack a permission: it is left alone, as what is young
+                log.error("nothing is told of inbox %s: %s", inbox, error)
+                return InboxState(int(time.time()), 0, 0)
             raise translated(error, writing=False) from error
         return InboxState(*(int(answer.get(name, 0)) for name in wanted))
 
@@ -222,7 +246,7 @@ class Poll:
                 continue
             failing_since, pause = math.inf, RETRY_S
             for message in messages:
-                self._receive(base64.b64decode(message["Body"]))
+                self._receive(_decoded(message["Body"]))
             self._received.extend(messages)
             if len(self._received) >= AT_ONCE:
                 self._delete()

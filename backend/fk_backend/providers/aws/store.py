@@ -42,6 +42,7 @@ class DynamoStore:
         recent_bytes=400,
         together_is_dear=True,
         owners=False,
+        answer_bytes=700_000,
         remote=True,
     )
 
@@ -268,9 +269,19 @@ def _row(write: Put) -> Row:
 
 
 def _item(row: Optional[Mapping[str, Any]]) -> Optional[Item]:
+    """Of any row: clients write those of INTEREST, and may leave out what we expect, or give it another type."""
     if not row:
         return None
-    return Item(int(row[REV]["N"]), bytes(row[BODY]["B"]) if BODY in row else b"")
+    body = row.get(BODY, {}).get("B", b"")
+    return Item(_rev(row.get(REV, {})), bytes(body))
+
+
+def _rev(value: Mapping[str, Any]) -> int:
+    """0, which nothing of ours has, for what is no integer."""
+    try:
+        return int(value["N"])
+    except (KeyError, ValueError):
+        return 0
 
 
 def _stretch(partition: str, start: str, end: Optional[str]) -> Tuple[str, Row]:

@@ -107,7 +107,7 @@ class Sweep:
 
     async def _expire(self, ns: str, session: Session) -> None:
         (beats,) = await self._store.get([layout.beat_key(ns, session.id)])
-        request = Expire(session.id, 0 if beats is None else beats.rev)
+        request = Expire(session.id, layout.count_of(beats))
         inbox = "%s:sweep-%s" % (SENDER, layout.session_name(session.id))
         number = int(time.time())
         name = message_id(inbox, number)
@@ -115,12 +115,20 @@ class Sweep:
         await self._queues.send(ns, name, encode(Message(inbox, 0, number, (request,))))
 
     async def _registrations(self, live: Set[str]) -> int:
-        """What inboxes have left that are of no session: nobody else finds it, unless something happens to its node."""
+        """What inboxes have left that are of no session: nobody else finds it, unless something happens to its node.
+
+        And what nobody can understand: clients can store anything there.
+        """
         left: Dict[str, List[Key]] = {}
+        strange: List[Key] = []
         for key, _ in await self._store.scan(INTEREST, limit=ALL):
-            if not key.partition.endswith(":beats"):
-                left.setdefault(layout.registration_of(key.sort)[1], []).append(key)
-        count = 0
+            found = layout.interest_of(key)
+            if found is None:
+                strange.append(key)
+            elif not isinstance(found, layout.Beat):
+                left.setdefault(found.inbox, []).append(key)
+        await self._store.discard(strange)
+        count = len(strange)
         for inbox in left.keys() - live:
             state = await self._queues.state(inbox)
             if state is None or time.time() - state.created_s > self._young_s:
@@ -133,6 +141,6 @@ class Sweep:
         for inbox in await self._queues.inboxes():
             state = await self._queues.state(inbox) if inbox not in live else None
             if state is not None and time.time() - state.created_s > self._young_s:
-                await self._queues.drop(inbox)
+                await self._queues.remove_inbox(inbox)
                 count += 1
         return count

@@ -8,6 +8,7 @@ header was found to be ours.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sqlite3
 from typing import Any, Dict, Iterable
@@ -23,6 +24,8 @@ from ...errors import (
     Unknown,
 )
 from ...layout import FORMAT, check_format
+
+log = logging.getLogger(__name__)
 
 APPLICATION_ID = 0x666B7A6F
 """PRAGMA application_id: "fkzo"."""
@@ -120,6 +123,20 @@ def connect(path: str, tables: Iterable[str], durable: bool, writable: bool) -> 
         connection.close()
         raise explain(error, path, "open") from error
     return connection
+
+
+def stamp(connection: sqlite3.Connection) -> None:
+    """Of who writes this format from now on: a file that a version before made gets its number, where `check` sees it.
+
+    While that can't be (the disk is full), a version before may still open it.
+    """
+    try:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version < FORMAT:
+            connection.execute("PRAGMA user_version=%d" % FORMAT)
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    except sqlite3.Error as error:
+        log.warning("format %d was not noted: %s", FORMAT, error)
 
 
 def explain(error: sqlite3.Error, path: str, doing: str) -> Exception:

@@ -19,7 +19,7 @@ from ...core.model import Id
 from ...errors import BackendError, Unavailable
 from ...functions.heartbeat import SENDER, Heartbeat
 from ...functions.writer import Writer
-from ...messages import message_id
+from ...messages import MAX_NUMBER, message_id
 from ...ports import STATE, Key, Ports, Pushed
 from ..clock import SystemClock
 from ..dispatch import Dispatcher
@@ -256,7 +256,7 @@ class Host:
         self._peers.add(peer)
         try:
             self._handle(peer, *value)
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError, LookupError) as error:
             log.error("a peer sent what it must not: %r", error)
             peer.hang_up()
         except Unavailable as error:
@@ -266,16 +266,19 @@ class Host:
     def _handle(self, peer: Frames, kind: str, *rest: Any) -> None:
         if kind == "send":
             ns, inbox, first, body = rest
-            self.accept(ns, inbox, first, body)
+            if not layout.is_namespace(ns) or type(body) is not bytes:
+                raise ValueError("no message")
+            self.accept(ns, _inbox(inbox), _number(first), body)
         elif kind == "got":
-            self._outbox.acknowledge(*rest)
+            inbox, last = rest
+            self._outbox.acknowledge(_inbox(inbox), _number(last))
         elif kind == "ping":
             peer.send("pong", rest[0])
         elif kind == "hello":
             for inbox, last in rest[0]:
-                self.listen(inbox, last, _remote_ear(peer, inbox))
+                self.listen(_inbox(inbox), _number(last), _remote_ear(peer, inbox))
         elif kind == "drop":
-            self.hush(rest[0], keep=False)
+            self.hush(_inbox(rest[0]), keep=False)
         else:
             raise ValueError("unknown frame %r" % (kind,))
 
@@ -285,6 +288,18 @@ class Host:
         for inbox in missed:
             del self._ears[inbox]
         self._miss(missed)
+
+
+def _inbox(value: Any) -> str:
+    if not layout.is_inbox(value):
+        raise ValueError("no inbox")
+    return str(value)
+
+
+def _number(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= MAX_NUMBER:
+        raise ValueError("no number")
+    return value
 
 
 def _remote_ear(peer: Frames, inbox: str) -> Ear:

@@ -39,7 +39,8 @@ class _Sql(NamedTuple):
 def _statements(table: str) -> _Sql:
     at = "WHERE part = ? AND sort = ?"
     insert = "INSERT INTO %s (part, sort, rev, owner, body) VALUES (?, ?, ?, ?, ?) ON CONFLICT (part, sort) DO " % table
-    query = "SELECT sort, rev, body FROM %s WHERE part = ? AND sort >= ?" % table
+    # A column takes values of any type. Bytes are above all text, and no key of ours (https://sqlite.org/datatype3.html).
+    query = "SELECT sort, rev, body FROM %s WHERE part = ? AND sort >= ? AND sort < x''" % table
     # A parameter alone would not let SQLite use the partial index (https://sqlite.org/partialindex.html, 3).
     owned = "SELECT rowid FROM %s WHERE owner = ? AND owner <> '' LIMIT %d" % (table, PURGED_AT_ONCE)
     return _Sql(
@@ -49,13 +50,16 @@ def _statements(table: str) -> _Sql:
         # Sort keys as one value: a row for each takes most of the time. None of them has a zero byte.
         listing=query + " AND sort < ? UNION ALL SELECT '', 0, group_concat(sort, char(0)) "
         "FROM %s WHERE part = ? AND sort >= ? AND sort < ?" % table,
-        scan="SELECT part, sort, rev, body FROM %s WHERE (part, sort) >= (?, ?) ORDER BY part, sort LIMIT ?" % table,
+        scan="SELECT part, sort, rev, body FROM %s WHERE (part, sort) >= (?, ?) AND part < x'' AND sort < x'' "
+        "ORDER BY part, sort LIMIT ?" % table,
         put=insert + "UPDATE SET rev = excluded.rev, owner = excluded.owner, body = excluded.body",
         create=insert + "NOTHING",
         replace="UPDATE %s SET rev = ?, owner = ?, body = ? %s AND rev = ?" % (table, at),
         remove="DELETE FROM %s %s" % (table, at),
         remove_at="DELETE FROM %s %s AND rev = ?" % (table, at),
-        add=insert + "UPDATE SET rev = rev + excluded.rev",
+        # What is no count that can grow begins anew: past 64 bits SQLite would go on in floating point.
+        add=insert + "UPDATE SET rev = excluded.rev + CASE WHEN typeof(rev) = 'integer' AND abs(rev / 2) < %d "
+        "THEN rev ELSE 0 END" % (1 << 61),
         purge="DELETE FROM %s WHERE rowid IN (%s)" % (table, owned),
     )
 

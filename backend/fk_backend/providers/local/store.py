@@ -24,6 +24,12 @@ ATTEMPTS = 100
 """How often a lock is asked for; each time for `database.BUSY_MS`, 5 s in all."""
 RETRY_S = 0.001
 
+
+def _text(stored: bytes) -> str:
+    """Of what any process may have written: text that is none must not fail the rows beside it."""
+    return stored.decode("utf-8", "replace")
+
+
 _abandoned: List[object] = []
 _inherited: Set[str] = set()
 """Files that were open when this process was forked: SQLite would take no locks on them here."""
@@ -60,7 +66,12 @@ class LocalStore:
         try:
             state = database.connect(self._paths[STATE], (STATE, SESSIONS), True, self._writable_state)
             self._connections = {STATE: state, SESSIONS: state}
-            self._connections[INTEREST] = database.connect(self._paths[INTEREST], (INTEREST,), False, True)
+            interest = database.connect(self._paths[INTEREST], (INTEREST,), False, True)
+            interest.text_factory = _text
+            self._connections[INTEREST] = interest
+            if self._writable_state:
+                for connection in set(self._connections.values()):
+                    database.stamp(connection)
         except BaseException:
             self._close_connections()
             raise
@@ -180,7 +191,7 @@ class LocalStore:
         await self._transact(checked[0].key.table, write_all)
 
     async def increment(self, key: Key, by: int = 1) -> int:
-        """`ports.Store.increment`. 64 bits, signed; not checked for overflow."""
+        """`ports.Store.increment`. What is beyond 62 bits, or no integer, counts from 0 again."""
         table, partition, sort = key
 
         def add(connection: sqlite3.Connection) -> int:

@@ -159,7 +159,8 @@ class MemoryStore:
     async def increment(self, key: Key, by: int = 1) -> int:
         """`ports.Store.increment`."""
         row = self._tables[key.table].row(key.partition, key.sort) or _Row(ABSENT, "")
-        rev = row.item.rev + by
+        was = row.item.rev
+        rev = by + (was if type(was) is int and abs(was) < 1 << 62 else 0)
         self._tables[key.table].put(key.partition, key.sort, _Row(Item(rev, row.item.body), row.owner))
         return rev
 

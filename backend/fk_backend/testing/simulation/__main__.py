@@ -2,6 +2,7 @@
 
 python -m fk_backend.testing.simulation --seed 7
 python -m fk_backend.testing.simulation --schedules 20000 --jobs 2
+python -m fk_backend.testing.simulation --world flickering --schedules 1000
 python -m fk_backend.testing.simulation --ci
 python -m fk_backend.testing.simulation --explore
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from typing import List, Optional, Sequence
+from typing import Callable, List, Optional, Sequence
 
 from .campaign import Failure, Tally, by_check, campaign
 from .checks import judge
@@ -19,17 +20,21 @@ from .crashes import cover
 from .explore import LARGE_SCOPES, SMALL_SCOPES, explore
 from .maze import Scope
 from .narrate import narrate
+from .plan import Plan
 from .run import run
 from .shrink import broken, shrink
-from .workload import plan
+from .workload import SECRETS, WORLDS, flickering, plan
 
 CI_SCHEDULES = 20_000
+CI_SECRETS = 2_000
+"""Of them, with ACLs and identities that change beside watches, besides."""
 CI_SECONDS = 600.0
+CI_FLICKERING = 1_000
 
 
-def tell(seed: int, smaller: bool) -> int:
+def tell(seed: int, smaller: bool, world: Callable[[int], Plan] = plan) -> int:
     """Replays a seed and narrates it; if it breaks something, the smallest plan that does."""
-    chosen = plan(seed)
+    chosen = world(seed)
     checks = broken(chosen)
     if checks and smaller:
         chosen = shrink(chosen, checks)
@@ -72,9 +77,14 @@ def ci(jobs: int) -> int:
     """What a change has to pass: schedules, every crash, and small scopes exhaustively. Five minutes on two cores."""
     tally = campaign(0, CI_SCHEDULES, jobs, CI_SECONDS, progress)
     failed = report(tally)
-    if tally.schedules < CI_SCHEDULES:
-        print("only %d of %d schedules in %d s" % (tally.schedules, CI_SCHEDULES, CI_SECONDS))
+    secret = campaign(SECRETS, CI_SECRETS, jobs, CI_SECONDS, progress)
+    failed += report(secret)
+    if tally.schedules < CI_SCHEDULES or secret.schedules < CI_SECRETS:
+        done, asked = tally.schedules + secret.schedules, CI_SCHEDULES + CI_SECRETS
+        print("only %d of %d schedules in %d s each" % (done, asked, CI_SECONDS))
         failed = 1
+    print("nodes that come and go, read row by row: --world flickering")
+    failed += report(campaign(0, CI_FLICKERING, jobs, None, progress, flickering))
     covered = cover()
     print("%d calls of ports by %d kinds of operation, each crashed before and after: %d runs" % (
         covered.calls, covered.kinds, covered.runs,
@@ -107,6 +117,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     parser = argparse.ArgumentParser(prog="fk_backend.testing.simulation", description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, help="replay this one and tell it")
     parser.add_argument("--whole", action="store_true", help="with --seed: do not make a failing run smaller")
+    parser.add_argument("--world", choices=WORLDS, default="all", help="which plans")
     parser.add_argument("--schedules", type=int, default=1000)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--seconds", type=float, help="stop after so long")
@@ -115,13 +126,14 @@ def main(arguments: Optional[List[str]] = None) -> int:
     parser.add_argument("--explore", action="store_true", help="every state of the larger scopes")
     chosen = parser.parse_args(arguments)
     logging.disable(logging.CRITICAL)
+    world = WORLDS[chosen.world]
     if chosen.seed is not None:
-        return tell(chosen.seed, not chosen.whole)
+        return tell(chosen.seed, not chosen.whole, world)
     if chosen.explore:
         return explored(LARGE_SCOPES)
     if chosen.ci:
         return ci(chosen.jobs)
-    return report(campaign(chosen.first, chosen.schedules, chosen.jobs, chosen.seconds, progress))
+    return report(campaign(chosen.first, chosen.schedules, chosen.jobs, chosen.seconds, progress, world))
 
 
 if __name__ == "__main__":

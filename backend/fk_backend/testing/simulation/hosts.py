@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Callable, List, Optional, Sequence, Tuple, Union, cast
 
+from ...codec import Malformed
 from ...errors import Unknown
 from ...functions.heartbeat import SENDER, TICK_S, Heartbeat
 from ...functions.writer import Writer
@@ -159,7 +160,10 @@ class Trigger:
 
     def _vouched(self, delivery: Delivery) -> bool:
         """Whether the heartbeat wrote down that it would send this: the queue itself can't say who sent something."""
-        message = decode(delivery.body)
+        try:
+            message = decode(delivery.body)
+        except Malformed:
+            return False
         sent_id = message_id(message.inbox, message.first)
         if not sent_id.startswith(SENDER):
             return False

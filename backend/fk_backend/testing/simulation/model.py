@@ -116,6 +116,8 @@ class Model:
         self.states: List[State] = [dict(self.tree)]
         self.alive: List[Dict[int, Live]] = [{}]
         self.triggers: List[Tuple[int, str, int]] = []
+        self.acls: List[Tuple[Acl, ...]] = []
+        """Of each trigger: the ACL of its node at that change."""
         self.ends: Dict[int, Tuple[int, bool]] = {}
         """Session → zxid of its end, and whether it expired."""
         self.rests: List[int] = []
@@ -125,7 +127,7 @@ class Model:
         """Containers and TTL nodes that went before they were due."""
         """Zxids of multis that changed something."""
         self._changed = False
-        self._news: List[Tuple[int, str, int]] = []
+        self._news: List[Tuple[int, str, int, Tuple[Acl, ...]]] = []
 
     def step(self, session: int, inbox: str, request: Any, now_ms: int, happens: bool = True) -> Told:
         """The next request. ``happens``: whether an Expire or Reap, which the model can't judge, took effect."""
@@ -142,7 +144,8 @@ class Model:
             self._changed = False
         if self._changed:
             self.zxid += 1
-            self.triggers.extend(self._news)
+            self.triggers.extend(news[:3] for news in self._news)
+            self.acls.extend(news[3] for news in self._news)
             self.states.append(dict(self.tree))
             self.alive.append(dict(self.sessions))
             if isinstance(request, Multi):
@@ -262,7 +265,7 @@ class Model:
         if isinstance(op, Check):
             return None
         assert isinstance(op, SetData)
-        self._news.append((self.zxid + 1, op.path, CHANGED))
+        self._news.append((self.zxid + 1, op.path, CHANGED, node.acl))
         new = node._replace(data=op.data, version=node.version + 1, mzxid=self.zxid + 1, mtime=self.now_ms)
         return self._put(op.path, new).stat()
 
@@ -282,7 +285,7 @@ class Model:
         made = self._put(path, Znode(z, z, z, now, now, 0, 0, owner, op.data, acl, 0, (), 0, ttl_ms))
         names = (*parent.children, path.rpartition("/")[2])
         self._put(above, parent._replace(births=parent.births + 1, pzxid=z, children=names))
-        self._news += [(z, path, CREATED), (z, above, CHILD)]
+        self._news += [(z, path, CREATED, acl), (z, above, CHILD, parent.acl)]
         return (path, made.stat()) if op.with_stat else path
 
     def _delete(self, live: Live, op: Delete) -> None:
@@ -297,11 +300,12 @@ class Model:
 
     def _vanish(self, path: str) -> None:
         above, _, name = path.rpartition("/")
-        del self.tree[path]
+        node = self.tree.pop(path)
         parent = self.tree[above or "/"]
         names = tuple(each for each in parent.children if each != name)
         self._put(above or "/", parent._replace(children=names, pzxid=self.zxid + 1))
-        self._news += [(self.zxid + 1, path, DELETED), (self.zxid + 1, above or "/", CHILD)]
+        z = self.zxid + 1
+        self._news += [(z, path, DELETED, node.acl), (z, above or "/", CHILD, parent.acl)]
 
     def _put(self, path: str, node: Znode) -> Znode:
         self.tree[path] = node
@@ -332,11 +336,11 @@ class Model:
 
     @staticmethod
     def _may(node: Znode, perm: int, live: Live) -> None:
-        if not permitted(node, perm, live.identities):
+        if not permitted(node.acl, perm, live.identities):
             raise Refusal(Error.NO_AUTH)
 
 
-def permitted(node: Znode, perms: int, identities: Any) -> bool:
+def permitted(acl: Tuple[Acl, ...], perms: int, identities: Any) -> bool:
     """Whether the identities have one of the permissions."""
     who = {("world", "anyone"), *map(tuple, identities)}
-    return any(entry[0] & perms and (entry[1], entry[2]) in who for entry in node.acl)
+    return any(entry[0] & perms and (entry[1], entry[2]) in who for entry in acl)

@@ -85,6 +85,10 @@ LATE = "late"
 """The timer is ``span`` seconds late; ``detail``: twice, to fire twice."""
 
 
+GARBAGE = "garbage"
+"""A hostile client stores and sends what is none of ours: see `hostile`. ``detail``: a seed."""
+
+
 class Fault(NamedTuple):
     """One fault. ``who``: "writer", "heartbeat" (whichever instance runs then) or "client-N"."""
 

@@ -213,14 +213,14 @@ def read(tree: Any, op: Any, identities: Any) -> Tuple[int, Any]:
     if isinstance(op, Exists):
         return Error.OK, node.stat()
     if isinstance(op, GetAcl):
-        if not permitted(node, READ | ADMIN, identities):
+        if not permitted(node.acl, READ | ADMIN, identities):
             return Error.NO_AUTH, None
-        masks = not permitted(node, ADMIN, identities)
+        masks = not permitted(node.acl, ADMIN, identities)
         shown = tuple(
             e._replace(id=e.id.split(":")[0] + ":x") if masks and e.scheme == "digest" else e for e in node.acl
         )
         return Error.OK, (shown, node.stat())
-    if not permitted(node, READ, identities):
+    if not permitted(node.acl, READ, identities):
         return Error.NO_AUTH, None
     if isinstance(op, GetData):
         return Error.OK, (node.data, node.stat())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import ExitStack, contextmanager
+from random import Random
 from types import MappingProxyType
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 from unittest import mock
@@ -17,10 +18,11 @@ from ...functions import writer
 from ...functions.heartbeat import TICK_S
 from ...ports import INTEREST, SESSIONS, TABLES, Item, Key
 from ...providers.aws import ticks
+from . import hostile
 from .client import Client
 from .hosts import Timer, Trigger
 from .loop import Stuck
-from .plan import LATE, PART, PAUSE, POISON, STORM, WORLD, Fault, Plan
+from .plan import GARBAGE, LATE, PART, PAUSE, POISON, STORM, WORLD, Fault, Plan
 from .ports import Deployment
 from .world import Entry, Process, World, trace_of
 
@@ -89,6 +91,8 @@ class Run:
     def _begin(self, fault: Fault) -> None:
         if fault.kind == LATE:
             self.timer.delay(fault)
+        elif fault.kind == GARBAGE:
+            hostile.attack(self.deployment, Random(fault.detail))
         elif fault.who == WORLD:
             clients = [client.process for client in self.clients]
             self.world.still_until = max(self.world.still_until, self.world.now + fault.span)

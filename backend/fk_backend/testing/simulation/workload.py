@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Any, Callable, List, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
-from ...core.acls import OPEN_ACL
+from ...core.acls import OPEN_ACL, digest_id
 from ...core.model import Acl, Perms
 from ...core.requests import Auth, Check, Close, Create, Delete, Flags, Multi, SetAcl, SetData
 from ...core.watches import PERSISTENT, RECURSIVE
 from ...session.ops import AddWatch, Exists, GetAcl, GetChildren, GetData, RemoveWatches, Sync
 from .plan import (
     CRASH,
+    GARBAGE,
     JUMP,
     LATE,
     PART,
@@ -34,6 +35,10 @@ PARENTS = ("/", "/a", "/b", "/q")
 SECRET = "user:secret"
 CLOSED_ACL = (Acl(Perms.ALL, "auth", ""),)
 READ_ONLY_ACL = (Acl(Perms.READ | Perms.ADMIN, "world", "anyone"),)
+HIDDEN_ACL = (Acl(Perms.ALL & ~Perms.READ, "world", "anyone"), Acl(Perms.READ, *digest_id(SECRET)))
+"""Anybody may change it, and who knows the secret may read it."""
+ADDRESS = "10.0.0.1"
+"""Of every client."""
 ALL = 1 << 20
 """A head that keeps so many bytes of triggers never forgets one in a run."""
 LOCKS = "/locks"
@@ -170,8 +175,16 @@ def faults(r: Random, count: int, clients: int, span: float) -> Tuple[Fault, ...
     return tuple(sorted(found, key=lambda fault: fault.at))
 
 
+SECRETS = 1_000_000_000
+"""Seeds from here on are those of before, with ACLs and identities that change beside watches."""
+
+
 def plan(seed: int) -> Plan:
     """The plan of a seed."""
+    return _plan(seed) if seed < SECRETS else _with_secrets(seed)
+
+
+def _plan(seed: int) -> Plan:
     r = Random("%d plan" % seed)
     clients = r.randint(2, 4)
     span = r.choice((0.5, 1.5, 3.0))
@@ -197,6 +210,17 @@ def _peculiar(made: Plan, r: Random, span: float) -> Plan:
     return made._replace(knobs=chosen, clients=programs, faults=troubles)
 
 
+def beset(made: Plan) -> Plan:
+    """The same with a hostile client in it, which stores and sends garbage. A run of its own."""
+    r = Random("%d beset" % made.seed)
+    span = max((step.at for program in made.clients for step in program), default=0.0)
+    attacks = [
+        Fault(GARBAGE, "hostile", round(r.random() * span, 4), 0.0, str(r.getrandbits(32)))
+        for _ in range(r.randint(1, 4))
+    ]
+    return made._replace(faults=tuple(sorted((*made.faults, *attacks), key=lambda fault: fault.at)))
+
+
 def _poisoned(r: Random, program: Tuple[Step, ...], span: float) -> Tuple[Step, ...]:
     found = list(program)
     for _ in range(r.choice((0, 1, 1, 2))):
@@ -204,3 +228,63 @@ def _poisoned(r: Random, program: Tuple[Step, ...], span: float) -> Tuple[Step, 
         at = found[position - 1].at if 0 < position <= len(found) else round(r.random() * span, 4)
         found.insert(position, Step(at, r.choice((Delete(POISON, -1), SetData(POISON, b"x", -1)))))
     return tuple(found)
+
+
+def _with_secrets(seed: int) -> Plan:
+    """Much may not be read by everybody, and that changes, and so does who asks."""
+    r = Random("%d secrets" % seed)
+    made = _plan(seed - SECRETS)
+    return made._replace(seed=seed, clients=tuple(_secretive(r, program) for program in made.clients))
+
+
+def _secretive(r: Random, program: Tuple[Step, ...]) -> Tuple[Step, ...]:
+    found: List[Step] = []
+    for step in program:
+        op = step.op
+        if isinstance(op, Create) and op.path in PATHS and op.acl == OPEN_ACL and r.random() < 0.4:
+            op = op._replace(acl=HIDDEN_ACL)
+        found.append(step._replace(op=op))
+        if r.random() < 0.2:
+            other = SetAcl(r.choice(PATHS), r.choice((OPEN_ACL, HIDDEN_ACL, HIDDEN_ACL)), -1)
+            found.append(Step(step.at, Auth("digest", SECRET) if r.random() < 0.15 else other))
+    return tuple(found)
+
+
+def _made(path: str) -> Create:
+    return Create(path, b"x", OPEN_ACL, 0, 0, False)
+
+
+_GONE, _AGAIN = Delete("/b/c", -1), (Delete("/b", -1), _made("/b"))
+ROUNDS: Tuple[Tuple[Any, ...], ...] = (
+    (_made("/b/c"), _GONE, *_AGAIN),
+    (_made("/b/c"), _GONE, Multi(_AGAIN)),
+    (_made("/b/c"), SetData("/b", b"y", -1), _GONE, Multi(_AGAIN)),
+    (_made("/b/c"), Multi((_GONE, *_AGAIN))),
+    (_made("/b/c"), Multi((_GONE, *_AGAIN, _made("/b/c"))), _GONE),
+    (Multi((*_AGAIN, _made("/b/c"))), _GONE, SetData("/b", b"y", -1)),
+)
+"""Ways in which a node, and what its children change, come, go and come again; each leaves a node without children."""
+
+
+def flickering(seed: int) -> Plan:
+    """The plan of a seed in which a node comes and goes, commit by commit, while it is read row by row."""
+    r = Random("%d flickering" % seed)
+    rounds, looks = r.sample(ROUNDS, r.choice((1, 2))), r.sample((Exists, GetData, GetChildren), r.choice((1, 2)))
+    program = (*SETUP, _made("/b"), *(op for _ in range(10) for op in r.choice(rounds)))
+    apart = r.choice((0.002, 0.02))
+    writes = tuple(Step(round(number * apart, 4), op) for number, op in enumerate(program))
+    reads = [
+        tuple(Step(round(0.1 + number * 0.03, 4), r.choice(looks)("/b", r.random() < 0.1)) for number in range(30))
+        for _ in range(2)
+    ]
+    chosen = knobs(r)._replace(atomic_queries=False, lag=0.01, slow=r.choice((0.02, 0.1)), commit_calls=1, batch=10)
+    return Plan(seed, chosen, (writes, *reads), ())
+
+
+def hostile(seed: int) -> Plan:
+    """The plan of a seed with a hostile client in it."""
+    return beset(plan(seed))
+
+
+WORLDS: Dict[str, Callable[[int], Plan]] = {"all": plan, "flickering": flickering, "hostile": hostile}
+"""By name: what makes plans from seeds."""

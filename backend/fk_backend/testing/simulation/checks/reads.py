@@ -9,6 +9,7 @@ from ....core.model import Error
 from ....core.requests import Auth
 from ....session.ops import Exists, GetAcl, GetChildren, GetData
 from ..replay import Line, Replay, plain, read
+from ..workload import ADDRESS
 
 READS = (Exists, GetData, GetChildren, GetAcl)
 
@@ -33,7 +34,7 @@ def _looks(replay: Replay) -> Dict[str, List[Look]]:
 
 
 def _of(replay: Replay, lines: List[Line]) -> Iterator[Look]:
-    identities: Tuple[Any, ...] = (("ip", "10.0.0.1"),)
+    identities: Tuple[Any, ...] = (("ip", ADDRESS),)
     floor = 0
     for line in sorted(lines, key=lambda line: line.answered or 0):
         code, value, zxid = line.result

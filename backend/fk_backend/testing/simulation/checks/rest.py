@@ -32,6 +32,9 @@ def _compared(
     if zxid >= len(replay.model.states):
         yield "%s: zxid %d is beyond the log" % (when, zxid)
         return
+    for where, item in items.items():
+        if where.sort == layout.NODE and layout.torn([item, items.get(where._replace(sort=layout.FAMILY))]):
+            yield "%s: %s reads as torn" % (when, where.partition)
     expected = _expected(replay.model.states[zxid], replay.model.alive[zxid])
     found = _found(items, blobs)
     for key in sorted(expected.keys() | found.keys()):
@@ -102,7 +105,10 @@ def _kept(blobs: Mapping[str, bytes], blob: Blob) -> Any:
 
 def nothing_left_behind(replay: Replay) -> Iterator[str]:
     """Q2: no session, beat, registration or blob outlives what it was for, but what is left to sweeps."""
+    garbage = {entry.value for entry in replay.log if entry.what == "garbage"}
     for key in replay.history.rest:
+        if key in garbage and key.partition != layout.beats_partition(NS):
+            continue  # goes when somebody comes across it, or with the sweep
         if key.table == INTEREST and not _swept(replay, key) and not _of_the_dead(replay, key):
             yield "%s %s is left" % (key.partition, key.sort)
         elif (

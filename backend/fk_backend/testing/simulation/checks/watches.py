@@ -1,21 +1,23 @@
 """V1 to V7: a connection's events, walked through beside its answers with ZooKeeper's rules in hand.
 
 Where the head keeps every trigger, events must be exactly the triggers. Where it forgets them, a session catches up
-from its registrations and its nodes, as ZooKeeper's SetWatches does: then less is expected.
+from its registrations and its nodes, as ZooKeeper's SetWatches does: then less is expected. What the session might not
+read at the change by its ACL is told to nobody, and has fired all the same.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Counter, Dict, Iterator, List, NamedTuple, Set, Tuple
+from typing import Any, Counter, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from ....core.model import Error
+from ....core.requests import Auth
 from ....core.watches import CHILD, DATA, PERSISTENT, RECURSIVE
 from ....session.ops import AddWatch, Exists, GetChildren, GetData, RemoveWatches
-from ..model import CHANGED, CREATED, DELETED
+from ..model import CHANGED, CREATED, DELETED, READ, permitted
 from ..model import CHILD as CHILDREN
 from ..replay import Conn, Line, Replay
-from ..workload import ALL
+from ..workload import ADDRESS, ALL
 from .reads import Look, looks
 
 TABLE = {
@@ -40,6 +42,15 @@ def _covers(path: str, mode: str, trigger: Trigger) -> bool:
     return kind in TABLE[mode] and (at == path or below)
 
 
+def _identities(lines: Dict[int, Line]) -> List[Tuple[int, Tuple[Any, ...]]]:
+    """Who the connection was, from which zxid on."""
+    found: List[Tuple[int, Tuple[Any, ...]]] = [(0, (("ip", ADDRESS),))]
+    for line in sorted(lines.values(), key=lambda line: line.number):
+        if isinstance(line.op, Auth) and line.result[0] == Error.OK:
+            found.append((line.result[2], (*found[-1][1], *map(tuple, line.result[1]))))
+    return found
+
+
 class Walk:
     """One connection from its begin to its end."""
 
@@ -49,14 +60,18 @@ class Walk:
         self.lines = lines
         self.reads = reads
         self.triggers: List[Trigger] = replay.model.triggers
-        self.all = set(self.triggers)
+        self.identities = _identities(lines)
+        self.known = [self._may(z, acl) for (z, _, _), acl in zip(self.triggers, replay.model.acls)]
+        """Of each trigger, whether the connection may be told of it."""
+        told_of = [trigger for trigger, known in zip(self.triggers, self.known) if known]
+        self.all = set(told_of)
         self.exact = replay.history.plan.knobs.recent_bytes >= ALL
         self.armed: Dict[Tuple[str, str], int] = {}
         self.owed: Dict[Tuple[str, str], int] = {}
         """Watches that stay → the zxid from which their events are due."""
         self.told: Set[Trigger] = set()
         self.heard: Counter[Trigger] = Counter()
-        self.happened = Counter(self.triggers)  # a multi may change a node twice
+        self.happened = Counter(told_of)  # a multi may change a node twice
         self.shown = 0
         self.last_event = 0
 
@@ -71,6 +86,16 @@ class Walk:
         if quiet:
             yield from self._due(self.replay.head_at(quiet), "V3", "at rest", quiet)
 
+    def _may(self, zxid: int, acl: Any) -> bool:
+        who = [identities for since, identities in self.identities if since <= zxid][-1]
+        return permitted(acl, READ, who)
+
+    def _open(self, key: Tuple[str, str]) -> bool:
+        """Whether the node of an armed watch could be read by the connection all the time since."""
+        states = self.replay.model.states[self.armed[key] :]
+        found = ((z, tree.get(key[0])) for z, tree in enumerate(states, self.armed[key]))
+        return all(node is None or self._may(z, node.acl) for z, node in found)
+
     # --- events ---------------------------------------------------------------------------------
 
     def _event(self, step: int, event: Trigger) -> Iterator[Found]:
@@ -81,7 +106,7 @@ class Walk:
             yield Found("V1", where + " was told before")
         late = not self.exact and (  # told by its push, when that comes
             any(_covers(*key, event) for key in self.owed)
-            or any(key[0] == path and self._came_and_went(key) for key in self.armed)
+            or any(key[0] == path and (self._came_and_went(key) or not self._open(key)) for key in self.armed)
         )
         if zxid <= self.shown and not late:
             yield Found("V5", "%s comes after an answer that shows zxid %d" % (where, self.shown))
@@ -94,20 +119,31 @@ class Walk:
         if not hits and not (stays and event in self.all):
             yield self._unwanted(where, waiting, event)
         if self.exact and event not in self.all:
-            yield Found("V4", where + " never happened")
+            hidden = event in set(self.triggers)
+            yield Found("V4", where + (" is of what it may not read" if hidden else " never happened"))
+        if not self.exact and not (event in self.all or self._readable_since(event, step)):
+            yield Found("V4", where + " is of what it may not read")
         for key in hits:
             del self.armed[key]
         self.told.add(event)
 
+    def _readable_since(self, event: Trigger, step: int) -> bool:
+        """Whether the node could be read in a state from which the event can have been told."""
+        at = range(max(event[0] - 1, 0), self.replay.head_at(step) + 1)
+        found = ((z, self.replay.model.states[z].get(event[1])) for z in at)
+        return event[2] == DELETED or any(node is not None and self._may(z, node.acl) for z, node in found)
+
     def _fires(self, key: Tuple[str, str], event: Trigger) -> bool:
-        first = self._first(key)
+        first, known = self._first(key)
         if self.exact:
-            return bool(first == event)
+            return bool(known and first == event)
         return bool(first is not None and first[0] <= event[0])
 
-    def _first(self, key: Tuple[str, str]) -> Any:
+    def _first(self, key: Tuple[str, str]) -> Tuple[Optional[Trigger], bool]:
+        """What fires it, and whether it is told of that."""
         floor = self.armed[key]
-        return next((t for t in self.triggers if t[0] > floor and _covers(*key, t)), None)
+        both = zip(self.triggers, self.known)
+        return next(((t, known) for t, known in both if t[0] > floor and _covers(*key, t)), (None, False))
 
     def _unwanted(self, where: str, waiting: List[Tuple[str, str]], event: Trigger) -> Found:
         if event in self.told:
@@ -137,14 +173,20 @@ class Walk:
     def _due(self, zxid: int, check: str, when: str, step: int) -> Iterator[Found]:
         """Watches that should have fired by ``zxid`` and have not."""
         for key in list(self.armed):
-            first = self._first(key)
-            if first is not None and first[0] <= zxid and (self.exact or check == "V3" or not self._came_and_went(key)):
+            first, known = self._first(key)
+            if first is None or first[0] > zxid:
+                continue
+            if not known:  # it is gone, and nothing was said; without the list, only its push can tell
+                if self.exact or check == "V3":
+                    del self.armed[key]
+            elif self.exact or check == "V3" or (self._open(key) and not self._came_and_went(key)):
                 yield Found(check, "step %d: no event %s for %s %s" % (step, first, key, when))
                 del self.armed[key]
         if self.exact or check == "V3":
             for key, since in self.owed.items():
                 for trigger in self.triggers:
-                    if since < trigger[0] <= zxid and _covers(*key, trigger) and trigger not in self.told:
+                    due = since < trigger[0] <= zxid and _covers(*key, trigger) and trigger in self.all
+                    if due and trigger not in self.told:
                         yield Found(check, "step %d: no event %s for %s %s" % (step, trigger, key, when))
                         self.told.add(trigger)
 

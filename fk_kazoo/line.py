@@ -1,0 +1,239 @@
+"""Between the event loop's thread and kazoo's: requests one way, replies and watch events the other.
+
+An answer finds its request by construction. What kazoo's own thread sent is in kazoo's ``_pending``, and its answers
+wait for that thread. What a caller sent is an `Asked`: it travels with its answer, never enters ``_pending``, and is
+answered by whoever takes it out of `Line.asked`, which only one can. No lock is held while anything waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import Any, Callable, Deque, Dict, List, Optional, Tuple, cast
+
+from kazoo.exceptions import ConnectionDropped, SessionExpiredError
+from kazoo.protocol.connection import PING_XID, WATCH_XID
+from kazoo.protocol.serialization import ReplyHeader
+
+from fk_backend.core.model import Error
+from fk_backend.core.requests import Result
+from fk_backend.errors import BackendError
+from fk_backend.session.engine import EXPIRED, LOST, Opened, Session
+from fk_backend.session.watchlist import Event
+
+from . import loop, wire
+from .doorbell import Doorbell
+
+log = logging.getLogger(__name__)
+
+ASKED_XID = 0
+"""Of an answer that comes with its request: kazoo's thread counts from 1."""
+
+
+class Asked:
+    """A request that its caller sent, beside kazoo's queues. Its answer comes with it."""
+
+    __slots__ = ("request", "result")
+
+    def __init__(self, request: Any, result: Any) -> None:
+        self.request = request
+        self.result = result
+
+
+Reply = Tuple[int, int, int, bytes, Optional[Asked]]
+"""xid, zxid, error, body, and what was asked if a caller sent it."""
+
+
+class Line:
+    """Between the loop's thread and kazoo's: replies one way, requests the other. It is the session's Listener."""
+
+    def __init__(self, opening: loop.Opening, namespace: str) -> None:
+        ours, self._bell = loop.socket_pair()
+        self.socket = Doorbell(ours)
+        self.failure: Optional[BaseException] = None
+        self.opened: Optional[Opened] = None
+        self.read_only = False
+        self.writable = False
+        self._opening = opening
+        self._namespace = namespace
+        self._replies: Deque[Reply] = deque()
+        self._lock = loop.real_lock()
+        self._session: Optional[Session] = None
+        self._task: Optional["asyncio.Future[None]"] = None
+        self._watch: Optional["asyncio.Future[None]"] = None
+        self._decided = False
+        """Whether it has rung for the opening: what ends before that is told of after it."""
+        self._ended: Optional[Tuple[str, str]] = None
+        self._handing = False
+        """Whether kazoo's thread is busy with what it took."""
+        self.deliver: Optional[Callable[["Line", ReplyHeader, bytes, Optional[Asked]], bool]] = None
+        """Where events and answers of `asked` go in the loop's thread; None: all waits for kazoo's."""
+        self.asked: Dict[Asked, None] = {}
+        """What callers sent and nobody answered yet, oldest first. Whoever takes one out is the one to answer it."""
+        self.closed = False
+        """Whether what is asked from now on has to be taken out again by who asks: nobody else will."""
+
+    # --- in the loop's thread -------------------------------------------------------------------
+
+    def begin(self, session_id: int, password: bytes, timeout_ms: int, read_only: bool) -> None:
+        """Opens the session or attaches to it. Rings when that is decided."""
+        self._task = asyncio.ensure_future(self._begin(session_id, password, timeout_ms, read_only))
+
+    async def _begin(self, session_id: int, password: bytes, timeout_ms: int, read_only: bool) -> None:
+        try:
+            gateway = await self._opening.gateway()
+            session = self._session = Session(gateway, self._namespace, self)
+            try:
+                if session_id:
+                    self.opened = await session.attach(session_id, password) or Opened(0, bytes(16), 0)
+                else:
+                    self.opened = await session.open(timeout_ms)
+            except BackendError:
+                if not read_only:
+                    raise
+                self.opened = await session.observe(timeout_ms)
+                self.read_only = True
+                self._watch = asyncio.ensure_future(self._watch_for_writers(gateway))
+        except (BackendError, OSError) as error:
+            self.failure = error
+        except Exception as error:
+            log.exception("opening the session failed")
+            self.failure = error
+        self._decided = True
+        self._ring()
+        if self._ended is not None:
+            self._ring()  # the first one is for the opening
+
+    async def _watch_for_writers(self, gateway: Any) -> None:
+        while self._ended is None and not self.writable:
+            await asyncio.sleep(0.5)
+            try:
+                await gateway.check()
+                self.writable = True
+            except BackendError:
+                continue
+
+    def submit(self, request: Any, xid: int) -> None:
+        """Passes a request on, or answers a ping."""
+        if request.type == wire.PING:
+            if self._session is not None and not self._session.overdue():
+                self._put(PING_XID, 0, Error.OK, b"")
+        elif self._session is not None:
+            self._session.submit((xid, request), wire.operation(request))
+
+    def ask(self, asked: Asked) -> None:
+        """Passes on what a caller sent."""
+        if self._session is not None:
+            self._session.submit(asked, wire.operation(asked.request))
+
+    def replied(self, tag: Any, result: Result) -> None:
+        """`Listener.replied`."""
+        if isinstance(tag, Asked):
+            self._put(ASKED_XID, result.zxid, result.code, wire.reply(tag.request, result), tag)
+            return
+        xid, request = tag
+        self._put(xid, result.zxid, result.code, wire.reply(request, result))
+
+    def fired(self, event: Event) -> None:
+        """`Listener.fired`."""
+        self._put(WATCH_XID, event.zxid, Error.OK, wire.event(event))
+
+    def over(self, reason: str, why: str) -> None:
+        """`Listener.over`."""
+        self._ended = (reason, why)
+        if self._decided:
+            self._ring()
+
+    def hang_up(self) -> None:
+        """Kazoo is done with the connection."""
+        if self._task is not None:
+            self._task.cancel()
+        if self._session is not None and self.opened is not None:
+            self._session.end(LOST, "hung up")
+        self._ended = self._ended or (LOST, "hung up")
+        self._bell.close()
+
+    def _put(self, xid: int, zxid: int, code: int, body: bytes, asked: Optional[Asked] = None) -> None:
+        """kazoo's thread answers what it sent; the rest goes there only if something waits there that came before."""
+        with self._lock:
+            waits = self._replies or self._handing or (asked is None and xid != WATCH_XID)
+            deliver = None if waits else self.deliver
+            if deliver is None:
+                self._keep(xid, zxid, code, body, asked)
+        if deliver is not None and not deliver(self, ReplyHeader(xid, zxid, code), body, asked):
+            with self._lock:  # it is kazoo's thread's turn after all
+                self._keep(xid, zxid, code, body, asked)
+
+    def _keep(self, *reply: Any) -> None:
+        self._replies.append(cast(Reply, reply))
+        if len(self._replies) == 1:
+            self._ring()
+
+    def _ring(self) -> None:
+        try:
+            self._bell.send(b"\0")
+        except OSError:
+            pass  # hung up, or full of rings already
+
+    # --- in kazoo's thread ----------------------------------------------------------------------
+
+    def take(self) -> Tuple[ReplyHeader, bytes, Optional[Asked]]:
+        """The next reply; the socket is readable. ConnectionDropped or SessionExpiredError when it is over."""
+        with self._lock:
+            if self._replies:
+                xid, zxid, code, body, asked = self._replies.popleft()
+                self._handing = True
+                if not self._replies and self._ended is None:
+                    self.silence()
+                return ReplyHeader(xid, zxid, code), body, asked
+        if self._ended is None:
+            self.silence()
+            raise BlockingIOError
+        reason, why = self._ended
+        raise SessionExpiredError(why) if reason == EXPIRED else ConnectionDropped(why)
+
+    def handed(self) -> None:
+        """What was taken is dealt with."""
+        self._handing = False
+
+    def close(self) -> List[Asked]:
+        """Nothing is delivered in the loop's thread any more, or asked. What was asked and is not answered."""
+        self.closed, self.deliver = True, None
+        left = []
+        for asked in list(self.asked):
+            if self.take_out(asked):
+                left.append(asked)
+        return left
+
+    # --- in any thread --------------------------------------------------------------------------
+
+    def take_out(self, asked: Asked) -> bool:
+        """Whether it is the caller's to answer: one only gets it, whatever happens at the same time."""
+        try:
+            del self.asked[asked]
+        except KeyError:
+            return False
+        return True
+
+    def read_now(self, request: Any) -> Optional[Result]:
+        """The result of a read, if everything before it was shown and the loop is idle; None if it has to wait."""
+        turn = loop.current().turn
+        lent = turn.lent
+        result = turn.borrow(self._read_now, request)
+        return result if turn.lent == lent else None  # a signal's handler stopped the client meanwhile
+
+    def _read_now(self, request: Any) -> Optional[Result]:
+        session = self._session
+        with self._lock:
+            if session is None or self._replies or self._handing or self._ended is not None:
+                return None
+        return session.read_now(wire.operation(request))
+
+    def silence(self) -> None:
+        """Takes the ring off the bell."""
+        try:
+            if self.socket.recv(1) == b"":
+                raise ConnectionDropped("the connection was closed")
+        except BlockingIOError:
+            pass

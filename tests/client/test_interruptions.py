@@ -1,0 +1,113 @@
+"""A call meets a signal, or another thread that stops its client, at any line: see `tests.client.interruptions`.
+
+Some lines of every operation here; every line, and clients among greenlets, in the longer proofs. Where the lines that
+are looked at begin differs from one operation to the next, so that together they are most of the code that is shared.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any, Dict, List
+
+import pytest
+
+import fk_kazoo
+from tests.client.interruptions.actions import Interruption
+from tests.client.interruptions.driver import Report, interrupt
+from tests.client.interruptions.operations import OPERATIONS
+from tests.client.interruptions.tripwire import Tripwire
+
+SOME = {"raise": 17, "quit": 61, "stop": 31, "thread-stop": 61, "thread-restart": 61, "thread-close": 83}
+"""Every so manieth line, by action; on local:// half as many. A minute and a half in all."""
+MANY = {"raise": 1, "quit": 5, "stop": 3, "thread-stop": 10, "thread-restart": 10, "thread-close": 10}
+"""In the longer proofs. The threads' actions take longest: the caller is held while another thread comes as far as it
+can. ``python -m tests.client.interruptions`` looks at all of it: twenty minutes."""
+GREENLETS = ["gevent", "gevent-patched", "eventlet", "eventlet-patched"]
+GREEN = ["create", "get", "get_missing", "get_behind", "set", "commit", "pipelined", "get_watched", "add_watch"]
+"""Operations among greenlets; the others take the same ways."""
+
+
+def _check(report: Report, at_least: int) -> None:
+    assert not report.findings, "\n".join(["%d findings" % len(report.findings), *map(str, report.findings[:20])])
+    assert sum(report.points.values()) >= at_least, report.points
+
+
+def _interrupt(url: str, action: str, every: int) -> Report:
+    return interrupt("threading", url, list(OPERATIONS), [action], every, most=20)
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("scheme", ["memory", "local"])
+@pytest.mark.parametrize("action", SOME)
+def test_some_lines(request: pytest.FixtureRequest, scheme: str, action: str) -> None:
+    """Every operation."""
+    every = SOME[action] * (2 if scheme == "local" else 1)
+    _check(_interrupt(request.getfixturevalue(scheme + "_url"), action, every), 1500 // every)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("scheme", ["memory", "local"])
+@pytest.mark.parametrize("action", MANY)
+def test_many_lines(request: pytest.FixtureRequest, scheme: str, action: str) -> None:
+    """Every operation; the exceptions of a signal's handler at every line."""
+    _check(_interrupt(request.getfixturevalue(scheme + "_url"), action, MANY[action]), 1500 // MANY[action])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("handler", GREENLETS)
+def test_among_greenlets(memory_url: str, handler: str) -> None:
+    """The handlers of signals run in whatever greenlet is running: here in the one that calls."""
+    pytest.importorskip(handler.partition("-")[0], reason="%s is not installed" % handler)
+    actions = ["raise", "stop", "thread-stop", "thread-restart"]
+    _check(interrupt(handler, memory_url, GREEN, actions, 19, most=20), 200)
+
+
+# --- the harness itself -------------------------------------------------------------------------
+
+SHIPPED = """
+def work(lock, log):
+    with lock:
+        log.append("in")
+    try:
+        log.append("try")
+    finally:
+        log.append("finally")
+    return len(log)
+"""
+
+
+def _work() -> Any:
+    """Code that lies where the client's does."""
+    found: Dict[str, Any] = {}
+    exec(compile(SHIPPED, os.path.join(os.path.dirname(fk_kazoo.__file__), "planted.py"), "exec"), found)
+    return found["work"]
+
+
+def test_every_line_is_interrupted_once_and_what_is_raised_comes_out() -> None:
+    """A lock is free again afterwards: no line is one at which the interpreter would not run a handler."""
+
+    def interruption(where: str) -> None:
+        raise Interruption(where)
+
+    places: List[str] = []
+    for number in range(1, 100):
+        lock, log = threading.Lock(), []  # type: ignore[var-annotated]
+        trip = Tripwire(number, interruption)
+        try:
+            assert trip.run(_work(), lock, log) == 3
+            break
+        except Interruption as error:
+            assert str(error) == trip.fired
+            places.append(trip.fired)
+            assert not lock.locked(), trip.fired
+    assert [place.split()[0] for place in places] == ["fk_kazoo/planted.py:%d" % line for line in (3, 4, 6, 8, 9)]
+
+
+def test_a_line_of_others_is_not_interrupted() -> None:
+    """Neither of the standard library nor of a test."""
+    fired: List[str] = []
+    Tripwire(1, fired.append).run(os.path.join, "a", "b")
+    assert fired == []
