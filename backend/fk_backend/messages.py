@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tu
 from . import codec
 from .codec import Malformed
 from .core.acls import OPEN_ACL
-from .core.model import Acl, Blob, Data, Trigger
+from .core.model import Acl, Blob, Data, Trigger, plain
 from .core.requests import (
     Attach,
     Auth,
@@ -190,7 +190,7 @@ _FIELDS: Dict[str, Callable[[Any], Any]] = {
 def _plain(request: Request) -> List[Any]:
     if isinstance(request, Multi):
         return ["Multi", [_plain(op) for op in request.ops]]
-    return [type(request).__name__, *map(Blob.plain, request)]
+    return [type(request).__name__, *plain(request)]
 
 
 def _request(value: Any) -> Request:

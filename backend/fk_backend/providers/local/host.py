@@ -2,7 +2,8 @@
 
 The lock is the operating system's (a POSIX record lock: it goes with the process, however it ends, and a fork does not
 inherit it). Whoever takes it over finds everything that was answered in the store, and everything that was pushed
-and not acknowledged in the outbox; it finishes the fan-out of the last commit before it takes new messages.
+and not acknowledged in the outbox; it finishes the fan-out of the last commit before it takes new messages. Its door is
+there from the beginning, so that whoever comes waits there.
 """
 
 from __future__ import annotations
@@ -87,8 +88,13 @@ class Host:
     def __init__(self, place: Place, lock: Lock, super_id: Optional[Id]) -> None:
         self._place = place
         self._lock = lock
-        self.store = LocalStore(place, writable_state=True)
-        self._outbox = Outbox(place.outbox)
+        self._door = listening_socket(place)
+        try:
+            self.store = LocalStore(place, writable_state=True)
+            self._outbox = Outbox(place.outbox)
+        except BaseException:
+            self._door.close()
+            raise
         self._unsaved: List[Tuple[str, Kept]] = []
         self._ears: Dict[str, Ear] = {}
         self._absent: Dict[str, float] = {}
@@ -101,19 +107,19 @@ class Host:
         self._server: Optional[asyncio.AbstractServer] = None
 
     async def start(self) -> None:
-        """Finishes what the last host left, then opens the door."""
+        """Finishes what the last host left, then lets in who waits at the door."""
         for ns in await self._namespaces():
             await self._writer.recover(ns)
             self._functions.watch(ns)
         self._miss(self._outbox.inboxes())
-        listener = listening_socket(self._place)
         loop = asyncio.get_event_loop()
-        self._server = await loop.create_unix_server(lambda: Frames(self._received, self._closed), sock=listener)
+        self._server = await loop.create_unix_server(lambda: Frames(self._received, self._closed), sock=self._door)
 
     async def stop(self) -> None:
         """Closes the door, drops what is in hand whole, and lets the next process have the lock."""
         if self._server is not None:
             self._server.close()
+        self._door.close()
         await self._functions.stop()
         for peer in list(self._peers):
             peer.hang_up()
@@ -134,8 +140,8 @@ class Host:
         self.store.abandon()
         descriptors = [peer.transport.get_extra_info("socket").fileno() for peer in self._peers if peer.transport]
         descriptors.append(self._outbox.descriptor)
-        for listener in getattr(self._server, "sockets", None) or ():
-            descriptors.append(listener.fileno())
+        if self._door.fileno() >= 0:
+            descriptors.append(self._door.fileno())
         return descriptors
 
     async def _namespaces(self) -> List[str]:
