@@ -1,4 +1,4 @@
-"""kazoo's exceptions, and the four of ours that kazoo has no word for.
+"""kazoo's exceptions, and those of ours that kazoo has no word for.
 
 Rule upheld here: every name of ``kazoo.exceptions`` is the very same class, and each of ours is a subclass of the
 class that an app written for kazoo already catches::
@@ -8,10 +8,12 @@ class that an app written for kazoo already catches::
     │   └── DeploymentConfigurationError    the deployment can't be used as it was named
     └── ZookeeperError
         ├── SystemZookeeperError
-        │   ├── StorageFullError            definite: nothing was changed
-        │   └── RequestDeadLetteredError    definite: nothing was changed
+        │   └── StorageFullError            definite: nothing was changed
         └── ConnectionLoss                  unknown outcome, with one exception:
+            ├── RequestDeadLetteredError    unknown outcome: the service gave it up
             └── PayloadTooLargeError        definite: nothing was changed
+                ├── PathTooLongError
+                └── TransactionTooLargeError
 
 Importing this module registers ours in kazoo's table of error codes (``EXCEPTIONS``), so that kazoo's own code
 raises them, inside transactions too.
@@ -28,6 +30,8 @@ from kazoo.exceptions import EXCEPTIONS, ConfigurationError, ConnectionLoss, Sys
 STORAGE_FULL_CODE = -1001
 PAYLOAD_TOO_LARGE_CODE = -1002
 DEAD_LETTERED_CODE = -1003
+PATH_TOO_LONG_CODE = -1004
+TRANSACTION_TOO_LARGE_CODE = -1005
 
 
 class StorageFullError(SystemZookeeperError):  # type: ignore[misc] # kazoo is untyped
@@ -55,16 +59,39 @@ class PayloadTooLargeError(ConnectionLoss):  # type: ignore[misc] # kazoo is unt
         super().__init__(*args or ("the request is over the size limit of 1 MB; nothing was changed",))
 
 
-class RequestDeadLetteredError(SystemZookeeperError):  # type: ignore[misc] # kazoo is untyped
-    """The service failed on this request repeatedly and set it aside. Definite: nothing was changed.
+class PathTooLongError(PayloadTooLargeError):
+    """The deployment's store has no key that is so long (docs/aws.md, "Limits"). Definite: nothing was changed."""
 
-    The request is kept with the deployment for whoever operates it.
+    code = PATH_TOO_LONG_CODE
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args or ("the path is too long for this deployment's store; nothing was changed",))
+
+
+class TransactionTooLargeError(PayloadTooLargeError):
+    """The deployment's store commits less than that at once (docs/aws.md, "Limits"). Definite: nothing was changed.
+
+    Several smaller transactions are no longer one; whether they may be is for the app to say.
+    """
+
+    code = TRANSACTION_TOO_LARGE_CODE
+
+    def __init__(self, *args: object) -> None:
+        message = "the transaction changes more than this deployment's store commits at once; nothing was changed"
+        super().__init__(*args or (message,))
+
+
+class RequestDeadLetteredError(ConnectionLoss):  # type: ignore[misc] # kazoo is untyped
+    """The service failed on this request repeatedly and set it aside. Whether it was done is unknown.
+
+    It may have been committed, and what failed came after that. So it is a ConnectionLoss, which recipes and retries
+    treat as such; the connection goes on. The request is kept with the deployment for whoever operates it.
     """
 
     code = DEAD_LETTERED_CODE
 
     def __init__(self, *args: object) -> None:
-        message = "the service failed on this request repeatedly and set it aside; nothing was changed"
+        message = "the service failed on this request repeatedly and set it aside; whether it was done is unknown"
         super().__init__(*args or (message,))
 
 
@@ -78,6 +105,8 @@ class DeploymentConfigurationError(ConfigurationError):  # type: ignore[misc] # 
 EXCEPTIONS[STORAGE_FULL_CODE] = StorageFullError
 EXCEPTIONS[PAYLOAD_TOO_LARGE_CODE] = PayloadTooLargeError
 EXCEPTIONS[DEAD_LETTERED_CODE] = RequestDeadLetteredError
+EXCEPTIONS[PATH_TOO_LONG_CODE] = PathTooLongError
+EXCEPTIONS[TRANSACTION_TOO_LARGE_CODE] = TransactionTooLargeError
 
 if TYPE_CHECKING:
 

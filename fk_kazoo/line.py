@@ -66,7 +66,7 @@ class Line:
         """Whether it has rung for the opening: what ends before that is told of after it."""
         self._ended: Optional[Tuple[str, str]] = None
         self._handing = False
-        """Whether kazoo's thread is busy with what it took."""
+        """Whether kazoo's thread is busy with what it took. Set before that leaves `_replies`: one always shows it."""
         self.deliver: Optional[Callable[["Line", ReplyHeader, bytes, Optional[Asked]], bool]] = None
         """Where events and answers of `asked` go in the loop's thread; None: all waits for kazoo's."""
         self.asked: Dict[Asked, None] = {}
@@ -182,8 +182,8 @@ class Line:
         """The next reply; the socket is readable. ConnectionDropped or SessionExpiredError when it is over."""
         with self._lock:
             if self._replies:
-                xid, zxid, code, body, asked = self._replies.popleft()
                 self._handing = True
+                xid, zxid, code, body, asked = self._replies.popleft()
                 if not self._replies and self._ended is None:
                     self.silence()
                 return ReplyHeader(xid, zxid, code), body, asked
@@ -224,10 +224,11 @@ class Line:
         return result if turn.lent == lent else None  # a signal's handler stopped the client meanwhile
 
     def _read_now(self, request: Any) -> Optional[Result]:
+        """In the loop's turn, so that nothing is put. Without the lock: a signal's handler may run here, and stop()
+        waits for the loop, which needs it."""
         session = self._session
-        with self._lock:
-            if session is None or self._replies or self._handing or self._ended is not None:
-                return None
+        if session is None or self._replies or self._handing or self._ended is not None:
+            return None
         return session.read_now(wire.operation(request))
 
     def silence(self) -> None:

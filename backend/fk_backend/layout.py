@@ -31,7 +31,7 @@ from .core.model import Acl, Blob, Family, Id, Node, Session, Trigger, plain
 from .core.snapshot import Ended
 from .core.watches import MODES, RECURSIVE
 from .errors import UnknownFormat
-from .ports import INTEREST, SESSIONS, STATE, Item, Key
+from .ports import INTEREST, SESSIONS, STATE, Item, Key, Position
 from .triggers import packed, unpacked
 
 FORMAT = 3
@@ -81,8 +81,8 @@ class Head(NamedTuple):
     """The zxid of the latest ephemeral, container or TTL node: what the heartbeat looks after. 0: it rests."""
     garbage: Tuple[str, ...] = ()
     """Keys of blobs that this commit replaced or deleted."""
-    handled: int = 0
-    """Every message up to this sequence number is done and answered, or was when the last commit was made."""
+    handled: Position = Position()
+    """Every message up to here is done and answered, or was when the last commit was made."""
 
     @property
     def settled(self) -> int:
@@ -279,7 +279,7 @@ def head_of(item: Item) -> Head:
         _reserved_of(reserved),
         ticking,
         tuple(garbage),
-        handled,
+        Position(handled) if isinstance(handled, int) else Position(*handled),  # the number alone in format 2
     )
 
 

@@ -32,6 +32,7 @@ from .core.requests import (
     SetData,
     WatchSubtrees,
 )
+from .ports import Position
 from .triggers import packed, unpacked
 
 FORMAT = 1
@@ -62,19 +63,19 @@ class Message(NamedTuple):
 class Entry(NamedTuple):
     """One request on its way: of which connection (none: ""), its number there, and what the core is asked.
 
-    ``sequence`` is its message's (see `ports.Delivery`), and it may be the ``last`` request in it.
+    ``position`` is its message's, and it may be the ``last`` request in it.
     """
 
     inbox: str
     number: int
     call: Call
-    sequence: int = 0
+    position: Position = Position()
     last: bool = False
 
     @property
-    def handled(self) -> int:
-        """The sequence number up to which every message is done once this request is: messages come in order."""
-        return self.sequence if self.last else self.sequence - 1
+    def handled(self) -> Position:
+        """Up to where every message is done once this request is: messages come in order."""
+        return self.position if self.last else self.position._replace(sequence=self.position.sequence - 1)
 
 
 def message_id(inbox: str, first: int) -> str:

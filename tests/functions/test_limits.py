@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from typing import Any, List
+from pathlib import Path
+from typing import Any, Callable, List, Tuple
 
 import pytest
 
@@ -15,6 +16,7 @@ from fk_backend.core.requests import Close, Create, Delete, Expire, Multi, SetDa
 from fk_backend.errors import Conflict
 from fk_backend.messages import Message
 from fk_backend.ports import SESSIONS, Limits, Put
+from fk_backend.providers.aws.store import DynamoStore
 from fk_backend.providers.memory.store import MemoryStore
 
 from .doubles import NS, Bench, Crash, Doom, deliveries
@@ -58,9 +60,9 @@ def test_a_multi_that_can_not_fit_is_refused_and_nothing_of_it_happens() -> None
         many = Multi(tuple(_create("/n%02d" % number) for number in range(50)))
         few = Multi(tuple(_create("/n%02d" % number) for number in range(5)))
         ((refused, _, _),) = await bench.ask("one", session, 1, many)
-        assert refused == Error.TOO_LARGE and await bench.contents() == before
+        assert refused == Error.TRANSACTION_TOO_LARGE and await bench.contents() == before
         (first, second) = await bench.ask("one", session, 2, many, few)
-        assert first[0] == Error.TOO_LARGE and second[0] == Error.OK
+        assert first[0] == Error.TRANSACTION_TOO_LARGE and second[0] == Error.OK
 
     asyncio.run(check())
 
@@ -237,3 +239,78 @@ def test_what_does_not_fit_is_refused_by_a_writer_that_knows_the_tree_as_it_is()
         assert results[0][0] == Error.NO_NODE
 
     asyncio.run(check())
+
+
+# --- what aws:// takes, as docs/aws.md says it ----------------------------------------------------
+
+AWS = Path(__file__).parents[2] / "docs" / "aws.md"
+LIMITS = {
+    "creates under one parent": 49,
+    "ephemerals under one parent": 32,
+    "creates under a parent each": 33,
+    "deletes": 49,
+    "sets": 99,
+}
+PATHS = {"bytes with its namespace": 2048, "ephemerals, containers and TTL nodes": 1024, "a name": 1023}
+
+
+_FULL = [_create("/full"), *(_create("%s%d" % (at, n)) for at in ("/p", "/full/n") for n in range(100))]
+
+
+def _multi(kind: str, count: int) -> Multi:
+    if kind == "sets":
+        return Multi(tuple(SetData("/p%d" % number, b"x", -1) for number in range(count)))
+    if kind == "deletes":
+        return Multi(tuple(Delete("/full/n%d" % number, -1) for number in range(count)))
+    parents = ["/p%d" % number if "each" in kind else "/p0" for number in range(count)]
+    flags = 1 if kind.startswith("ephemerals") else 0
+    return Multi(tuple(_create("%s/n%d" % (parent, number), flags) for number, parent in enumerate(parents)))
+
+
+def _bisected(passes: Callable[[int], int], high: int) -> Tuple[int, int]:
+    """The most that passes, and the error of one more. ``high`` does not pass."""
+    low = 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if passes(middle) == Error.OK else (low, middle)
+    return low, passes(high)
+
+
+async def _on_aws(requests: Callable[[], List[Any]]) -> int:
+    """What the last of the requests is answered on a store that takes what DynamoDB takes; none is half done."""
+    bench = Bench(MemoryStore(DynamoStore.limits))
+    session = await bench.open("one")
+    *others, last = requests()
+    if others:
+        await bench.ask("one", session, 1, *others)
+    before = await bench.contents()
+    ((code, _, _),) = await bench.ask("one", session, 1 + len(others), last)
+    assert code == Error.OK or await bench.contents() == before
+    return code
+
+
+@pytest.mark.parametrize("kind", LIMITS)
+def test_a_transaction_takes_what_the_page_says(kind: str) -> None:
+    most, error = _bisected(lambda count: asyncio.run(_on_aws(lambda: [*_FULL, _multi(kind, count)])), 101)
+    assert (most, error) == (LIMITS[kind], Error.TRANSACTION_TOO_LARGE)
+    assert "%d %s" % (most, kind) in AWS.read_text("utf-8")
+
+
+@pytest.mark.parametrize("kind", PATHS)
+def test_a_path_is_as_long_as_the_page_says(kind: str) -> None:
+    """In bytes of UTF-8."""
+
+    def requests(size: int) -> List[Any]:
+        if kind == "a name":
+            return [_create("/" + "x" * size)]
+        flags = 1 if kind.startswith("ephemerals") else 0
+        size -= 0 if flags else len(NS) + 1
+        whole = ("/" + "é" * 250) * 10
+        cut = whole.encode()[: max(size, 2)].decode("utf-8", "ignore").rstrip("/")
+        name = "/" + cut.rsplit("/", 1)[1] + "y" * (size - len(cut.encode()))
+        parents = [whole[: 251 * (n + 1)] for n in range(cut.count("/") - 1)]
+        return [*map(_create, parents), _create("".join([*parents[-1:], name]), flags)]
+
+    most, error = _bisected(lambda size: asyncio.run(_on_aws(lambda: requests(size))), 4096)
+    assert (most, error) == (PATHS[kind], Error.PATH_TOO_LONG)
+    assert format(most, ",") in AWS.read_text("utf-8")

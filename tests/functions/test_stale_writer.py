@@ -22,7 +22,7 @@ from fk_backend.core.model import Error
 from fk_backend.core.requests import Create, Delete, Request, SetData
 from fk_backend.functions.writer import Writer
 from fk_backend.messages import Message, encode
-from fk_backend.ports import STATE, UNLIMITED, Delivery, Limits, Ports
+from fk_backend.ports import STATE, UNLIMITED, Delivery, Limits, Ports, Position
 from fk_backend.providers.local.database import create as create_database
 from fk_backend.providers.local.files import Place
 from fk_backend.providers.local.store import LocalStore
@@ -103,7 +103,7 @@ async def _lived(open_store: Callable[[], Any], plan: List[Batch], alone: bool) 
         for index, batch in enumerate(plan):
             message = Message(batch.inbox, sessions[batch.inbox], number[batch.inbox], tuple(batch.requests))
             number[batch.inbox] += len(batch.requests)
-            delivery = Delivery(encode(message), False, index + 1)
+            delivery = Delivery(encode(message), False, Position(index + 1, SENT_MS + index))
             if alone:
                 await bench.writer(NS, [delivery])
                 continue
@@ -170,6 +170,47 @@ def test_overtaken_by_several_batches_on_files(tmp_path_factory: pytest.TempPath
 
 
 _numbers = itertools.count()
+SENT_MS = 1_700_000_000_000
+MINUTE_MS = 60_000
+"""At least so long after a queue is gone there is another one of its name."""
+
+
+def test_a_queue_that_was_made_anew_begins_with_smaller_numbers() -> None:
+    """What it brings is written. What comes again of it, or late of the one before, is not."""
+
+    async def check() -> None:
+        bench = Bench(MemoryStore())
+        session = {inbox: await bench.open(inbox) for inbox in INBOXES}
+
+        def delivery(inbox: str, first: int, position: Position, request: Request) -> Delivery:
+            return Delivery(encode(Message(inbox, session[inbox], first, (request,))), False, position)
+
+        late = bench.fresh_writer()
+        before = delivery("one", 1, Position(10**6, SENT_MS), _create("/before-", 2))
+        await late(NS, [before])
+        anew = [
+            delivery("two", 1 + n, Position(7 + n, SENT_MS + MINUTE_MS + n), _create("/anew-", 2)) for n in range(3)
+        ]
+        for each in anew:
+            await bench.writer(NS, [each])
+        for stale in (late, bench.fresh_writer()):
+            for each in (*anew, before):
+                await stale(NS, [each])
+        names = {key.partition for key in await bench.contents() if "-" in key.partition}
+        assert len(names) == 4 and [bench.told("two").answers[number][0] for number in (1, 2, 3)] == [0, 0, 0]
+
+    asyncio.run(check())
+
+
+@given(st.integers(1, 50), st.integers(0, 50), st.integers(1, 50), st.integers(0, 50))
+def test_of_two_positions_one_is_later(number: int, second: int, other_number: int, other_second: int) -> None:
+    """What was done after another one never counts as undone because of it, and is not forgotten for it."""
+    first = Position(number, SENT_MS + 1000 * second)
+    then = Position(other_number, SENT_MS + 1000 * other_second)
+    latest = first.later(then)
+    assert latest.covers(first) and latest.covers(then)
+    assert number == other_number or first.covers(then) != then.covers(first)
+    assert first.later(Position()) == first.later(Position(-1)) == first and not first.covers(Position())
 
 
 def test_what_was_refused_stays_so_while_a_later_message_is_half_done() -> None:
@@ -181,7 +222,7 @@ def test_what_was_refused_stays_so_while_a_later_message_is_half_done() -> None:
         await bench.ask("one", session["one"], 1, _create("/a"), _create("/b"))
 
         def delivery(inbox: str, first: int, sequence: int, *requests: Request) -> Delivery:
-            return Delivery(encode(Message(inbox, session[inbox], first, requests)), False, sequence)
+            return Delivery(encode(Message(inbox, session[inbox], first, requests)), False, Position(sequence, SENT_MS))
 
         late, doom = bench.fresh_writer(), Doom(at)
         refused = delivery("two", 1, 3, SetData("/a", b"refused", 1))

@@ -18,7 +18,7 @@ from fk_backend.functions import writer
 from fk_backend.functions.heartbeat import Heartbeat
 from fk_backend.messages import Ended as EndedNote
 from fk_backend.messages import Message, encode, encode_note
-from fk_backend.ports import INTEREST, Delivery, Limits, Pushed
+from fk_backend.ports import INTEREST, Delivery, Limits, Position, Pushed
 from fk_backend.providers.aws.ticks import TICK_S, Memory, Pulse, Tick, memory_key
 from fk_backend.providers.memory.store import MemoryStore
 from fk_backend.session.engine import NoSession
@@ -35,7 +35,7 @@ def _create(path: str, flags: int = 0) -> Create:
 
 
 def _numbered(messages: List[Message], first: int) -> List[Delivery]:
-    return [Delivery(encode(message), False, number) for number, message in enumerate(messages, first)]
+    return [Delivery(encode(message), False, Position(number)) for number, message in enumerate(messages, first)]
 
 
 @pytest.mark.parametrize("warm", [False, True])
@@ -305,7 +305,7 @@ def test_the_heartbeat_does_not_rest_if_an_ephemeral_came_in_the_same_batch() ->
         await bench.ask("one", one, 2, Delete("/e", -1))
         before = (await bench.head()).zxid
         came, rests = Message("one", one, 3, (_create("/f", 1),)), Message("heartbeat", 0, 1, (Rest(before),))
-        await bench.writer(NS, [Delivery(encode(came), False, 4), Delivery(encode(rests), True, 5)])
+        await bench.writer(NS, [Delivery(encode(came), False, Position(4)), Delivery(encode(rests), True, Position(5))])
         head = await bench.head()
         assert head.ticking == head.zxid == before + 1
 

@@ -184,4 +184,8 @@ class Error:
     TOO_LARGE = -1002
     """Ours: the request is over the size limit; definite, nothing was changed."""
     DEAD_LETTERED = -1003
-    """Ours: the functions failed on this request repeatedly and set it aside; definite."""
+    """Ours: the functions failed on this request repeatedly and set it aside; the outcome is unknown."""
+    PATH_TOO_LONG = -1004
+    """Ours: the store has no key that is so long; definite, nothing was changed."""
+    TRANSACTION_TOO_LARGE = -1005
+    """Ours: the store commits less than that at once; definite, nothing was changed."""

@@ -6,6 +6,7 @@ from typing import List, Optional, Union
 
 from .. import layout
 from ..core.initial import initial_nodes
+from ..core.model import Error
 from ..core.snapshot import Changes, Missing
 from ..layout import Head
 from ..ports import SESSIONS, UNLIMITED, Item, Key, Limits, Ports, Put, Remove
@@ -118,11 +119,13 @@ def _is_key(key: Key, limits: Limits) -> bool:
     return len(key.partition.encode()) <= limits.partition_bytes and len(key.sort.encode()) <= limits.sort_bytes
 
 
-def fits(writes: List[Write], limits: Limits) -> bool:
-    """Whether one commit takes them."""
+def misfit(writes: List[Write], limits: Limits) -> int:
+    """Why one commit does not take them: one of `Error`'s, OK if it does."""
     if limits is UNLIMITED:
-        return True
-    if len(writes) > limits.writes or not all(_is_key(write.key, limits) for write in writes):
-        return False
+        return Error.OK
+    if not all(_is_key(write.key, limits) for write in writes):
+        return Error.PATH_TOO_LONG
     sizes = [size_of(write) for write in writes]
-    return sum(sizes) <= limits.commit_bytes and max(sizes) <= limits.item_bytes
+    if max(sizes) > limits.item_bytes:
+        return Error.TOO_LARGE
+    return Error.TRANSACTION_TOO_LARGE if len(writes) > limits.writes or sum(sizes) > limits.commit_bytes else Error.OK

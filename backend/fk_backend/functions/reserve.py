@@ -35,7 +35,7 @@ def reservation(warm: Warm, after: Head, entry: Entry, writes: List[Write]) -> O
     if isinstance(node.data, Blob):
         return None
     reserved = Reserved(request.path, rev, family_rev, node._replace(data=None), entry.inbox, entry.number)
-    handled = max(warm.head.handled, entry.sequence - 1)  # its own message is not done with this
+    handled = warm.head.handled.later(entry._replace(last=False).handled)  # its own message is not done with this
     promised = after._replace(reserved=reserved, handled=handled)
     return head_put._replace(item=layout.head_item(promised)), node_put._replace(expect=rev)
 

@@ -8,6 +8,7 @@ are done, and is answered from there. A writer that has lost its batch to anothe
 from __future__ import annotations
 
 import logging
+from functools import reduce
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from .. import layout
@@ -19,11 +20,11 @@ from ..core.snapshot import Missing, Outcome
 from ..errors import Conflict, Refused, StorageFull, Unknown
 from ..layout import Head, is_inbox, is_namespace
 from ..messages import INTERNAL, Entry, Message, bulletin, decode
-from ..ports import Delivery, Ports, Put
+from ..ports import Delivery, Ports, Position, Put
 from .complaints import complain
 from .distributor import answer_notes, distribute, keep
 from .large import foreign, garbage, keep_large
-from .loading import Write, fits, fresh_head, load, load_head, writes_of
+from .loading import Write, fresh_head, load, load_head, misfit, writes_of
 from .reserve import reservation, settle
 from .waking import beside, is_behind, unheard
 from .warm import Warm
@@ -39,11 +40,11 @@ MAX_BYTES = 4 << 20
 
 
 class Sized(NamedTuple):
-    """A message, the bytes that it came in, and its sequence number."""
+    """A message, the bytes that it came in, and its place in the queue."""
 
     message: Message
     size: int
-    sequence: int
+    position: Position
 
 
 class Writer:
@@ -88,7 +89,7 @@ class Writer:
         return warm
 
     async def _handle(self, ns: str, warm: Warm, messages: List[Sized]) -> None:
-        messages = [each for each in messages if not 0 < each.sequence <= warm.head.handled]
+        messages = [each for each in messages if not warm.head.handled.covers(each.position)]
         inboxes = {each.message.inbox for each in messages}
         done = {inbox: first + len(results) for inbox, first, results in warm.head.answers if inbox in inboxes}
         await self._finish_closing(ns, warm, done)
@@ -148,10 +149,11 @@ class Writer:
                 count = 1
                 continue
             after = _next_head(warm.head, outcome, answers, done, limits.recent_bytes)
-            handled = max(warm.head.handled, *(entry.handled for entry in part))
+            handled = reduce(Position.later, (entry.handled for entry in part), warm.head.handled)
             after = after._replace(garbage=garbage(warm, outcome.changes), handled=handled)
             writes = writes_of(ns, warm, outcome.changes, after)
-            if fits(writes, limits):
+            why = misfit(writes, limits)
+            if why == Error.OK:
                 break
             if count > 1:
                 count = max(1, min(count // 2, count * limits.writes // len(writes)))
@@ -159,7 +161,7 @@ class Writer:
                 warm.snapshot.ends_at_once = max(1, limits.writes // WRITES_OF_AN_END)
             else:
                 await self._confirm(ns, warm)
-                await self._answer(warm.head, _answers(part, [Result(Error.TOO_LARGE, None, warm.head.zxid)]))
+                await self._answer(warm.head, _answers(part, [Result(why, None, warm.head.zxid)]))
                 return 1
         begins = after.ticking == after.zxid and _is_at_rest(warm.head, outcome)
         promise = None
@@ -228,7 +230,7 @@ def _decoded(ports: Ports, ns: str, batch: Sequence[Delivery]) -> List[Sized]:
         if why:
             complain(ports.clock, ns, "a message of %d bytes is set aside: %.300s", len(delivery.body), why)
         else:
-            found.append(Sized(message, len(delivery.body), delivery.sequence))
+            found.append(Sized(message, len(delivery.body), delivery.position))
     return found
 
 
@@ -267,12 +269,12 @@ def _entries(messages: Sequence[Sized], done: Dict[str, int]) -> List[Entry]:
     """What is left to do of the messages. ``done``: inbox → number below which all is done."""
     entries: List[Entry] = []
     upto = dict(done)
-    for message, _, sequence in messages:
+    for message, _, position in messages:
         inbox, last = message.inbox, message.first + len(message.requests) - 1
         for number, request in enumerate(message.requests, message.first):
             if number >= upto.get(inbox, 0):
                 call = Call(message.session, inbox, request)
-                entries.append(Entry(inbox, number, call, sequence, number == last))
+                entries.append(Entry(inbox, number, call, position, number == last))
                 upto[inbox] = number + 1
     return entries
 

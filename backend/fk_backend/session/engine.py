@@ -24,7 +24,7 @@ from ..messages import Answers, Bulletin, Ended, Fired, Message, bulletin, messa
 from ..ports import Gateway, Item, Key, Put, Remove
 from .holdings import Holdings
 from .ops import READS, WRITES, AddWatch, Fail, Op, RemoveWatches, Sync
-from .packing import laid_down, size_of
+from .packing import MAX_MESSAGE_BYTES, MAX_MESSAGE_REQUESTS, laid_down, sendable, size_of
 from .reading import Reader
 from .watchlist import Event, WatchList
 
@@ -32,8 +32,6 @@ log = logging.getLogger(__name__)
 
 MAX_IN_FLIGHT = 2000
 """Writes that may be unanswered."""
-MAX_MESSAGE_REQUESTS = 250
-MAX_MESSAGE_BYTES = 700_000
 """Data in one message beyond its first request; a message stays below 1 MiB with it."""
 RETRY_S, MAX_RETRY_S = 0.02, 0.5
 MAX_TRIES_S = 240.0
@@ -245,6 +243,8 @@ class Session:
         """Queues an op; its answer comes to the listener with the tag."""
         if self._read_only and isinstance(op, WRITES):
             op = Fail(Error.NOT_READ_ONLY)
+        elif not sendable(op, self._gateway):
+            op = Fail(Error.TOO_LARGE)
         if isinstance(op, AddWatch) and op.mode == RECURSIVE and not self._read_only:
             self._todo.append((UNASKED, WatchSubtrees()))
         self._todo.append((tag, op))
@@ -324,15 +324,14 @@ class Session:
 
     async def _send(self) -> None:
         """Sends the writes that wait as one message, and the same again until the queue has it."""
-        first = self._next
+        first, identity = self._next, message_id(self._inbox, self._next)
         requests: List[Request] = []
         size, begins = 0, False
         while self._todo and isinstance(self._todo[0][1], WRITES) and len(requests) < MAX_MESSAGE_REQUESTS:
-            tag, op = self._todo[0]
-            size += size_of(op, self._gateway.blobs)
+            size += size_of(self._todo[0][1], self._gateway.blobs)
             if requests and size > MAX_MESSAGE_BYTES:
                 break
-            self._todo.popleft()
+            tag, op = self._todo.popleft()
             requests.append(cast(Request, op))
             self._flight.append(Pending(self._next, tag, op))
             begins = self._hold(op) or begins
@@ -345,9 +344,8 @@ class Session:
                     self._beating.set()
                     begins = False
                 if not body:
-                    blobs, name = self._gateway.blobs, "%s-%d" % (self._inbox, first)
-                    body = self._message(first, await laid_down(blobs, self._ns, name, requests))
-                await self._gateway.queue.send(self._ns, message_id(self._inbox, first), body)
+                    body = self._message(first, await laid_down(self._gateway, self._ns, identity, requests))
+                await self._gateway.queue.send(self._ns, identity, body)
                 return
             except (Unavailable, Unknown) as error:
                 await self._pause(since, error)

@@ -48,7 +48,7 @@ class Bench(NamedTuple):
         self, handler: str, fifo: bool = True, processes: bool = False, dead_letters: bool = False, **more: Any
     ) -> Host:
         """A running host with one function on the writes queue, or else the timer; ``more``: settings and options."""
-        options = {key: more.pop(key) for key in ("observe", "log", "trouble", "mixed") if key in more}
+        options = {key: more.pop(key) for key in ("observe", "log", "trouble") if key in more}
         queue = self.queue(fifo)
         source = Source(queue, more.pop("batch_size", 10), more.pop("report_failures", True))
         environment = (("RECORD", str(self.record)),)

@@ -45,7 +45,7 @@ def test_groups_are_served_at_the_same_time(bench: Bench) -> None:
     """Each waits in the function for the others: one after the other they would never meet."""
     for group in "abc":
         bench.send({"id": group, "do": "meet", "others": 3}, group=group)
-    bench.host("work", timeout_s=50)
+    bench.host("work", timeout_s=50, batch_size=1)
     until(lambda: sorted(bench.ended()) == ["a", "b", "c"])
 
 
@@ -72,10 +72,10 @@ def test_what_is_sent_while_a_batch_is_with_the_function_waits(bench: Bench, tmp
     until(lambda: 1 in bench.ended("a"))
 
 
-def test_a_batch_may_hold_several_groups_if_asked_for(bench: Bench) -> None:
+def test_a_batch_may_hold_several_groups(bench: Bench) -> None:
     for group in "ab":
         bench.send(*_ids(2), group=group)
-    bench.host("work", mixed=True)
+    bench.host("work")
     until(lambda: len(bench.ended()) == 4)
     assert {note["batch"] for note in bench.notes("end")} == {4}
 

@@ -22,7 +22,11 @@ from fk_backend.providers.aws.clients import Clients
 from fk_backend.providers.aws.queues import Queues
 from fk_backend.providers.aws.store import DynamoStore
 from fk_backend.providers.aws.ticks import TICK_S, Orders
-from fk_kazoo.exceptions import PayloadTooLargeError, RequestDeadLetteredError
+from fk_kazoo.exceptions import (
+    PathTooLongError,
+    RequestDeadLetteredError,
+    TransactionTooLargeError,
+)
 from tests.service.processes import eventually
 
 from ..conftest import Deployment
@@ -243,11 +247,30 @@ def test_a_poison_message_is_set_aside_and_its_client_told(
 
 def test_paths_that_no_key_can_hold_are_refused(connect: Connect) -> None:
     client = connect()
-    with pytest.raises(PayloadTooLargeError):
+    with pytest.raises(PathTooLongError):
         client.create("/" + "x" * 1100)
     assert client.exists("/" + "x" * 1100) is None
     assert client.exists("/" + "/".join(["x" * 500] * 5)) is None
     assert client.create("/" + "x" * 1000)
+
+
+def test_a_transaction_of_much_that_is_inline_elsewhere(connect: Connect) -> None:
+    """Together its data are over what SQS takes in one message. One change too many is refused at once."""
+    client = connect()
+    client.ensure_path("/many")
+    for number in range(50):
+        client.create("/many/%d" % number)
+    sets = client.transaction()
+    for number in range(50):
+        sets.set_data("/many/%d" % number, bytes([number]) * (16 << 10))
+    assert [type(result).__name__ for result in sets.commit()] == ["ZnodeStat"] * 50
+    assert client.get("/many/49")[0] == bytes([49]) * (16 << 10)
+    deletes = client.transaction()
+    for number in range(50):
+        deletes.delete("/many/%d" % number)
+    with pytest.raises(TransactionTooLargeError):
+        deletes.commit()
+    assert len(client.get_children("/many")) == 50
 
 
 def test_state_is_what_it_says_after_all_this(connect: Connect) -> None:

@@ -58,7 +58,7 @@ def _leaves_with(code: CodeType, offset: int) -> bool:
 class Tripwire:
     """Calls ``action`` at the n-th line, once, with where that is. What it raises comes out of that line.
 
-    ``skip``: beginnings of places to leave out.
+    ``skip``: parts of the names of places to leave out.
     """
 
     def __init__(self, number: int, action: Callable[[str], None], skip: Tuple[str, ...] = ()) -> None:
@@ -82,7 +82,7 @@ class Tripwire:
         code = frame.f_code
         if self.fired or not _is_ours(code.co_filename) or _current() != self._caller:
             return None
-        if self._skip and _where(frame).startswith(self._skip):
+        if self._skip and any(part in _where(frame) for part in self._skip):
             return None
         return self._line
 

@@ -20,7 +20,7 @@ from ...functions.distributor import answer_notes
 from ...functions.heartbeat import SENDER, Heartbeat
 from ...functions.writer import Writer
 from ...messages import bulletin, decode
-from ...ports import Delivery, Ports
+from ...ports import Delivery, Ports, Position
 from ..clock import SystemClock
 from . import names
 from .blobs import S3Blobs
@@ -36,6 +36,8 @@ logging.getLogger("fk_backend").setLevel(os.environ.get("FK_LOG_LEVEL", "INFO"))
 Record = Dict[str, Any]
 BUG_TRIES = 3
 """Receives of a message after which it is set aside if it met a bug each time; what is AWS's trouble is tried on."""
+MARGIN_S = 2.0
+"""What an invocation keeps of its time: to say what has to come again, and for a connection that has died."""
 MAX_RETRY_S = 30
 """The longest pause before a batch that failed is tried again; the first one is 2 s, and each is twice the last."""
 
@@ -84,6 +86,11 @@ def _body(record: Record) -> bytes:
         return b""
 
 
+def _position(record: Record) -> Position:
+    attributes = record["attributes"]
+    return Position(int(attributes.get("SequenceNumber", 0)), int(attributes.get("SentTimestamp", 0)))
+
+
 def _receives(record: Record) -> int:
     return int(record["attributes"]["ApproximateReceiveCount"])
 
@@ -94,15 +101,25 @@ class Functions:
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    async def writer(self, records: Sequence[Record]) -> List[str]:
-        """Writes batches, one for each message group. The ids of the messages that have to come again."""
+    async def writer(self, records: Sequence[Record], seconds: float = 20.0) -> List[str]:
+        """Writes batches, one for each message group. The ids of the messages that have to come again.
+
+        A batch of a FIFO queue may hold several groups (AWS Lambda Developer Guide, "Using Lambda with Amazon SQS"):
+        they are written side by side, so that none waits for another. ``seconds``: what each may take.
+        """
         groups: Dict[str, List[Record]] = {}
         for record in records:
             groups.setdefault(record["attributes"]["MessageGroupId"], []).append(record)
-        failed: List[str] = []
-        for ns, group in groups.items():
-            failed.extend(await self._write(ns, group))
-        return failed
+        failed = await asyncio.gather(*(self._write_in(seconds, ns, group) for ns, group in groups.items()))
+        return [message_id for ids in failed for message_id in ids]
+
+    async def _write_in(self, seconds: float, ns: str, records: List[Record]) -> List[str]:
+        """If the function ran out of time, the other groups' messages would come again as well."""
+        try:
+            return await asyncio.wait_for(self._write(ns, records), seconds)
+        except asyncio.TimeoutError:
+            log.error("namespace %s: not written within %.0f s", ns, seconds)
+            return [record["messageId"] for record in records]  # what is done of them is known when they come again
 
     async def _write(self, ns: str, records: List[Record]) -> List[str]:
         """One by one where the batch was tried before: so it shows which message it is that can't be written.
@@ -134,7 +151,7 @@ class Functions:
             log.error("namespace %s: a session was asked for by somebody who may not write there", ns)
             return Delivery(b"", False)
         internal = sent_id.startswith(SENDER) and await self._service.orders.gave(ns, sent_id)
-        return Delivery(body, internal, int(record["attributes"].get("SequenceNumber", 0)))
+        return Delivery(body, internal, _position(record))
 
     async def _admitted(self, ns: str, body: bytes) -> bool:
         """Whether whoever asks for a session can write items of this namespace: IAM says so, the queue can't.
@@ -215,9 +232,10 @@ def _failures(message_ids: Sequence[str]) -> Record:
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in message_ids]}
 
 
-def writer(event: Record, context: object) -> Record:
+def writer(event: Record, context: Any) -> Record:
     """For messages of the writes queue."""
-    return _failures(_run(lambda functions: functions.writer(event["Records"])))
+    seconds = context.get_remaining_time_in_millis() / 1000.0 - MARGIN_S
+    return _failures(_run(lambda functions: functions.writer(event["Records"], seconds)))
 
 
 def heartbeat(event: Record, context: object) -> Record:

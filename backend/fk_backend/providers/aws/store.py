@@ -42,6 +42,7 @@ class DynamoStore:
         recent_bytes=400,
         together_is_dear=True,
         owners=False,
+        message_bytes=(1 << 20) // 4 * 3,
         answer_bytes=700_000,
         remote=True,
     )

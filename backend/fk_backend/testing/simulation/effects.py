@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict, Iterable, List, NamedTuple, Tuple
 
 from ...messages import decode
-from ...ports import TABLES, Delivery, Listing, Page
+from ...ports import TABLES, Delivery, Listing, Page, Position
 from ...providers.memory.store import MemoryStore
 from .alone import Ask, Failed
 from .plan import Knobs
@@ -130,7 +130,7 @@ class Effects:
         message_id, body, internal = asked.args
         if any(message_id == known for known, _ in accepted):
             return Effect(self.queues.of(accepted), self.nothing, ())
-        after = (*accepted, (message_id, Delivery(body, internal, len(accepted) + 1)))
+        after = (*accepted, (message_id, Delivery(body, internal, Position(len(accepted) + 1))))
         return Effect(self.queues.of(after), self.nothing, self.noted([(asked.who, "accepted", decode(body))]))
 
 

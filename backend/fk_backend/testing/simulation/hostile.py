@@ -15,7 +15,7 @@ from ...core.model import Blob
 from ...core.requests import Attach, Close, Create, Delete, Expire, Open, Reap, Request, Rest, SetData
 from ...core.watches import MODES
 from ...messages import MAX_NUMBER, Message, encode, message_id
-from ...ports import INTEREST, Delivery, Item, Key, Put
+from ...ports import INTEREST, Delivery, Item, Key, Position, Put
 from .ports import Deployment, Waiting
 
 INBOX = "hostile"
@@ -39,7 +39,7 @@ def attack(deployment: Deployment, r: Random) -> None:
 def _send(deployment: Deployment, name: str, body: bytes) -> None:
     """A queue takes any bytes. They are not written down as accepted: nothing may come of them."""
     deployment.accepted[name] = len(deployment.accepted)
-    deployment.queue.append(Waiting(name, Delivery(body, False, len(deployment.accepted))))
+    deployment.queue.append(Waiting(name, Delivery(body, False, Position(len(deployment.accepted)))))
     deployment.on_message()
 
 

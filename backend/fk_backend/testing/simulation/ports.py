@@ -24,6 +24,7 @@ from ...ports import (
     Listing,
     Page,
     Ports,
+    Position,
     Pushed,
     Put,
     Queue,
@@ -140,7 +141,7 @@ class Deployment:
         message = decode(body)
         assert split_id(message_id)[0] == message.inbox
         self.world.note(process.name, "accepted", self._whole(message))
-        self.queue.append(Waiting(message_id, Delivery(body, internal, len(self.accepted))))
+        self.queue.append(Waiting(message_id, Delivery(body, internal, Position(len(self.accepted)))))
         self.on_message()
 
     def _whole(self, message: Message) -> Message:

@@ -59,7 +59,6 @@ class Host:
         observe: Callable[[Invocation], None] = ignore,
         log: Callable[[str, str], None] = ignore,
         trouble: Callable[[str], None] = ignore,
-        mixed: bool = False,
         roles: bool = False,
     ) -> None:
         self.functions: Dict[str, Function] = {}
@@ -68,7 +67,7 @@ class Host:
         self._settings = functions
         self._package = package
         self._observe, self._log, self._trouble = observe, log, trouble
-        self._mixed, self._roles = mixed, roles
+        self._roles = roles
         self._closing = AsyncExitStack()
         self._task: Optional[Path] = None
         self._variables: Dict[str, Optional[str]] = {}
@@ -131,7 +130,7 @@ class Host:
 
     def _map(self, client: Any, source: Source, function: Function) -> None:
         url, arn = self._account.queue_url(source.queue), self._account.queue_arn(source.queue)
-        mapping = Mapping(client, url, arn, source, function, self._trouble, self._mixed)
+        mapping = Mapping(client, url, arn, source, function, self._trouble)
         self.mappings.append(mapping)
         mapping.start()
 

@@ -8,8 +8,7 @@ As AWS documents it (https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html)
 
 - A batch has at most ``batch_size`` messages of a receive and 6 MB.
 - On a FIFO queue at most one batch of a message group is with the function, and groups are independent: the queue
-  hides a group while a message of it is in flight. A batch may hold several groups on AWS. Here each group is a batch
-  of its own, so that groups are served in parallel; ``mixed`` makes batches as they are received.
+  hides a group while a message of it is in flight. A batch may hold several groups.
 - With ``report_failures`` exactly the messages that the result does not name are deleted. On a FIFO queue it is the
   function that has to name everything after the first failure too. A result that can't be understood means that all
   failed.
@@ -21,8 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from itertools import groupby
-from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set
+from typing import Any, Callable, Dict, Iterable, List, Optional, Set
 
 from .environment import EVENT_LIMIT, InvocationFailed, Source
 from .function import Function, encoded
@@ -49,7 +47,6 @@ class Mapping:
         source: Source,
         function: Function,
         trouble: Callable[[str], None] = print,
-        mixed: bool = False,
     ) -> None:
         self._client = client
         self._url = url
@@ -57,7 +54,6 @@ class Mapping:
         self._source = source
         self._function = function
         self._trouble = trouble
-        self._mixed = mixed
         self._stopping = False
         self._polling: Optional["asyncio.Task[None]"] = None
         self._batches: Set["asyncio.Task[None]"] = set()
@@ -85,7 +81,8 @@ class Mapping:
         while not self._stopping:
             async with self._room:
                 pass  # there is some: what is received is not kept waiting
-            for batch in self._split(await self._receive()):
+            batch = await self._receive()
+            if batch:
                 await self._room.acquire()
                 task = asyncio.ensure_future(self._handle(batch))
                 self._batches.add(task)
@@ -112,12 +109,6 @@ class Mapping:
             return []
         messages: List[Message] = answer.get("Messages", [])
         return messages
-
-    def _split(self, messages: Sequence[Message]) -> List[List[Message]]:
-        """The batches: each group's messages, in their order."""
-        if self._mixed or not self._url.endswith(".fifo"):
-            return [list(messages)] if messages else []
-        return [list(group) for _, group in groupby(sorted(messages, key=_group), key=_group)]
 
     async def _handle(self, batch: List[Message]) -> None:
         """Invokes the function with the batch; what is over 6 MB waits until what was before it succeeded."""
@@ -195,10 +186,6 @@ def _attribute(attribute: Dict[str, Any]) -> Dict[str, Any]:
     if "BinaryValue" in attribute:
         made["binaryValue"] = base64.b64encode(attribute["BinaryValue"]).decode()
     return made
-
-
-def _group(message: Message) -> str:
-    return str(message.get("Attributes", {}).get("MessageGroupId", ""))
 
 
 def _within_limit(records: Iterable[Record]) -> List[List[Record]]:
