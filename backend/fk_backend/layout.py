@@ -27,7 +27,7 @@ from typing import Any, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from . import codec
 from .core import paths
-from .core.model import Acl, Blob, Family, Id, Node, Session, Trigger
+from .core.model import Acl, Blob, Family, Id, Node, Session, Trigger, plain
 from .core.snapshot import Ended
 from .core.watches import MODES, RECURSIVE
 from .errors import UnknownFormat
@@ -301,7 +301,7 @@ class Stored(NamedTuple):
 
 def node_item(node: Node, rev: int, family_rev: int) -> Item:
     """As stored: committed as ``rev`` while the family was at ``family_rev``."""
-    return Item(rev, codec.dumps([family_rev, *map(Blob.plain, node)]))
+    return Item(rev, codec.dumps([family_rev, *plain(node)]))
 
 
 def family_item(family: Family, rev: int, node_rev: int) -> Item:
