@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, List
 
 if TYPE_CHECKING:
@@ -31,11 +33,9 @@ def run(command: str, work: Callable[[], int]) -> int:
     """The exit code of ``work``. Its errors become one line on standard error."""
     from fk_backend.errors import DeploymentError
 
-    for module in ("boto3", "aiobotocore", "rich"):
-        try:
-            importlib.import_module(module)
-        except ImportError:
-            return complain(command, "%s is missing: pip install 'fk_kazoo[aws]'" % module)
+    lacking = missing()
+    if lacking:
+        return complain(command, lacking)
     try:
         return work()
     except DeploymentError as error:
@@ -46,6 +46,28 @@ def run(command: str, work: Callable[[], int]) -> int:
             file=sys.stderr,
         )
         return INTERRUPTED
+
+
+def missing() -> str:
+    """What has to be installed before any of these commands can work, and how; ``""`` if everything is there."""
+    for module in ("boto3", "aiobotocore", "rich"):
+        try:
+            importlib.import_module(module)
+        except ImportError:
+            return "%s is missing: pip install 'fk_kazoo[aws]'" % module
+    return ""
+
+
+def package_file(given: str) -> Path:
+    """The functions' zip that was named. DeploymentError if it is none."""
+    from fk_backend.errors import DeploymentError
+
+    path = Path(given)
+    if not path.is_file():
+        raise DeploymentError("there is no file %s; fk-kazoo package makes one" % given)
+    if not zipfile.is_zipfile(path):
+        raise DeploymentError("%s is no zip file; fk-kazoo package makes one" % given)
+    return path
 
 
 def complain(command: str, text: str, code: int = FAILED) -> int:

@@ -91,8 +91,9 @@ class AwsGateway:
 
 
 async def _check_format(clients: Clients, deployment: str) -> None:
+    """The first request, which the client's own connection loop tries again: what is wrong shows at once."""
     partition, sort = names.FORMAT_KEY
-    answer = await clients.dynamodb.get_item(
+    answer = await clients.once.get_item(
         TableName=names.table(deployment, STATE),
         Key={names.PARTITION: {"S": partition}, names.SORT: {"S": sort}},
         ConsistentRead=True,
