@@ -147,13 +147,13 @@ class Functions:
     async def _delivery(self, ns: str, record: Record) -> Delivery:
         body = _body(record)
         sent_id = record["attributes"].get("MessageDeduplicationId", "")
-        if not await self._admitted(ns, body):
+        if not await self._admitted(ns, body, _position(record).sent_ms):
             log.error("namespace %s: a session was asked for by somebody who may not write there", ns)
             return Delivery(b"", False)
         internal = sent_id.startswith(SENDER) and await self._service.orders.gave(ns, sent_id)
         return Delivery(body, internal, _position(record))
 
-    async def _admitted(self, ns: str, body: bytes) -> bool:
+    async def _admitted(self, ns: str, body: bytes, sent_ms: int) -> bool:
         """Whether whoever asks for a session can write items of this namespace: IAM says so, the queue can't.
 
         Nobody can tell from which address a message came: who claims one is after the rights of somebody else.
@@ -169,6 +169,7 @@ class Functions:
             return True  # it needs a session that is open at its inbox
         if any(request.address is not None for request in begins):
             return False
+        self._service.queues.expect(message.inbox, sent_ms / 1000)
         (item,) = await self._service.store.get([layout.hello_key(ns, message.inbox)])
         return item is not None
 
