@@ -61,6 +61,7 @@ _OPTIONS = tuple(inspect.signature(_kazoo.KazooClient.__init__).parameters)[2:]
 _AT_IMPORT = _kazoo.ConnectionHandler
 _UNANSWERED = {KeeperState.AUTH_FAILED: AuthFailedError, KeeperState.EXPIRED_SESSION: SessionExpiredError}
 """What kazoo raises for what is unanswered, by state; ConnectionLoss in every other."""
+_CONNECTED = (KeeperState.CONNECTED, KeeperState.CONNECTED_RO)
 _TLS = ("keyfile", "keyfile_password", "certfile", "ca", "use_ssl")
 
 
@@ -182,9 +183,13 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
             return live
 
     def _tried(self, failure: Optional[BaseException]) -> None:
-        """A try to connect failed, or (None) they begin. `start` need not wait for what no try will change."""
+        """A try to connect failed, or (None) they begin."""
         self._failure = failure
-        if isinstance(failure, DeploymentError):
+        self._decide()
+
+    def _decide(self) -> None:
+        """`start` waits for the connection, and not for what no try will change."""
+        if self._state in _CONNECTED or isinstance(self._failure, DeploymentError):
             self._decided.set()
         else:
             self._decided.clear()
@@ -193,8 +198,9 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         try:
             super()._session_callback(state)
         finally:
-            if state in (KeeperState.CONNECTED, KeeperState.CONNECTED_RO):
-                self._decided.set()
+            if state in _CONNECTED:
+                self._failure = None
+            self._decide()
 
     def stop(self) -> None:
         """As kazoo's, in bounded time, from any thread: within a listener or a watch function too."""

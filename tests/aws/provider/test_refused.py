@@ -110,6 +110,7 @@ def test_what_others_answer(monkeypatch: pytest.MonkeyPatch, answering: str, say
     assert says in _reason("aws://dev?endpoint_url=" + answering)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answering", "says"),
     [
@@ -125,7 +126,7 @@ def test_what_waiting_may_cure_is_waited_for(monkeypatch: pytest.MonkeyPatch, an
         monkeypatch.setenv(name, value)
     client = KazooClient("aws://dev?endpoint_url=" + answering)
     with pytest.raises(KazooTimeoutError, match="Connection time-out: .*" + says):
-        client.start(2)
+        client.start(8)
 
 
 def test_no_such_deployment(empty_account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
