@@ -24,7 +24,7 @@ NOBODY = "there is nobody to ask: give --yes"
 
 def declare_place(parser: argparse.ArgumentParser) -> None:
     """Which deployment, and where."""
-    parser.add_argument("name", metavar="NAME", help="the deployment's name: 1 to 20 letters, digits, inner hyphens")
+    parser.add_argument("name", metavar="NAME", help="its name: 1 to 20 lower-case letters, digits, inner hyphens")
     parser.add_argument("--region", help="default: as for every AWS tool (AWS_REGION, AWS_PROFILE)")
     parser.add_argument("--endpoint-url", help="of an emulator; default: AWS_ENDPOINT_URL, or AWS itself")
 
