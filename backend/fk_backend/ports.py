@@ -209,7 +209,10 @@ class Clock(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Seconds; never goes back; for leases and timeouts."""
+        """Seconds; never goes back; for leases and timeouts.
+
+        For a client that others judge while its machine is asleep, it goes on then.
+        """
         ...
 
     async def sleep(self, seconds: float) -> None: ...

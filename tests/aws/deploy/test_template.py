@@ -16,6 +16,7 @@ from fk_backend.providers.aws.dev.host import functions_of
 from fk_backend.providers.aws.dev.resources import Account
 from fk_backend.providers.aws.stacks import BODY_LIMIT
 from fk_backend.providers.aws.template import PARAMETERS, template
+from fk_backend.providers.aws.template_data import WARM_WRITES
 
 from . import gates
 from .conftest import NAME, Place
@@ -192,6 +193,13 @@ def test_it_fits_in_a_request() -> None:
 
 def test_equal_arguments_make_equal_templates() -> None:
     assert json.dumps(template(NAME, ["b", "a", "a"])) == json.dumps(template(NAME, ["a", "b"]))
+
+
+def test_only_the_table_that_every_write_goes_to_is_warmed() -> None:
+    """Where a name of the template's is an argument of `Fn::If`, it is a condition's: cfn-lint looks at that."""
+    made = template(NAME)["Resources"]
+    warm = {name: one["Properties"].get("WarmThroughput") for name, one in made.items() if name.endswith("Table")}
+    assert warm == {"StateTable": WARM_WRITES, "SessionsTable": None, "InterestTable": None}
 
 
 def test_every_parameter_is_used() -> None:

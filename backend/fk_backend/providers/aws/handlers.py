@@ -56,8 +56,12 @@ class Service(NamedTuple):
 
 async def build(deployment: str, super_id: Optional[str] = None) -> Service:
     """The functions over AWS's ports."""
-    clients = await Clients().open()
-    queues = await Queues.find(clients, deployment)
+    clients = await Clients(of_function=True).open()
+    try:
+        queues = await Queues.find(clients, deployment)
+    except BaseException:
+        await clients.close()
+        raise
     store = DynamoStore(clients, deployment)
     orders = Orders(store)
     blobs = S3Blobs(clients, names.bucket(deployment, queues.account, clients.region))
@@ -147,13 +151,13 @@ class Functions:
     async def _delivery(self, ns: str, record: Record) -> Delivery:
         body = _body(record)
         sent_id = record["attributes"].get("MessageDeduplicationId", "")
-        if not await self._admitted(ns, body):
+        if not await self._admitted(ns, body, _position(record).sent_ms):
             log.error("namespace %s: a session was asked for by somebody who may not write there", ns)
             return Delivery(b"", False)
         internal = sent_id.startswith(SENDER) and await self._service.orders.gave(ns, sent_id)
         return Delivery(body, internal, _position(record))
 
-    async def _admitted(self, ns: str, body: bytes) -> bool:
+    async def _admitted(self, ns: str, body: bytes, sent_ms: int) -> bool:
         """Whether whoever asks for a session can write items of this namespace: IAM says so, the queue can't.
 
         Nobody can tell from which address a message came: who claims one is after the rights of somebody else.
@@ -169,6 +173,7 @@ class Functions:
             return True  # it needs a session that is open at its inbox
         if any(request.address is not None for request in begins):
             return False
+        self._service.queues.expect(message.inbox, sent_ms / 1000)
         (item,) = await self._service.store.get([layout.hello_key(ns, message.inbox)])
         return item is not None
 
@@ -216,16 +221,37 @@ class Functions:
 # --- as Lambda calls them -------------------------------------------------------------------------
 
 _environment: List[Tuple[asyncio.AbstractEventLoop, Service]] = []
-"""Made by the first invocation."""
+"""Made in the init phase, or, where that failed, by the first invocation."""
+INIT_S = 5.0
+"""So long making it may take in the init phase.
+
+Lambda Developer Guide, "Lambda execution environment": the init phase is limited to 10 s, and has the whole processor.
+"""
 
 
 def _run(work: Callable[[Functions], Awaitable[Any]]) -> Any:
+    loop, service = _made()
+    return loop.run_until_complete(work(Functions(service)))
+
+
+def _made(within_s: Optional[float] = None) -> Tuple[asyncio.AbstractEventLoop, Service]:
     if not _environment:
         loop = asyncio.new_event_loop()
-        service = loop.run_until_complete(build(os.environ["FK_DEPLOYMENT"], os.environ.get("FK_SUPER")))
-        _environment.append((loop, service))
-    loop, service = _environment[0]
-    return loop.run_until_complete(work(Functions(service)))
+        making = build(os.environ["FK_DEPLOYMENT"], os.environ.get("FK_SUPER"))
+        try:
+            _environment.append((loop, loop.run_until_complete(asyncio.wait_for(making, within_s))))
+        except BaseException:
+            loop.close()
+            raise
+    return _environment[0]
+
+
+def _init() -> None:
+    """While Lambda imports this: what the first invocation would have to do otherwise, while somebody waits for it."""
+    try:
+        _made(INIT_S)
+    except Exception as error:  # whatever it is, the first invocation meets it again, and its caller hears of it
+        log.warning("nothing is prepared: %r", error)
 
 
 def _failures(message_ids: Sequence[str]) -> Record:
@@ -261,3 +287,7 @@ def close() -> None:
         loop, service = _environment.pop()
         loop.run_until_complete(service.clients.close())
         loop.close()
+
+
+if "AWS_LAMBDA_INITIALIZATION_TYPE" in os.environ:
+    _init()

@@ -33,6 +33,12 @@ PARAMETERS: Dict[str, Dict[str, Any]] = {
         "MaxValue": 10240,
         "Description": "Memory of the functions in MB; processor comes with it",
     },
+    "WarmWriteUnits": {
+        "Type": "Number",
+        "Default": 0,
+        "MinValue": 0,
+        "Description": "Write units a second that the table of nodes takes at once; 0: what AWS begins with (4,000)",
+    },
     "LogRetentionDays": {
         "Type": "Number",
         "Default": 30,
@@ -69,6 +75,7 @@ def template(name: str, namespaces: Sequence[str] = ()) -> Dict[str, Any]:
         "Conditions": {
             "HasAlarmTopic": {"Fn::Not": [{"Fn::Equals": [{"Ref": "AlarmTopic"}, ""]}]},
             "HasSuper": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Super"}, ""]}]},
+            "HasWarmWriteUnits": {"Fn::Not": [{"Fn::Equals": [{"Ref": "WarmWriteUnits"}, "0"]}]},
             "MappingsEnabled": {"Fn::Equals": [{"Ref": "Mappings"}, "Enabled"]},
         },
         "Resources": {
