@@ -9,7 +9,7 @@ import importlib
 import json
 import re
 from fnmatch import fnmatchcase
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, Dict, Iterator, List, Set, Tuple
 
 Template = Dict[str, Any]
 
@@ -108,6 +108,41 @@ def function_faults(template: Template) -> Iterator[str]:
             yield "%s: its role can't write its log" % name
 
 
+def _feeds(template: Template) -> Dict[str, Set[str]]:
+    """Function → functions that a message which it may send to a queue triggers."""
+    roles = policies(template)
+    triggered: Dict[str, Set[str]] = {}
+    for name, function in of_kind(template, "AWS::Lambda::Function"):
+        role = roles[_role_of(template, function)]
+        triggered[name] = set()
+        for _, mapping in of_kind(template, "AWS::Lambda::EventSourceMapping"):
+            queue = template["Resources"][mapping["EventSourceArn"]["Fn::GetAtt"][0]]["Properties"]["QueueName"]
+            if allows(role, "sqs:SendMessage", "arn:aws:sqs:%s:%s:%s" % (REGION, ACCOUNT, queue)):
+                triggered[name].add(_function_of(template, mapping)[0])
+    return triggered
+
+
+def recursion_faults(template: Template) -> Iterator[str]:
+    """Of functions whose messages lead back to them: Lambda stops them unless that is allowed."""
+    feeds = _feeds(template)
+    for name, function in of_kind(template, "AWS::Lambda::Function"):
+        reached, new = set(), set(feeds[name])
+        while new:
+            reached |= new
+            new = {further for one in new for further in feeds[one]} - reached
+        allowed = function.get("RecursiveLoop", "Terminate") == "Allow"
+        if name in reached and not allowed:
+            yield "%s: is stopped after 16 invocations in a chain" % name
+        if allowed and name not in reached:
+            yield "%s: may loop, and has no reason to" % name
+        alarms = [one for _, one in of_kind(template, "AWS::CloudWatch::Alarm")]
+        watched = [
+            one["Dimensions"][0]["Value"] for one in alarms if one["MetricName"] == "RecursiveInvocationsDropped"
+        ]
+        if name in reached and function["FunctionName"] not in watched:
+            yield "%s: nobody hears of it if its invocations are dropped" % name
+
+
 def data_faults(template: Template) -> Iterator[str]:
     """Of what holds data."""
     for name, resource in template["Resources"].items():
@@ -170,5 +205,5 @@ def queue_faults(template: Template) -> Iterator[str]:
 
 def faults(template: Template) -> List[str]:
     """All of them."""
-    checks = (mapping_faults, function_faults, data_faults, queue_faults)
+    checks = (mapping_faults, function_faults, recursion_faults, data_faults, queue_faults)
     return [fault for check in checks for fault in check(template)]

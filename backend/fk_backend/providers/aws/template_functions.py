@@ -21,6 +21,9 @@ FUNCTIONS: Dict[str, Tuple[str, int]] = {
 """Description and timeout in seconds."""
 LOGGING = {"LogFormat": "JSON", "SystemLogLevel": "WARN", "ApplicationLogLevel": "INFO"}
 """Without a START, END and REPORT of every invocation, which would be a twentieth of what a write costs."""
+RECURSIVE = (names.WRITER, names.HEARTBEAT)
+"""Whose messages may lead back to them: the writer wakes the heartbeat, which sends the writer what has to end. Lambda
+would stop them after 16 rounds: https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html."""
 SOURCES = {names.WRITER: ("Writes", 10), names.HEARTBEAT: ("Timer", 10), names.DEAD_LETTER: ("Dead", 1)}
 """Which queue triggers which function, and how many messages it is given at once."""
 
@@ -74,6 +77,7 @@ def _function(name: str, which: str) -> Resource:
             "Code": {"S3Bucket": {"Ref": "CodeBucket"}, "S3Key": {"Ref": "CodeKey"}},
             "MemorySize": {"Ref": "Memory"},
             "Timeout": timeout_s,
+            "RecursiveLoop": "Allow" if which in RECURSIVE else "Terminate",
             "Role": {"Fn::GetAtt": [title + "Role", "Arn"]},
             "Environment": {"Variables": variables},
             "LoggingConfig": {"LogGroup": {"Ref": title + "Log"}, **LOGGING},
@@ -147,6 +151,7 @@ def alarms(name: str) -> Dict[str, Resource]:
 
     dead, writes = {"QueueName": names.dead_queue(name)}, {"QueueName": names.writes_queue(name)}
     writer, heartbeat = ({"FunctionName": names.function(name, which)} for which in (names.WRITER, names.HEARTBEAT))
+    dropped = "Lambda took the %s for a recursive loop and stopped it: its RecursiveLoop has to be Allow"
     # What a queue's redrive policy moves is in no count of messages sent; what the function receives is counted.
     arrived = "The writer failed on a message again and again. It is kept in the bucket under dead/"
     left = "Dead letters are not worked off: see the log of the dead letter function"
@@ -170,6 +175,15 @@ def alarms(name: str) -> Dict[str, Resource]:
         "HeartbeatErrorsAlarm": alarm(
             "heartbeat-errors", "The heartbeat failed: sessions of dead clients may not expire", "Errors", heartbeat
         ),
+        **{
+            title_of(which) + "DroppedAlarm": alarm(
+                which + "-dropped",
+                dropped % which,
+                "RecursiveInvocationsDropped",
+                {"FunctionName": names.function(name, which)},
+            )
+            for which in RECURSIVE
+        },
         "WritesAgeAlarm": alarm(
             "writes-age",
             "A write has waited for more than a minute",

@@ -6,12 +6,15 @@ Rule upheld here: answers are ministack's. Changed is when they come, who gets t
    of what a write takes here; on AWS a long poll ends within milliseconds.
 2. Where permissions are enforced: what SQS does in batches needs the permission for a single one, as on AWS, where IAM
    has no others; and this machine's own loopback counts as TLS.
-3. Its standard input is a pipe that only its starter holds. At its end the starter is gone, and so is ministack.
+3. The tracing header of a SendMessage is kept with the message, as on AWS (SQS Developer Guide, "Amazon SQS and AWS
+   X-Ray"): by it Lambda knows chains of requests.
+4. Its standard input is a pipe that only its starter holds. At its end the starter is gone, and so is ministack.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
 import runpy
 import sys
@@ -67,6 +70,23 @@ def _batches_need_no_more() -> None:
     iam_actions.extract_iam_action = extract_iam_action
 
 
+def _traces_go_along() -> None:
+    from ministack.services import sqs
+
+    handle, build = sqs.handle_request, sqs._build_send_sys_attrs
+    header: "contextvars.ContextVar[str]" = contextvars.ContextVar("header", default="")
+
+    async def handle_request(method: str, path: str, headers: Any, *more: Any) -> Any:
+        header.set(headers.get("x-amzn-trace-id", ""))
+        return await handle(method, path, headers, *more)
+
+    def build_send_sys_attrs(now: float, given: Any) -> Any:
+        traced = {"AWSTraceHeader": header.get()} if header.get() else {}
+        return {**traced, **build(now, given)}
+
+    sqs.handle_request, sqs._build_send_sys_attrs = handle_request, build_send_sys_attrs
+
+
 def _loopback_is_safe() -> None:
     from ministack.core import iam_evaluator
 
@@ -81,6 +101,7 @@ def _loopback_is_safe() -> None:
 if __name__ == "__main__":
     threading.Thread(target=_end_with_starter, daemon=True).start()
     _wake_long_polls()
+    _traces_go_along()
     _batches_need_no_more()
     _loopback_is_safe()
     sys.argv = ["ministack"]
