@@ -128,6 +128,11 @@ def _without_tls(made: Dict[str, Any]) -> None:
             "watches what is not there",
         ),
         (_set("DeadLettersAlarm", MetricName="NumberOfMessagesSent"), "is not counted as sent"),
+        (_set("TimerAgeAlarm", MetricName="NumberOfMessagesReceived"), "nobody hears of it if its messages wait"),
+        (_set("SessionsThrottledWritesAlarm", MetricName="ReadThrottleEvents"), "if it is throttled"),
+        (_set("TickLagAlarm", MetricName="Lag"), "TickLagAlarm: watches what is not there"),
+        (_set("TickLagAlarm", MetricName="FailedBatches"), "TickLag: nobody hears of it"),
+        (_set("SetAsideAlarm", Dimensions=[]), "SetAsideAlarm: watches what is not there"),
     ],
 )
 def test_a_planted_fault_is_found(plant: Callable[[Dict[str, Any]], None], found: str) -> None:

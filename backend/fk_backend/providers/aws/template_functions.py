@@ -1,4 +1,4 @@
-"""The part of the template that acts: functions, their roles and logs, what triggers them, and alarms.
+"""The part of the template that acts: functions, their roles and logs, what triggers them.
 
 Rule upheld here: a function has a role of its own, and a queue hands over to it with partial batch responses.
 """
@@ -120,80 +120,6 @@ def schedule(name: str) -> Dict[str, Resource]:
                 "SourceArn": {"Fn::GetAtt": ["SweeperSchedule", "Arn"]},
             },
         },
-    }
-
-
-# --- alarms ---
-
-
-def alarms(name: str) -> Dict[str, Resource]:
-    def alarm(what: str, why: str, metric: str, of: Dict[str, str], **more: Any) -> Resource:
-        """``more``: what differs from one or more in five minutes."""
-        namespace = "AWS/Lambda" if "FunctionName" in of else "AWS/SQS"
-        return {
-            "Type": "AWS::CloudWatch::Alarm",
-            "Properties": {
-                "AlarmName": "%s-%s" % (names.stack(name), what),
-                "AlarmDescription": why,
-                "Namespace": namespace,
-                "MetricName": metric,
-                "Dimensions": [{"Name": key, "Value": value} for key, value in of.items()],
-                "Statistic": "Sum",
-                "Period": 300,
-                "EvaluationPeriods": 1,
-                "Threshold": 1,
-                "ComparisonOperator": "GreaterThanOrEqualToThreshold",
-                "TreatMissingData": "notBreaching",
-                "AlarmActions": {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopic"}], {"Ref": "AWS::NoValue"}]},
-                **more,
-            },
-        }
-
-    dead, writes = {"QueueName": names.dead_queue(name)}, {"QueueName": names.writes_queue(name)}
-    writer, heartbeat = ({"FunctionName": names.function(name, which)} for which in (names.WRITER, names.HEARTBEAT))
-    dropped = "Lambda took the %s for a recursive loop and stopped it: its RecursiveLoop has to be Allow"
-    # What a queue's redrive policy moves is in no count of messages sent; what the function receives is counted.
-    arrived = "The writer failed on a message again and again. It is kept in the bucket under dead/"
-    left = "Dead letters are not worked off: see the log of the dead letter function"
-    return {
-        "DeadLettersAlarm": alarm("dead-letters", arrived, "NumberOfMessagesReceived", dead),
-        "DeadLettersLeftAlarm": alarm(
-            "dead-letters-left",
-            left,
-            "ApproximateNumberOfMessagesVisible",
-            dead,
-            Statistic="Minimum",
-            EvaluationPeriods=3,
-        ),
-        "WriterErrorsAlarm": alarm("writer-errors", "The writer failed: see its log", "Errors", writer),
-        "WriterThrottlesAlarm": alarm(
-            "writer-throttles",
-            "Lambda had no room for the writer: raise the account's concurrency",
-            "Throttles",
-            writer,
-        ),
-        "HeartbeatErrorsAlarm": alarm(
-            "heartbeat-errors", "The heartbeat failed: sessions of dead clients may not expire", "Errors", heartbeat
-        ),
-        **{
-            title_of(which) + "DroppedAlarm": alarm(
-                which + "-dropped",
-                dropped % which,
-                "RecursiveInvocationsDropped",
-                {"FunctionName": names.function(name, which)},
-            )
-            for which in RECURSIVE
-        },
-        "WritesAgeAlarm": alarm(
-            "writes-age",
-            "A write has waited for more than a minute",
-            "ApproximateAgeOfOldestMessage",
-            writes,
-            Statistic="Maximum",
-            Period=60,
-            EvaluationPeriods=2,
-            Threshold=60,
-        ),
     }
 
 
