@@ -6,11 +6,12 @@ from typing import Any, Dict
 
 FIGURES: Dict[str, Any] = {
     "read": {
+        "inbox_deletes": 0.05,
         "rru": 1.0,
     },
     "write": {
         "event_source": 2.0,
-        "gb_s": 0.0136093,
+        "gb_s": 0.0136315,
         "inbox_deletes": 1.0,
         "inbox_pushes": 1.0,
         "inbox_receives": 1.0,
@@ -25,7 +26,7 @@ FIGURES: Dict[str, Any] = {
     },
     "write_large": {
         "event_source": 2.0,
-        "gb_s": 0.0386993,
+        "gb_s": 0.0389605,
         "inbox_deletes": 1.0,
         "inbox_pushes": 1.0,
         "inbox_receives": 1.0,
@@ -36,17 +37,17 @@ FIGURES: Dict[str, Any] = {
         "wru": 4.0,
     },
     "tick": {
-        "event_source": 2.0,
-        "gb_s": 0.0206275,
+        "event_source": 1.0,
+        "gb_s": 0.0159205,
         "invocations": 1.0,
         "queue_sends": 1.0,
-        "rru": 4.0,
+        "rru": 2.0,
         "wru": 1.0,
     },
     "beat": {
         "wru": 1.0,
     },
-    "tick_s": 2,
+    "tick_s": 7,
     "beats_per_s": 0.3,
     "overhead_bytes": 142,
     "inline_bytes": 16384,

@@ -90,6 +90,8 @@ class Heartbeat:
         self._ports = ports
         self._tick_s = tick_s
         self._owners_only = owners_only
+        self._apart_s = tick_s / 4 if owners_only else 0.0
+        """Each look may be by another machine: so far apart their clocks may be."""
         self._watched: Dict[str, Watched] = {}
         self._run = ports.clock.random_bytes(8).hex()
 
@@ -116,10 +118,10 @@ class Heartbeat:
             if seen != count:
                 watched.leases[session] = (count, read)
                 pauses.append(lease.timeout_s * 2 / 3)
-            elif now - since > lease.timeout_s:
+            elif now - since > lease.timeout_s + self._apart_s:
                 silent[session] = count
             else:
-                pauses.append(since + lease.timeout_s - now + MOMENT_S)
+                pauses.append(since + lease.timeout_s + self._apart_s - now + MOMENT_S)
         for gone in watched.leases.keys() - leases.keys():
             del watched.leases[gone]
         requests = await self._given_up(ns, leases, silent)
