@@ -6,12 +6,11 @@ from typing import Any, Dict
 
 FIGURES: Dict[str, Any] = {
     "read": {
-        "inbox_deletes": 0.05,
         "rru": 1.0,
     },
     "write": {
         "event_source": 2.0,
-        "gb_s": 0.0136315,
+        "gb_s": 0.0136093,
         "inbox_deletes": 1.0,
         "inbox_pushes": 1.0,
         "inbox_receives": 1.0,
@@ -26,7 +25,7 @@ FIGURES: Dict[str, Any] = {
     },
     "write_large": {
         "event_source": 2.0,
-        "gb_s": 0.0389605,
+        "gb_s": 0.0386993,
         "inbox_deletes": 1.0,
         "inbox_pushes": 1.0,
         "inbox_receives": 1.0,
