@@ -6,6 +6,8 @@ The queue keeps time as SQS does: a message that was handed out is hidden, and c
 from __future__ import annotations
 
 import asyncio
+import json
+import time
 from types import SimpleNamespace
 from typing import Any, Awaitable, Callable, Dict, List, Optional, Sequence, Tuple, cast
 
@@ -21,6 +23,7 @@ from fk_backend.functions.heartbeat import MAX_DOUBTS, RARE_TICKS, Heartbeat
 from fk_backend.functions.writer import WAKE_AGAIN_S
 from fk_backend.messages import decode
 from fk_backend.ports import SESSIONS, Delivery, Item, Key, Ports, Put, Remove
+from fk_backend.providers.aws import metrics, names
 from fk_backend.providers.aws.handlers import Functions
 from fk_backend.providers.aws.store import DynamoStore
 from fk_backend.providers.aws.ticks import KEPT_LEASES, TICK_S, Memory, Pulse, Tick
@@ -269,6 +272,36 @@ def test_an_end_comes_within_the_timeout_and_the_longest_pause(timeout_s: int) -
                 await place.run(0.25)
                 gone = place.bench.clock.now_s
             assert timeout_s < gone - last <= timeout_s + (RARE_TICKS + 1) * TICK_S + 0.5
+
+    ticking(check)
+
+
+def _metrics(printed: str) -> List[Tuple[str, str, float]]:
+    """(function, metric, value) of lines in the embedded metric format."""
+    found = []
+    for line in map(json.loads, printed.splitlines()):
+        (declared,) = line["_aws"]["CloudWatchMetrics"]
+        (dimensions,), (metric,) = declared["Dimensions"], declared["Metrics"]
+        assert declared["Namespace"] == metrics.NAMESPACE and metric["Unit"] == metrics.UNITS[metric["Name"]]
+        assert all(isinstance(line[each], str) for each in dimensions) and line["namespace"] == NS
+        assert abs(line["_aws"]["Timestamp"] / 1000 - time.time()) < 3600
+        found.append((line["Function"], metric["Name"], line[metric["Name"]]))
+    return found
+
+
+def test_what_is_late_or_failed_is_told_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    async def check(place: Ticking) -> None:
+        session = await place.holder("one")
+        await place.run(30, [session])
+        assert _metrics(capsys.readouterr().out) == []
+        place.store.down = True
+        await place.run(TIMEOUT_S, [session])
+        place.store.down = False
+        told = _metrics(capsys.readouterr().out)
+        assert told and set(told) == {(names.HEARTBEAT, metrics.FAILED, 1)}
+        await place.run(10, [session])
+        ((function, metric, late_s),) = _metrics(capsys.readouterr().out)
+        assert (function, metric) == (names.HEARTBEAT, metrics.LATE_S) and TICK_S < late_s < 3 * TIMEOUT_S
 
     ticking(check)
 

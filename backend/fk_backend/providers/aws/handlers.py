@@ -39,6 +39,8 @@ BUG_TRIES = 3
 """Receives of a message after which it is set aside if it met a bug each time; what is AWS's trouble is tried on."""
 MARGIN_S = 2.0
 """What an invocation keeps of its time: to say what has to come again, and for a connection that has died."""
+MAX_TICK_S = 15.0
+"""So long a tick may take: less than the function, so that it keeps no other one from being done with."""
 MAX_RETRY_S = 30
 """The longest pause before a batch that failed is tried again; the first one is 2 s, and each is twice the last."""
 
@@ -110,6 +112,7 @@ class Functions:
             return await asyncio.wait_for(self._write(ns, records), seconds)
         except asyncio.TimeoutError:
             log.error("namespace %s: not written within %.0f s", ns, seconds)
+            metrics.tell(names.WRITER, metrics.FAILED, 1, namespace=ns)
             return [record["messageId"] for record in records]  # what is done of them is known when they come again
 
     async def _write(self, ns: str, records: List[Record]) -> List[str]:
@@ -185,7 +188,8 @@ class Functions:
 
     async def _tick(self, record: Record) -> Optional[Ticked]:
         sent_ms = int(record["attributes"]["SentTimestamp"])
-        return await self._service.pulse(Tick.of(record["body"], sent_ms, record["messageId"]))
+        tick = Tick.of(record["body"], sent_ms, record["messageId"])
+        return await asyncio.wait_for(self._service.pulse(tick), MAX_TICK_S)
 
     async def dead_letter(self, records: Sequence[Record]) -> List[str]:
         """What the writer never got done with, whatever ended it."""
