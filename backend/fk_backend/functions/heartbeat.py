@@ -140,14 +140,16 @@ class Heartbeat:
         doubts = list(silent)[:MAX_DOUBTS]
         looks = [self._any(layout.ephemerals_partition(ns, session)) for session in doubts]
         owns = dict(zip(doubts, await together(looks, self._ports.store.limits.remote)))
-        for session in doubts:
-            if not owns[session]:
-                try:  # whoever came to own something since it was listed so is listed anew
-                    removal = Remove(layout.holder_key(ns, session), expect=leases[session].listed)
-                    await self._ports.store.commit([removal])
-                except Conflict:
-                    log.debug("namespace %s: session %x owns something again", ns, session)
+        over = [self._unlist(ns, session, leases[session].listed) for session in doubts if not owns[session]]
+        await together(over, self._ports.store.limits.remote)
         return [Expire(session, silent[session]) for session in doubts if owns[session]]
+
+    async def _unlist(self, ns: str, session: int, listed: int) -> None:
+        """Whoever came to own something since it was listed so is listed anew, and stays."""
+        try:
+            await self._ports.store.commit([Remove(layout.holder_key(ns, session), expect=listed)])
+        except Conflict:
+            log.debug("namespace %s: session %x owns something again", ns, session)
 
     async def _reaps(self, ns: str, watched: Watched, now: float, busy: bool) -> Tuple[List[Reap], bool]:
         """Now and then, what has to be asked of containers and TTL nodes; and whether there are any."""

@@ -90,28 +90,29 @@ class Sweep:
         """(namespace, session) of all, and the ids of those that own something."""
         sessions: List[Tuple[str, Session]] = []
         owners: Set[int] = set()
-        listed: Set[str] = set()
+        listed: Set[Tuple[str, str]] = set()
         for key, item in await self._store.scan(SESSIONS, limit=ALL):
             ns, _, what = key.partition.rpartition(":")
             if what == "sessions":
                 sessions.append((ns, layout.session_of(item)))
             elif what == "holders":
-                listed.add(key.sort)
+                listed.add((ns, key.sort))
             elif key.sort.startswith("/") and what != "reapable":
                 owners.add(int(what, 16))
-        unlisted = [one for one in sessions if one[1].id in owners and layout.session_name(one[1].id) not in listed]
-        for ns, session in unlisted:
-            await self._list(ns, session)
-        for ns in {ns for ns, _ in unlisted}:
-            await self._queues.wake(ns)
+        holding = [(ns, session) for ns, session in sessions if session.id in owners]
+        await self._list([one for one in holding if (one[0], layout.session_name(one[1].id)) not in listed])
         return sessions, owners
 
-    async def _list(self, ns: str, session: Session) -> None:
-        """Among the holders, where the heartbeat finds it: versions before did not."""
-        try:
-            await self._store.commit([Put(layout.holder_key(ns, session.id), layout.holder_item(session, 1), expect=0)])
-        except Conflict:
-            pass  # the writer did
+    async def _list(self, unlisted: Sequence[Tuple[str, Session]]) -> None:
+        """Among the holders, where the heartbeat finds them: versions before did not."""
+        for ns, session in unlisted:
+            put = Put(layout.holder_key(ns, session.id), layout.holder_item(session, 1), expect=0)
+            try:
+                await self._store.commit([put])
+            except Conflict:
+                pass  # the writer did
+        for ns in {ns for ns, _ in unlisted}:
+            await self._queues.wake(ns)
 
     async def _lives(self, session: Session) -> bool:
         state = await self._queues.state(session.inbox)
