@@ -105,6 +105,10 @@ def _without_tls(made: Dict[str, Any]) -> None:
         (_set("WriterFunction", Handler="handlers.writer"), "No module named 'handlers'"),
         (_set("SweeperFunction", Runtime="python3.12"), "the package is for python3.13"),
         (_set("SweeperFunction", Architectures=["x86_64"]), "the package is for python3.13 on arm64"),
+        (_unset("HeartbeatFunction", "RecursiveLoop"), "HeartbeatFunction: is stopped after 16"),
+        (_set("WriterFunction", RecursiveLoop="Terminate"), "WriterFunction: is stopped after 16"),
+        (_set("SweeperFunction", RecursiveLoop="Allow"), "SweeperFunction: may loop"),
+        (_set("HeartbeatDroppedAlarm", MetricName="Errors"), "HeartbeatFunction: nobody hears of it"),
         (_shared_role, "shares WriterRole"),
         (_another_log, "WriterFunction: its role can't write its log"),
         (_unset("WriterLog", "RetentionInDays"), "WriterFunction: its log is kept for ever"),
@@ -125,6 +129,11 @@ def _without_tls(made: Dict[str, Any]) -> None:
             "watches what is not there",
         ),
         (_set("DeadLettersAlarm", MetricName="NumberOfMessagesSent"), "is not counted as sent"),
+        (_set("TimerAgeAlarm", MetricName="NumberOfMessagesReceived"), "nobody hears of it if its messages wait"),
+        (_set("SessionsThrottledWritesAlarm", MetricName="ReadThrottleEvents"), "if it is throttled"),
+        (_set("TickLagAlarm", MetricName="Lag"), "TickLagAlarm: watches what is not there"),
+        (_set("TickLagAlarm", MetricName="FailedBatches"), "TickLag: nobody hears of it"),
+        (_set("SetAsideAlarm", Dimensions=[]), "SetAsideAlarm: watches what is not there"),
     ],
 )
 def test_a_planted_fault_is_found(plant: Callable[[Dict[str, Any]], None], found: str) -> None:

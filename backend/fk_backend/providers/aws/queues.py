@@ -12,7 +12,7 @@ import logging
 import math
 import re
 import time
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ...ports import Pushed
 from . import clients, names
@@ -172,20 +172,27 @@ class Queues:
 
     async def try_again_soon(self, records: Sequence[Any], after_s: int) -> None:
         """Has the writes queue hand these out again, all at the same time, instead of when their time is up."""
-        url = self.url(names.writes_queue(self._deployment))
+        await self._hide(names.writes_queue(self._deployment), [(record, after_s) for record in records])
+
+    async def tick_again(self, records: Sequence[Tuple[Any, int]]) -> None:
+        """Has the timer queue hand these out again, each after so many seconds."""
+        await self._hide(names.timer_queue(self._deployment), records)
+
+    async def _hide(self, queue: str, records: Sequence[Tuple[Any, int]]) -> None:
+        url = self.url(queue)
         entries = [
             {"Id": str(n), "ReceiptHandle": record["receiptHandle"], "VisibilityTimeout": after_s}
-            for n, record in enumerate(records)
+            for n, (record, after_s) in enumerate(records)
         ]
         try:
             await self._sqs.change_message_visibility_batch(QueueUrl=url, Entries=entries)
         except Exception as error:
-            log.debug("%d messages come again when their time is up: %s", len(records), error)
+            log.debug("%d messages come again when their time is up: %s", len(entries), error)
 
-    async def tick(self, body: str, delay_s: int) -> None:
-        """Sends the heartbeat a message that comes after so long: a namespace, or see `ticks.Tick`."""
+    async def wake(self, ns: str) -> None:
+        """`ports.Timer.wake`: a message to the heartbeat, see `ticks`."""
         url = self.url(names.timer_queue(self._deployment))
-        await wrote(self._sqs.send_message(QueueUrl=url, MessageBody=body, DelaySeconds=delay_s))
+        await wrote(self._sqs.send_message(QueueUrl=url, MessageBody=ns))
 
     async def inboxes(self) -> List[str]:
         """Every inbox there is."""

@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Optional, Sequence
 from ...errors import BadUrl
 from ...layout import FORMAT, is_namespace
 from ...ports import TABLES
-from . import names, policies, template_data, template_functions
+from . import names, policies, template_alarms, template_data, template_functions
 from .template_functions import title_of
 
 Resource = Dict[str, Any]
@@ -84,7 +84,7 @@ def template(name: str, namespaces: Sequence[str] = ()) -> Dict[str, Any]:
             **template_data.bucket(name),
             **template_functions.functions(name),
             **template_functions.schedule(name),
-            **template_functions.alarms(name),
+            **template_alarms.alarms(name),
             **_client_policies(name, chosen),
         },
         "Outputs": _outputs(name),

@@ -9,12 +9,15 @@ Rule upheld here: answers are ministack's. Changed is when they come, who gets t
 3. What AWS documents and ministack does not do, where a variable asks for it (`LATE_QUEUES`):
    SQS API Reference, CreateQueue, "you must wait at least one second after the queue is created to be able to use the
    queue".
-4. Its standard input is a pipe that only its starter holds. At its end the starter is gone, and so is ministack.
+4. The tracing header of a SendMessage is kept with the message, as on AWS (SQS Developer Guide, "Amazon SQS and AWS
+   X-Ray"): by it Lambda knows chains of requests.
+5. Its standard input is a pipe that only its starter holds. At its end the starter is gone, and so is ministack.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import math
 import os
 import runpy
@@ -95,6 +98,23 @@ def _batches_need_no_more() -> None:
     iam_actions.extract_iam_action = extract_iam_action
 
 
+def _traces_go_along() -> None:
+    from ministack.services import sqs
+
+    handle, build = sqs.handle_request, sqs._build_send_sys_attrs
+    header: "contextvars.ContextVar[str]" = contextvars.ContextVar("header", default="")
+
+    async def handle_request(method: str, path: str, headers: Any, *more: Any) -> Any:
+        header.set(headers.get("x-amzn-trace-id", ""))
+        return await handle(method, path, headers, *more)
+
+    def build_send_sys_attrs(now: float, given: Any) -> Any:
+        traced = {"AWSTraceHeader": header.get()} if header.get() else {}
+        return {**traced, **build(now, given)}
+
+    sqs.handle_request, sqs._build_send_sys_attrs = handle_request, build_send_sys_attrs
+
+
 def _loopback_is_safe() -> None:
     from ministack.core import iam_evaluator
 
@@ -111,6 +131,7 @@ if __name__ == "__main__":
     _wake_long_polls()
     if LATE_QUEUES in os.environ:
         _queues_come_late(float(os.environ[LATE_QUEUES]))
+    _traces_go_along()
     _batches_need_no_more()
     _loopback_is_safe()
     sys.argv = ["ministack"]
