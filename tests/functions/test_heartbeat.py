@@ -18,7 +18,7 @@ from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Error
 from fk_backend.core.requests import Close, Create, Delete, Expire, Reap, SetData
 from fk_backend.errors import Unavailable
-from fk_backend.functions.heartbeat import AT_ONCE, REAP_EVERY, TICK_S, Heartbeat, Watched
+from fk_backend.functions.heartbeat import AT_ONCE, REAP_EVERY, TICK_S, Heartbeat, Lease, Watched
 from fk_backend.messages import Message, decode
 from fk_backend.ports import INTEREST, Delivery, Item, Key, Page, Put
 from fk_backend.providers.memory.store import MemoryStore
@@ -206,7 +206,7 @@ def test_an_expiry_says_by_which_count_it_was_judged(beats: int) -> None:
         watched, requests = Watched(), []
         for _ in range(8):
             ward.bench.clock.now_s += TICK_S
-            requests += (await ward.heartbeat.look(NS, watched))[0]
+            requests += (await ward.heartbeat.look(NS, watched, {session: Lease(1.0)})).requests
         assert set(requests) == {Expire(session, beats)}
 
     asyncio.run(check())

@@ -330,11 +330,12 @@ edit(
 )
 edit(
     "the heartbeat sees one page of the sessions",
-    heartbeat.Heartbeat,
-    "_all",
-    "if page.more else None",
-    "if False else None",
-    "tests/functions/test_heartbeat.py::test_all_sessions_of_a_namespace_may_end_at_once_where_the_memory_is_an_item",
+    loading,
+    "partition_rows",
+    "more = page.more",
+    "more = False",
+    "tests/functions/test_ticks.py::test_all_of_ten_thousand_holders_may_end_at_once",
+    also=(heartbeat,),
 )
 edit(
     "a counter that counts too far keeps the dead alive",
@@ -348,14 +349,14 @@ edit(
     "an expiry is asked for at each tick",
     heartbeat.Heartbeat,
     "look",
-    "watched.leases[session] = (count, read)  #",
-    "pass  #",
+    "watched.leases.update(",
+    "dict().update(",
     "tests/functions/test_heartbeat.py::test_an_expiry_is_asked_for_once_while_the_queue_takes_its_time",
 )
 edit(
     "an expiry says nothing of the count it judged by",
     heartbeat.Heartbeat,
-    "look",
+    "_given_up",
     "Expire(session, count)",
     "Expire(session, count + 1)",
     "tests/functions/test_heartbeat.py::test_an_expiry_says_by_which_count_it_was_judged",

@@ -20,7 +20,7 @@ from fk_backend.messages import Message, decode_note, encode, message_id
 from fk_backend.ports import Delivery, Item, Key, Position, Pushed, Put
 from fk_backend.providers.aws import handlers
 from fk_backend.providers.aws.handlers import Functions, Service
-from fk_backend.providers.aws.ticks import KEPT_ORDERS, Memory, Orders, Tick, memory_key
+from fk_backend.providers.aws.ticks import KEPT_ORDERS, TICK_S, Memory, Orders, Tick, Ticked
 from fk_backend.providers.memory.store import MemoryStore
 
 from .calls import Stub
@@ -39,6 +39,7 @@ class Queues:
     def __init__(self) -> None:
         self.pushed: List[Pushed] = []
         self.again: List[Tuple[List[str], int]] = []
+        self.ticks: List[Tuple[str, int]] = []
 
     async def push(self, notes: Sequence[Pushed]) -> None:
         """Remembers them."""
@@ -47,6 +48,10 @@ class Queues:
     async def try_again_soon(self, records: Sequence[Any], after_s: int) -> None:
         """Remembers which, and when."""
         self.again.append(([record["messageId"] for record in records], after_s))
+
+    async def tick_again(self, records: Sequence[Tuple[Any, int]]) -> None:
+        """Remembers which, and when."""
+        self.ticks.extend((record["messageId"], after_s) for record, after_s in records)
 
 
 SENT_MS = 1_700_000_000_000
@@ -82,10 +87,11 @@ class Stage:
                     raise failure
         self.handed.append((ns, list(batch)))
 
-    async def beat(self, tick: Tick) -> None:
+    async def beat(self, tick: Tick) -> Optional[Ticked]:
         """As the pulse."""
         if tick.ns in self.failures:
             raise self.failures[tick.ns]
+        return None if tick.ns == "rests" else Ticked(6.5, 0.0)
 
     async def hello(self, ns: str, inbox: str) -> None:
         """As a client with the permission for the namespace."""
@@ -140,10 +146,10 @@ def test_a_message_is_the_heartbeats_if_it_was_ordered(sent_id: Optional[str]) -
 
 def test_orders_are_kept_where_clients_can_not_write_and_not_for_ever() -> None:
     async def test(stage: Stage) -> None:
-        assert memory_key(NS) == Key("sessions", "ns:heartbeat", "memory")
+        assert layout.memory_key(NS) == Key("sessions", "ns:holders", "!")
         for number in range(2 * KEPT_ORDERS):
             await stage.orders.give(NS, "heartbeat:x-%d" % number)
-        (item,) = await stage.store.get([memory_key(NS)])
+        (item,) = await stage.store.get([layout.memory_key(NS)])
         assert len(Memory.of(item).orders) == KEPT_ORDERS + 1
         assert await stage.orders.gave(NS, "heartbeat:x-%d" % (2 * KEPT_ORDERS - 1))
         assert not await stage.orders.gave(NS, "heartbeat:x-0")
@@ -324,16 +330,18 @@ def test_a_dead_letter_is_kept_before_its_sender_is_told(monkeypatch: pytest.Mon
     _on_a_stage(test)
 
 
-def test_a_tick_that_fails_comes_again_and_the_others_do_not() -> None:
+def test_a_tick_comes_again_when_it_is_due_or_has_failed_until_there_is_nothing_left() -> None:
     async def test(stage: Stage) -> None:
         stage.failures["bad"] = ZeroDivisionError("a bug")
-        records = [{"body": body, "messageId": body} for body in ("good", "bad", "good 3", "bad 3")]
-        assert await stage.functions.heartbeat(records) == ["bad", "bad 3"]
+        attributes = {"SentTimestamp": str(SENT_MS)}
+        records = [{"body": body, "messageId": body, "attributes": attributes} for body in ("good", "bad", "rests")]
+        assert await stage.functions.heartbeat(records) == ["good", "bad"]
+        assert stage.queues.ticks == [("good", 7), ("bad", TICK_S)]
 
     _on_a_stage(test)
 
 
-def test_a_tick_says_which_it_is() -> None:
-    for tick in (Tick(NS), Tick(NS, 0), Tick(NS, 17)):
-        assert Tick.of(tick.body) == tick
+def test_a_tick_says_when_it_was_sent() -> None:
+    assert Tick.of(NS, SENT_MS, "a") == Tick(NS, (SENT_MS, "a")) == Tick.of(NS + " 17", SENT_MS, "a")
+    assert Tick.of(NS, SENT_MS, "b").sent < Tick.of(NS, SENT_MS + 1, "a").sent
     assert message_id("heartbeat:1", 1).startswith("heartbeat")

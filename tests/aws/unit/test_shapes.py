@@ -219,10 +219,10 @@ SHAPES: Dict[str, Tuple[Ask, List[Any], List[Tuple[str, str, Any]]]] = {
         [],
         [("sqs", "send_message", {"QueueUrl": URL + "fk-d-inbox-" + INBOX, "MessageBody": "AA=="})],
     ),
-    "tick": (
-        lambda e: e.queues.tick("ns 3", 2),
+    "wake": (
+        lambda e: e.queues.wake("ns"),
         [],
-        [("sqs", "send_message", {"QueueUrl": URL + "fk-d-timer", "MessageBody": "ns 3", "DelaySeconds": 2})],
+        [("sqs", "send_message", {"QueueUrl": URL + "fk-d-timer", "MessageBody": "ns"})],
     ),
     "drop": (lambda e: e.queues.drop(INBOX), [], [("sqs", "delete_queue", {"QueueUrl": URL + "fk-d-inbox-" + INBOX})]),
     "drop what is none": (lambda e: e.queues.drop("../writes.fifo"), [], []),

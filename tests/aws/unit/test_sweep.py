@@ -75,9 +75,9 @@ class Mail:
         """`Queues.send`."""
         self.log.append(("send", ns, name, body))
 
-    async def tick(self, body: str, delay_s: int) -> None:
-        """`Queues.tick`."""
-        self.log.append(("tick", body))
+    async def wake(self, ns: str) -> None:
+        """`Queues.wake`."""
+        self.log.append(("wake", ns))
 
 
 class Objects:
@@ -176,12 +176,14 @@ def test_only_what_belongs_to_nothing_goes() -> None:
         floor.mail.states.update(old=InboxState(OLD, 0, 0), new=InboxState(NEW, 0, 0))
         for inbox in ("live", "old", "new", "none"):
             await floor.put(layout.registration_key(NS, "/a", "data", inbox))
-        await floor.put(layout.beat_key(NS, 99))
+        for number in (7, 99):
+            await floor.put(layout.beat_key(NS, number))
         await floor.put(layout.registration_key(NS, "/a", "nonsense", "live"))
         swept = await floor.sweep()
         gone = {(key.sort.rpartition(":")[0], key.sort.rpartition(":")[2]) for key in floor.store.discarded}
-        assert gone == {("data", "none"), ("data", "old"), ("nonsense", "live")}
-        assert floor.mail.dropped == ["old"] and (swept.inboxes, swept.registrations) == (1, 3)
+        counter = ("", layout.session_name(99))
+        assert gone == {("data", "none"), ("data", "old"), ("nonsense", "live"), counter}
+        assert floor.mail.dropped == ["old"] and (swept.inboxes, swept.registrations) == (1, 4)
         assert {key.table for key in floor.store.discarded} == {INTEREST}
 
     asyncio.run(check())
