@@ -49,6 +49,9 @@ class Queues:
         """Remembers which, and when."""
         self.again.append(([record["messageId"] for record in records], after_s))
 
+    def expect(self, inbox: str, made_s: float) -> None:
+        """`Queues.expect`: nobody waits here."""
+
     async def tick_again(self, records: Sequence[Tuple[Any, int]]) -> None:
         """Remembers which, and when."""
         self.ticks.extend((record["messageId"], after_s) for record, after_s in records)
