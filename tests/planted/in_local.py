@@ -161,8 +161,9 @@ edit(
     "the next host does not know who was given up",
     O,
     "give_up",
-    "self._size += _write(",
+    "self._append(",
     "(",
+    ABSENT + "test_what_was_given_up_long_ago_is_no_longer_noted",
     ABSENT + "test_who_comes_too_late_is_told_and_may_not_go_on",
 )
 edit(
