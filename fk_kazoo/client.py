@@ -62,6 +62,7 @@ _OPTIONS = tuple(inspect.signature(_kazoo.KazooClient.__init__).parameters)[2:]
 _AT_IMPORT = _kazoo.ConnectionHandler
 _UNANSWERED = {KeeperState.AUTH_FAILED: AuthFailedError, KeeperState.EXPIRED_SESSION: SessionExpiredError}
 """What kazoo raises for what is unanswered, by state; ConnectionLoss in every other."""
+_CONNECTED = (KeeperState.CONNECTED, KeeperState.CONNECTED_RO)
 _TLS = ("keyfile", "keyfile_password", "certfile", "ca", "use_ssl")
 
 
@@ -81,12 +82,12 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         self._ending = False
         self._in_call = False
         """Whether a signal's handler stops the client in the middle of a call, which holds the lock of the queue."""
-        self._refused: Optional[DeploymentError] = None
-        """Why the last try to connect can't succeed until somebody does something."""
+        self._failure: Optional[BaseException] = None
+        """Why the last try to connect failed."""
         _refuse_server_options({**dict(zip(_OPTIONS, args)), **kwargs})
         super().__init__(hosts, *args, **kwargs)
         self._connection = self._connect_by(self._connection)
-        self._told = self.handler.event_object()
+        self._told, self._decided = self.handler.event_object(), self.handler.event_object()
         self._queueing, self._changing = self.handler.rlock_object(), self.handler.rlock_object()
         loop.clients.add(self)
 
@@ -146,16 +147,20 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
     def start(self, timeout: float = 15) -> None:
         """As kazoo's; and when it returns, the listeners have been told.
 
-        DeploymentConfigurationError if the deployment can't be used as it is, instead of the handler's
-        timeout_exception.
+        DeploymentConfigurationError, at once, if the deployment can't be used until somebody does something; the
+        handler's timeout_exception if there may be another reason.
         """
-        self._refused = None
+        self.start_async()
+        self._decided.wait(timeout)
         try:
-            super().start(timeout)
+            super().start(0)
         except self.handler.timeout_exception as error:
-            if self._refused is None:
+            failure = self._failure
+            if failure is None:
                 raise
-            raise DeploymentConfigurationError("%s: %s" % (self.deployment, self._refused)) from error
+            if isinstance(failure, DeploymentError):
+                raise DeploymentConfigurationError("%s: %s" % (self.deployment, failure)) from error
+            raise self.handler.timeout_exception("Connection time-out: %s" % failure) from error
         if not listeners.inside():
             self._told.wait(listeners.PATIENCE_S)
 
@@ -173,9 +178,30 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
             except DeploymentError as error:
                 raise DeploymentConfigurationError("%s: %s" % (url, error)) from error
             self._told.clear()
+            self._tried(None)
             live = super().start_async()
             atexit.unregister(self.handler.stop)  # which may wait for ever: see `workers`
             return live
+
+    def _tried(self, failure: Optional[BaseException]) -> None:
+        """A try to connect failed, or (None) they begin."""
+        self._failure = failure
+        self._decide()
+
+    def _decide(self) -> None:
+        """`start` waits for the connection, and not for what no try will change."""
+        if self._state in _CONNECTED or isinstance(self._failure, DeploymentError):
+            self._decided.set()
+        else:
+            self._decided.clear()
+
+    def _session_callback(self, state: str) -> None:
+        try:
+            super()._session_callback(state)
+        finally:
+            if state in _CONNECTED:
+                self._failure = None
+            self._decide()
 
     def stop(self) -> None:
         """As kazoo's, in bounded time, from any thread: within a listener or a watch function too."""
@@ -229,7 +255,8 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         """In a forked child the session is the parent's: calls raise ConnectionClosedError, `start` opens a new one."""
         handler = self.handler
         workers.renew(handler)
-        self._live, self._told, self._stopped, self._writer_stopped = (handler.event_object() for _ in range(4))
+        self._live, self._told, self._decided = (handler.event_object() for _ in range(3))
+        self._stopped, self._writer_stopped = handler.event_object(), handler.event_object()
         self._last_notice = None
         self._child_watchers.clear()
         self._data_watchers.clear()

@@ -19,7 +19,6 @@ from kazoo.protocol.serialization import Connect, ReplyHeader, Transaction
 from kazoo.protocol.states import KeeperState
 
 from fk_backend.core.model import Error
-from fk_backend.errors import DeploymentError
 from fk_backend.providers import provider
 from fk_backend.providers.descriptors import Descriptor
 
@@ -319,8 +318,7 @@ class Seam(kazoo_connection.ConnectionHandler):  # type: ignore[misc] # kazoo is
     def _give_up(self, failure: BaseException) -> None:
         opening, self._opening = self._opening, None
         loop.current().call(loop.current().release, opening)
-        if isinstance(failure, DeploymentError):
-            self.client._refused = failure
+        self.client._tried(failure)
         raise ConnectionDropped("can't connect to %s: %s" % (self.client.deployment, failure)) from failure
 
     def _pings(self, line: Line) -> Any:

@@ -49,6 +49,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fk_backend.providers.local.host.ABSENT_S", 3600.0)  # nobody hears the victim, ever
         patch.setenv("FK_KAZOO_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setattr("fk_backend.providers.local.host.ABSENT_S", 3600.0)  # nobody listens, and all is kept
         place = files.prepare("d")
         lock = Lock.acquire(place.lock)
         assert lock is not None

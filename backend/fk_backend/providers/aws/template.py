@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Optional, Sequence
 from ...errors import BadUrl
 from ...layout import FORMAT, is_namespace
 from ...ports import TABLES
-from . import names, policies, template_data, template_functions
+from . import names, policies, template_alarms, template_data, template_functions
 from .template_functions import title_of
 
 Resource = Dict[str, Any]
@@ -32,6 +32,12 @@ PARAMETERS: Dict[str, Dict[str, Any]] = {
         "MinValue": 128,
         "MaxValue": 10240,
         "Description": "Memory of the functions in MB; processor comes with it",
+    },
+    "WarmWriteUnits": {
+        "Type": "Number",
+        "Default": 0,
+        "MinValue": 0,
+        "Description": "Write units a second that the table of nodes takes at once; 0: what AWS begins with (4,000)",
     },
     "LogRetentionDays": {
         "Type": "Number",
@@ -69,6 +75,7 @@ def template(name: str, namespaces: Sequence[str] = ()) -> Dict[str, Any]:
         "Conditions": {
             "HasAlarmTopic": {"Fn::Not": [{"Fn::Equals": [{"Ref": "AlarmTopic"}, ""]}]},
             "HasSuper": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Super"}, ""]}]},
+            "HasWarmWriteUnits": {"Fn::Not": [{"Fn::Equals": [{"Ref": "WarmWriteUnits"}, "0"]}]},
             "MappingsEnabled": {"Fn::Equals": [{"Ref": "Mappings"}, "Enabled"]},
         },
         "Resources": {
@@ -77,7 +84,7 @@ def template(name: str, namespaces: Sequence[str] = ()) -> Dict[str, Any]:
             **template_data.bucket(name),
             **template_functions.functions(name),
             **template_functions.schedule(name),
-            **template_functions.alarms(name),
+            **template_alarms.alarms(name),
             **_client_policies(name, chosen),
         },
         "Outputs": _outputs(name),
