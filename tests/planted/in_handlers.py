@@ -329,14 +329,6 @@ edit(
     also=(writer,),
 )
 edit(
-    "the heartbeat sees one page of the sessions",
-    heartbeat.Heartbeat,
-    "_all",
-    "if page.more else None",
-    "if False else None",
-    "tests/functions/test_heartbeat.py::test_all_sessions_of_a_namespace_may_end_at_once_where_the_memory_is_an_item",
-)
-edit(
     "a counter that counts too far keeps the dead alive",
     layout,
     "count_of",
@@ -345,17 +337,9 @@ edit(
     FORGED + "test_a_counter_beyond_int64_does_not_keep_the_dead_alive",
 )
 edit(
-    "an expiry is asked for at each tick",
-    heartbeat.Heartbeat,
-    "look",
-    "watched.leases[session] = (count, read)  #",
-    "pass  #",
-    "tests/functions/test_heartbeat.py::test_an_expiry_is_asked_for_once_while_the_queue_takes_its_time",
-)
-edit(
     "an expiry says nothing of the count it judged by",
     heartbeat.Heartbeat,
-    "look",
+    "_given_up",
     "Expire(session, count)",
     "Expire(session, count + 1)",
     "tests/functions/test_heartbeat.py::test_an_expiry_says_by_which_count_it_was_judged",

@@ -334,7 +334,7 @@ edit(
 edit(
     "a check waits for a host that is gone",
     L,
-    "_leave",
+    "_is_gone",
     "waiting.set_exception",
     "(lambda error: None)",
     LINK + "test_a_check_is_answered_by_its_own_ping_and_ends_with_the_host",
