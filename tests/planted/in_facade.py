@@ -182,9 +182,7 @@ edit(
     "if True",
     LINE + "test_an_end_before_it_is_decided_whether_it_opened_is_told_after_that",
 )
-edit(
-    "hanging up wakes nobody", L, "hang_up", "self._bell.close()", "pass", LINE + "test_hanging_up_wakes_whoever_waits"
-)
+edit("hanging up wakes nobody", L, "hang_up", "self.mute()", "pass", LINE + "test_hanging_up_wakes_whoever_waits")
 edit("a read at once overtakes what waits", L, "_read_now", " or self._replies", "", OVERTAKES)
 edit("a read at once overtakes what kazoo's thread is busy with", L, "_read_now", " or self._handing", "", OVERTAKES)
 edit("a read at once is shown by a connection that ended", L, "_read_now", " or self._ended is not None", "", OVERTAKES)

@@ -329,15 +329,6 @@ edit(
     also=(writer,),
 )
 edit(
-    "the heartbeat sees one page of the sessions",
-    loading,
-    "partition_rows",
-    "more = page.more",
-    "more = False",
-    "tests/functions/test_ticks.py::test_all_of_ten_thousand_holders_may_end_at_once",
-    also=(heartbeat,),
-)
-edit(
     "a counter that counts too far keeps the dead alive",
     layout,
     "count_of",

@@ -161,8 +161,9 @@ edit(
     "the next host does not know who was given up",
     O,
     "give_up",
-    "self._size += _write(",
+    "self._append(",
     "(",
+    ABSENT + "test_what_was_given_up_long_ago_is_no_longer_noted",
     ABSENT + "test_who_comes_too_late_is_told_and_may_not_go_on",
 )
 edit(
@@ -333,7 +334,7 @@ edit(
 edit(
     "a check waits for a host that is gone",
     L,
-    "_leave",
+    "_is_gone",
     "waiting.set_exception",
     "(lambda error: None)",
     LINK + "test_a_check_is_answered_by_its_own_ping_and_ends_with_the_host",

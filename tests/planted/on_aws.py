@@ -185,8 +185,8 @@ edit(
     "a long poll is given up before it ends",
     clients.Clients,
     "open",
-    "LONG_POLL_S + READ_TIMEOUT_S",
-    "READ_TIMEOUT_S",
+    "else LONG_POLL_S",
+    "else 0",
     SHAPES + "test_who_retries",
 )
 

@@ -151,7 +151,7 @@ SHAPES: Dict[str, Tuple[Ask, List[Any], List[Tuple[str, str, Any]]]] = {
     "format": (
         lambda e: gateway._check_format(e.stub, "d"),  # type: ignore[arg-type]
         [{"Item": {"r": {"N": "2"}}}],
-        [("dynamodb", "get_item", _of(Key(STATE, "deployment", "format"), ConsistentRead=True))],
+        [("once", "get_item", _of(Key(STATE, "deployment", "format"), ConsistentRead=True))],
     ),
     # --- writes: a condition is asked once
     "put": (lambda e: e.store.commit([Put(A, ITEM)]), [], [("dynamodb", "put_item", _put(A))]),

@@ -190,6 +190,10 @@ class Wire:
         self.written = b""
         self.aborted = False
 
+    def get_extra_info(self, name: str) -> Any:
+        """`asyncio.BaseTransport`: its socket has a descriptor that is open."""
+        return mock.Mock(fileno=lambda: 2)
+
     def set_write_buffer_limits(self, high: int) -> None:
         """`asyncio.WriteTransport`."""
         self.high = high
