@@ -18,26 +18,17 @@ from fk_backend.providers.local import files
 from fk_backend.providers.local.host import Ear, Host, Lock
 from fk_backend.providers.local.outbox import Kept, Outbox
 
+from .doubles import KeptFrames
+
 NS = "ns"
 
 
-class Peer:
-    """As much of `frames.Frames` as the host needs: it remembers what it was sent."""
-
-    transport = None
+class Peer(KeptFrames):
+    """A process, as the host sees it."""
 
     def __init__(self, host: Host) -> None:
+        super().__init__()
         self.host = host
-        self.sent: List[Any] = []
-        self.hung_up = False
-
-    def send(self, *value: Any) -> None:
-        """A frame to the process."""
-        self.sent.append(value)
-
-    def hang_up(self) -> None:
-        """The connection ends."""
-        self.hung_up = True
 
     def says(self, *value: Any) -> None:
         """A frame from the process."""
