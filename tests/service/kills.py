@@ -35,14 +35,12 @@ STARTED = 4
 """How many have begun, at least, before the next kill: one of them survives it."""
 PAUSE_S = 0.05
 SEED = 1
-LONGEST_S = 3.0
+LONGEST_S = 2.0
 """Longest wait of a survivor. A takeover is a matter of a second at most on a machine that has nothing else to do; here
 three deployments are killed at once on what may be two busy cores.
 """
-OUTBOX_BYTES = 16 * COMPACT_BYTES
-"""How much a new host may have to read: about as much after five hundred kills as after five. What is kept for clients
-that were killed goes after some seconds; on a machine that is busy, more of them are killed within these.
-"""
+OUTBOX_BYTES = 4 * COMPACT_BYTES
+"""How much a new host may have to read: about as much after five hundred kills as after five."""
 STRIKES = ((True, 0), (False, 1), (True, 1), (False, 2), (True, 2))
 """Who is killed at once: the host or not, and how many other clients."""
 
