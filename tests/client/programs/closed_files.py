@@ -30,8 +30,8 @@ CUT_OFF = (ConnectionClosedError, ConnectionLoss, SessionExpiredError)
 SOON_S = 2.0
 """At once, on a loaded machine; where nobody asks for anything, it is a second."""
 INSIDE_S = 11.0 if WHEN == "busy" and URL.startswith("local") else 0.0
-"""SQLite asks again for ten seconds for a lock on what was closed under it: a call, or the host's work, that was inside it
-at that very moment. All later ones find out before they go in.
+"""SQLite asks again for ten seconds for a lock on what was closed under it. A call, or the host's work, that was inside
+it at that very moment waits so long; all later ones find out before they go in.
 """
 PLACE = tempfile.mkdtemp()
 """Of the files of somebody else."""
