@@ -30,7 +30,7 @@ from fk_backend.providers.local.store import LocalStore
 from fk_backend.providers.memory.store import MemoryStore
 from fk_backend.triggers import ENTRY_BYTES, packed
 
-from .doubles import NS, PASSWORD, Bench
+from .doubles import KEY, NS, PASSWORD, Bench
 
 
 def _create(path: str, flags: int = 0) -> Create:
@@ -237,7 +237,7 @@ def test_a_writer_that_lost_its_batch_stops_and_answers_nothing() -> None:
 
         zombie._ports = zombie._ports._replace(store=Behind())
         with pytest.raises(Conflict):
-            await zombie(NS, [Delivery(encode(Message("client", session, 1, (_create("/b"),))), False)])
+            await zombie(NS, [Delivery(encode(Message("client", session, 1, (_create("/b"),)), KEY), False)])
         assert await bench.contents() == before and bench.inboxes.pushed[pushes:] == []
 
     asyncio.run(check())
