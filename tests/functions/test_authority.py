@@ -34,7 +34,7 @@ from fk_backend.functions.writer import Writer
 from fk_backend.messages import FORMAT, Message, decode, encode
 from fk_backend.ports import Delivery
 
-from .doubles import NS, PASSWORD, Bench, deliveries
+from .doubles import KEY, NS, PASSWORD, Bench, deliveries
 
 
 def _create(path: str, data: Any = b"", flags: int = 0) -> Create:
@@ -86,8 +86,10 @@ def test_a_request_needs_the_session_that_lives_at_its_connection(what: str, who
         bench, victim, _ = await _scene()
         before = await bench.contents()
         session = {"nobody": 0, "of no session": victim + 1000, "the victim": victim}[whose]
-        ((code, value, _),) = await bench.ask("thief", session, 1, OF_A_SESSION[what])
-        assert code == (Error.SESSION_MOVED if whose == "the victim" else Error.SESSION_EXPIRED) and value is None
+        await bench.write(Message("thief", session, 1, (OF_A_SESSION[what],)))
+        told = bench.told("thief")
+        assert told.answers.get(1, [0])[0] == (Error.SESSION_MOVED if whose == "the victim" else 0)
+        assert told.ended == ({(session, True)} if whose == "of no session" else set())
         assert await bench.contents() == before
         assert not bench.told("victim").ended
 
@@ -261,22 +263,14 @@ def test_a_session_is_of_its_namespace() -> None:
         before = await bench.contents()
         for inbox, session in (("victim", victim), ("thief", thief)):
             for number, request in enumerate(OF_A_SESSION.values(), 10):
-                await bench.writer("other", [Delivery(encode(Message(inbox, session, number, (request,))), False)])
-        found = bench.told("thief").answers
-        assert {found[number][0] for number in range(10, 10 + len(OF_A_SESSION))} == {Error.SESSION_EXPIRED}
+                await bench.writer("other", [Delivery(encode(Message(inbox, session, number, (request,)), KEY), False)])
+        told = bench.told("thief")
+        assert not told.answers.keys() & set(range(10, 10 + len(OF_A_SESSION))) and told.ended == {(thief, True)}
         await bench.writer("other", [Delivery(encode(Message("thief", 0, 50, (OF_NONE["open"],))), False)])
         other = bench.told("thief").answers[50][1][0]
-        await bench.writer(
-            "other",
-            [
-                Delivery(
-                    encode(
-                        Message("thief", other, 51, (_create("/ns:"), _create("/x"))),
-                    ),
-                    False,
-                )
-            ],
-        )
+        mine = Message("thief", other, 51, (_create("/ns:"), _create("/x")))
+        await bench.writer("other", [Delivery(encode(mine, b"h" * 32), False)])
+        assert bench.told("thief").answers[52][0] == Error.OK
         after = await bench.contents()
         assert {key: item for key, item in after.items() if not key.partition.startswith("other:")} == before
 

@@ -122,7 +122,7 @@ class Writer:
             message, session = each.message, warm.snapshot.sessions.get(each.message.session)
             if each.delivery.internal or is_sender(message, each.delivery.body, session):
                 sent.append(each)
-            elif session is None and not begins(message):
+            elif session is None and message.session and not begins(message):
                 gone.append(Pushed(message.inbox, encode_note(EndedNote(message.session, True))))
             else:
                 complain(self._ports.clock, ns, "a message for session 0x%x was forged", message.session)
