@@ -14,6 +14,7 @@ from ...core.acls import OPEN_ACL
 from ...core.model import Blob
 from ...core.requests import Attach, Close, Create, Delete, Expire, Open, Reap, Request, Rest, SetData
 from ...core.watches import MODES
+from ...mac import TAG_BYTES
 from ...messages import MAX_NUMBER, Message, encode, message_id
 from ...ports import INTEREST, Delivery, Item, Key, Position, Put
 from .ports import Deployment, Waiting
@@ -72,9 +73,9 @@ def _body(r: Random, deployment: Deployment) -> bytes:
         at = r.randrange(len(body))
         return body[:at] + b"\xff" + body[at + 2 :]
     if kind == 2:
-        whole: List[Any] = codec.loads(body)
+        whole: List[Any] = codec.loads(body[:-TAG_BYTES])
         whole[r.choice((0, 1, 2, 4))] = r.choice((None, [], [[]], "\u00e9", -1.5, [["Create"]]))
-        return codec.dumps(whole)
+        return codec.dumps(whole) + body[-TAG_BYTES:]
     return body
 
 
