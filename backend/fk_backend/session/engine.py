@@ -79,7 +79,7 @@ class Session:
         self._gateway = gateway
         self._ns = ns
         self._listener = listener
-        self._nonce = gateway.clock.random_bytes(16)[:NONCE_BYTES]
+        self._nonce = gateway.clock.random_bytes(16)[-NONCE_BYTES:]
         self._inbox, self._key = "", b""
         self._bell = asyncio.Event()
         self._beating = asyncio.Event()
