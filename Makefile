@@ -10,6 +10,11 @@ SOURCES := fk_kazoo backend examples compat_tests tests
 
 export PIP_NO_INPUT = 1
 
+# Compiled once, whatever the surroundings say: else every process that a test or a benchmark starts compiles all of it
+# again, which takes longer than what it is started for.
+unexport PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/bytecode
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test proofs check kazoo-suite kazoo-suite-memory kazoo-suite-local matrix servers zk-shell clean
 

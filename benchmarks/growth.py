@@ -36,6 +36,11 @@ class Case(NamedTuple):
 
 CASES = [
     Case("create among siblings", [10, 1000, 10_000, 100_000], surroundings.siblings),
+    Case(
+        "100 creates in a transaction, among siblings (per create)",
+        [1000, 10_000, 100_000, 200_000],
+        surroundings.transactions,
+    ),
     Case("create in a tree of nodes", [1000, 10_000, 100_000, 1_000_000], surroundings.tree, apart=True),
     Case(
         "create under a parent with bytes of data",

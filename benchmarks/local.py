@@ -14,6 +14,7 @@ from .rows import PIPELINED, ROOT, SINGLE
 from .systems import NAMES, System, Told, missing, proportional_kb
 
 CONTENDERS = 4
+INCREMENTS = 20
 PROCESSES = (1, 4, 16)
 
 Say = Callable[[str], None]
@@ -31,14 +32,17 @@ class Size(NamedTuple):
     """Of everything that is counted over a time."""
     warm: int
     """Operations of each kind before the first that is timed: a server in Java gets fast by use."""
+    crowd: int
+    """Processes that come all at once."""
 
 
-FULL = Size(rounds=7, single=120, pipelined=2000, samples=15, seconds=1.5, warm=1500)
-QUICK = Size(rounds=3, single=40, pipelined=1000, samples=4, seconds=0.5, warm=300)
-SMOKE = Size(rounds=1, single=4, pipelined=20, samples=1, seconds=0.05, warm=1)
+FULL = Size(rounds=7, single=120, pipelined=2000, samples=15, seconds=1.5, warm=1500, crowd=50)
+QUICK = Size(rounds=3, single=40, pipelined=1000, samples=4, seconds=0.5, warm=300, crowd=50)
+SMOKE = Size(rounds=1, single=4, pipelined=20, samples=1, seconds=0.05, warm=1, crowd=3)
 
 OTHERS = (
     "lock cycles, 4 contenders",
+    "a crowd of processes, %d locked increments each" % INCREMENTS,
     "watch event in another process",
     "connect, first of a process",
     "connect, another of a process",
@@ -223,6 +227,25 @@ class Comparison:
         """Four processes want the same lock all the time."""
         self._together("lock", CONTENDERS, "contended", "lock cycles, 4 contenders")
 
+    def crowd(self) -> None:
+        """Fifty processes start at once, count up a node under one lock, and are done."""
+
+        def measure(system: System) -> List[float]:
+            path = "%s/crowd%d" % (ROOT, time.monotonic_ns())
+            started = time.monotonic_ns()
+            crew = [system.worker("crowd%d" % number) for number in range(self._size.crowd)]
+            for worker in crew:
+                worker.tell("increment", path=path, times=INCREMENTS)
+            counted = max(worker.answer() for worker in crew)
+            spent = (time.monotonic_ns() - started) / 1e9
+            for worker in crew:
+                system.dismiss(worker)
+            if counted != INCREMENTS * len(crew):
+                raise RuntimeError("%d increments were lost" % (INCREMENTS * len(crew) - counted))
+            return [spent]
+
+        self._add(OTHERS[1], "start", self._in_turns(self._shared, measure), 1.0)
+
 
 def _share(system: System, count: int) -> int:
     """zake takes milliseconds once there are a thousand nodes, and nothing in it is ever in flight."""
@@ -238,6 +261,7 @@ ROWS_OF_SEVERAL: Dict[str, Callable[[Comparison], None]] = dict(
         OTHERS,
         (
             Comparison.contended,
+            Comparison.crowd,
             Comparison.event,
             Comparison.connect_first,
             Comparison.connect_again,

@@ -160,6 +160,23 @@ def multi(bench: Bench, count: int) -> List[float]:
     return _each([commit] * max(count // 2, 1))
 
 
+@_row("multi of 1,000 creates")
+def multi_of_creates(bench: Bench, count: int) -> List[float]:
+    """A transaction of a thousand nodes with 100 bytes."""
+    made = [bench.fresh(THOUSAND) for _ in range(max(count // 20, 1))]
+
+    def commit(call: str, paths: List[str], *arguments: Any) -> None:
+        transaction = bench.client.transaction()
+        for path in paths:
+            getattr(transaction, call)(path, *arguments)
+        transaction.commit()
+
+    times = _each([lambda paths=paths: commit("create", paths, DATA) for paths in made])  # type: ignore[misc]
+    for paths in made:
+        commit("delete", paths)
+    return times
+
+
 @_row("lock cycle")
 def lock(bench: Bench, count: int) -> List[float]:
     """acquire and release of kazoo's Lock, nobody else wants it."""

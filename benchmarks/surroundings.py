@@ -136,6 +136,25 @@ def siblings(client: Any, size: int, until: float) -> Measured:
     return _creating(client, lambda number: "%s/new%d" % (parent, number))._replace(reached=filled)
 
 
+def transactions(client: Any, size: int, until: float) -> Measured:
+    """Beside so many children, many at once."""
+    among = siblings(client, size, until)
+    parent = "/siblings/%d" % size
+
+    def paths(number: int) -> List[str]:
+        return ["%s/new%d-%d" % (parent, number, each) for each in range(PER_TRANSACTION)]
+
+    def delete(count: int) -> None:
+        for number in range(count):
+            transaction = client.transaction()
+            for path in paths(number):
+                transaction.delete(path)
+            transaction.commit()
+
+    work = lambda number: populate(client, paths(number))  # noqa: E731
+    return Measured(work, delete, events=PER_TRANSACTION, reached=among.reached)
+
+
 def tree(client: Any, size: int, until: float) -> Measured:
     """Anywhere in a tree: under a random one of its nodes, which nothing was done to since it was made."""
     branches = size // BRANCH

@@ -29,7 +29,14 @@ class Told:
             stdout=subprocess.PIPE,
             text=True,
             cwd=REPOSITORY,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "FK_KAZOO_HOME": str(home)},
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+                "FK_KAZOO_HOME": str(home),
+                # As what is installed is: kazoo comes compiled, and a checkout must not be compiled at each start.
+                "PYTHONDONTWRITEBYTECODE": "",
+                "PYTHONPYCACHEPREFIX": str(REPOSITORY / ".cache" / "bytecode"),
+            },
         )
         self.pid = self._process.pid
 

@@ -170,6 +170,18 @@ class Worker:
             count += 1
         return count
 
+    def increment(self, path: str, times: int) -> int:
+        """Counts up a node under a lock, from the start of this process; what it was in the end."""
+        self.start()
+        self._client.ensure_path(path)
+        lock = self._client.Lock(path + "-lock", self._name)
+        value = 0
+        for _ in range(times):
+            with lock:
+                value = int(self._client.get(path)[0] or 0) + 1
+                self._client.set(path, b"%d" % value)
+        return value
+
     def stop(self) -> None:
         """Closes the session."""
         if self._client is not None:

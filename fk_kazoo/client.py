@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import copy
 import inspect
 import logging
@@ -61,6 +62,7 @@ _OPTIONS = tuple(inspect.signature(_kazoo.KazooClient.__init__).parameters)[2:]
 _AT_IMPORT = _kazoo.ConnectionHandler
 _UNANSWERED = {KeeperState.AUTH_FAILED: AuthFailedError, KeeperState.EXPIRED_SESSION: SessionExpiredError}
 """What kazoo raises for what is unanswered, by state; ConnectionLoss in every other."""
+_CONNECTED = (KeeperState.CONNECTED, KeeperState.CONNECTED_RO)
 _TLS = ("keyfile", "keyfile_password", "certfile", "ca", "use_ssl")
 
 
@@ -80,12 +82,12 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         self._ending = False
         self._in_call = False
         """Whether a signal's handler stops the client in the middle of a call, which holds the lock of the queue."""
-        self._refused: Optional[DeploymentError] = None
-        """Why the last try to connect can't succeed until somebody does something."""
+        self._failure: Optional[BaseException] = None
+        """Why the last try to connect failed."""
         _refuse_server_options({**dict(zip(_OPTIONS, args)), **kwargs})
         super().__init__(hosts, *args, **kwargs)
         self._connection = self._connect_by(self._connection)
-        self._told = self.handler.event_object()
+        self._told, self._decided = self.handler.event_object(), self.handler.event_object()
         self._queueing, self._changing = self.handler.rlock_object(), self.handler.rlock_object()
         loop.clients.add(self)
 
@@ -145,16 +147,20 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
     def start(self, timeout: float = 15) -> None:
         """As kazoo's; and when it returns, the listeners have been told.
 
-        DeploymentConfigurationError if the deployment can't be used as it is, instead of the handler's
-        timeout_exception.
+        DeploymentConfigurationError, at once, if the deployment can't be used until somebody does something; the
+        handler's timeout_exception if there may be another reason.
         """
-        self._refused = None
+        self.start_async()
+        self._decided.wait(timeout)
         try:
-            super().start(timeout)
+            super().start(0)
         except self.handler.timeout_exception as error:
-            if self._refused is None:
+            failure = self._failure
+            if failure is None:
                 raise
-            raise DeploymentConfigurationError("%s: %s" % (self.deployment, self._refused)) from error
+            if isinstance(failure, DeploymentError):
+                raise DeploymentConfigurationError("%s: %s" % (self.deployment, failure)) from error
+            raise self.handler.timeout_exception("Connection time-out: %s" % failure) from error
         if not listeners.inside():
             self._told.wait(listeners.PATIENCE_S)
 
@@ -172,14 +178,38 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
             except DeploymentError as error:
                 raise DeploymentConfigurationError("%s: %s" % (url, error)) from error
             self._told.clear()
+            self._tried(None)
             live = super().start_async()
             atexit.unregister(self.handler.stop)  # which may wait for ever: see `workers`
             return live
+
+    def _tried(self, failure: Optional[BaseException]) -> None:
+        """A try to connect failed, or (None) they begin."""
+        self._failure = failure
+        self._decide()
+
+    def _decide(self) -> None:
+        """`start` waits for the connection, and not for what no try will change."""
+        if self._state in _CONNECTED or isinstance(self._failure, DeploymentError):
+            self._decided.set()
+        else:
+            self._decided.clear()
+
+    def _session_callback(self, state: str) -> None:
+        try:
+            super()._session_callback(state)
+        finally:
+            if state in _CONNECTED:
+                self._failure = None
+            self._decide()
 
     def stop(self) -> None:
         """As kazoo's, in bounded time, from any thread: within a listener or a watch function too."""
         loop.here()
         listeners.calling()
+        connection = self._connection
+        if not connection.whole():
+            loop.lose(self, connection)
         if not self._stopped.is_set():
             self._in_call = self._in_call or _owned(self._queueing)
             with loop.current().turn.lend(), self._changing:
@@ -225,25 +255,53 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         """In a forked child the session is the parent's: calls raise ConnectionClosedError, `start` opens a new one."""
         handler = self.handler
         workers.renew(handler)
-        self._queueing, self._changing = handler.rlock_object(), handler.rlock_object()
-        self._live, self._told, self._stopped, self._writer_stopped = (handler.event_object() for _ in range(4))
-        self._stopped.set()
-        self._writer_stopped.set()
-        self._state, self.state = KeeperState.CLOSED, KazooState.LOST
+        self._live, self._told, self._decided = (handler.event_object() for _ in range(3))
+        self._stopped, self._writer_stopped = handler.event_object(), handler.event_object()
         self._last_notice = None
-        self._ending = self._in_call = False
         self._child_watchers.clear()
         self._data_watchers.clear()
         self._persistent.clear()
-        self._reset()
         self._conn_retry.interrupt = lambda: self._stopped.is_set()
-        self._connection.leave_behind(self._nobodys())
+        self.state = KazooState.LOST
+        self._leave_behind(forked=True)
+
+    def _lose(self) -> None:
+        """Somebody else closed its files: what is unanswered is ConnectionLoss, and `start` opens a new session."""
+        waiting = (self._pending, self._queue)
+        self._live.clear()
+        asked = [each.result for each in self._leave_behind(forked=False)]
+        for queue in waiting:
+            while queue:
+                asked.append(queue.popleft()[1])
+        for result in asked:
+            if result is not None and not result.ready():
+                result.set_exception(ConnectionLoss())
+        if self._last_notice is not None:
+            self._last_notice.settled.set()
+        workers.stop(self.handler, patience_s=0.0)
+        self._make_state_change(KazooState.LOST, waits=False)
+
+    def _leave_behind(self, forked: bool) -> List[Any]:
+        """Begins anew, with a connection of its own, stopped. What callers had sent by the old one.
+
+        No lock is asked for: who holds one may be what waits for this, or a thread that a child does not have.
+        """
+        handler, connection = self.handler, self._connection
+        self._stopped.set()
+        self._writer_stopped.set()
+        self._queueing, self._changing = handler.rlock_object(), handler.rlock_object()
+        self._state = KeeperState.CLOSED
+        self._ending = self._in_call = False
+        self._reset()
+        left: List[Any] = connection.leave_behind(self._nobodys(), forked)
         self._connection = self._connect_by(None)
+        return left
 
     def _nobodys(self) -> Any:
         """A client that is stopped, and that nobody has or hears of."""
         client = copy.copy(self)
         client._stopped, client.state_listeners = self.handler.event_object(), set()
+        client._queueing = self.handler.rlock_object()
         client._stopped.set()
         client.logger = logging.Logger("nobody", logging.CRITICAL)
         client._reset()
@@ -292,13 +350,19 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
 
     def _queue_up(self, request: Any, async_object: Any) -> Any:
         """As kazoo's `_call`; whatever interrupts it, what is in the queue is followed by a wake-up."""
-        bell = self._connection._write_sock
+        connection = self._connection
+        if not connection.whole():
+            loop.lose(self, connection)
+        bell = connection._write_sock
         if self._state in _kazoo.CLOSED_STATES or bell is None:
             return super()._call(request, async_object)
+        queue = self._queue
         try:
-            self._queue.append((request, async_object))
+            queue.append((request, async_object))
             bell.send(b"\0")
         except OSError:
+            with contextlib.suppress(ValueError):
+                queue.remove((request, async_object))
             async_object.set_exception(ConnectionClosedError("Connection has been closed"))
         except BaseException:
             self._connection.wake()
@@ -322,7 +386,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
             if held:
                 self._queueing.release()
 
-    def _make_state_change(self, state: str) -> None:
+    def _make_state_change(self, state: str, waits: bool = True) -> None:
         if self.state == state:
             return
         self.state = state
@@ -338,7 +402,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
 
         if heard:
             self._last_notice = listeners.Notice(self.handler, self._last_notice)
-            self._last_notice.deliver(tell)
+            self._last_notice.deliver(tell, waits)
         self._told.set()
 
     def _greetings(self) -> Iterator[Tuple[Any, int]]:

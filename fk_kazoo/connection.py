@@ -13,16 +13,17 @@ import struct
 from collections import deque
 from typing import Any, List, Optional, Tuple
 
-from kazoo.exceptions import EXCEPTIONS, ConnectionDropped, SessionExpiredError
+from kazoo.exceptions import EXCEPTIONS, ConnectionDropped, ConnectionLoss, SessionExpiredError
 from kazoo.protocol import connection as kazoo_connection
 from kazoo.protocol.serialization import Connect, ReplyHeader, Transaction
 from kazoo.protocol.states import KeeperState
 
 from fk_backend.core.model import Error
-from fk_backend.errors import DeploymentError
 from fk_backend.providers import provider
+from fk_backend.providers.descriptors import Descriptor
 
 from . import loop, primitives, wire, workers
+from .doorbell import Doorbell
 from .line import Asked, Line
 
 log = logging.getLogger(__name__)
@@ -38,11 +39,40 @@ END_S = 3.0
 """How long it waits then for what is left of the connection, if nobody says how long."""
 
 
+class LeftBehind(Exception):
+    """The thread's connection is not its client's any more. kazoo lets it pass."""
+
+
+class Selecting:
+    """A handler for the thread that selects: somebody else may have closed what it selects on."""
+
+    def __init__(self, handler: Any, connection: Seam) -> None:
+        self._handler = handler
+        self._connection = connection
+
+    def select(self, *args: Any, **kwargs: Any) -> Any:
+        """As the handler's. LeftBehind if there is nothing to select on any more."""
+        try:
+            ready = self._handler.select(*args, **kwargs)
+        except (OSError, ValueError, TypeError):
+            self._connection.look()
+            raise
+        self._connection.stay()
+        return ready
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._handler, name)
+
+
 class Seam(kazoo_connection.ConnectionHandler):  # type: ignore[misc] # kazoo is untyped
     """kazoo's ConnectionHandler with `_connect`, `_submit` and `_read_header` replaced."""
 
     _connection_routine: Any
     _xid: Any
+    _read_sock: Any
+    _write_sock: Any
+    client: Any
+    handler: Any
     _line: Optional[Line] = None
     _greeted: Optional[Line] = None
     """The line, once its greetings are answered, where reads need not wait for anything else."""
@@ -57,7 +87,11 @@ class Seam(kazoo_connection.ConnectionHandler):  # type: ignore[misc] # kazoo is
 
     def prepare(self) -> None:
         """Sets up what kazoo's does not have."""
-        self.sending = self._left = False
+        self.sending = False
+        self._left = ""
+        """Why it was left behind: "forked" or "lost"."""
+        self._pair: Tuple[Descriptor, ...] = ()
+        """What kazoo's pair of sockets stands for."""
         self._taken: Optional[Asked] = None
         """What the reply that kazoo's thread is reading belongs to, if kazoo's ``_pending`` does not have it."""
         self._ended = self.handler.event_object()
@@ -67,7 +101,7 @@ class Seam(kazoo_connection.ConnectionHandler):  # type: ignore[misc] # kazoo is
     @property
     def _direct(self) -> bool:
         """Whether results may be set in the loop's thread now: a greenlet's must be set in its hub."""
-        return primitives.of_threads(self.handler)
+        return primitives.of_threads(self.client.handler)
 
     @property
     def running(self) -> bool:
@@ -78,7 +112,50 @@ class Seam(kazoo_connection.ConnectionHandler):  # type: ignore[misc] # kazoo is
         """As kazoo's. It counts as running from here on, not only from when its thread runs."""
         self.connection_stopped.clear()
         self._ended.clear()
+        if not self.whole():
+            self._end_pair()
+            self.connection_closed.set()
         super().start()
+        self._pair = tuple(Descriptor.of(end.fileno()) for end in (self._read_sock, self._write_sock))
+
+    def close(self) -> None:
+        """As kazoo's, but for what somebody else closed."""
+        if self.connection_stopped.is_set():
+            self._end_pair()
+        super().close()
+
+    def _end_pair(self) -> None:
+        ends, self._read_sock, self._write_sock = (self._read_sock, self._write_sock), None, None
+        pair, self._pair = self._pair, ()
+        for end, descriptor in zip(ends, pair):
+            if end is not None:
+                loop.end(end, descriptor)
+
+    def _end_all(self) -> None:
+        """Of who was left behind."""
+        sock = self._socket
+        if isinstance(sock, Doorbell):
+            sock.discard()
+        self._end_pair()
+
+    def whole(self) -> bool:
+        """Whether nobody else closed its files."""
+        pair, line = self._pair, self._line
+        if all(each.is_ours() for each in pair) and (line is None or line.socket.is_ours()):
+            return True
+        return pair is not self._pair or line is not self._line  # they have been closed in the ordinary way meanwhile
+
+    def look(self) -> None:
+        """Something is wrong with what was selected on. LeftBehind if somebody else closed it."""
+        loop.here()
+        if not self._left and not self.whole():
+            loop.lose(self.client, self)
+        self.stay()
+
+    def stay(self) -> None:
+        """LeftBehind if this thread's connection is not its client's any more."""
+        if self._left:
+            raise LeftBehind
 
     @property
     def first_answer_s(self) -> float:
@@ -94,12 +171,17 @@ class Seam(kazoo_connection.ConnectionHandler):  # type: ignore[misc] # kazoo is
         """kazoo's loop; the deployment stays open for as long as it runs."""
         try:
             super().zk_loop()
+        except Exception:
+            if not self._left:
+                raise
         finally:
             opening, self._opening = self._opening, None
             if opening is not None:
                 loop.current().call(loop.current().release, opening)
             self._ended.set()
-            if self._left:  # `threading` forgot this greenlet at the fork
+            if self._left == "lost":
+                self._end_all()
+            if self._left == "forked":  # `threading` forgot this greenlet at the fork
                 self.handler.event_object().wait()
 
     def stop(self, timeout: Optional[float] = None) -> bool:
@@ -118,20 +200,39 @@ class Seam(kazoo_connection.ConnectionHandler):  # type: ignore[misc] # kazoo is
         self.connection_stopped.wait(seconds)
         return bool(self.connection_stopped.is_set())
 
-    def leave_behind(self, client: Any) -> None:
-        """In a forked child, which greenlets cross: what still runs of this ends, with a client that nobody has.
+    def leave_behind(self, client: Any, forked: bool) -> List[Asked]:
+        """What still runs of this ends, with a client that nobody has. What callers had sent.
 
-        The sockets are the parent's too: they are closed here, and nothing is read from them. But for eventlet's: to
-        close one is to tell its hub, which parent and child have in common until the child makes its own.
+        That is greenlets that cross a fork, or the thread whose files somebody else closed. In a child the sockets are
+        the parent's too: they are closed here, and nothing is read from them. But for eventlet's: to close one is to
+        tell its hub, which parent and child have in common until the child makes its own.
         """
-        self.client, self._opening, self.logger, self._left = client, None, client.logger, True
-        line, self._line, self._greeted = self._line, None, None
+        line, opening = self._line, self._opening
+        runs = self._connection_routine is not None and not self._ended.is_set()
+        self.client, self.logger, self._left = client, client.logger, "forked" if forked else "lost"
+        self._line = self._greeted = self._opening = None
+        asked: List[Asked] = []
         if line is not None:
-            line.socket.discard()
-        for end in (self._read_sock, self._write_sock):
-            if end is not None and not type(end).__module__.startswith("eventlet."):
-                with contextlib.suppress(OSError):
-                    end.close()
+            asked = line.close()
+        if runs and not forked:
+            self.drop()  # what it selects on is closed when it has seen that: else it would not be woken
+            self.wake()
+        else:
+            if line is not None:
+                line.socket.discard()
+            if not type(self._read_sock).__module__.startswith("eventlet."):
+                self._end_pair()
+        if not forked:
+            thread = loop.current()
+            if line is not None:
+                thread.call(line.hang_up)
+                line.mute()
+            if opening is not None:
+                thread.call(thread.release, opening)
+            self._connection_routine = None
+            self.connection_stopped.set()
+            self._ended.set()
+        return asked
 
     def drop(self) -> None:
         """Hangs up: kazoo sees the connection lost and connects again."""
@@ -144,7 +245,7 @@ class Seam(kazoo_connection.ConnectionHandler):  # type: ignore[misc] # kazoo is
         return [(host, host, port) for host, port in self.client.hosts]
 
     def _connect_attempt(self, host: str, hostip: str, port: int, retry: Any) -> Any:
-        self.handler = primitives.selecting(self.client.handler)
+        self.handler = Selecting(primitives.selecting(self.client.handler), self)
         try:
             return super()._connect_attempt(host, hostip, port, retry)
         finally:
@@ -217,8 +318,7 @@ class Seam(kazoo_connection.ConnectionHandler):  # type: ignore[misc] # kazoo is
     def _give_up(self, failure: BaseException) -> None:
         opening, self._opening = self._opening, None
         loop.current().call(loop.current().release, opening)
-        if isinstance(failure, DeploymentError):
-            self.client._refused = failure
+        self.client._tried(failure)
         raise ConnectionDropped("can't connect to %s: %s" % (self.client.deployment, failure)) from failure
 
     def _pings(self, line: Line) -> Any:
@@ -229,10 +329,14 @@ class Seam(kazoo_connection.ConnectionHandler):  # type: ignore[misc] # kazoo is
     def _submit(self, request: Any, timeout: float, xid: Optional[int] = None) -> None:
         if not self.handler.select([], [self._socket], [], timeout)[1]:
             raise self.handler.timeout_exception("socket time-out during write")
+        loop.current().call(self._connected_line().submit, request, xid)
+
+    def _connected_line(self) -> Line:
         line = self._line
+        self.stay()
         if line is None:
             raise ConnectionDropped("not connected")
-        loop.current().call(line.submit, request, xid)
+        return line
 
     def _await_bell(self, timeout: float) -> None:
         with self._socket_error_handling():
@@ -240,9 +344,7 @@ class Seam(kazoo_connection.ConnectionHandler):  # type: ignore[misc] # kazoo is
                 raise self.handler.timeout_exception("socket time-out during read")
 
     def _read_header(self, timeout: float) -> Tuple[ReplyHeader, bytes, int]:
-        line = self._line
-        if line is None:
-            raise ConnectionDropped("not connected")
+        line = self._connected_line()
         while True:
             self._await_bell(timeout)
             try:
@@ -250,6 +352,9 @@ class Seam(kazoo_connection.ConnectionHandler):  # type: ignore[misc] # kazoo is
                 return header, body, 0
             except BlockingIOError:
                 continue
+            except (ConnectionDropped, SessionExpiredError):
+                self.stay()
+                raise
 
     def read_now(self, request: Any, async_object: Any) -> bool:
         """Answers a read in the caller's own thread, which may be done while nothing is unanswered. Whether it was."""
@@ -353,8 +458,8 @@ class Seam(kazoo_connection.ConnectionHandler):  # type: ignore[misc] # kazoo is
     def wake(self) -> None:
         """Wakes kazoo's thread once more, in case that somebody was interrupted before he did."""
         bell = self._write_sock
-        if bell is not None:
-            with contextlib.suppress(OSError, ValueError):
+        if bell is not None and all(each.is_ours() for each in self._pair):
+            with contextlib.suppress(OSError, ValueError, TypeError):
                 if self.client.handler.select([], [bell], [], 0)[1]:  # one that is full of wake-ups wakes it
                     bell.send(b"\0")
 
@@ -366,9 +471,15 @@ class Seam(kazoo_connection.ConnectionHandler):  # type: ignore[misc] # kazoo is
     def _send_request(self, read_timeout: float, connect_timeout: float) -> None:
         self.sending = True  # for a moment, the request is in neither of kazoo's two queues
         try:
+            _, result = self.client._queue[0]
+        except IndexError:
+            result = None
+        try:
             super()._send_request(read_timeout, connect_timeout)
         finally:
             self.sending = False
+            if self._left and result is not None and not result.ready():  # it was in neither when they were emptied
+                result.set_exception(ConnectionLoss())
 
     def _read_socket(self, read_timeout: float) -> Any:
         line = self._line

@@ -5,12 +5,17 @@ from __future__ import annotations
 import socket
 from typing import Any, Tuple
 
+from fk_backend.providers.descriptors import Descriptor
+
+from .loop import end
+
 
 class Doorbell:
     """The app's end of the pair, in place of kazoo's TCP socket: closing it hangs up, as closing that does."""
 
-    def __init__(self, end: Any) -> None:
-        self._end = end
+    def __init__(self, socket_: Any) -> None:
+        self._end = socket_
+        self._descriptor = Descriptor.of(socket_.fileno())
         self.peer = ("", 0)
 
     def getpeername(self) -> Tuple[str, int]:
@@ -24,13 +29,18 @@ class Doorbell:
     def close(self) -> None:
         """Wakes whoever selects on it; the descriptor goes when the connection has seen it."""
         try:
-            self._end.shutdown(socket.SHUT_RDWR)
+            if self.is_ours():
+                self._end.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
 
     def discard(self) -> None:
         """Closes it for good."""
-        self._end.close()
+        end(self._end, self._descriptor)
+
+    def is_ours(self) -> bool:
+        """Whether nobody else closed it."""
+        return self._descriptor.is_ours()
 
     def __getattr__(self, name: str) -> Any:
         """Whatever else an app may ask of a socket."""

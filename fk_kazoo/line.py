@@ -19,6 +19,7 @@ from kazoo.protocol.serialization import ReplyHeader
 from fk_backend.core.model import Error
 from fk_backend.core.requests import Result
 from fk_backend.errors import BackendError
+from fk_backend.providers.descriptors import Descriptor
 from fk_backend.session.engine import EXPIRED, LOST, Opened, Session
 from fk_backend.session.watchlist import Event
 
@@ -50,6 +51,7 @@ class Line:
 
     def __init__(self, opening: loop.Opening, namespace: str) -> None:
         ours, self._bell = loop.socket_pair()
+        self._rings = Descriptor.of(self._bell.fileno())
         self.socket = Doorbell(ours)
         self.failure: Optional[BaseException] = None
         self.opened: Optional[Opened] = None
@@ -152,7 +154,11 @@ class Line:
         if self._session is not None and self.opened is not None:
             self._session.end(LOST, "hung up")
         self._ended = self._ended or (LOST, "hung up")
-        self._bell.close()
+        self.mute()
+
+    def mute(self) -> None:
+        """It rings no more."""
+        loop.end(self._bell, self._rings)
 
     def _put(self, xid: int, zxid: int, code: int, body: bytes, asked: Optional[Asked] = None) -> None:
         """kazoo's thread answers what it sent; the rest goes there only if something waits there that came before."""
@@ -172,7 +178,8 @@ class Line:
 
     def _ring(self) -> None:
         try:
-            self._bell.send(b"\0")
+            if self._rings.is_ours():
+                self._bell.send(b"\0")
         except OSError:
             pass  # hung up, or full of rings already
 

@@ -26,13 +26,14 @@ class Notice:
         self.settled = handler.event_object()
         """Done, or waiting for the connection: there is nothing for the connection to wait for."""
 
-    def deliver(self, tell: Callable[[], None]) -> None:
-        """Has the listeners told, and waits for them as the rule says."""
+    def deliver(self, tell: Callable[[], None], waits: bool = True) -> None:
+        """Has the listeners told, and waits for them as the rule says; or not at all."""
         before = self._before
         if before is not None and not before.done.is_set() and before.settled.is_set():
             self.settled.set()
         self._handler.spawn(self._work, tell)
-        self.settled.wait(PATIENCE_S)
+        if waits:
+            self.settled.wait(PATIENCE_S)
         self.settled.set()
 
     def _work(self, tell: Callable[[], None]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import importlib.util
 import logging
 import os
@@ -20,6 +21,7 @@ from typing import Any, Callable, Coroutine, Dict, Iterator, List, Optional, Tup
 
 from fk_backend.ports import Gateway
 from fk_backend.providers import abandon_all, provider, rest_all
+from fk_backend.providers.descriptors import Descriptor, missed, still
 
 from . import forks
 from .url import DeploymentUrl
@@ -30,6 +32,9 @@ T = TypeVar("T")
 
 LINGER_S = 1.0
 """How long a deployment stays open after its last client of this process is done with it."""
+
+LOOK_S = 1.0
+"""How long it may take until it is noticed that somebody else closed files, if nothing happens meanwhile."""
 
 STILL_S = 5.0
 """How long a fork waits for the loop's thread to stand still."""
@@ -112,23 +117,42 @@ def socket_pair() -> Tuple[Any, Any]:
     return pair
 
 
+def end(sock: Any, descriptor: Optional[Descriptor]) -> None:
+    """Closes a socket, or forgets it if its number is somebody else's by now."""
+    with contextlib.suppress(OSError):
+        if descriptor is None or descriptor.is_ours():
+            sock.close()
+        else:
+            sock.detach()
+
+
+class FilesClosed(Exception):
+    """Somebody else closed the files of this process, or some of them. The loop ends."""
+
+
 class Lent:
     """A selector that gives the loop's turn away for as long as it waits: the loop does nothing then.
 
     Who holds ``turn`` has everything in the loop to itself, as a callback of the loop has.
     """
 
-    def __init__(self, selector: selectors.BaseSelector) -> None:
+    def __init__(self, selector: selectors.BaseSelector, whole: Callable[[], bool]) -> None:
         self._selector = selector
+        self._whole = whole
         self.turn = Turn()
 
     def select(self, timeout: Optional[float] = None) -> Any:
-        """As the selector's."""
+        """As the selector's, in `LOOK_S` at most. FilesClosed if somebody else closed what the loop needs."""
         self.turn.give()
         try:
-            return self._selector.select(timeout)
+            ready = self._selector.select(LOOK_S if timeout is None else min(timeout, LOOK_S))
+        except OSError as error:
+            raise FilesClosed from error
         finally:
             self.turn.take()
+        if not self._whole():
+            raise FilesClosed
+        return ready
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._selector, name)
@@ -141,6 +165,30 @@ class Loop(_SelectorEventLoop):  # type: ignore[misc] # as typed, it needs a Typ
     """A loop that knows whether it was given something to do."""
 
     touched = False
+    broken = False
+    """Whether it can't be woken any more."""
+    wakes: Optional[Descriptor] = None
+    """What it is woken by: any thread writes to that."""
+
+    def _write_to_self(self) -> None:
+        """As asyncio's, which does not look whom it writes to, and keeps errors to itself."""
+        bell = self._csock
+        if bell is None or self.wakes is None:
+            return
+        self.broken = self.broken or not self.wakes.is_ours()
+        if not self.broken:
+            try:
+                bell.send(b"\0")
+            except (BlockingIOError, InterruptedError):  # it is full of wake-ups
+                pass
+            except OSError:
+                self.broken = True
+
+    def _read_from_self(self) -> None:
+        try:
+            super()._read_from_self()
+        except OSError:
+            self.broken = True
 
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Any = None) -> Any:
         """As asyncio's."""
@@ -154,8 +202,13 @@ class Loop(_SelectorEventLoop):  # type: ignore[misc] # as typed, it needs a Typ
 
 
 def _told(loop: asyncio.AbstractEventLoop, context: Dict[str, Any]) -> None:
-    """What went wrong in the loop, but for connections that a process takes along when it ends: that is no mistake."""
-    if "client_session" not in context and "connector" not in context:
+    """What went wrong in the loop, but for connections that a process takes along when it ends: that is no mistake.
+
+    Neither is what fails because somebody else closed files: that is told once.
+    """
+    if isinstance(loop, Loop) and (loop.broken or not still(loop.wakes)):
+        log.debug("%s", context)
+    elif "client_session" not in context and "connector" not in context:
         loop.default_exception_handler(context)
 
 
@@ -171,10 +224,11 @@ class LoopThread:
         self._started = real_lock()
         self._started.acquire()
         self._open: Dict[Tuple[Any, ...], "Opening"] = {}
-        selector = Lent(_selector())
+        selector = Lent(_selector(), self.whole)
         self.turn = selector.turn
         """Held while the loop does something. Others may take it without waiting, for moments, to read what it owns."""
         self.loop = Loop(cast(selectors.BaseSelector, selector))
+        self.loop.wakes = Descriptor.of(self.loop._csock.fileno())
         self.loop.set_exception_handler(_told)
         _unpatched("_thread", "start_new_thread")(self._main, ())
         self._started.acquire()
@@ -183,11 +237,24 @@ class LoopThread:
         self.turn.take()
         asyncio.set_event_loop(self.loop)
         self.loop.call_soon(self._started.release)
-        self.loop.run_forever()
+        try:
+            self.loop.run_forever()
+        except FilesClosed:
+            self.loop.broken = True
+            self.turn.give()
+            here()
+            if self._started.locked():
+                self._started.release()
+
+    def whole(self) -> bool:
+        """Whether its files are open. A program may close all it has, as daemons do at their start."""
+        return not self.loop.broken and not missed and still(self.loop.wakes)
 
     def call(self, function: Callable[..., object], *args: Any) -> None:
-        """Has the loop call it soon. From any thread."""
+        """Has the loop call it soon. From any thread. If the loop is gone by then, nobody does."""
         self.loop.call_soon_threadsafe(function, *args)
+        if self.loop.broken:
+            here()
 
     def wake(self) -> None:
         """Has the loop look for what it was given, in case that somebody was interrupted before he woke it."""
@@ -358,19 +425,50 @@ def in_main_thread() -> bool:
 
 
 def here() -> None:
-    """Lets go of what is the parent's, in a child of a fork that Python was not told of.
+    """Lets go of what is the parent's, in a child of a fork that Python was not told of; or of what is closed.
 
     Whatever enters this module or a client calls it first. It takes none of the parent's locks: they may be held by
     threads that the child does not have.
     """
-    pid = os.getpid()
-    if pid == _pid:
+    pid, known = os.getpid(), _current
+    if pid == _pid and (known is None or known.whole()):
         return
     renewal = _renewals.setdefault(pid, _unpatched("_thread", "RLock")())
     if not renewal._is_owned():
         with renewal:
             if pid != _pid:
                 _in_child()
+            elif known is not None and known is _current:
+                _let_go(known)
+
+
+def _let_go(lost: LoopThread) -> None:
+    """Somebody else closed files. Everything of that loop is left behind, as after a fork, and nothing of it is closed.
+
+    What is in the middle of something in another thread finds out when it comes back from there.
+    """
+    global _current
+    log.error("somebody else closed files of this process: its clients lose their sessions, and may be started again")
+    lost.loop.broken = True
+    _abandoned.append(lost)
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(lost))  # not even at exit: its numbers may be anybody's
+    for client in list(clients):
+        try:
+            client._lose()
+        except Exception:  # the others are to hear of it, whatever it is
+            log.exception("a client could not be told")
+    abandon_all(forked=False)
+    missed.clear()
+    _current = None
+
+
+def lose(client: Any, connection: Any) -> None:
+    """Somebody else closed the files of this client's connection alone."""
+    renewal = _renewals.setdefault(os.getpid(), _unpatched("_thread", "RLock")())
+    with renewal:
+        if client._connection is connection:
+            log.error("somebody else closed files of a client, which loses its session, and may be started again")
+            client._lose()
 
 
 def run(handler: Any, make: Callable[[], Coroutine[Any, Any, Any]], timeout: Optional[float]) -> Any:
@@ -379,6 +477,7 @@ def run(handler: Any, make: Callable[[], Coroutine[Any, Any, Any]], timeout: Opt
     Raises what it raises, or the handler's timeout_exception.
     """
     ours, theirs = socket_pair()
+    mine = Descriptor.of(ours.fileno())
     outcome: List[Any] = []
 
     async def work() -> None:
@@ -393,12 +492,14 @@ def run(handler: Any, make: Callable[[], Coroutine[Any, Any, Any]], timeout: Opt
         current().spawn(work())
         if not handler.select([ours], [], [], timeout)[0]:
             raise handler.timeout_exception("no answer within %s s" % timeout)
+        if not outcome:
+            raise handler.timeout_exception("somebody else closed the files of this process")
         value, error = outcome[0]
         if error is not None:
             raise error
         return value
     finally:
-        ours.close()
+        end(ours, mine)
 
 
 def unforked() -> Any:
@@ -441,7 +542,7 @@ def _in_child() -> None:
     if _current is not None:
         _abandoned.append(_current)
         _current = None
-    abandon_all()
+    abandon_all(forked=True)
     for client in list(clients):
         client._forked()
     _pid = os.getpid()

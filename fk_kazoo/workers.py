@@ -24,7 +24,7 @@ PATIENCE_S = 3.0
 _QUEUES = ("callback_queue", "completion_queue")
 
 
-def stop(handler: Any) -> None:
+def stop(handler: Any, patience_s: float = PATIENCE_S) -> None:
     """Ends the workers after what is queued, or leaves them behind with it."""
     if not getattr(handler, "running", True):
         return
@@ -46,7 +46,7 @@ def stop(handler: Any) -> None:
             stopped.set()
 
     handler.spawn(work)
-    stopped.wait(0.01 if own else PATIENCE_S)
+    stopped.wait(0.01 if own else patience_s)
     if green and not own and not stopped.is_set():
         for worker, _ in workers:
             worker.kill()

@@ -167,3 +167,111 @@ def test_an_acl_is_told_once_however_many_of_its_nodes_changed() -> None:
     found = [Trigger(1, "/a", 1, who), Trigger(1, "/", 4), Trigger(2, "/b", 1, others), Trigger(3, "/a", 3, who)]
     assert packed(found) == [[1, "/a", 1, who], [1, "/", 4], [2, "/b", 1, others], [3, "/a", 3, 0]]
     assert unpacked(json.loads(json.dumps(packed(found)))) == found
+
+
+# --- one by one: every field, every rule of the format ---------------------------------------------
+
+WRONG: Any = {
+    "int": [1 << 63, -(1 << 63) - 1, 1.0, "1", None, [1], b"1"],
+    "int32": [1 << 31, -(1 << 31) - 1, 1.0, "1", None, [1], b"1"],
+    "text": [1, None, b"x", ["x"], True, "\ud800", "a\udfff"],
+    "text or nothing": [1, b"x", ["x"], "\ud800"],
+    "bool": [0, 1, None, "true"],
+    "bytes": [None, "x", 1, [1]],
+    "data": [1, "x", ["k"], ["k", -1], ["k", "1"], [b"k", 1], ["k", 1, 1], ["\ud800", 1], []],
+    "acl": [
+        None,
+        1,
+        "x",
+        [[1, "world"]],
+        [["1", "world", "anyone"]],
+        [[1, 2, "anyone"]],
+        [[1, "s", "i", "x"]],
+        [1],
+        [[1 << 31, "world", "anyone"]],
+    ],
+    "ops": [None, [1], [[]], [["Nothing"]], [["Close"]], [["Check", "/a"]], [["Check", "/a", "0"]]],
+}
+OF_FIELDS = {
+    "path": "text", "data": "data", "acl": "acl", "flags": "int32", "ttl_ms": "int", "with_stat": "bool",
+    "version": "int32", "ops": "ops", "scheme": "text", "credential": "text", "password_hash": "bytes",
+    "timeout_ms": "int", "inbox": "text", "address": "text or nothing", "session": "int", "password": "bytes",
+    "beats": "int", "zxid": "int", "at_ms": "int",
+}  # fmt: skip
+RIGHT: Any = {
+    "int": 1, "int32": 1, "text": "/a", "text or nothing": None, "bool": True, "bytes": b"x", "data": b"x",
+    "acl": [[31, "world", "anyone"]], "ops": [["Check", "/a", 1]],
+}  # fmt: skip
+FIELDS = [(kind, field) for kind, made in sorted(messages._KINDS.items()) for field in made._fields]
+
+
+@pytest.mark.parametrize(("kind", "field"), FIELDS)
+def test_every_field_of_every_request_is_what_it_has_to_be(kind: str, field: str) -> None:
+    fields = messages._KINDS[kind]._fields
+    right = [kind, *(RIGHT[OF_FIELDS[name]] for name in fields)]
+    (request,) = messages.decode(codec.dumps([1, "i", 7, 1, [right]])).requests
+    assert type(request).__name__ == kind
+    for wrong in WRONG[OF_FIELDS[field]]:
+        values = [kind, *(wrong if name == field else RIGHT[OF_FIELDS[name]] for name in fields)]
+        with pytest.raises(Malformed):
+            messages.decode(codec.dumps([1, "i", 7, 1, [values]]))
+    for values in (right[:-1], [*right, 1]):
+        with pytest.raises(Malformed):
+            messages.decode(codec.dumps([1, "i", 7, 1, [values]]))
+
+
+@pytest.mark.parametrize("name", ["inbox", "session", "first", "answered"])
+def test_every_field_of_a_message_is_what_it_has_to_be(name: str) -> None:
+    right = {"inbox": "i", "session": 7, "first": 1, "answered": 3}
+    for wrong in WRONG["text" if name == "inbox" else "int"]:
+        inbox, session, first, answered = {**right, name: wrong}.values()
+        with pytest.raises(Malformed):
+            messages.decode(codec.dumps([1, inbox, session, first, [], answered]))
+
+
+def test_there_are_bounds() -> None:
+    """Of requests in a message, operations in a multi, entries in an ACL."""
+    check = ["Check", "/a", 1]
+    most, ops = messages.MAX_REQUESTS, messages.MAX_PARTS
+    assert len(messages.decode(codec.dumps([1, "i", 7, 1, [check] * most])).requests) == most
+    many_acls = ["SetAcl", "/a", [[1, "s", "i"]] * (ops + 1), 1]
+    for requests in ([check] * (most + 1), [["Multi", [check] * (ops + 1)]], [many_acls]):
+        with pytest.raises(Malformed):
+            messages.decode(codec.dumps([1, "i", 7, 1, requests]))
+
+
+def _value(text: bytes, tail: bytes = b"") -> bytes:
+    return len(text).to_bytes(4, "big") + text + tail
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\0\0\0",
+        b"\0\0\0\0",
+        b"\0\0\0\x05[1]",
+        _value(b"[1]", b"x"),
+        _value(b'[{"b":2}]', b"x"),
+        _value(b'[{"b":-1}]'),
+        _value(b'[{"b":-1},{"b":2}]', b"x"),
+        _value(b'[{"b":true}]', b"x"),
+        _value(b'[{"b":"1"}]', b"x"),
+        _value(b'[{"b":1,"c":1}]', b"x"),
+        _value(b'[{"c":1}]', b"x"),
+        _value(b"[1"),
+        _value(b'["\xc3\xa4"]'),
+        _value(b"[" * 100_000),
+    ],
+)
+def test_what_is_no_value(body: bytes) -> None:
+    """And whoever decodes next gets its own."""
+    with pytest.raises(Malformed):
+        codec.loads(body)
+    assert codec.loads(codec.dumps([b"ab", "x", b"c"])) == [b"ab", "x", b"c"]
+
+
+def test_a_value_that_can_not_be_written_leaves_nothing_to_the_next() -> None:
+    with pytest.raises(TypeError):
+        codec.dumps([b"left behind", object()])
+    assert codec.loads(codec.dumps([b"x"])) == [b"x"]

@@ -8,7 +8,8 @@ sequences of them; tuples come back as lists. A dict is not a value: what is one
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, List
+import json.encoder
+from typing import Any, Callable, Dict, List
 
 from .errors import BackendError
 
@@ -22,15 +23,22 @@ class _Encoder:
 
     def __init__(self) -> None:
         self.tail: List[bytes] = []
-        self.encode = json.JSONEncoder(
-            default=self._refer, separators=(",", ":"), allow_nan=False, check_circular=False
-        ).encode
+        self.encode = _json_encode(self._refer)
 
     def _refer(self, part: Any) -> Dict[str, int]:
         if not isinstance(part, (bytes, bytearray, memoryview)):
             raise TypeError("not representable: %r" % type(part))
         self.tail.append(bytes(part))
         return {"b": len(part)}
+
+
+def _json_encode(default: Callable[[Any], Any]) -> Callable[[Any], str]:
+    make: Any = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return json.JSONEncoder(default=default, separators=(",", ":"), allow_nan=False, check_circular=False).encode
+    # What JSONEncoder makes for each value, made once: that takes as long as its work on a short value.
+    chunks = make(None, default, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, False)
+    return lambda value: "".join(chunks(value, 0))
 
 
 class _Decoder:

@@ -8,6 +8,8 @@
 | state | ``ns:/path`` | ``/name`` | the zxid since which there is a child of that name, empty |
 | sessions | ``ns:sessions`` | id (16 hex digits) | zxid, :class:`Session` |
 | sessions | ``ns:`` + id | ``/path`` | zxid, empty: an ephemeral that it owns |
+| sessions | ``ns:holders`` | id | zxid of its latest ephemeral, timeout in ms: a session that owns something, or did |
+| sessions | ``ns:holders`` | ``!`` | number of looks, what a heartbeat without a process of its own remembers |
 | sessions | ``ns:reapable`` | ``/path`` | zxid, empty: a container or TTL node |
 | interest | ``ns:/path`` | mode ``:`` inbox | id of the registration, empty |
 | interest | ``ns:*`` | ``/path:`` inbox | the same, for recursive watches |
@@ -27,14 +29,14 @@ from typing import Any, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from . import codec
 from .core import paths
-from .core.model import Acl, Blob, Family, Id, Node, Session, Trigger
+from .core.model import Acl, Blob, Family, Id, Node, Session, Trigger, plain
 from .core.snapshot import Ended
 from .core.watches import MODES, RECURSIVE
 from .errors import UnknownFormat
 from .ports import INTEREST, SESSIONS, STATE, Item, Key, Position
 from .triggers import packed, unpacked
 
-FORMAT = 3
+FORMAT = 4
 """Of everything here, kept with the deployment. Grows when a version before would misread what this one writes."""
 OLDEST_FORMAT = 2
 """The first that this version reads. Format 1 was of versions before the first release."""
@@ -43,6 +45,8 @@ FAMILY = "!"
 NODE = "#"
 AFTER_NODE = "$"
 CHILDREN = "/"
+MEMORY = "!"
+"""Sorts before every session's name."""
 
 
 def check_format(place: str, found: int) -> None:
@@ -147,6 +151,21 @@ def session_key(ns: str, session: int) -> Key:
 def ephemerals_partition(ns: str, session: int) -> str:
     """Of the paths that a session owns."""
     return "%s:%s" % (ns, session_name(session))
+
+
+def holders_partition(ns: str) -> str:
+    """Of the sessions that have to give signs of life where others need not."""
+    return ns + ":holders"
+
+
+def holder_key(ns: str, session: int) -> Key:
+    """Of a session that owns something."""
+    return Key(SESSIONS, holders_partition(ns), session_name(session))
+
+
+def memory_key(ns: str) -> Key:
+    """Of what the heartbeat remembers: with the holders, so that one query shows both."""
+    return Key(SESSIONS, holders_partition(ns), MEMORY)
 
 
 def reapable_partition(ns: str) -> str:
@@ -301,7 +320,7 @@ class Stored(NamedTuple):
 
 def node_item(node: Node, rev: int, family_rev: int) -> Item:
     """As stored: committed as ``rev`` while the family was at ``family_rev``."""
-    return Item(rev, codec.dumps([family_rev, *map(Blob.plain, node)]))
+    return Item(rev, codec.dumps([family_rev, *plain(node)]))
 
 
 def family_item(family: Family, rev: int, node_rev: int) -> Item:
@@ -329,6 +348,16 @@ def _node_of(fields: List[Any]) -> Node:
 def session_item(session: Session, zxid: int) -> Item:
     """As stored."""
     return Item(zxid, codec.dumps(session))
+
+
+def holder_item(session: Session, zxid: int) -> Item:
+    """As stored."""
+    return Item(zxid, codec.dumps(session.timeout_ms))
+
+
+def held_for_ms(item: Item) -> int:
+    """Of a holder: its session's timeout."""
+    return int(codec.loads(item.body))
 
 
 def session_of(item: Item) -> Session:

@@ -12,7 +12,8 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tu
 
 from . import codec
 from .codec import Malformed
-from .core.model import Acl, Blob, Data, Trigger
+from .core.acls import OPEN_ACL
+from .core.model import Acl, Blob, Data, Trigger, plain
 from .core.requests import (
     Attach,
     Auth,
@@ -165,7 +166,12 @@ def _list(value: Any, limit: int) -> List[Any]:
     return value
 
 
+_OPEN = [list(entry) for entry in OPEN_ACL]
+
+
 def _acl(value: Any) -> Tuple[Acl, ...]:
+    if value == _OPEN and type(value[0][0]) is int:
+        return OPEN_ACL
     return tuple(Acl(_int32(p), _str(s), _str(i)) for p, s, i in (_list(entry, 3) for entry in _list(value, MAX_PARTS)))
 
 
@@ -186,7 +192,7 @@ _FIELDS: Dict[str, Callable[[Any], Any]] = {
 def _plain(request: Request) -> List[Any]:
     if isinstance(request, Multi):
         return ["Multi", [_plain(op) for op in request.ops]]
-    return [type(request).__name__, *map(Blob.plain, request)]
+    return [type(request).__name__, *plain(request)]
 
 
 def _request(value: Any) -> Request:

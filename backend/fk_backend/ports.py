@@ -209,7 +209,10 @@ class Clock(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Seconds; never goes back; for leases and timeouts."""
+        """Seconds; never goes back; for leases and timeouts.
+
+        For a client that others judge while its machine is asleep, it goes on then.
+        """
         ...
 
     async def sleep(self, seconds: float) -> None: ...
@@ -246,10 +249,9 @@ class Blobs(Protocol):
 class Timer(Protocol):
     """Wakes the heartbeat, where nobody runs it all the time."""
 
-    async def wake(self, ns: str, after: Optional[int] = None) -> None:
-        """Has the heartbeat look after the namespace soon, and from then on until it rests. May be called again.
-
-        ``after``: a tick later than that, if there were so many ticks until then. It is how one tick follows another.
+    async def wake(self, ns: str) -> None:
+        """Has the heartbeat look after the namespace now, and from then on until it rests. May be called again: the
+        latest call is the one that it goes on from.
         """
         ...
 

@@ -2,7 +2,7 @@
 
 Assumed: an invocation computes for `COMPUTE_MS` beside its requests, and takes for each of those the median measured on
 AWS. Of what goes well nothing is logged: the template says so. Memory is what the template gives it. An event source
-receives and deletes each batch, once.
+receives each batch once, and deletes it once, unless it has to come again.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ class Bill(NamedTuple):
         return usd
 
 
-def bill(calls: Sequence[Call], invocations: int, operations: int) -> Bill:
-    """Of so many equal operations, for one of them."""
+def bill(calls: Sequence[Call], invocations: int, operations: int, deleted: bool = True) -> Bill:
+    """Of so many equal operations, for one of them. ``deleted``: whether messages are done with by an invocation."""
     counted = [call for call in calls if not call.empty_poll]
     requests: Dict[str, float] = {}
     for call in counted:
@@ -85,7 +85,7 @@ def bill(calls: Sequence[Call], invocations: int, operations: int) -> Bill:
     used: Dict[str, float] = {
         "gb_s": MEMORY_GB * (busy_ms(counted) + COMPUTE_MS * invocations) / 1000,
         "invocations": invocations,
-        "event_source": 2 * invocations,
+        "event_source": (1 + deleted) * invocations,
     }
     for call in counted:
         for item, quantity in _items(call).items():

@@ -11,11 +11,11 @@ from fk_backend.core.model import Acl, Node
 from fk_backend.ports import Put
 from fk_backend.providers.aws.blobs import S3Blobs
 from fk_backend.providers.aws.store import _row
-from fk_backend.providers.aws.ticks import TICK_S
 
 from ..systems import REPOSITORY
 from .bill import Bill, by_item
 from .data import load
+from .operations import HELD_TICK_S
 from .units import size_of
 
 MODULE = REPOSITORY / "fk_kazoo" / "commands" / "cost_figures.py"
@@ -47,7 +47,7 @@ def figures(bills: Dict[str, Bill]) -> Dict[str, Any]:
         "write_large": used("set_large"),
         "tick": used("tick"),
         "beat": used("beat"),
-        "tick_s": TICK_S,
+        "tick_s": HELD_TICK_S,
         "beats_per_s": BEATS_PER_S,
         "overhead_bytes": overhead_bytes(),
         "inline_bytes": S3Blobs.inline_bytes,

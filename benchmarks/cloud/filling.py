@@ -125,6 +125,7 @@ def owners(ns: str, parent: str, count: int, zxid: int, parent_rev: int) -> Iter
         kept = Session(session, bytes(32), 3_600_000, (), secrets.token_hex(16))
         yield Put(layout.session_key(ns, session), layout.session_item(kept, zxid))
         yield Put(Key(SESSIONS, layout.ephemerals_partition(ns, session), path), Item(zxid, b""))
+        yield Put(layout.holder_key(ns, session), layout.holder_item(kept, zxid))
         yield Put(layout.beat_key(ns, session), Item(1, b""))
 
 

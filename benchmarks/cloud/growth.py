@@ -12,6 +12,7 @@ import statistics
 import time
 from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Tuple
 
+from fk_backend.functions.heartbeat import RARE_TICKS
 from fk_backend.ports import INTEREST
 from fk_backend.providers.aws.ticks import TICK_S
 
@@ -173,7 +174,7 @@ def _sessions(setting: Setting, count: int) -> Step:
     used = _each(setting, lambda _: client.set("/among", bytes(100)))
     client.create("/held", ephemeral=True)
     time.sleep(1.5 * TICK_S)  # the first tick makes the function's environment
-    calls, ticks = setting.seen(lambda: time.sleep(TICKS * TICK_S))
+    calls, ticks = setting.seen(lambda: time.sleep(TICKS * RARE_TICKS * TICK_S))
     assert ticks, "nothing ticked"
     tick = _units([call for call in calls if call.side == FUNCTION], ticks * count)
     client.delete("/held")

@@ -32,12 +32,14 @@ OF_OPERATION = {
     "Query": GET,
     "SendMessage": SEND,
     "GetQueueUrl": SEND,
+    "ChangeMessageVisibilityBatch": SEND,
     "PutObject": S3_PUT,
     "CopyObject": S3_PUT,
     "DeleteObjects": S3_PUT,
     "GetObject": S3_GET,
 }
-"""Operation of AWS → what was measured. A query and a batch are taken for a get, a delete and a copy for a put."""
+"""Operation of AWS → what was measured. A query and a batch are taken for a get, a delete and a copy for a
+put, and what else is asked of a queue for a send."""
 
 
 class Curve(NamedTuple):

@@ -6,6 +6,7 @@ that threads meet in every order. Nothing else interrupts it.
 
 from __future__ import annotations
 
+import os
 import queue
 from collections import deque
 from random import Random
@@ -251,6 +252,9 @@ class Queue(Waiting):
         return len(self._items)
 
 
+_NOTHING = os.open(os.devnull, os.O_RDONLY)
+
+
 class End:
     """One end of a pair of connected sockets that never block."""
 
@@ -275,6 +279,10 @@ class End:
     def readable(self) -> bool:
         """Whether `recv` has something to say."""
         return bool(self._bytes) or self._shut or self.peer._shut
+
+    def fileno(self) -> int:
+        """Of something that nobody closes: these have no descriptors of their own."""
+        return _NOTHING
 
     def send(self, data: bytes) -> int:
         """As a socket's."""

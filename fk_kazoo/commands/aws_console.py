@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, List
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ NOBODY = "there is nobody to ask: give --yes"
 
 def declare_place(parser: argparse.ArgumentParser) -> None:
     """Which deployment, and where."""
-    parser.add_argument("name", metavar="NAME", help="the deployment's name: 1 to 20 letters, digits, inner hyphens")
+    parser.add_argument("name", metavar="NAME", help="its name: 1 to 20 lower-case letters, digits, inner hyphens")
     parser.add_argument("--region", help="default: as for every AWS tool (AWS_REGION, AWS_PROFILE)")
     parser.add_argument("--endpoint-url", help="of an emulator; default: AWS_ENDPOINT_URL, or AWS itself")
 
@@ -31,11 +33,9 @@ def run(command: str, work: Callable[[], int]) -> int:
     """The exit code of ``work``. Its errors become one line on standard error."""
     from fk_backend.errors import DeploymentError
 
-    for module in ("boto3", "aiobotocore", "rich"):
-        try:
-            importlib.import_module(module)
-        except ImportError:
-            return complain(command, "%s is missing: pip install 'fk_kazoo[aws]'" % module)
+    lacking = missing()
+    if lacking:
+        return complain(command, lacking)
     try:
         return work()
     except DeploymentError as error:
@@ -46,6 +46,28 @@ def run(command: str, work: Callable[[], int]) -> int:
             file=sys.stderr,
         )
         return INTERRUPTED
+
+
+def missing() -> str:
+    """What has to be installed before any of these commands can work, and how; ``""`` if everything is there."""
+    for module in ("boto3", "aiobotocore", "rich"):
+        try:
+            importlib.import_module(module)
+        except ImportError:
+            return "%s is missing: pip install 'fk_kazoo[aws]'" % module
+    return ""
+
+
+def package_file(given: str) -> Path:
+    """The functions' zip that was named. DeploymentError if it is none."""
+    from fk_backend.errors import DeploymentError
+
+    path = Path(given)
+    if not path.is_file():
+        raise DeploymentError("there is no file %s; fk-kazoo package makes one" % given)
+    if not zipfile.is_zipfile(path):
+        raise DeploymentError("%s is no zip file; fk-kazoo package makes one" % given)
+    return path
 
 
 def complain(command: str, text: str, code: int = FAILED) -> int:

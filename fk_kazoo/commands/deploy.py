@@ -42,19 +42,15 @@ def call(options: argparse.Namespace) -> int:
 
 
 def _deploy(options: argparse.Namespace) -> int:
-    from pathlib import Path
-
-    from fk_backend.errors import DeploymentError
     from fk_backend.providers.aws import deploy, package
 
     told = console.Told()
     try:
-        if options.package and not Path(options.package).is_file():
-            raise DeploymentError("there is no file %s" % options.package)
+        given = console.package_file(options.package) if options.package else None
         parameters = _parameters(options.parameter)
-        if not options.package:
+        if given is None:
             told("packing the functions")
-        zipped = Path(options.package) if options.package else package.build().path
+        zipped = given or package.build().path
         outcome = deploy.deploy(
             options.name,
             package=zipped,

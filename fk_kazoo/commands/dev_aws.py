@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
+from . import aws_console as console
+
 if TYPE_CHECKING:
     from fk_backend.providers.aws.dev.emulator import Emulator
     from fk_backend.providers.aws.dev.function import Invocation
@@ -25,16 +27,21 @@ ACCOUNT = "123456789012"
 
 def serve(options: argparse.Namespace) -> int:
     """Runs until SIGINT or SIGTERM; 1 if it can't start or the emulator ends."""
-    try:
-        from fk_backend.errors import BackendError
-        from fk_backend.providers.aws.dev.access import ENFORCING
-        from fk_backend.providers.aws.dev.emulator import Emulator, EmulatorFailed
-        from fk_backend.providers.aws.dev.venvs import SetUpFailed
-    except ImportError as error:
-        return _complain("%s is missing: pip install 'fk_kazoo[aws]'" % error.name)
+    lacking = console.missing()
+    if lacking:
+        return _complain(lacking)
+    from fk_backend.errors import BackendError
+    from fk_backend.providers.aws import names
+    from fk_backend.providers.aws.dev.access import ENFORCING
+    from fk_backend.providers.aws.dev.emulator import Emulator, EmulatorFailed
+    from fk_backend.providers.aws.dev.venvs import SetUpFailed
+
     ending = threading.Event()
     before = {one: signal.signal(one, lambda *_: ending.set()) for one in (signal.SIGINT, signal.SIGTERM)}
     try:
+        names.checked(options.name)
+        if options.package:
+            console.package_file(options.package)
         print("starting the emulator (the first time it is installed, which takes a moment)", flush=True)
         with Emulator(options.port, ENFORCING if options.permissions else None) as emulator:
             return _serve(options, emulator, ending)
@@ -46,11 +53,10 @@ def serve(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace, emulator: "Emulator", ending: threading.Event) -> int:
-    from fk_backend.providers.aws import names
     from fk_backend.providers.aws.dev import access, resources
     from fk_backend.providers.aws.dev.host import Host, functions_of, ignore
 
-    account = resources.Account(names.checked(options.name), ACCOUNT, emulator.url)
+    account = resources.Account(options.name, ACCOUNT, emulator.url)
     host = Host(
         account,
         functions_of(account),
@@ -96,12 +102,20 @@ def _wait(host: "Host", emulator: "Emulator", ending: threading.Event) -> int:
 
 
 def _how_to_use(account: "Account", credentials: Dict[str, str]) -> str:
-    wanted = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")
+    wanted = (
+        *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+        *(
+            "AWS_REGION",
+            "AWS_DEFAULT_REGION",
+            "AWS_ENDPOINT_URL",
+        ),  # by these, fk-kazoo status and every other tool ask it
+    )
     exports = ["  export %s=%s" % (key, credentials[key]) for key in wanted]
     lines = [
         "",
         "AWS is emulated at %s. To use the deployment %r from another terminal:" % (account.endpoint_url, account.name),
         "",
+        "  unset AWS_PROFILE AWS_SESSION_TOKEN",
         *exports,
         "  export FK_KAZOO_URL='%s'" % account.url,
         "",

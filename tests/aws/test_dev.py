@@ -68,12 +68,22 @@ def _use(dev: "subprocess.Popen[str]", number: signal.Signals) -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "says"), [(["--name", "not_a_name"], "letters, digits"), (["--package", "missing.zip"], "missing.zip")]
+    ("more", "says"),
+    [
+        (["--name", "not_a_name"], "letters, digits"),
+        (["--package", "missing.zip"], "missing.zip"),
+        (["--package", __file__], "is no zip file; fk-kazoo package makes one"),
+    ],
 )
 def test_what_cannot_be_is_said(emulator: Emulator, more: List[str], says: str) -> None:
     done = subprocess.run([*COMMAND, *more], capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.startswith("fk-kazoo dev: ") and says in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_port_that_is_none() -> None:
+    done = subprocess.run([*COMMAND, "--port", "99999"], capture_output=True, text=True)
+    assert done.returncode == 2 and "a port is 0 (any free one) to 65535" in done.stderr
 
 
 def test_a_port_that_is_taken(emulator: Emulator) -> None:

@@ -31,7 +31,7 @@ from fk_backend.core.requests import (
     WatchSubtrees,
 )
 from fk_backend.functions.writer import Writer
-from fk_backend.messages import FORMAT, Message, decode, encode
+from fk_backend.messages import FORMAT, Message, encode
 from fk_backend.ports import Delivery
 
 from .doubles import KEY, NS, PASSWORD, Bench, deliveries
@@ -110,7 +110,7 @@ def test_a_session_is_attached_to_by_its_password_alone() -> None:
 
 @pytest.mark.parametrize("moves", [False, True])
 def test_a_session_is_asked_for_by_its_own_connection_alone(moves: bool) -> None:
-    """Else who ends or moves a session that is said to be at the victim's takes the victim's watches and inbox along."""  # noqa: E501
+    """Else who ends or moves a session said to be at the victim's takes the victim's watches and inbox along."""
 
     async def check() -> None:
         bench, _, thief = await _scene()
@@ -172,14 +172,14 @@ def test_a_multi_holds_what_changes_the_tree_and_nothing_else(what: str) -> None
     request = {**OF_A_SESSION, **INTERNAL, **OF_NONE}[what]
     body = encode(Message("thief", 1, 1, (Multi((TREE["create"], request)),)))
     with pytest.raises(codec.Malformed):
-        decode(body)
+        messages.decode(body)
 
 
 def test_what_the_writer_asks_itself_is_no_request() -> None:
     """A sweep deletes what a session owned."""
     body = codec.dumps([FORMAT, "heartbeat:1", 0, 1, [["Sweep", 1]]])
     with pytest.raises(codec.Malformed):
-        decode(body)
+        messages.decode(body)
 
 
 # --- namespaces, blobs ----------------------------------------------------------------------------
@@ -256,7 +256,7 @@ def test_where_there_are_no_blobs_none_can_be_named() -> None:
 
 
 def test_a_session_is_of_its_namespace() -> None:
-    """What is sent to another one, by whoever knows a session there, finds no such session, and changes nothing here."""  # noqa: E501
+    """What is sent to another one finds no such session there, and changes nothing here."""
 
     async def check() -> None:
         bench, victim, thief = await _scene()
@@ -277,13 +277,27 @@ def test_a_session_is_of_its_namespace() -> None:
     asyncio.run(check())
 
 
+@pytest.mark.parametrize("ns", ["ns:/there", "ns:", ":", "", "n s", "ns/x", "ns\n", "n" * 65, "\u00e4", "*"])
+def test_what_is_sent_to_what_is_no_namespace_is_not_done(ns: str) -> None:
+    """A colon would lead into the tree of another one, past its sessions and its ACLs."""
+
+    async def check() -> None:
+        bench, _, thief = await _scene()
+        before, pushed = await bench.contents(), len(bench.inboxes.pushed)
+        for session, request in ((0, Open(b"h" * 32, 4000, "thief", None)), (thief, _create("/x"))):
+            await bench.writer(ns, deliveries([Message("thief", session, 1, (request,))]))
+        assert await bench.contents() == before and len(bench.inboxes.pushed) == pushed
+
+    asyncio.run(check())
+
+
 # --- numbers --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("first", [-1, messages.MAX_NUMBER + 1, 1 << 63, "0", None, 0.5, [0]])
 def test_a_number_is_one(first: Any) -> None:
     with pytest.raises(codec.Malformed):
-        decode(codec.dumps([FORMAT, "thief", 0, first, []]))
+        messages.decode(codec.dumps([FORMAT, "thief", 0, first, []]))
 
 
 def test_numbers_are_of_one_connection() -> None:

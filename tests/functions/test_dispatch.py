@@ -15,18 +15,19 @@ from fk_backend.core.apply import apply
 from fk_backend.core.model import Error
 from fk_backend.core.requests import Call, Create, Open
 from fk_backend.core.snapshot import Outcome, Snapshot
-from fk_backend.errors import Unavailable
+from fk_backend.errors import Unavailable, Unknown
 from fk_backend.functions import writer as writer_module
 from fk_backend.functions.heartbeat import Heartbeat
+from fk_backend.functions.writer import Writer
 from fk_backend.messages import Message, encode, message_id
-from fk_backend.ports import Clock, Inboxes, Pushed
+from fk_backend.ports import Clock, Delivery, Inboxes, Pushed
 from fk_backend.providers import dispatch
 from fk_backend.providers.dispatch import Dispatcher
 
 from .doubles import KEY, NS, Bench, FakeInboxes
 
 POISON = "/poison"
-TURNS = 20_000
+TURNS = 4_000
 
 
 class MoodyInboxes(FakeInboxes):
@@ -179,6 +180,119 @@ def test_a_message_sent_twice_is_taken_once() -> None:
             hall.accept(Message("client", session, 1, (_create("/s-", 2),)))
         hall.accept(Message("client", session, 2, (_create("/s-", 2),)))
         assert (await hall.answered("client", 2))[1] == "/s-0000000001"
+
+    _in_a_hall(test)
+
+
+class Gate:
+    """A writer that waits before it returns, and remembers what it was handed."""
+
+    def __init__(self) -> None:
+        self.handed: List[List[Delivery]] = []
+        self.open = asyncio.Event()
+
+    async def __call__(self, ns: str, batch: Sequence[Delivery]) -> None:
+        """As the writer."""
+        self.handed.append(list(batch))
+        await self.open.wait()
+
+
+def _at_a_gate(test: Callable[[Dispatcher, Gate], Awaitable[None]]) -> None:
+    async def check() -> None:
+        gate, bench = Gate(), Bench()
+        heart = Heartbeat(bench.ports())
+        dispatcher = Dispatcher(cast(Writer, gate), heart, bench.inboxes, cast(Clock, bench.clock))
+        await test(dispatcher, gate)
+        await dispatcher.stop()
+
+    asyncio.run(check())
+
+
+async def _turns(count: int = 20) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def test_what_is_sent_again_while_the_writer_is_at_it_is_not_handed_over_again() -> None:
+    async def test(dispatcher: Dispatcher, gate: Gate) -> None:
+        dispatcher.accept(NS, "client-1", b"1")
+        await _turns()
+        for _ in range(2):
+            for number in (1, 2):  # 1 is being handled, 2 waits
+                dispatcher.accept(NS, "client-%d" % number, b"%d" % number)
+            await _turns()
+        assert [[each.body for each in batch] for batch in gate.handed] == [[b"1"]]
+        gate.open.set()
+        await _turns()
+        assert [[each.body for each in batch] for batch in gate.handed] == [[b"1"], [b"2"]]
+
+    _at_a_gate(test)
+
+
+def test_nothing_is_remembered_of_what_is_done() -> None:
+    async def test(dispatcher: Dispatcher, gate: Gate) -> None:
+        gate.open.set()
+        for _ in range(3):
+            dispatcher.accept(NS, "client-1", b"1")
+            await _turns()
+        assert len(gate.handed) == 3 and not dispatcher._known
+
+    _at_a_gate(test)
+
+
+def test_what_is_handed_over_is_vouched_for_one_by_one() -> None:
+    async def test(dispatcher: Dispatcher, gate: Gate) -> None:
+        dispatcher.accept(NS, "a-1", b"a")
+        dispatcher.accept(NS, "heartbeat:1-1", b"b", internal=True)
+        dispatcher.accept(NS, "c-1", b"c")
+        await _turns()
+        assert [each.internal for batch in gate.handed for each in batch] == [False, True, False]
+
+    _at_a_gate(test)
+
+
+def test_namespaces_do_not_wait_for_each_other() -> None:
+    async def test(dispatcher: Dispatcher, gate: Gate) -> None:
+        dispatcher.accept("one", "a-1", b"1")
+        dispatcher.accept("two", "a-2", b"2")
+        await _turns()
+        assert [[each.body for each in batch] for batch in gate.handed] == [[b"1"], [b"2"]]
+
+    _at_a_gate(test)
+
+
+def test_a_writer_that_is_not_reached_is_tried_for_as_long_as_it_takes() -> None:
+    """And what waits for it keeps its order; only bugs are counted."""
+
+    async def test(hall: Hall) -> None:
+        tries: List[int] = []
+        writer = hall.bench.writer
+
+        async def unreached(ns: str, batch: Sequence[Delivery]) -> None:
+            tries.append(len(batch))
+            if len(tries) <= 4 * dispatch.TRIES:
+                raise (Unavailable if len(tries) % 2 else Unknown)("later")
+            await writer(ns, batch)
+
+        hall.dispatcher._writer = cast(Writer, unreached)
+        session = await hall.open("client")
+        assert len(tries) == 4 * dispatch.TRIES + 1 and session
+
+    _in_a_hall(test)
+
+
+def test_a_bug_is_met_so_often_and_no_more() -> None:
+    async def test(hall: Hall) -> None:
+        tries: List[int] = []
+
+        async def broken(ns: str, batch: Sequence[Delivery]) -> None:
+            tries.append(len(batch))
+            raise ZeroDivisionError("a bug")
+
+        hall.dispatcher._writer = cast(Writer, broken)
+        hall.accept(Message("client", 1, 1, (_create("/a"),)))
+        await _turns(200)
+        assert tries == [1] * dispatch.TRIES and hall.bench.told("client").answers[1][0] == Error.DEAD_LETTERED
 
     _in_a_hall(test)
 

@@ -12,9 +12,9 @@ from fk_backend.core import watches
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Blob, Error, Trigger
 from fk_backend.core.requests import Attach, Check, Close, Create, Expire, Multi, Open, Reap, Rest, SetData
+from fk_backend.functions import writer
 from fk_backend.functions.heartbeat import MAX_STRAYS, Heartbeat
 from fk_backend.functions.watch import NOTE_CHARS, Registration, fired_notes
-from fk_backend.functions.writer import refusal
 from fk_backend.messages import Message, bulletin, decode, decode_note
 from fk_backend.ports import INTEREST, Delivery, Item, Key, Limits, Put
 from fk_backend.providers.memory.store import MemoryStore
@@ -48,20 +48,20 @@ def _create(data: Any) -> Create:
 def test_what_a_client_may_not_send(request_: Any, position: int) -> None:
     """Wherever in the message it is."""
     requests = (Close(), request_) if position else (request_, Close())
-    assert refusal(NS, Message("me", 1, 0, requests), internal=False)
-    assert not refusal(NS, Message("me", 1, 0, (Close(), _create(OURS))), internal=False)
+    assert writer.refusal(NS, Message("me", 1, 0, requests), internal=False)
+    assert not writer.refusal(NS, Message("me", 1, 0, (Close(), _create(OURS))), internal=False)
 
 
 @pytest.mark.parametrize("inbox", ["", "heartbeat:1", "heartbeat:sweep-1", "a b", "x" * 65, "\u00e9", "a\0"])
 def test_inboxes_that_are_no_clients(inbox: str) -> None:
-    assert refusal(NS, Message(inbox, 1, 0, (Close(),)), internal=False)
+    assert writer.refusal(NS, Message(inbox, 1, 0, (Close(),)), internal=False)
 
 
 @pytest.mark.parametrize("ns", ["", "ns:/a", "ns:", "a b", "x" * 65, "\u00e9"])
 def test_groups_that_are_no_namespaces(ns: str) -> None:
     """A colon in it would make its keys those of another namespace."""
-    assert refusal(ns, Message("me", 1, 0, (Close(),)), internal=False)
-    assert refusal(ns, Message("heartbeat:1", 0, 0, (Expire(1, 0),)), internal=True)
+    assert writer.refusal(ns, Message("me", 1, 0, (Close(),)), internal=False)
+    assert writer.refusal(ns, Message("heartbeat:1", 0, 0, (Expire(1, 0),)), internal=True)
 
 
 def test_a_session_can_not_be_asked_for_at_somebody_elses_inbox() -> None:
@@ -115,6 +115,26 @@ def test_an_answer_that_no_inbox_takes_is_a_refusal() -> None:
             checks = Multi(tuple(Check("/", version) for _ in range(500)))
             assert (await bench.ask("me", session, number, checks))[0][0] == Error.TOO_LARGE
         assert (await bench.ask("me", session, 3, Multi((Check("/", -1),))))[0][0] == Error.OK
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("sort", ["1:me", "data:heartbeat:1", "data", "data:", ":me", "recursive:me", "data:a b"])
+def test_a_registration_that_is_none_holds_up_nobody(sort: str) -> None:
+    """And goes, since nobody else can mean it; one with a number that no session gives is left to who is named."""
+
+    async def check() -> None:
+        bench = Bench()
+        one = await bench.open("one")
+        await bench.open("two")
+        await bench.ask("one", one, 1, _create(b""))
+        await bench.watch("two", "/a", watches.DATA, 1)
+        for key, number in ((Key(INTEREST, "ns:/a", sort), 1), (layout.registration_key(NS, "/a", "data", "x"), -1)):
+            await bench.store.commit([Put(key, Item(number, b""))])
+        assert (await bench.ask("one", one, 2, SetData("/a", b"", -1)))[0][0] == Error.OK
+        assert ("/a", watches.DATA, 1) in bench.told("two").fired
+        left = [key.sort for key in await bench.contents() if key.partition == "ns:/a" and key.table == INTEREST]
+        assert left == ["data:x"]
 
     asyncio.run(check())
 

@@ -15,23 +15,17 @@ from hypothesis import strategies as st
 from fk_backend import layout
 from fk_backend.core import watches
 from fk_backend.core.acls import OPEN_ACL
-from fk_backend.core.model import Error, Session
+from fk_backend.core.model import Error
 from fk_backend.core.requests import Close, Create, Delete, Expire, Reap, SetData
 from fk_backend.errors import Unavailable
-from fk_backend.functions.heartbeat import AT_ONCE, REAP_EVERY, TICK_S, Heartbeat
+from fk_backend.functions.heartbeat import AT_ONCE, REAP_EVERY, TICK_S, Heartbeat, Lease, Watched
 from fk_backend.messages import Message, decode
-from fk_backend.ports import INTEREST, SESSIONS, Delivery, Item, Key, Page, Put
-from fk_backend.providers.aws.store import DynamoStore
-from fk_backend.providers.aws.ticks import TICK_S as TICK_S_THERE
-from fk_backend.providers.aws.ticks import Pulse, Tick, memory_key
+from fk_backend.ports import INTEREST, Delivery, Item, Key, Page, Put
 from fk_backend.providers.memory.store import MemoryStore
 
 from .doubles import NS, Bench
 
 SLACK_S = 1e-6
-OWNERS = 8000
-"""So many sessions that own something docs/aws.md promises to a namespace."""
-LARGE_ID = 0x7FFFFF << 40
 
 
 class Ward:
@@ -131,34 +125,6 @@ def test_sessions_that_end_at_the_same_time_share_messages() -> None:
     asyncio.run(check())
 
 
-def test_all_sessions_of_a_namespace_may_end_at_once_where_the_memory_is_an_item() -> None:
-    """As many as docs/aws.md says."""
-
-    class Timer:
-        async def wake(self, ns: str, after: Optional[int] = None) -> None:
-            """Ticks are made by hand here."""
-
-    async def check() -> None:
-        bench = Bench()
-        one = await bench.open("one")
-        await bench.ask("one", one, 1, Create("/e", b"", OPEN_ACL, 1, 0, False))
-        bench.clock.now_s = 1_795_829_505.971  # written out, as it is there
-        for session in range(LARGE_ID, LARGE_ID + OWNERS):
-            item = layout.session_item(Session(session, bytes(32), 1000, (), "%032x" % session), 2)
-            owned = Key(SESSIONS, layout.ephemerals_partition(NS, session), "/x")
-            await bench.store.commit([Put(layout.session_key(NS, session), item), Put(owned, Item(2, b""))])
-        ports = bench.ports()._replace(timer=Timer())
-        for tick in range(2):
-            await Pulse(Heartbeat(ports, TICK_S_THERE, owners_only=True), ports)(Tick(NS, tick or None))
-            bench.clock.now_s += TICK_S_THERE
-        (memory,) = await bench.store.get([memory_key(NS)])
-        assert memory is not None and len(memory.body) < DynamoStore.limits.item_bytes
-        asked = [request for _, _, body in bench.queue.sent for request in decode(body).requests]
-        assert len({request.session for request in asked if isinstance(request, Expire)}) == OWNERS
-
-    asyncio.run(check())
-
-
 class SlowStore(MemoryStore):
     """Queries take time, in which clients go on beating."""
 
@@ -226,6 +192,22 @@ def test_a_new_heartbeat_gives_everybody_a_fresh_timeout() -> None:
         ward.bench.clock.now_s += 0.9
         await ward.tick(0)
         assert await ward.alive(session)
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("beats", [0, 1, 7])
+def test_an_expiry_says_by_which_count_it_was_judged(beats: int) -> None:
+    async def check() -> None:
+        ward = Ward()
+        session = await ward.bench.open("client", 1000)
+        for _ in range(beats):
+            await ward.beat(session)
+        watched, requests = Watched(), []
+        for _ in range(8):
+            ward.bench.clock.now_s += TICK_S
+            requests += (await ward.heartbeat.look(NS, watched, {session: Lease(1.0)})).requests
+        assert set(requests) == {Expire(session, beats)}
 
     asyncio.run(check())
 

@@ -79,6 +79,17 @@ def test_an_item_that_can_not_fit_is_refused() -> None:
     asyncio.run(check())
 
 
+@pytest.mark.parametrize("limits", [Limits(partition_bytes=20), Limits(sort_bytes=20)])
+def test_a_key_that_can_not_be_is_refused(limits: Limits) -> None:
+    async def check() -> None:
+        bench = Bench(MemoryStore(limits._replace(writes=20)))
+        session = await bench.open("one")
+        results = await bench.ask("one", session, 1, _create("/" + 25 * "a"), _create("/" + 10 * "ä"), _create("/a"))
+        assert [result[0] for result in results] == [Error.PATH_TOO_LONG, Error.PATH_TOO_LONG, Error.OK]
+
+    asyncio.run(check())
+
+
 @pytest.mark.parametrize("expired", [False, True])
 def test_a_session_with_many_ephemerals_ends_at_once_and_they_go_one_by_one(expired: bool) -> None:
     """Under consecutive zxids, before anything else happens, whichever crash comes in between."""

@@ -19,6 +19,7 @@ from .bug import plant, swap
 W = writer.Writer
 writes_of, entries, next_head, wake, commit = writer.writes_of, writer._entries, writer._next_head, W._wake, W._commit
 advance, tidy, keep, forgive = Warm.advance, distributor._tidy, distributor.keep, heartbeat.Heartbeat._forgive
+memory_of, holder_key = ticks.Memory.of, layout.holder_key
 sessions, registrations = heartbeat.Heartbeat._sessions, distributor.registrations
 answer_notes = distributor.answer_notes
 
@@ -139,17 +140,17 @@ def forgets_the_unconfirmed(triggers: Any, confirmed: int, most_bytes: int) -> A
 
 @plant("sessions are given up after half their timeout", (heartbeat.Heartbeat, "_sessions"))
 async def half_the_timeout(self: Any, ns: str) -> Any:
-    return {session: timeout_s / 2 for session, timeout_s in (await sessions(self, ns)).items()}
+    return {one: heartbeat.Lease(lease.timeout_s / 2) for one, lease in (await sessions(self, ns)).items()}
 
 
 @plant("sessions are given up after twice their timeout", (heartbeat.Heartbeat, "_sessions"))
 async def twice_the_timeout(self: Any, ns: str) -> Any:
-    return {session: timeout_s * 2 for session, timeout_s in (await sessions(self, ns)).items()}
+    return {one: heartbeat.Lease(lease.timeout_s * 2) for one, lease in (await sessions(self, ns)).items()}
 
 
 @plant("nobody is ever given up", (heartbeat.Heartbeat, "_sessions"))
 async def never_given_up(self: Any, ns: str) -> Any:
-    return dict.fromkeys(await sessions(self, ns), 1e9)
+    return dict.fromkeys(await sessions(self, ns), heartbeat.Lease(1e9))
 
 
 @plant("counters of no session are not swept", (heartbeat.Heartbeat, "_sweep"), (distributor, "_tidy"))
@@ -202,9 +203,19 @@ async def owners_are_not_seen(self: Any, partition: str) -> bool:
     return False
 
 
-@plant("nobody wakes the heartbeat", (writer, "_is_at_rest"))
-def never_woken(head: Any, outcome: Any) -> bool:
+@plant("nobody wakes the heartbeat", (writer, "_is_at_rest"), (writer.Writer, "_may_have_stopped"))
+def never_woken(*arguments: Any) -> bool:
     return False
+
+
+@plant("an older message of ticks goes on beside the latest", (ticks.Memory, "of"))
+def every_message_goes_on(item: Any) -> Any:
+    return memory_of(item)._replace(sent=(0, ""))
+
+
+@plant("who owns something is not listed", (layout, "holder_key"))
+def listed_elsewhere(ns: str, session: int) -> Any:
+    return holder_key(ns, session + 1)
 
 
 @plant("the heartbeat rests although something came since it looked", (apply._OF_NONE, Rest))  # type: ignore[arg-type]
@@ -215,4 +226,4 @@ def rests_too_soon(view: Any, request: Any) -> None:
 
 @plant("a heartbeat that was late counts that against everybody", (heartbeat.Heartbeat, "_forgive"))
 def lateness_not_forgiven(self: Any, watched: Any, now: float) -> None:
-    watched.last_s = now
+    return None

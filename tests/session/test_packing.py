@@ -46,9 +46,9 @@ acls = st.lists(st.builds(Acl, st.integers(0, 31), texts, texts), max_size=3).ma
 data = st.one_of(st.binary(max_size=50), st.integers(0, 30_000).map(bytes))
 parts = st.one_of(
     st.builds(Create, texts, data, acls, st.integers(0, 6), st.integers(0, 2**40), st.booleans()),
-    st.builds(SetData, texts, data, st.integers(-1, 2**31)),
-    st.builds(SetAcl, texts, acls, st.integers(-1, 2**31)),
-    st.builds(Delete, texts, st.integers(-1, 2**31)),
+    st.builds(SetData, texts, data, st.integers(-1, 2**31 - 1)),
+    st.builds(SetAcl, texts, acls, st.integers(-1, 2**31 - 1)),
+    st.builds(Delete, texts, st.integers(-1, 2**31 - 1)),
 )
 multis = st.lists(parts, max_size=60).map(lambda ops: Multi(tuple(ops)))
 requests = st.one_of(parts, st.builds(Auth, texts, texts), multis)

@@ -163,6 +163,8 @@ FORGOTTEN: List[Tuple[str, List[Any], List[Any], List[Any], Events, Events]] = [
     ("children, closed", [make(OPEN_ACL)], [LIST], [let(OWN), make(OPEN_ACL, "/a/n/k")], [], []),
     ("readable", [make(OPEN_ACL)], [GET], [SET], [("/a/n", CHANGED)], []),
     ("changed, then closed", [make(OPEN_ACL)], [GET], [SET, let(OWN)], [], [("/a/n", CHANGED)]),
+    ("closed, then deleted", [make(OPEN_ACL)], [GET], [let(OWN), GONE], [("/a/n", DELETED)], []),
+    ("closed, changed, opened", [make(OPEN_ACL)], [GET], [let(OWN), SET, let(OPEN_ACL)], [("/a/n", CHANGED)], []),
     ("opened, then deleted", [make(OWN)], [EXISTS], [let(OPEN_ACL), GONE], [], [("/a/n", DELETED)]),
 ]
 

@@ -33,6 +33,8 @@ def fix_up(acl: Optional[Iterable[Acl]], identities: Tuple[Id, ...]) -> Acls:
     Duplicates go, the first of them stays; ``auth`` becomes one entry for each digest of ``identities``.
     Raises ZkError(INVALID_ACL) for an ACL without entries, an unknown scheme or an id that is none of its scheme.
     """
+    if acl == OPEN_ACL:  # the usual one, in no time, and all nodes share it
+        return OPEN_ACL
     fixed: List[Acl] = []
     for entry in dict.fromkeys(acl or ()):
         fixed.extend(_expand(entry, identities))
@@ -67,6 +69,8 @@ def allowed(acl: Acls, perm: int, identities: Tuple[Id, ...]) -> bool:
     """
     if not acl or any(identity.scheme == SUPER.scheme for identity in identities):
         return True
+    if acl == OPEN_ACL:
+        return bool(perm & Perms.ALL)
     return any(entry.perms & perm and _names_one_of(entry, identities) for entry in acl)
 
 

@@ -6,7 +6,7 @@ milliseconds since the epoch, sizes in bytes, zxids and session ids are int64.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional, Tuple, Union
+from typing import Iterable, List, NamedTuple, Optional, Tuple, Union
 
 OPEN = -1
 """The version that matches every version."""
@@ -62,11 +62,6 @@ class Blob:
     def __len__(self) -> int:
         return self.size
 
-    @staticmethod
-    def plain(value: object) -> object:
-        """What stands for a blob where only plain values are kept or sent; anything else is left as it is."""
-        return [value.key, value.size] if isinstance(value, Blob) else value
-
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Blob) and (self.key, self.size) == (other.key, other.size)
 
@@ -78,6 +73,11 @@ class Blob:
 
 
 Data = Union[bytes, Blob, None]
+
+
+def plain(fields: Iterable[object]) -> List[object]:
+    """As they are kept or sent, where only plain values can be: what stands for a blob in its place."""
+    return [[field.key, field.size] if type(field) is Blob else field for field in fields]
 
 
 class Node(NamedTuple):

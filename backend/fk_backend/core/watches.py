@@ -14,10 +14,10 @@ for once is gone all the same (``WatchManager.triggerWatch``, ``ServerWatcher.pr
 
 from __future__ import annotations
 
-from typing import Dict, FrozenSet
+from typing import Dict, FrozenSet, Iterable, Set
 
 from .model import EventType, Trigger
-from .paths import ROOT
+from .paths import ROOT, parent
 
 DATA = "data"
 """Left by exists and get."""
@@ -55,6 +55,17 @@ def matches(mode: str, watch_path: str, trigger: Trigger) -> bool:
     if trigger.kind not in _KINDS[mode]:
         return False
     return trigger.path == watch_path or (mode == RECURSIVE and is_below(trigger.path, watch_path))
+
+
+def covered(triggers: Iterable[Trigger]) -> Set[str]:
+    """Every path whose recursive watches are fired by one of the triggers."""
+    found: Set[str] = set()
+    for trigger in triggers:
+        path = trigger.path
+        while trigger.kind in _KINDS[RECURSIVE] and path not in found:
+            found.add(path)
+            path = parent(path)
+    return found
 
 
 def is_below(path: str, above: str) -> bool:

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from typing import Dict, Iterable, List, Optional, Set, Tuple
+from typing import Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from .. import layout
 from ..core.requests import Expire, Reap, Request
+from ..eager import together
 from ..errors import Conflict, StorageFull
 from ..messages import Message, encode, message_id
 from ..ports import INTEREST, SESSIONS, Item, Key, Ports, Remove
-from .loading import partition_sorts
+from .loading import partition_rows, partition_sorts
 
 log = logging.getLogger(__name__)
 
@@ -24,11 +25,19 @@ TICK_S = 0.4
 """How often leases are looked at, where that costs nothing: expiry comes at most two ticks after the timeout."""
 REAP_EVERY = 12
 """Ticks between looks at containers and TTL nodes (ZooKeeper: every 60 s)."""
+RARE_TICKS = 5
+"""Where every look is paid for, the longest pause between two of them, in ticks."""
 AT_ONCE = 25
 """Requests in one message: they are done in as few commits as the store allows, and paths may be 2 kB each."""
 SENDER = "heartbeat"
 MAX_STRAYS = 200
 """Counters of no session that are looked after in one tick. Clients write counters: there may be any number."""
+MAX_DOUBTS = 500
+"""Silent sessions of which it is found out in one tick whether they still own something: a request for each."""
+MOMENT_S = 0.001
+"""So much after a timeout it is over for certain."""
+BY_NAME = 100
+"""So many counters are read by their names: one request, whoever else has counters."""
 
 
 @dataclass
@@ -37,15 +46,30 @@ class Watched:
 
     leases: Dict[int, Tuple[int, float]] = field(default_factory=dict)
     """Session → (count last seen, when it was first seen, in seconds)."""
-    idle: Set[int] = field(default_factory=set)
-    """Sessions that stood still for their timeout and own nothing."""
     strays: Dict[str, int] = field(default_factory=dict)
     """Counters of no session, as last seen: of a client that has not heard yet that its session is over."""
-    ticks: int = 0
     reapable: int = 0
     """Containers and TTL nodes when they were last looked at."""
-    last_s: float = 0.0
+    reaped_s: float = 0.0
+    """When that was; 0: never."""
+    due_s: float = 0.0
+    """When the next look was due; 0: there was none."""
     sent: int = 0
+
+
+class Lease(NamedTuple):
+    """A session that has to give signs of life. ``listed``: the rev of its entry among the holders, if it has one."""
+
+    timeout_s: float
+    listed: int = 0
+
+
+class Look(NamedTuple):
+    """What has to be written to end what has to end, and what is left to come back for, after ``pause_s``."""
+
+    requests: List[Request]
+    busy: bool
+    pause_s: float
 
 
 def packed(requests: List[Request], run: str, first: int) -> List[Message]:
@@ -55,57 +79,90 @@ def packed(requests: List[Request], run: str, first: int) -> List[Message]:
 
 
 class Heartbeat:
-    """The heartbeat function. Call it every ``tick_s`` for each namespace, while it asks for it."""
+    """The heartbeat function. Call it every ``tick_s`` for each namespace, while it asks for it.
+
+    Where a session that owns nothing does not beat, and so never ends by itself, `look` is called instead, with the
+    `holders`: what it costs follows those, however many sessions there are.
+    """
 
     def __init__(self, ports: Ports, tick_s: float = TICK_S, owners_only: bool = False) -> None:
-        """``owners_only``: a session that owns nothing does not beat, and never ends by itself."""
+        """``owners_only``: it is given the `holders`, and pauses for as long as nobody's timeout can be over."""
         self._ports = ports
         self._tick_s = tick_s
         self._owners_only = owners_only
+        self._apart_s = tick_s / 4 if owners_only else 0.0
+        """Each look may be by another machine: so far apart their clocks may be."""
         self._watched: Dict[str, Watched] = {}
         self._run = ports.clock.random_bytes(8).hex()
 
     async def __call__(self, ns: str) -> bool:
         """Ends what has to end. Whether there is anything left to come back for."""
         watched = self._watched.setdefault(ns, Watched())
-        requests, busy = await self.look(ns, watched)
-        for message in packed(requests, self._run, watched.sent + 1):
+        look = await self.look(ns, watched, await self._sessions(ns))
+        for message in packed(look.requests, self._run, watched.sent + 1):
             watched.sent += len(message.requests)
             await self._ports.queue.send(ns, message_id(message.inbox, message.first), encode(message))
-        return busy
+        return look.busy
 
-    async def look(self, ns: str, watched: Watched) -> Tuple[List[Request], bool]:
-        """What has to be written to end what has to end, and whether there is anything to come back for."""
-        requests: List[Request] = []
-        sessions = await self._sessions(ns)
+    async def look(self, ns: str, watched: Watched, leases: Mapping[int, Lease]) -> Look:
+        """Looks at the sessions: who stood still for the timeout is given up, unless it is listed and owns nothing."""
         now = self._ports.clock.monotonic()
         self._forgive(watched, now)
-        beats = await self._beats(ns, sessions)
+        beats = await self._beats(ns, leases)
         read = self._ports.clock.monotonic()
-        for session, timeout_s in sessions.items():
+        silent: Dict[int, int] = {}
+        pauses = [RARE_TICKS * self._tick_s]
+        for session, lease in leases.items():
             count = layout.count_of(beats.get(layout.session_name(session)))
             seen, since = watched.leases.get(session, (-1, read))
             if seen != count:
                 watched.leases[session] = (count, read)
-                watched.idle.discard(session)
-            elif now - since > timeout_s and session not in watched.idle:
-                if self._owners_only and not await self._any(layout.ephemerals_partition(ns, session)):
-                    watched.idle.add(session)
-                else:
-                    requests.append(Expire(session, count))
-                    watched.leases[session] = (count, read)  # it is not asked again while the queue takes its time
-        for gone in watched.leases.keys() - sessions.keys():
+                pauses.append(lease.timeout_s * 2 / 3)
+            elif now - since > lease.timeout_s + self._apart_s:
+                silent[session] = count
+            else:
+                pauses.append(since + lease.timeout_s + self._apart_s - now + MOMENT_S)
+        for gone in watched.leases.keys() - leases.keys():
             del watched.leases[gone]
-            watched.idle.discard(gone)
-        await self._sweep(ns, watched, beats.keys() - {layout.session_name(session) for session in sessions}, beats)
-        if watched.ticks % REAP_EVERY == 0:
-            reapable = await partition_sorts(self._ports, layout.reapable_partition(ns))
-            watched.reapable = len(reapable)
+        requests = await self._given_up(ns, leases, silent)
+        watched.leases.update((each.session, (each.beats, read)) for each in requests)  # asked again after a timeout
+        if not self._owners_only:
+            await self._sweep(ns, watched, beats.keys() - {layout.session_name(session) for session in leases}, beats)
+        reaps, reapable = await self._reaps(ns, watched, now, bool(leases))
+        pause_s = max(min(pauses), self._tick_s) if self._owners_only and not silent else self._tick_s
+        watched.due_s = now + pause_s
+        return Look([*requests, *reaps], bool(leases) or reapable, pause_s)
+
+    async def _given_up(self, ns: str, leases: Mapping[int, Lease], silent: Mapping[int, int]) -> List[Expire]:
+        """Of silent sessions and their counts, those that have to end. A holder that owns nothing is none any more."""
+        if not self._owners_only:
+            return [Expire(session, count) for session, count in silent.items()]
+        doubts = list(silent)[:MAX_DOUBTS]
+        looks = [self._any(layout.ephemerals_partition(ns, session)) for session in doubts]
+        owns = dict(zip(doubts, await together(looks, self._ports.store.limits.remote)))
+        over = [self._unlist(ns, session, leases[session].listed) for session in doubts if not owns[session]]
+        await together(over, self._ports.store.limits.remote)
+        return [Expire(session, silent[session]) for session in doubts if owns[session]]
+
+    async def _unlist(self, ns: str, session: int, listed: int) -> None:
+        """Whoever came to own something since it was listed so is listed anew, and stays."""
+        try:
+            await self._ports.store.commit([Remove(layout.holder_key(ns, session), expect=listed)])
+        except Conflict:
+            log.debug("namespace %s: session %x owns something again", ns, session)
+
+    async def _reaps(self, ns: str, watched: Watched, now: float, busy: bool) -> Tuple[List[Reap], bool]:
+        """Now and then, what has to be asked of containers and TTL nodes; and whether there are any."""
+        if not watched.reaped_s or now - watched.reaped_s > (REAP_EVERY - 0.5) * self._tick_s:
+            paths = await partition_sorts(self._ports, layout.reapable_partition(ns))
+            watched.reapable, watched.reaped_s = len(paths), now
             at_ms = self._ports.clock.now_ms()
-            requests.extend(Reap(path, at_ms) for path in reapable)
-        watched.ticks += 1
-        busy = bool(sessions.keys() - watched.idle) or watched.reapable > 0
-        return requests, busy or await self._any(layout.reapable_partition(ns))
+            return [Reap(path, at_ms) for path in paths], bool(paths)
+        return [], watched.reapable > 0 or (not busy and await self.reapable(ns))
+
+    async def reapable(self, ns: str) -> bool:
+        """Whether there are containers or TTL nodes."""
+        return await self._any(layout.reapable_partition(ns))
 
     async def _any(self, partition: str) -> bool:
         page = await self._ports.store.query(SESSIONS, partition, limit=1)
@@ -132,35 +189,40 @@ class Heartbeat:
 
     def _forgive(self, watched: Watched, now: float) -> None:
         """Time in which nobody could have been heard is nobody's fault."""
-        late = now - watched.last_s - self._tick_s
-        if watched.last_s and late > self._tick_s:
+        late = now - watched.due_s
+        if watched.due_s and late > self._tick_s:
             watched.leases = {s: (count, min(now, since + late)) for s, (count, since) in watched.leases.items()}
-        watched.last_s = now
 
-    async def _sessions(self, ns: str) -> Dict[int, float]:
-        """Session → timeout in seconds."""
-        found: Dict[int, float] = {}
-        for item in (await self._all(SESSIONS, layout.sessions_partition(ns))).values():
+    async def _sessions(self, ns: str) -> Dict[int, Lease]:
+        """All of them: each has to beat."""
+        found: Dict[int, Lease] = {}
+        for _, item in await partition_rows(self._ports, SESSIONS, layout.sessions_partition(ns)):
             session = layout.session_of(item)
-            found[session.id] = session.timeout_ms / 1000.0
+            found[session.id] = Lease(session.timeout_ms / 1000.0)
         return found
 
-    async def _beats(self, ns: str, sessions: Iterable[int]) -> Dict[str, Item]:
-        """Counters by name: those of the sessions, and some others, if there are any."""
+    async def _beats(self, ns: str, sessions: Mapping[int, Lease]) -> Dict[str, Item]:
+        """Counters by name: those of the sessions, and some others, if there are any, unless these are holders."""
         names = {layout.session_name(session): session for session in sessions}
-        rows = await self._all(INTEREST, layout.beats_partition(ns), len(names) + MAX_STRAYS)
-        if len(rows) > len(names) + MAX_STRAYS:
-            unseen = [name for name in names if name not in rows]
-            found = await self._ports.store.load([layout.beat_key(ns, names[name]) for name in unseen])
-            rows.update((name, item) for name, item in zip(unseen, found) if item is not None)
+        rows: Dict[str, Item] = {}
+        if not self._owners_only or len(names) > BY_NAME:
+            enough = len(names) + MAX_STRAYS
+            rows.update(await partition_rows(self._ports, INTEREST, layout.beats_partition(ns), enough))
+            if len(rows) <= enough:
+                return rows
+        unseen = [name for name in names if name not in rows]
+        found = await self._ports.store.load([layout.beat_key(ns, names[name]) for name in unseen])
+        rows.update((name, item) for name, item in zip(unseen, found) if item is not None)
         return rows
 
-    async def _all(self, table: str, partition: str, enough: Optional[int] = None) -> Dict[str, Item]:
-        """All rows; fewer if there are more than ``enough``."""
-        rows: Dict[str, Item] = {}
-        last: Optional[str] = ""
-        while last is not None and (enough is None or len(rows) <= enough):
-            page = await self._ports.store.query(table, partition, last)
-            rows.update(page.rows)
-            last = page.rows[-1][0] + "\0" if page.more else None
-        return rows
+
+async def holders(ports: Ports, ns: str) -> Tuple[Dict[int, Lease], Optional[Item]]:
+    """The sessions that own something, or did; and what is remembered of the namespace, which is kept with them."""
+    found: Dict[int, Lease] = {}
+    memory: Optional[Item] = None
+    for sort, item in await partition_rows(ports, SESSIONS, layout.holders_partition(ns)):
+        if sort == layout.MEMORY:
+            memory = item
+        else:
+            found[int(sort, 16)] = Lease(layout.held_for_ms(item) / 1000.0, item.rev)
+    return found, memory

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, Optional, Union
+from typing import List, Optional, Tuple, Union
 
 from .. import layout
 from ..core.initial import initial_nodes
@@ -13,6 +13,9 @@ from ..ports import SESSIONS, UNLIMITED, Item, Key, Limits, Ports, Put, Remove
 from .warm import Warm
 
 Write = Union[Put, Remove]
+
+AT_ONCE = 10_000
+"""Rows of one page, if the store has room for as many."""
 
 
 async def load_head(ports: Ports, ns: str) -> Optional[Head]:
@@ -52,13 +55,20 @@ async def load(ports: Ports, ns: str, warm: Warm, wanted: Missing) -> None:
 
 async def partition_sorts(ports: Ports, partition: str) -> List[str]:
     """Every sort key of a partition of the sessions table."""
-    sorts: List[str] = []
+    return [sort for sort, _ in await partition_rows(ports, SESSIONS, partition)]
+
+
+async def partition_rows(
+    ports: Ports, table: str, partition: str, enough: Optional[int] = None
+) -> List[Tuple[str, Item]]:
+    """Every row of a partition, by its sort key; fewer if there are more than ``enough``."""
+    rows: List[Tuple[str, Item]] = []
     more = True
-    while more:
-        page = await ports.store.query(SESSIONS, partition, sorts[-1] + "\0" if sorts else "")
-        sorts.extend(sort for sort, _ in page.rows)
+    while more and (enough is None or len(rows) <= enough):
+        page = await ports.store.query(table, partition, rows[-1][0] + "\0" if rows else "", limit=AT_ONCE)
+        rows.extend(page.rows)
         more = page.more
-    return sorts
+    return rows
 
 
 def writes_of(ns: str, warm: Warm, changes: Changes, head: Head) -> List[Write]:
@@ -69,7 +79,7 @@ def writes_of(ns: str, warm: Warm, changes: Changes, head: Head) -> List[Write]:
     families = {**({path: pair[1] for path, pair in initial_nodes().items()} if founding else {}), **changes.families}
     for path in {**nodes, **families}:
         writes.extend(_node_writes(ns, warm, changes, path, head.zxid, founding or path in changes.nodes))
-    writes.extend(_session_writes(ns, changes, head.zxid))
+    writes.extend(_session_writes(ns, warm, changes, head.zxid))
     return writes
 
 
@@ -94,12 +104,19 @@ def _node_writes(ns: str, warm: Warm, changes: Changes, path: str, zxid: int, it
     return writes
 
 
-def _session_writes(ns: str, changes: Changes, zxid: int) -> List[Write]:
+def _session_writes(ns: str, warm: Warm, changes: Changes, zxid: int) -> List[Write]:
+    """With the holders: each is listed anew with each ephemeral, so that the heartbeat can't remove it meanwhile."""
     mark = Item(zxid, b"")
     writes: List[Write] = []
     for number, session in changes.sessions.items():
         key = layout.session_key(ns, number)
         writes.append(Remove(key) if session is None else Put(key, layout.session_item(session, zxid)))
+        if session is None:
+            writes.append(Remove(layout.holder_key(ns, number)))
+    for number in dict.fromkeys(number for (number, _), owned in changes.ephemerals.items() if owned):
+        holder = changes.sessions.get(number) or warm.snapshot.sessions.get(number)
+        assert holder is not None, "it has just created something"
+        writes.append(Put(layout.holder_key(ns, number), layout.holder_item(holder, zxid)))
     for (number, path), owned in changes.ephemerals.items():
         key = Key(SESSIONS, layout.ephemerals_partition(ns, number), path)
         writes.append(Put(key, mark) if owned else Remove(key))

@@ -10,7 +10,6 @@ from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 from .. import layout
 from ..core import watches
 from ..core.model import Trigger
-from ..core.paths import ancestors
 from ..eager import together
 from ..errors import BackendError, Conflict
 from ..messages import Bulletin, Fired, encode_note
@@ -19,6 +18,8 @@ from .complaints import complain
 
 AT_ONCE = 200
 """Registrations that are dropped side by side: making thousands of requests holds up those that are on their way."""
+MANY = 20
+"""Paths of one fan-out from which on it is worth to look first whether there are fewer registrations than paths."""
 NOTE_CHARS = 50_000
 """Of paths in one note: with each of them six bytes long it stays far below what a queue takes."""
 
@@ -35,31 +36,46 @@ class Registration(NamedTuple):
 
 async def registrations(ports: Ports, ns: str, triggers: List[Trigger], subtrees: bool) -> List[Registration]:
     """Those that any of the triggers fires. ``subtrees``: whether to look for watches on whole subtrees, too."""
-    by_path: Dict[str, List[Trigger]] = {}
+    by_path: Dict[str, Dict[int, Trigger]] = {}
     for trigger in triggers:
-        by_path.setdefault(trigger.path, []).append(trigger)
+        by_path.setdefault(trigger.path, {})[trigger.kind] = trigger
     hits: List[Registration] = []
     strange: List[Tuple[Key, Item]] = []
-    looks = [_rows(ports, layout.node_partition(ns, path)) for path in by_path]
-    found = await together(looks, ports.store.limits.remote)
+    found = await _on(ports, ns, list(by_path))
     for changes, rows in zip(by_path.values(), found):
         for key, item in rows:
             registered = _registration(key, item)
             if registered is None:
                 strange.append((key, item))
-            elif any(watches.matches(registered.mode, registered.path, change) for change in changes):
+            elif any(watches.matches(registered.mode, registered.path, change) for change in changes.values()):
                 hits.append(registered)
-    above = {path for changed in by_path if subtrees for path in (changed, *ancestors(changed))}
+    covered = watches.covered(triggers) if subtrees else ()
     for key, item in await _rows(ports, layout.recursive_partition(ns)) if subtrees else ():
         registered = _registration(key, item)
         if registered is None:
             strange.append((key, item))
-        elif registered.path in above:
-            if any(watches.matches(watches.RECURSIVE, registered.path, change) for change in triggers):
-                hits.append(registered)
+        elif registered.path in covered:
+            hits.append(registered)
     if strange:
         await _ignore(ports, ns, strange)
     return hits
+
+
+async def _on(ports: Ports, ns: str, paths: List[str]) -> List[List[Tuple[Key, Item]]]:
+    """What is registered on each of the paths.
+
+    A transaction of a thousand creates has a thousand paths on which there is nothing, as a rule. So, where a request
+    costs as much as its rows, all registrations of the namespace are read at once, unless they are more than the paths.
+    """
+    if len(paths) >= MANY and not ports.store.limits.remote:
+        rows = await ports.store.scan(INTEREST, layout.node_partition(ns, "/"), limit=len(paths))
+        if len(rows) < len(paths):
+            found: Dict[str, List[Tuple[Key, Item]]] = {}
+            for key, item in rows:
+                found.setdefault(key.partition, []).append((key, item))
+            return [found.get(layout.node_partition(ns, path), []) for path in paths]
+    looks = [_rows(ports, layout.node_partition(ns, path)) for path in paths]
+    return await together(looks, ports.store.limits.remote)
 
 
 def _registration(key: Key, item: Item) -> Optional[Registration]:

@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 WRITES_OF_AN_END = 6
 """Writes for each ephemeral of a session that ends, at most, with room for the head."""
+WAKE_AGAIN_S = 60.0
+"""So often a writer wakes the heartbeat anew while there come ephemerals: it begins again if its ticks were lost."""
 MAX_CALLS = 500
 """Requests in one commit."""
 MAX_BYTES = 4 << 20
@@ -57,6 +59,8 @@ class Writer:
         self._warm: Dict[str, Warm] = {}
         self._told: Dict[str, int] = {}
         """Namespace → zxid up to which this instance knows that everything was fanned out."""
+        self._woken: Dict[str, float] = {}
+        """Namespace → when this instance woke the heartbeat last, in seconds."""
 
     async def __call__(self, ns: str, batch: Sequence[Delivery]) -> None:
         """Handles a batch in order. When it returns, all of it is answered; if it raises, it must be called again."""
@@ -147,9 +151,14 @@ class Writer:
             await distribute(self._ports, ns, head)
             if begins and self._ports.timer is not None:
                 await self._ports.timer.wake(ns)
+                self._woken[ns] = self._ports.clock.monotonic()
         except Exception as error:
             raise Unknown("fan-out of zxid %d: %r" % (head.zxid, error)) from error
         self._told[ns] = head.zxid
+
+    def _may_have_stopped(self, ns: str) -> bool:
+        """Whether it is long ago that this instance woke the heartbeat: what keeps it going may be lost."""
+        return self._ports.clock.monotonic() - self._woken.get(ns, float("-inf")) > WAKE_AGAIN_S
 
     async def _write(self, ns: str, warm: Warm, entries: Sequence[Entry], done: Dict[str, int]) -> int:
         """Applies and commits as many of the requests as fit; how many. ``done``: what of the batch is done before."""
@@ -189,7 +198,7 @@ class Writer:
                 await self._confirm(ns, warm)
                 await self._answer(warm.head, _answers(part, [Result(why, None, warm.head.zxid)]))
                 return 1
-        begins = after.ticking == after.zxid and _is_at_rest(warm.head, outcome)
+        begins = after.ticking == after.zxid and (_is_at_rest(warm.head, outcome) or self._may_have_stopped(ns))
         promise = None
         if limits.together_is_dear and known and count == 1:  # what had to be read first has had its requests already
             promise = reservation(warm, after, part[0], writes)

@@ -2,7 +2,8 @@
 
 Each has ``identity(name)``, equal for what is one deployment; ``check(name, options)``, which raises a DeploymentError
 that says what to do if the deployment can't be used; ``connect(name, options)``, a coroutine for a `ports.Gateway`; and
-``rest()``, before a fork, and ``abandon()``, for the forked child. ``FIRST_ANSWER_S``, where it is there: how
+``rest()``, before a fork, and ``abandon(forked)``, for the forked child, and where somebody else closed the files of
+the process. ``FIRST_ANSWER_S``, where it is there: how
 long an answer may take where nobody has asked for long, so a session to open and to close.
 """
 
@@ -13,6 +14,7 @@ import sys
 from typing import Any
 
 from ..errors import BadUrl
+from . import descriptors
 
 SCHEMES = {"memory": "memory", "local": "local", "aws": "aws"}
 
@@ -32,9 +34,13 @@ def rest_all() -> None:
             module.rest()
 
 
-def abandon_all() -> None:
-    """In a forked child: lets go of everything inherited, without touching what the parent uses."""
+def abandon_all(forked: bool) -> None:
+    """Lets go of everything: of what a forked child inherited, or what is left where somebody else closed files.
+
+    What the parent uses is not touched, and no descriptor is closed that is somebody else's by now.
+    """
+    descriptors.missed.clear()
     for package in SCHEMES.values():
         module = sys.modules.get("%s.%s" % (__name__, package))
         if module is not None:
-            module.abandon()
+            module.abandon(forked)

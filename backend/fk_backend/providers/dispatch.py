@@ -76,6 +76,11 @@ class Dispatcher:
         if ns not in self._tickers:
             self._tickers[ns] = asyncio.ensure_future(self._tick(ns))
 
+    @property
+    def watched(self) -> List[str]:
+        """The namespaces that the heartbeat looks after."""
+        return list(self._tickers)
+
     async def stop(self) -> None:
         """Halts: nothing more is taken, and what the writer has in hand is finished or dropped whole."""
         self.halted = True

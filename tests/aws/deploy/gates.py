@@ -9,7 +9,9 @@ import importlib
 import json
 import re
 from fnmatch import fnmatchcase
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, Dict, Iterator, List, Set, Tuple
+
+from fk_backend.providers.aws import metrics
 
 Template = Dict[str, Any]
 
@@ -108,6 +110,41 @@ def function_faults(template: Template) -> Iterator[str]:
             yield "%s: its role can't write its log" % name
 
 
+def _feeds(template: Template) -> Dict[str, Set[str]]:
+    """Function → functions that a message which it may send to a queue triggers."""
+    roles = policies(template)
+    triggered: Dict[str, Set[str]] = {}
+    for name, function in of_kind(template, "AWS::Lambda::Function"):
+        role = roles[_role_of(template, function)]
+        triggered[name] = set()
+        for _, mapping in of_kind(template, "AWS::Lambda::EventSourceMapping"):
+            queue = template["Resources"][mapping["EventSourceArn"]["Fn::GetAtt"][0]]["Properties"]["QueueName"]
+            if allows(role, "sqs:SendMessage", "arn:aws:sqs:%s:%s:%s" % (REGION, ACCOUNT, queue)):
+                triggered[name].add(_function_of(template, mapping)[0])
+    return triggered
+
+
+def recursion_faults(template: Template) -> Iterator[str]:
+    """Of functions whose messages lead back to them: Lambda stops them unless that is allowed."""
+    feeds = _feeds(template)
+    for name, function in of_kind(template, "AWS::Lambda::Function"):
+        reached, new = set(), set(feeds[name])
+        while new:
+            reached |= new
+            new = {further for one in new for further in feeds[one]} - reached
+        allowed = function.get("RecursiveLoop", "Terminate") == "Allow"
+        if name in reached and not allowed:
+            yield "%s: is stopped after 16 invocations in a chain" % name
+        if allowed and name not in reached:
+            yield "%s: may loop, and has no reason to" % name
+        alarms = [one for _, one in of_kind(template, "AWS::CloudWatch::Alarm")]
+        watched = [
+            one["Dimensions"][0]["Value"] for one in alarms if one["MetricName"] == "RecursiveInvocationsDropped"
+        ]
+        if name in reached and function["FunctionName"] not in watched:
+            yield "%s: nobody hears of it if its invocations are dropped" % name
+
+
 def data_faults(template: Template) -> Iterator[str]:
     """Of what holds data."""
     for name, resource in template["Resources"].items():
@@ -159,16 +196,36 @@ def queue_faults(template: Template) -> Iterator[str]:
                 yield "%s: is of another kind than its dead letter queue" % name
             if dead["MessageRetentionPeriod"] <= queue["MessageRetentionPeriod"]:
                 yield "%s: a dead letter's time counts from when it was sent" % name
+
+
+def alarm_faults(template: Template) -> Iterator[str]:
+    """Of what is told, and of what nobody would be told."""
+    queues = {queue["QueueName"] for _, queue in of_kind(template, "AWS::SQS::Queue")}
+    functions = {function["FunctionName"] for _, function in of_kind(template, "AWS::Lambda::Function")}
+    tables = {table["TableName"] for _, table in of_kind(template, "AWS::DynamoDB::Table")}
+    known = {"AWS/SQS": queues, "AWS/Lambda": functions, "AWS/DynamoDB": tables}
+    watched: Dict[str, Set[str]] = {}
     for name, alarm in of_kind(template, "AWS::CloudWatch::Alarm"):
-        known = {queue["QueueName"] for _, queue in of_kind(template, "AWS::SQS::Queue")}
-        known |= {function["FunctionName"] for _, function in of_kind(template, "AWS::Lambda::Function")}
-        if not {one["Value"] for one in alarm["Dimensions"]} <= known:
+        values = [one["Value"] for one in alarm["Dimensions"]]
+        watched.setdefault(alarm["MetricName"], set()).update(values)
+        if alarm["Namespace"] == metrics.NAMESPACE:
+            named = [one["Name"] for one in alarm["Dimensions"]]
+            which = "fk-%s-%s" % tuple(values) if len(values) == 2 else ""
+            if named != list(metrics.DIMENSIONS) or which not in functions or alarm["MetricName"] not in metrics.UNITS:
+                yield "%s: watches what is not there" % name
+        elif not set(values) <= known[alarm["Namespace"]]:
             yield "%s: watches what is not there" % name
         if alarm["MetricName"] == "NumberOfMessagesSent":
             yield "%s: what a redrive policy moves is not counted as sent" % name
+    for queue in sorted(queues - watched.get("ApproximateAgeOfOldestMessage", set())):
+        yield "%s: nobody hears of it if its messages wait" % queue
+    for table in sorted(tables - (watched["WriteThrottleEvents"] & watched["ReadThrottleEvents"])):
+        yield "%s: nobody hears of it if it is throttled" % table
+    for metric in sorted(metrics.UNITS.keys() - watched.keys()):
+        yield "%s: nobody hears of it" % metric
 
 
 def faults(template: Template) -> List[str]:
     """All of them."""
-    checks = (mapping_faults, function_faults, data_faults, queue_faults)
+    checks = (mapping_faults, function_faults, recursion_faults, data_faults, queue_faults, alarm_faults)
     return [fault for check in checks for fault in check(template)]

@@ -54,6 +54,20 @@ def test_everything_goes(place: Place) -> None:
     assert place.deploy().done, "its name is free again"
 
 
+def test_what_another_deployment_has_stays(place: Place) -> None:
+    """There may be one that was called so before that was refused."""
+    place.deploy()
+    others = [names.writes_queue("test-inbox-x"), names.timer_queue("test-inbox-x"), names.dead_queue("test-inbox")]
+    others.append(names.inbox_queue("test-inbox-x", "a" * 32))
+    for name in others:
+        place.client("sqs").create_queue(
+            QueueName=name, Attributes={"FifoQueue": "true"} if name.endswith(".fifo") else {}
+        )
+    _inbox(place, "a")
+    assert destroy(NAME)
+    assert _left(place) == sorted(others)
+
+
 def test_what_has_nodes_stays(place: Place) -> None:
     place.deploy()
     _node(place, "orders", "/app")

@@ -16,6 +16,7 @@ from fk_backend.providers.aws.dev.host import functions_of
 from fk_backend.providers.aws.dev.resources import Account
 from fk_backend.providers.aws.stacks import BODY_LIMIT
 from fk_backend.providers.aws.template import PARAMETERS, template
+from fk_backend.providers.aws.template_data import WARM_WRITES
 
 from . import gates
 from .conftest import NAME, Place
@@ -104,6 +105,10 @@ def _without_tls(made: Dict[str, Any]) -> None:
         (_set("WriterFunction", Handler="handlers.writer"), "No module named 'handlers'"),
         (_set("SweeperFunction", Runtime="python3.12"), "the package is for python3.13"),
         (_set("SweeperFunction", Architectures=["x86_64"]), "the package is for python3.13 on arm64"),
+        (_unset("HeartbeatFunction", "RecursiveLoop"), "HeartbeatFunction: is stopped after 16"),
+        (_set("WriterFunction", RecursiveLoop="Terminate"), "WriterFunction: is stopped after 16"),
+        (_set("SweeperFunction", RecursiveLoop="Allow"), "SweeperFunction: may loop"),
+        (_set("HeartbeatDroppedAlarm", MetricName="Errors"), "HeartbeatFunction: nobody hears of it"),
         (_shared_role, "shares WriterRole"),
         (_another_log, "WriterFunction: its role can't write its log"),
         (_unset("WriterLog", "RetentionInDays"), "WriterFunction: its log is kept for ever"),
@@ -124,6 +129,11 @@ def _without_tls(made: Dict[str, Any]) -> None:
             "watches what is not there",
         ),
         (_set("DeadLettersAlarm", MetricName="NumberOfMessagesSent"), "is not counted as sent"),
+        (_set("TimerAgeAlarm", MetricName="NumberOfMessagesReceived"), "nobody hears of it if its messages wait"),
+        (_set("SessionsThrottledWritesAlarm", MetricName="ReadThrottleEvents"), "if it is throttled"),
+        (_set("TickLagAlarm", MetricName="Lag"), "TickLagAlarm: watches what is not there"),
+        (_set("TickLagAlarm", MetricName="FailedBatches"), "TickLag: nobody hears of it"),
+        (_set("SetAsideAlarm", Dimensions=[]), "SetAsideAlarm: watches what is not there"),
     ],
 )
 def test_a_planted_fault_is_found(plant: Callable[[Dict[str, Any]], None], found: str) -> None:
@@ -192,6 +202,13 @@ def test_it_fits_in_a_request() -> None:
 
 def test_equal_arguments_make_equal_templates() -> None:
     assert json.dumps(template(NAME, ["b", "a", "a"])) == json.dumps(template(NAME, ["a", "b"]))
+
+
+def test_only_the_table_that_every_write_goes_to_is_warmed() -> None:
+    """Where a name of the template's is an argument of `Fn::If`, it is a condition's: cfn-lint looks at that."""
+    made = template(NAME)["Resources"]
+    warm = {name: one["Properties"].get("WarmThroughput") for name, one in made.items() if name.endswith("Table")}
+    assert warm == {"StateTable": WARM_WRITES, "SessionsTable": None, "InterestTable": None}
 
 
 def test_every_parameter_is_used() -> None:

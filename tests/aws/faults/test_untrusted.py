@@ -28,7 +28,6 @@ from fk_backend.providers.aws.blobs import S3Blobs
 from fk_backend.providers.aws.handlers import Functions
 from fk_backend.providers.aws.queues import Queues
 from fk_backend.providers.aws.store import _item
-from fk_backend.providers.aws.ticks import Tick
 
 from ..conftest import DEPLOYMENT, Account
 from .scenes import create
@@ -110,7 +109,8 @@ async def _go_on() -> None:
         assert await functions.writer(forged) == []
         assert await functions.writer(run.records) == []
         assert await functions.dead_letter(forged) == []
-        assert await functions.heartbeat([{"messageId": "t", "body": Tick(run.ns).body}]) == []
+        tick = {"messageId": "t", "body": run.ns, "receiptHandle": "t", "attributes": {"SentTimestamp": "1"}}
+        assert await functions.heartbeat([tick]) == []
         swept = await functions.sweep()
     heard: Dict[str, Told] = {role: told(process.pushed, inbox) for role, inbox in run.inboxes.items()}
     assert heard["one"].answers[3][0] == Error.OK

@@ -10,7 +10,8 @@ import pytest
 from fk_backend.providers.aws import names
 from fk_backend.providers.aws.dev.environment import EVENT_LIMIT
 from fk_backend.providers.aws.dev.function import Invocation, encoded
-from fk_backend.providers.aws.dev.mapping import failures
+from fk_backend.providers.aws.dev.lineage import MOST, lineage_of, longest, suffix
+from fk_backend.providers.aws.dev.mapping import Mapping, failures
 
 from .conftest import Bench, until
 
@@ -70,6 +71,42 @@ def test_what_is_sent_while_a_batch_is_with_the_function_waits(bench: Bench, tmp
     assert [note["id"] for note in bench.notes("begin") if note["group"] == "a"] == [0]
     (tmp_path / "go").touch()
     until(lambda: 1 in bench.ended("a"))
+
+
+def _chain(bench: Bench, until_id: int, recursive: bool) -> Mapping:
+    host = bench.host("again", fifo=False, processes=True, recursive=recursive)
+    client, url = bench.account.client("sqs"), bench.account.queue_url(bench.queue(fifo=False))
+    client.send_message(QueueUrl=url, MessageBody='{"id": 1, "until": %d}' % until_id)
+    return host.mappings[0]
+
+
+def test_a_function_that_feeds_its_own_queue_is_stopped(bench: Bench) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html: about 16 times, and not once more."""
+    mapping = _chain(bench, 30, recursive=False)
+    until(lambda: mapping.function.dropped)
+    assert bench.ended() == list(range(1, MOST + 1))
+    assert bench.left(bench.queue(fifo=False)) == 1, "what it was not invoked for stays"
+
+
+def test_a_function_that_may_feed_its_own_queue_goes_on(bench: Bench) -> None:
+    mapping = _chain(bench, MOST + 4, recursive=True)
+    until(lambda: len(bench.ended()) == MOST + 4)
+    assert not mapping.function.dropped
+
+
+def test_a_chain_counts_each_function_and_of_a_batch_the_longest() -> None:
+    def record(header: str) -> Dict[str, Any]:
+        return {"attributes": {"AWSTraceHeader": header}}
+
+    root = "Root=1-00000000-aa;Sampled=0"
+    first = root + suffix({}, "a")
+    second = root + suffix(lineage_of(first), "b")
+    third = root + suffix(lineage_of(second), "a")
+    assert lineage_of(third) == {"a": 2, "b": 1}
+    assert longest([record(first), record(third), record(root), record("Lineage=nonsense"), {"attributes": {}}]) == {
+        "a": 2,
+        "b": 1,
+    }
 
 
 def test_a_batch_may_hold_several_groups(bench: Bench) -> None:

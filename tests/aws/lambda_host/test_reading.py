@@ -25,6 +25,7 @@ TEMPLATE = {
                 "Timeout": 20,
                 "MemorySize": 512,
                 "ReservedConcurrentExecutions": 3,
+                "RecursiveLoop": "Allow",
                 "Role": {"Fn::ImportValue": "of no interest here"},
                 "Environment": {
                     "Variables": {
@@ -60,7 +61,7 @@ TEMPLATE = {
 
 def test_functions_and_their_sources() -> None:
     variables = (("LEVEL", "DEBUG"), ("URL", "x/us-east-1"))
-    full = Settings("fk-mine-writer", "a.b", 20, 512, variables, (Source("fk-mine-writes.fifo", 5, True),), 3)
+    full = Settings("fk-mine-writer", "a.b", 20, 512, variables, (Source("fk-mine-writes.fifo", 5, True),), 3, True)
     plain = Settings("plain", "c.d", 3, 128, (), (Source("other", 10, False),), 10)
     assert functions_in(TEMPLATE, ACCOUNT, {"Level": "DEBUG"}) == [full, plain]
 

@@ -15,7 +15,7 @@ from kazoo.protocol.states import KazooState
 from fk_backend import layout
 from fk_backend.core.requests import Open
 from fk_backend.messages import Message, encode, message_id
-from fk_backend.ports import INTEREST, SESSIONS, STATE
+from fk_backend.ports import INTEREST, SESSIONS, STATE, Remove
 from fk_backend.providers.aws import names, sweep
 from fk_backend.providers.aws.blobs import INLINE_BYTES, S3Blobs
 from fk_backend.providers.aws.clients import Clients
@@ -134,7 +134,7 @@ def test_nothing_is_left_of_a_session_that_was_closed(connect: Connect, deployme
 
     async def left(store: DynamoStore, queues: Queues, blobs: S3Blobs) -> List[Any]:
         rows = [*await store.scan(INTEREST), *await store.scan(SESSIONS)]
-        return [key for key, _ in rows if not key.partition.endswith(":heartbeat")]
+        return [key for key, _ in rows if key.sort != layout.MEMORY]
 
     eventually(lambda: not _inside(left), "and everything that it registered")
 
@@ -195,6 +195,26 @@ def test_what_a_crash_has_left_is_swept_and_nothing_else(connect: Connect, deplo
     assert (swept.inboxes, swept.blobs, swept.sessions) == (1, 1, 0)
     assert _objects(deployment) == [kept] and len(_inboxes(deployment)) == 1
     assert client.get("/large")[0] == b"x" * (INLINE_BYTES + 1)
+
+
+def test_who_holds_something_is_listed_by_the_sweep_and_counters_of_nobody_go(connect: Connect) -> None:
+    """Versions before listed nobody; and a client may beat once more when its session is over."""
+    client = connect()
+    client.create("/e", ephemeral=True)
+    session = client.client_id[0]
+    holder, nobody = layout.holder_key(NS, session), layout.beat_key(NS, 7)
+
+    async def litter(store: DynamoStore, queues: Queues, blobs: S3Blobs) -> None:
+        await store.commit([Remove(holder)])
+        await store.increment(nobody, 2)
+
+    async def left(store: DynamoStore, queues: Queues, blobs: S3Blobs) -> List[bool]:
+        return [(await store.get([key]))[0] is not None for key in (holder, nobody, layout.beat_key(NS, session))]
+
+    _inside(litter)
+    assert _inside(left) == [False, True, True]
+    assert _sweep(young_s=3600.0).sessions == 0
+    assert _inside(left) == [True, False, True]
 
 
 def test_a_client_that_never_came_back_is_swept(connect: Connect, deployment: Deployment) -> None:

@@ -118,6 +118,7 @@ def test_nothing_is_kept_for_a_dead_process(place: files.Place) -> None:
         await tell(running, "dead")
         await given_up(running, "dead")
         await tell(running, "dead")
+        assert not running._outbox.inboxes()
 
     act(place, scene)
     assert kept(place) < (1, 500)

@@ -47,7 +47,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One host for all frames: what one of them did to it would show in the next ones."""
     loop = asyncio.new_event_loop()
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fk_backend.providers.local.host.ABSENT_S", 3600.0)  # nobody hears the victim, ever
         patch.setenv("FK_KAZOO_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setattr("fk_backend.providers.local.host.ABSENT_S", 3600.0)  # nobody listens, and all is kept
         place = files.prepare("d")
         lock = Lock.acquire(place.lock)
         assert lock is not None

@@ -53,7 +53,7 @@ def rest() -> None:
     """Before a fork: connections are the parent's; nothing of them is locked."""
 
 
-def abandon() -> None:
-    """In a forked child: lets go of the parent's connections without closing them."""
+def abandon(forked: bool = True) -> None:
+    """In a forked child, or where files were closed: lets go of the connections without closing them."""
     _abandoned.extend(_gateways)
     _gateways.clear()

@@ -18,6 +18,8 @@ from ...errors import BackendError
 
 CONNECT_TIMEOUT_S = 3.0
 READ_TIMEOUT_S = 10.0
+FUNCTION_TIMEOUTS_S = (2.0, 6.0)
+"""To connect, and to read, in a function: three tries of a request that hangs fit into the 20 s that it has."""
 LONG_POLL_S = 20
 TRIES = 4
 SAME_MESSAGE_S = 240.0
@@ -37,8 +39,11 @@ class Clients:
     sqs: Any
     s3: Any
 
-    def __init__(self, region: Optional[str] = None, endpoint_url: Optional[str] = None) -> None:
+    def __init__(
+        self, region: Optional[str] = None, endpoint_url: Optional[str] = None, of_function: bool = False
+    ) -> None:
         """None: what the environment says (AWS_REGION, AWS_ENDPOINT_URL, ...)."""
+        self._of_function = of_function
         region = region or os.environ.get("AWS_REGION")  # which the library does not look at
         self._options: Dict[str, Any] = {"region_name": region, "endpoint_url": endpoint_url}
         self._stack = AsyncExitStack()
@@ -57,10 +62,12 @@ class Clients:
 
     async def open(self) -> "Clients":
         """Opens what is needed; nothing is sent yet."""
-        common: Dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_S, "max_pool_connections": 64}
-        patient = AioConfig(read_timeout=READ_TIMEOUT_S, retries=_retries(TRIES), **common)
-        once = AioConfig(read_timeout=READ_TIMEOUT_S, retries=_retries(1), **common)
-        waiting = AioConfig(read_timeout=LONG_POLL_S + READ_TIMEOUT_S, retries=_retries(TRIES), **common)
+        connect_s, read_s = FUNCTION_TIMEOUTS_S if self._of_function else (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
+        common: Dict[str, Any] = {"connect_timeout": connect_s, "max_pool_connections": 64}
+        patient = AioConfig(read_timeout=read_s, retries=_retries(TRIES), **common)
+        once = AioConfig(read_timeout=read_s, retries=_retries(1), **common)
+        polled_s = 0 if self._of_function else LONG_POLL_S
+        waiting = AioConfig(read_timeout=polled_s + read_s, retries=_retries(TRIES), **common)
         for name, service, config in (
             ("dynamodb", "dynamodb", patient),
             ("once", "dynamodb", once),

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, Dict, Iterator, Optional
 
 from ...errors import DeploymentError, NoPermission
+from .failures import NO_URL
 
 ATTEMPTS = 6
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5.0, 60.0
@@ -107,6 +108,12 @@ def explained() -> Iterator[None]:
         raise _of_service(error) from error
     except BotoCoreError as error:
         raise DeploymentError(_of_library(error)) from error
+    except ValueError as error:  # botocore's own for a URL that is none
+        if not str(error).startswith(NO_URL):
+            raise
+        raise DeploymentError(
+            "%s: write http(s)://host[:port]; see --endpoint-url and AWS_ENDPOINT_URL" % error
+        ) from error
 
 
 def _of_service(error: Any) -> DeploymentError:

@@ -190,7 +190,7 @@ def _check_changes(prepared: Prepared) -> None:
 
 def package_bucket(cloud: Cloud) -> str:
     """Where packages of all deployments of this account and region are."""
-    return "fk-deploy-%s-%s" % (cloud.account, cloud.region)
+    return names.package_bucket(cloud.account, cloud.region)
 
 
 def upload(cloud: Cloud, bucket: str, key: str, content: bytes, progress: Progress) -> None:

@@ -114,7 +114,9 @@ def inbox_urls(cloud: Cloud, name: str) -> Iterator[str]:
         for page in pages.paginate(
             QueueNamePrefix=names.inbox_prefix(name), PaginationConfig={"PageSize": QUEUES_AT_ONCE}
         ):
-            yield from page.get("QueueUrls", ())
+            for url in page.get("QueueUrls", ()):
+                if names.inbox_of(name, url.rpartition("/")[2]):
+                    yield url
 
 
 def _bucket_exists(cloud: Cloud, bucket: str) -> bool:

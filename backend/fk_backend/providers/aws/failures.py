@@ -6,11 +6,22 @@ Sources: "Error handling with DynamoDB" and "Transaction management" (Developer 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Awaitable, List
+import socket
+from typing import Any, Awaitable, List, Sequence, Tuple, Type
 
 from botocore import exceptions as sdk
 
-from ...errors import BackendError, Conflict, NoPermission, NotADeployment, NotAllowed, TooLarge, Unavailable, Unknown
+from ...errors import (
+    BackendError,
+    Conflict,
+    DeploymentError,
+    NoPermission,
+    NotADeployment,
+    NotAllowed,
+    TooLarge,
+    Unavailable,
+    Unknown,
+)
 
 _FULL_SPEED = {
     "ProvisionedThroughputExceededException", "ThrottlingException", "Throttling", "RequestLimitExceeded", "SlowDown",
@@ -118,13 +129,47 @@ def _of_transaction(reasons: List[str], text: str) -> BackendError:
     )
 
 
+NO_URL = "Invalid endpoint"
+"""What botocore's ValueError for an endpoint that is no URL begins with."""
+_DENIED = {"AccessDenied", "AccessDeniedException", "NotAuthorized"}
+_SAID_TO_DO: Sequence[Tuple[Tuple[Type[Exception], ...], str]] = (
+    ((sdk.NoRegionError, sdk.InvalidRegionError), "which region? Add ?region=NAME to the URL, or set AWS_REGION"),
+    (
+        (sdk.NoCredentialsError, sdk.PartialCredentialsError),
+        "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    ),
+    ((sdk.TokenRetrievalError, sdk.SSOError), "log in again: aws sso login"),
+    ((sdk.ProfileNotFound, sdk.ConfigParseError), "check AWS_PROFILE"),
+)
+
+
 def at_connect(error: Exception, deployment: str) -> BackendError:
-    """The same when a deployment is opened: what will not go away by itself says what to do."""
+    """The same when a deployment is opened: what will not go away by itself says what to do.
+
+    Nobody listening at an endpoint may go away by itself: whatever it is may be starting.
+    """
     code = code_of(error)
     if code in _GONE:
         return NotADeployment(
-            "aws://%s: there is no such deployment here; fk-kazoo deploy %s makes one" % (deployment, deployment)
+            "there is no such deployment in this account and region; fk-kazoo deploy %s makes one" % deployment
         )
-    if code in _NOT_ALLOWED or isinstance(error, (sdk.NoCredentialsError, sdk.PartialCredentialsError)):
-        return NoPermission("aws://%s: %s. Clients need the managed policy of the deployment" % (deployment, error))
+    if code in _DENIED:
+        return NoPermission("%s. Clients need the managed policy of the deployment" % error)
+    if code in _NOT_ALLOWED:
+        return NoPermission("%s. Check AWS_PROFILE, AWS_ACCESS_KEY_ID and the clock, or log in again" % error)
+    for kinds, what in _SAID_TO_DO:
+        if isinstance(error, kinds):
+            return NoPermission("%s: %s" % (str(error).rstrip("."), what))
+    if _of_somebody_else(error) or (isinstance(error, ValueError) and str(error).startswith(NO_URL)):
+        what = "check the region, and endpoint_url or AWS_ENDPOINT_URL"
+        return DeploymentError("%s: %s" % (str(error).rstrip("."), what))
     return translated(error, writing=False)
+
+
+def _of_somebody_else(error: Exception) -> bool:
+    """Whether there is no such host, or what answers there is not AWS: then botocore has a number for a code."""
+    if isinstance(error, sdk.EndpointConnectionError):
+        cause = getattr(error.kwargs.get("error"), "os_error", None)
+        return isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_NONAME
+    code = code_of(error)
+    return code.isdigit() and int(code) < 500 and code not in ("408", "429")

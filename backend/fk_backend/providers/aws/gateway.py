@@ -11,7 +11,7 @@ from typing import Callable, Dict, Mapping, Optional
 from ...errors import NotADeployment
 from ...layout import check_format
 from ...ports import STATE
-from ..clock import SystemClock
+from ..clock import AwakeClock
 from . import names
 from .blobs import S3Blobs
 from .clients import Clients
@@ -30,7 +30,7 @@ class AwsGateway:
         self.store = DynamoStore(clients, deployment)
         self.queue = queues
         self.blobs = S3Blobs(clients, names.bucket(deployment, queues.account, clients.region))
-        self.clock = SystemClock()
+        self.clock = AwakeClock()
         self._clients = clients
         self._polls: Dict[str, Poll] = {}
         self._losers: Dict[str, Callable[[str], None]] = {}
@@ -91,8 +91,9 @@ class AwsGateway:
 
 
 async def _check_format(clients: Clients, deployment: str) -> None:
+    """The first request, which the client's own connection loop tries again: what is wrong shows at once."""
     partition, sort = names.FORMAT_KEY
-    answer = await clients.dynamodb.get_item(
+    answer = await clients.once.get_item(
         TableName=names.table(deployment, STATE),
         Key={names.PARTITION: {"S": partition}, names.SORT: {"S": sort}},
         ConsistentRead=True,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+import math
 import os
 from typing import Any, Awaitable, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -23,13 +24,13 @@ from ...functions.writer import Writer
 from ...messages import bulletin, decode
 from ...ports import Delivery, Ports, Position
 from ..clock import SystemClock
-from . import names
+from . import metrics, names
 from .blobs import S3Blobs
 from .clients import Clients
 from .queues import Queues
 from .store import DynamoStore
 from .sweep import Sweep
-from .ticks import TICK_S, Orders, Pulse, Tick, WallClock
+from .ticks import TICK_S, Orders, Pulse, Tick, Ticked, WallClock
 
 log = logging.getLogger(__name__)
 logging.getLogger("fk_backend").setLevel(os.environ.get("FK_LOG_LEVEL", "INFO"))
@@ -39,6 +40,8 @@ BUG_TRIES = 3
 """Receives of a message after which it is set aside if it met a bug each time; what is AWS's trouble is tried on."""
 MARGIN_S = 2.0
 """What an invocation keeps of its time: to say what has to come again, and for a connection that has died."""
+MAX_TICK_S = 15.0
+"""So long a tick may take: less than the function, so that it keeps no other one from being done with."""
 MAX_RETRY_S = 30
 """The longest pause before a batch that failed is tried again; the first one is 2 s, and each is twice the last."""
 
@@ -57,26 +60,20 @@ class Service(NamedTuple):
 
 async def build(deployment: str, super_id: Optional[str] = None) -> Service:
     """The functions over AWS's ports."""
-    clients = await Clients().open()
-    queues = await Queues.find(clients, deployment)
+    clients = await Clients(of_function=True).open()
+    try:
+        queues = await Queues.find(clients, deployment)
+    except BaseException:
+        await clients.close()
+        raise
     store = DynamoStore(clients, deployment)
     orders = Orders(store)
     blobs = S3Blobs(clients, names.bucket(deployment, queues.account, clients.region))
-    ports = Ports(store, queues, queues, SystemClock(), Wake(queues), blobs)
+    ports = Ports(store, queues, queues, SystemClock(), queues, blobs)
     beating = ports._replace(clock=WallClock())
     writer = Writer(ports, Id("digest", super_id) if super_id else None)
-    return Service(clients, queues, store, writer, Pulse(Heartbeat(beating, TICK_S, True), beating), orders, blobs)
-
-
-class Wake:
-    """`ports.Timer`: a message to the heartbeat."""
-
-    def __init__(self, queues: Queues) -> None:
-        self._queues = queues
-
-    async def wake(self, ns: str, after: Optional[int] = None) -> None:
-        """`ports.Timer.wake`."""
-        await self._queues.tick(Tick(ns, after).body, 0 if after is None else TICK_S)
+    pulse = Pulse(Heartbeat(beating, TICK_S, owners_only=True), beating)
+    return Service(clients, queues, store, writer, pulse, orders, blobs)
 
 
 def _body(record: Record) -> bytes:
@@ -120,6 +117,7 @@ class Functions:
             return await asyncio.wait_for(self._write(ns, records), seconds)
         except asyncio.TimeoutError:
             log.error("namespace %s: not written within %.0f s", ns, seconds)
+            metrics.tell(names.WRITER, metrics.FAILED, 1, namespace=ns)
             return [record["messageId"] for record in records]  # what is done of them is known when they come again
 
     async def _write(self, ns: str, records: List[Record]) -> List[str]:
@@ -138,8 +136,9 @@ class Functions:
                     logging.WARNING if trouble else logging.ERROR, "namespace %s: %r", ns, error, exc_info=not trouble
                 )
                 if again and not trouble and _receives(batch[0]) >= BUG_TRIES:
-                    await self._set_aside(batch[0])
+                    await self._set_aside(batch[0], names.WRITER)
                     continue
+                metrics.tell(names.WRITER, metrics.FAILED, 1, namespace=ns)
                 left = [record for rest in batches[position:] for record in rest]
                 await self._service.queues.try_again_soon(left, min(2 ** _receives(left[0]), MAX_RETRY_S))
                 return [record["messageId"] for record in left]
@@ -148,13 +147,13 @@ class Functions:
     async def _delivery(self, ns: str, record: Record) -> Delivery:
         body = _body(record)
         sent_id = record["attributes"].get("MessageDeduplicationId", "")
-        if not await self._admitted(ns, body):
+        if not await self._admitted(ns, body, _position(record).sent_ms):
             log.error("namespace %s: a session was asked for by somebody who may not write there", ns)
             return Delivery(b"", False)
         internal = sent_id.startswith(SENDER) and await self._service.orders.gave(ns, sent_id)
         return Delivery(body, internal, _position(record))
 
-    async def _admitted(self, ns: str, body: bytes) -> bool:
+    async def _admitted(self, ns: str, body: bytes, sent_ms: int) -> bool:
         """Whether whoever asks for a session can write items of this namespace: IAM says so, the queue can't.
 
         Nobody can tell from which address a message came: who claims one is after the rights of somebody else.
@@ -170,32 +169,47 @@ class Functions:
             return True  # it needs a session that is open at its inbox
         if any(request.address is not None for request in begins):
             return False
+        self._service.queues.expect(message.inbox, sent_ms / 1000)
         (item,) = await self._service.store.get([layout.hello_key(ns, message.inbox)])
         return item is not None
 
     async def heartbeat(self, records: Sequence[Record]) -> List[str]:
-        """Looks after the namespaces that messages name."""
-        failed = []
-        for record in records:
-            try:
-                await self._service.pulse(Tick.of(record["body"]))
-            except Exception as error:
-                log.warning("namespace %s: heartbeat: %r", record["body"], error, exc_info=True)
-                failed.append(record["messageId"])
-        return failed
+        """Looks after the namespaces that messages name, side by side. The ids of what has to come again."""
+        ticked = await asyncio.gather(*(self._tick(record) for record in records), return_exceptions=True)
+        again: List[Tuple[Record, int]] = []
+        for record, tick in zip(records, ticked):
+            if isinstance(tick, Exception):
+                log.warning("namespace %s: heartbeat: %r", record["body"], tick, exc_info=tick)
+                metrics.tell(names.HEARTBEAT, metrics.FAILED, 1, namespace=record["body"])
+                again.append((record, TICK_S))
+            elif isinstance(tick, BaseException):
+                raise tick
+            elif tick is not None:
+                if tick.late_s > TICK_S:
+                    metrics.tell(names.HEARTBEAT, metrics.LATE_S, round(tick.late_s, 3), namespace=record["body"])
+                again.append((record, math.ceil(tick.pause_s)))
+        if again:
+            await self._service.queues.tick_again(again)
+        return [record["messageId"] for record, _ in again]
+
+    async def _tick(self, record: Record) -> Optional[Ticked]:
+        sent_ms = int(record["attributes"]["SentTimestamp"])
+        tick = Tick.of(record["body"], sent_ms, record["messageId"])
+        return await asyncio.wait_for(self._service.pulse(tick), MAX_TICK_S)
 
     async def dead_letter(self, records: Sequence[Record]) -> List[str]:
         """What the writer never got done with, whatever ended it."""
         for record in records:
-            await self._set_aside(record)
+            await self._set_aside(record, names.DEAD_LETTER)
         return []
 
-    async def _set_aside(self, record: Record) -> None:
+    async def _set_aside(self, record: Record, function: str) -> None:
         """Keeps a message, and tells its sender."""
         ns = record["attributes"]["MessageGroupId"]
         log.error("namespace %s: message %s set aside", ns, record["messageId"])
+        metrics.tell(function, metrics.ASIDE, 1, namespace=ns)
         body = _body(record)
-        await self._keep(ns, record["messageId"], body)
+        await self._keep(ns, record["messageId"], body or record["body"].encode())
         try:
             message = decode(body)
         except codec.Malformed:
@@ -223,16 +237,37 @@ class Functions:
 # --- as Lambda calls them -------------------------------------------------------------------------
 
 _environment: List[Tuple[asyncio.AbstractEventLoop, Service]] = []
-"""Made by the first invocation."""
+"""Made in the init phase, or, where that failed, by the first invocation."""
+INIT_S = 5.0
+"""So long making it may take in the init phase.
+
+Lambda Developer Guide, "Lambda execution environment": the init phase is limited to 10 s, and has the whole processor.
+"""
 
 
 def _run(work: Callable[[Functions], Awaitable[Any]]) -> Any:
+    loop, service = _made()
+    return loop.run_until_complete(work(Functions(service)))
+
+
+def _made(within_s: Optional[float] = None) -> Tuple[asyncio.AbstractEventLoop, Service]:
     if not _environment:
         loop = asyncio.new_event_loop()
-        service = loop.run_until_complete(build(os.environ["FK_DEPLOYMENT"], os.environ.get("FK_SUPER")))
-        _environment.append((loop, service))
-    loop, service = _environment[0]
-    return loop.run_until_complete(work(Functions(service)))
+        making = build(os.environ["FK_DEPLOYMENT"], os.environ.get("FK_SUPER"))
+        try:
+            _environment.append((loop, loop.run_until_complete(asyncio.wait_for(making, within_s))))
+        except BaseException:
+            loop.close()
+            raise
+    return _environment[0]
+
+
+def _init() -> None:
+    """While Lambda imports this: what the first invocation would have to do otherwise, while somebody waits for it."""
+    try:
+        _made(INIT_S)
+    except Exception as error:  # whatever it is, the first invocation meets it again, and its caller hears of it
+        log.warning("nothing is prepared: %r", error)
 
 
 def _failures(message_ids: Sequence[str]) -> Record:
@@ -268,3 +303,7 @@ def close() -> None:
         loop, service = _environment.pop()
         loop.run_until_complete(service.clients.close())
         loop.close()
+
+
+if "AWS_LAMBDA_INITIALIZATION_TYPE" in os.environ:
+    _init()

@@ -19,13 +19,24 @@ PARTITION, SORT, REV, BODY = "p", "s", "r", "b"
 HANDLERS = "fk_backend.providers.aws.handlers"
 WRITER, HEARTBEAT, DEAD_LETTER, SWEEPER = "writer", "heartbeat", "dead-letter", "sweeper"
 
-_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,18}[A-Za-z0-9])?")
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,18}[a-z0-9])?")
+_PACKAGES = "deploy"
+"""Not a deployment's name: the bucket with the packages of all deployments of a region would be its bucket, too."""
+_ANOTHERS = re.compile(r"(?:.*-)?(?:inbox-.*|writes\.fifo|dead\.fifo|timer)")
 
 
 def checked(name: str) -> str:
-    """The name of a deployment. BadUrl if it can't be one: it is part of names that AWS limits to 63 characters."""
+    """The name of a deployment. BadUrl if it can't be one.
+
+    It is part of names that AWS limits to 63 characters, and of a bucket's, which has no capitals. And no two
+    deployments may have names of which one says that what is called so belongs to the other.
+    """
     if not _NAME.fullmatch(name):
-        raise BadUrl("aws://%s: the name of a deployment on AWS is 1 to 20 letters, digits and inner hyphens" % name)
+        raise BadUrl(
+            "aws://%s: the name of a deployment on AWS is 1 to 20 lower-case letters, digits and inner hyphens" % name
+        )
+    if name == _PACKAGES or "-inbox-" in name + "-":
+        raise BadUrl("aws://%s: the name of a deployment on AWS is not %r and has no -inbox in it" % (name, _PACKAGES))
     return name
 
 
@@ -65,6 +76,16 @@ def inbox_queue(name: str, inbox: str) -> str:
     return inbox_prefix(name) + inbox
 
 
+def inbox_of(name: str, queue: str) -> str:
+    """What an inbox is called apart from the deployment; "" if the queue is another deployment's: `a-inbox-b` has some.
+
+    Clients make inboxes, and may call them what they like.
+    """
+    prefix = inbox_prefix(name)
+    inbox = queue[len(prefix) :]
+    return "" if not queue.startswith(prefix) or _ANOTHERS.fullmatch(inbox) else inbox
+
+
 def function(name: str, which: str) -> str:
     """A function: WRITER, HEARTBEAT, DEAD_LETTER or SWEEPER."""
     return "fk-%s-%s" % (name, which)
@@ -77,4 +98,9 @@ def handler(which: str) -> str:
 
 def bucket(name: str, account: str, region: str) -> str:
     """The bucket; its name must be unique in all of AWS."""
-    return "fk-%s-%s-%s" % (name.lower(), account, region)
+    return "fk-%s-%s-%s" % (name, account, region)
+
+
+def package_bucket(account: str, region: str) -> str:
+    """Where packages of all deployments of an account and region are."""
+    return bucket(_PACKAGES, account, region)

@@ -73,9 +73,9 @@ def _writer(name: str) -> List[Statement]:
 def _heartbeat(name: str) -> List[Statement]:
     return [
         _tables("ReadHead", name, READ, STATE),
-        _tables("Sessions", name, (*READ, "PutItem"), SESSIONS),
-        _tables("Beats", name, (*READ, "DeleteItem"), INTEREST),
-        _queue("Consume", (*CONSUME, "SendMessage"), names.timer_queue(name)),
+        _tables("Sessions", name, (*READ, "PutItem", "DeleteItem"), SESSIONS),
+        _tables("Beats", name, READ, INTEREST),
+        _queue("Consume", CONSUME, names.timer_queue(name)),
         _queue("Expire", SEND, names.writes_queue(name)),
     ]
 

@@ -12,7 +12,7 @@ import logging
 import math
 import re
 import time
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ...mac import TAG_BYTES
 from ...ports import Pushed
@@ -34,11 +34,21 @@ LOST_AFTER_S = 5.0
 """So long an inbox may be out of reach before its session is told."""
 RETRY_S = 0.1
 MAX_RETRY_S = 1.0
+NEW_S = 4.0
+"""So long after an inbox was made it may not be there yet.
+
+SQS API Reference, CreateQueue: "you must wait at least one second after the queue is created to be able to use the
+queue".
+"""
+MAX_EXPECTED = 10_000
 SEEN_S = 5
 """So long after it was taken from an inbox a message comes again, unless it is deleted."""
 DELETE_S = 2.0
 """So long what was taken may wait for more to be deleted with."""
 SEEN_ATTRIBUTES = {"VisibilityTimeout": str(SEEN_S), "MessageRetentionPeriod": str(4 * 86_400)}
+
+
+pause = asyncio.sleep
 
 
 def _decoded(body: str) -> bytes:
@@ -75,6 +85,8 @@ class Queues:
         self._base_url = base_url
         self._unsure: Dict[str, float] = {}
         """When messages were sent first that are not known to be taken, by id."""
+        self._expected: Dict[str, float] = {}
+        """Until when inboxes may not be there yet."""
 
     @classmethod
     async def find(cls, clients: Clients, deployment: str) -> "Queues":
@@ -109,6 +121,14 @@ class Queues:
         finally:
             clients.sent_first_s.reset(token)
 
+    def expect(self, inbox: str, made_s: float) -> None:
+        """An inbox was made at that time at the latest, in seconds since the epoch. Pushes to a new one wait for it."""
+        now = clients.now_s()
+        if made_s + NEW_S > now:
+            while len(self._expected) > MAX_EXPECTED:
+                del self._expected[next(iter(self._expected))]
+            self._expected[inbox] = min(made_s, now) + NEW_S
+
     async def push(self, messages: Sequence[Pushed]) -> None:
         """`ports.Inboxes.push`: one request for each message, as many as make sense at the same time."""
         sent = [message for message in messages if _INBOX.fullmatch(message.inbox)]
@@ -118,13 +138,21 @@ class Queues:
     async def _push(self, message: Pushed) -> None:
         """A client makes its inbox, and can make one that takes nothing: that is its own loss, and nobody else's."""
         url = self.url(names.inbox_queue(self._deployment, message.inbox))
-        try:
-            await self._sqs.send_message(QueueUrl=url, MessageBody=base64.b64encode(message.body).decode())
-        except Exception as error:
-            if refused_by_owner(error):
-                log.error("inbox %s takes nothing: %s", message.inbox, error)
-            elif code_of(error) not in _NO_QUEUE:
-                raise translated(error, writing=True) from error
+        retry_s = RETRY_S
+        while True:
+            try:
+                await self._sqs.send_message(QueueUrl=url, MessageBody=base64.b64encode(message.body).decode())
+                return
+            except Exception as error:
+                if refused_by_owner(error):
+                    return log.error("inbox %s takes nothing: %s", message.inbox, error)
+                if code_of(error) not in _NO_QUEUE:
+                    raise translated(error, writing=True) from error
+                if clients.now_s() > self._expected.get(message.inbox, 0.0):
+                    self._expected.pop(message.inbox, None)
+                    return None
+            await pause(retry_s)
+            retry_s = min(2 * retry_s, MAX_RETRY_S)
 
     async def drop(self, inbox: str) -> None:
         """`ports.Inboxes.drop`."""
@@ -153,20 +181,27 @@ class Queues:
 
     async def try_again_soon(self, records: Sequence[Any], after_s: int) -> None:
         """Has the writes queue hand these out again, all at the same time, instead of when their time is up."""
-        url = self.url(names.writes_queue(self._deployment))
+        await self._hide(names.writes_queue(self._deployment), [(record, after_s) for record in records])
+
+    async def tick_again(self, records: Sequence[Tuple[Any, int]]) -> None:
+        """Has the timer queue hand these out again, each after so many seconds."""
+        await self._hide(names.timer_queue(self._deployment), records)
+
+    async def _hide(self, queue: str, records: Sequence[Tuple[Any, int]]) -> None:
+        url = self.url(queue)
         entries = [
             {"Id": str(n), "ReceiptHandle": record["receiptHandle"], "VisibilityTimeout": after_s}
-            for n, record in enumerate(records)
+            for n, (record, after_s) in enumerate(records)
         ]
         try:
             await self._sqs.change_message_visibility_batch(QueueUrl=url, Entries=entries)
         except Exception as error:
-            log.debug("%d messages come again when their time is up: %s", len(records), error)
+            log.debug("%d messages come again when their time is up: %s", len(entries), error)
 
-    async def tick(self, body: str, delay_s: int) -> None:
-        """Sends the heartbeat a message that comes after so long: a namespace, or see `ticks.Tick`."""
+    async def wake(self, ns: str) -> None:
+        """`ports.Timer.wake`: a message to the heartbeat, see `ticks`."""
         url = self.url(names.timer_queue(self._deployment))
-        await wrote(self._sqs.send_message(QueueUrl=url, MessageBody=body, DelaySeconds=delay_s))
+        await wrote(self._sqs.send_message(QueueUrl=url, MessageBody=ns))
 
     async def inboxes(self) -> List[str]:
         """Every inbox there is."""
@@ -175,7 +210,8 @@ class Queues:
         request: Dict[str, Any] = {"QueueNamePrefix": prefix, "MaxResults": 1000}
         while True:
             answer = await self._sqs.list_queues(**request)
-            found.extend(url.rpartition("/")[2][len(prefix) :] for url in answer.get("QueueUrls", ()))
+            inboxes = (names.inbox_of(self._deployment, url.rpartition("/")[2]) for url in answer.get("QueueUrls", ()))
+            found.extend(inbox for inbox in inboxes if inbox)
             if "NextToken" not in answer:
                 return found
             request["NextToken"] = answer["NextToken"]
@@ -225,6 +261,7 @@ class Poll:
         self._deletions: "set[asyncio.Task[None]]" = set()
         self._received: List[Any] = []
         self._alarm: Optional[asyncio.TimerHandle] = None
+        self._made_s = clients.now_s()
         self._task: Optional["asyncio.Task[None]"] = asyncio.ensure_future(self._run())
 
     async def stop(self) -> None:
@@ -239,21 +276,25 @@ class Poll:
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        failing_since, pause = math.inf, RETRY_S  # not since the last answer: a long poll may well be quiet for longer
+        failing_since, retry_s = (
+            math.inf,
+            RETRY_S,
+        )  # not since the last answer: a long poll may well be quiet for longer
         while True:
             try:
                 messages = await self._queues.receive(self._url)
             except Exception as error:
-                if code_of(error) in _NO_QUEUE:
+                new = clients.now_s() - self._made_s <= NEW_S
+                if code_of(error) in _NO_QUEUE and not new:
                     return self._lost("the session moved to another connection, or its inbox was removed")
                 now = loop.time()
                 failing_since = min(failing_since, now)
                 if now - failing_since > LOST_AFTER_S:
                     return self._lost(str(translated(error, writing=False)))
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, MAX_RETRY_S)
+                await pause(retry_s)
+                retry_s = min(2 * retry_s, MAX_RETRY_S)
                 continue
-            failing_since, pause = math.inf, RETRY_S
+            failing_since, retry_s = math.inf, RETRY_S
             for message in messages:
                 self._receive(_decoded(message["Body"]))
             self._received.extend(messages)

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Dict, List, NamedTuple, Set, Tuple
+from typing import Dict, List, NamedTuple, Sequence, Set, Tuple
 
 from ... import layout
 from ...core.model import Blob, Session
 from ...core.requests import Expire
+from ...errors import Conflict
 from ...functions.heartbeat import SENDER
 from ...messages import Ended, Message, encode, encode_note, message_id
-from ...ports import INTEREST, SESSIONS, STATE, Key, Pushed
+from ...ports import INTEREST, SESSIONS, STATE, Key, Pushed, Put
 from .blobs import S3Blobs
 from .queues import Queues
 from .store import DynamoStore
@@ -26,6 +27,7 @@ YOUNG_S = 3600.0
 LOOK_AGAIN_S = 2.0
 """Between the two looks after which a session is ended."""
 ALL = 1 << 40
+COUNTERS_AT_ONCE = 100
 NOTHING = encode_note(Ended(0, False))
 """A note that no session takes for its own end."""
 
@@ -68,7 +70,7 @@ class Sweep:
             if not await self._lives(session):
                 ended += 1
                 await self._expire(ns, session)
-        registrations = await self._registrations(live)
+        registrations = await self._registrations(live, {layout.session_name(session.id) for _, session in sessions})
         return Swept(await self._inboxes(live), registrations, len(unnamed), ended, woken)
 
     async def _state(self) -> Tuple[Set[str], int]:
@@ -81,20 +83,36 @@ class Sweep:
                 named.update([data.key] if isinstance(data, Blob) else [])
             elif key.sort == "head" and layout.head_of(item).ticking:
                 woken += 1
-                await self._queues.tick(key.partition[:-1], 0)
+                await self._queues.wake(key.partition[:-1])
         return named, woken
 
     async def _sessions(self) -> Tuple[List[Tuple[str, Session]], Set[int]]:
         """(namespace, session) of all, and the ids of those that own something."""
         sessions: List[Tuple[str, Session]] = []
         owners: Set[int] = set()
+        listed: Set[Tuple[str, str]] = set()
         for key, item in await self._store.scan(SESSIONS, limit=ALL):
             ns, _, what = key.partition.rpartition(":")
             if what == "sessions":
                 sessions.append((ns, layout.session_of(item)))
+            elif what == "holders":
+                listed.add((ns, key.sort))
             elif key.sort.startswith("/") and what != "reapable":
                 owners.add(int(what, 16))
+        holding = [(ns, session) for ns, session in sessions if session.id in owners]
+        await self._list([one for one in holding if (one[0], layout.session_name(one[1].id)) not in listed])
         return sessions, owners
+
+    async def _list(self, unlisted: Sequence[Tuple[str, Session]]) -> None:
+        """Among the holders, where the heartbeat finds them: versions before did not."""
+        for ns, session in unlisted:
+            put = Put(layout.holder_key(ns, session.id), layout.holder_item(session, 1), expect=0)
+            try:
+                await self._store.commit([put])
+            except Conflict:
+                pass  # the writer did
+        for ns in {ns for ns, _ in unlisted}:
+            await self._queues.wake(ns)
 
     async def _lives(self, session: Session) -> bool:
         state = await self._queues.state(session.inbox)
@@ -114,27 +132,41 @@ class Sweep:
         await self._orders.give(ns, name)
         await self._queues.send(ns, name, encode(Message(inbox, 0, number, (request,))))
 
-    async def _registrations(self, live: Set[str]) -> int:
+    async def _registrations(self, live: Set[str], known: Set[str]) -> int:
         """What inboxes have left that are of no session: nobody else finds it, unless something happens to its node.
 
-        And what nobody can understand: clients can store anything there.
+        Counters of sessions that are over; ``known``: names of some that are not. And what nobody can understand:
+        clients can store anything there.
         """
         left: Dict[str, List[Key]] = {}
         strange: List[Key] = []
+        counters: List[Tuple[Key, Key]] = []
         for key, _ in await self._store.scan(INTEREST, limit=ALL):
             found = layout.interest_of(key)
             if found is None:
                 strange.append(key)
-            elif not isinstance(found, layout.Beat):
+            elif isinstance(found, layout.Beat):
+                counters.append((key, layout.session_key(key.partition.partition(":")[0], found.session)))
+            else:
                 left.setdefault(found.inbox, []).append(key)
-        await self._store.discard(strange)
-        count = len(strange)
+        of_nobody = await self._of_nobody([one for one in counters if one[1].sort not in known])
+        await self._store.discard([*strange, *of_nobody])
+        count = len(strange) + len(of_nobody)
         for inbox in left.keys() - live:
             state = await self._queues.state(inbox)
             if state is None or time.time() - state.created_s > self._young_s:
                 await self._store.discard(left[inbox])
                 count += len(left[inbox])
         return count
+
+    async def _of_nobody(self, counters: Sequence[Tuple[Key, Key]]) -> List[Key]:
+        """Of counters and the sessions that they should be of, those whose session is not there: no id comes twice."""
+        found: List[Key] = []
+        for first in range(0, len(counters), COUNTERS_AT_ONCE):
+            part = counters[first : first + COUNTERS_AT_ONCE]
+            sessions = await self._store.get([session for _, session in part])
+            found.extend(counter for (counter, _), session in zip(part, sessions) if session is None)
+        return found
 
     async def _inboxes(self, live: Set[str]) -> int:
         count = 0

@@ -6,18 +6,15 @@ are those of `names`, so that functions and clients need no configuration.
 
 from __future__ import annotations
 
-import re
 from typing import Any, Dict, List, Optional, Sequence
 
 from ...errors import BadUrl
-from ...layout import FORMAT
+from ...layout import FORMAT, is_namespace
 from ...ports import TABLES
-from . import names, policies, template_data, template_functions
+from . import names, policies, template_alarms, template_data, template_functions
 from .template_functions import title_of
 
 Resource = Dict[str, Any]
-
-_NAMESPACE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def _text(description: str, default: str, **more: Any) -> Dict[str, Any]:
@@ -35,6 +32,12 @@ PARAMETERS: Dict[str, Dict[str, Any]] = {
         "MinValue": 128,
         "MaxValue": 10240,
         "Description": "Memory of the functions in MB; processor comes with it",
+    },
+    "WarmWriteUnits": {
+        "Type": "Number",
+        "Default": 0,
+        "MinValue": 0,
+        "Description": "Write units a second that the table of nodes takes at once; 0: what AWS begins with (4,000)",
     },
     "LogRetentionDays": {
         "Type": "Number",
@@ -72,6 +75,7 @@ def template(name: str, namespaces: Sequence[str] = ()) -> Dict[str, Any]:
         "Conditions": {
             "HasAlarmTopic": {"Fn::Not": [{"Fn::Equals": [{"Ref": "AlarmTopic"}, ""]}]},
             "HasSuper": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Super"}, ""]}]},
+            "HasWarmWriteUnits": {"Fn::Not": [{"Fn::Equals": [{"Ref": "WarmWriteUnits"}, "0"]}]},
             "MappingsEnabled": {"Fn::Equals": [{"Ref": "Mappings"}, "Enabled"]},
         },
         "Resources": {
@@ -80,7 +84,7 @@ def template(name: str, namespaces: Sequence[str] = ()) -> Dict[str, Any]:
             **template_data.bucket(name),
             **template_functions.functions(name),
             **template_functions.schedule(name),
-            **template_functions.alarms(name),
+            **template_alarms.alarms(name),
             **_client_policies(name, chosen),
         },
         "Outputs": _outputs(name),
@@ -91,7 +95,7 @@ def checked_namespaces(namespaces: Sequence[str]) -> List[str]:
     """Sorted, each once. BadUrl."""
     chosen = sorted(set(namespaces))
     for one in chosen:
-        if not _NAMESPACE.fullmatch(one):
+        if not is_namespace(one):
             raise BadUrl("%r is no namespace: 1 to 64 letters, digits, dots, underscores and hyphens" % one)
     if len({one.lower() for one in chosen}) < len(chosen):
         raise BadUrl("namespaces differ by case alone: IAM can't have a policy for each of %s" % ", ".join(chosen))

@@ -22,6 +22,13 @@ WRITES_DAYS, DEAD_DAYS = 4, 14
 """How long a queue keeps a message. A tick of the timer must never be lost: it is kept as long as AWS can."""
 EXPIRES_DAYS = {policies.UPLOADS: 1, policies.DEAD: 30}
 """How long objects are kept, by prefix."""
+WARM_WRITES = {
+    "Fn::If": ["HasWarmWriteUnits", {"WriteUnitsPerSecond": {"Ref": "WarmWriteUnits"}}, {"Ref": "AWS::NoValue"}]
+}
+"""A new table on demand takes 4,000 write units a second, and doubles that after half an hour of it.
+
+DynamoDB Developer Guide, "On-demand capacity mode": initial throughput; "Understanding warm throughput".
+"""
 NOT_PUBLIC = dict.fromkeys(("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), True)
 """A bucket's settings."""
 
@@ -37,7 +44,7 @@ def _key(*attributes: str) -> List[Dict[str, str]]:
 
 def table(name: str, which: str) -> Resource:
     attributes = (names.PARTITION, names.SORT)
-    properties = {
+    properties: Dict[str, Any] = {
         "TableName": names.table(name, which),
         "BillingMode": "PAY_PER_REQUEST",
         "KeySchema": _key(*attributes),
@@ -45,6 +52,8 @@ def table(name: str, which: str) -> Resource:
         "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": which in (STATE, SESSIONS)},
         "SSESpecification": {"SSEEnabled": False},  # encrypted all the same: with DynamoDB's own key, at no charge
     }
+    if which == STATE:
+        properties["WarmThroughput"] = WARM_WRITES
     return _kept({"Type": "AWS::DynamoDB::Table", "Properties": properties})
 
 

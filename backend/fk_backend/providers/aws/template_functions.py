@@ -1,4 +1,4 @@
-"""The part of the template that acts: functions, their roles and logs, what triggers them, and alarms.
+"""The part of the template that acts: functions, their roles and logs, what triggers them.
 
 Rule upheld here: a function has a role of its own, and a queue hands over to it with partial batch responses.
 """
@@ -21,6 +21,9 @@ FUNCTIONS: Dict[str, Tuple[str, int]] = {
 """Description and timeout in seconds."""
 LOGGING = {"LogFormat": "JSON", "SystemLogLevel": "WARN", "ApplicationLogLevel": "INFO"}
 """Without a START, END and REPORT of every invocation, which would be a twentieth of what a write costs."""
+RECURSIVE = (names.WRITER, names.HEARTBEAT)
+"""Whose messages may lead back to them: the writer wakes the heartbeat, which sends the writer what has to end. Lambda
+would stop them after 16 rounds: https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html."""
 SOURCES = {names.WRITER: ("Writes", 10), names.HEARTBEAT: ("Timer", 10), names.DEAD_LETTER: ("Dead", 1)}
 """Which queue triggers which function, and how many messages it is given at once."""
 
@@ -74,6 +77,7 @@ def _function(name: str, which: str) -> Resource:
             "Code": {"S3Bucket": {"Ref": "CodeBucket"}, "S3Key": {"Ref": "CodeKey"}},
             "MemorySize": {"Ref": "Memory"},
             "Timeout": timeout_s,
+            "RecursiveLoop": "Allow" if which in RECURSIVE else "Terminate",
             "Role": {"Fn::GetAtt": [title + "Role", "Arn"]},
             "Environment": {"Variables": variables},
             "LoggingConfig": {"LogGroup": {"Ref": title + "Log"}, **LOGGING},
@@ -116,70 +120,6 @@ def schedule(name: str) -> Dict[str, Resource]:
                 "SourceArn": {"Fn::GetAtt": ["SweeperSchedule", "Arn"]},
             },
         },
-    }
-
-
-# --- alarms ---
-
-
-def alarms(name: str) -> Dict[str, Resource]:
-    def alarm(what: str, why: str, metric: str, of: Dict[str, str], **more: Any) -> Resource:
-        """``more``: what differs from one or more in five minutes."""
-        namespace = "AWS/Lambda" if "FunctionName" in of else "AWS/SQS"
-        return {
-            "Type": "AWS::CloudWatch::Alarm",
-            "Properties": {
-                "AlarmName": "%s-%s" % (names.stack(name), what),
-                "AlarmDescription": why,
-                "Namespace": namespace,
-                "MetricName": metric,
-                "Dimensions": [{"Name": key, "Value": value} for key, value in of.items()],
-                "Statistic": "Sum",
-                "Period": 300,
-                "EvaluationPeriods": 1,
-                "Threshold": 1,
-                "ComparisonOperator": "GreaterThanOrEqualToThreshold",
-                "TreatMissingData": "notBreaching",
-                "AlarmActions": {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopic"}], {"Ref": "AWS::NoValue"}]},
-                **more,
-            },
-        }
-
-    dead, writes = {"QueueName": names.dead_queue(name)}, {"QueueName": names.writes_queue(name)}
-    writer, heartbeat = ({"FunctionName": names.function(name, which)} for which in (names.WRITER, names.HEARTBEAT))
-    # What a queue's redrive policy moves is in no count of messages sent; what the function receives is counted.
-    arrived = "The writer failed on a message again and again. It is kept in the bucket under dead/"
-    left = "Dead letters are not worked off: see the log of the dead letter function"
-    return {
-        "DeadLettersAlarm": alarm("dead-letters", arrived, "NumberOfMessagesReceived", dead),
-        "DeadLettersLeftAlarm": alarm(
-            "dead-letters-left",
-            left,
-            "ApproximateNumberOfMessagesVisible",
-            dead,
-            Statistic="Minimum",
-            EvaluationPeriods=3,
-        ),
-        "WriterErrorsAlarm": alarm("writer-errors", "The writer failed: see its log", "Errors", writer),
-        "WriterThrottlesAlarm": alarm(
-            "writer-throttles",
-            "Lambda had no room for the writer: raise the account's concurrency",
-            "Throttles",
-            writer,
-        ),
-        "HeartbeatErrorsAlarm": alarm(
-            "heartbeat-errors", "The heartbeat failed: sessions of dead clients may not expire", "Errors", heartbeat
-        ),
-        "WritesAgeAlarm": alarm(
-            "writes-age",
-            "A write has waited for more than a minute",
-            "ApproximateAgeOfOldestMessage",
-            writes,
-            Statistic="Maximum",
-            Period=60,
-            EvaluationPeriods=2,
-            Threshold=60,
-        ),
     }
 
 

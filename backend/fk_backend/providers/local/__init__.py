@@ -99,12 +99,12 @@ def rest() -> None:
         gateway.link.rest()
 
 
-def abandon() -> None:
-    """In a forked child: nothing of the parent's may be used or finalized, but its sockets must not stay open."""
+def abandon(forked: bool = True) -> None:
+    """Nothing of what was open may be used or finalized, but its sockets must not stay open, in a child or here."""
     for gateway in _links:
-        gateway.store.abandon()
-        for descriptor in gateway.link.abandon():
-            os.close(descriptor)
+        gateway.store.abandon(forked)
+        for descriptor in gateway.link.abandon(forked):
+            descriptor.close()
     _abandoned.extend(_links)
     _links.clear()
     host.forget_locks()

@@ -28,7 +28,7 @@ from typing import Iterator, NamedTuple, Optional
 from ...core.model import Id
 from ...errors import BadUrl, DeploymentError, NoPermission, NotADeployment, StorageFull
 from ...ports import INTEREST, SESSIONS, STATE
-from . import database
+from . import database, left
 
 HOME_VARIABLE = "FK_KAZOO_HOME"
 DEFAULT_HOME = "~/.fk_kazoo"
@@ -121,13 +121,15 @@ def check(place: Place) -> None:
         if not stat.S_ISDIR(os.stat(place.directory).st_mode):
             raise NotADeployment("%s is not a directory; remove it or use another name" % place.directory)
         _check_access(place.directory, os.R_OK | os.W_OK | os.X_OK)
+        left.close((place.state, place.interest))
         for path in (place.state, place.interest):
             if not os.path.lexists(path):
                 raise NotADeployment("%s is missing; restore it, or remove %s" % (path, place.directory))
             if not stat.S_ISREG(os.stat(path).st_mode):
                 raise NotADeployment("%s is not a file; restore it, or remove %s" % (path, place.directory))
             _check_access(path, os.R_OK | os.W_OK)
-            database.check(path)
+            with left.changing((path,)):
+                database.check(path)
 
 
 def super_id(place: Place) -> Optional[Id]:

@@ -23,6 +23,7 @@ import asyncio
 from typing import Any, Callable, Optional, cast
 
 from ... import codec
+from ..descriptors import Descriptor
 
 MAX_FRAME_BYTES = 64 << 20
 """No message or answer comes near it; a longer one is not from us."""
@@ -38,11 +39,13 @@ class Frames(asyncio.Protocol):
         self._closed = closed
         self._buffer = bytearray()
         self.transport: Optional[asyncio.Transport] = None
+        self.descriptor: Optional[Descriptor] = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """`asyncio.Protocol`."""
         self.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(high=MAX_UNSENT_BYTES)
+        self.descriptor = Descriptor.of(self.transport.get_extra_info("socket").fileno())
 
     def data_received(self, data: bytes) -> None:
         """`asyncio.Protocol`."""
@@ -70,7 +73,7 @@ class Frames(asyncio.Protocol):
 
     def connection_lost(self, exc: Optional[Exception]) -> None:
         """`asyncio.Protocol`."""
-        self.transport = None
+        self.transport = self.descriptor = None
         self._closed(self)
 
     def send(self, *value: Any) -> None:

@@ -2,7 +2,8 @@
 
 The lock is the operating system's (a POSIX record lock: it goes with the process, however it ends, and a fork does not
 inherit it). Whoever takes it over finds everything that was answered in the store, and everything that was pushed
-and not acknowledged in the outbox; it finishes the fan-out of the last commit before it takes new messages.
+and not acknowledged in the outbox; it finishes the fan-out of the last commit before it takes new messages. Its door is
+there from the beginning, so that whoever comes waits there.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from ...functions.writer import Writer
 from ...messages import MAX_NUMBER, message_id
 from ...ports import STATE, Key, Ports, Pushed
 from ..clock import SystemClock
+from ..descriptors import Descriptor
 from ..dispatch import Dispatcher
 from .files import Place
 from .frames import Frames
@@ -42,7 +44,7 @@ class Lock:
 
     def __init__(self, path: str, descriptor: int) -> None:
         self._path = path
-        self._descriptor = descriptor
+        self._descriptor = Descriptor.of(descriptor)
 
     @classmethod
     def acquire(cls, path: str) -> "Optional[Lock]":
@@ -61,12 +63,12 @@ class Lock:
 
     def release(self) -> None:
         """Lets the next process have it."""
-        os.close(self._descriptor)
+        self._descriptor.close()
         _held.discard(self._path)
 
 
 def forget_locks() -> None:
-    """In a forked child, which inherits none of them."""
+    """In a forked child, which inherits none of them; and where the files were closed, which ended them."""
     _held.clear()
 
 
@@ -87,8 +89,13 @@ class Host:
     def __init__(self, place: Place, lock: Lock, super_id: Optional[Id]) -> None:
         self._place = place
         self._lock = lock
-        self.store = LocalStore(place, writable_state=True)
-        self._outbox = Outbox(place.outbox)
+        self._door = listening_socket(place)
+        try:
+            self.store = LocalStore(place, writable_state=True)
+            self._outbox = Outbox(place.outbox)
+        except BaseException:
+            self._door.close()
+            raise
         self._unsaved: List[Tuple[str, Kept]] = []
         self._ears: Dict[str, Ear] = {}
         self._absent: Dict[str, float] = {}
@@ -99,21 +106,22 @@ class Host:
         self._writer = Writer(ports, super_id)
         self._functions = Dispatcher(self._writer, Heartbeat(ports), self, clock)
         self._server: Optional[asyncio.AbstractServer] = None
+        self._listening = Descriptor.of(self._door.fileno())
 
     async def start(self) -> None:
-        """Finishes what the last host left, then opens the door."""
+        """Finishes what the last host left, then lets in who waits at the door."""
         for ns in await self._namespaces():
             await self._writer.recover(ns)
             self._functions.watch(ns)
         self._miss(self._outbox.inboxes())
-        listener = listening_socket(self._place)
         loop = asyncio.get_event_loop()
-        self._server = await loop.create_unix_server(lambda: Frames(self._received, self._closed), sock=listener)
+        self._server = await loop.create_unix_server(lambda: Frames(self._received, self._closed), sock=self._door)
 
     async def stop(self) -> None:
         """Closes the door, drops what is in hand whole, and lets the next process have the lock."""
         if self._server is not None:
             self._server.close()
+        self._door.close()
         await self._functions.stop()
         for peer in list(self._peers):
             peer.hang_up()
@@ -129,14 +137,12 @@ class Host:
         """Before a fork: closes the files until they are needed again."""
         self.store.rest()
 
-    def abandon(self) -> List[int]:
-        """In a forked child: the descriptors to close there. Nothing of the host may be used, or finalized."""
-        self.store.abandon()
-        descriptors = [peer.transport.get_extra_info("socket").fileno() for peer in self._peers if peer.transport]
-        descriptors.append(self._outbox.descriptor)
-        for listener in getattr(self._server, "sockets", None) or ():
-            descriptors.append(listener.fileno())
-        return descriptors
+    def abandon(self, forked: bool) -> List[Descriptor]:
+        """The descriptors to close. Nothing of the host may be used any more, or finalized."""
+        self.store.abandon(forked)
+        descriptors = [self._outbox.file, self._listening, *(peer.descriptor for peer in self._peers)]
+        self._outbox.file = None
+        return [descriptor for descriptor in descriptors if descriptor is not None]
 
     async def _namespaces(self) -> List[str]:
         found: List[str] = []

@@ -1,7 +1,9 @@
 """A process's way to the functions: it is the host, or it is connected to the host, or it is becoming one of the two.
 
 Messages are kept until they are answered and sent again to whoever is the host next, under the same numbers, so that
-a takeover is a short wait and nothing else. Nobody polls: the end of a host wakes its peers through their sockets.
+a takeover is a short wait and nothing else. Nobody polls: the end of a host wakes its peers through their sockets, and
+they wait at the door of the next one while it still reads what is left. A crowd that tried again and again would take
+the processor from the one process that everybody waits for.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from ...core.model import Id
 from ...errors import DeploymentError, Unavailable
+from ..descriptors import Descriptor
 from .files import Place
 from .frames import Frames
 from .host import Ear, Host, Lock
@@ -23,7 +26,7 @@ log = logging.getLogger(__name__)
 LOST_AFTER_S = 2.0
 """How long there may be no host before whoever listens is told that the deployment is out of reach."""
 RETRY_S = 0.01
-"""Between tries while one host is gone and the next is not there yet."""
+"""Between tries while one host is gone and the next has no door yet."""
 FAILED_RETRY_S = 0.5
 """Between tries to be the host, when trying failed."""
 ACKNOWLEDGE_S = 0.2
@@ -118,21 +121,13 @@ class Link:
             await asyncio.wait_for(self._joined.wait(), LOST_AFTER_S)
         except asyncio.TimeoutError:
             raise Unavailable("no process of this machine runs the functions right now") from None
-        if self._peer is None:
-            return
-        self._ping += 1
-        number, answer = self._ping, asyncio.get_event_loop().create_future()
-        self._pings[number] = answer
-        try:
-            self._peer.send("ping", number)
-            await answer
-        finally:
-            self._pings.pop(number, None)
+        if self._peer is not None:
+            await self._answered(self._peer)
 
     async def close(self) -> None:
         """Ends the link; if this process is the host, another one may be."""
         self._closing.set()
-        self._gone.set()
+        self._is_gone()
         await asyncio.gather(self._task, return_exceptions=True)
 
     def rest(self) -> None:
@@ -140,11 +135,11 @@ class Link:
         if self._host is not None:
             self._host.rest()
 
-    def abandon(self) -> List[int]:
-        """In a forked child: the descriptors to close there."""
-        descriptors = self._host.abandon() if self._host is not None else []
-        if self._peer is not None and self._peer.transport is not None:
-            descriptors.append(self._peer.transport.get_extra_info("socket").fileno())
+    def abandon(self, forked: bool) -> List[Descriptor]:
+        """Nothing of it is used any more: the descriptors to close."""
+        descriptors = self._host.abandon(forked) if self._host is not None else []
+        if self._peer is not None and self._peer.descriptor is not None:
+            descriptors.append(self._peer.descriptor)
         return descriptors
 
     # --- becoming -------------------------------------------------------------------------------
@@ -154,6 +149,8 @@ class Link:
         clock = asyncio.get_event_loop().time
         while not self._closing.is_set():
             self._gone.clear()
+            if alone_since is None:
+                alone_since = clock()
             try:
                 joined = await self._become_host() or await self._connect()
             except Exception as error:  # whatever it is, the next try may find it mended
@@ -170,7 +167,6 @@ class Link:
                 self._joined.clear()
                 await self._leave()
             else:
-                alone_since = alone_since or clock()
                 if clock() - alone_since > LOST_AFTER_S:
                     self._tell_lost("no process of this machine runs the functions")
                 await self._wait(RETRY_S)
@@ -209,14 +205,36 @@ class Link:
             door.close()
             return False
         _, self._peer = await loop.create_connection(lambda: Frames(self._received, self._lost_peer), sock=door)
+        self._joined.set()  # who asks whether there is a host waits for its answer, too
+        try:
+            await self._answered(self._peer)
+        except Unavailable:  # it never got as far as serving
+            self._joined.clear()
+            await self._leave()
+            return False
         return True
+
+    async def _answered(self, peer: Frames) -> None:
+        """Returns when the host has answered: it serves. Unavailable if it is gone before."""
+        self._ping += 1
+        number, answer = self._ping, asyncio.get_event_loop().create_future()
+        self._pings[number] = answer
+        try:
+            peer.send("ping", number)
+            await answer
+        finally:
+            self._pings.pop(number, None)
+
+    def _is_gone(self) -> None:
+        self._gone.set()
+        for waiting in self._pings.values():
+            if not waiting.done():
+                waiting.set_exception(Unavailable("the host is gone"))
 
     async def _leave(self) -> None:
         host, self._host = self._host, None
         peer, self._peer = self._peer, None
-        for waiting in self._pings.values():
-            if not waiting.done():
-                waiting.set_exception(Unavailable("the host is gone"))
+        self._is_gone()
         if peer is not None:
             peer.hang_up()
         if host is not None:
@@ -224,7 +242,7 @@ class Link:
 
     def _lost_peer(self, peer: Frames) -> None:
         if peer is self._peer:
-            self._gone.set()
+            self._is_gone()
 
     def _tell_lost(self, why: str) -> None:
         for listening in list(self._inboxes.values()):

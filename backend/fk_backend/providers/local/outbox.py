@@ -15,14 +15,16 @@ kind (1 byte), seq and upto (8 bytes each), the time (a double), the inbox's len
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import struct
 import time
 import zlib
 from collections import deque
-from typing import Deque, Dict, Iterator, List, NamedTuple, Sequence, Set, Tuple
+from typing import Deque, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ...errors import NoPermission, NotADeployment
+from ..descriptors import Descriptor, missed
 
 FORGET_AFTER_S = 7200.0
 """How long an inbox that was given up stays noted. No session is that old without having been heard."""
@@ -117,7 +119,8 @@ class Outbox:
         self.given_up: Dict[str, float] = {}
         """Inbox → when it was given up, in seconds since the epoch. What was for it is lost."""
         self._path = path
-        self._file = -1
+        self.file: Optional[Descriptor] = None
+        """What it is written to."""
         epoch = self._load() + 1
         self._seq = epoch << 32
         try:
@@ -162,9 +165,9 @@ class Outbox:
         except BaseException:
             os.close(file)
             raise
-        if self._file >= 0:
-            os.close(self._file)
-        self._file, self._size, self._compact_at = file, size, size + COMPACT_BYTES
+        if self.file is not None:
+            self.file.close()
+        self.file, self._size, self._compact_at = Descriptor.of(file), size, size + COMPACT_BYTES
 
     def _keep(self, inbox: str, kept: Kept) -> None:
         self._kept.setdefault(inbox, deque()).append(kept)
@@ -193,7 +196,7 @@ class Outbox:
             at = time.time()
             parts = [Record(_PUSH, seq, upto, at, inbox, body).encoded() for inbox, (seq, upto, body) in pushes]
             parts.extend(Record(_DONE, last, 0, at, inbox, b"").encoded() for inbox, last in self._done)
-            self._size += _write(self._file, b"".join(parts), self._size)
+            self._append(b"".join(parts))
         self._done.clear()
 
     def acknowledge(self, inbox: str, last: int) -> None:
@@ -208,7 +211,7 @@ class Outbox:
         OSError if it can't be noted; then nothing is lost.
         """
         at = time.time()
-        self._size += _write(self._file, b"".join(_given_up(inbox, at) for inbox in inboxes), self._size)
+        self._append(b"".join(_given_up(inbox, at) for inbox in inboxes))
         for inbox in inboxes:
             self._lose(inbox)
             self.given_up[inbox] = at
@@ -236,12 +239,16 @@ class Outbox:
         try:
             self.save([])
         finally:
-            os.close(self._file)
+            if self.file is not None:
+                self.file.close()
 
-    @property
-    def descriptor(self) -> int:
-        """For a forked child, which must not write to it."""
-        return self._file
+    def _append(self, content: bytes) -> None:
+        file = self.file
+        if file is None or not file.is_ours():
+            if file is not None:
+                missed.append(self._path)
+            raise OSError(errno.EBADF, "somebody else closed it", self._path)
+        self._size += _write(file.number, content, self._size)
 
 
 def _given_up(inbox: str, at: float) -> bytes:

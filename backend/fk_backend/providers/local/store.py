@@ -7,15 +7,15 @@ fsync. Waiting for another process does not block the event loop for longer than
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import sqlite3
 from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple, TypeVar
 
 from ...errors import Conflict, DeploymentError, StorageFull, Unavailable
 from ...ports import INTEREST, SESSIONS, STATE, UNLIMITED, Item, Key, Listing, Page, after
+from ..descriptors import missed
 from ..writes import checked_writes
-from . import database, files
+from . import database, files, left
 from .statements import KEYS_AT_ONCE, PURGED_AT_ONCE, SQL, read, selecting, transaction, write_one
 
 T = TypeVar("T")
@@ -63,6 +63,10 @@ class LocalStore:
                 "%s was open when this process was forked, and nobody was told: it can't be used here. Fork by Python "
                 "or by libc's fork, or start the first client after the fork" % self._paths[STATE]
             )
+        with left.changing(set(self._paths.values())):
+            self._connect()
+
+    def _connect(self) -> None:
         try:
             state = database.connect(self._paths[STATE], (STATE, SESSIONS), True, self._writable_state)
             self._connections = {STATE: state, SESSIONS: state}
@@ -88,21 +92,26 @@ class LocalStore:
 
     def _close_connections(self) -> None:
         connections, self._connections = set(self._connections.values()), {}
-        for connection in connections:
-            connection.close()
+        if connections:
+            with left.changing(set(self._paths.values())):
+                for connection in connections:
+                    connection.close()
 
-    def abandon(self) -> None:
-        """In a forked child: the store can't be used there, and its connections are never closed, not even at exit.
+    def abandon(self, forked: bool = True) -> None:
+        """The store can't be used any more. In a forked child its connections are never closed, not even at exit.
 
-        https://sqlite.org/howtocorrupt.html, 2.6: closing them would be using them.
+        https://sqlite.org/howtocorrupt.html, 2.6: closing them would be using them. Where somebody else closed the
+        files, they are closed before the files are used again.
         """
         self._resting = False
-        if self._connections:
-            _inherited.update(map(os.path.realpath, self._paths.values()))
         connections, self._connections = set(self._connections.values()), {}
-        for connection in connections:
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
-            _abandoned.append(connection)
+        if connections and not forked:
+            left.leave(set(self._paths.values()), connections)
+        elif connections:
+            _inherited.update(map(os.path.realpath, self._paths.values()))
+            for connection in connections:
+                left.keep(connection)
+                _abandoned.append(connection)
 
     def data_size(self) -> int:
         """Bytes in the database files, free pages included. Unavailable if it can't be read."""
@@ -221,9 +230,18 @@ class LocalStore:
         except KeyError:
             raise Unavailable("the store is closed") from None
 
+    def _require_ours(self, table: str, shared: bool = False) -> None:
+        """Unavailable if somebody else closed the files: SQLite would wait, or write into what came after them."""
+        path = self._paths[table]
+        if left.is_gone(path, shared):
+            missed.append(path)
+            raise Unavailable("%s was closed by somebody else" % path)
+
     async def _select(self, table: str, sql: str, parameters: Sequence[Any]) -> List[Any]:
         try:
-            return self._connections[table].execute(sql, parameters).fetchall()
+            connection = self._connections[table]
+            self._require_ours(table, shared=True)
+            return connection.execute(sql, parameters).fetchall()
         except (KeyError, sqlite3.Error):  # the long way round tells why, and tries again
             return await self._attempt(table, "read", lambda c: c.execute(sql, parameters).fetchall())
 
@@ -237,8 +255,11 @@ class LocalStore:
         """Tries until nothing is in the way."""
         for _ in range(ATTEMPTS):
             try:
-                return step(self._connection(table))
+                connection = self._connection(table)
+                self._require_ours(table)
+                return step(connection)
             except sqlite3.Error as error:
+                self._require_ours(table)
                 explained = database.explain(error, self._paths[table], doing)
                 if not isinstance(explained, database.Busy):
                     raise explained from error

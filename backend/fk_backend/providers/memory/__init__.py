@@ -20,6 +20,8 @@ ADDRESS = "127.0.0.1"
 READS_AT_ONCE = True
 """A read waits for nothing: whoever holds the loop's turn can do it from any thread."""
 _deployments: Dict[str, "MemoryDeployment"] = {}
+_left: Dict[str, "MemoryDeployment"] = {}
+"""Those of an event loop that is gone, until somebody asks for them."""
 
 
 class Ear(NamedTuple):
@@ -36,12 +38,19 @@ class MemoryDeployment:
     thrifty = False
     blobs = None
 
-    def __init__(self, super_id: Optional[Id] = None) -> None:
-        self.store = MemoryStore()
+    def __init__(self, super_id: Optional[Id] = None, store: Optional[MemoryStore] = None) -> None:
+        self.store = store or MemoryStore()
         self.clock = SystemClock()
         self._ears: Dict[str, Ear] = {}
         ports = Ports(self.store, self, self, self.clock)
-        self._functions = Dispatcher(Writer(ports, super_id), Heartbeat(ports), self, self.clock)
+        self._writer = Writer(ports, super_id)
+        self._functions = Dispatcher(self._writer, Heartbeat(ports), self, self.clock)
+
+    async def succeed(self, other: "MemoryDeployment") -> None:
+        """Goes on where another one ended, whose loop is gone: with its tree, and with the sessions that were open."""
+        for ns in other._functions.watched:
+            await self._writer.recover(ns)
+            self._functions.watch(ns)
 
     @property
     def queue(self) -> Queue:
@@ -93,15 +102,23 @@ def check(name: str, options: Mapping[str, str]) -> None:
 
 async def connect(name: str, options: Mapping[str, str]) -> Gateway:
     """The deployment of that name in this process, made when first asked for."""
-    if name not in _deployments:
-        _deployments[name] = MemoryDeployment()
-    return _deployments[name]
+    deployment = _deployments.get(name)
+    if deployment is None:
+        left = _left.pop(name, None)
+        deployment = _deployments[name] = MemoryDeployment(store=None if left is None else left.store)
+        if left is not None:
+            await deployment.succeed(left)
+    return deployment
 
 
 def rest() -> None:
     """Before a fork: there is nothing to close."""
 
 
-def abandon() -> None:
-    """In a forked child: the parent's deployments are the parent's."""
+def abandon(forked: bool = True) -> None:
+    """In a forked child: the parent's deployments are the parent's. Where files were closed: they get another loop."""
+    if forked:
+        _left.clear()
+    else:
+        _left.update(_deployments)
     _deployments.clear()

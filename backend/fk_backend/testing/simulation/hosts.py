@@ -192,6 +192,9 @@ class Timer:
         self.twice = False
         self.due_s = 0.0
         """When it fires next."""
+        self._sent = 0
+        self.messages = 0
+        """To the heartbeat, where it is woken by messages: those that are not done with."""
 
     def delay(self, fault: Fault) -> None:
         """The timer is late, or fires twice."""
@@ -205,36 +208,46 @@ class Timer:
         self.late_s, self.twice = 0.0, False
         self.heartbeats.heal()
 
-    def _wake(self, after: Optional[int] = None) -> None:
+    def _wake(self) -> None:
         """A message to the heartbeat is on its way."""
-        self._world.keep(asyncio.ensure_future(self._message(Tick(self._deployment.ns, after))))
+        self._sent += 1
+        self._world.keep(asyncio.ensure_future(self._message(Tick(self._deployment.ns, (self._sent, "")))))
 
     async def _message(self, tick: Tick) -> None:
-        """It comes again until it is done."""
-        await self._pause()
-        if self.twice:
-            self.twice = False
-            self._wake(tick.after)
-        while not await self._tick(tick):
-            await self._world.sleep(RETRY_S)
+        """It comes again, in its time or after a failure, until there is nothing to come back for."""
+        self.messages += 1
+        pause_s = 0.0
+        while True:
+            await self._pause(pause_s)
+            if self.twice:  # the same one
+                self.twice = False
+                self._world.keep(asyncio.ensure_future(self._tick(tick)))
+            done = await self._tick(tick)
+            if done is None:
+                pause_s = RETRY_S
+            elif done.result() is None:
+                break
+            else:
+                pause_s = done.result().pause_s
+        self.messages -= 1
 
     async def run(self) -> None:
         """For as long as the world turns."""
         if self._world.knobs.thrifty:
             await self._world.never()
         while True:
-            await self._pause()
+            await self._pause(TICK_S)
             ticks = [self._tick(self._deployment.ns) for _ in range(1 + self.twice)]
             self.twice = False
             await asyncio.gather(*ticks)
 
-    async def _pause(self) -> None:
-        pause, self.late_s = TICK_S + self.late_s, 0.0
+    async def _pause(self, pause_s: float) -> None:
+        pause, self.late_s = pause_s + self.late_s, 0.0
         self.due_s = max(self.due_s, self._world.now + pause)
         await self._world.sleep(pause)
 
-    async def _tick(self, asked: Union[str, Tick]) -> bool:
-        """Whether the heartbeat returned in time."""
+    async def _tick(self, asked: Union[str, Tick]) -> "Optional[asyncio.Future[Any]]":
+        """What the heartbeat returned, if it did in time."""
         process, heartbeat = self.heartbeats.take()
         gone = self._world.loop.create_future()
         process.on_death = [lambda: None if gone.done() else gone.set_result(None)]
@@ -242,9 +255,9 @@ class Timer:
         self._world.keep(task)
         task.add_done_callback(lambda _: self._finish(process, heartbeat, task))
         await asyncio.wait((task, gone), timeout=self._world.knobs.visibility, return_when=asyncio.FIRST_COMPLETED)
-        return task.done() and task.exception() is None
+        return task if task.done() and task.exception() is None else None
 
-    def _finish(self, process: Process, heartbeat: Any, task: "asyncio.Future[bool]") -> None:
+    def _finish(self, process: Process, heartbeat: Any, task: "asyncio.Future[Any]") -> None:
         error = task.exception()
         if error is not None:
             self._world.note(process.name, "returned", "%s: %s" % (type(error).__name__, error))

@@ -77,7 +77,7 @@ class Deployment:
         self.inboxes: Dict[str, Inbox] = {}
         self.blobs: Dict[str, bytes] = {}
         self.on_message: Callable[[], None] = lambda: None
-        self.on_wake: Callable[[Optional[int]], None] = lambda after: None
+        self.on_wake: Callable[[], None] = lambda: None
         self.in_the_post = 0
         """Pushes on their way to somebody who listens."""
 
@@ -312,9 +312,9 @@ class SimulatedTimer:
         self._deployment = deployment
         self._process = process
 
-    async def wake(self, ns: str, after: Optional[int] = None) -> None:
+    async def wake(self, ns: str) -> None:
         """`ports.Timer.wake`."""
-        await self._process.call("timer", "wake", lambda: self._deployment.on_wake(after))
+        await self._process.call("timer", "wake", self._deployment.on_wake)
 
 
 class SimulatedBlobs:

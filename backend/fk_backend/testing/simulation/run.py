@@ -17,7 +17,6 @@ from ...core import apply as core
 from ...functions import writer
 from ...functions.heartbeat import TICK_S
 from ...ports import INTEREST, SESSIONS, TABLES, Item, Key
-from ...providers.aws import ticks
 from . import hostile
 from .client import Client
 from .hosts import Timer, Trigger
@@ -116,6 +115,7 @@ class Run:
         for number, client in enumerate(self.clients):
             client.finish(close=(self.plan.seed + number) % 3 != 0)
         await self._until(lambda: self._parted() and self._empty() and self._settled(), "sessions")
+        await self._until(lambda: self.timer.messages <= 1, "one message of ticks")
         await self.world.sleep(IDLE_TICKS * TICK_S)
 
     def _heal(self) -> None:
@@ -126,7 +126,7 @@ class Run:
         self.trigger.writers.heal()
         self.timer.heal()
         if self.plan.knobs.thrifty and self.plan.faults and self._ticking():
-            self.deployment.on_wake(None)  # as the daily sweep does
+            self.deployment.on_wake()  # as the daily sweep does
         for client in self.clients:
             client.process.troubles.clear()
             client.process.doom = ""
@@ -136,10 +136,11 @@ class Run:
         return all(client.over for client in self.clients)
 
     def _empty(self) -> bool:
-        """Whether there is no session and no beat counter; where sessions that own nothing stay, none that does."""
+        """Whether there is no session and no beat counter; where sessions that own nothing stay, no holder."""
         if self.plan.knobs.thrifty:
-            owned = (key for key in self.contents() if key.table == SESSIONS and key.sort.startswith("/"))
-            return all(key.partition.endswith(":reapable") for key in owned)
+            owned = [key for key in self.contents() if key.table == SESSIONS and key.sort.startswith("/")]
+            listed = self.deployment.at_once(self.deployment.items.query(SESSIONS, layout.holders_partition(NS), "0"))
+            return not listed.rows and all(key.partition.endswith(":reapable") for key in owned)
         places = (SESSIONS, layout.sessions_partition(NS)), (INTEREST, layout.beats_partition(NS))
         items: Any = self.deployment.items
         return not any(self.deployment.at_once(items.query(*place)).rows for place in places)
@@ -180,7 +181,6 @@ def constants(plan: Plan) -> Iterator[None]:
     """Limits as small as the plan says, so that small runs reach them; and the bug that makes a message poison."""
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(writer, "MAX_CALLS", plan.knobs.commit_calls))
-        stack.enter_context(mock.patch.object(ticks, "TICK_S", TICK_S))
         if plan.knobs.poison:
             stack.enter_context(mock.patch.object(writer, "apply", _failing(core.apply)))
         yield

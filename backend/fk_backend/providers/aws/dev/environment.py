@@ -35,6 +35,8 @@ class Settings(NamedTuple):
     sources: Tuple[Source, ...] = ()
     concurrency: int = 10
     """How many invocations run at once at most (reserved concurrency)."""
+    recursive: bool = False
+    """RecursiveLoop is Allow: however often it is invoked in one chain of requests."""
 
 
 Log = Callable[[str, str], None]
@@ -68,8 +70,11 @@ class Environment(Protocol):
         """Whether it can't take another invocation: its process ended, or was ended at a timeout."""
         ...
 
-    async def invoke(self, event: bytes) -> bytes:
-        """The function's result. InvocationFailed; the environment may then still be good, see ``broken``."""
+    async def invoke(self, event: bytes, chain: str = "") -> bytes:
+        """The function's result. InvocationFailed; the environment may then still be good, see ``broken``.
+
+        ``chain``: what the tracing header ends with, see `lineage`.
+        """
         ...
 
     def kill(self) -> None:

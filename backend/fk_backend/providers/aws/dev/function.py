@@ -12,6 +12,7 @@ import time
 from typing import Any, Awaitable, Callable, List, NamedTuple, Optional
 
 from .environment import EVENT_LIMIT, Environment, InvocationFailed, Settings
+from .lineage import MOST, Lineage, suffix
 
 Start = Callable[[], Awaitable[Environment]]
 
@@ -46,30 +47,41 @@ class Function:
         self._warm: List[Environment] = []
         self.busy: List[Environment] = []
         """The environments that have an invocation now."""
+        self.dropped = 0
+        """Invocations that were none, because their chain was too long (the metric RecursiveInvocationsDropped)."""
 
-    async def invoke(self, event: Any) -> Any:
-        """The function's result. InvocationFailed. Waits while the function is as busy as it may be."""
+    async def invoke(self, event: Any, lineage: Optional[Lineage] = None) -> Any:
+        """The function's result. InvocationFailed. Waits while the function is as busy as it may be.
+
+        ``lineage``: who was invoked in the chain of requests that led here.
+        """
+        name, chain = self.settings.name, lineage or {}
+        if chain.get(name, 0) >= MOST and not self.settings.recursive:
+            self.dropped += 1
+            raise InvocationFailed(
+                "RecursiveInvocationException", "%s was invoked %d times in one chain" % (name, MOST)
+            )
         async with self._free:
             started, cold = time.monotonic(), not self._warm
             result: Any = None
             error: Optional[InvocationFailed] = None
             try:
-                result = json.loads(await self._invoke(encoded(event)))
+                result = json.loads(await self._invoke(encoded(event), suffix(chain, name)))
                 return result
             except InvocationFailed as raised:
                 error = raised
                 raise
             finally:
                 took = (time.monotonic() - started) * 1000
-                self._observe(Invocation(self.settings.name, event, cold, took, result, error))
+                self._observe(Invocation(name, event, cold, took, result, error))
 
-    async def _invoke(self, event: bytes) -> bytes:
+    async def _invoke(self, event: bytes, chain: str) -> bytes:
         if len(event) > EVENT_LIMIT:
             raise InvocationFailed("RequestTooLargeException", "an event of %d bytes" % len(event))
         environment = await self._take()
         self.busy.append(environment)
         try:
-            return await environment.invoke(event)
+            return await environment.invoke(event, chain)
         except asyncio.CancelledError:
             environment.kill()  # or it would go on, and be given the next invocation
             raise

@@ -24,6 +24,7 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Set
 
 from .environment import EVENT_LIMIT, InvocationFailed, Source
 from .function import Function, encoded
+from .lineage import longest
 
 Message = Dict[str, Any]
 Record = Dict[str, Any]
@@ -52,7 +53,7 @@ class Mapping:
         self._url = url
         self._arn = arn
         self._source = source
-        self._function = function
+        self.function = function
         self._trouble = trouble
         self._stopping = False
         self._polling: Optional["asyncio.Task[None]"] = None
@@ -122,8 +123,10 @@ class Mapping:
         """The ids of what is not done."""
         ids = {one["messageId"] for one in records}
         try:
-            result = await self._function.invoke({"Records": records})
-        except InvocationFailed:
+            result = await self.function.invoke({"Records": records}, longest(records))
+        except InvocationFailed as failure:
+            if failure.kind == "RecursiveInvocationException":
+                self._trouble("%s: %s" % (self._source.queue, failure))
             return ids
         if not self._source.report_failures:
             return set()

@@ -111,9 +111,9 @@ class ProcessEnvironment:
         """The process."""
         return self._process.pid
 
-    async def invoke(self, event: bytes) -> bytes:
+    async def invoke(self, event: bytes, chain: str = "") -> bytes:
         request_id = str(uuid.uuid4())
-        result = self._api.offer(request_id, event, self._settings.timeout_s)
+        result = self._api.offer(request_id, event, self._settings.timeout_s, chain)
         self._signal(signal.SIGCONT)
         answer: bytes = await self._until(result, self._settings.timeout_s, "RequestId: %s" % request_id)
         return answer

@@ -126,4 +126,5 @@ def _settings(function: Mapping[str, Any], sources: Any) -> Settings:
         environment=tuple((name, str(value)) for name, value in variables.items()),
         sources=sources,
         concurrency=int(function.get("ReservedConcurrentExecutions", CONCURRENCY)),
+        recursive=function.get("RecursiveLoop", "Terminate") == "Allow",
     )

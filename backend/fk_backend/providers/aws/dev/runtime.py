@@ -29,6 +29,8 @@ class Pending(NamedTuple):
     event: bytes
     deadline_ms: int
     result: "asyncio.Future[bytes]"
+    chain: str
+    """What the tracing header ends with."""
 
 
 class RuntimeApi:
@@ -62,11 +64,11 @@ class RuntimeApi:
         if not self.initialised.done():
             self.initialised.cancel()
 
-    def offer(self, request_id: str, event: bytes, timeout_s: float) -> "asyncio.Future[bytes]":
+    def offer(self, request_id: str, event: bytes, timeout_s: float, chain: str = "") -> "asyncio.Future[bytes]":
         """Gives the runtime an invocation; its result is InvocationFailed where the handler raised."""
         assert self._pending is None, "one at a time"
         result: "asyncio.Future[bytes]" = asyncio.get_running_loop().create_future()
-        self._pending = Pending(request_id, event, int((time.time() + timeout_s) * 1000), result)
+        self._pending = Pending(request_id, event, int((time.time() + timeout_s) * 1000), result, chain)
         self._taken = False
         self._arrived.set()
         return result
@@ -127,7 +129,8 @@ class RuntimeApi:
             "Lambda-Runtime-Aws-Request-Id": pending.request_id,
             "Lambda-Runtime-Deadline-Ms": str(pending.deadline_ms),
             "Lambda-Runtime-Invoked-Function-Arn": self._arn,
-            "Lambda-Runtime-Trace-Id": "Root=1-%08x-%s;Sampled=0" % (int(time.time()), pending.request_id[-12:] * 2),
+            "Lambda-Runtime-Trace-Id": "Root=1-%08x-%s;Sampled=0%s"
+            % (int(time.time()), pending.request_id[-12:] * 2, pending.chain),
         }
         return "200 OK", headers, pending.event
 

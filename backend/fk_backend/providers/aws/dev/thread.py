@@ -3,8 +3,9 @@
 Rule upheld here: the function can't tell, as long as it behaves: the module of its handler is a copy of its own, with
 its own globals, and it is called by one thread only.
 
-What differs from a process: everything else that it imports is shared, the variables are this process's, a timeout
-fails the invocation but can't end it, and nothing stands still between invocations. If the module has a ``close()``,
+What differs from a process: everything else that it imports is shared, the variables are this process's (so nobody
+knows of chains of requests), a timeout fails the invocation but can't end it, and nothing stands still between
+invocations. If the module has a ``close()``,
 it is called at the end (on AWS nothing is).
 """
 
@@ -70,7 +71,7 @@ class ThreadEnvironment:
             raise
         return self
 
-    async def invoke(self, event: bytes) -> bytes:
+    async def invoke(self, event: bytes, chain: str = "") -> bytes:
         context = Context(self._settings, self._arn)
         name = self._settings.handler.rpartition(".")[2]
 

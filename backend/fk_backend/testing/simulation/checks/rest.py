@@ -33,6 +33,9 @@ def _compared(
         yield "%s: zxid %d is beyond the log" % (when, zxid)
         return
     for where, item in items.items():
+        unlisted = where.table == SESSIONS and where.sort[:1] == "/" and not where.partition.endswith(":reapable")
+        if unlisted and layout.holder_key(NS, int(where.partition[len(NS) + 1 :], 16)) not in items:
+            yield "%s: the owner of %s is not listed" % (when, where.sort)
         if where.sort == layout.NODE and layout.torn([item, items.get(where._replace(sort=layout.FAMILY))]):
             yield "%s: %s reads as torn" % (when, where.partition)
     expected = _expected(replay.model.states[zxid], replay.model.alive[zxid])
@@ -93,7 +96,7 @@ def _found(items: Mapping[Key, Item], blobs: Mapping[str, bytes]) -> Dict[str, A
             found["session " + sort] = (session.password_hash, session.timeout_ms, identities, session.inbox)
         elif table == SESSIONS and place == "reapable":
             found["reapable " + sort] = True
-        elif table == SESSIONS and place != "heartbeat":
+        elif table == SESSIONS and place != "holders":
             found["ephemeral %s %s" % (place, sort)] = True
     return found
 
@@ -113,7 +116,8 @@ def nothing_left_behind(replay: Replay) -> Iterator[str]:
             yield "%s %s is left" % (key.partition, key.sort)
         elif (
             key.table == SESSIONS
-            and not key.partition.endswith((":reapable", ":heartbeat"))
+            and not key.partition.endswith(":reapable")
+            and key != layout.memory_key(NS)
             and not _swept(replay, key)
         ):
             yield "%s %s is left" % (key.partition, key.sort)

@@ -8,7 +8,7 @@ from .... import layout
 from ....core.model import Error
 from ....core.owners import is_ephemeral
 from ....core.requests import Close, Expire
-from ....functions.heartbeat import TICK_S
+from ....functions.heartbeat import RARE_TICKS, TICK_S
 from ....ports import SESSIONS, STATE, Put, Remove
 from ....session.holdings import makes_ephemeral
 from ..plan import PAUSE, WORLD
@@ -70,7 +70,7 @@ def expiry_is_on_time(replay: Replay) -> Iterator[str]:
             yield "session %x expired although it had beaten again" % session
         silent = replay.log[at].at - alive
         crowd = [entry for entry in asked if entry.at > alive and entry.step < at]
-        late = BOUND_S + (CALLS + CALLS_EACH * len(crowd)) * replay.history.plan.knobs.lag
+        late = BOUND_S + _longest_pause(replay) + (CALLS + CALLS_EACH * len(crowd)) * replay.history.plan.knobs.lag
         undisturbed = quiet is not None and alive >= max(replay.history.healed_at + 2, quiet - timeout)
         if undisturbed and silent > timeout + late:
             yield "session %x expired %.3f s after its last beat, its timeout is %.1f s" % (session, silent, timeout)
@@ -91,8 +91,14 @@ def _stood_still(replay: Replay, begin: float, end: float) -> float:
     """How much of that time is given back: everything stood still, for longer than a heartbeat may be late anyway."""
     faults = [entry for entry in replay.log if entry.what == "fault" and entry.who == WORLD]
     spans = [(entry.at, entry.at + entry.value.span) for entry in faults if entry.value.span > 2 * TICK_S]
-    given: float = sum(max(0.0, min(end, until) - max(begin, since) - TICK_S) for since, until in spans)
+    unseen = TICK_S + _longest_pause(replay)
+    given: float = sum(max(0.0, min(end, until) - max(begin, since) - unseen) for since, until in spans)
     return given
+
+
+def _longest_pause(replay: Replay) -> float:
+    """Of a heartbeat that is paid for by the look, beyond those of one that is not."""
+    return RARE_TICKS * TICK_S if replay.history.plan.knobs.thrifty else 0.0
 
 
 def _begun_unheard(replay: Replay) -> Iterator[str]:

@@ -1,0 +1,546 @@
+"""Mistakes of the client: the way between two threads, reads at once, the form of requests and replies, URLs."""
+
+from __future__ import annotations
+
+from fk_backend.core.requests import Create, Delete, SetData
+from fk_backend.providers import dispatch
+from fk_backend.session import engine, ops
+from fk_kazoo import client, connection, line, listeners, loop, url, wire
+
+from .edited import Family
+
+family = Family("facade")
+edit, swap = family.edit, family.swap
+
+LINE = "tests/client/test_line.py::"
+ORDER = LINE + "test_what_is_told_comes_in_its_order"
+OVERTAKES = LINE + "test_a_read_overtakes_nothing_that_came_before_it"
+ONCE = LINE + "test_whatever_is_asked_is_answered_once_whenever_it_ends"
+DISPATCH = LINE + "test_a_call_takes_the_short_way_only_if_nothing_goes_the_long_one"
+WIRE = "tests/client/test_wire.py::"
+ASKED = WIRE + "test_what_is_asked_is_asked[%s]"
+COMES_BACK = WIRE + "test_what_comes_back_is_what_kazoo_reads"
+NOTICES = "tests/client/test_notices.py::"
+NOW = "tests/session/test_read_now.py::"
+URL = "tests/client/test_url.py::"
+
+# --- between the threads --------------------------------------------------------------------------
+
+L, C = line.Line, connection.Seam
+edit("a reply overtakes what kazoo's thread is busy with", L, "_put", " or self._handing", "", ORDER)
+edit("a reply overtakes what waits", L, "_put", "self._replies or ", "", ORDER)
+edit(
+    "an event goes the short way, whatever waits",
+    L,
+    "_put",
+    "None if waits",
+    "None if waits and xid != WATCH_XID",
+    ORDER,
+)
+edit(
+    "what kazoo's thread has sent is answered by another one",
+    L,
+    "_put",
+    " or (asked is None and xid != WATCH_XID)",
+    "",
+    LINE + "test_an_answer_to_a_ping_is_for_kazoos_thread",
+    ORDER,
+)
+edit(
+    "what nobody took directly is lost",
+    L,
+    "_put",
+    "deliver is not None and not deliver(",
+    "deliver is not None and deliver(",
+    LINE + "test_what_nobody_takes_directly_after_all_waits_and_so_does_what_follows",
+    ORDER,
+)
+edit("kazoo's thread is not busy with what it took", L, "take", "self._handing = True", "pass", ORDER)
+edit(
+    "for a moment, what is taken neither waits nor is anybody busy with it",
+    L,
+    "take",
+    "self._handing = True\n            xid, zxid, code, body, asked = self._replies.popleft()",
+    "xid, zxid, code, body, asked = self._replies.popleft()\n            self._handing = True",
+    LINE + "test_a_read_sees_what_kazoos_thread_is_taking",
+)
+edit(
+    "kazoo's thread is busy for ever",
+    L,
+    "handed",
+    "self._handing = False",
+    "pass",
+    LINE + "test_a_read_is_shown_when_all_that_came_before_it_was_told",
+)
+edit(
+    "kazoo's thread is busy for ever with what failed",
+    C,
+    "_read_socket",
+    "finally:",
+    "except ZeroDivisionError:",
+    LINE + "test_what_fails_in_kazoos_thread_does_not_leave_it_busy",
+)
+edit("two answer one request", L, "take_out", "return False", "return True", ONCE)
+edit(
+    "what a caller asked is answered to whoever kazoo's thread asked for",
+    C,
+    "_read_response",
+    "if asked is not None:",
+    "if False:",
+    ORDER,
+)
+edit("an answer is set that another one has set", C, "_read_response", "self._line.take_out(asked)", "True", ONCE)
+edit("an answer that comes directly is set whoever has it", C, "_deliver", "elif line.take_out(asked):", "else:", ONCE)
+edit("what is asked when it has ended is answered by nobody", C, "submit_now", "if line.closed:", "if False:", ONCE)
+edit(
+    "what is asked while it ends is answered by nobody",
+    L,
+    "close",
+    "self.closed, self.deliver = True, None\n    left = []\n    for asked in list(self.asked):",
+    "left, every = [], list(self.asked)\n    self.closed, self.deliver = True, None\n    for asked in every:",
+    ONCE,
+)
+edit("what nobody answered any more is not told", L, "close", "left.append(asked)", "pass", ONCE)
+edit(
+    "after the end something is handed over in the loop's thread",
+    C,
+    "_deliver",
+    "if line.closed or ",
+    "if ",
+    LINE + "test_after_the_end_nothing_is_handed_over_in_the_loops_thread",
+)
+edit(
+    "what an app replaced is not called",
+    C,
+    "_deliver",
+    " or not self.usual()",
+    "",
+    LINE + "test_what_nobody_takes_directly_after_all_waits_and_so_does_what_follows",
+)
+edit(
+    "a call that was interrupted is answered",
+    C,
+    "submit_now",
+    "line.take_out(asked)\n        loop",
+    "loop",
+    LINE + "test_a_call_that_was_interrupted_is_answered_by_nobody",
+)
+edit(
+    "who was interrupted before he woke the loop leaves it asleep",
+    C,
+    "submit_now",
+    "loop.current().wake()",
+    "pass",
+    LINE + "test_a_call_that_was_interrupted_is_answered_by_nobody",
+)
+edit("nobody is woken for what waits", L, "_keep", "len(self._replies) == 1", "False", ORDER)
+edit(
+    "the bell is rung for each that waits",
+    L,
+    "_keep",
+    "len(self._replies) == 1",
+    "True",
+    LINE + "test_the_bell_is_rung_once_for_all_that_waits",
+)
+edit(
+    "the bell is silenced while something waits",
+    L,
+    "take",
+    "if not self._replies and self._ended is None",
+    "if self._ended is None",
+    LINE + "test_the_bell_is_rung_once_for_all_that_waits",
+)
+edit(
+    "an end is told before what came before it",
+    L,
+    "take",
+    "if self._replies:",
+    "if self._replies and self._ended is None:",
+    LINE + "test_an_end_is_told_after_all_that_came_before_it_and_stays",
+)
+edit(
+    "an end is told to nobody",
+    L,
+    "over",
+    "if self._decided",
+    "if False",
+    LINE + "test_an_end_is_told_after_all_that_came_before_it_and_stays",
+)
+edit(
+    "a session that expired is only lost",
+    L,
+    "take",
+    "reason == EXPIRED",
+    "False",
+    LINE + "test_an_end_is_told_after_all_that_came_before_it_and_stays",
+)
+edit(
+    "an end is told before the opening",
+    L,
+    "over",
+    "if self._decided",
+    "if True",
+    LINE + "test_an_end_before_it_is_decided_whether_it_opened_is_told_after_that",
+)
+edit("hanging up wakes nobody", L, "hang_up", "self.mute()", "pass", LINE + "test_hanging_up_wakes_whoever_waits")
+edit("a read at once overtakes what waits", L, "_read_now", " or self._replies", "", OVERTAKES)
+edit("a read at once overtakes what kazoo's thread is busy with", L, "_read_now", " or self._handing", "", OVERTAKES)
+edit("a read at once is shown by a connection that ended", L, "_read_now", " or self._ended is not None", "", OVERTAKES)
+edit("a read at once overtakes what another caller asked", C, "read_now", "if line.asked:", "if False:", OVERTAKES)
+edit(
+    "a read is shown that stop() came in the middle of",
+    L,
+    "read_now",
+    "result if turn.lent == lent else None",
+    "result",
+    LINE + "test_a_read_that_was_interrupted_by_stop_is_not_shown",
+)
+edit(
+    "a turn is lent to whoever interrupts it",
+    loop.Turn,
+    "borrow",
+    "if self.is_mine():",
+    "if False:",
+    LINE + "test_whoever_interrupts_a_turn_is_lent_none",
+)
+edit(
+    "a turn that was interrupted is never given back",
+    loop.Turn,
+    "_give_back",
+    "self.give()",
+    "pass",
+    LINE + "test_whoever_interrupts_a_turn_is_lent_none",
+)
+K = client.KazooClient
+edit("a call overtakes what is queued", K, "_dispatch", " and not self._queue", "", DISPATCH)
+edit("a call overtakes what is being sent", K, "_dispatch", " and not connection.sending", "", DISPATCH)
+edit("a read overtakes what kazoo's thread has sent", K, "_dispatch", "not self._pending and ", "", DISPATCH)
+edit(
+    "a call is answered while there is no session",
+    K,
+    "_dispatch",
+    "self._state == KeeperState.CONNECTED and ",
+    "",
+    DISPATCH,
+)
+edit(
+    "a read that leaves a watch is answered at once",
+    C,
+    "read_now",
+    'getattr(request, "watcher", None) is not None',
+    "False",
+    DISPATCH,
+)
+edit(
+    "what only kazoo's thread can send is sent by its caller",
+    C,
+    "submit_now",
+    'getattr(request, "type", None) not in wire.DIRECT',
+    "False",
+    DISPATCH,
+)
+edit("a client that is stopped sends", C, "submit_now", "client._stopped.is_set() or ", "", DISPATCH)
+edit(
+    "what nobody will answer fails after what is queued is thrown away",
+    K,
+    "_notify_pending",
+    "for asked in self._connection.leave():",
+    "for asked in ():",
+    LINE + "test_the_end_fails_what_callers_asked_as_kazoo_fails_the_rest",
+)
+edit(
+    "an end by expiry is a lost connection",
+    K,
+    "_notify_pending",
+    "_UNANSWERED.get(state, ConnectionLoss)",
+    "ConnectionLoss",
+    LINE + "test_the_end_fails_what_callers_asked_as_kazoo_fails_the_rest",
+)
+
+# --- a deployment that several clients of a process use -------------------------------------------
+
+LINGERS = "tests/client/test_lingering.py::test_it_is_open_while_it_is_used_and_a_second_longer"
+T = loop.LoopThread
+edit(
+    "a deployment is retired although it was opened again within its lingering second",
+    T,
+    "acquire",
+    "opening.retiring.cancel()",
+    "pass",
+    LINGERS,
+)
+edit("a deployment is closed under those who use it", T, "release", "if not opening.users", "if True", LINGERS)
+edit("a deployment is never closed", T, "_retire", "opening.close()", "asyncio.sleep(0)", LINGERS)
+edit("a deployment is closed at once", T, "release", "LINGER_S", "0", LINGERS)
+edit("a deployment that is closed is used again", T, "_retire", "del self._open[key]", "pass", LINGERS)
+
+# --- reads at once --------------------------------------------------------------------------------
+
+S = engine.Session
+edit("a read overtakes a write", S, "busy", "or self._flight", "", NOW + "test_a_read_does_not_overtake")
+edit(
+    "a read overtakes the event of a watch",
+    S,
+    "read_now",
+    " or len(self._watches)",
+    "",
+    NOW + "test_with_a_watch_armed_a_read_asks_the_session_for_its_events",
+)
+edit(
+    "a connection that ended shows a read",
+    S,
+    "read_now",
+    "self._over or ",
+    "",
+    NOW + "test_a_connection_that_ended_shows_nothing",
+)
+edit(
+    "who was out of touch is shown a read",
+    S,
+    "read_now",
+    "if self.overdue():",
+    "if False:",
+    NOW + "test_who_was_out_of_touch_is_shown_nothing",
+)
+edit(
+    "a write is done as a read",
+    S,
+    "read_now",
+    " or not isinstance(op, READS)",
+    "",
+    NOW + "test_what_is_no_read_is_not_done_at_once",
+)
+edit(
+    "a read that fails at once fails",
+    S,
+    "read_now",
+    "except BackendError",
+    "except ZeroDivisionError",
+    NOW + "test_a_store_that_waits_or_fails_shows_nothing",
+)
+edit(
+    "what was shown at once is news",
+    S,
+    "read_now",
+    "self._watermark = max(self._watermark, result.zxid)",
+    "pass",
+    NOW + "test_what_was_shown_at_once_is_not_told_as_news",
+)
+
+# --- requests and replies -------------------------------------------------------------------------
+
+edit(
+    "a request of any size is sent",
+    wire,
+    "operation",
+    "len(request.serialize()) >= MAX_REQUEST_BYTES",
+    "False",
+    WIRE + "test_a_request_is_as_large_as_zookeeper_takes",
+)
+edit(
+    "a request is one byte larger than ZooKeeper takes",
+    wire,
+    "operation",
+    ">= MAX_REQUEST_BYTES",
+    "> MAX_REQUEST_BYTES",
+    WIRE + "test_a_request_is_as_large_as_zookeeper_takes",
+)
+edit(
+    "what can't be sent is sent",
+    wire,
+    "operation",
+    "len(request.serialize()) >= MAX_REQUEST_BYTES",
+    "False",
+    WIRE + "test_what_can_not_be_sent_is_a_bad_argument",
+    WIRE + "test_a_request_is_as_large_as_zookeeper_takes",
+)
+edit(
+    "what is not known is something else",
+    wire,
+    "operation",
+    "_OPS.get(request.type)",
+    "_OPS.get(request.type, _OPS[EXISTS])",
+    WIRE + "test_what_is_not_known_is_unimplemented",
+)
+swap("a delete takes any version", ((wire._OPS, wire.DELETE, lambda r: Delete(r.path, -1)),), ASKED % "delete")
+swap("a set takes any version", ((wire._OPS, wire.SET_DATA, lambda r: SetData(r.path, r.data, -1)),), ASKED % "set")
+swap(
+    "a create has no flags",
+    ((wire._OPS, wire.CREATE, lambda r: Create(r.path, r.data, wire._acl(r.acl), 0, 0, False)),),
+    ASKED % "create",
+)
+swap(
+    "a container is a plain node",
+    ((wire._OPS, wire.CREATE_CONTAINER, wire._OPS[wire.CREATE2]),),
+    ASKED % "container without its flag",
+)
+swap(
+    "a read of children leaves no watch",
+    ((wire._OPS, wire.GET_CHILDREN2, lambda r: ops.GetChildren(r.path, False)),),
+    ASKED % "children2",
+)
+edit("an ACL may do anything", wire, "_acl", "Acl(entry.perms,", "Acl(31,", ASKED % "set acl")
+edit(
+    "an app's own class gets no names",
+    wire,
+    "_names",
+    "type(request) is not Listing",
+    "False",
+    WIRE + "test_names_are_handed_over_as_they_are_to_kazoos_own_class_alone",
+)
+edit(
+    "an app's own class is not used",
+    wire,
+    "by_hand",
+    "type(request) is GetChildren",
+    "isinstance(request, GetChildren)",
+    WIRE + "test_names_are_handed_over_as_they_are_to_kazoos_own_class_alone",
+)
+edit(
+    "the list that a call returned is another one's",
+    wire.Listing,
+    "deserialize",
+    "list(self.names)",
+    "self.names",
+    WIRE + "test_names_are_handed_over_as_they_are_to_kazoos_own_class_alone",
+)
+edit("an error has a body", wire, "reply", "result.code != Error.OK or ", "", WIRE + "test_an_error_has_no_body")
+edit(
+    "a multi that failed looks as if it had been done",
+    wire,
+    "_results",
+    "if failed:",
+    "if False:",
+    WIRE + "test_each_part_of_a_multi_has_its_result_or_its_error",
+    also=((wire._BODIES, wire.MULTI),),
+)
+edit(
+    "an event says that the connection is gone",
+    wire,
+    "event",
+    "pack(fired.kind, 3)",
+    "pack(fired.kind, 0)",
+    WIRE + "test_an_event_is_one_of_kazoos",
+)
+edit(
+    "names are counted in characters",
+    wire,
+    "_strings",
+    "map(str.encode, values)",
+    "(v.encode('latin-1', 'replace') for v in values)",
+    COMES_BACK,
+)
+
+# --- listeners ------------------------------------------------------------------------------------
+
+N = listeners.Notice
+edit(
+    "the connection waits for no listener",
+    N,
+    "deliver",
+    "self.settled.wait(PATIENCE_S)",
+    "pass",
+    NOTICES + "test_the_connection_waits_until_the_listeners_are_done",
+)
+edit(
+    "the connection waits for a listener without bound",
+    N,
+    "deliver",
+    "wait(PATIENCE_S)",
+    "wait()",
+    NOTICES + "test_the_connection_waits_until_the_listeners_are_done",
+)
+edit(
+    "listeners are told in any order",
+    N,
+    "_work",
+    "self._before.done.wait()",
+    "pass",
+    NOTICES + "test_changes_are_told_one_after_the_other",
+)
+edit(
+    "a listener that fails holds up the next",
+    N,
+    "_work",
+    "self.done.set()",
+    "self.settled.set()",
+    NOTICES + "test_a_listener_that_fails_holds_up_nobody",
+)
+edit(
+    "a listener that calls the client waits for itself",
+    listeners,
+    "calling",
+    "notice.settled.set()",
+    "pass",
+    NOTICES + "test_the_connection_does_not_wait_for_a_listener_that_calls_the_client",
+)
+
+# --- secrets, URLs -----------------------------------------------------------------------------------------
+
+edit(
+    "a credential is logged when it is sent",
+    L,
+    "submit",
+    "if request.type == wire.PING:",
+    "log.info('%s', request)\n    if request.type == wire.PING:",
+    "tests/client/test_secrets.py::test_no_log_has_a_credential",
+)
+edit(
+    "what meets a bug is logged with all that it asks",
+    dispatch.Dispatcher,
+    "_set_aside",
+    "waiting.message_id, failure",
+    "waiting.delivery.body, failure",
+    "tests/client/test_secrets.py::test_a_bug_met_with_a_secret_does_not_tell_it",
+)
+edit(
+    "an error repeats a password",
+    url,
+    "_bad",
+    '_CREDENTIALS.sub("//…@", text)',
+    "text",
+    "tests/client/test_secrets.py::test_no_message_repeats_a_password",
+)
+edit(
+    "a URL may have a password in it",
+    url,
+    "_check_deployment",
+    'if "@" in deployment',
+    "if False",
+    "tests/client/test_secrets.py::test_no_message_repeats_a_password",
+    URL + "test_refused_and_says_what_to_do",
+)
+edit(
+    "an option that is not known is overlooked",
+    url,
+    "_options",
+    "scheme not in schemes",
+    "False",
+    URL + "test_refused_and_says_what_to_do",
+)
+edit(
+    "the last of two options counts",
+    url,
+    "_options",
+    "if name in options",
+    "if False",
+    URL + "test_refused_and_says_what_to_do",
+)
+edit(
+    "a chroot may lead out of itself",
+    url,
+    "_chroot",
+    'segment in ("", ".", "..") or ',
+    "",
+    URL + "test_refused_and_says_what_to_do",
+)
+edit("an escaped slash is one", url, "_chroot", ' or "/" in segment', "", URL + "test_refused_and_says_what_to_do")
+edit("the chroot of hosts is forgotten", url, "_below", 'url.chroot + "".join', '"".join', URL + "test_resolve")
+edit(
+    "a namespace is forgotten",
+    url.DeploymentUrl,
+    "__str__",
+    "if self.namespace != DEFAULT_NAMESPACE",
+    "if False",
+    URL + "test_resolve",
+)

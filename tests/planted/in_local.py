@@ -1,0 +1,419 @@
+"""Mistakes of the providers in a process and on a machine: the host, and the way to it."""
+
+from __future__ import annotations
+
+from fk_backend.providers import memory, writes
+from fk_backend.providers.local import frames, host, link, outbox
+from fk_backend.providers.memory import store as memory_store
+
+from .edited import Family
+
+family = Family("local")
+edit, swap = family.edit, family.swap
+
+HOST = "tests/providers/local/test_host.py::"
+LINK = "tests/providers/local/test_link.py::"
+ABSENT = "tests/providers/local/test_absent.py::"
+LIVES = "tests/providers/local/test_lifetimes.py::"
+IN_MEMORY = "tests/providers/memory/test_deployment.py::"
+RUBBISH = HOST + "test_who_sends_what_it_must_not_is_cut_off_and_nobody_else"
+AGAIN = HOST + "test_what_is_not_acknowledged_comes_again_in_order_and_nothing_else"
+
+# --- the host -------------------------------------------------------------------------------------
+
+H = host.Host
+O = outbox.Outbox  # noqa: E741
+edit(
+    "another process may be the heartbeat",
+    H,
+    "accept",
+    "message_id(inbox, first), body)",
+    "message_id(inbox, first), body, internal=inbox.startswith(SENDER))",
+    HOST + "test_no_other_process_is_the_heartbeat",
+)
+edit(
+    "the functions' own messages are all the heartbeat's",
+    H,
+    "send",
+    "internal=message_id.startswith(SENDER)",
+    "internal=True",
+    HOST + "test_no_other_process_is_the_heartbeat",
+)
+edit(
+    "the heartbeat's messages are anybody's",
+    H,
+    "send",
+    "internal=message_id.startswith(SENDER)",
+    "internal=False",
+    HOST + "test_no_other_process_is_the_heartbeat",
+)
+edit(
+    "what is answered is done again",
+    H,
+    "accept",
+    "first >= self._outbox.upto.get(inbox, 0)",
+    "True",
+    HOST + "test_what_is_answered_is_not_done_again",
+)
+edit("a process that is back gets nothing again", H, "listen", "self._outbox.after(inbox, last)", "()", AGAIN)
+edit(
+    "a process that is back gets everything again",
+    H,
+    "listen",
+    "self._outbox.after(inbox, last)",
+    "list(self._outbox._kept.get(inbox, ()))",
+    LINK + "test_what_came_before_is_dropped_and_what_is_answered_is_not_sent_again",
+    HOST + "test_what_has_come_does_not_come_again",
+)
+edit(
+    "an acknowledgement is not heard",
+    H,
+    "_handle",
+    "self._outbox.acknowledge(",
+    "(",
+    HOST + "test_what_is_acknowledged_is_kept_for_nobody",
+)
+edit(
+    "what nobody hears is not kept",
+    H,
+    "push",
+    "if ear is None or ear.peer is not None",
+    "if ear is not None and ear.peer",
+    AGAIN,
+)
+edit(
+    "what is heard in the host's process is kept",
+    H,
+    "push",
+    "if ear is None or ear.peer is not None",
+    "if True",
+    HOST + "test_what_is_heard_in_the_hosts_own_process_is_not_kept",
+)
+edit(
+    "what is for the heartbeat is kept",
+    H,
+    "push",
+    "if inbox.startswith(SENDER)",
+    "if False",
+    HOST + "test_what_is_heard_in_the_hosts_own_process_is_not_kept",
+)
+edit(
+    "a process that ends takes everybody's inboxes along",
+    H,
+    "_closed",
+    " if ear.peer is peer",
+    "",
+    HOST + "test_a_process_that_ends_takes_no_other_ones_inbox_along",
+)
+edit("a process that ended is still pushed to", H, "_closed", "del self._ears[inbox]", "pass", AGAIN)
+edit(
+    "what was given up is kept",
+    H,
+    "hush",
+    "self._outbox.forget(inbox)",
+    "pass",
+    HOST + "test_what_is_given_up_is_forgotten",
+)
+edit(
+    "what may be asked for again is forgotten",
+    H,
+    "hush",
+    "if keep:",
+    "if False:",
+    HOST + "test_what_is_given_up_is_forgotten",
+)
+edit(
+    "who was moved away from is not told",
+    H,
+    "drop",
+    "if ear is not None",
+    "if False",
+    HOST + "test_what_is_given_up_is_forgotten",
+)
+edit("a process may name anything an inbox", host, "_inbox", "raise ValueError", "return value or ValueError", RUBBISH)
+edit("a process may number by anything", host, "_number", "raise ValueError", "return value or ValueError", RUBBISH)
+edit("a process may send to what is no namespace", H, "_handle", "not layout.is_namespace(ns) or ", "", RUBBISH)
+edit(
+    "a frame of no known kind is overlooked",
+    H,
+    "_handle",
+    'raise ValueError("unknown frame %r" % (kind,))',
+    "pass",
+    RUBBISH,
+)
+edit(
+    "what comes for the dead is kept",
+    H,
+    "push",
+    " or inbox in self._outbox.given_up",
+    "",
+    ABSENT + "test_nothing_is_kept_for_a_dead_process",
+)
+edit(
+    "what was for the dead stays when they are given up",
+    O,
+    "give_up",
+    "self._lose(inbox)",
+    "pass",
+    ABSENT + "test_nothing_is_kept_for_a_dead_process",
+)
+edit(
+    "the next host does not know who was given up",
+    O,
+    "give_up",
+    "self._append(",
+    "(",
+    ABSENT + "test_what_was_given_up_long_ago_is_no_longer_noted",
+    ABSENT + "test_who_comes_too_late_is_told_and_may_not_go_on",
+)
+edit(
+    "who is back in time is given up later",
+    H,
+    "_give_up",
+    "if self._absent.get(inbox) == since",
+    "",
+    ABSENT + "test_who_was_back_in_time_is_not_given_up_later",
+)
+edit(
+    "who comes too late goes on as if nothing was lost",
+    H,
+    "listen",
+    "if inbox in self._outbox.given_up",
+    "if False",
+    ABSENT + "test_who_comes_too_late_is_told_and_may_not_go_on",
+)
+edit(
+    "what who was given up sends again is done again",
+    H,
+    "accept",
+    "inbox not in self._outbox.given_up and ",
+    "",
+    ABSENT + "test_who_comes_too_late_is_told_and_may_not_go_on",
+)
+edit(
+    "the host lock is taken twice in one process",
+    host.Lock,
+    "acquire",
+    "if path in _held",
+    "if False",
+    LIVES + "test_a_process_takes_the_host_lock_once",
+)
+edit(
+    "the host lock goes by the name that it is asked for by",
+    host.Lock,
+    "acquire",
+    "path = os.path.realpath(path)",
+    "path = os.path.abspath(path)",
+    LIVES + "test_a_process_takes_the_host_lock_once",
+)
+edit(
+    "the host lock is not given back",
+    host.Lock,
+    "release",
+    "_held.discard(self._path)",
+    "pass",
+    LIVES + "test_a_process_takes_the_host_lock_once",
+)
+edit(
+    "only one namespace is recovered",
+    H,
+    "_namespaces",
+    "found.append(ns)",
+    "return [ns]",
+    HOST + "test_the_next_host_finds_every_namespace",
+)
+edit(
+    "namespaces are jumped over",
+    H,
+    "_namespaces",
+    'ns + ";"',
+    'ns + "~"',
+    HOST + "test_the_next_host_finds_every_namespace",
+)
+edit(
+    "nobody looks after what the last host left",
+    H,
+    "start",
+    "self._functions.watch(ns)",
+    "pass",
+    HOST + "test_the_next_host_finds_every_namespace",
+)
+edit(
+    "anybody on the machine may come in",
+    host,
+    "listening_socket",
+    "0o600",
+    "0o666",
+    HOST + "test_the_door_is_the_users_own",
+)
+
+# --- the way to it --------------------------------------------------------------------------------
+
+L = link.Link
+edit(
+    "what was heard is heard again",
+    link.Listening,
+    "hear",
+    "if seq <= self.last",
+    "if False",
+    LINK + "test_what_came_before_is_dropped_and_what_is_answered_is_not_sent_again",
+)
+edit(
+    "what is answered is sent again",
+    link.Listening,
+    "hear",
+    "if message.first >= upto",
+    "",
+    LINK + "test_what_came_before_is_dropped_and_what_is_answered_is_not_sent_again",
+)
+edit(
+    "what is not answered is not sent again",
+    link.Listening,
+    "hear",
+    "message.first >= upto",
+    "message.first > upto + 1",
+    LINK + "test_what_came_before_is_dropped_and_what_is_answered_is_not_sent_again",
+    LINK + "test_the_next_host_is_told_who_is_here_and_then_sent_what_is_not_answered_in_order",
+)
+edit(
+    "a message is only sent, not kept",
+    L,
+    "send",
+    "listening.unanswered.append",
+    "(lambda message: None)",
+    LINK + "test_a_message_is_kept_while_there_is_no_host",
+)
+edit(
+    "the next host is not told what was heard",
+    L,
+    "_introduce",
+    "self._inboxes[inbox].last] for",
+    "0] for",
+    LINK + "test_the_next_host_is_told_who_is_here_and_then_sent_what_is_not_answered_in_order",
+)
+edit(
+    "what is sent again comes in another order",
+    L,
+    "_introduce",
+    "in self._inboxes[inbox].unanswered if",
+    "in self._inboxes[inbox].unanswered[::-1] if",
+    LINK + "test_the_next_host_is_told_who_is_here_and_then_sent_what_is_not_answered_in_order",
+)
+edit(
+    "what was heard is acknowledged again and again",
+    L,
+    "_acknowledge",
+    "listening.acknowledged = listening.last",
+    "pass",
+    LINK + "test_what_was_heard_is_acknowledged_once",
+)
+edit(
+    "every inbox is lost with one",
+    L,
+    "_received",
+    "listening = self._inboxes.get(rest[0])",
+    "self._tell_lost('x'); listening = None",
+    LINK + "test_each_inbox_hears_its_own",
+)
+edit(
+    "an inbox that is to be kept is dropped",
+    L,
+    "hush",
+    " and not keep",
+    "",
+    LINK + "test_an_inbox_that_is_given_up_is_dropped_unless_it_is_kept",
+)
+edit(
+    "the end of the last host is the next one's",
+    L,
+    "_lost_peer",
+    "if peer is self._peer",
+    "if True",
+    LINK + "test_the_end_of_a_host_that_was_left_is_no_end",
+)
+edit(
+    "a check waits for a host that is gone",
+    L,
+    "_is_gone",
+    "waiting.set_exception",
+    "(lambda error: None)",
+    LINK + "test_a_check_is_answered_by_its_own_ping_and_ends_with_the_host",
+)
+edit(
+    "any answer is every check's",
+    L,
+    "_received",
+    "self._pings.get(rest[0])",
+    "next(iter(self._pings.values()))",
+    LINK + "test_a_check_is_answered_by_its_own_ping_and_ends_with_the_host",
+)
+edit(
+    "a frame that is cut is read",
+    frames.Frames,
+    "data_received",
+    "if len(buffer) - start - 4 < size:",
+    "if False:",
+    LINK + "test_frames_come_whole_and_in_order_however_they_are_cut",
+)
+edit(
+    "a frame is as long as it likes",
+    frames.Frames,
+    "data_received",
+    "size > MAX_FRAME_BYTES",
+    "False",
+    LINK + "test_what_is_no_frame_ends_the_connection",
+)
+edit(
+    "what is no frame stops its reader",
+    frames.Frames,
+    "data_received",
+    "except codec.Malformed",
+    "except ZeroDivisionError",
+    LINK + "test_what_is_no_frame_ends_the_connection",
+)
+edit(
+    "who does not read is waited for",
+    frames.Frames,
+    "pause_writing",
+    "self.hang_up()",
+    "pass",
+    LINK + "test_who_does_not_read_is_cut_off",
+)
+
+# --- in a process ---------------------------------------------------------------------------------
+
+M = memory.MemoryDeployment
+edit(
+    "who was moved away from in this process is not told",
+    M,
+    "drop",
+    "if ear is not None",
+    "if False",
+    IN_MEMORY + "test_an_inbox_hears_its_own_and_nothing_once_it_is_given_up",
+)
+edit(
+    "an inbox that was given up hears on",
+    M,
+    "hush",
+    "self._ears.pop(inbox, None)",
+    "pass",
+    IN_MEMORY + "test_an_inbox_hears_its_own_and_nothing_once_it_is_given_up",
+)
+IN_STORE = "tests/providers/memory/test_store.py::TestStore::"
+edit(
+    "a condition is not looked at",
+    memory_store.MemoryStore,
+    "commit",
+    "self._check(write)",
+    "pass",
+    IN_STORE + "test_expect_names_the_rev_it_has_now",
+)
+edit(
+    "what a commit may name is not checked",
+    writes,
+    "checked_writes",
+    "len({write.key for write in checked}) != len(checked)",
+    "False",
+    IN_STORE + "test_what_no_store_takes",
+    also=(memory_store,),
+)
