@@ -28,7 +28,7 @@ from .large import foreign, garbage, keep_large
 from .loading import Write, fresh_head, load, load_head, misfit, writes_of
 from .reserve import reservation, settle
 from .senders import begins, is_sender
-from .waking import beside, is_behind, unheard
+from .waking import beside, is_behind, look_ahead, unheard
 from .warm import Warm
 
 log = logging.getLogger(__name__)
@@ -119,6 +119,9 @@ class Writer:
         """
         clients = [each for each in messages if not each.delivery.internal and not begins(each.message)]
         unknown = {each.message.session for each in clients} - warm.snapshot.sessions.keys()
+        if unknown:  # with what their messages will need
+            await look_ahead(self._ports, ns, warm, [each.message for each in clients][: _fitting(messages)])
+        unknown -= warm.snapshot.sessions.keys()
         if unknown:
             await load(self._ports, ns, warm, Missing(sessions=unknown))
         sent, gone = [], []
