@@ -11,8 +11,8 @@ from ..messages import Message
 
 
 def begins(message: Message) -> bool:
-    """Whether it asks for a session: what proves its sender is in it, and it is the only thing it may ask for."""
-    return any(isinstance(request, (Open, Attach)) for request in message.requests)
+    """Whether it begins with asking for a session: what proves its sender is in that then."""
+    return isinstance(next(iter(message.requests), None), (Open, Attach))
 
 
 def is_sender(message: Message, body: bytes, session: Optional[Session]) -> bool:

@@ -282,8 +282,6 @@ def refusal(ns: str, message: Message, internal: bool) -> str:
         return "no namespace"
     if not internal and not is_inbox(message.inbox):
         return "%r is no client's inbox" % message.inbox[:100]
-    if begins(message) and len(message.requests) > 1:
-        return "of %s: it asks for a session and for more" % message.inbox
     for request in message.requests:
         if isinstance(request, INTERNAL) and not internal:
             return "of %s: only the heartbeat may ask for this" % message.inbox
