@@ -14,7 +14,7 @@ from random import Random
 from typing import Any, Callable, Deque, Dict, List, Optional, Sequence
 
 from fk_backend.functions.writer import Writer
-from fk_backend.ports import Delivery, Item, Key, Limits, Listing, Page, Ports, Pushed, Put, after
+from fk_backend.ports import Delivery, Item, Key, Limits, Listing, Page, Ports, Position, Pushed, Put, after
 from fk_backend.providers.aws.store import DynamoStore
 from fk_backend.providers.memory.store import MemoryStore
 from fk_backend.testing.simulation.loop import SimulatedLoop
@@ -80,7 +80,7 @@ class Cloud:
     async def send(self, group: str, message_id: str, body: bytes) -> None:
         """`ports.Queue.send`. It arrives at the function as measured, however long the call takes to return."""
         self.sequence += 1
-        delivery = Delivery(body, False, self.sequence)
+        delivery = Delivery(body, False, Position(self.sequence))
         self.groups.setdefault(group, deque()).append(delivery)
         size = len(body) * 4 // 3
         if group not in self.busy:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, List
 
@@ -60,6 +59,8 @@ def missing() -> str:
 
 def package_file(given: str) -> Path:
     """The functions' zip that was named. DeploymentError if it is none."""
+    import zipfile  # it brings threads along, which `fk-kazoo run` must not import before its app
+
     from fk_backend.errors import DeploymentError
 
     path = Path(given)

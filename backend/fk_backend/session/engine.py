@@ -322,7 +322,7 @@ class Session:
 
     async def _send(self) -> None:
         """Sends the writes that wait as one message, and the same again until the queue has it."""
-        first, identity = self._next, message_id(self._inbox, self._next)
+        first = self._next
         requests: List[Request] = []
         size, begins = 0, False
         while self._todo and isinstance(self._todo[0][1], WRITES) and len(requests) < MAX_MESSAGE_REQUESTS:
@@ -342,8 +342,9 @@ class Session:
                     self._beating.set()
                     begins = False
                 if not body:
-                    body = self._message(first, await laid_down(self._gateway, self._ns, identity, requests))
-                await self._gateway.queue.send(self._ns, identity, body)
+                    name = message_id(self._inbox, first)
+                    body = self._message(first, await laid_down(self._gateway, self._ns, name, requests))
+                await self._gateway.queue.send(self._ns, message_id(self._inbox, first), body)
                 return
             except (Unavailable, Unknown) as error:
                 await self._pause(since, error)
