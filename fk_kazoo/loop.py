@@ -74,11 +74,14 @@ class Turn:
         self._try: Callable[[bool], bool] = lock.acquire
         self.lent = 0
         """How often somebody let others have it in the middle of what he took it for."""
+        self._greenlet: Any = None
+        """Which took it last, in a thread that has several: the lock knows threads only."""
 
     def borrow(self, function: Callable[..., T], *args: Any) -> Optional[T]:
         """What the function returns, called in this turn; None if the turn is not to be had at once."""
         if self.is_mine():  # a signal's handler, in the middle of another one
             return None
+        self._greenlet = _greenlet()
         try:
             try:
                 return function(*args) if self._try(False) else None
@@ -96,9 +99,10 @@ class Turn:
     def lend(self) -> Iterator[None]:
         """For a signal's handler that waits for the loop, and may have interrupted who has the turn: others have it.
 
-        What was interrupted sees by ``lent`` that it did not have the loop to itself all the time.
+        What was interrupted sees by ``lent`` that it did not have the loop to itself all the time. What another
+        greenlet took is left alone: it goes on while this one waits, and gives it back itself.
         """
-        mine = self.is_mine()
+        mine = self.is_mine() and self._greenlet is _greenlet()
         if mine:
             self.lent += 1
             self.give()
@@ -107,6 +111,12 @@ class Turn:
         finally:
             if mine:
                 self.take()
+
+
+def _greenlet() -> Any:
+    """The greenlet that runs; None where there are none."""
+    greenlet = sys.modules.get("greenlet")
+    return None if greenlet is None else greenlet.getcurrent()
 
 
 def socket_pair() -> Tuple[Any, Any]:

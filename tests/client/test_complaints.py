@@ -148,20 +148,40 @@ def test_whoever_waits_for_a_lock_gets_it_or_an_exception_when_his_session_is_lo
 
 
 def test_a_contender_who_was_suspended_leaves_no_orphan(url: str, connect: Connect) -> None:
-    """PR #760: the contender is cut off while it waits, and its acquire times out."""
+    """PR #760: the contender is cut off while it waits, and its acquire times out when it is connected again.
+
+    While it is not, kazoo can't take the node away, and leaves it to the session's end.
+    """
     holder, contender = connect(url), connect(url)
     held = holder.Lock("/lock", "holder")
     held.acquire(timeout=5)
     lock = contender.Lock("/lock", "contender")
     outcome: List[Any] = []
-    thread = threading.Thread(target=lambda: outcome.append(_acquired(lock, 2.0)), daemon=True)
+    too_long = _waits_until_told(lock.wake_event)
+    thread = threading.Thread(target=lambda: outcome.append(_acquired(lock, 60.0)), daemon=True)
     thread.start()
     eventually(lambda: len(held.contenders()) == 2, what="the contender waits")
+    states = States(contender)
     contender.cut_off()
     contender.mend()
+    states.wait(KazooState.SUSPENDED, KazooState.CONNECTED)
+    too_long.set()
     thread.join(15)
     assert outcome == [False]
     assert held.contenders() == ["holder"]
+
+
+def _waits_until_told(event: Any) -> threading.Event:
+    """Whoever waits for ``event`` has waited for long enough when the one that is returned is set."""
+    too_long, is_set = threading.Event(), event.wait
+
+    def wait(timeout: float) -> bool:
+        while not is_set(0.01) and not too_long.is_set():
+            pass
+        return bool(event.is_set())
+
+    event.wait = wait
+    return too_long
 
 
 def _acquired(lock: Any, timeout: float) -> bool:

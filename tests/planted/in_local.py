@@ -167,6 +167,14 @@ edit(
     ABSENT + "test_who_comes_too_late_is_told_and_may_not_go_on",
 )
 edit(
+    "each host waits anew for who was absent already",
+    H,
+    "start",
+    "max(ABSENT_S - waited_s, min(BACK_S, ABSENT_S))",
+    "ABSENT_S",
+    ABSENT + "test_hosts_that_end_sooner_than_that_one_after_the_other_do_not_make_it_more",
+)
+edit(
     "who is back in time is given up later",
     H,
     "_give_up",

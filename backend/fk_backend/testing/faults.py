@@ -98,6 +98,7 @@ class _Store:
         self._gateway = gateway
         self._store = store
         self.atomic_queries = store.atomic_queries
+        self.limits = store.limits
 
     def __getattr__(self, name: str) -> Any:
         self._gateway.guard()

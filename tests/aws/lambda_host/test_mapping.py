@@ -159,7 +159,7 @@ def test_a_result_that_makes_no_sense_fails_the_batch(bench: Bench) -> None:
     seen: List[Invocation] = []
     for n, answer in enumerate(answers):
         bench.send({"id": n, "answer": answer}, {"id": n}, group=str(n))
-    bench.host("whole", dead_letters=True, observe=seen.append)
+    bench.host("whole", dead_letters=True, observe=seen.append, batch_size=2)
     until(lambda: bench.left() == 0)
     batches = [note["ids"] for note in bench.notes() if len(note["ids"]) == 2]
     assert sorted(batches) == sorted([n, n] for n in range(len(answers)) for _ in range(3))

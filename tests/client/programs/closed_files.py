@@ -29,6 +29,10 @@ WHICH, WHEN, URL = sys.argv[1:]
 CUT_OFF = (ConnectionClosedError, ConnectionLoss, SessionExpiredError)
 SOON_S = 2.0
 """At once, on a loaded machine; where nobody asks for anything, it is a second."""
+INSIDE_S = 11.0 if WHEN == "busy" and URL.startswith("local") else 0.0
+"""SQLite asks again for ten seconds for a lock on what was closed under it: a call, or the host's work, that was inside it
+at that very moment. All later ones find out before they go in.
+"""
 PLACE = tempfile.mkdtemp()
 """Of the files of somebody else."""
 MARK = b"the text of somebody else\n"
@@ -152,7 +156,7 @@ def main() -> None:
     others = close(client)
     over.set()
     for caller in callers:
-        caller.join(2 * SOON_S)
+        caller.join(2 * SOON_S + INSIDE_S)
         if caller.is_alive():
             wrong.append("a call did not end")
     # What only a client's thread can find out it does at its next ping, as kazoo's does.
@@ -168,7 +172,7 @@ def main() -> None:
         "add_auth": lambda: client.add_auth("digest", "a:b"),
     }
     for name, call in calls.items():
-        result = timed(name, limit, call)
+        result = timed(name, limit + INSIDE_S, call)
         if isinstance(result, Exception) and not isinstance(result, CUT_OFF):
             wrong.append("%s raised %r" % (name, result))
     if WHICH in ("all", "reused") and ("LOST" not in heard or client.connected):
@@ -176,7 +180,8 @@ def main() -> None:
     for name, call in {"stop": client.stop, "close": client.close, "restart": client.restart}.items():
         result = timed(name, 2 * SOON_S, call)
         refused = isinstance(result, DeploymentConfigurationError) and name == "restart"
-        if isinstance(result, Exception) and not (refused and WHICH == "reused" and URL.startswith("local")):
+        taken = WHICH == "reused" or WHEN == "busy"  # or the client itself opened something there, just then
+        if isinstance(result, Exception) and not (refused and taken and URL.startswith("local")):
             wrong.append("%s: %r" % (name, result))
     if not refused:  # else others have the numbers that SQLite would close
         for each in (client, idle, connected()):

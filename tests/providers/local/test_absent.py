@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import time
 from pathlib import Path
 from typing import Any, Awaitable, Callable, List, Tuple
 
@@ -109,7 +110,7 @@ def kept(place: files.Place) -> Tuple[int, int]:
     """How much the next host would have to read and to write again: inboxes that wait, and bytes."""
     left = Outbox(place.outbox)
     left.close()
-    return len(left.inboxes()), os.path.getsize(place.outbox)
+    return len(left.waiting_s()), os.path.getsize(place.outbox)
 
 
 def test_nothing_is_kept_for_a_dead_process(place: files.Place) -> None:
@@ -118,7 +119,7 @@ def test_nothing_is_kept_for_a_dead_process(place: files.Place) -> None:
         await tell(running, "dead")
         await given_up(running, "dead")
         await tell(running, "dead")
-        assert not running._outbox.inboxes()
+        assert not running._outbox.waiting_s()
 
     act(place, scene)
     assert kept(place) < (1, 500)
@@ -149,6 +150,34 @@ def test_many_takeovers_in_a_row_do_not_make_it_more(place: files.Place) -> None
     few = kept(place)[1]
     act(place, *[scene] * 12)
     assert kept(place)[1] < few + 12 * 100
+
+
+def test_hosts_that_end_sooner_than_that_one_after_the_other_do_not_make_it_more(
+    place: files.Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The absent are absent for the deployment, not for a host: each host went on where the one before it had begun."""
+    monkeypatch.setattr(host, "ABSENT_S", 30.0)
+    monkeypatch.setattr(host, "BACK_S", 0.01)
+
+    async def first(running: Host) -> None:
+        await leave(running, place, "dead")
+        await tell(running, "dead", 1)
+
+    async def later(running: Host) -> None:
+        await tell(running, "dead", 20)
+
+    async def last(running: Host) -> None:
+        await given_up(running, "dead")
+
+    act(place, first)
+    now = time.time()
+    for passed_s in (8.0, 16.0, 24.0):
+        monkeypatch.setattr("fk_backend.providers.local.outbox.time.time", lambda passed_s=passed_s: now + passed_s)
+        act(place, later)
+        assert kept(place)[0] == 1
+    monkeypatch.setattr("fk_backend.providers.local.outbox.time.time", lambda: now + 32.0)
+    act(place, last)
+    assert kept(place) < (1, 500)
 
 
 def test_who_is_back_in_time_gets_all_of_it(place: files.Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,26 +19,17 @@ from fk_backend.providers.local.host import Ear, Host, Lock
 from fk_backend.providers.local.outbox import Kept, Outbox
 from tests.functions.doubles import KEY
 
+from .doubles import KeptFrames
+
 NS = "ns"
 
 
-class Peer:
-    """As much of `frames.Frames` as the host needs: it remembers what it was sent."""
-
-    transport = None
+class Peer(KeptFrames):
+    """A process, as the host sees it."""
 
     def __init__(self, host: Host) -> None:
+        super().__init__()
         self.host = host
-        self.sent: List[Any] = []
-        self.hung_up = False
-
-    def send(self, *value: Any) -> None:
-        """A frame to the process."""
-        self.sent.append(value)
-
-    def hang_up(self) -> None:
-        """The connection ends."""
-        self.hung_up = True
 
     def says(self, *value: Any) -> None:
         """A frame from the process."""
@@ -183,11 +174,11 @@ def test_what_is_heard_in_the_hosts_own_process_is_not_kept(place: files.Place) 
         host.listen("own", 0, Ear(heard.append, lambda: None, None))
         await host.push([Pushed("own", b"1"), Pushed("nobody", b"2"), Pushed("heartbeat:1", b"3")])
         assert [kept.body for kept in heard] == [b"1"]
-        assert host._outbox.inboxes() == {"nobody"}
+        assert set(host._outbox.waiting_s()) == {"nobody"}
 
     _hosted(place, test)
     left = Outbox(place.outbox)
-    assert left.inboxes() == {"nobody"}
+    assert set(left.waiting_s()) == {"nobody"}
     left.close()
 
 
@@ -276,6 +267,6 @@ def test_what_is_acknowledged_is_kept_for_nobody(place: files.Place) -> None:
         peer.says("hello", [["one", 0]])
         await host.push([Pushed("one", b"1"), Pushed("one", b"2")])
         peer.says("got", "one", peer.sent[-1][2])
-        assert host._outbox.inboxes() == set()
+        assert set(host._outbox.waiting_s()) == set()
 
     _hosted(place, test)

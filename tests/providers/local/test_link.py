@@ -14,23 +14,7 @@ from fk_backend.providers.local import files, frames, link
 from fk_backend.providers.local.frames import Frames
 from fk_backend.providers.local.link import Link, Listening
 
-
-class Peer:
-    """The host, as a link sees it."""
-
-    transport = None
-
-    def __init__(self) -> None:
-        self.sent: List[Any] = []
-        self.hung_up = False
-
-    def send(self, *value: Any) -> None:
-        """A frame to the host."""
-        self.sent.append(value)
-
-    def hang_up(self) -> None:
-        """The connection ends."""
-        self.hung_up = True
+from .doubles import KeptFrames
 
 
 def _linked(test: Callable[[Link, Any, List[Any]], Awaitable[None]]) -> None:
@@ -49,7 +33,7 @@ def _linked(test: Callable[[Link, Any, List[Any]], Awaitable[None]]) -> None:
                 lambda body, to=inbox: heard.append((to, body)),  # type: ignore[misc]
                 lambda why, to=inbox: heard.append((to, "lost")),  # type: ignore[misc]
             )
-        peer: Any = Peer()
+        peer: Any = KeptFrames()
         made._peer = peer
         await test(made, peer, heard)
         made._task.cancel()
@@ -77,7 +61,7 @@ def test_the_next_host_is_told_who_is_here_and_then_sent_what_is_not_answered_in
         for first in (1, 2, 4):
             made.send("ns", "one", first, b"%d" % first)
         made._received(peer, ["push", "one", 10, 2, b"answer"])
-        following = Peer()
+        following = KeptFrames()
         made._peer = following  # type: ignore[assignment]
         made._introduce(["one", "two"])
         assert following.sent == [
@@ -139,7 +123,7 @@ def test_an_inbox_that_is_given_up_is_dropped_unless_it_is_kept(keep: bool) -> N
 
 def test_the_end_of_a_host_that_was_left_is_no_end() -> None:
     async def test(made: Link, peer: Any, heard: List[Any]) -> None:
-        made._lost_peer(Peer())  # type: ignore[arg-type]
+        made._lost_peer(KeptFrames())  # type: ignore[arg-type]
         assert not made._gone.is_set()
         made._lost_peer(peer)
         assert made._gone.is_set()

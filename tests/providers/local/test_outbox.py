@@ -30,7 +30,7 @@ def test_what_was_saved_is_there_for_the_next_host(path: str) -> None:
     _, kept = _filled(path, ("one", 3, b"1"), ("two", 0, b"x"), ("one", 5, b"2"))
     following = Outbox(path)
     assert following.after("one", 0) == [kept[0], kept[2]] and following.after("one", kept[0].seq) == [kept[2]]
-    assert following.inboxes() == {"one", "two"} and following.upto == {"one": 5}
+    assert set(following.waiting_s()) == {"one", "two"} and following.upto == {"one": 5}
     assert following.number("one", 0, b"3").seq > kept[2].seq, "numbers go on"
 
 
@@ -52,7 +52,7 @@ def test_what_is_forgotten_is_gone_with_all_that_is_known_of_it(path: str) -> No
     made.forget("one")
     made.close()
     following = Outbox(path)
-    assert following.inboxes() == {"two"} and following.upto == {"two": 3}
+    assert set(following.waiting_s()) == {"two"} and following.upto == {"two": 3}
 
 
 @pytest.mark.parametrize("cut", range(1, 60, 7))
@@ -86,7 +86,7 @@ def test_the_file_is_written_anew_when_it_has_grown_and_nothing_is_lost(
     assert len(Path(path).read_bytes()) < 3000
     made.close()
     following = Outbox(path)
-    assert following.after("stays", 0) == [stays] and following.inboxes() == {"stays"}
+    assert following.after("stays", 0) == [stays] and set(following.waiting_s()) == {"stays"}
 
 
 def test_what_a_failure_left_half_written_is_written_over(path: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -276,10 +276,8 @@ class Poll:
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        failing_since, retry_s = (
-            math.inf,
-            RETRY_S,
-        )  # not since the last answer: a long poll may well be quiet for longer
+        # Since the first failure, not since the last answer: a long poll may well be quiet for longer.
+        failing_since, retry_s = math.inf, RETRY_S
         while True:
             try:
                 messages = await self._queues.receive(self._url)

@@ -34,6 +34,11 @@ log = logging.getLogger(__name__)
 
 ABSENT_S = 5.0
 """How long pushes are kept for an inbox that nobody listens to. A process that lives is back in milliseconds."""
+BACK_S = 1.0
+"""How long a new host waits at least for who was absent already, however long that was: somebody has to be there first.
+
+Without it, where hosts end sooner than `ABSENT_S`, one after the other, nobody would ever be given up.
+"""
 
 _held: Set[str] = set()
 """Locks of this process: the operating system would grant it the same lock twice."""
@@ -113,7 +118,8 @@ class Host:
         for ns in await self._namespaces():
             await self._writer.recover(ns)
             self._functions.watch(ns)
-        self._miss(self._outbox.inboxes())
+        for inbox, waited_s in self._outbox.waiting_s().items():
+            self._miss([inbox], max(ABSENT_S - waited_s, min(BACK_S, ABSENT_S)))
         loop = asyncio.get_event_loop()
         self._server = await loop.create_unix_server(lambda: Frames(self._received, self._closed), sock=self._door)
 
@@ -229,8 +235,8 @@ class Host:
             self._absent.pop(inbox, None)
             self._outbox.forget(inbox)
 
-    def _miss(self, inboxes: Iterable[str]) -> None:
-        """Nobody listens there just now: what comes is kept for a while, and no longer.
+    def _miss(self, inboxes: Iterable[str], keep_s: Optional[float] = None) -> None:
+        """Nobody listens there just now: what comes is kept for a while (`ABSENT_S`), and no longer.
 
         Pushes to the dead would grow without end, and whoever takes over would read them all while everybody waits.
         """
@@ -241,7 +247,7 @@ class Host:
         missed = [inbox for inbox in inboxes if inbox not in self._outbox.given_up]
         self._absent.update(dict.fromkeys(missed, since))
         if missed:
-            loop.call_later(ABSENT_S, self._give_up, missed, since)
+            loop.call_later(ABSENT_S if keep_s is None else keep_s, self._give_up, missed, since)
 
     def _give_up(self, inboxes: List[str], since: float) -> None:
         if self._functions.halted:

@@ -21,7 +21,7 @@ import struct
 import time
 import zlib
 from collections import deque
-from typing import Deque, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Deque, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from ...errors import NoPermission, NotADeployment
 from ..descriptors import Descriptor, missed
@@ -48,6 +48,8 @@ class Kept(NamedTuple):
     seq: int
     upto: int
     body: bytes
+    at: float
+    """When it was first made, in seconds since the epoch."""
 
 
 class Record(NamedTuple):
@@ -142,7 +144,7 @@ class Outbox:
                 if seq == _ALL:
                     self.given_up.pop(inbox, None)
             else:
-                self._keep(inbox, Kept(seq, upto, body))
+                self._keep(inbox, Kept(seq, upto, body, at))
         self.upto = {inbox: upto for inbox, upto in self.upto.items() if inbox in self._kept}
         return epoch
 
@@ -153,7 +155,7 @@ class Outbox:
         self.given_up = {inbox: when for inbox, when in self.given_up.items() if when > at - FORGET_AFTER_S}
         parts.extend(_given_up(inbox, when) for inbox, when in self.given_up.items())
         for inbox, kept in self._kept.items():
-            parts.extend(Record(_PUSH, seq, upto, at, inbox, body).encoded() for seq, upto, body in kept)
+            parts.extend(_push(inbox, each) for each in kept)
         new = self._path + ".new"
         with contextlib.suppress(FileNotFoundError):
             os.unlink(new)
@@ -184,7 +186,7 @@ class Outbox:
     def number(self, inbox: str, upto: int, body: bytes) -> Kept:
         """A push with its number. It is kept from the next `save` on."""
         self._seq += 1
-        kept = Kept(self._seq, upto, body)
+        kept = Kept(self._seq, upto, body, time.time())
         self._keep(inbox, kept)
         return kept
 
@@ -194,7 +196,7 @@ class Outbox:
             self._rewrite()
         else:
             at = time.time()
-            parts = [Record(_PUSH, seq, upto, at, inbox, body).encoded() for inbox, (seq, upto, body) in pushes]
+            parts = [_push(inbox, kept) for inbox, kept in pushes]
             parts.extend(Record(_DONE, last, 0, at, inbox, b"").encoded() for inbox, last in self._done)
             self._append(b"".join(parts))
         self._done.clear()
@@ -230,9 +232,10 @@ class Outbox:
         self.given_up.pop(inbox, None)
         self._done.append((inbox, _ALL))
 
-    def inboxes(self) -> Set[str]:
-        """Those that something waits for."""
-        return set(self._kept)
+    def waiting_s(self) -> Dict[str, float]:
+        """Inbox → for how many seconds something has waited for its owner."""
+        now = time.time()
+        return {inbox: max(0.0, now - kept[0].at) for inbox, kept in self._kept.items()}
 
     def close(self) -> None:
         """Saves and closes."""
@@ -249,6 +252,10 @@ class Outbox:
                 missed.append(self._path)
             raise OSError(errno.EBADF, "somebody else closed it", self._path)
         self._size += _write(file.number, content, self._size)
+
+
+def _push(inbox: str, kept: Kept) -> bytes:
+    return Record(_PUSH, kept.seq, kept.upto, kept.at, inbox, kept.body).encoded()
 
 
 def _given_up(inbox: str, at: float) -> bytes:

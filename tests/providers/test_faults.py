@@ -1,0 +1,25 @@
+"""A gateway that is cut off fails where a network can fail, and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fk_backend import layout
+from fk_backend.errors import Unavailable
+from fk_backend.providers.memory.store import MemoryStore
+from fk_backend.testing.faults import FaultyGateway
+
+
+def test_what_is_known_without_asking_is_known_while_it_is_cut_off() -> None:
+    """An operation is measured by the store's limits before it is sent: kazoo's retries do not expect that to fail."""
+    store = MemoryStore()
+    inner: Any = SimpleNamespace(address=None, thrifty=False, blobs=None, clock=None, store=store)
+    faulty = FaultyGateway(inner)
+    faulty.cut()
+    assert faulty.store.limits is store.limits and faulty.store.atomic_queries == store.atomic_queries
+    with pytest.raises(Unavailable):
+        asyncio.run(faulty.store.get([layout.head_key("ns")]))
