@@ -31,10 +31,14 @@ from fk_backend.core.requests import (
     WatchSubtrees,
 )
 from fk_backend.functions.writer import Writer
+from fk_backend.mac import TAG_BYTES
 from fk_backend.messages import FORMAT, Message, encode
 from fk_backend.ports import Delivery
 
 from .doubles import KEY, NS, PASSWORD, Bench, deliveries
+
+NO_TAG = bytes(TAG_BYTES)
+"""Who sent it is looked at later than what it is."""
 
 
 def _create(path: str, data: Any = b"", flags: int = 0) -> Create:
@@ -177,9 +181,9 @@ def test_a_multi_holds_what_changes_the_tree_and_nothing_else(what: str) -> None
 
 def test_what_the_writer_asks_itself_is_no_request() -> None:
     """A sweep deletes what a session owned."""
-    body = codec.dumps([FORMAT, "heartbeat:1", 0, 1, [["Sweep", 1]]])
+    messages.decode(codec.dumps([FORMAT, "heartbeat:1", 0, 1, [["Close"]]]) + NO_TAG)
     with pytest.raises(codec.Malformed):
-        messages.decode(body)
+        messages.decode(codec.dumps([FORMAT, "heartbeat:1", 0, 1, [["Sweep", 1]]]) + NO_TAG)
 
 
 # --- namespaces, blobs ----------------------------------------------------------------------------
@@ -296,8 +300,9 @@ def test_what_is_sent_to_what_is_no_namespace_is_not_done(ns: str) -> None:
 
 @pytest.mark.parametrize("first", [-1, messages.MAX_NUMBER + 1, 1 << 63, "0", None, 0.5, [0]])
 def test_a_number_is_one(first: Any) -> None:
+    messages.decode(codec.dumps([FORMAT, "thief", 0, 0, []]) + NO_TAG)
     with pytest.raises(codec.Malformed):
-        messages.decode(codec.dumps([FORMAT, "thief", 0, first, []]))
+        messages.decode(codec.dumps([FORMAT, "thief", 0, first, []]) + NO_TAG)
 
 
 def test_numbers_are_of_one_connection() -> None:
