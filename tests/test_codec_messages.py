@@ -26,6 +26,7 @@ from fk_backend.core.requests import (
     SetAcl,
     SetData,
 )
+from fk_backend.mac import tag
 from fk_backend.triggers import packed, unpacked
 
 int64 = st.integers(-(1 << 63), (1 << 63) - 1)
@@ -99,29 +100,29 @@ def test_damaged_messages_are_refused_in_one_way(message: messages.Message, choi
     [
         None,
         [],
-        [2, "i", 0, 1, []],
-        [1, "i", 0, 1, [["Nothing"]]],
-        [1, "i", 0, 1, [["Delete", "/a"]]],
-        [1, "i", 0, 1, [["Delete", "/a", "1"]]],
-        [1, "i", 0, 1, [["Delete", "/a", 1 << 63]]],
-        [1, "i", 0, 1, [["Multi", [["Close"]]]]],
-        [1, "i", 0, 1, [["Multi", [["Multi", []]]]]],
-        [1, "i", 0, 1.5, []],
-        [1, "i", 0, 1, [], "1"],
-        [1, "i", 0, 1, [], 1, 1],
-        [1, 7, 0, 1, []],
-        [1, "i", 0, 1, [["Close"]] * (messages.MAX_REQUESTS + 1)],
+        [messages.FORMAT - 1, "i", 0, 1, []],
+        [messages.FORMAT, "i", 0, 1, [["Nothing"]]],
+        [messages.FORMAT, "i", 0, 1, [["Delete", "/a"]]],
+        [messages.FORMAT, "i", 0, 1, [["Delete", "/a", "1"]]],
+        [messages.FORMAT, "i", 0, 1, [["Delete", "/a", 1 << 63]]],
+        [messages.FORMAT, "i", 0, 1, [["Multi", [["Close"]]]]],
+        [messages.FORMAT, "i", 0, 1, [["Multi", [["Multi", []]]]]],
+        [messages.FORMAT, "i", 0, 1.5, []],
+        [messages.FORMAT, "i", 0, 1, [], "1"],
+        [messages.FORMAT, "i", 0, 1, [], 1, 1],
+        [messages.FORMAT, 7, 0, 1, []],
+        [messages.FORMAT, "i", 0, 1, [["Close"]] * (messages.MAX_REQUESTS + 1)],
     ],
 )
 def test_what_is_no_message(value: Any) -> None:
     """Wrong formats, names, counts, types, and too many of them."""
     with pytest.raises(Malformed):
-        messages.decode(codec.dumps(value))
+        messages.decode(_tagged(value))
 
 
 def test_a_message_without_the_hint_is_a_message() -> None:
     """As they were before there was one; and what says nothing is not sent."""
-    plain = codec.dumps([1, "i", 7, 1, [["Close"]]])
+    plain = _tagged([messages.FORMAT, "i", 7, 1, [["Close"]]])
     message = messages.Message("i", 7, 1, (Close(),))
     assert messages.decode(plain) == message and messages.encode(message) == plain
 
@@ -202,6 +203,13 @@ RIGHT: Any = {
     "int": 1, "int32": 1, "text": "/a", "text or nothing": None, "bool": True, "bytes": b"x", "data": b"x",
     "acl": [[31, "world", "anyone"]], "ops": [["Check", "/a", 1]],
 }  # fmt: skip
+
+
+def _tagged(value: Any) -> bytes:
+    payload = codec.dumps(value)
+    return payload + tag(payload, b"")
+
+
 FIELDS = [(kind, field) for kind, made in sorted(messages._KINDS.items()) for field in made._fields]
 
 
@@ -209,15 +217,15 @@ FIELDS = [(kind, field) for kind, made in sorted(messages._KINDS.items()) for fi
 def test_every_field_of_every_request_is_what_it_has_to_be(kind: str, field: str) -> None:
     fields = messages._KINDS[kind]._fields
     right = [kind, *(RIGHT[OF_FIELDS[name]] for name in fields)]
-    (request,) = messages.decode(codec.dumps([1, "i", 7, 1, [right]])).requests
+    (request,) = messages.decode(_tagged([messages.FORMAT, "i", 7, 1, [right]])).requests
     assert type(request).__name__ == kind
     for wrong in WRONG[OF_FIELDS[field]]:
         values = [kind, *(wrong if name == field else RIGHT[OF_FIELDS[name]] for name in fields)]
         with pytest.raises(Malformed):
-            messages.decode(codec.dumps([1, "i", 7, 1, [values]]))
+            messages.decode(_tagged([messages.FORMAT, "i", 7, 1, [values]]))
     for values in (right[:-1], [*right, 1]):
         with pytest.raises(Malformed):
-            messages.decode(codec.dumps([1, "i", 7, 1, [values]]))
+            messages.decode(_tagged([messages.FORMAT, "i", 7, 1, [values]]))
 
 
 @pytest.mark.parametrize("name", ["inbox", "session", "first", "answered"])
@@ -226,18 +234,18 @@ def test_every_field_of_a_message_is_what_it_has_to_be(name: str) -> None:
     for wrong in WRONG["text" if name == "inbox" else "int"]:
         inbox, session, first, answered = {**right, name: wrong}.values()
         with pytest.raises(Malformed):
-            messages.decode(codec.dumps([1, inbox, session, first, [], answered]))
+            messages.decode(_tagged([messages.FORMAT, inbox, session, first, [], answered]))
 
 
 def test_there_are_bounds() -> None:
     """Of requests in a message, operations in a multi, entries in an ACL."""
     check = ["Check", "/a", 1]
     most, ops = messages.MAX_REQUESTS, messages.MAX_PARTS
-    assert len(messages.decode(codec.dumps([1, "i", 7, 1, [check] * most])).requests) == most
+    assert len(messages.decode(_tagged([messages.FORMAT, "i", 7, 1, [check] * most])).requests) == most
     many_acls = ["SetAcl", "/a", [[1, "s", "i"]] * (ops + 1), 1]
     for requests in ([check] * (most + 1), [["Multi", [check] * (ops + 1)]], [many_acls]):
         with pytest.raises(Malformed):
-            messages.decode(codec.dumps([1, "i", 7, 1, requests]))
+            messages.decode(_tagged([messages.FORMAT, "i", 7, 1, requests]))
 
 
 def _value(text: bytes, tail: bytes = b"") -> bytes:

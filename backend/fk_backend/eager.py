@@ -73,3 +73,11 @@ async def together(coroutines: Sequence[Coroutine[Any, Any, T]], remote: bool = 
     if all(each.done() for each in begun):
         return [each.result() for each in begun]
     return list(await asyncio.gather(*begun))
+
+
+def current_task() -> Optional["asyncio.Task[Any]"]:
+    """The task that runs; None outside of one."""
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None

@@ -32,10 +32,11 @@ from .core.requests import (
     SetData,
     WatchSubtrees,
 )
+from .mac import TAG_BYTES, tag
 from .ports import Position
 from .triggers import packed, unpacked
 
-FORMAT = 1
+FORMAT = 2
 MAX_REQUESTS = 500
 """Requests in one message."""
 MAX_PARTS = 100_000
@@ -202,17 +203,18 @@ def _request(value: Any) -> Request:
     return made
 
 
-def encode(message: Message) -> bytes:
-    """The bytes of a message."""
+def encode(message: Message, key: bytes = b"") -> bytes:
+    """The bytes of a message, with what proves that whoever has the session's key sent them."""
     hint = [message.answered] if message.answered else []
     requests = [_plain(request) for request in message.requests]
-    return codec.dumps([FORMAT, message.inbox, message.session, message.first, requests, *hint])
+    payload = codec.dumps([FORMAT, message.inbox, message.session, message.first, requests, *hint])
+    return payload + tag(payload, key)
 
 
 def decode(body: bytes) -> Message:
-    """The message of bytes from a queue. Malformed if they are not one, whatever they are."""
+    """The message of bytes from a queue, whoever sent them. Malformed if they are not one, whatever they are."""
     try:
-        form, inbox, session, first, requests, *hint = codec.loads(body)
+        form, inbox, session, first, requests, *hint = codec.loads(body[:-TAG_BYTES])
         (answered,) = hint or (0,)
     except (TypeError, ValueError) as error:
         raise Malformed(str(error)) from None

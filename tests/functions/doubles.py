@@ -6,18 +6,20 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple, cast
 
 from fk_backend import layout
 from fk_backend.core.requests import Open, Request
 from fk_backend.functions.writer import Writer
+from fk_backend.mac import key_of
 from fk_backend.messages import Answers, Ended, Fired, Message, decode_note, encode
 from fk_backend.ports import INTEREST, TABLES, Clock, Delivery, Inboxes, Item, Key, Ports, Pushed, Put, Queue, Store
 from fk_backend.providers.memory.store import MemoryStore
 
 NS = "ns"
 PASSWORD = b"p" * 16
+KEY = key_of(PASSWORD)
+"""Of every session that a bench opens."""
 
 
 class Crash(BaseException):
@@ -155,7 +157,7 @@ class Bench:
 
     async def open(self, inbox: str, timeout_ms: int = 4000) -> int:
         """A new session; its id. It was request 0 of its inbox."""
-        request = Open(hashlib.sha256(PASSWORD).digest(), timeout_ms, inbox, "127.0.0.1")
+        request = Open(KEY, timeout_ms, inbox, "127.0.0.1")
         ((code, value, _),) = await self.ask(inbox, 0, 0, request)
         assert code == 0
         return int(value[0])
@@ -201,4 +203,4 @@ def _add(told: Told, note: Any) -> None:
 
 def deliveries(messages: Sequence[Message], internal: bool = False) -> List[Delivery]:
     """Messages as a queue hands them over."""
-    return [Delivery(encode(message), internal) for message in messages]
+    return [Delivery(encode(message, KEY), internal) for message in messages]

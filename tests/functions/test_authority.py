@@ -31,10 +31,14 @@ from fk_backend.core.requests import (
     WatchSubtrees,
 )
 from fk_backend.functions.writer import Writer
+from fk_backend.mac import TAG_BYTES
 from fk_backend.messages import FORMAT, Message, encode
 from fk_backend.ports import Delivery
 
-from .doubles import NS, PASSWORD, Bench, deliveries
+from .doubles import KEY, NS, PASSWORD, Bench, deliveries
+
+NO_TAG = bytes(TAG_BYTES)
+"""Who sent it is looked at later than what it is."""
 
 
 def _create(path: str, data: Any = b"", flags: int = 0) -> Create:
@@ -86,8 +90,10 @@ def test_a_request_needs_the_session_that_lives_at_its_connection(what: str, who
         bench, victim, _ = await _scene()
         before = await bench.contents()
         session = {"nobody": 0, "of no session": victim + 1000, "the victim": victim}[whose]
-        ((code, value, _),) = await bench.ask("thief", session, 1, OF_A_SESSION[what])
-        assert code == (Error.SESSION_MOVED if whose == "the victim" else Error.SESSION_EXPIRED) and value is None
+        await bench.write(Message("thief", session, 1, (OF_A_SESSION[what],)))
+        told = bench.told("thief")
+        assert told.answers.get(1, [0])[0] == (Error.SESSION_MOVED if whose == "the victim" else 0)
+        assert told.ended == ({(session, True)} if whose == "of no session" else set())
         assert await bench.contents() == before
         assert not bench.told("victim").ended
 
@@ -175,9 +181,9 @@ def test_a_multi_holds_what_changes_the_tree_and_nothing_else(what: str) -> None
 
 def test_what_the_writer_asks_itself_is_no_request() -> None:
     """A sweep deletes what a session owned."""
-    body = codec.dumps([FORMAT, "heartbeat:1", 0, 1, [["Sweep", 1]]])
+    messages.decode(codec.dumps([FORMAT, "heartbeat:1", 0, 1, [["Close"]]]) + NO_TAG)
     with pytest.raises(codec.Malformed):
-        messages.decode(body)
+        messages.decode(codec.dumps([FORMAT, "heartbeat:1", 0, 1, [["Sweep", 1]]]) + NO_TAG)
 
 
 # --- namespaces, blobs ----------------------------------------------------------------------------
@@ -261,22 +267,14 @@ def test_a_session_is_of_its_namespace() -> None:
         before = await bench.contents()
         for inbox, session in (("victim", victim), ("thief", thief)):
             for number, request in enumerate(OF_A_SESSION.values(), 10):
-                await bench.writer("other", [Delivery(encode(Message(inbox, session, number, (request,))), False)])
-        found = bench.told("thief").answers
-        assert {found[number][0] for number in range(10, 10 + len(OF_A_SESSION))} == {Error.SESSION_EXPIRED}
+                await bench.writer("other", [Delivery(encode(Message(inbox, session, number, (request,)), KEY), False)])
+        told = bench.told("thief")
+        assert not told.answers.keys() & set(range(10, 10 + len(OF_A_SESSION))) and told.ended == {(thief, True)}
         await bench.writer("other", [Delivery(encode(Message("thief", 0, 50, (OF_NONE["open"],))), False)])
         other = bench.told("thief").answers[50][1][0]
-        await bench.writer(
-            "other",
-            [
-                Delivery(
-                    encode(
-                        Message("thief", other, 51, (_create("/ns:"), _create("/x"))),
-                    ),
-                    False,
-                )
-            ],
-        )
+        mine = Message("thief", other, 51, (_create("/ns:"), _create("/x")))
+        await bench.writer("other", [Delivery(encode(mine, b"h" * 32), False)])
+        assert bench.told("thief").answers[52][0] == Error.OK
         after = await bench.contents()
         assert {key: item for key, item in after.items() if not key.partition.startswith("other:")} == before
 
@@ -302,8 +300,9 @@ def test_what_is_sent_to_what_is_no_namespace_is_not_done(ns: str) -> None:
 
 @pytest.mark.parametrize("first", [-1, messages.MAX_NUMBER + 1, 1 << 63, "0", None, 0.5, [0]])
 def test_a_number_is_one(first: Any) -> None:
+    messages.decode(codec.dumps([FORMAT, "thief", 0, 0, []]) + NO_TAG)
     with pytest.raises(codec.Malformed):
-        messages.decode(codec.dumps([FORMAT, "thief", 0, first, []]))
+        messages.decode(codec.dumps([FORMAT, "thief", 0, first, []]) + NO_TAG)
 
 
 def test_numbers_are_of_one_connection() -> None:

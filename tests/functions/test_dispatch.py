@@ -24,7 +24,7 @@ from fk_backend.ports import Clock, Delivery, Inboxes, Pushed
 from fk_backend.providers import dispatch
 from fk_backend.providers.dispatch import Dispatcher
 
-from .doubles import NS, Bench, FakeInboxes
+from .doubles import KEY, NS, Bench, FakeInboxes
 
 POISON = "/poison"
 TURNS = 4_000
@@ -59,7 +59,7 @@ class Hall:
 
     def accept(self, message: Message) -> None:
         """As a client sends it."""
-        self.dispatcher.accept(NS, message_id(message.inbox, message.first), encode(message))
+        self.dispatcher.accept(NS, message_id(message.inbox, message.first), encode(message, KEY))
 
     async def until(self, condition: Callable[[], Any]) -> None:
         """Lets everybody do something until it is so."""
@@ -76,7 +76,7 @@ class Hall:
 
     async def open(self, inbox: str) -> int:
         """A new session; its id."""
-        self.accept(Message(inbox, 0, 0, (Open(b"", 60_000, inbox, None),)))
+        self.accept(Message(inbox, 0, 0, (Open(KEY, 60_000, inbox, None),)))
         return int((await self.answered(inbox, 0))[1][0])
 
 

@@ -28,7 +28,7 @@ from fk_backend.providers.local.files import Place
 from fk_backend.providers.local.store import LocalStore
 from fk_backend.providers.memory.store import MemoryStore
 
-from .doubles import NS, Bench, Crash, Doom, Told
+from .doubles import KEY, NS, Bench, Crash, Doom, Told
 
 INBOXES = ("one", "two")
 WRITERS = 3
@@ -103,7 +103,7 @@ async def _lived(open_store: Callable[[], Any], plan: List[Batch], alone: bool) 
         for index, batch in enumerate(plan):
             message = Message(batch.inbox, sessions[batch.inbox], number[batch.inbox], tuple(batch.requests))
             number[batch.inbox] += len(batch.requests)
-            delivery = Delivery(encode(message), False, Position(index + 1, SENT_MS + index))
+            delivery = Delivery(encode(message, KEY), False, Position(index + 1, SENT_MS + index))
             if alone:
                 await bench.writer(NS, [delivery])
                 continue
@@ -183,7 +183,7 @@ def test_a_queue_that_was_made_anew_begins_with_smaller_numbers() -> None:
         session = {inbox: await bench.open(inbox) for inbox in INBOXES}
 
         def delivery(inbox: str, first: int, position: Position, request: Request) -> Delivery:
-            return Delivery(encode(Message(inbox, session[inbox], first, (request,))), False, position)
+            return Delivery(encode(Message(inbox, session[inbox], first, (request,)), KEY), False, position)
 
         late = bench.fresh_writer()
         before = delivery("one", 1, Position(10**6, SENT_MS), _create("/before-", 2))
@@ -222,7 +222,8 @@ def test_what_was_refused_stays_so_while_a_later_message_is_half_done() -> None:
         await bench.ask("one", session["one"], 1, _create("/a"), _create("/b"))
 
         def delivery(inbox: str, first: int, sequence: int, *requests: Request) -> Delivery:
-            return Delivery(encode(Message(inbox, session[inbox], first, requests)), False, Position(sequence, SENT_MS))
+            message = Message(inbox, session[inbox], first, requests)
+            return Delivery(encode(message, KEY), False, Position(sequence, SENT_MS))
 
         late, doom = bench.fresh_writer(), Doom(at)
         refused = delivery("two", 1, 3, SetData("/a", b"refused", 1))

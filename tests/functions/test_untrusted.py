@@ -36,12 +36,13 @@ from fk_backend.core.requests import (
 )
 from fk_backend.functions.heartbeat import Heartbeat
 from fk_backend.functions.words import answer_word
+from fk_backend.mac import TAG_BYTES, tag
 from fk_backend.messages import Message, decode, encode
 from fk_backend.ports import INTEREST, Delivery, Item, Key, Put
 from fk_backend.providers.local import files
 from fk_backend.providers.local.store import LocalStore
 
-from .doubles import NS, Bench
+from .doubles import KEY, NS, Bench
 
 HONEST, SILENT, HOSTILE = "honest", "silent", "hostile"
 TIMEOUT_S = 4.0
@@ -137,27 +138,37 @@ def _mutated(body: bytes, cuts: List[Tuple[int, bytes]]) -> bytes:
 
 def _replaced(body: bytes, path: List[int], value: Any) -> bytes:
     """The message with another value somewhere within."""
-    whole = at = codec.loads(body)
+    whole = at = codec.loads(body[:-TAG_BYTES])
     for position in path:
         child = at[position % len(at)]
         if not isinstance(child, list) or not child:
             at[position % len(at)] = value
             break
         at = child
-    return codec.dumps(whole)
+    return _tagged(codec.dumps(whole))
+
+
+def _tagged(payload: bytes) -> bytes:
+    """By the hostile client's own session."""
+    return payload + tag(payload, KEY)
+
+
+def _sealed(message: Message) -> bytes:
+    return encode(message, KEY)
 
 
 cuts = st.lists(st.tuples(st.integers(0, 500), st.binary(max_size=4)), min_size=1, max_size=3)
 bodies = st.one_of(
-    messages.map(encode),
-    st.builds(lambda message, made: _mutated(encode(message), made), messages, cuts),
+    messages.map(_sealed),
+    st.builds(lambda message, made: _mutated(_sealed(message), made), messages, cuts),
+    st.builds(lambda message, made: _tagged(_mutated(_sealed(message)[:-TAG_BYTES], made)), messages, cuts),
     st.builds(
-        lambda message, path, value: _replaced(encode(message), path, value),
+        lambda message, path, value: _replaced(_sealed(message), path, value),
         messages,
         st.lists(st.integers(0, 9), min_size=1, max_size=6),
         values,
     ),
-    values.map(codec.dumps),
+    values.map(lambda value: _tagged(codec.dumps(value))),
     st.binary(max_size=40),
 )
 
@@ -260,7 +271,7 @@ async def _is_anothers(bench: Bench, sort: str) -> bool:
 @example([Stored("ns:/a", "recursive:hostile", 1, b"")], [])
 @example([Stored("ns:*", "session", 1, b""), Stored("ns:*", "/a:", 0, b"")], [])
 @example([Stored("ns:beats", "f" * 16, (1 << 63) - 1, b"")], [])
-@example([], [encode(Message(HOSTILE, 0, 1, (Expire(1, 1 << 62),)))])
+@example([], [_sealed(Message(HOSTILE, 0, 1, (Expire(1, 1 << 62),)))])
 def test_others_go_on_in_memory(items: List[Stored], sent: List[bytes]) -> None:
     """Every kind of item and message, structurally valid and not."""
     bench = Bench()

@@ -21,7 +21,8 @@ from fk_backend.core.model import Error
 from fk_backend.core.requests import Attach, Auth, Close, Create, Delete, Expire, Multi, Open, Reap, Request, SetData
 from fk_backend.errors import Conflict, StorageFull
 from fk_backend.functions.distributor import keep
-from fk_backend.messages import Message, encode
+from fk_backend.mac import tag
+from fk_backend.messages import FORMAT, Message, encode
 from fk_backend.ports import Delivery, Item, Key, Put, Remove
 from fk_backend.providers.local.database import create as create_database
 from fk_backend.providers.local.files import Place
@@ -30,7 +31,7 @@ from fk_backend.providers.local.store import LocalStore
 from fk_backend.providers.memory.store import MemoryStore
 from fk_backend.triggers import ENTRY_BYTES, packed
 
-from .doubles import NS, PASSWORD, Bench
+from .doubles import KEY, NS, PASSWORD, Bench
 
 
 def _create(path: str, flags: int = 0) -> Create:
@@ -80,13 +81,18 @@ well_formed = st.one_of(
     st.builds(lambda s, p, i: ["Attach", s, p, i, None], numbers, st.binary(), texts),
 )
 forged = st.builds(
-    lambda inbox, session, first, requests, hint: codec.dumps([1, inbox, session, first, requests, *hint]),
+    lambda inbox, session, first, requests, hint: _tagged(inbox, session, first, requests, *hint),
     st.one_of(texts, st.sampled_from(("client", "heartbeat:0"))),
     numbers,
     numbers,
     st.lists(st.one_of(almost_requests, well_formed), max_size=4),
     st.lists(junk, max_size=2),
 )
+
+
+def _tagged(*fields: Any) -> bytes:
+    payload = codec.dumps([FORMAT, *fields])
+    return payload + tag(payload, KEY)
 
 
 def _mutated(body: bytes, changes: Sequence[Any]) -> bytes:
@@ -97,7 +103,10 @@ def _mutated(body: bytes, changes: Sequence[Any]) -> bytes:
 
 
 VALID = encode(
-    Message("client", 1, 1, (_create("/a"), Multi((SetData("/a", b"xyz", -1), Delete("/a", 0))), Auth("digest", "u:p")))
+    Message(
+        "client", 1, 1, (_create("/a"), Multi((SetData("/a", b"xyz", -1), Delete("/a", 0))), Auth("digest", "u:p"))
+    ),
+    KEY,
 )
 mutated = st.builds(
     _mutated, st.just(VALID), st.lists(st.tuples(st.integers(0, 1 << 16), st.integers(0, 255)), min_size=1, max_size=4)
@@ -237,7 +246,7 @@ def test_a_writer_that_lost_its_batch_stops_and_answers_nothing() -> None:
 
         zombie._ports = zombie._ports._replace(store=Behind())
         with pytest.raises(Conflict):
-            await zombie(NS, [Delivery(encode(Message("client", session, 1, (_create("/b"),))), False)])
+            await zombie(NS, [Delivery(encode(Message("client", session, 1, (_create("/b"),)), KEY), False)])
         assert await bench.contents() == before and bench.inboxes.pushed[pushes:] == []
 
     asyncio.run(check())

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fk_backend import layout, messages, ports
+from fk_backend import layout, mac, messages, ports
 from fk_backend.core import apply, sessions
 from fk_backend.core.requests import Attach, Expire
-from fk_backend.functions import distributor, heartbeat, large, loading, watch, words, writer
+from fk_backend.functions import distributor, heartbeat, large, loading, senders, watch, words, writer
 from fk_backend.providers import dispatch, memory
 
 from .edited import Family
@@ -20,6 +20,59 @@ STRANGE = FORGED + "test_a_registration_that_is_none_holds_up_nobody"
 OWN_SESSION = HERE + "test_a_request_needs_the_session_that_lives_at_its_connection"
 BLOB = HERE + "test_a_blob_is_named_by_clients_of_its_namespace_alone"
 INTERNAL = HERE + "test_nobody_else_may_ask_what_the_heartbeat_asks"
+
+SENDERS = "tests/functions/test_senders.py::"
+FORGERY = SENDERS + "test_a_forged_message_changes_nothing_and_takes_nobodys_number"
+CODE = SENDERS + "test_nothing_but_the_key_makes_the_code"
+
+# --- who sent it ----------------------------------------------------------------------------------
+
+SENDER = "is_tagged(body, session.password_hash) and is_inbox_of(message.inbox, session.password_hash)"
+edit("anybody may send in anybody's name", senders, "is_sender", SENDER, "True", FORGERY, also=(writer,))
+edit(
+    "a session may name anybody's inbox",
+    senders,
+    "is_sender",
+    SENDER,
+    "is_tagged(body, session.password_hash)",
+    FORGERY,
+    also=(writer,),
+)
+edit(
+    "a session may be opened at anybody's inbox",
+    senders,
+    "is_sender",
+    "is_inbox_of(message.inbox, request.password_hash)",
+    "True",
+    FORGERY,
+    also=(writer,),
+)
+edit(
+    "a session may be attached to at anybody's inbox",
+    senders,
+    "is_sender",
+    "is_inbox_of(message.inbox, key_of(request.password))",
+    "True",
+    FORGERY,
+    also=(writer,),
+)
+edit(
+    "who names no session is answered at the inbox",
+    writer.Writer,
+    "_sent_by_sessions",
+    "encode_note(EndedNote(message.session, True))",
+    "answer_notes([(message.inbox, message.first, [(Error.SESSION_EXPIRED, None, 0)])], bulletin(0, 0, []))[0].body",
+    FORGERY,
+)
+edit(
+    "a session is gone for who has not looked lately",
+    writer.Writer,
+    "_sent_by_sessions",
+    "await self._confirm(ns, warm)",
+    "pass",
+    SENDERS + "test_what_was_refused_as_forged_is_not_looked_up_in_a_namespace_that_moved_on",
+)
+edit("the code is of a part", mac, "tag", "payload,", "payload[:8],", CODE, also=(messages,))
 
 # --- who may ask what -----------------------------------------------------------------------------
 
@@ -62,14 +115,6 @@ swap(
     "anybody may have the heartbeat rest",
     ((writer, "INTERNAL", tuple(set(messages.INTERNAL) - {messages.Rest})),),
     INTERNAL,
-)
-edit(
-    "one order vouches for its whole batch",
-    writer,
-    "_decoded",
-    "delivery.internal",
-    "any(each.internal for each in batch)",
-    HERE + "test_one_message_that_is_vouched_for_vouches_for_no_other_one",
 )
 edit(
     "a session is asked for at anybody's connection",
@@ -393,7 +438,7 @@ edit(
     "what is done is done again by a writer that is late",
     writer.Writer,
     "_handle",
-    "if not warm.head.handled.covers(each.position)",
+    "if not warm.head.handled.covers(each.delivery.position)",
     "",
     LATE,
 )

@@ -37,9 +37,9 @@ async def read_before_registering(self: Any, path: str, mode: str) -> int:
 
     async def late() -> None:
         await asyncio.sleep(0.02)
-        key = layout.registration_key(self._ns, path, mode, self._inbox)
+        key = layout.registration_key(self._ns, path, mode, self.inbox)
         with contextlib.suppress(BackendError):
-            await self._store.commit([reading.Put(key, reading.Item(number, b""), owner=self._inbox)])
+            await self._store.commit([reading.Put(key, reading.Item(number, b""), owner=self.inbox)])
 
     self.__dict__["late"] = asyncio.ensure_future(late())
     return number

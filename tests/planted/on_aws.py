@@ -197,9 +197,25 @@ edit(
     "a message sent again is another one",
     Q,
     "send",
-    "MessageDeduplicationId=message_id",
+    "MessageDeduplicationId=_deduplication_id(message_id, body)",
     "MessageDeduplicationId=message_id + str(clients.now_s())",
     SHAPE % "send",
+)
+edit(
+    "others can guess the id of a message",
+    queues,
+    "_deduplication_id",
+    'if ":" in message_id',
+    "if True",
+    SHAPE % "send",
+)
+edit(
+    "a dead letter is answered to whom it names",
+    handlers.Functions,
+    "_set_aside",
+    "if not is_sender(",
+    "if False and not is_sender(",
+    "tests/aws/unit/test_handlers.py::test_a_dead_letter_that_nobody_sent_is_answered_to_nobody",
 )
 edit("all namespaces are one group", Q, "send", "MessageGroupId=group", "MessageGroupId='all'", SHAPE % "send")
 edit("a message may be pushed to any queue", Q, "push", "if _INBOX.fullmatch(message.inbox)", "if True", SHAPE % "push")

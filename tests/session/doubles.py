@@ -262,10 +262,12 @@ class Stage:
         await rest()
 
     async def inject(self, *messages: Message, internal: bool = False) -> None:
-        """Has the writer handle these."""
+        """Has the writer handle these, as sent by the sessions that they name."""
         from fk_backend.messages import encode
 
-        await self.writer(NS, [Delivery(encode(message), internal) for message in messages])
+        keys = {actor.session.id: actor.session._key for actor in self.actors}
+        batch = [Delivery(encode(message, keys.get(message.session, b"")), internal) for message in messages]
+        await self.writer(NS, batch)
         self.zxid = (await self.writer.recover(NS)).zxid
         await rest()
 

@@ -209,7 +209,7 @@ def _reads(moments: Sequence[Rows], way: Way, of: Callable[[Rows], Any]) -> Iter
     choices: Optional[Choices] = Choices([])
     while choices is not None:
         store: Any = RowByRow(moments, choices)
-        reading_it = way(Reader(store, None, NS, "inbox", WatchList()))
+        reading_it = way(Reader(store, None, NS, WatchList()))
         try:
             reading_it.send(None)
             raise AssertionError("a store of this test never waits")

@@ -25,7 +25,7 @@ from fk_backend.session.ops import AddWatch, Exists, GetChildren
 from fk_backend.testing.simulation.checks import judge
 from fk_backend.testing.simulation.run import run
 from fk_backend.testing.simulation.workload import plan
-from tests.functions.doubles import NS, Bench, Crash, Doom
+from tests.functions.doubles import KEY, NS, Bench, Crash, Doom
 from tests.session.doubles import Actor, Stage, on_stage, rest
 
 
@@ -34,7 +34,7 @@ def _create(path: str, flags: int = 0) -> Create:
 
 
 def _numbered(messages: List[Message], first: int) -> List[Delivery]:
-    return [Delivery(encode(message), False, Position(number)) for number, message in enumerate(messages, first)]
+    return [Delivery(encode(message, KEY), False, Position(number)) for number, message in enumerate(messages, first)]
 
 
 @pytest.mark.parametrize("warm", [False, True])
@@ -294,7 +294,8 @@ def test_the_heartbeat_does_not_rest_if_an_ephemeral_came_in_the_same_batch() ->
         await bench.ask("one", one, 2, Delete("/e", -1))
         before = (await bench.head()).zxid
         came, rests = Message("one", one, 3, (_create("/f", 1),)), Message("heartbeat", 0, 1, (Rest(before),))
-        await bench.writer(NS, [Delivery(encode(came), False, Position(4)), Delivery(encode(rests), True, Position(5))])
+        batch = [Delivery(encode(came, KEY), False, Position(4)), Delivery(encode(rests), True, Position(5))]
+        await bench.writer(NS, batch)
         head = await bench.head()
         assert head.ticking == head.zxid == before + 1
 

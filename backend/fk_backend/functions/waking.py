@@ -30,12 +30,13 @@ def unheard(head: Head, messages: Iterable[Message]) -> Head:
 
 async def beside(telling: Awaitable[None], ports: Ports, ns: str, warm: Warm, messages: Iterable[Message]) -> None:
     """Loads what the messages will need while the last commit is told. Nothing is left under way if that fails."""
-    async with meanwhile(_look_ahead(ports, ns, warm, messages)) as looking:
+    async with meanwhile(look_ahead(ports, ns, warm, messages)) as looking:
         await telling
     await looking
 
 
-async def _look_ahead(ports: Ports, ns: str, warm: Warm, messages: Iterable[Message]) -> None:
+async def look_ahead(ports: Ports, ns: str, warm: Warm, messages: Iterable[Message]) -> None:
+    """Loads what the messages will need, all at the same time."""
     calls = [Call(message.session, message.inbox, request) for message in messages for request in message.requests]
     wanted = lacking(warm.snapshot, calls)
     wanted.beats.clear()  # they move without a commit: those that count are read last

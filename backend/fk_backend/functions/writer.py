@@ -19,14 +19,16 @@ from ..core.requests import Attach, Call, Close, Expire, Open, Result, Sweep
 from ..core.snapshot import Missing, Outcome
 from ..errors import Conflict, Refused, StorageFull, Unknown
 from ..layout import Head, is_inbox, is_namespace
-from ..messages import INTERNAL, Entry, Message, bulletin, decode
-from ..ports import Delivery, Ports, Position, Put
+from ..messages import INTERNAL, Entry, Message, bulletin, decode, encode_note
+from ..messages import Ended as EndedNote
+from ..ports import Delivery, Ports, Position, Pushed, Put
 from .complaints import complain
 from .distributor import answer_notes, distribute, keep
 from .large import foreign, garbage, keep_large
 from .loading import Write, fresh_head, load, load_head, misfit, writes_of
 from .reserve import reservation, settle
-from .waking import beside, is_behind, unheard
+from .senders import begins, is_sender
+from .waking import beside, is_behind, look_ahead, unheard
 from .warm import Warm
 
 log = logging.getLogger(__name__)
@@ -41,12 +43,11 @@ MAX_BYTES = 4 << 20
 """Bytes of messages in one commit: what one transaction of the tightest store takes."""
 
 
-class Sized(NamedTuple):
-    """A message, the bytes that it came in, and its place in the queue."""
+class Received(NamedTuple):
+    """A message, and as what it came."""
 
     message: Message
-    size: int
-    position: Position
+    delivery: Delivery
 
 
 class Writer:
@@ -77,7 +78,7 @@ class Writer:
         warm = self._warm[ns] = await self._wake(ns, [])
         return warm.head
 
-    async def _wake(self, ns: str, messages: Sequence[Sized]) -> Warm:
+    async def _wake(self, ns: str, messages: Sequence[Received]) -> Warm:
         """The namespace as it is, with everything done that its last commit left to do."""
         asked = [each.message for each in messages]
         head = await load_head(self._ports, ns) or fresh_head(self._ports)
@@ -92,10 +93,11 @@ class Writer:
                 await telling
         return warm
 
-    async def _handle(self, ns: str, warm: Warm, messages: List[Sized]) -> None:
-        messages = [each for each in messages if not warm.head.handled.covers(each.position)]
+    async def _handle(self, ns: str, warm: Warm, messages: List[Received]) -> None:
+        messages = [each for each in messages if not warm.head.handled.covers(each.delivery.position)]
         inboxes = {each.message.inbox for each in messages}
         done = {inbox: first + len(results) for inbox, first, results in warm.head.answers if inbox in inboxes}
+        messages = await self._sent_by_sessions(ns, warm, [each for each in messages if not _is_done(each, done)])
         await self._finish_closing(ns, warm, done)
         while messages:
             count = _fitting(messages)
@@ -108,6 +110,33 @@ class Writer:
             messages = messages[count:]
         warm.trim()
         self._warm[ns] = warm
+
+    async def _sent_by_sessions(self, ns: str, warm: Warm, messages: List[Received]) -> List[Received]:
+        """Without those that others than the sessions sent that they name: these are set aside.
+
+        Of a session that is gone nobody can tell who sent it. That it is gone is told to the inbox without an answer,
+        which would be somebody else's there if a message was forged.
+        """
+        clients = [each for each in messages if not each.delivery.internal and not begins(each.message)]
+        unknown = {each.message.session for each in clients} - warm.snapshot.sessions.keys()
+        if unknown:  # with what their messages will need
+            await look_ahead(self._ports, ns, warm, [each.message for each in clients][: _fitting(messages)])
+        unknown -= warm.snapshot.sessions.keys()
+        if unknown:
+            await load(self._ports, ns, warm, Missing(sessions=unknown))
+        sent, gone = [], []
+        for each in messages:
+            message, session = each.message, warm.snapshot.sessions.get(each.message.session)
+            if each.delivery.internal or is_sender(message, each.delivery.body, session):
+                sent.append(each)
+            elif session is None and message.session and not begins(message):
+                gone.append(Pushed(message.inbox, encode_note(EndedNote(message.session, True))))
+            else:
+                complain(self._ports.clock, ns, "a message for session 0x%x was forged", message.session)
+        if gone:
+            await self._confirm(ns, warm)
+            await self._ports.inboxes.push(gone)
+        return sent
 
     async def _finish_closing(self, ns: str, warm: Warm, done: Dict[str, int]) -> None:
         """Deletes what is left of sessions that ended with too many ephemerals for one commit."""
@@ -227,7 +256,7 @@ class Writer:
         await self._ports.inboxes.push(told)
 
 
-def _decoded(ports: Ports, ns: str, batch: Sequence[Delivery]) -> List[Sized]:
+def _decoded(ports: Ports, ns: str, batch: Sequence[Delivery]) -> List[Received]:
     """The messages of a batch, without those that nobody may send: they are set aside, whoever sent them."""
     found = []
     for delivery in batch:
@@ -239,7 +268,7 @@ def _decoded(ports: Ports, ns: str, batch: Sequence[Delivery]) -> List[Sized]:
         if why:
             complain(ports.clock, ns, "a message of %d bytes is set aside: %.300s", len(delivery.body), why)
         else:
-            found.append(Sized(message, len(delivery.body), delivery.position))
+            found.append(Received(message, delivery))
     return found
 
 
@@ -263,27 +292,32 @@ def refusal(ns: str, message: Message, internal: bool) -> str:
     return ""
 
 
-def _fitting(messages: Sequence[Sized]) -> int:
+def _is_done(received: Received, done: Dict[str, int]) -> bool:
+    message = received.message
+    return message.first + len(message.requests) <= done.get(message.inbox, 0)
+
+
+def _fitting(messages: Sequence[Received]) -> int:
     """How many of the messages go into one commit; at least one."""
     calls = size = 0
-    for count, (message, length, _) in enumerate(messages):
+    for count, (message, delivery) in enumerate(messages):
         calls += len(message.requests)
-        size += length
+        size += len(delivery.body)
         if count and (calls > MAX_CALLS or size > MAX_BYTES):
             return count
     return len(messages)
 
 
-def _entries(messages: Sequence[Sized], done: Dict[str, int]) -> List[Entry]:
+def _entries(messages: Sequence[Received], done: Dict[str, int]) -> List[Entry]:
     """What is left to do of the messages. ``done``: inbox → number below which all is done."""
     entries: List[Entry] = []
     upto = dict(done)
-    for message, _, position in messages:
+    for message, delivery in messages:
         inbox, last = message.inbox, message.first + len(message.requests) - 1
         for number, request in enumerate(message.requests, message.first):
             if number >= upto.get(inbox, 0):
                 call = Call(message.session, inbox, request)
-                entries.append(Entry(inbox, number, call, position, number == last))
+                entries.append(Entry(inbox, number, call, delivery.position, number == last))
                 upto[inbox] = number + 1
     return entries
 

@@ -9,20 +9,21 @@ events are delivered. A push is therefore only a wake-up.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections import deque
-from typing import Any, Deque, Dict, List, NamedTuple, Optional, Protocol, Tuple, cast
+from typing import Any, Deque, Dict, List, NamedTuple, Optional, Tuple, cast
 
 from .. import layout, messages
 from ..core.model import Error, Id
 from ..core.requests import Attach, Auth, Close, Open, Request, Result, WatchSubtrees
 from ..core.watches import RECURSIVE
-from ..eager import begin
+from ..eager import begin, current_task
 from ..errors import BackendError, Conflict, Refused, StorageFull, TooLarge, Unavailable, Unknown
+from ..mac import NONCE_BYTES, inbox_name, key_of
 from ..messages import Answers, Bulletin, Ended, Fired, Message, bulletin, message_id
 from ..ports import Gateway, Item, Key, Put, Remove
 from .holdings import Holdings
+from .listener import Listener
 from .ops import READS, WRITES, AddWatch, Fail, Op, RemoveWatches, Sync
 from .packing import MAX_MESSAGE_BYTES, MAX_MESSAGE_REQUESTS, laid_down, sendable, size_of
 from .reading import Reader
@@ -49,19 +50,6 @@ LOST = "lost"
 EXPIRED = "expired"
 CLOSED = "closed"
 OUT_OF_TOUCH = "out of touch for two thirds of the session timeout"
-
-
-class Listener(Protocol):
-    """Who a session speaks to. Called in the event loop, in order; must not block."""
-
-    def replied(self, tag: Any, result: Result) -> None:
-        """The answer of one submitted op."""
-
-    def fired(self, event: Event) -> None:
-        """A watch event."""
-
-    def over(self, reason: str, why: str) -> None:
-        """Nothing more will come. LOST: unreachable, the session may live on; EXPIRED; CLOSED: as asked."""
 
 
 class Opened(NamedTuple):
@@ -91,7 +79,8 @@ class Session:
         self._gateway = gateway
         self._ns = ns
         self._listener = listener
-        self._inbox = gateway.clock.random_bytes(16).hex()
+        self._nonce = gateway.clock.random_bytes(16)[-NONCE_BYTES:]
+        self._inbox, self._key = "", b""
         self._bell = asyncio.Event()
         self._beating = asyncio.Event()
         self._mail: Deque[bytes] = deque()
@@ -105,7 +94,7 @@ class Session:
         """The zxid of the head with which the last answer came."""
         self._watermark = 0
         self._watches = WatchList()
-        self._reader = Reader(gateway.store, gateway.blobs, ns, self._inbox, self._watches)
+        self._reader = Reader(gateway.store, gateway.blobs, ns, self._watches)
         self._tasks: List["asyncio.Future[None]"] = []
         self._going: "Optional[asyncio.Future[None]]" = None
         self._at_it = False
@@ -125,12 +114,13 @@ class Session:
     async def open(self, timeout_ms: int) -> Opened:
         """A new session. Unavailable or Unknown if the deployment can't be reached."""
         password = self._gateway.clock.random_bytes(16)
-        digest = hashlib.sha256(password).digest()
+        self._identify(password)
         started = self._gateway.clock.monotonic()
-        return await self._begin(Open(digest, timeout_ms, self._inbox, self._gateway.address), password, started)
+        return await self._begin(Open(self._key, timeout_ms, self._inbox, self._gateway.address), password, started)
 
     async def attach(self, session: int, password: bytes) -> Optional[Opened]:
         """Goes on with a session. None if there is no such session or the password is not its own."""
+        self._identify(password)
         key = layout.beat_key(self._ns, session)
         started = self._gateway.clock.monotonic()
         # An expiry that is under way was judged by a count that is over now.
@@ -142,6 +132,10 @@ class Session:
             if count == 1:  # nobody had beaten for it before; no beat ever comes to this count
                 await self._take_back(key)
             return None
+
+    def _identify(self, password: bytes) -> None:
+        self._key = key_of(password)
+        self._inbox = self._reader.inbox = inbox_name(self._ns, self._key, self._nonce)
 
     async def _take_back(self, key: Key) -> None:
         try:
@@ -160,17 +154,8 @@ class Session:
             if self._gateway.thrifty:
                 await self._gateway.store.commit([self._hello()])
             await self._gateway.queue.send(self._ns, message_id(self._inbox, 0), self._message(0, [request]))
-            while not self._mail and not self._over:
-                self._bell.clear()
-                await self._bell.wait()
-                if checked.done() and not self._mail:
-                    checked.result()
-            if not self._mail:
-                raise Unavailable("the deployment went out of reach")
-            note = messages.decode_note(self._mail.popleft())
-            # Expired while this waited for the answer: that may come first.
-            expired = isinstance(note, Ended)
-            code, value, zxid = Result(Error.SESSION_EXPIRED, None, 0) if expired else note.results[0]
+            note = await self._first_note(request, checked)
+            code, value, zxid = Result(Error.SESSION_EXPIRED, None, 0) if isinstance(note, Ended) else note.results[0]
             if code == Error.SESSION_EXPIRED:
                 raise NoSession("there is no such session")
             if code:
@@ -192,6 +177,20 @@ class Session:
         self._tasks = [asyncio.ensure_future(self._beat())]
         self._wake_soon()
         return Opened(self.id, password, timeout_ms)
+
+    async def _first_note(self, request: Request, checked: "asyncio.Future[None]") -> Any:
+        """The answer; or that the session expired while this waited for it, which may come first."""
+        while True:
+            while not self._mail and not self._over:
+                self._bell.clear()
+                await self._bell.wait()
+                if checked.done() and not self._mail:
+                    checked.result()
+            if not self._mail:
+                raise Unavailable("the deployment went out of reach")
+            note = messages.decode_note(self._mail.popleft())
+            if isinstance(note, Answers) or note == Ended(getattr(request, "session", 0), True):
+                return note
 
     def _checked(self, checked: "asyncio.Future[None]") -> None:
         self._bell.set()
@@ -216,7 +215,7 @@ class Session:
         self._bell.set()
         self._listener.over(reason, why)
         for task in (*self._tasks, self._going):
-            if task is not None and task is not _current_task():
+            if task is not None and task is not current_task():
                 task.cancel()
         self._farewell = asyncio.ensure_future(self._leave(keep=reason == LOST))
 
@@ -352,7 +351,7 @@ class Session:
 
     def _message(self, first: int, requests: List[Request]) -> bytes:
         hint = self._answered if self._gateway.store.limits.remote else 0  # elsewhere one instance serves everybody
-        return messages.encode(Message(self._inbox, self.id, first, tuple(requests), hint))
+        return messages.encode(Message(self._inbox, self.id, first, tuple(requests), hint), self._key)
 
     async def _pause(self, since: float, why: Exception) -> None:
         """Between tries, the first of which was at ``since``. Raises when it is time to give up."""
@@ -586,13 +585,6 @@ class Session:
         except TooLarge:  # somebody wrote what can't be added to
             await self._gateway.store.commit([Put(key, Item(BEAT, b""))])
         await self._gateway.check()
-
-
-def _current_task() -> Optional["asyncio.Task[Any]"]:
-    try:
-        return asyncio.current_task()
-    except RuntimeError:
-        return None
 
 
 def _retry_s(tried_s: float) -> float:

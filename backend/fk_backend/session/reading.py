@@ -42,11 +42,12 @@ class Reading(NamedTuple):
 class Reader:
     """Reads for one connection, and keeps its registrations."""
 
-    def __init__(self, store: Store, blobs: Optional[Blobs], ns: str, inbox: str, armed: WatchList) -> None:
+    def __init__(self, store: Store, blobs: Optional[Blobs], ns: str, armed: WatchList) -> None:
         self._store = store
         self._blobs = blobs
         self._ns = ns
-        self._inbox = inbox
+        self.inbox = ""
+        """Of the connection, once that has one."""
         self._armed = armed
         self._numbers = 0
 
@@ -164,12 +165,12 @@ class Reader:
     async def _register(self, path: str, mode: str) -> int:
         self._numbers += 1
         self._armed.asked.add((path, mode))
-        key = layout.registration_key(self._ns, path, mode, self._inbox)
-        await self._store.commit([Put(key, Item(self._numbers, b""), owner=self._inbox)])
+        key = layout.registration_key(self._ns, path, mode, self.inbox)
+        await self._store.commit([Put(key, Item(self._numbers, b""), owner=self.inbox)])
         return self._numbers
 
     async def _unregister(self, path: str, mode: str, number: int) -> None:
-        key = layout.registration_key(self._ns, path, mode, self._inbox)
+        key = layout.registration_key(self._ns, path, mode, self.inbox)
         try:
             await self._store.commit([Remove(key, expect=number)])
         except Conflict:
@@ -218,7 +219,7 @@ class Reader:
     async def leave(self) -> None:
         """Removes every registration, also one that was made after the writer had removed what it found."""
         left = {*self._armed.asked, *((watch.path, watch.mode) for watch in self._armed.all())}
-        removals = [Remove(layout.registration_key(self._ns, *each, self._inbox)) for each in sorted(left)]
+        removals = [Remove(layout.registration_key(self._ns, *each, self.inbox)) for each in sorted(left)]
         at_once = 1 if self._store.limits.together_is_dear else AT_ONCE
         parts = [removals[first : first + at_once] for first in range(0, len(removals), at_once)]
         for first in range(0, len(parts), AT_ONCE):
@@ -238,7 +239,7 @@ class Reader:
         for watch in self._armed.all():
             if not watches.is_one_shot(watch.mode) or watch.path in deleted:
                 continue
-            key = layout.registration_key(self._ns, watch.path, watch.mode, self._inbox)
+            key = layout.registration_key(self._ns, watch.path, watch.mode, self.inbox)
             (item,) = await self._store.get([key])
             if item is not None and item.rev == watch.number:
                 continue

@@ -12,6 +12,7 @@ from typing import Any, Callable, Dict, Iterator, List, Set
 import pytest
 
 from fk_backend import layout
+from fk_backend.mac import inbox_name
 from fk_backend.providers.aws import deploy as deploying
 from fk_backend.providers.aws import names
 from fk_backend.providers.aws.dev import resources
@@ -37,8 +38,8 @@ NEEDED: Dict[str, Set[str]] = {
         "sqs:GetQueueUrl sqs:ReceiveMessage sqs:SendMessage".split()
     ),
     "DeadLetterRole": set(
-        "logs:CreateLogStream logs:PutLogEvents s3:PutObject sqs:ChangeMessageVisibility sqs:DeleteMessage "
-        "sqs:GetQueueAttributes sqs:GetQueueUrl sqs:ReceiveMessage sqs:SendMessage".split()
+        "dynamodb:GetItem logs:CreateLogStream logs:PutLogEvents s3:PutObject sqs:ChangeMessageVisibility "
+        "sqs:DeleteMessage sqs:GetQueueAttributes sqs:GetQueueUrl sqs:ReceiveMessage sqs:SendMessage".split()
     ),
     "SweeperRole": set(
         "dynamodb:BatchWriteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Scan logs:CreateLogStream "
@@ -278,7 +279,7 @@ def test_a_client_can_do_what_it_must_and_nothing_else(enforced: Account, namesp
     assert _allowed(storage.get_object, Bucket=bucket, Key="data/%s/1" % ns)
     writes = queues.get_queue_url(QueueName=names.writes_queue(NAME))["QueueUrl"]
     assert _allowed(queues.send_message, QueueUrl=writes, MessageBody="x", MessageGroupId=ns, MessageDeduplicationId=ns)
-    inbox = queues.create_queue(QueueName=names.inbox_queue(NAME, ("%x" % len(ns)) * 32))["QueueUrl"]
+    inbox = queues.create_queue(QueueName=names.inbox_queue(NAME, inbox_name(ns, b"key", bytes(4))))["QueueUrl"]
     assert _allowed(queues.receive_message, QueueUrl=inbox)
     assert _allowed(queues.delete_queue, QueueUrl=inbox)
 
@@ -298,10 +299,18 @@ def test_a_client_can_do_what_it_must_and_nothing_else(enforced: Account, namesp
 
 
 def test_a_client_of_a_namespace_reaches_no_other_one(enforced: Account) -> None:
-    """In S3. (The emulator does not know dynamodb:LeadingKeys, nor does SQS know groups: see the checks above.)"""
+    """In S3, and its inboxes.
+
+    (The emulator does not know dynamodb:LeadingKeys, nor does SQS know groups: see the checks above.)
+    """
     client = _as(enforced, client_policy(NAME, enforced.region, "orders"))
     bucket = names.bucket(NAME, enforced.number, enforced.region)
     for other in ("stock", "orders2", "order"):
         enforced.client("s3").put_object(Bucket=bucket, Key="data/%s/1" % other, Body=b"x")
         assert not _allowed(client("s3").put_object, Bucket=bucket, Key="uploads/%s/1" % other, Body=b"x")
         assert not _allowed(client("s3").get_object, Bucket=bucket, Key="data/%s/1" % other)
+        inbox = names.inbox_queue(NAME, inbox_name(other, b"key", bytes(4)))
+        url = enforced.client("sqs").create_queue(QueueName=inbox)["QueueUrl"]
+        assert not _allowed(client("sqs").receive_message, QueueUrl=url)
+        assert not _allowed(client("sqs").delete_queue, QueueUrl=url)
+        assert not _allowed(client("sqs").create_queue, QueueName=inbox)

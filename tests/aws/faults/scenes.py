@@ -17,7 +17,7 @@ from fk_backend.functions import writer
 from fk_backend.messages import Message
 from fk_backend.providers.aws.blobs import INLINE_BYTES
 from fk_backend.providers.aws.store import DynamoStore
-from tests.functions.doubles import PASSWORD
+from tests.functions.doubles import KEY, PASSWORD
 
 from .stage import Crash, Ending, Process, Run, Scene, Sessions, Setting, Stage, heartbeat_inbox
 from .wire import Sleeper
@@ -40,7 +40,7 @@ def batch(*messages: Callable[[Sessions], Message]) -> Callable[[Sessions], List
 
 
 def _opening(s: Sessions) -> Message:
-    return Message(s.inboxes["guest"], 0, 0, (Open(b"h" * 32, 4000, s.inboxes["guest"], None),))
+    return Message(s.inboxes["guest"], 0, 0, (Open(KEY, 4000, s.inboxes["guest"], None),))
 
 
 def _attaching(s: Sessions) -> Message:

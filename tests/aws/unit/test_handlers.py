@@ -13,9 +13,10 @@ import pytest
 
 from fk_backend import layout
 from fk_backend.core.acls import OPEN_ACL
-from fk_backend.core.model import Error
+from fk_backend.core.model import Error, Session
 from fk_backend.core.requests import Attach, Create, Expire, Open, Request
 from fk_backend.errors import Unavailable, Unknown
+from fk_backend.mac import inbox_name
 from fk_backend.messages import Message, decode_note, encode, message_id
 from fk_backend.ports import Delivery, Item, Key, Position, Pushed, Put
 from fk_backend.providers.aws import handlers
@@ -26,7 +27,8 @@ from fk_backend.providers.memory.store import MemoryStore
 from .calls import Stub
 
 NS = "ns"
-INBOX = "0123456789abcdef" * 2
+KEY = b"key"
+INBOX = inbox_name(NS, KEY, bytes(4))
 OTHER = INBOX[::-1]
 CREATE = Create("/a", b"", OPEN_ACL, 0, 0, False)
 
@@ -57,6 +59,7 @@ class Queues:
         self.ticks.extend((record["messageId"], after_s) for record, after_s in records)
 
 
+SESSION = 7
 SENT_MS = 1_700_000_000_000
 
 
@@ -96,6 +99,11 @@ class Stage:
             raise self.failures[tick.ns]
         return None if tick.ns == "rests" else Ticked(6.5, 0.0)
 
+    async def live(self) -> None:
+        """Has the session that sends."""
+        session = Session(SESSION, KEY, 4000, (), INBOX)
+        await self.store.commit([Put(layout.session_key(NS, SESSION), layout.session_item(session, 1))])
+
     async def hello(self, ns: str, inbox: str) -> None:
         """As a client with the permission for the namespace."""
         await self.store.commit([Put(layout.hello_key(ns, inbox), Item(1, b""))])
@@ -118,7 +126,7 @@ def _sequences(batch: Sequence[Delivery]) -> List[int]:
 
 
 def _sent(*requests: Request, inbox: str = INBOX, first: int = 1, **more: Any) -> Any:
-    return _record(encode(Message(inbox, 7, first, requests)), **more)
+    return _record(encode(Message(inbox, SESSION, first, requests), KEY), **more)
 
 
 def _on_a_stage(test: Callable[[Stage], Awaitable[None]]) -> None:
@@ -292,6 +300,7 @@ def test_what_meets_a_bug_again_and_again_is_set_aside_and_nothing_else(
     monkeypatch.setenv("FK_DEPLOYMENT", "d")
 
     async def test(stage: Stage) -> None:
+        await stage.live()
         stage.failures["/bad"] = ZeroDivisionError("a bug")
         left = await stage.functions.writer([_named("/bad", 1, receives), _named("/b", 2, receives)])
         if receives < handlers.BUG_TRIES:
@@ -321,6 +330,7 @@ def test_a_dead_letter_is_kept_before_its_sender_is_told(monkeypatch: pytest.Mon
     monkeypatch.setenv("FK_DEPLOYMENT", "d")
 
     async def test(stage: Stage) -> None:
+        await stage.live()
         stage.stub.answers["put_object"] = [Unavailable("x")]
         record = _sent(CREATE, CREATE, first=5)
         with pytest.raises(Unavailable):
@@ -329,6 +339,22 @@ def test_a_dead_letter_is_kept_before_its_sender_is_told(monkeypatch: pytest.Mon
         assert await stage.functions.dead_letter([record, _record(b"rubbish", number=2)]) == []
         (note,) = stage.queues.pushed
         assert note.upto == 7 and [call.request["Body"] for call in stage.stub.calls[1:]][1] == b"rubbish"
+
+    _on_a_stage(test)
+
+
+@pytest.mark.parametrize("forged", ["no session", "another key", "another inbox"])
+def test_a_dead_letter_that_nobody_sent_is_answered_to_nobody(forged: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FK_DEPLOYMENT", "d")
+
+    async def test(stage: Stage) -> None:
+        if forged != "no session":
+            await stage.live()
+        inbox = inbox_name(NS, b"other", bytes(4)) if forged == "another inbox" else INBOX
+        message = Message(inbox, SESSION, 1, (CREATE,))
+        body = encode(message, b"other" if forged == "another key" else KEY)
+        assert await stage.functions.dead_letter([_record(body)]) == []
+        assert not stage.queues.pushed and len(stage.stub.calls) == 1, "kept, and no more"
 
     _on_a_stage(test)
 

@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Set
 
 import pytest
 
+from fk_backend.mac import inbox_prefix
 from fk_backend.providers.aws import policies, template
 
 SECRET = {"Super"}
@@ -65,11 +66,12 @@ BUCKET = "fk-d-${AccountId}-${Region}"
 def test_what_a_client_may_do_is_this_and_no_more(namespace: Any) -> None:
     policy = policies.client("d", namespace)
     reach = "*" if namespace is None else namespace + "/*"
+    inboxes = "fk-d-inbox-%s*" % ("" if namespace is None else inbox_prefix(namespace))
     assert _allowed(policy) == {
         "table/fk-d-state": {"GetItem", "Query"},
         "table/fk-d-interest": {"GetItem", "Query", "PutItem", "UpdateItem", "DeleteItem"},
         "fk-d-writes.fifo": {"SendMessage", "GetQueueUrl"},
-        "fk-d-inbox-*": {"CreateQueue", "DeleteQueue", "ReceiveMessage", "DeleteMessage"},
+        inboxes: {"CreateQueue", "DeleteQueue", "ReceiveMessage", "DeleteMessage"},
         "%s/uploads/%s" % (BUCKET, reach): {"PutObject"},
         "%s/data/%s" % (BUCKET, reach): {"GetObject"},
     }

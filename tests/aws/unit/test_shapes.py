@@ -209,7 +209,7 @@ SHAPES: Dict[str, Tuple[Ask, List[Any], List[Tuple[str, str, Any]]]] = {
                     "QueueUrl": URL + "fk-d-writes.fifo",
                     "MessageBody": "AA==",
                     "MessageGroupId": "ns",
-                    "MessageDeduplicationId": "client-1",
+                    "MessageDeduplicationId": "client-1-00",
                 },
             )
         ],

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from typing import Any, Dict, List
 
 from fk_backend.core.requests import Open, Request
 from fk_backend.messages import Answers, Fired, Message, decode_note, encode, message_id
 from fk_backend.ports import Gateway
+from tests.functions.doubles import KEY
 
 NS = "ns"
 PATIENCE_S = 20.0
@@ -30,8 +30,7 @@ class Talker:
     async def open(self, timeout_ms: int = 60_000) -> None:
         """Listens, and opens a session."""
         await self._gateway.listen(self._inbox, self._receive, lambda why: None)
-        digest = hashlib.sha256(b"p" * 16).digest()
-        ((code, value, _),) = await self.ask(Open(digest, timeout_ms, self._inbox, None))
+        ((code, value, _),) = await self.ask(Open(KEY, timeout_ms, self._inbox, None))
         assert code == 0
         self.session = value[0]
 
@@ -47,7 +46,7 @@ class Talker:
         """Sends requests; their numbers."""
         first, self._next = self._next, self._next + len(requests)
         message = Message(self._inbox, self.session, first, requests)
-        await self._gateway.send(NS, message_id(self._inbox, first), encode(message))
+        await self._gateway.send(NS, message_id(self._inbox, first), encode(message, KEY))
         return list(range(first, self._next))
 
     async def results(self, numbers: List[int]) -> List[Any]:

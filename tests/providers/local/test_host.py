@@ -17,6 +17,7 @@ from fk_backend.ports import Pushed
 from fk_backend.providers.local import files
 from fk_backend.providers.local.host import Ear, Host, Lock
 from fk_backend.providers.local.outbox import Kept, Outbox
+from tests.functions.doubles import KEY
 
 from .doubles import KeptFrames
 
@@ -36,7 +37,7 @@ class Peer(KeptFrames):
 
     def asks(self, message: Message, ns: str = NS) -> None:
         """A message from the process."""
-        self.says("send", ns, message.inbox, message.first, encode(message))
+        self.says("send", ns, message.inbox, message.first, encode(message, KEY))
 
     @property
     def pushed(self) -> List[Any]:
@@ -74,7 +75,7 @@ def _create(path: str) -> Create:
 
 async def _opened(peer: Peer, inbox: str) -> int:
     peer.says("hello", [[inbox, 0]])
-    peer.asks(Message(inbox, 0, 0, (Open(b"h" * 32, 60_000, inbox, None),)))
+    peer.asks(Message(inbox, 0, 0, (Open(KEY, 60_000, inbox, None),)))
     return int((await peer.answers(inbox, 0))[1][0])
 
 
@@ -230,7 +231,7 @@ def test_the_next_host_finds_every_namespace(place: files.Place) -> None:
         for number, ns in enumerate(names):
             inbox = "inbox-%d" % number
             peer.says("hello", [[inbox, 0]])
-            peer.asks(Message(inbox, 0, 0, (Open(b"h" * 32, 60_000, inbox, None),)), ns)
+            peer.asks(Message(inbox, 0, 0, (Open(KEY, 60_000, inbox, None),)), ns)
             await peer.answers(inbox, 0)
         assert sorted(await host._namespaces()) == sorted(names)
 

@@ -14,11 +14,12 @@ import os
 from typing import Any, Awaitable, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ... import codec, layout
-from ...core.model import Error, Id
+from ...core.model import Error, Id, Session
 from ...core.requests import Attach, Open
 from ...errors import Conflict, Unavailable, Unknown
 from ...functions.distributor import answer_notes
 from ...functions.heartbeat import SENDER, Heartbeat
+from ...functions.senders import is_sender
 from ...functions.writer import Writer
 from ...messages import bulletin, decode
 from ...ports import Delivery, Ports, Position
@@ -213,9 +214,15 @@ class Functions:
             message = decode(body)
         except codec.Malformed:
             return
+        if not is_sender(message, body, await self._session(ns, message.session)):
+            return  # somebody else would be told
         results = [(Error.DEAD_LETTERED, None, 0)] * len(message.requests)
         notes = answer_notes([(message.inbox, message.first, results)], bulletin(0, 0, []))
         await self._service.queues.push(notes)
+
+    async def _session(self, ns: str, session: int) -> Optional[Session]:
+        (item,) = await self._service.store.get([layout.session_key(ns, session)])
+        return None if item is None else layout.session_of(item)
 
     async def sweep(self) -> Record:
         """Removes what nothing belongs to any more. How much of what."""

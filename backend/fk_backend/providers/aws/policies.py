@@ -1,8 +1,8 @@
 """Who may do what: one role for each function, and a policy for clients of all namespaces or of one.
 
 Rule upheld here: a role can do what its code does and nothing else; a client can write neither state nor sessions, and
-one that has the policy of a namespace reaches no other one in DynamoDB and S3. SQS knows no permission for a message
-group: the writer checks who sent what.
+one that has the policy of a namespace reaches no other one in DynamoDB and S3, and no other one's inboxes. SQS knows no
+permission for a message group: the writer checks who sent what.
 
 Statements are as IAM has them; resources are `Fn::Sub` texts of CloudFormation.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional, Sequence
 
+from ...mac import inbox_prefix
 from ...ports import INTEREST, SESSIONS, STATE, TABLES
 from . import names
 
@@ -43,7 +44,7 @@ def client(name: str, namespace: Optional[str] = None) -> Policy:
     """What a client may do, in every namespace or in one."""
     reach = "*" if namespace is None else namespace + "/*"
     own = None if namespace is None else [namespace + ":*"]
-    inboxes = names.inbox_prefix(name) + "*"
+    inboxes = names.inbox_prefix(name) + ("" if namespace is None else inbox_prefix(namespace)) + "*"
     return _policy(
         _keyed(_tables("ReadState", name, ("GetItem", "Query"), STATE), own and [*own, names.FORMAT_KEY[0]]),
         _keyed(_tables("Watch", name, ("GetItem", "Query", *WRITE), INTEREST), own),
@@ -84,6 +85,7 @@ def _dead_letter(name: str) -> List[Statement]:
         _queue("Consume", CONSUME, names.dead_queue(name)),
         _queue("Find", ("GetQueueUrl",), names.writes_queue(name)),
         _queue("Tell", ("SendMessage",), names.inbox_prefix(name) + "*"),
+        _tables("Sender", name, ("GetItem",), SESSIONS),
         _objects("Keep", name, ("PutObject",), DEAD + "/*"),
     ]
 

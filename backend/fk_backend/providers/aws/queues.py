@@ -14,6 +14,7 @@ import re
 import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
+from ...mac import TAG_BYTES
 from ...ports import Pushed
 from . import clients, names
 from .clients import LONG_POLL_S, Clients
@@ -56,6 +57,14 @@ def _decoded(body: str) -> bytes:
         return base64.b64decode(body, validate=True)
     except ValueError:
         return b""
+
+
+def _deduplication_id(message_id: str, body: bytes) -> str:
+    """Of a client's message, one that only its sender can guess: what SQS was sent with it before keeps it out.
+
+    Those of functions, which have a colon, are ordered by their name.
+    """
+    return message_id if ":" in message_id else "%s-%s" % (message_id, body[-TAG_BYTES:].hex())
 
 
 class InboxState(NamedTuple):
@@ -104,7 +113,7 @@ class Queues:
             QueueUrl=self.url(names.writes_queue(self._deployment)),
             MessageBody=base64.b64encode(body).decode(),
             MessageGroupId=group,
-            MessageDeduplicationId=message_id,
+            MessageDeduplicationId=_deduplication_id(message_id, body),
         )
         try:
             await wrote(request)

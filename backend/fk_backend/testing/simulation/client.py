@@ -62,9 +62,13 @@ class Connection:
         self.client = client
         self.process = process
         self.session = Session(client.deployment.gateway(process), client.deployment.ns, self)
-        self.name = self.session._inbox
         self.waiting: Dict[int, "asyncio.Future[Optional[Result]]"] = {}
         self.over_with: Optional[str] = None
+
+    @property
+    def name(self) -> str:
+        """Its inbox, once it has asked for a session."""
+        return self.session._inbox
 
     def _say(self, tag: int, value: Any) -> None:
         if not self.process.dead:

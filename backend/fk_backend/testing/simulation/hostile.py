@@ -1,27 +1,35 @@
 """A hostile client: it may write to INTEREST and to the queue, as every client, and fills them with garbage.
 
-It does not know the inboxes of others, and leaves their items alone: everybody else has to go on as if it was not
-there.
+It knows the sessions and the inboxes of others, which are no secrets, and not their keys. It leaves their items alone:
+everybody else has to go on as if it was not there.
 """
 
 from __future__ import annotations
 
 from random import Random
-from typing import Any, List, Tuple
+from typing import Any, List, Optional, Tuple
 
 from ... import codec, layout
 from ...core.acls import OPEN_ACL
-from ...core.model import Blob
+from ...core.model import Blob, Session
 from ...core.requests import Attach, Close, Create, Delete, Expire, Open, Reap, Request, Rest, SetData
 from ...core.watches import MODES
+from ...mac import TAG_BYTES
 from ...messages import MAX_NUMBER, Message, encode, message_id
-from ...ports import INTEREST, Delivery, Item, Key, Position, Put
+from ...ports import INTEREST, SESSIONS, Delivery, Item, Key, Position, Put
 from .ports import Deployment, Waiting
 
 INBOX = "hostile"
 PLACES = ("/", "/a", "/b", "/a/c", "/q", "/nowhere", "a", "", "/a/", "/\0", "//")
 NAMES = (INBOX, "", ":", "a:b", "heartbeat:x", "x" * 70, "\u00e9", "\0")
 SIZES = (0, -1, 1, 7, 1 << 31, 1 << 62, (1 << 63) - 1, -(1 << 63), 1 << 90, 1.5, "1", None, True)
+VAIN: Tuple[Request, ...] = (
+    Close(),
+    Delete("/a", -1),
+    SetData("/a", b"hostile", -1),
+    Create("x", b"", (), 9, -1, True),
+)
+"""What any session may ask for."""
 ITEMS, MESSAGES = 12, 6
 """Of one go."""
 
@@ -72,9 +80,9 @@ def _body(r: Random, deployment: Deployment) -> bytes:
         at = r.randrange(len(body))
         return body[:at] + b"\xff" + body[at + 2 :]
     if kind == 2:
-        whole: List[Any] = codec.loads(body)
+        whole: List[Any] = codec.loads(body[:-TAG_BYTES])
         whole[r.choice((0, 1, 2, 4))] = r.choice((None, [], [[]], "\u00e9", -1.5, [["Create"]]))
-        return codec.dumps(whole)
+        return codec.dumps(whole) + body[-TAG_BYTES:]
     return body
 
 
@@ -88,14 +96,19 @@ def _message(r: Random, deployment: Deployment) -> Message:
         Attach(_session(r, deployment), b"x" * 16, "another", None),
         Create("/a", Blob("data/%s/x" % deployment.ns, 1), OPEN_ACL, 0, 0, False),
     )
-    vain: Tuple[Request, ...] = (
-        Close(),
-        Delete("/a", -1),
-        SetData("/a", b"hostile", -1),
-        Create("x", b"", (), 9, -1, True),
-    )
-    chosen = tuple(r.choice(r.choice((requests, vain))) for _ in range(r.randint(0, 3)))
-    return Message(r.choice((*NAMES, INBOX)), _session(r, deployment), r.randrange(MAX_NUMBER), chosen, MAX_NUMBER)
+    chosen = tuple(r.choice(r.choice((requests, VAIN))) for _ in range(r.randint(0, 3)))
+    victim = _victim(r, deployment)
+    if victim is not None and r.random() < 0.5:  # what that one could have sent next
+        return Message(victim.inbox, victim.id, r.randrange(1, 20), (r.choice(VAIN),), r.randrange(3))
+    name = r.choice((*NAMES, INBOX))
+    return Message(name, _session(r, deployment), r.randrange(MAX_NUMBER), chosen, MAX_NUMBER)
+
+
+def _victim(r: Random, deployment: Deployment) -> Optional[Session]:
+    """Somebody else: whose session and inbox are no secrets."""
+    partition = layout.sessions_partition(deployment.ns)
+    rows = deployment.at_once(deployment.items.query(SESSIONS, partition)).rows
+    return layout.session_of(r.choice(rows)[1]) if rows else None
 
 
 def _session(r: Random, deployment: Deployment) -> int:

@@ -271,10 +271,12 @@ class Maze:
         for place in range(self.clients):
             local = self.root(place)
             alone = self._live[local] = self.born(place)
-            self._inboxes[alone.connection.name] = place  # type: ignore[attr-defined]
             state = state._replace(processes=(*state.processes, local))
         for place in range(self.clients):
-            state = self._settled(self.tell(state, place, None, notes), notes)
+            state = self.tell(state, place, None, notes)
+            alone = self._live[state.processes[place]]
+            self._inboxes[alone.connection.name] = place  # type: ignore[attr-defined]
+            state = self._settled(state, notes)
         state = self._settled(self.tell(state, 0, Program((first,)), notes), notes)
         for place, program in enumerate(self.scope.programs):
             state = self.tell(state, place, Program(program), notes)
