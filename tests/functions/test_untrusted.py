@@ -344,7 +344,7 @@ def test_others_go_on_on_a_machine(
 
 
 def _is_stored(value: Any) -> bool:
-    """Whether SQLite has it: no integer of more than 64 bits, and NULL in no column, which is what it makes of a NaN."""
+    """Whether SQLite has it: integers have 64 bits, and a NaN is NULL, which no column takes."""
     if isinstance(value, int):
         return abs(value) < 1 << 63
     return value is not None and value == value
@@ -352,7 +352,7 @@ def _is_stored(value: Any) -> bool:
 
 def _only_valid(put: Callable[[Stored], Any]) -> Callable[[Stored], Any]:
     async def checked(item: Stored) -> None:
-        if type(item.rev) is int and not _is_huge(item.rev) and item.body is not None:
+        if type(item.rev) is int and _is_stored(item.rev) and item.body is not None:
             await put(item._replace(body=b""))
 
     return checked
