@@ -17,7 +17,7 @@ from fk_backend.functions import writer
 from fk_backend.functions.heartbeat import Heartbeat
 from fk_backend.messages import Ended as EndedNote
 from fk_backend.messages import Message, encode, encode_note
-from fk_backend.ports import INTEREST, Delivery, Limits, Position, Pushed
+from fk_backend.ports import INTEREST, SESSIONS, Delivery, Limits, Position, Pushed
 from fk_backend.providers.aws.ticks import TICK_S, Pulse, Tick
 from fk_backend.providers.memory.store import MemoryStore
 from fk_backend.session.engine import NoSession
@@ -146,10 +146,30 @@ def test_the_news_of_an_expiry_may_come_before_the_answer_to_the_opening() -> No
         actor = Actor(stage)
         task = asyncio.ensure_future(actor.session.open(3000))
         await rest()
-        stage.hand(Pushed(actor.inbox, encode_note(EndedNote(1, True))))
+        await stage.write()
+        ((_, item),) = (await stage.store.query(SESSIONS, layout.sessions_partition(NS))).rows
+        session = layout.session_of(item).id
+        stage.hand(Pushed(actor.inbox, encode_note(EndedNote(session, True))))
         await rest()
+        await stage.deliver()
         with pytest.raises(NoSession):
-            await task
+            await asyncio.wait_for(task, 5)
+
+    on_stage(play)
+
+
+def test_the_end_of_another_session_is_none_of_an_opening_ones() -> None:
+    """Anybody with the queue's permission can have it told to any inbox."""
+
+    async def play(stage: Stage) -> None:
+        actor = Actor(stage)
+        task = asyncio.ensure_future(actor.session.open(3000))
+        await rest()
+        stage.hand(Pushed(actor.inbox, encode_note(EndedNote(77, True))))
+        await rest()
+        await stage.write()
+        await stage.deliver()
+        assert (await asyncio.wait_for(task, 5)).session != 77
 
     on_stage(play)
 

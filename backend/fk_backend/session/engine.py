@@ -179,7 +179,12 @@ class Session:
         return Opened(self.id, password, timeout_ms)
 
     async def _first_note(self, request: Request, checked: "asyncio.Future[None]") -> Any:
-        """The answer; or that the session expired while this waited for it, which may come first."""
+        """The answer; or that the session expired while this waited for it, which may come first.
+
+        Of an opening the answer says which session it is. That others have ended is none of its business: whoever may
+        send messages can have that said to any inbox.
+        """
+        ended = set()
         while True:
             while not self._mail and not self._over:
                 self._bell.clear()
@@ -189,8 +194,13 @@ class Session:
             if not self._mail:
                 raise Unavailable("the deployment went out of reach")
             note = messages.decode_note(self._mail.popleft())
-            if isinstance(note, Answers) or note == Ended(getattr(request, "session", 0), True):
-                return note
+            if isinstance(note, Ended):
+                ended.add(note.session)
+            if isinstance(note, Answers):
+                code, value, _ = note.results[0]
+                return note if code or value[0] not in ended else Ended(value[0], True)
+            if isinstance(request, Attach) and request.session in ended:
+                return Ended(request.session, True)
 
     def _checked(self, checked: "asyncio.Future[None]") -> None:
         self._bell.set()
