@@ -45,6 +45,8 @@ queue".
 MAX_EXPECTED = 10_000
 SEEN_S = 5
 """So long after it was taken from an inbox a message comes again, unless it is deleted."""
+HIDES = 3
+"""So often a message is told when to come again, where SQS fails to take that."""
 DELETE_S = 2.0
 """So long what was taken may wait for more to be deleted with."""
 SEEN_ATTRIBUTES = {"VisibilityTimeout": str(SEEN_S), "MessageRetentionPeriod": str(4 * 86_400)}
@@ -192,7 +194,13 @@ class Queues:
             for n, (record, after_s) in enumerate(records)
         ]
         try:
-            await self._sqs.change_message_visibility_batch(QueueUrl=url, Entries=entries)
+            for _ in range(HIDES):  # some of a batch may fail
+                answer = await self._sqs.change_message_visibility_batch(QueueUrl=url, Entries=entries)
+                failed = {one["Id"] for one in answer.get("Failed", ()) if not one.get("SenderFault")}
+                entries = [entry for entry in entries if entry["Id"] in failed]
+                if not entries:
+                    return
+            log.warning("%d messages come again when their time is up", len(entries))
         except Exception as error:
             log.debug("%d messages come again when their time is up: %s", len(entries), error)
 
