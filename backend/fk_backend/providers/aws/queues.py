@@ -225,7 +225,7 @@ class Queues:
     async def ping(self, inbox: str) -> bool:
         """Asks the session of an inbox for a sign of life. False if that could not be asked, for now or for good."""
         try:
-            return await self._push(Pushed(inbox, PING))
+            return _INBOX.fullmatch(inbox) is None or await self._push(Pushed(inbox, PING))  # else there is nobody
         except BackendError as error:
             log.warning("inbox %s: %s", inbox, error)
             return False
