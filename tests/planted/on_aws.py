@@ -36,7 +36,7 @@ S = store.DynamoStore
 edit("a read of one item may be old", S, "_one", ", ConsistentRead=True", "", SHAPE % "get")
 edit("a batch of reads may be old", S, "_batch", '"ConsistentRead": True', '"ConsistentRead": False', SHAPE % "load")
 edit("a listing may be old", S, "query", "ConsistentRead=True", "ConsistentRead=False", SHAPE % "listing")
-edit("a scan may be old", S, "scan", '"ConsistentRead": True', '"ConsistentRead": False', SHAPE % "scan")
+edit("a scan may be old", S, "pages", '"ConsistentRead": True', '"ConsistentRead": False', SHAPE % "scan")
 edit(
     "the format that is read may be old",
     gateway,
@@ -109,7 +109,7 @@ edit(
 edit(
     "what a batch left undeleted stays",
     S,
-    "discard",
+    "_write_batch",
     "if not wanted:",
     "if True:",
     SHAPES + "test_what_a_batch_leaves_over_is_asked_again",
@@ -185,8 +185,8 @@ edit(
     "a long poll is given up before it ends",
     clients.Clients,
     "open",
-    "else LONG_POLL_S",
-    "else 0",
+    "read_timeout=LONG_POLL_S + read_s",
+    "read_timeout=read_s",
     SHAPES + "test_who_retries",
 )
 
