@@ -135,6 +135,11 @@ simulate: $(VENV)/.dev ## the shipped code under a virtual clock: 20,000 schedul
 
 .PHONY: aws-suite aws-suite-short aws-recipes aws-demo
 
+# `make aws-demo FK_DOCUMENTED_AWS=all`: with every rule of AWS that the emulator can be made to keep (dev/documented.py).
+ifdef FK_DOCUMENTED_AWS
+export FK_DOCUMENTED_AWS
+endif
+
 aws-suite: $(VENV)/.dev ## kazoo's own tests on aws://: packaged functions, permissions enforced: eight minutes
 	$(PY) -m compat_tests.on_aws $(PY) -m compat_tests.kazoo_suite --url '{url}'
 

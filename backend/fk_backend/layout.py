@@ -163,6 +163,11 @@ def holder_key(ns: str, session: int) -> Key:
     return Key(SESSIONS, holders_partition(ns), session_name(session))
 
 
+def asked_key(ns: str, session: int) -> Key:
+    """Of what a session was last asked a sign of life with."""
+    return Key(SESSIONS, ns + ":asked", session_name(session))
+
+
 def memory_key(ns: str) -> Key:
     """Of what the heartbeat remembers: with the holders, so that one query shows both."""
     return Key(SESSIONS, holders_partition(ns), MEMORY)

@@ -275,22 +275,30 @@ class Ended(NamedTuple):
     expired: bool
 
 
-_LETTER = {Answers: "a", Fired: "f", Ended: "e"}
+class Ping(NamedTuple):
+    """Somebody asks for a sign of life: a session answers by one beat, whether it owns anything or not."""
+
+
+_LETTER = {Answers: "a", Fired: "f", Ended: "e", Ping: "p"}
+PING = codec.dumps([_LETTER[Ping]])
+"""The bytes of a Ping."""
 
 
 def encode_note(note: NamedTuple) -> bytes:
-    """The bytes of an Answers, Fired or Ended."""
+    """The bytes of an Answers, Fired, Ended or Ping."""
     return codec.dumps([_LETTER[type(note)], *note])
 
 
 def decode_note(body: bytes) -> Any:
-    """The Answers, Fired or Ended of bytes from an inbox. Malformed if they are not one."""
+    """The Answers, Fired, Ended or Ping of bytes from an inbox. Malformed if they are not one."""
     value = codec.loads(body)
     try:
         kind, *fields = value
         if kind == "e":
             session, expired = fields
             return Ended(_int(session), _bool(expired))
+        if body == PING:
+            return Ping()
         what, (zxid, since, text) = fields[:-1], fields[-1]
         board = Bulletin(_int(zxid), _int(since), _str(text))
         if kind == "f":

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Dict, List
+from typing import TYPE_CHECKING, Callable, Dict, List
 
 from . import aws_console as console
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from fk_backend.providers.aws.stacks import Change
 
 COMMAND = "deploy"
@@ -42,15 +44,13 @@ def call(options: argparse.Namespace) -> int:
 
 
 def _deploy(options: argparse.Namespace) -> int:
-    from fk_backend.providers.aws import deploy, package
+    from fk_backend.providers.aws import deploy
 
     told = console.Told()
     try:
         given = console.package_file(options.package) if options.package else None
         parameters = _parameters(options.parameter)
-        if given is None:
-            told("packing the functions")
-        zipped = given or package.build().path
+        zipped = given or _packed(told)
         outcome = deploy.deploy(
             options.name,
             package=zipped,
@@ -81,6 +81,16 @@ def _confirmed(options: argparse.Namespace, told: console.Told, changes: "List[C
     told.rest()
     console.show_changes(changes)
     return bool(options.yes) or console.ask("Change this in deployment %s? [y/N]" % options.name) in ("y", "Y", "yes")
+
+
+def _packed(told: Callable[[str], None]) -> Path:
+    from fk_backend.providers.aws import package
+
+    told("packing the functions")
+    built = package.build()
+    if not built.compiled:
+        told("no python%d.%d here to compile them with: new environments take longer" % package.LAMBDA_PYTHON)
+    return built.path
 
 
 def _parameters(given: List[str]) -> Dict[str, str]:

@@ -37,4 +37,6 @@ def _package(options: argparse.Namespace) -> int:
         return console.complain(COMMAND, "%s: %s" % (error.filename or options.output, error.strerror))
     print("%s  %s" % (built.sha256, built.path))
     print("%.1f MB, %.1f MB unpacked" % (built.size / 1e6, built.unpacked / 1e6))
+    if not built.compiled:
+        print("not compiled: there is no python%d.%d here, so new environments take longer" % package.LAMBDA_PYTHON)
     return 0

@@ -12,7 +12,7 @@ from fk_backend import layout
 from fk_backend.core.requests import Open, Request
 from fk_backend.functions.writer import Writer
 from fk_backend.mac import key_of
-from fk_backend.messages import Answers, Ended, Fired, Message, decode_note, encode
+from fk_backend.messages import Answers, Ended, Fired, Message, Ping, decode_note, encode
 from fk_backend.ports import INTEREST, TABLES, Clock, Delivery, Inboxes, Item, Key, Ports, Pushed, Put, Queue, Store
 from fk_backend.providers.memory.store import MemoryStore
 
@@ -196,7 +196,7 @@ def _add(told: Told, note: Any) -> None:
             assert told.answers.setdefault(number, result) == result, "answered twice, differently"
     elif isinstance(note, Fired):
         told.fired.update((path, mode, number) for path, mode, number in note.registrations)
-    else:
+    elif not isinstance(note, Ping):
         assert isinstance(note, Ended)
         told.ended.add((note.session, note.expired))
 

@@ -13,9 +13,10 @@ from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Error
 from fk_backend.core.requests import Close, Create, Delete, Expire, Flags, SetData
 from fk_backend.errors import BackendError, StorageFull, Unavailable, Unknown
-from fk_backend.messages import Answers, Bulletin, Ended, Message, decode_note, encode_note
+from fk_backend.messages import PING, Answers, Bulletin, Ended, Message, decode_note, encode_note
 from fk_backend.ports import Key, Limits, Pushed, Put
-from fk_backend.session.engine import BEAT, CLOSED, EXPIRED, LOST, MAX_MESSAGE_REQUESTS
+from fk_backend.session.beats import BEAT
+from fk_backend.session.engine import CLOSED, EXPIRED, LOST, MAX_MESSAGE_REQUESTS
 from fk_backend.session.ops import Exists, Fail, GetData, Sync
 
 from .doubles import NS, Actor, Stage, on_stage, rest
@@ -477,6 +478,50 @@ def test_where_beats_are_dear_the_first_is_heard_before_there_is_anything_to_own
         assert again is not None and again.rev == heard.rev + BEAT
 
     on_stage(play)
+
+
+def test_who_owns_nothing_beats_when_it_is_asked_to_until_one_beat_is_heard() -> None:
+    """And once for each time, whether it is asked before or after it was opened."""
+
+    async def play(stage: Stage) -> None:
+        stage.thrifty = True
+        actor = await stage.open(3000)
+        key = layout.beat_key(NS, actor.session.id)
+        actor.gateway.store.before = _refuse_increments_of(actor, 3)
+        stage.ears[actor.inbox][0](PING)
+        await rest()
+        assert await stage.store.get([key]) == [None]
+        await stage.clock.advance(6.0)
+        (heard,) = await stage.store.get([key])
+        assert heard is not None and heard.rev == BEAT
+        stage.ears[actor.inbox][0](PING)
+        await stage.clock.advance(6.0)
+        (heard,) = await stage.store.get([key])
+        assert heard is not None and heard.rev == 2 * BEAT and actor.said() == []
+        early = Actor(stage)
+        stage.actors.append(early)
+        opening = asyncio.ensure_future(early.session.open(3000))
+        await rest()
+        stage.ears[early.inbox][0](PING)
+        await stage.write()
+        await stage.deliver()
+        await opening
+        await rest()
+        (heard,) = await stage.store.get([layout.beat_key(NS, early.session.id)])
+        assert heard is not None and heard.rev == BEAT
+
+    on_stage(play)
+
+
+def _refuse_increments_of(actor: Actor, times: int) -> Any:
+    refused: List[int] = []
+
+    def before(number: int, name: str) -> None:
+        if name == "increment" and len(refused) < times:
+            refused.append(number)
+            raise Unavailable("not now")
+
+    return before
 
 
 def test_a_bug_ends_the_connection_and_does_not_hang_it() -> None:

@@ -18,10 +18,11 @@ from ..core.model import Error, Id
 from ..core.requests import Attach, Auth, Close, Open, Request, Result, WatchSubtrees
 from ..core.watches import RECURSIVE
 from ..eager import begin, current_task
-from ..errors import BackendError, Conflict, Refused, StorageFull, TooLarge, Unavailable, Unknown
+from ..errors import BackendError, Conflict, Refused, StorageFull, Unavailable, Unknown
 from ..mac import NONCE_BYTES, inbox_name, key_of
-from ..messages import Answers, Bulletin, Ended, Fired, Message, bulletin, message_id
+from ..messages import PING, Answers, Bulletin, Ended, Fired, Message, bulletin, message_id
 from ..ports import Gateway, Item, Key, Put, Remove
+from .beats import beat
 from .holdings import Holdings
 from .listener import Listener
 from .ops import READS, WRITES, AddWatch, Fail, Op, RemoveWatches, Sync
@@ -38,8 +39,6 @@ MAX_TRIES_S = 240.0
 """So long a message may be sent again: a queue knows for five minutes that it has it already."""
 MAX_LEAVE_S = 10.0
 """So long a connection that is over tries to remove what it registered."""
-BEAT = 2
-"""What a beat adds to its counter: 1 alone is what an attach adds, and takes back where nothing was before."""
 MOMENT_S = 0.001
 """So much after something is due, it is due whatever the clock's resolution."""
 
@@ -97,6 +96,8 @@ class Session:
         self._reader = Reader(gateway.store, gateway.blobs, ns, self._watches)
         self._tasks: List["asyncio.Future[None]"] = []
         self._going: "Optional[asyncio.Future[None]]" = None
+        self._pinged = False
+        """Whether somebody asks if the session lives: a beat says so."""
         self._at_it = False
         """Whether something is being done: the rest waits for it."""
         self._soon = False
@@ -265,6 +266,9 @@ class Session:
         self.end(LOST, why)
 
     def _receive(self, body: bytes) -> None:
+        if body == PING:  # nothing that it could come before or after
+            self._pinged = True
+            return self._beating.set()
         self._mail.append(body)
         self._bell.set()
         self._wake()
@@ -555,11 +559,15 @@ class Session:
         """Three beats in a timeout. That a beat was heard is what "in touch" means."""
         interval = self._timeout_s / 3
         while not self._over:
-            if not self._holdings:
+            if not self._holdings and not self._pinged:
                 self._beating.clear()
                 await self._beating.wait()
-                await self._gateway.clock.sleep(interval)  # it has just beaten
+                if not self._pinged:
+                    await self._gateway.clock.sleep(interval)  # it has just beaten
                 continue
+            if not self._holdings:  # nobody else could get anything: an answer may take its time
+                self._contact = self._gateway.clock.monotonic()
+            pinged, self._pinged = self._pinged, False
             if self.overdue():  # paused: somebody else may have what this session held
                 return self.end(LOST, OUT_OF_TOUCH)
             try:
@@ -567,7 +575,7 @@ class Session:
                 pause = interval
             except BackendError as error:
                 log.debug("session 0x%x: beat: %s", self.id, error)
-                pause = interval / 8
+                self._pinged, pause = self._pinged or pinged, interval / 8
             if not self.overdue():  # else it is told now, whatever is under way
                 self._wake_soon()
                 await self._gateway.clock.sleep(pause)
@@ -577,24 +585,17 @@ class Session:
         clock = self._gateway.clock
         started = clock.monotonic()
         left = max(self._contact + self._timeout_s * 2 / 3 - started, self._timeout_s / 24) + MOMENT_S
-        beat, alarm = asyncio.ensure_future(self._increment()), asyncio.ensure_future(clock.sleep(left))
+        heard = asyncio.ensure_future(beat(self._gateway, self._ns, self.id))
+        alarm = asyncio.ensure_future(clock.sleep(left))
         try:
-            await asyncio.wait((beat, alarm), return_when=asyncio.FIRST_COMPLETED)
-            if not beat.done():
+            await asyncio.wait((heard, alarm), return_when=asyncio.FIRST_COMPLETED)
+            if not heard.done():
                 raise Unavailable("no answer to a beat")
-            beat.result()
+            heard.result()
         finally:
-            beat.cancel()
+            heard.cancel()
             alarm.cancel()
         self._contact = started
-
-    async def _increment(self) -> None:
-        key = layout.beat_key(self._ns, self.id)
-        try:
-            await self._gateway.store.increment(key, BEAT)
-        except TooLarge:  # somebody wrote what can't be added to
-            await self._gateway.store.commit([Put(key, Item(BEAT, b""))])
-        await self._gateway.check()
 
 
 def _retry_s(tried_s: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import stat
@@ -73,15 +74,32 @@ def test_what_is_in_it(for_lambda: Tuple[Path, str]) -> None:
     ours = [name for name in held if name.startswith("fk_backend/")]
     for part in ("testing", "memory", "local", "dev", "template", "deploy", "policies", "package"):
         assert not [name for name in ours if part in name], part
-    assert not [name for name in held if name.endswith((".pyc", ".pyi", "RECORD", "INSTALLER"))]
+    assert not [name for name in held if name.endswith((".pyi", "RECORD", "INSTALLER"))]
+    bytecode = [name for name in held if name.endswith(".pyc")]
+    python = package._python_of(package.LAMBDA)
+    assert len(bytecode) == (0 if python is None else len([name for name in held if name.endswith(".py")]))
     licences = {name.split("-")[0] for name in held if ".dist-info/" in name}
     assert {"aiobotocore", "aiohttp", "botocore"} <= licences, "what we pass on comes with its licence"
+
+
+def test_what_is_compiled_is_taken_as_it_is_and_the_same_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody looks whether its source is another one; and where there is no Python of the version, there is none."""
+    root = Path(fk_backend.__file__).parent
+    sources = {name: path.read_bytes() for name, path in package._sources(root).items()}
+    made = package._compiled(sources, package.HOST)
+    assert package._compiled(dict(reversed(list(sources.items()))), package.HOST) == made
+    assert {importlib.util.source_from_cache(name) for name in made} == set(sources)
+    for code in made.values():
+        assert code[:4] == importlib.util.MAGIC_NUMBER and int.from_bytes(code[4:8], "little") == 0b01
+    monkeypatch.setattr(package, "_python_of", lambda target: None)
+    assert package._compiled(sources, package.LAMBDA) == {}
 
 
 @pytest.mark.timeout(400)
 def test_it_is_small(for_lambda: Tuple[Path, str]) -> None:
     """A cold start loads it: growing past this should be a decision."""
-    assert for_lambda[0].stat().st_size < 5_000_000
+    compiled = package._python_of(package.LAMBDA) is not None
+    assert for_lambda[0].stat().st_size < (8_000_000 if compiled else 5_000_000)
 
 
 @pytest.mark.timeout(400)

@@ -42,9 +42,9 @@ NEEDED: Dict[str, Set[str]] = {
         "sqs:DeleteMessage sqs:GetQueueAttributes sqs:GetQueueUrl sqs:ReceiveMessage sqs:SendMessage".split()
     ),
     "SweeperRole": set(
-        "dynamodb:BatchWriteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Scan logs:CreateLogStream "
-        "logs:PutLogEvents s3:DeleteObject s3:ListBucket sqs:DeleteQueue sqs:GetQueueAttributes sqs:GetQueueUrl "
-        "sqs:ListQueues sqs:SendMessage".split()
+        "dynamodb:BatchGetItem dynamodb:BatchWriteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query dynamodb:Scan "
+        "logs:CreateLogStream logs:PutLogEvents s3:DeleteObject s3:ListBucket sqs:DeleteQueue sqs:GetQueueAttributes "
+        "sqs:GetQueueUrl sqs:ListQueues sqs:SendMessage".split()
     ),
     "ClientPolicy": set(
         "dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query dynamodb:UpdateItem s3:GetObject "

@@ -16,11 +16,12 @@ from fk_backend import layout
 from fk_backend.core import watches
 from fk_backend.core.model import Error
 from fk_backend.core.requests import Expire
-from fk_backend.messages import Message, decode
+from fk_backend.messages import PING, Message, decode
 from fk_backend.ports import INTEREST, SESSIONS, Item, Put
 from fk_backend.providers.aws import handlers, names, sweep
 from fk_backend.providers.aws.handlers import Functions, Service
 from fk_backend.providers.aws.ticks import TICK_S
+from fk_backend.session.beats import BEAT
 
 from ..conftest import DEPLOYMENT, Account
 from .scenes import create
@@ -164,18 +165,13 @@ def test_the_dead_letter_function(aws_account: Account, monkeypatch: pytest.Monk
 def test_the_sweeper(aws_account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     """What belongs to nothing is gone, what belongs to something stays, and a session that nobody listens to ends."""
     monkeypatch.setattr(handlers, "Sweep", functools.partial(sweep.Sweep, young_s=0.0))
-    monkeypatch.setattr(sweep, "LOOK_AGAIN_S", 0.0)
     scene = Scene(lambda s: [], roles=("one", "two"), watched=[("two", "/", watches.DATA)])
 
     async def play(act: Act) -> None:
         run = await _prepared(act.stage, scene)
         store, queues, blobs = run.service.store, run.service.queues, run.service.blobs
         await queues.drop(run.inboxes["one"])
-        orphan = "ef" * 16
-        await queues.make(orphan)
-        await blobs.keep(run.ns, "orphan", b"x")
-        key = layout.registration_key(run.ns, "/", watches.DATA, orphan)
-        await store.commit([Put(key, Item(1, b""), owner=orphan)])
+        ids = {layout.session_of(item).inbox: layout.session_of(item).id for _, item in await _rows(run)}
 
         async def listen() -> None:
             url = queues.url(names.inbox_queue(DEPLOYMENT, run.inboxes["two"]))
@@ -183,7 +179,18 @@ def test_the_sweeper(aws_account: Account, monkeypatch: pytest.MonkeyPatch) -> N
                 answer = await act.stage.clients.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
                 if "Messages" not in answer:
                     return
+                for message in answer["Messages"]:
+                    if base64.b64decode(message["Body"]) == PING:
+                        await store.increment(layout.beat_key(run.ns, ids[run.inboxes["two"]]), BEAT)
                 await queues.delete(url, answer["Messages"])
+
+        await act.call(lambda functions: functions.sweep(), Process())
+        assert await _expirations(act, run.service, run.ns) == []
+        orphan = "ef" * 16
+        await queues.make(orphan)
+        await blobs.keep(run.ns, "orphan", b"x")
+        key = layout.registration_key(run.ns, "/", watches.DATA, orphan)
+        await store.commit([Put(key, Item(1, b""), owner=orphan)])
 
         await act.killed_and_again(lambda functions: functions.sweep(), listen)
         assert await blobs.older_than(0.0) == []

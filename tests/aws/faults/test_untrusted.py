@@ -175,8 +175,11 @@ def test_an_inbox_that_takes_nothing_is_its_owners_loss(error: Exception) -> Non
 def test_a_session_is_not_taken_for_dead_because_its_inbox_says_nothing(error: Exception) -> None:
     """That may be for want of a permission of ours: the sweeper would end all sessions there are."""
     sqs = mock.Mock(get_queue_attributes=mock.AsyncMock(side_effect=error))
-    state = asyncio.run(Queues(mock.Mock(sqs=sqs), DEPLOYMENT, "http://queue/1/").state(INBOX))
-    assert state is not None and time.time() - state.created_s < sweep.YOUNG_S
+    sqs.send_message = mock.AsyncMock(side_effect=error)
+    queues = Queues(mock.Mock(sqs=sqs), DEPLOYMENT, "http://queue/1/")
+    made_s = asyncio.run(queues.made_s(INBOX))
+    assert made_s is not None and time.time() - made_s < sweep.YOUNG_S
+    assert asyncio.run(queues.ping(INBOX)) is False, "who could not be asked is not judged"
 
 
 @pytest.mark.parametrize("error", [_refusal("ExpiredToken", 403), _refusal("Throttling"), _refusal("x", 500)], ids=str)

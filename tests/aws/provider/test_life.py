@@ -218,7 +218,7 @@ def test_who_holds_something_is_listed_by_the_sweep_and_counters_of_nobody_go(co
 
 
 def test_a_client_that_never_came_back_is_swept(connect: Connect, deployment: Deployment) -> None:
-    """It owned nothing, so nobody has missed it: the first sweep leaves a note, the next one finds it untouched."""
+    """It owned nothing, so nobody has missed it: the first sweep asks for a beat, the next one finds none."""
     dead, live = connect(), connect()
     dead.get("/", watch=lambda event: None)
     _silence_poll(dead)

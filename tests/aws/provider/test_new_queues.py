@@ -13,8 +13,8 @@ from typing import Any, Iterator, List
 import pytest
 
 from fk_backend.providers.aws.dev import resources
+from fk_backend.providers.aws.dev.documented import DOCUMENTED, LATE_QUEUES
 from fk_backend.providers.aws.dev.emulator import Emulator
-from fk_backend.providers.aws.dev.emulator_main import LATE_QUEUES
 from fk_backend.providers.aws.dev.host import Host, functions_of
 from fk_kazoo.client import KazooClient
 
@@ -28,7 +28,7 @@ def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Of a deployment where queues come as late as they may, by what is documented, and half a second more."""
     if sys.version_info < (3, 10):
         pytest.skip("the emulator needs Python 3.10")
-    with Emulator(environment={LATE_QUEUES: "1.5"}) as emulator:
+    with Emulator(environment={DOCUMENTED: LATE_QUEUES + "=1.5"}) as emulator:
         account = resources.new_account(emulator.url, "test")
         for key, value in account.environment.items():
             monkeypatch.setenv(key, value)

@@ -6,15 +6,19 @@ A lost answer and a retry would make one ADD two, and one conditional write a co
 from __future__ import annotations
 
 import os
+import socket
 import time
 from contextlib import AsyncExitStack
 from contextvars import ContextVar
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional
 
 from aiobotocore.config import AioConfig
+from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import get_session
+from botocore.exceptions import ParamValidationError
 
 from ...errors import BackendError
+from .failures import cut_off
 
 CONNECT_TIMEOUT_S = 3.0
 READ_TIMEOUT_S = 10.0
@@ -22,6 +26,10 @@ FUNCTION_TIMEOUTS_S = (2.0, 6.0)
 """To connect, and to read, in a function: three tries of a request that hangs fit into the 20 s that it has."""
 LONG_POLL_S = 20
 TRIES = 4
+KEPT_S = 300.0
+"""So long a connection is kept that nobody uses."""
+PROBED_S, PROBES = 30, 3
+"""A connection that says nothing is probed after so long, and given up after so many probes without an answer."""
 SAME_MESSAGE_S = 240.0
 """So long after a message was sent first it may be sent again: SQS knows it for 300 s."""
 
@@ -63,11 +71,12 @@ class Clients:
     async def open(self) -> "Clients":
         """Opens what is needed; nothing is sent yet."""
         connect_s, read_s = FUNCTION_TIMEOUTS_S if self._of_function else (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
-        common: Dict[str, Any] = {"connect_timeout": connect_s, "max_pool_connections": 64}
+        common: Dict[str, Any] = {"connect_timeout": connect_s, "max_pool_connections": 64, **_kept()}
         patient = AioConfig(read_timeout=read_s, retries=_retries(TRIES), **common)
         once = AioConfig(read_timeout=read_s, retries=_retries(1), **common)
-        polled_s = 0 if self._of_function else LONG_POLL_S
-        waiting = AioConfig(read_timeout=polled_s + read_s, retries=_retries(TRIES), **common)
+        waiting = patient
+        if not self._of_function:  # who polls waits for longer, and so has connections of its own
+            waiting = AioConfig(read_timeout=LONG_POLL_S + read_s, retries=_retries(TRIES), **{**common, **_kept()})
         for name, service, config in (
             ("dynamodb", "dynamodb", patient),
             ("once", "dynamodb", once),
@@ -76,12 +85,64 @@ class Clients:
         ):
             client = self.session.create_client(service, config=config, **self._options)
             setattr(self, name, await self._stack.enter_async_context(client))
+            if config is not once:
+                getattr(self, name).meta.events.register_first("needs-retry.%s" % service, _at_once)
         self.sqs.meta.events.register("before-send.sqs.SendMessage", _not_too_late)
         return self
 
     async def close(self) -> None:
         """Gives everything back."""
         await self._stack.aclose()
+
+
+def _at_once(attempts: int, caught_exception: Optional[Exception], **_: Any) -> Optional[float]:
+    """The pause before a first try is repeated that met a connection which somebody had closed: none."""
+    return 0.0 if attempts == 1 and caught_exception is not None and cut_off(caught_exception) else None
+
+
+def _kept() -> Dict[str, Any]:
+    """Options for clients that share their connections, and keep them; as far as the library's release knows them."""
+    options = {
+        "connector_args": {"keepalive_timeout": KEPT_S, "socket_factory": _socket},
+        "http_session_cls": _pool(),
+    }
+    try:
+        AioConfig(**options)
+    except (TypeError, ParamValidationError):
+        return {"connector_args": {"keepalive_timeout": KEPT_S}}
+    return options
+
+
+def _pool() -> Any:
+    """What makes one session of HTTP, for whoever asks: all of them enter it, and whoever leaves first closes it."""
+    made: List[Pool] = []
+
+    def make(**options: Any) -> Pool:
+        if not made:
+            made.append(Pool(**options))
+        return made[0]
+
+    return make
+
+
+class Pool(AIOHTTPSession):  # type: ignore[misc]
+    """A session of HTTP that may be entered more than once."""
+
+    async def __aenter__(self) -> "Pool":
+        if self._sessions is None:
+            await super().__aenter__()
+        return self
+
+
+def _socket(address: Any) -> socket.socket:
+    """One that is probed while it is idle: so nobody in between forgets it, and who is gone is noticed."""
+    family, kind, protocol = address[:3]
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", PROBED_S), ("TCP_KEEPINTVL", PROBED_S // PROBES), ("TCP_KEEPCNT", PROBES)):
+        if hasattr(socket, name):  # pragma: no branch - not all of them on macOS
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    return made
 
 
 def _not_too_late(**_: Any) -> None:

@@ -9,6 +9,7 @@ import asyncio
 import socket
 from typing import Any, Awaitable, List, Sequence, Tuple, Type
 
+from aiohttp import ClientConnectionError, ClientConnectorError
 from botocore import exceptions as sdk
 
 from ...errors import (
@@ -64,13 +65,24 @@ def refused_by_owner(error: BaseException) -> bool:
     return 400 <= status < 500 and code not in _FULL_SPEED | _NOT_ALLOWED | _GONE
 
 
+def cut_off(error: BaseException) -> bool:
+    """Whether a connection ended before the answer came: it was there, and whoever had it has closed it.
+
+    aiobotocore tells so in two ways: the second is also how it tells that there was none.
+    """
+    if isinstance(error, sdk.EndpointConnectionError):
+        cause = error.kwargs.get("error")
+        return isinstance(cause, ClientConnectionError) and not isinstance(cause, ClientConnectorError)
+    return isinstance(error, sdk.ConnectionClosedError)
+
+
 def translated(error: Exception, writing: bool) -> BackendError:
     """The error for what a request failed with, after the library's retries. ``writing``: it may have had effect."""
     if isinstance(error, BackendError):
         return error
     if isinstance(error, sdk.ClientError):
         return _of_answer(error, writing)
-    if isinstance(error, _NOT_SENT):
+    if isinstance(error, _NOT_SENT) and not cut_off(error):
         return Unavailable(str(error))
     if isinstance(error, (sdk.HTTPClientError, sdk.BotoCoreError, asyncio.TimeoutError, OSError)):
         return Unknown(str(error)) if writing else Unavailable(str(error))

@@ -11,7 +11,7 @@ import base64
 import logging
 import math
 import os
-from typing import Any, Awaitable, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Awaitable, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, TypeVar
 
 from ... import codec, layout
 from ...core.model import Error, Id, Session
@@ -27,6 +27,7 @@ from ..clock import SystemClock
 from . import metrics, names
 from .blobs import S3Blobs
 from .clients import Clients
+from .failures import cut_off
 from .queues import Queues
 from .store import DynamoStore
 from .sweep import Sweep
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 logging.getLogger("fk_backend").setLevel(os.environ.get("FK_LOG_LEVEL", "INFO"))
 
 Record = Dict[str, Any]
+T = TypeVar("T")
 BUG_TRIES = 3
 """Receives of a message after which it is set aside if it met a bug each time; what is AWS's trouble is tried on."""
 MARGIN_S = 2.0
@@ -93,6 +95,17 @@ def _receives(record: Record) -> int:
     return int(record["attributes"]["ApproximateReceiveCount"])
 
 
+async def _again_if_cut_off(work: Callable[[], Awaitable[T]]) -> T:
+    """What a message that comes again would do, without the wait for it, where a connection died in idle times."""
+    try:
+        return await work()
+    except (Unavailable, Unknown) as error:
+        if error.__cause__ is None or not cut_off(error.__cause__):
+            raise
+        log.info("again, on a new connection: %s", error)
+    return await work()
+
+
 class Functions:
     """The handlers of one environment, over one service, in one event loop."""
 
@@ -129,7 +142,8 @@ class Functions:
         batches = [[record] for record in records] if again else [records]
         for position, batch in enumerate(batches):
             try:
-                await self._service.writer(ns, [await self._delivery(ns, record) for record in batch])
+                deliveries = [await self._delivery(ns, record) for record in batch]
+                await _again_if_cut_off(lambda sent=deliveries: self._service.writer(ns, sent))  # type: ignore[misc]
             except Exception as error:
                 trouble = isinstance(error, (Unavailable, Unknown, Conflict))  # whatever else will be refused again
                 log.log(
@@ -195,7 +209,7 @@ class Functions:
     async def _tick(self, record: Record) -> Optional[Ticked]:
         sent_ms = int(record["attributes"]["SentTimestamp"])
         tick = Tick.of(record["body"], sent_ms, record["messageId"])
-        return await asyncio.wait_for(self._service.pulse(tick), MAX_TICK_S)
+        return await asyncio.wait_for(_again_if_cut_off(lambda: self._service.pulse(tick)), MAX_TICK_S)
 
     async def dead_letter(self, records: Sequence[Record]) -> List[str]:
         """What the writer never got done with, whatever ended it."""
@@ -238,6 +252,8 @@ class Functions:
 
 _environment: List[Tuple[asyncio.AbstractEventLoop, Service]] = []
 """Made in the init phase, or, where that failed, by the first invocation."""
+TURNS = 4
+"""Of the event loop, until it has given up a connection that was closed: it reads, and tells TLS, HTTP and the pool."""
 INIT_S = 5.0
 """So long making it may take in the init phase.
 
@@ -247,7 +263,14 @@ Lambda Developer Guide, "Lambda execution environment": the init phase is limite
 
 def _run(work: Callable[[Functions], Awaitable[Any]]) -> Any:
     loop, service = _made()
+    loop.run_until_complete(_thawed())
     return loop.run_until_complete(work(Functions(service)))
+
+
+async def _thawed() -> None:
+    """Whoever closed a connection while the environment stood still has told so: it is read before one is used."""
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
 
 
 def _made(within_s: Optional[float] = None) -> Tuple[asyncio.AbstractEventLoop, Service]:

@@ -3,7 +3,8 @@
 Rule upheld here: the same source gives the same bytes. Dependencies are pinned with their hashes (``lambda.lock``),
 names are sorted, times and modes are fixed, and nothing that pip or the machine writes is taken along.
 
-The bytes also depend on the zlib that packs them; Python's own has not changed its output in years.
+The bytes also depend on the zlib that packs them; Python's own has not changed its output in years. And on the Python
+that compiles them: where there is none of Lambda's version, sources go alone, and each new environment compiles them.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ class Built(NamedTuple):
     sha256: str
     size: int
     unpacked: int
+    compiled: bool
+    """Whether Lambda need not compile what is in it."""
 
 
 def build(path: Optional[Path] = None, target: str = LAMBDA, cache: Optional[Path] = None) -> Built:
@@ -67,31 +70,84 @@ def build(path: Optional[Path] = None, target: str = LAMBDA, cache: Optional[Pat
     """
     cache = cache or venvs.cache() / "package"
     files = {**_dependencies(target, cache), **_sources(Path(fk_backend.__file__).parent)}
+    contents = {name: file.read_bytes() for name, file in files.items()}
+    compiled = _compiled(contents, target)
+    contents.update(compiled)
     path = path or cache / ("%s.zip" % target)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, made = tempfile.mkstemp(dir=path.parent, prefix=".package-")
     os.close(handle)
     try:
-        unpacked = _write(Path(made), files)
+        unpacked = _write(Path(made), contents)
         os.chmod(made, 0o644)
         os.replace(made, path)
     except BaseException:
         os.unlink(made)
         raise
-    return Built(path, hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size, unpacked)
+    return Built(path, hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size, unpacked, bool(compiled))
 
 
-def _write(path: Path, files: Dict[str, Path]) -> int:
+def _write(path: Path, files: Dict[str, bytes]) -> int:
     total = 0
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as package:
         for name in sorted(files):
             entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
             entry.create_system, entry.external_attr = 3, 0o100644 << 16
             entry.compress_type = zipfile.ZIP_DEFLATED
-            content = files[name].read_bytes()
-            package.writestr(entry, content, compresslevel=9)
-            total += len(content)
+            package.writestr(entry, files[name], compresslevel=9)
+            total += len(files[name])
     return total
+
+
+# --- what is compiled -----------------------------------------------------------------------------
+
+_COMPILE = """
+import py_compile, sys
+root, tag = sys.argv[1], sys.implementation.cache_tag
+for name in sys.stdin.read().split("\\n"):
+    source = root + "/" + name
+    py_compile.compile(
+        source, source + "c", name, doraise=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
+    )
+print(tag)
+"""
+"""Where nobody is asked whether the source is another one: in a package it can't be."""
+
+
+def _compiled(sources: Dict[str, bytes], target: str) -> Dict[str, bytes]:
+    """The modules' bytecode by its names in the zip; none where there is no Python of the target's version.
+
+    By an interpreter of its own, with a fixed order of hashes and of modules: so the same bytes come of it.
+    """
+    python = _python_of(target)
+    if python is None:
+        return {}
+    modules = sorted(name for name in sources if name.endswith(".py"))
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in modules:
+            (Path(scratch) / name).parent.mkdir(parents=True, exist_ok=True)
+            (Path(scratch) / name).write_bytes(sources[name])
+        done = subprocess.run(
+            [python, "-S", "-c", _COMPILE, scratch],
+            input="\n".join(modules),
+            stdout=subprocess.PIPE,
+            env={"PYTHONHASHSEED": "0", "PATH": os.defpath},
+            text=True,
+            check=True,
+        )
+        tag = done.stdout.strip()
+        found = {}
+        for name in modules:
+            inside, _, module = name.rpartition("/")
+            held = "%s__pycache__/%s.%s.pyc" % (inside + "/" if inside else "", module[: -len(".py")], tag)
+            found[held] = (Path(scratch) / (name + "c")).read_bytes()
+    return found
+
+
+def _python_of(target: str) -> Optional[str]:
+    if target == HOST or sys.version_info[:2] == LAMBDA_PYTHON:
+        return sys.executable
+    return shutil.which("python%d.%d" % LAMBDA_PYTHON)
 
 
 # --- what goes in ---------------------------------------------------------------------------------

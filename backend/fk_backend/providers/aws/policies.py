@@ -93,7 +93,8 @@ def _dead_letter(name: str) -> List[Statement]:
 def _sweeper(name: str) -> List[Statement]:
     return [
         _tables("Read", name, ("GetItem", "Scan"), *TABLES),
-        _tables("Order", name, ("PutItem",), SESSIONS),
+        _tables("Look", name, ("BatchGetItem",), SESSIONS, INTEREST),
+        _tables("Sessions", name, ("Query", "PutItem", "BatchWriteItem"), SESSIONS),
         _tables("ForgetInterest", name, ("BatchWriteItem",), INTEREST),
         _queue("Inboxes", ("SendMessage", "GetQueueAttributes", "DeleteQueue"), names.inbox_prefix(name) + "*"),
         _allow("FindInboxes", "sqs", ("ListQueues",), "*"),  # it has no permission for a resource

@@ -12,9 +12,11 @@ import logging
 import math
 import re
 import time
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
+from ...errors import BackendError
 from ...mac import TAG_BYTES
+from ...messages import PING
 from ...ports import Pushed
 from . import clients, names
 from .clients import LONG_POLL_S, Clients
@@ -43,6 +45,8 @@ queue".
 MAX_EXPECTED = 10_000
 SEEN_S = 5
 """So long after it was taken from an inbox a message comes again, unless it is deleted."""
+HIDES = 3
+"""So often a message is told when to come again, where SQS fails to take that."""
 DELETE_S = 2.0
 """So long what was taken may wait for more to be deleted with."""
 SEEN_ATTRIBUTES = {"VisibilityTimeout": str(SEEN_S), "MessageRetentionPeriod": str(4 * 86_400)}
@@ -65,14 +69,6 @@ def _deduplication_id(message_id: str, body: bytes) -> str:
     Those of functions, which have a colon, are ordered by their name.
     """
     return message_id if ":" in message_id else "%s-%s" % (message_id, body[-TAG_BYTES:].hex())
-
-
-class InboxState(NamedTuple):
-    """When an inbox was made, in seconds since the epoch, and about how many messages wait, and were just taken."""
-
-    created_s: int
-    waiting: int
-    taken: int
 
 
 class Queues:
@@ -135,22 +131,26 @@ class Queues:
         for first in range(0, len(sent), PUSHED_AT_ONCE):
             await asyncio.gather(*(self._push(message) for message in sent[first : first + PUSHED_AT_ONCE]))
 
-    async def _push(self, message: Pushed) -> None:
-        """A client makes its inbox, and can make one that takes nothing: that is its own loss, and nobody else's."""
+    async def _push(self, message: Pushed) -> bool:
+        """A client makes its inbox, and can make one that takes nothing: that is its own loss, and nobody else's.
+
+        Whether it did not refuse: there may be none.
+        """
         url = self.url(names.inbox_queue(self._deployment, message.inbox))
         retry_s = RETRY_S
         while True:
             try:
                 await self._sqs.send_message(QueueUrl=url, MessageBody=base64.b64encode(message.body).decode())
-                return
+                return True
             except Exception as error:
                 if refused_by_owner(error):
-                    return log.error("inbox %s takes nothing: %s", message.inbox, error)
+                    log.error("inbox %s takes nothing: %s", message.inbox, error)
+                    return False
                 if code_of(error) not in _NO_QUEUE:
                     raise translated(error, writing=True) from error
                 if clients.now_s() > self._expected.get(message.inbox, 0.0):
                     self._expected.pop(message.inbox, None)
-                    return None
+                    return True
             await pause(retry_s)
             retry_s = min(2 * retry_s, MAX_RETRY_S)
 
@@ -194,7 +194,13 @@ class Queues:
             for n, (record, after_s) in enumerate(records)
         ]
         try:
-            await self._sqs.change_message_visibility_batch(QueueUrl=url, Entries=entries)
+            for _ in range(HIDES):  # some of a batch may fail
+                answer = await self._sqs.change_message_visibility_batch(QueueUrl=url, Entries=entries)
+                failed = {one["Id"] for one in answer.get("Failed", ()) if not one.get("SenderFault")}
+                entries = [entry for entry in entries if entry["Id"] in failed]
+                if not entries:
+                    return
+            log.warning("%d messages come again when their time is up", len(entries))
         except Exception as error:
             log.debug("%d messages come again when their time is up: %s", len(entries), error)
 
@@ -216,22 +222,29 @@ class Queues:
                 return found
             request["NextToken"] = answer["NextToken"]
 
-    async def state(self, inbox: str) -> Optional[InboxState]:
-        """Of an inbox; None if it is gone, or can't be one."""
+    async def ping(self, inbox: str) -> bool:
+        """Asks the session of an inbox for a sign of life. False if that could not be asked, for now or for good."""
+        try:
+            return _INBOX.fullmatch(inbox) is None or await self._push(Pushed(inbox, PING))  # else there is nobody
+        except BackendError as error:
+            log.warning("inbox %s: %s", inbox, error)
+            return False
+
+    async def made_s(self, inbox: str) -> Optional[int]:
+        """When an inbox was made, in seconds since the epoch; None if it is gone, or can't be one."""
         if not _QUEUE.fullmatch(names.inbox_queue(self._deployment, inbox)):
             return None
         url = self.url(names.inbox_queue(self._deployment, inbox))
-        wanted = ["CreatedTimestamp", "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         try:
-            answer = (await self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=wanted))["Attributes"]
+            answer = await self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["CreatedTimestamp"])
         except Exception as error:
             if code_of(error) in _NO_QUEUE:
                 return None
             if refused_by_owner(error):  # or we lack a permission: it is left alone, as what is young
                 log.error("nothing is told of inbox %s: %s", inbox, error)
-                return InboxState(int(time.time()), 0, 0)
+                return int(time.time())
             raise translated(error, writing=False) from error
-        return InboxState(*(int(answer.get(name, 0)) for name in wanted))
+        return int(answer["Attributes"].get("CreatedTimestamp", 0))
 
     async def receive(self, url: str) -> List[Any]:
         """A long poll."""

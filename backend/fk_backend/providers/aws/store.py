@@ -22,8 +22,10 @@ Row = Dict[str, Any]
 
 AT_ONCE = 100
 """Items of one TransactGetItems or BatchGetItem."""
-DELETED_AT_ONCE = 25
+WRITTEN_AT_ONCE = 25
 """Of one BatchWriteItem."""
+REQUESTS_AT_ONCE = 64
+"""Where there are any number of them: as many as there are connections."""
 TRIES = 6
 PAUSE_S = 0.03
 """What is refused because of others is asked again that often, after pauses that double."""
@@ -162,22 +164,23 @@ class DynamoStore:
         self, table: str, prefix: str = "", after: Optional[Tuple[str, str]] = None, limit: int = 1000
     ) -> List[Tuple[Key, Item]]:
         """`ports.Store.scan`. Reads the whole table each time: for upkeep, with a large ``limit``."""
+        found = [entry async for page in self.pages(table, prefix) for entry in page]
+        found.sort(key=lambda entry: entry[0])
+        return [entry for entry in found if after is None or entry[0][1:] > after][:limit]
+
+    async def pages(self, table: str, prefix: str = "") -> AsyncIterator[List[Tuple[Key, Item]]]:
+        """What is in a table, in no order, by pages of at most 1 MB: for upkeep."""
         request: Row = {"TableName": self._tables[table], "ConsistentRead": True}
         if prefix:
             request["FilterExpression"] = "begins_with(%s, :p)" % PARTITION
             request["ExpressionAttributeValues"] = {":p": {"S": prefix}}
-        found: List[Tuple[Key, Item]] = []
         while True:
             answer = await read(self._clients.dynamodb.scan(**request))
-            for row in answer["Items"]:
-                item = _item(row)
-                assert item is not None
-                found.append((Key(table, row[PARTITION]["S"], row[SORT]["S"]), item))
+            rows = [(Key(table, row[PARTITION]["S"], row[SORT]["S"]), _item(row)) for row in answer["Items"]]
+            yield [(key, item) for key, item in rows if item is not None]
             if "LastEvaluatedKey" not in answer:
-                break
+                return
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
-        found.sort(key=lambda entry: entry[0])
-        return [entry for entry in found if after is None or entry[0][1:] > after][:limit]
 
     # --- writing --------------------------------------------------------------------------------
 
@@ -240,19 +243,30 @@ class DynamoStore:
         return 0
 
     async def discard(self, keys: Sequence[Key]) -> None:
-        """Removes items of one table, 25 in a request. Not atomic."""
-        for first in range(0, len(keys), DELETED_AT_ONCE):
-            part = keys[first : first + DELETED_AT_ONCE]
-            wanted = {self._tables[part[0].table]: [{"DeleteRequest": {"Key": _key(key)}} for key in part]}
-            for attempt in range(TRIES):
-                wanted = (await wrote(self._clients.dynamodb.batch_write_item(RequestItems=wanted))).get(
-                    "UnprocessedItems"
-                )
-                if not wanted:
-                    break
-                await asyncio.sleep(PAUSE_S * 2**attempt)
-            else:
-                raise Unavailable("DynamoDB left items undeleted %d times" % TRIES)
+        """Removes items. Not atomic."""
+        await self._unconditionally([(key.table, {"DeleteRequest": {"Key": _key(key)}}) for key in keys])
+
+    async def put(self, items: Sequence[Tuple[Key, Item]]) -> None:
+        """Puts items in the place of whatever was there. Not atomic."""
+        puts = [(key.table, {"PutRequest": {"Item": _row(Put(key, item))}}) for key, item in items]
+        await self._unconditionally(puts)
+
+    async def _unconditionally(self, requests: Sequence[Tuple[str, Row]]) -> None:
+        parts = [requests[first : first + WRITTEN_AT_ONCE] for first in range(0, len(requests), WRITTEN_AT_ONCE)]
+        for first in range(0, len(parts), REQUESTS_AT_ONCE):
+            await asyncio.gather(*map(self._write_batch, parts[first : first + REQUESTS_AT_ONCE]))
+
+    async def _write_batch(self, requests: Sequence[Tuple[str, Row]]) -> None:
+        wanted: Row = {}
+        for which, request in requests:
+            wanted.setdefault(self._tables[which], []).append(request)
+        for attempt in range(TRIES):
+            answer = await wrote(self._clients.dynamodb.batch_write_item(RequestItems=wanted))
+            wanted = answer.get("UnprocessedItems")
+            if not wanted:
+                return
+            await asyncio.sleep(PAUSE_S * 2**attempt)
+        raise Unavailable("DynamoDB left items unwritten %d times" % TRIES)
 
 
 # --- the forms of DynamoDB ------------------------------------------------------------------------

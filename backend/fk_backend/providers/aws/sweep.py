@@ -1,35 +1,48 @@
 """Once a day, what nothing belongs to any more is removed: what a crash or a client that never came back has left.
 
-Nothing young is touched: it may be about to belong to something. A session that owns nothing does not beat, so whether
-its client lives shows in its inbox: a live one has taken yesterday's note by today.
+Nothing young is touched: it may be about to belong to something. A session that owns nothing does not beat, so it is
+asked to, through its inbox, and what its counter stood at is noted; if it stands there the next day, the session is
+ended. What a queue tells of itself does not count: SQS API Reference, GetQueueAttributes, "the
+ApproximateNumberOfMessages... metrics may not achieve consistency until at least 1 minute after the producers stop
+sending messages".
+
+Tables are read page by page. What is kept for longer is a name for each inbox and for each object in the bucket.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import secrets
 import time
-from typing import Dict, List, NamedTuple, Sequence, Set, Tuple
+from collections import Counter
+from typing import Awaitable, Callable, Dict, Iterable, List, NamedTuple, Sequence, Set, Tuple, TypeVar
 
-from ... import layout
+from ... import codec, layout
 from ...core.model import Blob, Session
 from ...core.requests import Expire
 from ...errors import Conflict
 from ...functions.heartbeat import SENDER
-from ...messages import Ended, Message, encode, encode_note, message_id
-from ...ports import INTEREST, SESSIONS, STATE, Key, Pushed, Put
+from ...messages import Message, encode, message_id
+from ...ports import INTEREST, SESSIONS, STATE, Item, Key, Put
 from .blobs import S3Blobs
 from .queues import Queues
-from .store import DynamoStore
+from .store import REQUESTS_AT_ONCE, DynamoStore
 from .ticks import Orders
+
+log = logging.getLogger(__name__)
 
 YOUNG_S = 3600.0
 """What is younger is left alone."""
-LOOK_AGAIN_S = 2.0
-"""Between the two looks after which a session is ended."""
-ALL = 1 << 40
-COUNTERS_AT_ONCE = 100
-NOTHING = encode_note(Ended(0, False))
-"""A note that no session takes for its own end."""
+ENDED_AT_ONCE = 100
+"""Sessions that one message ends."""
+MAX_MESSAGES = 80
+"""Of those, to one namespace in a sweep: so many orders are remembered (`ticks.KEPT_ORDERS`), and a few ticks'."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+Owned = Tuple[str, int]
+"""A namespace and the id of a session."""
 
 
 class Swept(NamedTuple):
@@ -40,6 +53,14 @@ class Swept(NamedTuple):
     blobs: int
     sessions: int
     woken: int
+
+
+async def _each(work: Callable[[T], Awaitable[R]], items: Sequence[T]) -> List[R]:
+    """Side by side, as many at a time as there are connections."""
+    done: List[R] = []
+    for first in range(0, len(items), REQUESTS_AT_ONCE):
+        done.extend(await asyncio.gather(*map(work, items[first : first + REQUESTS_AT_ONCE])))
+    return done
 
 
 class Sweep:
@@ -53,126 +74,166 @@ class Sweep:
         self._blobs = blobs
         self._orders = orders
         self._young_s = young_s
+        self._run = secrets.token_hex(8)
+        self._messages: "Counter[str]" = Counter()
+        """To end sessions, by namespace."""
 
     async def __call__(self) -> Swept:
         """Sweeps; may be called again at any time."""
-        kept = await self._blobs.older_than(self._young_s)  # before the nodes are read: what is named later is younger
-        named, woken = await self._state()
-        sessions, owners = await self._sessions()
-        live = {session.inbox for _, session in sessions}
-        unnamed = [key for key in kept if key not in named]
-        await self._blobs.remove(unnamed)
-        suspects = [each for each in sessions if each[1].id not in owners and not await self._lives(each[1])]
-        if suspects:
-            await asyncio.sleep(LOOK_AGAIN_S)  # what was pushed to a live one just then has been taken now
+        left = set(await self._blobs.older_than(self._young_s))  # before the nodes: what is named later is younger
+        woken = await self._state(left)
+        await self._blobs.remove(sorted(left))
+        live: Set[str] = set()
         ended = 0
-        for ns, session in suspects:
-            if not await self._lives(session):
-                ended += 1
-                await self._expire(ns, session)
-        registrations = await self._registrations(live, {layout.session_name(session.id) for _, session in sessions})
-        return Swept(await self._inboxes(live), registrations, len(unnamed), ended, woken)
+        async for page in self._store.pages(SESSIONS):
+            ended += await self._sessions(page, live)
+        registrations = await self._registrations(live)
+        return Swept(await self._inboxes(live), registrations, len(left), ended, woken)
 
-    async def _state(self) -> Tuple[Set[str], int]:
-        """Keys of every blob that a node names; namespaces whose heartbeat should go on, woken once more."""
-        named: Set[str] = set()
+    async def _state(self, left: Set[str]) -> int:
+        """Takes from ``left`` what a node names. Namespaces whose heartbeat should go on, woken once more."""
         woken = 0
-        for key, item in await self._store.scan(STATE, limit=ALL):
-            if key.sort == layout.NODE:
-                data = layout.node_of(item).data
-                named.update([data.key] if isinstance(data, Blob) else [])
-            elif key.sort == "head" and layout.head_of(item).ticking:
-                woken += 1
-                await self._queues.wake(key.partition[:-1])
-        return named, woken
+        async for page in self._store.pages(STATE):
+            for key, item in page:
+                if key.sort == layout.NODE:
+                    data = layout.node_of(item).data
+                    if isinstance(data, Blob):
+                        left.discard(data.key)
+                elif key.sort == "head" and layout.head_of(item).ticking:
+                    woken += 1
+                    await self._queues.wake(key.partition[:-1])
+        return woken
 
-    async def _sessions(self) -> Tuple[List[Tuple[str, Session]], Set[int]]:
-        """(namespace, session) of all, and the ids of those that own something."""
+    # --- sessions -------------------------------------------------------------------------------
+
+    async def _sessions(self, page: Iterable[Tuple[Key, Item]], live: Set[str]) -> int:
+        """Looks at what is in a page; adds inboxes to ``live``. How many were told to end."""
         sessions: List[Tuple[str, Session]] = []
-        owners: Set[int] = set()
-        listed: Set[Tuple[str, str]] = set()
-        for key, item in await self._store.scan(SESSIONS, limit=ALL):
+        owners: Set[Owned] = set()
+        asked: Dict[Owned, Key] = {}
+        for key, item in page:
             ns, _, what = key.partition.rpartition(":")
             if what == "sessions":
                 sessions.append((ns, layout.session_of(item)))
-            elif what == "holders":
-                listed.add((ns, key.sort))
+            elif what == "asked":
+                asked[ns, int(key.sort, 16)] = key
             elif key.sort.startswith("/") and what != "reapable":
-                owners.add(int(what, 16))
-        holding = [(ns, session) for ns, session in sessions if session.id in owners]
-        await self._list([one for one in holding if (one[0], layout.session_name(one[1].id)) not in listed])
-        return sessions, owners
+                owners.add((ns, int(what, 16)))
+        live.update(session.inbox for _, session in sessions)
+        await self._list(sorted(owners))
+        there = await self._store.load([layout.session_key(*each) for each in asked])
+        await self._store.discard([key for key, session in zip(asked.values(), there) if session is None])
+        return await self._ask(sessions)
 
-    async def _list(self, unlisted: Sequence[Tuple[str, Session]]) -> None:
-        """Among the holders, where the heartbeat finds them: versions before did not."""
-        for ns, session in unlisted:
-            put = Put(layout.holder_key(ns, session.id), layout.holder_item(session, 1), expect=0)
-            try:
-                await self._store.commit([put])
-            except Conflict:
-                pass  # the writer did
-        for ns in {ns for ns, _ in unlisted}:
-            await self._queues.wake(ns)
+    async def _list(self, owners: Sequence[Owned]) -> None:
+        """Who owns something is among the holders, where the heartbeat finds it: versions before did not do that."""
+        listed = await self._store.load([layout.holder_key(*owner) for owner in owners])
+        unlisted = [owner for owner, holder in zip(owners, listed) if holder is None]
+        found = await self._store.load([layout.session_key(*owner) for owner in unlisted])
+        for (ns, _), item in zip(unlisted, found):
+            if item is not None:
+                session = layout.session_of(item)
+                put = Put(layout.holder_key(ns, session.id), layout.holder_item(session, 1), expect=0)
+                try:
+                    await self._store.commit([put])
+                except Conflict:
+                    pass  # the writer did
+                await self._queues.wake(ns)
 
-    async def _lives(self, session: Session) -> bool:
-        state = await self._queues.state(session.inbox)
-        if state is None:
-            return False
-        if state.waiting and not state.taken and time.time() - state.created_s > self._young_s:
-            return False  # nobody takes anything
-        await self._queues.push([Pushed(session.inbox, NOTHING)])
-        return True
+    async def _ask(self, sessions: Sequence[Tuple[str, Session]]) -> int:
+        """Asks those that need not beat for a sign of life, and ends who gave none since it was asked the last time.
 
-    async def _expire(self, ns: str, session: Session) -> None:
-        (beats,) = await self._store.get([layout.beat_key(ns, session.id)])
-        request = Expire(session.id, layout.count_of(beats))
-        inbox = "%s:sweep-%s" % (SENDER, layout.session_name(session.id))
-        number = int(time.time())
-        name = message_id(inbox, number)
-        await self._orders.give(ns, name)
-        await self._queues.send(ns, name, encode(Message(inbox, 0, number, (request,))))
+        A connection that took the session over since was not asked: the inbox is another one then. And who is asked is
+        asked before that is noted: who was not asked is not judged.
+        """
+        keys = [layout.holder_key(ns, session.id) for ns, session in sessions]
+        keys += [layout.asked_key(ns, session.id) for ns, session in sessions]
+        keys += [layout.beat_key(ns, session.id) for ns, session in sessions]
+        found, count = await self._store.load(keys), len(sessions)
+        fresh: List[Tuple[str, Session, int]] = []
+        silent: List[Tuple[str, Session, int]] = []
+        for (ns, session), holder, before, beats in zip(
+            sessions, found[:count], found[count : 2 * count], found[2 * count :]
+        ):
+            beaten = layout.count_of(beats)
+            if holder is None:
+                known = before is not None and codec.loads(before.body) == [beaten, session.inbox]
+                (silent if known else fresh).append((ns, session, beaten))
+        pushed = await _each(self._queues.ping, [session.inbox for _, session, _ in fresh])
+        await self._store.put(
+            [
+                (layout.asked_key(ns, session.id), Item(1, codec.dumps([beaten, session.inbox])))
+                for (ns, session, beaten), took in zip(fresh, pushed)
+                if took
+            ]
+        )
+        return await self._end(silent)
 
-    async def _registrations(self, live: Set[str], known: Set[str]) -> int:
+    async def _end(self, silent: Sequence[Tuple[str, Session, int]]) -> int:
+        """Who owns something after all is the heartbeat's. An expiry is void if the count moves before it is done."""
+        owns = await _each(self._owns, [(ns, session.id) for ns, session, _ in silent])
+        over: Dict[str, List[Expire]] = {}
+        for (ns, session, beaten), some in zip(silent, owns):
+            if not some:
+                over.setdefault(ns, []).append(Expire(session.id, beaten))
+        ended = 0
+        for ns, requests in over.items():
+            for first in range(0, len(requests), ENDED_AT_ONCE):
+                if self._messages[ns] == MAX_MESSAGES:
+                    log.warning("namespace %s: %d sessions are left for the next sweep", ns, len(requests) - first)
+                    break
+                self._messages[ns] += 1
+                part = tuple(requests[first : first + ENDED_AT_ONCE])
+                message = Message("%s:sweep-%s" % (SENDER, self._run), 0, self._messages[ns], part)
+                name = message_id(message.inbox, message.first)
+                await self._orders.give(ns, name)
+                await self._queues.send(ns, name, encode(message))
+                ended += len(part)
+        return ended
+
+    async def _owns(self, session: Owned) -> bool:
+        page = await self._store.query(SESSIONS, layout.ephemerals_partition(*session), limit=1)
+        return bool(page.rows)
+
+    # --- what is left -----------------------------------------------------------------------------
+
+    async def _registrations(self, live: Set[str]) -> int:
         """What inboxes have left that are of no session: nobody else finds it, unless something happens to its node.
 
-        Counters of sessions that are over; ``known``: names of some that are not. And what nobody can understand:
-        clients can store anything there.
+        Counters of sessions that are over: no id comes twice. And what nobody can understand: clients can store
+        anything there.
         """
-        left: Dict[str, List[Key]] = {}
-        strange: List[Key] = []
-        counters: List[Tuple[Key, Key]] = []
-        for key, _ in await self._store.scan(INTEREST, limit=ALL):
-            found = layout.interest_of(key)
-            if found is None:
-                strange.append(key)
-            elif isinstance(found, layout.Beat):
-                counters.append((key, layout.session_key(key.partition.partition(":")[0], found.session)))
-            else:
-                left.setdefault(found.inbox, []).append(key)
-        of_nobody = await self._of_nobody([one for one in counters if one[1].sort not in known])
-        await self._store.discard([*strange, *of_nobody])
-        count = len(strange) + len(of_nobody)
-        for inbox in left.keys() - live:
-            state = await self._queues.state(inbox)
-            if state is None or time.time() - state.created_s > self._young_s:
-                await self._store.discard(left[inbox])
-                count += len(left[inbox])
-        return count
+        removed = 0
+        old: Dict[str, bool] = {}
+        async for page in self._store.pages(INTEREST):
+            gone: List[Key] = []
+            left: List[Tuple[str, Key]] = []
+            counters: List[Tuple[Key, Key]] = []
+            for key, _ in page:
+                found = layout.interest_of(key)
+                if found is None:
+                    gone.append(key)
+                elif isinstance(found, layout.Beat):
+                    counters.append((key, layout.session_key(key.partition.partition(":")[0], found.session)))
+                elif found.inbox not in live:
+                    left.append((found.inbox, key))
+            sessions = await self._store.load([session for _, session in counters])
+            gone.extend(counter for (counter, _), session in zip(counters, sessions) if session is None)
+            unseen = sorted({inbox for inbox, _ in left} - old.keys())
+            old.update(zip(unseen, await _each(self._is_old, unseen)))
+            gone.extend(key for inbox, key in left if old[inbox])
+            await self._store.discard(gone)
+            removed += len(gone)
+        return removed
 
-    async def _of_nobody(self, counters: Sequence[Tuple[Key, Key]]) -> List[Key]:
-        """Of counters and the sessions that they should be of, those whose session is not there: no id comes twice."""
-        found: List[Key] = []
-        for first in range(0, len(counters), COUNTERS_AT_ONCE):
-            part = counters[first : first + COUNTERS_AT_ONCE]
-            sessions = await self._store.get([session for _, session in part])
-            found.extend(counter for (counter, _), session in zip(part, sessions) if session is None)
-        return found
+    async def _is_old(self, inbox: str) -> bool:
+        """Whether an inbox was made long ago, or is gone."""
+        made_s = await self._queues.made_s(inbox)
+        return made_s is None or time.time() - made_s > self._young_s
 
     async def _inboxes(self, live: Set[str]) -> int:
-        count = 0
-        for inbox in await self._queues.inboxes():
-            state = await self._queues.state(inbox) if inbox not in live else None
-            if state is not None and time.time() - state.created_s > self._young_s:
-                await self._queues.remove_inbox(inbox)
-                count += 1
-        return count
+        """Those of no session."""
+        left = [inbox for inbox in await self._queues.inboxes() if inbox not in live]
+        old = [inbox for inbox, is_old in zip(left, await _each(self._is_old, left)) if is_old]
+        await _each(self._queues.remove_inbox, old)
+        return len(old)

@@ -16,9 +16,12 @@ FUNCTIONS: Dict[str, Tuple[str, int]] = {
     names.WRITER: ("Puts writes in order, commits them, answers", 20),
     names.HEARTBEAT: ("Expires the sessions of dead clients", 20),
     names.DEAD_LETTER: ("Keeps what the writer failed on, and tells its sender", 20),
-    names.SWEEPER: ("Removes what dead clients left behind", 300),
+    names.SWEEPER: ("Removes what dead clients left behind", 900),
 }
 """Description and timeout in seconds."""
+SWEEPER_MB = 1792
+"""One processor, Lambda Developer Guide, "Configure Lambda function memory": 1,769 MB. It computes for as long as it
+waits, and costs the same with less of one for longer."""
 LOGGING = {"LogFormat": "JSON", "SystemLogLevel": "WARN", "ApplicationLogLevel": "INFO"}
 """Without a START, END and REPORT of every invocation, which would be a twentieth of what a write costs."""
 RECURSIVE = (names.WRITER, names.HEARTBEAT)
@@ -75,7 +78,7 @@ def _function(name: str, which: str) -> Resource:
             "Architectures": [ARCHITECTURE],
             "Handler": names.handler(which),
             "Code": {"S3Bucket": {"Ref": "CodeBucket"}, "S3Key": {"Ref": "CodeKey"}},
-            "MemorySize": {"Ref": "Memory"},
+            "MemorySize": SWEEPER_MB if which == names.SWEEPER else {"Ref": "Memory"},
             "Timeout": timeout_s,
             "RecursiveLoop": "Allow" if which in RECURSIVE else "Terminate",
             "Role": {"Fn::GetAtt": [title + "Role", "Arn"]},

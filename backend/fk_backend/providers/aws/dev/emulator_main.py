@@ -1,4 +1,4 @@
-"""What runs in ministack's own interpreter: ministack, with some changes. Run by path; imports nothing of ours.
+"""What runs in ministack's own interpreter: ministack, with some changes. Run by path.
 
 Rule upheld here: answers are ministack's. Changed is when they come, who gets them, and when the process ends.
 
@@ -6,9 +6,7 @@ Rule upheld here: answers are ministack's. Changed is when they come, who gets t
    of what a write takes here; on AWS a long poll ends within milliseconds.
 2. Where permissions are enforced: what SQS does in batches needs the permission for a single one, as on AWS, where IAM
    has no others; and this machine's own loopback counts as TLS.
-3. What AWS documents and ministack does not do, where a variable asks for it (`LATE_QUEUES`):
-   SQS API Reference, CreateQueue, "you must wait at least one second after the queue is created to be able to use the
-   queue".
+3. What AWS documents and ministack does not do, as far as `documented` says that it is wanted.
 4. The tracing header of a SendMessage is kept with the message, as on AWS (SQS Developer Guide, "Amazon SQS and AWS
    X-Ray"): by it Lambda knows chains of requests.
 5. Its standard input is a pipe that only its starter holds. At its end the starter is gone, and so is ministack.
@@ -18,17 +16,13 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import math
+import importlib.util
 import os
 import runpy
 import sys
 import threading
-import time
 import types
-from typing import Any, Dict, Set
-
-LATE_QUEUES = "FK_EMULATED_QUEUES_COME_AFTER_S"
-"""Seconds from the creation of a queue until it is there."""
+from typing import Any, Set
 
 
 def _end_with_starter() -> None:
@@ -64,24 +58,45 @@ def _wake_long_polls() -> None:
     sqs._dispatch = _dispatch
 
 
-def _queues_come_late(after_s: float) -> None:
-    from ministack.services import sqs
+def _as_documented() -> None:
+    """Our own files, by their paths: the rules, and what they put before ministack."""
+    from hypercorn import config as hypercorn
+    from ministack.core.responses import get_account_id
+    from ministack.services import dynamodb, sqs
 
-    made: Dict[str, float] = {}
-    dispatch = sqs._dispatch
+    documented, queues, tables = map(_beside, ("documented", "documented_sqs", "documented_dynamodb"))
+    on = documented.rules()
+    sqs._dispatch = queues.Queues(
+        sqs,
+        on.get(documented.LATE_QUEUES),
+        on.get(documented.LAGGING_COUNTERS),
+        on.get(documented.DEDUPLICATION),
+        documented.SEQUENCE in on,
+        on.get(documented.PARTIAL_SQS),
+    )
+    if documented.MIXED not in on:
+        queues.one_group_in_a_batch(sqs)
+    if on.keys() & {documented.THROTTLING, documented.ROW_BY_ROW, documented.CONFLICT, documented.PARTIAL_DB}:
+        dynamodb.handle_request = tables.Tables(
+            dynamodb,
+            get_account_id,
+            on.get(documented.THROTTLING),
+            documented.ROW_BY_ROW in on,
+            on.get(documented.CONFLICT),
+            on.get(documented.PARTIAL_DB),
+        )
+    if documented.IDLE in on:
+        kept = property(lambda config: on[documented.IDLE], lambda config, value: None)
+        hypercorn.Config.keep_alive_timeout = kept
 
-    async def _dispatch(action: str, data: Any, url: str) -> Any:
-        used = str(data.get("QueueUrl") or url)
-        if action != "CreateQueue" and time.monotonic() - made.get(used, -math.inf) < after_s:
-            raise sqs._Err("QueueDoesNotExist", "The specified queue does not exist for this wsdl version.")
-        result = await dispatch(action, data, url)
-        if action == "CreateQueue":
-            made.setdefault(result["QueueUrl"], time.monotonic())
-        elif action == "DeleteQueue":
-            made.pop(used, None)
-        return result
 
-    sqs._dispatch = _dispatch
+def _beside(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, os.path.join(os.path.dirname(__file__), name + ".py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 def _batches_need_no_more() -> None:
@@ -129,8 +144,7 @@ def _loopback_is_safe() -> None:
 if __name__ == "__main__":
     threading.Thread(target=_end_with_starter, daemon=True).start()
     _wake_long_polls()
-    if LATE_QUEUES in os.environ:
-        _queues_come_late(float(os.environ[LATE_QUEUES]))
+    _as_documented()
     _traces_go_along()
     _batches_need_no_more()
     _loopback_is_safe()

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from typing import Any, Awaitable, Callable, List, NamedTuple, Optional
 
+from .documented import CHAINS, rules
 from .environment import EVENT_LIMIT, Environment, InvocationFailed, Settings
-from .lineage import MOST, Lineage, suffix
+from .lineage import Lineage, suffix
 
 Start = Callable[[], Awaitable[Environment]]
 
@@ -43,6 +45,7 @@ class Function:
         self.settings = settings
         self._start = start
         self._observe = observe
+        self._most = rules().get(CHAINS, math.inf)
         self._free = asyncio.Semaphore(settings.concurrency)
         self._warm: List[Environment] = []
         self.busy: List[Environment] = []
@@ -56,10 +59,10 @@ class Function:
         ``lineage``: who was invoked in the chain of requests that led here.
         """
         name, chain = self.settings.name, lineage or {}
-        if chain.get(name, 0) >= MOST and not self.settings.recursive:
+        if chain.get(name, 0) >= self._most and not self.settings.recursive:
             self.dropped += 1
             raise InvocationFailed(
-                "RecursiveInvocationException", "%s was invoked %d times in one chain" % (name, MOST)
+                "RecursiveInvocationException", "%s was invoked %d times in one chain" % (name, chain[name])
             )
         async with self._free:
             started, cold = time.monotonic(), not self._warm

@@ -186,7 +186,7 @@ def _queue_client(variables: Dict[str, str]) -> Any:
         aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
         aws_session_token=variables.get("AWS_SESSION_TOKEN"),
-        config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=30),
+        config=Config(retries={"total_max_attempts": 3}, connect_timeout=5, read_timeout=30),
     )
 
 

@@ -31,6 +31,8 @@ Record = Dict[str, Any]
 
 WAIT_S = 1
 """How long a receive waits for messages; an idle mapping stops within this time."""
+DELETES = 3
+"""So often what could not be deleted is tried."""
 RETRY_S = 0.2
 """After a receive that failed."""
 
@@ -138,8 +140,14 @@ class Mapping:
         if not entries:
             return
         try:
-            answer = await self._client.delete_message_batch(QueueUrl=self._url, Entries=entries)
-            for one in answer.get("Failed", ()):
+            failed: Dict[str, Any] = {}
+            for _ in range(DELETES):
+                answer = await self._client.delete_message_batch(QueueUrl=self._url, Entries=entries)
+                failed = {one["Id"]: one for one in answer.get("Failed", ())}
+                entries = [one for one in entries if one["Id"] in failed and not failed[one["Id"]].get("SenderFault")]
+                if not entries:
+                    break
+            for one in failed.values():
                 self._trouble("%s: not deleted: %s" % (self._source.queue, one.get("Code")))
         except Exception as error:  # not deleted, so it comes again: at least once
             self._trouble("%s: not deleted: %s" % (self._source.queue, error))

@@ -79,8 +79,9 @@ class ProcessEnvironment:
         api = RuntimeApi(arn)
         environment = lambda_variables(settings, package, variables)
         environment["AWS_LAMBDA_RUNTIME_API"] = await api.start()
-        # /var/task can't be written to; what is compiled is kept beside the package instead of not at all.
-        environment["PYTHONPYCACHEPREFIX"] = str(package) + ".pycache"
+        if not (package / "__pycache__").is_dir() and not (package / "fk_backend" / "__pycache__").is_dir():
+            # /var/task can't be written to; what is compiled is kept beside the package instead of not at all.
+            environment["PYTHONPYCACHEPREFIX"] = str(package) + ".pycache"
         process = await asyncio.create_subprocess_exec(
             str(interpreter()),
             "-m",
