@@ -9,6 +9,7 @@ import time
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
 
 from ...errors import DeploymentError
+from . import names
 from .cloud import Cloud, absent, explained
 
 PAUSE_S = 2.0
@@ -35,8 +36,9 @@ class StackFailed(DeploymentError):
 class Stack:
     """A stack, there or not. All methods raise DeploymentError."""
 
-    def __init__(self, cloud: Cloud, name: str, progress: Progress) -> None:
-        self.name = name
+    def __init__(self, cloud: Cloud, deployment: str, progress: Progress) -> None:
+        self.name = names.stack(names.checked(deployment))
+        self._tags = names.tags(deployment)
         self._client = cloud.client("cloudformation")
         # An emulator is done at once.
         self._pause_s = PAUSE_S if cloud.endpoint_url is None else 0.05
@@ -79,15 +81,15 @@ class Stack:
 
     # --- changing -----------------------------------------------------------------------------------
 
-    def prepare(self, template: Mapping[str, str], parameters: Mapping[str, str], names: List[str]) -> "Prepared":
-        """A change set. ``template``: TemplateBody or TemplateURL; ``parameters`` are set, other ``names`` kept."""
+    def prepare(self, template: Mapping[str, str], parameters: Mapping[str, str], known_to: List[str]) -> "Prepared":
+        """A change set. ``template``: TemplateBody or TemplateURL; ``parameters`` are set, others stay."""
         before = self.description()
         new = before is None or before["StackStatus"] == "REVIEW_IN_PROGRESS"
         known = {one["ParameterKey"] for one in (before or {}).get("Parameters", ())} if not new else set()
         given: List[Dict[str, Any]] = [
             {"ParameterKey": key, "ParameterValue": value} for key, value in sorted(parameters.items())
         ]
-        kept = sorted((known & set(names)) - set(parameters))
+        kept = sorted((known & set(known_to)) - set(parameters))
         given.extend({"ParameterKey": key, "UsePreviousValue": True} for key in kept)
         with explained():
             answer = self._client.create_change_set(
@@ -96,7 +98,7 @@ class Stack:
                 ChangeSetType="CREATE" if new else "UPDATE",
                 Parameters=given,
                 Capabilities=["CAPABILITY_NAMED_IAM"],
-                Tags=[{"Key": "fk-kazoo", "Value": self.name}],
+                Tags=[{"Key": key, "Value": value} for key, value in sorted(self._tags.items())],
                 **template,
             )
         return self._prepared(answer["Id"], new)

@@ -45,6 +45,18 @@ PARAMETERS: Dict[str, Dict[str, Any]] = {
         "AllowedValues": RETENTION_DAYS,
         "Description": "How long the functions' logs are kept",
     },
+    "MaxConcurrency": {
+        "Type": "Number",
+        "Default": 0,
+        "MinValue": 0,
+        "MaxValue": 1000,
+        "Description": "Instances of a function that a queue may run at once, 2 to 1000; 0: as the account allows",
+    },
+    "Key": _text(
+        "ARN of the KMS key that tables, queues and the bucket are encrypted with; empty: keys of AWS",
+        "",
+        AllowedPattern="|arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+",
+    ),
     "AlarmTopic": _text("ARN of the SNS topic that alarms go to; empty: none", ""),
     "Super": _text("Identity that may do everything, super:base64 as ZooKeeper has it; empty: none", "", NoEcho=True),
     "Mappings": _text(
@@ -72,8 +84,20 @@ def template(name: str, namespaces: Sequence[str] = ()) -> Dict[str, Any]:
         "Description": "fk_kazoo deployment %s: ZooKeeper's interface without servers" % name,
         "Metadata": {"fk-kazoo": {"format": FORMAT, "namespaces": chosen}},
         "Parameters": {**_PACKAGE, **PARAMETERS},
+        "Rules": {
+            "MaxConcurrency": {
+                "Assertions": [
+                    {
+                        "Assert": {"Fn::Not": [{"Fn::Equals": [{"Ref": "MaxConcurrency"}, "1"]}]},
+                        "AssertDescription": "MaxConcurrency is 0, or 2 to 1000",
+                    }
+                ]
+            }
+        },
         "Conditions": {
             "HasAlarmTopic": {"Fn::Not": [{"Fn::Equals": [{"Ref": "AlarmTopic"}, ""]}]},
+            "HasKey": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Key"}, ""]}]},
+            "HasMaxConcurrency": {"Fn::Not": [{"Fn::Equals": [{"Ref": "MaxConcurrency"}, "0"]}]},
             "HasSuper": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Super"}, ""]}]},
             "HasWarmWriteUnits": {"Fn::Not": [{"Fn::Equals": [{"Ref": "WarmWriteUnits"}, "0"]}]},
             "MappingsEnabled": {"Fn::Equals": [{"Ref": "Mappings"}, "Enabled"]},
@@ -113,7 +137,7 @@ def _client_policies(name: str, namespaces: Sequence[str]) -> Dict[str, Resource
             "Properties": {
                 "ManagedPolicyName": {"Fn::Sub": client_policy(name, "${AWS::Region}", namespace)},
                 "Description": "fk_kazoo clients of %s in %s" % (name, where),
-                "PolicyDocument": policies.client(name, namespace),
+                "PolicyDocument": policies.with_key(policies.client(name, namespace)),
             },
         }
 

@@ -55,7 +55,7 @@ def _role(which: str, policy: policies.Policy) -> Resource:
         "Type": "AWS::IAM::Role",
         "Properties": {
             "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]},
-            "Policies": [{"PolicyName": which, "PolicyDocument": policy}],
+            "Policies": [{"PolicyName": which, "PolicyDocument": policies.with_key(policy)}],
         },
     }
 
@@ -94,6 +94,13 @@ def _mapping(function: str, queue: str, batch: int) -> Resource:
             "EventSourceArn": {"Fn::GetAtt": [queue + "Queue", "Arn"]},
             "BatchSize": batch,
             "FunctionResponseTypes": ["ReportBatchItemFailures"],
+            "ScalingConfig": {
+                "Fn::If": [
+                    "HasMaxConcurrency",
+                    {"MaximumConcurrency": {"Ref": "MaxConcurrency"}},
+                    {"Ref": "AWS::NoValue"},
+                ]
+            },
             "Enabled": {"Fn::If": ["MappingsEnabled", True, False]},
         },
     }
