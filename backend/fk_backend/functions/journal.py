@@ -38,7 +38,7 @@ async def load_head_and_journal(ports: Ports, ns: str) -> Tuple[Optional[Head], 
 
 def noted(ports: Ports, ns: str, warm: Warm, writes: List[Write]) -> List[Write]:
     """The writes of a commit, the first being its head, and what it says of them, if that is asked for and has room."""
-    if warm.journal_until_ms <= ports.clock.now_ms():
+    if not warm.journal_until_ms or warm.journal_until_ms <= ports.clock.now_ms():
         return writes
     head, *others = writes
     assert isinstance(head, Put)

@@ -22,6 +22,7 @@ from ..layout import Head, is_inbox, is_namespace
 from ..messages import INTERNAL, Entry, Message, bulletin, decode, encode_note
 from ..messages import Ended as EndedNote
 from ..ports import Delivery, Ports, Position, Pushed, Put
+from . import trail
 from .complaints import complain
 from .distributor import answer_notes, distribute, keep
 from .journal import load_head_and_journal, noted
@@ -176,6 +177,7 @@ class Writer:
             answers = _answers(part, outcome.results)
             if outcome.zxid == warm.head.zxid:
                 await self._confirm(ns, warm)
+                trail.done(ns, part, outcome.results)
                 await self._answer(warm.head, answers)
                 return count
             try:
@@ -214,6 +216,7 @@ class Writer:
             refusals = [Result(Error.STORAGE_FULL, None, warm.head.zxid)] * count
             await self._answer(warm.head, _answers(part, refusals))
             return count
+        trail.done(ns, part, outcome.results)
         await self._tell(ns, after, begins)  # who asked waits; if this fails, what is known here is dropped anyway
         warm.advance(outcome.changes, after)
         return count

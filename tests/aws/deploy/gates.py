@@ -31,12 +31,12 @@ NOTHING = {"Ref": "AWS::NoValue"}
 
 
 def rendered(value: Any, key: bool = False) -> Any:
-    """With every Fn::Sub of pseudo parameters in it carried out. ``key``: as with a customer's key."""
+    """With every Fn::Sub of pseudo parameters in it carried out. ``key``: as with a customer's key, and traced."""
     if isinstance(value, dict) and set(value) == {"Fn::Sub"}:
         return re.sub(r"\$\{([^}]+)\}", lambda found: _PSEUDO[found[1]], value["Fn::Sub"])
     if isinstance(value, dict) and set(value) == {"Fn::If"}:
         condition, one, other = value["Fn::If"]
-        return rendered(one if key and condition == "HasKey" else other, key)
+        return rendered(one if key and condition in ("HasKey", "HasTracing") else other, key)
     if value == {"Ref": "Key"}:
         return KEY
     if isinstance(value, dict):
@@ -236,6 +236,27 @@ def alarm_faults(template: Template) -> Iterator[str]:
         yield "%s: nobody hears of it" % metric
 
 
+def dashboard_faults(template: Template) -> Iterator[str]:
+    """Of what is shown: each metric is of something that is there, and what there is an alarm on is shown."""
+    names_of = {"AWS::SQS::Queue": "QueueName", "AWS::Lambda::Function": "FunctionName"}
+    names_of["AWS::DynamoDB::Table"] = "TableName"
+    there = {properties[name] for kind, name in names_of.items() for _, properties in of_kind(template, kind)}
+    shown: Set[str] = set()
+    for name, dashboard in of_kind(template, "AWS::CloudWatch::Dashboard"):
+        for widget in json.loads(rendered(dashboard["DashboardBody"]))["widgets"]:
+            for metric in widget["properties"]["metrics"]:
+                values = [one for one in metric if isinstance(one, str)]
+                which = "fk-%s-%s" % (values[3], values[5]) if values[0] == metrics.NAMESPACE else values[3]
+                shown.add(values[1])
+                if which not in there:
+                    yield "%s: shows %s, which is not there" % (name, which)
+            if widget["properties"]["region"] != REGION:
+                yield "%s: shows another region" % name
+    of_alarms = {alarm["MetricName"] for _, alarm in of_kind(template, "AWS::CloudWatch::Alarm")}
+    for missing in sorted(of_alarms - shown - {"NumberOfMessagesReceived", "RecursiveInvocationsDropped"}):
+        yield "there is an alarm on %s, and nobody sees it" % missing
+
+
 def key_faults(template: Template) -> Iterator[str]:
     """Of a customer's key: whatever holds data is encrypted with it, and whoever comes to that may use it."""
     for kind in ("AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SQS::Queue"):
@@ -253,6 +274,20 @@ def key_faults(template: Template) -> Iterator[str]:
                 yield "%s: may use the key for anything" % name
 
 
+def tracing_faults(template: Template) -> Iterator[str]:
+    """Of traces: whoever asks for them gets them from every function, and nobody else pays for them."""
+    asked, unasked = policies(template, key=True), policies(template)
+    for name, function in of_kind(template, "AWS::Lambda::Function"):
+        if (rendered(function["TracingConfig"], True), rendered(function["TracingConfig"])) != (
+            {"Mode": "Active"},
+            {"Mode": "PassThrough"},
+        ):
+            yield "%s: is traced, or not, whatever was asked for" % name
+        role = _role_of(template, function)
+        if not allows(asked[role], "xray:PutTraceSegments", "*") or "xray" in json.dumps(unasked[role]):
+            yield "%s: its role does not fit its tracing" % name
+
+
 def concurrency_faults(template: Template) -> Iterator[str]:
     """Of the limit that whoever deploys may set."""
     for name, mapping in of_kind(template, "AWS::Lambda::EventSourceMapping"):
@@ -263,5 +298,5 @@ def concurrency_faults(template: Template) -> Iterator[str]:
 def faults(template: Template) -> List[str]:
     """All of them."""
     checks = (mapping_faults, function_faults, recursion_faults, data_faults, queue_faults, alarm_faults)
-    checks += (key_faults, concurrency_faults)
+    checks += (key_faults, concurrency_faults, dashboard_faults, tracing_faults)
     return [fault for check in checks for fault in check(template)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Dict
 
@@ -35,7 +36,9 @@ def test_what_a_deployment_is(place: Place) -> None:
         ]
     )
     assert deploying.stored_format(Cloud(), NAME) == FORMAT
-    assert "CREATE_COMPLETE StateTable" in place.told and place.told[-1] == "CREATE_COMPLETE fk-test"
+    count = len(outcome.changes)
+    assert any(re.fullmatch(r"CREATE_COMPLETE StateTable \(\d+ of %d, \d+ s\)" % count, line) for line in place.told)
+    assert re.fullmatch(r"CREATE_COMPLETE fk-test \(%d of %d, \d+ s\)" % (count, count), place.told[-1])
 
 
 def test_twice_changes_nothing(place: Place) -> None:

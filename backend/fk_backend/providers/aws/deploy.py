@@ -17,7 +17,7 @@ from ...ports import STATE, TABLES
 from . import names
 from .cloud import Cloud, absent, explained
 from .stacks import BODY_LIMIT, Change, Prepared, Progress, Stack
-from .template import template
+from .template import client_policy, template
 from .template_data import NOT_PUBLIC, tls_only
 
 HOLD_DATA = ("AWS::DynamoDB::Table", "AWS::S3::Bucket")
@@ -29,6 +29,8 @@ class Outcome(NamedTuple):
     url: str
     changes: List[Change]
     done: bool
+    policies: Mapping[str, str]
+    """ARNs of what clients need: of all namespaces (``""``), or of one."""
 
 
 def _silent(_: str) -> None:
@@ -62,7 +64,8 @@ def deploy(
     _check_format(cloud, name)
     _check_stack(cloud, name, stack, dry_run)
     kept = stack.template().get("Metadata", {}).get("fk-kazoo", {}).get("namespaces", [])
-    made = template(name, sorted((set(kept) | set(namespaces)) - set(without_namespaces)))
+    chosen = sorted((set(kept) | set(namespaces)) - set(without_namespaces))
+    made = template(name, chosen)
     content = package.read_bytes()
     bucket, key = package_bucket(cloud), "fk_kazoo/%s.zip" % hashlib.sha256(content).hexdigest()
     given = {**(parameters or {}), "CodeBucket": bucket, "CodeKey": key}
@@ -80,7 +83,13 @@ def deploy(
     if wanted or not (prepared.changes or dry_run):
         write_format(cloud, name)
         _protect(cloud, name)
-    return Outcome(url_of(cloud, name), prepared.changes, wanted)
+    return Outcome(url_of(cloud, name), prepared.changes, wanted, _client_policies(cloud, name, chosen))
+
+
+def _client_policies(cloud: Cloud, name: str, namespaces: Sequence[str]) -> Dict[str, str]:
+    partition = cloud.client("s3").meta.partition
+    arn = "arn:%s:iam::%s:policy/" % (partition, cloud.account)
+    return {ns or "": arn + client_policy(name, cloud.region, ns) for ns in (None, *namespaces)}
 
 
 def _source(cloud: Cloud, bucket: str, made: Mapping[str, Any], progress: Progress) -> Dict[str, str]:

@@ -125,6 +125,18 @@ def with_key(policy: Policy) -> Policy:
     return {**policy, "Statement": [*policy["Statement"], {"Fn::If": ["HasKey", _KEY, {"Ref": "AWS::NoValue"}]}]}
 
 
+def with_tracing(policy: Policy) -> Policy:
+    """A function's policy of the template: it may send traces, if that is asked for."""
+    return {**policy, "Statement": [*policy["Statement"], {"Fn::If": ["HasTracing", _TRACE, {"Ref": "AWS::NoValue"}]}]}
+
+
+_TRACE = {
+    "Sid": "Trace",
+    "Effect": "Allow",
+    "Action": ["xray:PutTraceSegments", "xray:PutTelemetryRecords"],
+    "Resource": ["*"],
+}
+"""Lambda Developer Guide, "Visualize Lambda function invocations using AWS X-Ray". They have no resources."""
 _KEY = {
     "Sid": "Key",
     "Effect": "Allow",

@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Optional, Sequence
 from ...errors import BadUrl
 from ...layout import FORMAT, is_namespace
 from ...ports import TABLES
-from . import names, policies, template_alarms, template_data, template_functions
+from . import names, policies, template_alarms, template_dashboard, template_data, template_functions
 from .template_functions import title_of
 
 Resource = Dict[str, Any]
@@ -57,6 +57,14 @@ PARAMETERS: Dict[str, Dict[str, Any]] = {
         "",
         AllowedPattern="|arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+",
     ),
+    "LogLevel": _text(
+        "DEBUG: the functions log what becomes of each request; INFO: what is worth a line",
+        "INFO",
+        AllowedValues=["DEBUG", "INFO", "WARN", "ERROR"],
+    ),
+    "Tracing": _text(
+        "Enabled: the functions' invocations are traced by X-Ray", "Disabled", AllowedValues=["Disabled", "Enabled"]
+    ),
     "AlarmTopic": _text("ARN of the SNS topic that alarms go to; empty: none", ""),
     "Super": _text("Identity that may do everything, super:base64 as ZooKeeper has it; empty: none", "", NoEcho=True),
     "Mappings": _text(
@@ -98,6 +106,7 @@ def template(name: str, namespaces: Sequence[str] = ()) -> Dict[str, Any]:
             "HasAlarmTopic": {"Fn::Not": [{"Fn::Equals": [{"Ref": "AlarmTopic"}, ""]}]},
             "HasKey": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Key"}, ""]}]},
             "HasMaxConcurrency": {"Fn::Not": [{"Fn::Equals": [{"Ref": "MaxConcurrency"}, "0"]}]},
+            "HasTracing": {"Fn::Equals": [{"Ref": "Tracing"}, "Enabled"]},
             "HasSuper": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Super"}, ""]}]},
             "HasWarmWriteUnits": {"Fn::Not": [{"Fn::Equals": [{"Ref": "WarmWriteUnits"}, "0"]}]},
             "MappingsEnabled": {"Fn::Equals": [{"Ref": "Mappings"}, "Enabled"]},
@@ -109,6 +118,7 @@ def template(name: str, namespaces: Sequence[str] = ()) -> Dict[str, Any]:
             **template_functions.functions(name),
             **template_functions.schedule(name),
             **template_alarms.alarms(name),
+            **template_dashboard.dashboard(name),
             **_client_policies(name, chosen),
         },
         "Outputs": _outputs(name),
