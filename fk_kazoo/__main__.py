@@ -13,7 +13,7 @@ from typing import Callable, List, NamedTuple, Optional, Sequence
 
 from fk_backend.errors import BadUrl
 from fk_kazoo import __version__, run
-from fk_kazoo.commands import cost, deploy, destroy, dev, package, status
+from fk_kazoo.commands import backup, cost, deploy, destroy, dev, package, restore, status
 from fk_kazoo.url import DEFAULT_URL, ENVIRONMENT_VARIABLE, parse
 
 
@@ -60,6 +60,8 @@ COMMANDS = [
     Command("deploy", "make or update a deployment on AWS", deploy.declare, deploy.call),
     Command("status", "show how a deployment on AWS is", status.declare, status.call),
     Command("destroy", "remove a deployment on AWS", destroy.declare, destroy.call),
+    Command("backup", "write all that a deployment holds to a file", backup.declare, backup.call),
+    Command("restore", "fill a new deployment from a backup", restore.declare, restore.call),
     Command("package", "make the zip of a deployment's functions", package.declare, package.call),
     Command("cost", "estimate what a load costs on AWS", cost.declare, cost.call),
     Command("dev", "run a deployment for development on this machine", dev.declare, dev.call),

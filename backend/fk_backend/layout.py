@@ -3,6 +3,7 @@
 | table | partition | sort | rev, body |
 | --- | --- | --- | --- |
 | state | ``ns:`` | ``head`` | zxid, :class:`Head` |
+| state | ``ns:`` | ``journal`` | ms since the epoch, empty: until then every commit says what it wrote |
 | state | ``ns:/path`` | ``!`` | zxid of its commit, :class:`Family`; none while there was no child |
 | state | ``ns:/path`` | ``#`` | zxid of its commit, :class:`Node` |
 | state | ``ns:/path`` | ``/name`` | the zxid since which there is a child of that name, empty |
@@ -11,6 +12,7 @@
 | sessions | ``ns:holders`` | id | zxid of its latest ephemeral, timeout in ms: a session that owns something, or did |
 | sessions | ``ns:holders`` | ``!`` | number of looks, what a heartbeat without a process of its own remembers |
 | sessions | ``ns:reapable`` | ``/path`` | zxid, empty: a container or TTL node |
+| sessions | ``ns:journal`` | zxid (16 hex digits) | zxid, the paths that this commit wrote, for a backup |
 | interest | ``ns:/path`` | mode ``:`` inbox | id of the registration, empty |
 | interest | ``ns:*`` | ``/path:`` inbox | the same, for recursive watches |
 | interest | ``ns:beats`` | id | the beat counter |
@@ -115,6 +117,16 @@ class Reserved(NamedTuple):
 def head_key(ns: str) -> Key:
     """Of the head."""
     return Key(STATE, ns + ":", "head")
+
+
+def journal_key(ns: str) -> Key:
+    """Of the mark that a backup wants to know of every commit."""
+    return Key(STATE, ns + ":", "journal")
+
+
+def entry_key(ns: str, zxid: int) -> Key:
+    """Of what a commit said of itself while that mark was there."""
+    return Key(SESSIONS, ns + ":journal", session_name(zxid))
 
 
 def node_partition(ns: str, path: str) -> str:

@@ -267,6 +267,33 @@ class Ports(NamedTuple):
     blobs: Optional[Blobs] = None
 
 
+class Nobody:
+    """`Inboxes` and `Queue` of who sends nothing."""
+
+    async def push(self, messages: Sequence[Pushed]) -> None:
+        """`Inboxes.push`."""
+        raise NotImplementedError
+
+    async def drop(self, inbox: str) -> None:
+        """`Inboxes.drop`."""
+        raise NotImplementedError
+
+    async def send(self, group: str, message_id: str, body: bytes) -> None:
+        """`Queue.send`."""
+        raise NotImplementedError
+
+
+class Administration(NamedTuple):
+    """A deployment for whoever runs it: its store may be written to, and nothing is sent.
+
+    ``namespaces``: those that anybody has written to. ``close``: gives it back.
+    """
+
+    ports: Ports
+    namespaces: Callable[[], Awaitable[List[str]]]
+    close: Callable[[], Awaitable[None]]
+
+
 class Position(NamedTuple):
     """Where in its queue a message is: its number, and when it was sent, in ms since the epoch.
 

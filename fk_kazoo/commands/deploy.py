@@ -10,6 +10,7 @@ from . import aws_console as console
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fk_backend.providers.aws.deploy import Outcome
     from fk_backend.providers.aws.stacks import Change
 
 COMMAND = "deploy"
@@ -67,14 +68,25 @@ def _deploy(options: argparse.Namespace) -> int:
         told.rest()
     if not outcome.changes:
         print("no changes: %s" % outcome.url)
+        _how_to_use(outcome)
     elif options.dry_run:
         console.show_changes(outcome.changes)
         print("a dry run: nothing was changed")
     elif outcome.done:
         print("ready: %s" % outcome.url)
+        _how_to_use(outcome)
     else:
         return console.complain(COMMAND, "nothing was changed")
     return 0
+
+
+def _how_to_use(outcome: "Outcome") -> None:
+    """What is left to do before an app can use it."""
+    print("\nClients need one policy: attach it to their role (or user: attach-user-policy, --user-name)")
+    for namespace, arn in sorted(outcome.policies.items()):
+        print("  # for clients of %s" % ("the namespace %s alone" % namespace if namespace else "every namespace"))
+        print("  aws iam attach-role-policy --role-name ROLE --policy-arn %s" % arn)
+    print("and where the deployment is:\n  export FK_KAZOO_URL='%s'" % outcome.url)
 
 
 def _confirmed(options: argparse.Namespace, told: console.Told, changes: "List[Change]") -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fk_backend.providers import memory, writes
-from fk_backend.providers.local import frames, host, link, outbox
+from fk_backend.providers.local import frames, host, link, outbox, store
 from fk_backend.providers.memory import store as memory_store
 
 from .edited import Family
@@ -224,19 +224,21 @@ edit(
 )
 edit(
     "only one namespace is recovered",
-    H,
-    "_namespaces",
+    store,
+    "namespaces",
     "found.append(ns)",
     "return [ns]",
     HOST + "test_the_next_host_finds_every_namespace",
+    also=(host,),
 )
 edit(
     "namespaces are jumped over",
-    H,
-    "_namespaces",
+    store,
+    "namespaces",
     'ns + ";"',
     'ns + "~"',
     HOST + "test_the_next_host_finds_every_namespace",
+    also=(host,),
 )
 edit(
     "nobody looks after what the last host left",
@@ -245,6 +247,7 @@ edit(
     "self._functions.watch(ns)",
     "pass",
     HOST + "test_the_next_host_finds_every_namespace",
+    also=(host,),
 )
 edit(
     "anybody on the machine may come in",

@@ -528,8 +528,8 @@ edit(
     "queues keep what is in them as it is",
     template_data,
     "queues",
-    '"SqsManagedSseEnabled": True',
-    '"SqsManagedSseEnabled": False',
+    '{"Ref": "AWS::NoValue"}, True)',
+    '{"Ref": "AWS::NoValue"}, False)',
     SECRET + "test_nothing_travels_or_lies_in_the_clear",
 )
 POLICY = "tests/aws/unit/test_secrets.py::test_what_a_client_may_do_is_this_and_no_more"

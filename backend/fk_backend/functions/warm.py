@@ -21,8 +21,10 @@ MAX_DATA_BYTES = 32 << 20
 class Warm:
     """The head, and the part of the tree that was read or written since this instance began with the namespace."""
 
-    def __init__(self, head: Head, super_id: Optional[Id]) -> None:
+    def __init__(self, head: Head, super_id: Optional[Id], journal_until_ms: int = 0) -> None:
         self.head = head
+        self.journal_until_ms = journal_until_ms
+        """Until then, by the wall clock, a backup wants to know of every commit."""
         self.snapshot = Snapshot(head.zxid, namespace_id=head.namespace_id, super_id=super_id)
         self.snapshot.subtrees, self.snapshot.ticking = head.subtrees, head.ticking
         self.revs: Dict[str, Tuple[int, int]] = {}

@@ -22,10 +22,12 @@ from ..layout import Head, is_inbox, is_namespace
 from ..messages import INTERNAL, Entry, Message, bulletin, decode, encode_note
 from ..messages import Ended as EndedNote
 from ..ports import Delivery, Ports, Position, Pushed, Put
+from . import trail
 from .complaints import complain
 from .distributor import answer_notes, distribute, keep
+from .journal import load_head_and_journal, noted
 from .large import foreign, garbage, keep_large
-from .loading import Write, fresh_head, load, load_head, misfit, writes_of
+from .loading import Write, fresh_head, load, misfit, writes_of
 from .reserve import reservation, settle
 from .senders import begins, is_sender
 from .waking import beside, is_behind, look_ahead, unheard
@@ -81,10 +83,11 @@ class Writer:
     async def _wake(self, ns: str, messages: Sequence[Received]) -> Warm:
         """The namespace as it is, with everything done that its last commit left to do."""
         asked = [each.message for each in messages]
-        head = await load_head(self._ports, ns) or fresh_head(self._ports)
+        found, journal_until_ms = await load_head_and_journal(self._ports, ns)
+        head = found or fresh_head(self._ports)
         if head.reserved is not None:
             head = await settle(self._ports, ns, head, asked)
-        warm = Warm(head, self._super_id)
+        warm = Warm(head, self._super_id, journal_until_ms)
         if self._told.get(ns) != head.zxid:
             telling = self._tell(ns, unheard(head, asked), 0 < head.ticking == head.zxid)
             if self._ports.store.limits.remote:
@@ -174,6 +177,7 @@ class Writer:
             answers = _answers(part, outcome.results)
             if outcome.zxid == warm.head.zxid:
                 await self._confirm(ns, warm)
+                trail.done(ns, part, outcome.results)
                 await self._answer(warm.head, answers)
                 return count
             try:
@@ -189,7 +193,7 @@ class Writer:
             after = _next_head(warm.head, outcome, answers, done, limits.recent_bytes)
             handled = reduce(Position.later, (entry.handled for entry in part), warm.head.handled)
             after = after._replace(garbage=garbage(warm, outcome.changes), handled=handled)
-            writes = writes_of(ns, warm, outcome.changes, after)
+            writes = noted(self._ports, ns, warm, writes_of(ns, warm, outcome.changes, after))
             why = misfit(writes, limits)
             if why == Error.OK:
                 break
@@ -212,6 +216,7 @@ class Writer:
             refusals = [Result(Error.STORAGE_FULL, None, warm.head.zxid)] * count
             await self._answer(warm.head, _answers(part, refusals))
             return count
+        trail.done(ns, part, outcome.results)
         await self._tell(ns, after, begins)  # who asked waits; if this fails, what is known here is dropped anyway
         warm.advance(outcome.changes, after)
         return count

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, List, Optional
 
 from ..core.requests import Create, Multi, Request, SetData
+from ..messages import split_id
 from ..ports import UNLIMITED, Blobs, Gateway
 from .ops import WRITES
+
+log = logging.getLogger(__name__)
 
 MAX_MESSAGE_REQUESTS = 250
 MAX_MESSAGE_BYTES = 700_000
@@ -43,6 +47,10 @@ def sendable(op: Any, gateway: Gateway) -> bool:
 
 async def laid_down(gateway: Gateway, ns: str, name: str, requests: List[Request]) -> List[Request]:
     """The requests, with data that are too large for a message laid down where the writer finds them."""
+    if log.isEnabledFor(logging.DEBUG):
+        connection, first = split_id(name)
+        fields = {"namespace": ns, "connection": connection, "request": first, "requests": len(requests)}
+        log.debug("namespace %(namespace)s: sent from request %(request)d on: %(requests)d", fields, extra=fields)
     blobs, most = gateway.blobs, gateway.store.limits.message_bytes
     if blobs is None:
         return requests

@@ -26,22 +26,33 @@ def of_kind(template: Template, kind: str) -> Iterator[Tuple[str, Dict[str, Any]
             yield name, resource["Properties"]
 
 
-def rendered(value: Any) -> Any:
-    """With every Fn::Sub of pseudo parameters in it carried out."""
+KEY = "arn:aws:kms:%s:%s:key/1234abcd-12ab-34cd-56ef-1234567890ab" % (REGION, ACCOUNT)
+NOTHING = {"Ref": "AWS::NoValue"}
+
+
+def rendered(value: Any, key: bool = False) -> Any:
+    """With every Fn::Sub of pseudo parameters in it carried out. ``key``: as with a customer's key, and traced."""
     if isinstance(value, dict) and set(value) == {"Fn::Sub"}:
         return re.sub(r"\$\{([^}]+)\}", lambda found: _PSEUDO[found[1]], value["Fn::Sub"])
+    if isinstance(value, dict) and set(value) == {"Fn::If"}:
+        condition, one, other = value["Fn::If"]
+        return rendered(one if key and condition in ("HasKey", "HasTracing") else other, key)
+    if value == {"Ref": "Key"}:
+        return KEY
     if isinstance(value, dict):
-        return {key: rendered(one) for key, one in value.items()}
-    return [rendered(one) for one in value] if isinstance(value, list) else value
+        return {name: rendered(one, key) for name, one in value.items() if rendered(one, key) != NOTHING}
+    if isinstance(value, list):
+        return [rendered(one, key) for one in value if rendered(one, key) != NOTHING]
+    return value
 
 
-def policies(template: Template) -> Dict[str, Dict[str, Any]]:
+def policies(template: Template, key: bool = False) -> Dict[str, Dict[str, Any]]:
     """Every policy of an identity, rendered, by the logical name of what has it."""
     found = {
-        name: rendered(role["Policies"][0]["PolicyDocument"]) for name, role in of_kind(template, "AWS::IAM::Role")
+        name: rendered(role["Policies"][0]["PolicyDocument"], key) for name, role in of_kind(template, "AWS::IAM::Role")
     }
     for name, policy in of_kind(template, "AWS::IAM::ManagedPolicy"):
-        found[name] = rendered(policy["PolicyDocument"])
+        found[name] = rendered(policy["PolicyDocument"], key)
     return found
 
 
@@ -225,7 +236,67 @@ def alarm_faults(template: Template) -> Iterator[str]:
         yield "%s: nobody hears of it" % metric
 
 
+def dashboard_faults(template: Template) -> Iterator[str]:
+    """Of what is shown: each metric is of something that is there, and what there is an alarm on is shown."""
+    names_of = {"AWS::SQS::Queue": "QueueName", "AWS::Lambda::Function": "FunctionName"}
+    names_of["AWS::DynamoDB::Table"] = "TableName"
+    there = {properties[name] for kind, name in names_of.items() for _, properties in of_kind(template, kind)}
+    shown: Set[str] = set()
+    for name, dashboard in of_kind(template, "AWS::CloudWatch::Dashboard"):
+        for widget in json.loads(rendered(dashboard["DashboardBody"]))["widgets"]:
+            for metric in widget["properties"]["metrics"]:
+                values = [one for one in metric if isinstance(one, str)]
+                which = "fk-%s-%s" % (values[3], values[5]) if values[0] == metrics.NAMESPACE else values[3]
+                shown.add(values[1])
+                if which not in there:
+                    yield "%s: shows %s, which is not there" % (name, which)
+            if widget["properties"]["region"] != REGION:
+                yield "%s: shows another region" % name
+    of_alarms = {alarm["MetricName"] for _, alarm in of_kind(template, "AWS::CloudWatch::Alarm")}
+    for missing in sorted(of_alarms - shown - {"NumberOfMessagesReceived", "RecursiveInvocationsDropped"}):
+        yield "there is an alarm on %s, and nobody sees it" % missing
+
+
+def key_faults(template: Template) -> Iterator[str]:
+    """Of a customer's key: whatever holds data is encrypted with it, and whoever comes to that may use it."""
+    for kind in ("AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SQS::Queue"):
+        for name, properties in of_kind(template, kind):
+            if KEY not in json.dumps(rendered(properties, key=True)):
+                yield "%s: is not encrypted with the customer's key" % name
+            if KEY in json.dumps(rendered(properties)) or '"kms"' in json.dumps(rendered(properties)).lower():
+                yield "%s: needs a key that nobody has given" % name
+    for name, policy in policies(template, key=True).items():
+        for action in ("kms:Decrypt", "kms:GenerateDataKey"):
+            if not allows(policy, action, KEY):
+                yield "%s: lacks %s" % (name, action)
+        for statement in policy["Statement"]:
+            if statement["Action"][0].startswith("kms:") and "kms:ViaService" not in json.dumps(statement):
+                yield "%s: may use the key for anything" % name
+
+
+def tracing_faults(template: Template) -> Iterator[str]:
+    """Of traces: whoever asks for them gets them from every function, and nobody else pays for them."""
+    asked, unasked = policies(template, key=True), policies(template)
+    for name, function in of_kind(template, "AWS::Lambda::Function"):
+        if (rendered(function["TracingConfig"], True), rendered(function["TracingConfig"])) != (
+            {"Mode": "Active"},
+            {"Mode": "PassThrough"},
+        ):
+            yield "%s: is traced, or not, whatever was asked for" % name
+        role = _role_of(template, function)
+        if not allows(asked[role], "xray:PutTraceSegments", "*") or "xray" in json.dumps(unasked[role]):
+            yield "%s: its role does not fit its tracing" % name
+
+
+def concurrency_faults(template: Template) -> Iterator[str]:
+    """Of the limit that whoever deploys may set."""
+    for name, mapping in of_kind(template, "AWS::Lambda::EventSourceMapping"):
+        if "MaxConcurrency" not in json.dumps(mapping.get("ScalingConfig")):
+            yield "%s: may run as many at once as the account allows" % name
+
+
 def faults(template: Template) -> List[str]:
     """All of them."""
     checks = (mapping_faults, function_faults, recursion_faults, data_faults, queue_faults, alarm_faults)
+    checks += (key_faults, concurrency_faults, dashboard_faults, tracing_faults)
     return [fault for check in checks for fault in check(template)]

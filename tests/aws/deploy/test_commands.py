@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -30,7 +31,11 @@ def test_a_deployment_comes_and_goes(place: Place, capsys: pytest.CaptureFixture
     shown = capsys.readouterr().out
     assert "AWS::Lambda::EventSourceMapping" in shown and "ready: %s\n" % place.account.url in shown
     assert _deploy(place, "--yes") == 0
-    assert capsys.readouterr().out == "no changes: %s\n" % place.account.url
+    again = capsys.readouterr().out
+    assert again == "no changes: %s\n" % place.account.url + shown.partition("ready: %s\n" % place.account.url)[2]
+    arns = re.findall(r"attach-role-policy --role-name ROLE --policy-arn (\S+)\n", again)
+    assert arns == [one["Arn"] for one in place.client("iam").list_policies(Scope="Local")["Policies"]]
+    assert again.endswith("\n  export FK_KAZOO_URL='%s'\n" % place.account.url)
     assert main(["destroy", NAME, "--yes"]) == 0
     assert capsys.readouterr().out.endswith("removed: test\n")
     assert main(["status", NAME]) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Dict
 
@@ -35,7 +36,9 @@ def test_what_a_deployment_is(place: Place) -> None:
         ]
     )
     assert deploying.stored_format(Cloud(), NAME) == FORMAT
-    assert "CREATE_COMPLETE StateTable" in place.told and place.told[-1] == "CREATE_COMPLETE fk-test"
+    count = len(outcome.changes)
+    assert any(re.fullmatch(r"CREATE_COMPLETE StateTable \(\d+ of %d, \d+ s\)" % count, line) for line in place.told)
+    assert re.fullmatch(r"CREATE_COMPLETE fk-test \(%d of %d, \d+ s\)" % (count, count), place.told[-1])
 
 
 def test_twice_changes_nothing(place: Place) -> None:
@@ -210,3 +213,39 @@ def test_the_mappings_of_an_emulator_can_be_disabled(place: Place) -> None:
     place.client("sqs").send_message(QueueUrl=queue, MessageBody="tick")
     found = place.client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=3)
     assert [one["Body"] for one in found["Messages"]] == ["tick"]
+
+
+def test_the_tables_are_protected_and_everything_is_tagged(place: Place) -> None:
+    place.deploy()
+    database = place.client("dynamodb")
+    for which in ("state", "sessions", "interest"):
+        assert database.describe_table(TableName=names.table(NAME, which))["Table"]["DeletionProtectionEnabled"]
+        with pytest.raises(database.exceptions.ClientError, match="protected"):
+            database.delete_table(TableName=names.table(NAME, which))
+    (stack,) = place.client("cloudformation").describe_stacks(StackName="fk-" + NAME)["Stacks"]
+    assert stack["Tags"] == [{"Key": "fk-kazoo", "Value": "fk-" + NAME}], "AWS passes these on"
+    packages = place.client("s3").get_bucket_tagging(Bucket=deploying.package_bucket(Cloud()))
+    assert packages["TagSet"] == [{"Key": "fk-kazoo", "Value": "fk-deploy"}]
+
+
+def test_one_that_was_made_before_is_protected_by_the_next_deploy(place: Place) -> None:
+    place.deploy()
+    database, table = place.client("dynamodb"), names.table(NAME, "state")
+    database.update_table(TableName=table, DeletionProtectionEnabled=False)
+    assert not place.deploy().changes
+    assert database.describe_table(TableName=table)["Table"]["DeletionProtectionEnabled"]
+
+
+def test_a_customers_key(place: Place) -> None:
+    """As far as the emulator knows one: the functions may use it, and may not any more when it is taken away."""
+    key = "arn:aws:kms:%s:%s:key/1234abcd-12ab-34cd-56ef-1234567890ab" % (place.account.region, place.account.number)
+    place.deploy(parameters={"Key": key, "MaxConcurrency": "7"})
+    assert key in _policy(place, "writer")
+    place.deploy(parameters={"Key": ""})
+    assert "kms" not in _policy(place, "writer")
+
+
+def _policy(place: Place, which: str) -> str:
+    function = place.client("lambda").get_function_configuration(FunctionName=names.function(NAME, which))
+    role = function["Role"].rpartition("/")[2]
+    return str(place.client("iam").get_role_policy(RoleName=role, PolicyName=which)["PolicyDocument"])

@@ -40,7 +40,10 @@ def test_nothing_travels_or_lies_in_the_clear() -> None:
     assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     kept = [resource["Properties"] for resource in resources.values() if resource["Type"] == "AWS::SQS::Queue"]
-    assert kept and all(properties["SqsManagedSseEnabled"] is True for properties in kept)
+    keys = [(properties["SqsManagedSseEnabled"], properties["KmsMasterKeyId"]) for properties in kept]
+    nothing = {"Ref": "AWS::NoValue"}
+    own = {"Fn::If": ["HasKey", nothing, True]}, {"Fn::If": ["HasKey", {"Ref": "Key"}, nothing]}
+    assert keys == [own] * 3, "SQS's own key, or the customer's"
     assert resources["Bucket"]["Properties"]["BucketEncryption"]
     assert set(resources["Bucket"]["Properties"]["PublicAccessBlockConfiguration"].values()) == {True}
 
@@ -71,7 +74,7 @@ def test_what_a_client_may_do_is_this_and_no_more(namespace: Any) -> None:
         "table/fk-d-state": {"GetItem", "Query"},
         "table/fk-d-interest": {"GetItem", "Query", "PutItem", "UpdateItem", "DeleteItem"},
         "fk-d-writes.fifo": {"SendMessage", "GetQueueUrl"},
-        inboxes: {"CreateQueue", "DeleteQueue", "ReceiveMessage", "DeleteMessage"},
+        inboxes: {"CreateQueue", "TagQueue", "DeleteQueue", "ReceiveMessage", "DeleteMessage"},
         "%s/uploads/%s" % (BUCKET, reach): {"PutObject"},
         "%s/data/%s" % (BUCKET, reach): {"GetObject"},
     }

@@ -236,6 +236,7 @@ SHAPES: Dict[str, Tuple[Ask, List[Any], List[Tuple[str, str, Any]]]] = {
                 {
                     "QueueName": "fk-d-inbox-" + INBOX,
                     "Attributes": {"VisibilityTimeout": "5", "MessageRetentionPeriod": "345600"},
+                    "tags": {"fk-kazoo": "fk-d"},
                 },
             )
         ],

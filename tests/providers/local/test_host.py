@@ -17,6 +17,7 @@ from fk_backend.ports import Pushed
 from fk_backend.providers.local import files
 from fk_backend.providers.local.host import Ear, Host, Lock
 from fk_backend.providers.local.outbox import Kept, Outbox
+from fk_backend.providers.local.store import namespaces
 from tests.functions.doubles import KEY
 
 from .doubles import KeptFrames
@@ -233,7 +234,7 @@ def test_the_next_host_finds_every_namespace(place: files.Place) -> None:
             peer.says("hello", [[inbox, 0]])
             peer.asks(Message(inbox, 0, 0, (Open(KEY, 60_000, inbox, None),)), ns)
             await peer.answers(inbox, 0)
-        assert sorted(await host._namespaces()) == sorted(names)
+        assert sorted(await namespaces(host.store)) == sorted(names)
 
     async def looked_after(host: Host, peer: Peer) -> None:
         assert set(host._functions._tickers) == set(names)

@@ -12,7 +12,7 @@ import weakref
 from typing import List, Mapping
 
 from ...errors import DeploymentError
-from ...ports import Gateway
+from ...ports import Administration, Gateway, Nobody, Ports
 from . import names
 
 FIRST_ANSWER_S = 15.0
@@ -47,6 +47,17 @@ async def connect(name: str, options: Mapping[str, str]) -> Gateway:
     gateway = await AwsGateway.open(name, options)
     _gateways.add(gateway)
     return gateway
+
+
+async def administer(name: str, options: Mapping[str, str], make: bool) -> Administration:
+    """The tables and the bucket; ``make`` makes nothing: ``fk-kazoo deploy`` does. DeploymentError as `connect`."""
+    from .gateway import AwsGateway
+
+    check(name, options)
+    gateway = await AwsGateway.open(name, options)
+    nobody = Nobody()
+    ports = Ports(gateway.store, nobody, nobody, gateway.clock, None, gateway.blobs)
+    return Administration(ports, gateway.store.namespaces, gateway.close)
 
 
 def rest() -> None:

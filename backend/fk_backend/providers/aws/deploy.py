@@ -13,11 +13,11 @@ from urllib.parse import urlencode
 
 from ...errors import DeploymentError, NotADeployment
 from ...layout import FORMAT, check_format
-from ...ports import STATE
+from ...ports import STATE, TABLES
 from . import names
 from .cloud import Cloud, absent, explained
 from .stacks import BODY_LIMIT, Change, Prepared, Progress, Stack
-from .template import template
+from .template import client_policy, template
 from .template_data import NOT_PUBLIC, tls_only
 
 HOLD_DATA = ("AWS::DynamoDB::Table", "AWS::S3::Bucket")
@@ -29,6 +29,8 @@ class Outcome(NamedTuple):
     url: str
     changes: List[Change]
     done: bool
+    policies: Mapping[str, str]
+    """ARNs of what clients need: of all namespaces (``""``), or of one."""
 
 
 def _silent(_: str) -> None:
@@ -58,11 +60,12 @@ def deploy(
     DeploymentError: the message says what to do. UnknownFormat: another version made it.
     """
     cloud = Cloud(session, region, endpoint_url)
-    stack = Stack(cloud, names.stack(names.checked(name)), progress)
+    stack = Stack(cloud, name, progress)
     _check_format(cloud, name)
     _check_stack(cloud, name, stack, dry_run)
     kept = stack.template().get("Metadata", {}).get("fk-kazoo", {}).get("namespaces", [])
-    made = template(name, sorted((set(kept) | set(namespaces)) - set(without_namespaces)))
+    chosen = sorted((set(kept) | set(namespaces)) - set(without_namespaces))
+    made = template(name, chosen)
     content = package.read_bytes()
     bucket, key = package_bucket(cloud), "fk_kazoo/%s.zip" % hashlib.sha256(content).hexdigest()
     given = {**(parameters or {}), "CodeBucket": bucket, "CodeKey": key}
@@ -79,7 +82,14 @@ def deploy(
         stack.execute(prepared)
     if wanted or not (prepared.changes or dry_run):
         write_format(cloud, name)
-    return Outcome(url_of(cloud, name), prepared.changes, wanted)
+        _protect(cloud, name)
+    return Outcome(url_of(cloud, name), prepared.changes, wanted, _client_policies(cloud, name, chosen))
+
+
+def _client_policies(cloud: Cloud, name: str, namespaces: Sequence[str]) -> Dict[str, str]:
+    partition = cloud.client("s3").meta.partition
+    arn = "arn:%s:iam::%s:policy/" % (partition, cloud.account)
+    return {ns or "": arn + client_policy(name, cloud.region, ns) for ns in (None, *namespaces)}
 
 
 def _source(cloud: Cloud, bucket: str, made: Mapping[str, Any], progress: Progress) -> Dict[str, str]:
@@ -155,6 +165,20 @@ def table_exists(cloud: Cloud, table: str) -> bool:
     return True
 
 
+def _protect(cloud: Cloud, name: str) -> None:
+    """Nobody deletes the tables before somebody takes that off them, as `destroy` does.
+
+    Not by the template: what CloudFormation made and has to undo, because something else failed, it could not delete.
+    DynamoDB Developer Guide, "Using deletion protection to protect your table".
+    """
+    database = cloud.client("dynamodb")
+    for which in TABLES:
+        table = names.table(name, which)
+        with explained():
+            if not database.describe_table(TableName=table)["Table"].get("DeletionProtectionEnabled"):
+                database.update_table(TableName=table, DeletionProtectionEnabled=True)
+
+
 def _check_stack(cloud: Cloud, name: str, stack: Stack, dry_run: bool) -> None:
     status = stack.status()
     if status == "ROLLBACK_COMPLETE" and not dry_run:  # it never came to be; CloudFormation can only delete it
@@ -223,6 +247,8 @@ def _make_bucket(cloud: Cloud, bucket: str, progress: Progress) -> None:
     if cloud.region != "us-east-1":
         where["CreateBucketConfiguration"] = {"LocationConstraint": cloud.region}
     storage.create_bucket(Bucket=bucket, **where)
+    tags = [{"Key": key, "Value": value} for key, value in names.tags(names.PACKAGES).items()]
+    storage.put_bucket_tagging(Tagging={"TagSet": tags}, **owner)
     storage.put_public_access_block(PublicAccessBlockConfiguration=NOT_PUBLIC, **owner)
     arn = "arn:%s:s3:::%s" % (storage.meta.partition, bucket)
     storage.put_bucket_policy(Policy=json.dumps(tls_only(arn, arn + "/*")), **owner)

@@ -56,14 +56,17 @@ def destroy(
     nothing of that name. DeploymentError: the message says what to do.
     """
     cloud = Cloud(session, region, endpoint_url)
-    stack = Stack(cloud, names.stack(names.checked(name)), progress)
+    stack = Stack(cloud, name, progress)
     remains = find(cloud, name, stack)
     if not remains:
         raise NotADeployment("there is no deployment %s in %s of account %s" % (name, cloud.region, cloud.account))
     if not force and names.table(name, STATE) in remains.tables:
         used = next(used_namespaces(cloud, name), None)
         if used is not None:
-            raise NotEmpty("aws://%s is in use: namespace %s has nodes. --force removes it all the same" % (name, used))
+            raise NotEmpty(
+                "aws://%s is in use: namespace %s has nodes, and its tables are protected. fk-kazoo backup keeps "
+                "them in a file; --force takes the protection off and removes everything all the same" % (name, used)
+            )
     if not confirm(remains):
         return False
     _detach_policies(cloud, name, stack, progress)
@@ -192,6 +195,9 @@ def _delete_table(cloud: Cloud, table: str, progress: Progress) -> None:
     progress("deleting the table %s" % table)
     with explained():
         try:
+            if database.describe_table(TableName=table)["Table"].get("DeletionProtectionEnabled"):
+                database.update_table(TableName=table, DeletionProtectionEnabled=False)
+                database.get_waiter("table_exists").wait(TableName=table, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
             database.delete_table(TableName=table)
         except database.exceptions.ResourceNotFoundException:
             return

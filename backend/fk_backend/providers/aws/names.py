@@ -6,6 +6,7 @@ A deployment is a set of tables, queues, functions and a bucket in one account a
 from __future__ import annotations
 
 import re
+from typing import Dict
 
 from ...errors import BadUrl
 from ...ports import INTEREST, SESSIONS, STATE
@@ -20,7 +21,7 @@ HANDLERS = "fk_backend.providers.aws.handlers"
 WRITER, HEARTBEAT, DEAD_LETTER, SWEEPER = "writer", "heartbeat", "dead-letter", "sweeper"
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,18}[a-z0-9])?")
-_PACKAGES = "deploy"
+PACKAGES = "deploy"
 """Not a deployment's name: the bucket with the packages of all deployments of a region would be its bucket, too."""
 _ANOTHERS = re.compile(r"(?:.*-)?(?:inbox-.*|writes\.fifo|dead\.fifo|timer)")
 
@@ -35,14 +36,19 @@ def checked(name: str) -> str:
         raise BadUrl(
             "aws://%s: the name of a deployment on AWS is 1 to 20 lower-case letters, digits and inner hyphens" % name
         )
-    if name == _PACKAGES or "-inbox-" in name + "-":
-        raise BadUrl("aws://%s: the name of a deployment on AWS is not %r and has no -inbox in it" % (name, _PACKAGES))
+    if name == PACKAGES or "-inbox-" in name + "-":
+        raise BadUrl("aws://%s: the name of a deployment on AWS is not %r and has no -inbox in it" % (name, PACKAGES))
     return name
 
 
 def stack(name: str) -> str:
     """The CloudFormation stack."""
     return "fk-" + name
+
+
+def tags(name: str) -> Dict[str, str]:
+    """What everything of a deployment is tagged with: the stack's are passed on to what it makes."""
+    return {"fk-kazoo": stack(name)}
 
 
 def table(name: str, which: str) -> str:
@@ -103,4 +109,4 @@ def bucket(name: str, account: str, region: str) -> str:
 
 def package_bucket(account: str, region: str) -> str:
     """Where packages of all deployments of an account and region are."""
-    return bucket(_PACKAGES, account, region)
+    return bucket(PACKAGES, account, region)

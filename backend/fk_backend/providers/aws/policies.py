@@ -49,7 +49,7 @@ def client(name: str, namespace: Optional[str] = None) -> Policy:
         _keyed(_tables("ReadState", name, ("GetItem", "Query"), STATE), own and [*own, names.FORMAT_KEY[0]]),
         _keyed(_tables("Watch", name, ("GetItem", "Query", *WRITE), INTEREST), own),
         _queue("Submit", SEND, names.writes_queue(name)),
-        _queue("Inbox", ("CreateQueue", "DeleteQueue", "ReceiveMessage", "DeleteMessage"), inboxes),
+        _queue("Inbox", ("CreateQueue", "TagQueue", "DeleteQueue", "ReceiveMessage", "DeleteMessage"), inboxes),
         _objects("Upload", name, ("PutObject",), "%s/%s" % (UPLOADS, reach)),
         _objects("Download", name, ("GetObject",), "%s/%s" % (DATA, reach)),
     )
@@ -119,6 +119,39 @@ def _allow(sid: str, service: str, actions: Sequence[str], *resources: Any) -> S
 
 def _policy(*statements: Statement) -> Policy:
     return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def with_key(policy: Policy) -> Policy:
+    """A policy of the template: with the use of a customer's key, if one is given."""
+    return {**policy, "Statement": [*policy["Statement"], {"Fn::If": ["HasKey", _KEY, {"Ref": "AWS::NoValue"}]}]}
+
+
+def with_tracing(policy: Policy) -> Policy:
+    """A function's policy of the template: it may send traces, if that is asked for."""
+    return {**policy, "Statement": [*policy["Statement"], {"Fn::If": ["HasTracing", _TRACE, {"Ref": "AWS::NoValue"}]}]}
+
+
+_TRACE = {
+    "Sid": "Trace",
+    "Effect": "Allow",
+    "Action": ["xray:PutTraceSegments", "xray:PutTelemetryRecords"],
+    "Resource": ["*"],
+}
+"""Lambda Developer Guide, "Visualize Lambda function invocations using AWS X-Ray". They have no resources."""
+_KEY = {
+    "Sid": "Key",
+    "Effect": "Allow",
+    "Action": ["kms:" + action for action in ("Decrypt", "Encrypt", "GenerateDataKey", "DescribeKey")],
+    "Resource": [{"Ref": "Key"}],
+    "Condition": {
+        "StringLike": {"kms:ViaService": ["%s.*.amazonaws.com*" % service for service in ("dynamodb", "s3", "sqs")]}
+    },
+}
+"""A customer's key, by way of what is encrypted with it: AWS asks for it in the name of who asks.
+
+DynamoDB Developer Guide, "DynamoDB encryption at rest usage notes"; S3 User Guide, "Using server-side encryption with
+AWS KMS keys": kms:GenerateDataKey and kms:Decrypt; SQS Developer Guide, "Key management".
+"""
 
 
 def _tables(sid: str, name: str, actions: Sequence[str], *which: str) -> Statement:

@@ -175,8 +175,8 @@ class Queues:
 
     async def make(self, inbox: str) -> str:
         """Makes an inbox; its URL."""
-        name = names.inbox_queue(self._deployment, inbox)
-        answer = await read(self._sqs.create_queue(QueueName=name, Attributes=SEEN_ATTRIBUTES))
+        name, tags = names.inbox_queue(self._deployment, inbox), names.tags(self._deployment)
+        answer = await read(self._sqs.create_queue(QueueName=name, Attributes=SEEN_ATTRIBUTES, tags=tags))
         return str(answer["QueueUrl"])
 
     async def try_again_soon(self, records: Sequence[Any], after_s: int) -> None:

@@ -6,9 +6,10 @@ Rule upheld here: nothing is changed but by a change set that was shown, and a f
 from __future__ import annotations
 
 import time
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Set
 
 from ...errors import DeploymentError
+from . import names
 from .cloud import Cloud, absent, explained
 
 PAUSE_S = 2.0
@@ -35,8 +36,9 @@ class StackFailed(DeploymentError):
 class Stack:
     """A stack, there or not. All methods raise DeploymentError."""
 
-    def __init__(self, cloud: Cloud, name: str, progress: Progress) -> None:
-        self.name = name
+    def __init__(self, cloud: Cloud, deployment: str, progress: Progress) -> None:
+        self.name = names.stack(names.checked(deployment))
+        self._tags = names.tags(deployment)
         self._client = cloud.client("cloudformation")
         # An emulator is done at once.
         self._pause_s = PAUSE_S if cloud.endpoint_url is None else 0.05
@@ -79,15 +81,15 @@ class Stack:
 
     # --- changing -----------------------------------------------------------------------------------
 
-    def prepare(self, template: Mapping[str, str], parameters: Mapping[str, str], names: List[str]) -> "Prepared":
-        """A change set. ``template``: TemplateBody or TemplateURL; ``parameters`` are set, other ``names`` kept."""
+    def prepare(self, template: Mapping[str, str], parameters: Mapping[str, str], known_to: List[str]) -> "Prepared":
+        """A change set. ``template``: TemplateBody or TemplateURL; ``parameters`` are set, others stay."""
         before = self.description()
         new = before is None or before["StackStatus"] == "REVIEW_IN_PROGRESS"
         known = {one["ParameterKey"] for one in (before or {}).get("Parameters", ())} if not new else set()
         given: List[Dict[str, Any]] = [
             {"ParameterKey": key, "ParameterValue": value} for key, value in sorted(parameters.items())
         ]
-        kept = sorted((known & set(names)) - set(parameters))
+        kept = sorted((known & set(known_to)) - set(parameters))
         given.extend({"ParameterKey": key, "UsePreviousValue": True} for key in kept)
         with explained():
             answer = self._client.create_change_set(
@@ -96,7 +98,7 @@ class Stack:
                 ChangeSetType="CREATE" if new else "UPDATE",
                 Parameters=given,
                 Capabilities=["CAPABILITY_NAMED_IAM"],
-                Tags=[{"Key": "fk-kazoo", "Value": self.name}],
+                Tags=[{"Key": key, "Value": value} for key, value in sorted(self._tags.items())],
                 **template,
             )
         return self._prepared(answer["Id"], new)
@@ -139,7 +141,7 @@ class Stack:
         before = self._last_event()
         with explained():
             self._client.execute_change_set(ChangeSetName=prepared.arn, StackName=self.name)
-        self._wait(self.name, before)
+        self._wait(self.name, before, len(prepared.changes))
 
     def delete(self) -> None:
         """Returns when the stack is gone; what it retains is not. StackFailed."""
@@ -170,26 +172,34 @@ class Stack:
                     raise
         return found[::-1]
 
-    def _wait(self, stack: str, last: str) -> None:
-        """Tells the events after ``last`` as they come, until the stack has come to rest."""
+    def _wait(self, stack: str, last: str, expected: int = 0) -> None:
+        """Tells the events after ``last`` as they come, until the stack has come to rest.
+
+        ``expected``: how many resources will be done then; 0: that is not known.
+        """
         failures: List[str] = []
+        begun_s = time.monotonic()
+        done: Set[str] = set()
         while True:
             status = self._status_of(stack)
             for event in self._events_after(last, stack):
                 last = event["EventId"]
-                failures.extend(self._tell(event))
+                if event.get("ResourceStatus", "").endswith("_COMPLETE"):
+                    done.update({event.get("LogicalResourceId", "")} - {self.name})
+                of = " of %d" % expected if expected else ""
+                failures.extend(self._tell(event, "%d%s, %.0f s" % (len(done), of, time.monotonic() - begun_s)))
             if not status.endswith("_IN_PROGRESS"):
                 break
             time.sleep(self._pause_s)
         if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE", "DELETE_COMPLETE"):
             raise StackFailed("stack %s: %s. %s" % (self.name, status, "; ".join(failures) or "No reason was given"))
 
-    def _tell(self, event: Dict[str, Any]) -> List[str]:
+    def _tell(self, event: Dict[str, Any], far: str) -> List[str]:
         """What failed, if this says so of itself and not because of something else."""
         status, resource = event.get("ResourceStatus", ""), event.get("LogicalResourceId", "")
         reason = event.get("ResourceStatusReason", "")
         failed = status.endswith("FAILED") and "cancelled" not in reason
-        self._progress("%s %s%s" % (status, resource, ": " + reason if failed else ""))
+        self._progress("%s %s (%s)%s" % (status, resource, far, ": " + reason if failed else ""))
         return ["%s: %s" % (resource, reason)] if failed else []
 
     def _status_of(self, stack: str) -> str:

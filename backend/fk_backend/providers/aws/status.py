@@ -48,7 +48,7 @@ def status(
 ) -> Status:
     """Asks AWS about everything. NotADeployment: there is no stack of that name. DeploymentError."""
     cloud = Cloud(session, region, endpoint_url)
-    stack = Stack(cloud, names.stack(names.checked(name)), lambda line: None)
+    stack = Stack(cloud, name, lambda line: None)
     state = stack.status()
     if not state or state == "REVIEW_IN_PROGRESS":
         raise NotADeployment(
@@ -124,7 +124,9 @@ def _tables(cloud: Cloud, name: str) -> List[Row]:
             one = cloud.client("dynamodb").describe_table(TableName=table)["Table"]
         # AWS counts every six hours or so.
         text = "%s, about %d items, %d bytes" % (one["TableStatus"], one["ItemCount"], one["TableSizeBytes"])
-        rows.append(Row("tables", table, text, one["TableStatus"] in ("ACTIVE", "UPDATING")))
+        safe = bool(one.get("DeletionProtectionEnabled"))
+        text += "" if safe else "; anybody may delete it: fk-kazoo deploy %s protects it" % name
+        rows.append(Row("tables", table, text, safe and one["TableStatus"] in ("ACTIVE", "UPDATING")))
     return rows
 
 

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any, AsyncIterator, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ...errors import Unavailable
+from ...layout import head_key
 from ...ports import INTEREST, SESSIONS, STATE, Item, Key, Limits, Listing, Page, Put, after
 from ..writes import Write, checked_writes
 from .clients import Clients
@@ -180,6 +181,19 @@ class DynamoStore:
             yield [(key, item) for key, item in rows if item is not None]
             if "LastEvaluatedKey" not in answer:
                 return
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    async def namespaces(self) -> List[str]:
+        """Those that anybody has written to. Reads the whole table of nodes: for upkeep."""
+        request: Row = {"TableName": self._tables[STATE], "ConsistentRead": True}
+        heads = {":h": {"S": head_key("").sort}}
+        request.update(FilterExpression="%s = :h" % SORT, ExpressionAttributeValues=heads)
+        found: List[str] = []
+        while True:
+            answer = await read(self._clients.dynamodb.scan(**request))
+            found.extend(row[PARTITION]["S"][:-1] for row in answer["Items"])
+            if "LastEvaluatedKey" not in answer:
+                return found
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
     # --- writing --------------------------------------------------------------------------------

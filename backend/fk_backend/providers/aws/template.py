@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Optional, Sequence
 from ...errors import BadUrl
 from ...layout import FORMAT, is_namespace
 from ...ports import TABLES
-from . import names, policies, template_alarms, template_data, template_functions
+from . import names, policies, template_alarms, template_dashboard, template_data, template_functions
 from .template_functions import title_of
 
 Resource = Dict[str, Any]
@@ -45,6 +45,26 @@ PARAMETERS: Dict[str, Dict[str, Any]] = {
         "AllowedValues": RETENTION_DAYS,
         "Description": "How long the functions' logs are kept",
     },
+    "MaxConcurrency": {
+        "Type": "Number",
+        "Default": 0,
+        "MinValue": 0,
+        "MaxValue": 1000,
+        "Description": "Instances of a function that a queue may run at once, 2 to 1000; 0: as the account allows",
+    },
+    "Key": _text(
+        "ARN of the KMS key that tables, queues and the bucket are encrypted with; empty: keys of AWS",
+        "",
+        AllowedPattern="|arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+",
+    ),
+    "LogLevel": _text(
+        "DEBUG: the functions log what becomes of each request; INFO: what is worth a line",
+        "INFO",
+        AllowedValues=["DEBUG", "INFO", "WARN", "ERROR"],
+    ),
+    "Tracing": _text(
+        "Enabled: the functions' invocations are traced by X-Ray", "Disabled", AllowedValues=["Disabled", "Enabled"]
+    ),
     "AlarmTopic": _text("ARN of the SNS topic that alarms go to; empty: none", ""),
     "Super": _text("Identity that may do everything, super:base64 as ZooKeeper has it; empty: none", "", NoEcho=True),
     "Mappings": _text(
@@ -72,8 +92,21 @@ def template(name: str, namespaces: Sequence[str] = ()) -> Dict[str, Any]:
         "Description": "fk_kazoo deployment %s: ZooKeeper's interface without servers" % name,
         "Metadata": {"fk-kazoo": {"format": FORMAT, "namespaces": chosen}},
         "Parameters": {**_PACKAGE, **PARAMETERS},
+        "Rules": {
+            "MaxConcurrency": {
+                "Assertions": [
+                    {
+                        "Assert": {"Fn::Not": [{"Fn::Equals": [{"Ref": "MaxConcurrency"}, "1"]}]},
+                        "AssertDescription": "MaxConcurrency is 0, or 2 to 1000",
+                    }
+                ]
+            }
+        },
         "Conditions": {
             "HasAlarmTopic": {"Fn::Not": [{"Fn::Equals": [{"Ref": "AlarmTopic"}, ""]}]},
+            "HasKey": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Key"}, ""]}]},
+            "HasMaxConcurrency": {"Fn::Not": [{"Fn::Equals": [{"Ref": "MaxConcurrency"}, "0"]}]},
+            "HasTracing": {"Fn::Equals": [{"Ref": "Tracing"}, "Enabled"]},
             "HasSuper": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Super"}, ""]}]},
             "HasWarmWriteUnits": {"Fn::Not": [{"Fn::Equals": [{"Ref": "WarmWriteUnits"}, "0"]}]},
             "MappingsEnabled": {"Fn::Equals": [{"Ref": "Mappings"}, "Enabled"]},
@@ -85,6 +118,7 @@ def template(name: str, namespaces: Sequence[str] = ()) -> Dict[str, Any]:
             **template_functions.functions(name),
             **template_functions.schedule(name),
             **template_alarms.alarms(name),
+            **template_dashboard.dashboard(name),
             **_client_policies(name, chosen),
         },
         "Outputs": _outputs(name),
@@ -113,7 +147,7 @@ def _client_policies(name: str, namespaces: Sequence[str]) -> Dict[str, Resource
             "Properties": {
                 "ManagedPolicyName": {"Fn::Sub": client_policy(name, "${AWS::Region}", namespace)},
                 "Description": "fk_kazoo clients of %s in %s" % (name, where),
-                "PolicyDocument": policies.client(name, namespace),
+                "PolicyDocument": policies.with_key(policies.client(name, namespace)),
             },
         }
 

@@ -38,6 +38,11 @@ def _kept(resource: Resource) -> Resource:
     return {**resource, "DeletionPolicy": "RetainExceptOnCreate", "UpdateReplacePolicy": "Retain"}
 
 
+def _with_key(ours: Any, theirs: Any) -> Dict[str, Any]:
+    """One or the other: with a customer's key, or with the service's own."""
+    return {"Fn::If": ["HasKey", ours, theirs]}
+
+
 def _key(*attributes: str) -> List[Dict[str, str]]:
     return [{"AttributeName": one, "KeyType": kind} for one, kind in zip(attributes, ("HASH", "RANGE"))]
 
@@ -50,7 +55,10 @@ def table(name: str, which: str) -> Resource:
         "KeySchema": _key(*attributes),
         "AttributeDefinitions": [{"AttributeName": one, "AttributeType": "S"} for one in attributes],
         "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": which in (STATE, SESSIONS)},
-        "SSESpecification": {"SSEEnabled": False},  # encrypted all the same: with DynamoDB's own key, at no charge
+        # Without a key it is encrypted all the same: with DynamoDB's own, at no charge.
+        "SSESpecification": _with_key(
+            {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": {"Ref": "Key"}}, {"SSEEnabled": False}
+        ),
     }
     if which == STATE:
         properties["WarmThroughput"] = WARM_WRITES
@@ -70,7 +78,16 @@ def bucket(name: str) -> Dict[str, Resource]:
     properties = {
         "BucketName": {"Fn::Sub": names.bucket(name, "${AWS::AccountId}", "${AWS::Region}")},
         "BucketEncryption": {
-            "ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+            "ServerSideEncryptionConfiguration": [
+                _with_key(
+                    # A bucket key asks KMS once for many objects, and not for each.
+                    {
+                        "ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": {"Ref": "Key"}},
+                        "BucketKeyEnabled": True,
+                    },
+                    {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}},
+                )
+            ]
         },
         "PublicAccessBlockConfiguration": NOT_PUBLIC,
         "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
@@ -105,7 +122,8 @@ def queues(name: str) -> Dict[str, Resource]:
                 "QueueName": called,
                 "VisibilityTimeout": VISIBILITY_S,
                 "MessageRetentionPeriod": days * DAY_S,
-                "SqsManagedSseEnabled": True,
+                "SqsManagedSseEnabled": _with_key({"Ref": "AWS::NoValue"}, True),
+                "KmsMasterKeyId": _with_key({"Ref": "Key"}, {"Ref": "AWS::NoValue"}),
                 **more,
             },
             "DeletionPolicy": "Delete",

@@ -22,7 +22,7 @@ FUNCTIONS: Dict[str, Tuple[str, int]] = {
 SWEEPER_MB = 1792
 """One processor, Lambda Developer Guide, "Configure Lambda function memory": 1,769 MB. It computes for as long as it
 waits, and costs the same with less of one for longer."""
-LOGGING = {"LogFormat": "JSON", "SystemLogLevel": "WARN", "ApplicationLogLevel": "INFO"}
+LOGGING = {"LogFormat": "JSON", "SystemLogLevel": "WARN", "ApplicationLogLevel": {"Ref": "LogLevel"}}
 """Without a START, END and REPORT of every invocation, which would be a twentieth of what a write costs."""
 RECURSIVE = (names.WRITER, names.HEARTBEAT)
 """Whose messages may lead back to them: the writer wakes the heartbeat, which sends the writer what has to end. Lambda
@@ -58,7 +58,7 @@ def _role(which: str, policy: policies.Policy) -> Resource:
         "Type": "AWS::IAM::Role",
         "Properties": {
             "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]},
-            "Policies": [{"PolicyName": which, "PolicyDocument": policy}],
+            "Policies": [{"PolicyName": which, "PolicyDocument": policies.with_key(policies.with_tracing(policy))}],
         },
     }
 
@@ -66,7 +66,7 @@ def _role(which: str, policy: policies.Policy) -> Resource:
 def _function(name: str, which: str) -> Resource:
     title = title_of(which)
     description, timeout_s = FUNCTIONS[which]
-    variables: Dict[str, Any] = {"FK_DEPLOYMENT": name}
+    variables: Dict[str, Any] = {"FK_DEPLOYMENT": name, "FK_LOG_LEVEL": {"Ref": "LogLevel"}}
     if which == names.WRITER:
         variables["FK_SUPER"] = {"Fn::If": ["HasSuper", {"Ref": "Super"}, {"Ref": "AWS::NoValue"}]}
     return {
@@ -80,6 +80,7 @@ def _function(name: str, which: str) -> Resource:
             "Code": {"S3Bucket": {"Ref": "CodeBucket"}, "S3Key": {"Ref": "CodeKey"}},
             "MemorySize": SWEEPER_MB if which == names.SWEEPER else {"Ref": "Memory"},
             "Timeout": timeout_s,
+            "TracingConfig": {"Mode": {"Fn::If": ["HasTracing", "Active", "PassThrough"]}},
             "RecursiveLoop": "Allow" if which in RECURSIVE else "Terminate",
             "Role": {"Fn::GetAtt": [title + "Role", "Arn"]},
             "Environment": {"Variables": variables},
@@ -97,6 +98,13 @@ def _mapping(function: str, queue: str, batch: int) -> Resource:
             "EventSourceArn": {"Fn::GetAtt": [queue + "Queue", "Arn"]},
             "BatchSize": batch,
             "FunctionResponseTypes": ["ReportBatchItemFailures"],
+            "ScalingConfig": {
+                "Fn::If": [
+                    "HasMaxConcurrency",
+                    {"MaximumConcurrency": {"Ref": "MaxConcurrency"}},
+                    {"Ref": "AWS::NoValue"},
+                ]
+            },
             "Enabled": {"Fn::If": ["MappingsEnabled", True, False]},
         },
     }

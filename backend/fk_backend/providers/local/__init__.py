@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 from typing import Callable, List, Mapping, Optional
 
+from ...errors import NotADeployment
 from ...messages import split_id
-from ...ports import Gateway, Queue
+from ...ports import Administration, Gateway, Nobody, Ports, Queue
 from ..clock import SystemClock
 from . import files, host, outbox
 from .link import Link
-from .store import LocalStore
+from .store import LocalStore, namespaces
 
 ADDRESS = "127.0.0.1"
 READS_AT_ONCE = True
@@ -86,6 +87,23 @@ def check(name: str, options: Mapping[str, str]) -> None:
 async def connect(name: str, options: Mapping[str, str]) -> Gateway:
     """This process's way to a deployment of this machine."""
     return LocalGateway(files.prepare(name))
+
+
+async def administer(name: str, options: Mapping[str, str], make: bool) -> Administration:
+    """The files, whoever is the host: a commit is conditional on the head, so that no order is broken.
+
+    DeploymentError as `check`; NotADeployment also if there is none, unless ``make`` says that it may be made.
+    """
+    place = files.locate(name)
+    if not make and not os.path.lexists(place.directory):
+        raise NotADeployment("there is no deployment %s" % place.directory)
+    store = LocalStore(files.prepare(name), writable_state=True)
+
+    async def close() -> None:
+        store.close()
+
+    nobody = Nobody()
+    return Administration(Ports(store, nobody, nobody, SystemClock()), lambda: namespaces(store), close)
 
 
 def rest() -> None:

@@ -21,14 +21,14 @@ from ...errors import BackendError, Unavailable
 from ...functions.heartbeat import SENDER, Heartbeat
 from ...functions.writer import Writer
 from ...messages import MAX_NUMBER, message_id
-from ...ports import STATE, Key, Ports, Pushed
+from ...ports import Ports, Pushed
 from ..clock import SystemClock
 from ..descriptors import Descriptor
 from ..dispatch import Dispatcher
 from .files import Place
 from .frames import Frames
 from .outbox import Kept, Outbox
-from .store import LocalStore
+from .store import LocalStore, namespaces
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ class Host:
 
     async def start(self) -> None:
         """Finishes what the last host left, then lets in who waits at the door."""
-        for ns in await self._namespaces():
+        for ns in await namespaces(self.store):
             await self._writer.recover(ns)
             self._functions.watch(ns)
         for inbox, waited_s in self._outbox.waiting_s().items():
@@ -149,19 +149,6 @@ class Host:
         descriptors = [self._outbox.file, self._listening, *(peer.descriptor for peer in self._peers)]
         self._outbox.file = None
         return [descriptor for descriptor in descriptors if descriptor is not None]
-
-    async def _namespaces(self) -> List[str]:
-        found: List[str] = []
-        after: Optional[Tuple[str, str]] = None
-        while True:
-            rows = await self.store.scan(STATE, "", after, 1)
-            if not rows:
-                return found
-            key: Key = rows[0][0]
-            ns = key.partition.partition(":")[0]
-            if key == layout.head_key(ns):
-                found.append(ns)
-            after = (ns + ";", "")  # the first partition after every one of this namespace
 
     # --- queue and inboxes ----------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import os
 import sqlite3
 from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple, TypeVar
 
+from ... import layout
 from ...errors import Conflict, DeploymentError, StorageFull, Unavailable
 from ...ports import INTEREST, SESSIONS, STATE, UNLIMITED, Item, Key, Listing, Page, after
 from ..descriptors import missed
@@ -267,3 +268,18 @@ class LocalStore:
                 pass
             await asyncio.sleep(RETRY_S)
         raise Unavailable("%s is locked by another process" % self._paths[table])
+
+
+async def namespaces(store: LocalStore) -> List[str]:
+    """Those that anybody has written to."""
+    found: List[str] = []
+    after: Optional[Tuple[str, str]] = None
+    while True:
+        rows = await store.scan(STATE, "", after, 1)
+        if not rows:
+            return found
+        key: Key = rows[0][0]
+        ns = key.partition.partition(":")[0]
+        if key == layout.head_key(ns):
+            found.append(ns)
+        after = (ns + ";", "")  # the first partition after every one of this namespace

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Callable, Dict, Mapping, NamedTuple, Optional, Sequence
 
 from ...core.model import Id
-from ...errors import Unavailable
+from ...errors import DeploymentError, Unavailable
 from ...functions.heartbeat import Heartbeat
 from ...functions.writer import Writer
-from ...ports import Gateway, Ports, Pushed, Queue
+from ...ports import Administration, Gateway, Ports, Pushed, Queue
 from ..clock import SystemClock
 from ..dispatch import Dispatcher
 from .store import MemoryStore
@@ -109,6 +109,11 @@ async def connect(name: str, options: Mapping[str, str]) -> Gateway:
         if left is not None:
             await deployment.succeed(left)
     return deployment
+
+
+async def administer(name: str, options: Mapping[str, str], make: bool) -> Administration:
+    """Nobody can have more of it than its process has. DeploymentError."""
+    raise DeploymentError("memory://%s is gone with its process: nobody can back it up, or restore into it" % name)
 
 
 def rest() -> None:

@@ -1,0 +1,5 @@
+"""A whole deployment in one file, and a new deployment made of it: `take`, `restore`, and the file itself, `archive`.
+
+Everything goes through the ports, so there is one way for every provider, and a backup of one can be restored in
+another.
+"""

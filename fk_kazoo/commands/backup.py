@@ -1,0 +1,64 @@
+"""``fk-kazoo backup URL FILE``: everything that a deployment holds, in one file.
+
+Rule upheld here: importing this module imports nothing that an app may want to patch before it is imported. A file that
+has the name that was asked for is a whole backup.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from . import operation
+
+COMMAND = "backup"
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``fk-kazoo backup``."""
+    parser.description = (
+        "Writes the nodes of a deployment to FILE, while clients go on: each namespace as it was at one zxid. "
+        "Sessions, watches and inboxes are not in it."
+    )
+    operation.declare_url(parser)
+    parser.add_argument("file", metavar="FILE", help="must not be there yet")
+    parser.add_argument(
+        "--namespace", action="append", default=[], metavar="NS", help="only this one; may be repeated; default: all"
+    )
+
+
+def call(options: argparse.Namespace) -> int:
+    """Takes it; the exit code."""
+    return operation.run(COMMAND, options.url, lambda: _backup(options))
+
+
+def _backup(options: argparse.Namespace) -> int:
+    from fk_backend.backup.archive import Archive
+    from fk_backend.backup.take import Taken, take
+
+    url = operation.parsed(options.url)
+    if os.path.lexists(options.file):
+        return operation.complain(COMMAND, "%s is there already" % options.file)
+    part = options.file + ".part"
+    told = operation.Told("read")
+
+    async def work() -> "list[Taken]":
+        place = await operation.administered(url, make=False)
+        try:
+            # Data and digests of passwords are in it: nobody else's to read.
+            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                taken = await take(place, Archive(file), str(url), options.namespace, told)
+                file.flush()
+                os.fsync(file.fileno())
+            os.rename(part, options.file)
+            return taken
+        finally:
+            await place.close()
+            if os.path.lexists(part):
+                os.unlink(part)
+
+    taken = operation.waited_for(work())
+    for each in taken:
+        print("namespace %s: zxid 0x%x" % (each.ns, each.zxid))
+    print("%s: %d namespaces, %d bytes" % (options.file, len(taken), os.path.getsize(options.file)))
+    return 0

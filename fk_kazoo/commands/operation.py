@@ -1,0 +1,91 @@
+"""What ``backup`` and ``restore`` have in common: which deployment, how they speak, and how they fail.
+
+Rule upheld here: importing this module imports nothing but argparse and what every command needs. Results go to
+standard output, everything else to standard error; a failure is one line and exit code 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Callable, Coroutine, TypeVar
+
+if TYPE_CHECKING:
+    from fk_backend.ports import Administration
+    from fk_kazoo.url import DeploymentUrl
+
+T = TypeVar("T")
+
+FAILED, INTERRUPTED = 1, 130
+TELL_EVERY_S = 5.0
+
+
+def declare_url(parser: argparse.ArgumentParser) -> None:
+    """Which deployment."""
+    parser.add_argument("url", metavar="URL", help="of the deployment: local://NAME, aws://NAME?region=REGION")
+
+
+def parsed(text: str) -> "DeploymentUrl":
+    """The deployment. BadUrl also where a part of it is named: what is done is done to all of it."""
+    from fk_backend.errors import BadUrl
+    from fk_kazoo.url import DEFAULT_NAMESPACE, parse
+
+    url = parse(text)
+    if url.chroot or url.namespace != DEFAULT_NAMESPACE:
+        raise BadUrl("%s: name the deployment alone, without a path or a namespace" % text)
+    return url
+
+
+async def administered(url: "DeploymentUrl", make: bool) -> "Administration":
+    """The deployment, which may be made if there is none, where that is all that it takes. DeploymentError."""
+    from fk_backend.providers import provider
+
+    place: Administration = await provider(url.scheme).administer(url.deployment, dict(url.options), make)
+    return place
+
+
+def waited_for(work: Coroutine[Any, Any, T]) -> T:
+    """What it returns."""
+    import asyncio
+
+    return asyncio.run(work)
+
+
+def run(command: str, url: str, work: Callable[[], int]) -> int:
+    """The exit code of ``work``. Its errors become one line on standard error."""
+    from fk_backend.errors import BackendError
+
+    try:
+        return work()
+    except BackendError as error:
+        return complain(command, str(error))
+    except OSError as error:
+        return complain(command, "%s: %s" % (error.filename or url, error.strerror))
+    except KeyboardInterrupt:
+        return complain(command, "interrupted", INTERRUPTED)
+
+
+def complain(command: str, text: str, code: int = FAILED) -> int:
+    """Says it in one line; the exit code."""
+    print("fk-kazoo %s: %s" % (command, " ".join(text.split())), file=sys.stderr)
+    return code
+
+
+class Told:
+    """How far it is, on standard error: now and then, so that a short one says nothing."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._last_s = time.monotonic()
+        self._begun_s = self._last_s
+
+    def __call__(self, ns: str, count: int) -> None:
+        now = time.monotonic()
+        if now - self._last_s >= TELL_EVERY_S:
+            self._last_s = now
+            print(
+                "namespace %s: %d nodes %s, %.0f s" % (ns, count, self._what, now - self._begun_s),
+                file=sys.stderr,
+                flush=True,
+            )

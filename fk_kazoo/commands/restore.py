@@ -1,0 +1,53 @@
+"""``fk-kazoo restore FILE URL``: a backup becomes a new deployment."""
+
+from __future__ import annotations
+
+import argparse
+
+from . import operation
+
+COMMAND = "restore"
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``fk-kazoo restore``."""
+    parser.description = (
+        "Fills the deployment at URL, which has to be empty, with the backup FILE. Let clients in when it is done. "
+        "Their sessions are new ones; what sessions owned when the backup was taken is gone, as if they had expired."
+    )
+    parser.add_argument("file", metavar="FILE", help="as fk-kazoo backup made it, of any provider")
+    operation.declare_url(parser)
+
+
+def call(options: argparse.Namespace) -> int:
+    """Restores; the exit code."""
+    return operation.run(COMMAND, options.url, lambda: _restore(options))
+
+
+def _restore(options: argparse.Namespace) -> int:
+    from fk_backend.backup.archive import NoBackup
+    from fk_backend.backup.restore import Restored, examine, restore
+
+    url = operation.parsed(options.url)
+    told = operation.Told("written")
+
+    async def work() -> "list[Restored]":
+        with open(options.file, "rb") as file:
+            examine(file)  # before a deployment is made for it
+            place = await operation.administered(url, make=True)
+            try:
+                return await restore(place, file, told)
+            finally:
+                await place.close()
+
+    try:
+        restored = operation.waited_for(work())
+    except NoBackup as error:
+        return operation.complain(COMMAND, "%s: %s" % (options.file, error))
+    for each in restored:
+        print(
+            "namespace %s: it was at zxid 0x%x and goes on after 0x%x; %d nodes of sessions were left out"
+            % (each.ns, each.was, each.zxid, each.ephemerals)
+        )
+    print("restored: %s" % url)
+    return 0
