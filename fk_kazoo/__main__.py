@@ -13,7 +13,7 @@ from typing import Callable, List, NamedTuple, Optional, Sequence
 
 from fk_backend.errors import BadUrl
 from fk_kazoo import __version__, run
-from fk_kazoo.commands import cost, deploy, destroy, dev, package, status
+from fk_kazoo.commands import cost, deploy, destroy, dev, package, status, verify
 from fk_kazoo.url import DEFAULT_URL, ENVIRONMENT_VARIABLE, parse
 
 
@@ -62,6 +62,7 @@ COMMANDS = [
     Command("destroy", "remove a deployment on AWS", destroy.declare, destroy.call),
     Command("package", "make the zip of a deployment's functions", package.declare, package.call),
     Command("cost", "estimate what a load costs on AWS", cost.declare, cost.call),
+    Command("verify", "prove it on an AWS account, and leave nothing behind", verify.declare, verify.call),
     Command("dev", "run a deployment for development on this machine", dev.declare, dev.call),
 ]
 
