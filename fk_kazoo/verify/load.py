@@ -14,7 +14,7 @@ from kazoo.exceptions import NoNodeError
 from fk_backend.providers.aws import names
 
 from .outcome import Stopped
-from .scene import PATIENCE_S, Scene
+from .scene import Scene
 
 CONNECTS, AT_ONCE = 100, 25
 GROUPS, WRITES = 8, 20
@@ -58,7 +58,7 @@ def mixed_groups(scene: Scene) -> Dict[str, Any]:
             asked = [client.create_async("/verify/n-", sequence=True) for client in clients]
             _nonsense(queue, url, "group-0", "not base64 %d" % round_)
             for number, one in enumerate(asked):
-                made = one.get(PATIENCE_S)
+                made = one.get(scene.patience_s)
                 assert made == "/verify/n-%010d" % round_, "group-%d: %s in round %d" % (number, made, round_)
         counts = [len(client.get_children("/verify")) for client in clients]
     assert counts == [WRITES] * GROUPS, counts
@@ -136,7 +136,7 @@ def torn_reads(scene: Scene) -> Dict[str, Any]:
         finally:
             done.set()
             for thread in threads:
-                thread.join(PATIENCE_S)
+                thread.join(scene.patience_s)
     assert not wrong, wrong[0]
     assert seen[0] > rounds, "%d reads beside %d rounds" % (seen[0], rounds)
     return {"rounds": rounds, "reads": seen[0]}

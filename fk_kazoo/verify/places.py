@@ -27,6 +27,8 @@ class Place:
     """What emulates AWS here, if anything does."""
     parameters: Mapping[str, str] = MappingProxyType({})
     target = package.LAMBDA
+    troubles: Sequence[str] = ()
+    """What went wrong beside everything else, on an emulator."""
 
     def __init__(self, region: Optional[str], endpoint_url: Optional[str], tell: Tell) -> None:
         self.tell = tell
@@ -61,7 +63,7 @@ class Place:
             endpoint_url=self.cloud.endpoint_url,
             namespaces=namespaces,
             parameters=self.parameters,
-            progress=lambda line: self.tell("%s: %s" % (name, line)),
+            progress=lambda line: self._told(name, line),
         )
         return outcome.url
 
@@ -73,7 +75,7 @@ class Place:
                 region=self.cloud.region,
                 endpoint_url=self.cloud.endpoint_url,
                 force=True,
-                progress=lambda line: self.tell("%s: %s" % (name, line)),
+                progress=lambda line: self._told(name, line),
             )
         except NotADeployment:
             pass  # it never came to be
@@ -107,6 +109,11 @@ class Place:
 
     def close(self) -> None:
         """Lets go of what runs here."""
+
+    def _told(self, name: str, line: str) -> None:
+        """What CloudFormation does is a hundred lines; what it can't do is told."""
+        if "FAILED" in line:
+            self.tell("%s: %s" % (name, line))
 
     def _stored(self, bucket: str) -> Set[str]:
         storage = self.cloud.client("s3")
@@ -143,7 +150,8 @@ class Emulated(Place):
         for key in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
             os.environ.pop(key, None)
         os.environ.update(self._account.environment)
-        self.troubles: List[str] = []
+        self._troubles: List[str] = []
+        self.troubles = self._troubles
         super().__init__(self._account.region, self._emulator.url, tell)
         self.emulator = "%s, the functions in processes of this machine" % REQUIREMENT
 
@@ -153,7 +161,7 @@ class Emulated(Place):
 
         url = super().deploy(name, namespaces)
         account = self._account._replace(name=name)
-        host = Host(account, functions_of(account), self._package, roles=True, trouble=self.troubles.append)
+        host = Host(account, functions_of(account), self._package, roles=True, trouble=self._troubles.append)
         self._hosts[name] = host.start()
         return url
 

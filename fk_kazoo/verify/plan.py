@@ -8,6 +8,7 @@ from . import compatibility, load, measuring, tenants, usage, waits
 from .outcome import Check
 
 LATENCIES = "all of it: latencies are the emulator's"
+SUITE = "kazoo's tests"
 BILL = "all of it: nothing is billed"
 
 IDLE = Check(
@@ -43,7 +44,7 @@ TOGETHER: List[Check] = [
         "how long SQS remembers, and what it does at the end of it",
     ),
     Check(
-        "kazoo's tests",
+        SUITE,
         "a selection of kazoo's own tests passes",
         compatibility.suite,
         "what comes of real latencies and throttling",
@@ -78,10 +79,15 @@ TOGETHER: List[Check] = [
         "two roles",
         "the role of one namespace can't reach another one's",
         tenants.tenants,
-        "dynamodb:LeadingKeys, which the emulator does not evaluate: that part is not judged",
+        "dynamodb:LeadingKeys, which the emulator does not evaluate",
     ),
 ]
-"""Begun at once."""
+LANES: List[List[Check]] = [
+    *([one] for one in TOGETHER if one.name in ("dead holder", "same message")),
+    [one for one in TOGETHER if one.name in (SUITE, "100 connects", "mixed groups", "poison")],
+    [one for one in TOGETHER if one.name in ("recipes", "demo", "torn reads", "two roles")],
+]
+"""Those of one lane one after the other: what waits for minutes waits beside everything else."""
 USED = Check("bill", "what CloudWatch counts costs what fk-kazoo cost says", usage.used, BILL)
 """When everything else is done."""
 ALL = [IDLE, *MEASURED, *TOGETHER, USED]

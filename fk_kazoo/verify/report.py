@@ -117,7 +117,15 @@ def _details(report: Report) -> List[str]:
         if one.detail and "\n" not in one.detail:
             lines += ["- %s, %s: %s" % (one.name, one.status, one.detail)]
         elif one.detail:
-            lines += ["", "**%s**, %s:" % (one.name, one.status), "", "```", one.detail.replace("```", "'''"), "```", ""]
+            lines += [
+                "",
+                "**%s**, %s:" % (one.name, one.status),
+                "",
+                "```",
+                one.detail.replace("```", "'''"),
+                "```",
+                "",
+            ]
         elif one.figures:
             lines += ["- %s: `%s`" % (one.name, json.dumps(dict(one.figures), default=str))]
     if report.troubles:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from .places import Place
     from .usage import Window
 
-PATIENCE_S = 30.0
-"""For whatever should come at once: AWS may have to start a function for it."""
+PATIENCE_S, EMULATED_PATIENCE_S = 30.0, 90.0
+"""For whatever should come at once: AWS may have to start a function for it, and a machine may have no time for it."""
 LAST_S = 10.0
 """For what is done after the idleness."""
 _READS = (serialization.GetData, serialization.Exists, serialization.GetChildren, serialization.GetChildren2)
@@ -85,6 +85,11 @@ class Scene:
         """In which nothing ran but what was counted."""
 
     @property
+    def patience_s(self) -> float:
+        """For what should come at once."""
+        return EMULATED_PATIENCE_S if self.place.emulator else PATIENCE_S
+
+    @property
     def idle_name(self) -> str:
         """What the other deployment is called."""
         return self.name + "-idle"
@@ -99,7 +104,7 @@ class Scene:
         client = _Counted(self.at(namespace, idle), **options)
         client.ledger = self.ledger
         try:
-            client.start(timeout=PATIENCE_S)
+            client.start(timeout=self.patience_s)
             self.ledger.add(writes=2)  # its session is opened and closed
             yield client
         finally:
@@ -120,8 +125,9 @@ class Scene:
         """How long it can be waited for idleness: as long as is asked for, or as there is time."""
         return max(0.0, min(self.scale.idle_s, self.ends_at - time.monotonic() - LAST_S))
 
-    def eventually(self, condition: Callable[[], Any], what: str, within_s: float = PATIENCE_S) -> Any:
+    def eventually(self, condition: Callable[[], Any], what: str, within_s: Optional[float] = None) -> Any:
         """Its value as soon as it is true. AssertionError when the time is up, Stopped if the run ends."""
+        within_s = within_s or self.patience_s
         until = time.monotonic() + within_s
         while True:
             value = condition()
