@@ -11,7 +11,7 @@ import threading
 import time
 import traceback
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator, List
+from typing import Any, Callable, Iterator, List, Set
 
 from . import remains, tenants
 from .outcome import FAILED, Result
@@ -55,12 +55,14 @@ class CleanUp:
     def __init__(self, scene: Scene, tell: Tell) -> None:
         self._scene, self._tell = scene, tell
         self.failures: List[Result] = []
+        self._gone: Set[str] = set()
 
     def everything(self) -> remains.Looked:
         """Destroys both deployments and all that was made for them; what is left."""
         place = self._scene.place
         for name in (self._scene.name, self._scene.idle_name):
-            self.destroy(name)
+            if name not in self._gone:
+                self.destroy(name)
         self._tried("packages removed", place.forget_packages)
         self._tell("looking at what is left")
         try:
@@ -73,15 +75,18 @@ class CleanUp:
         self._tell("destroying %s" % name)
         if name == self._scene.name:
             self._tried("roles removed", lambda: tenants.remove(self._scene.place.cloud, name))
-        self._tried("%s destroyed" % name, lambda: self._scene.place.destroy(name))
+        if self._tried("%s destroyed" % name, lambda: self._scene.place.destroy(name)):
+            self._gone.add(name)
         self._scene.ledger.ended(name)
 
-    def _tried(self, what: str, call: Callable[[], None]) -> None:
+    def _tried(self, what: str, call: Callable[[], None]) -> bool:
         for again in range(TRIES):
             try:
-                return call()
+                call()
+                return True
             except Exception as error:
                 self._tell("%s: not yet: %s" % (what, error))
                 if again + 1 == TRIES:
                     claim = "what was made can be removed"
                     self.failures.append(Result(what, claim, FAILED, traceback.format_exc()))
+        return False
