@@ -133,7 +133,7 @@ simulate: $(VENV)/.dev ## the shipped code under a virtual clock: 20,000 schedul
 
 # --- on AWS, emulated ---
 
-.PHONY: aws-suite aws-suite-short aws-recipes aws-demo
+.PHONY: aws-suite aws-suite-short aws-recipes aws-demo verify-emulated
 
 aws-suite: $(VENV)/.dev ## kazoo's own tests on aws://: packaged functions, permissions enforced: eight minutes
 	$(PY) -m compat_tests.on_aws $(PY) -m compat_tests.kazoo_suite --url '{url}'
@@ -145,6 +145,10 @@ aws-suite-short: $(VENV)/.dev ## the part of them that CI runs: clients, locks a
 
 aws-recipes: $(VENV)/.dev ## kazoo's recipes on aws:// under every fault: seven minutes; half of it is in `make proofs`
 	$(PY) -m compat_tests.on_aws $(PY) -m compat_tests.recipes --url '{url}'
+
+verify-emulated: $(VENV)/.dev ## fk-kazoo verify on the emulator, with shortened waits: two minutes
+	@mkdir -p .cache
+	$(PY) -m fk_kazoo verify --emulator --quick --report .cache/verify-emulated
 
 aws-demo: $(VENV)/.dev ## the demo on aws://, emulated
 	$(PY) -m compat_tests.on_aws $(PY) examples/demo.py --deployment '{url}'

@@ -50,6 +50,7 @@ def call(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
+    import logging
     from pathlib import Path
 
     from fk_backend.errors import DeploymentError
@@ -68,6 +69,8 @@ def _verify(options: argparse.Namespace) -> int:
         place = Emulated(_tell) if options.emulator else Place(options.region, None, _tell)
     except (EmulatorFailed, SetUpFailed) as error:
         raise DeploymentError(str(error)) from error
+    logging.getLogger("kazoo").setLevel(logging.CRITICAL)  # connections end on purpose
+    place.cloud.account  # noqa: B018 (who has no credentials is told so before anything begins)
     wanted = Wanted(options.budget or 1.0, options.minutes, options.quick, options.only)
     try:
         made = Run(wanted, place, _tell)()

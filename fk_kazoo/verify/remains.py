@@ -47,7 +47,7 @@ def _logs(cloud: Cloud, prefix: str) -> Iterable[str]:
 
 def _mappings(cloud: Cloud, prefix: str) -> Iterable[str]:
     for one in _pages(cloud, "lambda", "list_event_source_mappings", "EventSourceMappings"):
-        yield one["EventSourceArn"].rpartition(":")[2]
+        yield one.get("EventSourceArn", "").rpartition(":")[2]
 
 
 def _buckets(cloud: Cloud, prefix: str) -> Iterable[str]:

@@ -11,6 +11,8 @@ import time
 import traceback
 from typing import Any, Callable, Dict, List, NamedTuple, Sequence
 
+from fk_backend.errors import NoPermission
+
 from . import plan, remains, tenants
 from .budget import Ledger
 from .clean_up import CleanUp, watched
@@ -91,6 +93,8 @@ class Run:
     def _deploy(self) -> Dict[str, Any]:
         """Both at once. If one fails, the other is made all the same: CloudFormation can't be stopped half-way."""
         scene, failed = self.scene, []
+        gone = "if this is killed, fk-kazoo destroy %s --force, and the same for %s"
+        self._tell(gone % (scene.name, scene.idle_name))
         self._place.prepare()
         scene.go_on()
 
@@ -137,7 +141,7 @@ class Run:
         try:
             self.scene.go_on()
             figures = call()
-        except (NotRun, Stopped) as why:
+        except (NotRun, Stopped, NoPermission) as why:
             status, detail = NOT_RUN, str(why)
         except NotShown as why:
             status, detail = NOT_SHOWN, str(why)

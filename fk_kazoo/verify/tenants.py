@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from typing import Any, Dict
 
 from fk_backend.providers.aws.cloud import Cloud, absent, explained
 from fk_backend.providers.aws.template import client_policy
 
-from .outcome import NotShown
+from .outcome import NotRun, NotShown
 from .scene import Scene
 
 NAMESPACES = ("tenant-a", "tenant-b")
@@ -41,7 +42,7 @@ def tenants(scene: Scene) -> Dict[str, Any]:
 def _tenant(scene: Scene, mine: str, anothers: str) -> Dict[str, str]:
     cloud, emulated = scene.place.cloud, bool(scene.place.emulator)
     arn = _made(cloud, scene.name, mine)
-    credentials = scene.eventually(lambda: _assumed(cloud, arn), "the role can be assumed", SETTLES_S)
+    credentials = _assumed(scene, cloud, arn)
     tried: Dict[str, str] = {}
 
     def works() -> bool:
@@ -74,14 +75,19 @@ def _made(cloud: Cloud, name: str, namespace: str) -> str:
     return str(made["Role"]["Arn"])
 
 
-def _assumed(cloud: Cloud, arn: str) -> Dict[str, str]:
-    """Variables with its credentials; empty if it is not known yet."""
+def _assumed(scene: Scene, cloud: Cloud, arn: str) -> Dict[str, str]:
+    """Variables with its credentials. NotRun if whoever runs this can't have them."""
     from botocore.exceptions import ClientError
 
-    try:
-        made = cloud.client("sts").assume_role(RoleArn=arn, RoleSessionName="verify")["Credentials"]
-    except ClientError:
-        return {}
+    until = time.monotonic() + SETTLES_S
+    while True:
+        try:
+            made = cloud.client("sts").assume_role(RoleArn=arn, RoleSessionName="verify")["Credentials"]
+            break
+        except ClientError as error:  # the role is not known everywhere yet, or this is the account's root
+            if time.monotonic() > until or "root account" in str(error):
+                raise NotRun("its role can't be assumed: %s" % error) from error
+        scene.wait(1.0)
     return {
         "AWS_ACCESS_KEY_ID": made["AccessKeyId"],
         "AWS_SECRET_ACCESS_KEY": made["SecretAccessKey"],

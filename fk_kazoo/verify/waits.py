@@ -8,6 +8,7 @@ import threading
 import time
 from typing import Any, Dict, List
 
+from kazoo.exceptions import CancelledError, KazooException
 from kazoo.protocol.states import KazooState
 
 from fk_backend.providers.aws import names
@@ -53,7 +54,10 @@ def _kill_and_wait(scene: Scene, holder: "subprocess.Popen[str]") -> Dict[str, A
         granted: List[float] = []
 
         def wait() -> None:
-            lock.acquire()
+            try:
+                lock.acquire()
+            except (KazooException, CancelledError):
+                return  # the run ends, and its client with it
             granted.append(time.monotonic())
 
         threading.Thread(target=wait, daemon=True).start()
@@ -62,11 +66,12 @@ def _kill_and_wait(scene: Scene, holder: "subprocess.Popen[str]") -> Dict[str, A
         assert holder.poll() is None and not granted, "the lock went to somebody else while its holder lived"
         holder.kill()
         died = time.monotonic()
-        scene.eventually(lambda: granted, "the lock of the dead holder is released", RELEASED_S)
+        at_most_s = RELEASED_S + (scene.patience_s if scene.place.emulator else 0.0)  # a busy machine's time is no fact
+        scene.eventually(lambda: granted, "the lock of the dead holder is released", at_most_s)
         took_s = granted[0] - died
         scene.samples.add("fk_kazoo_lock_after_death", 0, took_s * 1000)
         lock.release()
-    return {"held_s": scene.scale.held_s, "released_after_s": round(took_s, 2), "at_most_s": RELEASED_S}
+    return {"held_s": scene.scale.held_s, "released_after_s": round(took_s, 2), "at_most_s": at_most_s}
 
 
 def idleness(scene: Scene) -> Dict[str, Any]:
