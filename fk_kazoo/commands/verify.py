@@ -24,7 +24,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--region", help="default: as for every AWS tool (AWS_REGION, AWS_PROFILE)")
     where.add_argument("--emulator", action="store_true", help="on an emulator of this machine: proves nothing of AWS")
     parser.add_argument("--budget", type=_usd, metavar="USD", help="it ends before so much is spent; needed on AWS")
-    minutes = "it ends within so many (default: %d); with fewer than that the idleness is shorter" % MOST_MINUTES
+    minutes = "checks end two before that (default: %d); with fewer the idleness is shorter" % MOST_MINUTES
     parser.add_argument("--minutes", type=_usd, default=MOST_MINUTES, metavar="N", help=minutes)
     parser.add_argument("--quick", action="store_true", help="waits seconds instead of minutes: to try the checks")
     parser.add_argument(

@@ -62,6 +62,7 @@ NOTES = {
     "sqs_fifo_send_message": "the SendMessage call as the sender saw it; size is the length of the body",
     "sqs_standard_send_to_poll": "from before the SendMessage to the return of a long poll that was open",
     "fk_kazoo_connect": "start() of a new client",
+    "fk_kazoo_connect_after_idleness": "the same, with one idle client in the deployment",
     "fk_kazoo_watch_event": "from before the set to the call of the watcher of another client",
     "fk_kazoo_set_cold": "the first set after every environment of the writer was made to go",
     "fk_kazoo_set_after_idleness": "the first set of a client, with nobody else in the deployment meanwhile",

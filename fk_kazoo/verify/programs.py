@@ -19,7 +19,7 @@ TIMEOUT_S = 10.0
 def hold(url: str, path: str) -> int:
     """Takes a lock, says so, and holds it until its standard input ends, or it does."""
     client = KazooClient(url, timeout=TIMEOUT_S)
-    client.start(timeout=30)
+    client.start(timeout=90)
     client.Lock(path, "holds").acquire()
     print("holding", flush=True)
     sys.stdin.read()
