@@ -146,9 +146,11 @@ aws-suite-short: $(VENV)/.dev ## the part of them that CI runs: clients, locks a
 aws-recipes: $(VENV)/.dev ## kazoo's recipes on aws:// under every fault: seven minutes; half of it is in `make proofs`
 	$(PY) -m compat_tests.on_aws $(PY) -m compat_tests.recipes --url '{url}'
 
+VERIFY := $(PY) -m fk_kazoo verify --emulator --quick --report .cache/verify-emulated
+
 verify-emulated: $(VENV)/.dev ## fk-kazoo verify on the emulator, with shortened waits: two minutes
 	@mkdir -p .cache
-	$(PY) -m fk_kazoo verify --emulator --quick --report .cache/verify-emulated
+	$(VERIFY) || { $(ONCE_MORE); $(VERIFY); }
 
 aws-demo: $(VENV)/.dev ## the demo on aws://, emulated
 	$(PY) -m compat_tests.on_aws $(PY) examples/demo.py --deployment '{url}'

@@ -84,4 +84,5 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _tell(line: str) -> None:
-    print(time.strftime("%H:%M:%S"), line, file=sys.stderr, flush=True)
+    sys.stderr.write("%s %s\n" % (time.strftime("%H:%M:%S"), line))  # in one piece: several threads tell something
+    sys.stderr.flush()

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple
 
@@ -95,7 +96,10 @@ def demo(scene: Scene) -> Dict[str, Any]:
 
 
 def _run(scene: Scene, command: List[str], within_s: float) -> Ended:
-    """Runs it to its end. AssertionError if it takes too long; Stopped, when it was ended, if the run ends."""
+    """Runs it to its end. NotRun if it takes too long, Stopped if the run ends: then it was ended.
+
+    Each of its parts has a limit of its own: who takes too long is slow, and does not hang.
+    """
     paths = [str(ROOT), str(ROOT / "backend")] if _IN_CHECKOUT else []
     paths += [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     environment = scene.environment(**({"PYTHONPATH": os.pathsep.join(paths)} if paths else {}))
@@ -110,12 +114,15 @@ def _run(scene: Scene, command: List[str], within_s: float) -> Ended:
         )
         try:
             with scene.ledger.assumed(*REQUESTS_S):
-                scene.eventually(lambda: process.poll() is not None, "%s ends" % command[1:3], within_s)
+                until = time.monotonic() + within_s
+                while process.poll() is None:
+                    if time.monotonic() > until:
+                        raise NotRun("not to its end, which did not come within %.0f s" % within_s)
+                    scene.wait(0.1)
         finally:
             _end(process)
-            printed.seek(0)
-            text = printed.read()
-        return Ended(process.returncode, text)
+        printed.seek(0)
+        return Ended(process.returncode, printed.read())
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

@@ -77,7 +77,7 @@ def _kill_and_wait(scene: Scene, holder: "subprocess.Popen[str]") -> Dict[str, A
 def idleness(scene: Scene) -> Dict[str, Any]:
     """Nobody does anything in a whole deployment; then who was connected all the time writes, and somebody connects."""
     told: List[str] = []
-    with scene.client("idle", idle=True) as client:
+    with scene.client("idle", idle=True, timeout=max(TIMEOUT_S, scene.patience_s - 50.0)) as client:
         client.create("/verify", b"x" * 1024)
         client.add_listener(lambda state: told.append(str(state)))
         idle_s = scene.idle_left_s()
