@@ -84,8 +84,6 @@ class Run:
         for check in plan.MEASURED:
             self._perform(check)
         self._join([self._begin(lane) for lane in plan.LANES])
-        self._perform(plan.USED)
-        scene.go_on()
         if idle.is_alive():
             self._clean_up.destroy(scene.name)
         self._join([idle])

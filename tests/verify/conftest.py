@@ -86,12 +86,12 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Play:
         wanted: Optional[Wanted] = None,
     ) -> Played:
         checks = {"idle": idle, "measured": measured, "used": used}
+        beside = ("used", *("lane %d" % number for number in range(len(lanes))))
         checks.update(("lane %d" % number, call) for number, call in enumerate(lanes))
         made = {name: Check(name, "it is %s" % name, call, "the moon") for name, call in checks.items()}
         monkeypatch.setattr(plan, "IDLE", made["idle"])
         monkeypatch.setattr(plan, "MEASURED", [made["measured"]])
-        monkeypatch.setattr(plan, "LANES", [[one] for name, one in made.items() if name.startswith("lane")])
-        monkeypatch.setattr(plan, "USED", made["used"])
+        monkeypatch.setattr(plan, "LANES", [[made[name]] for name in beside])
         monkeypatch.setattr(plan, "ALL", list(made.values()))
         looked = remains.Looked(list(left), dict(unknown or {}))
         monkeypatch.setattr(remains, "settled", lambda cloud, prefixes: looked)

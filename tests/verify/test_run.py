@@ -84,7 +84,7 @@ def test_it_ends_before_the_budget_is_spent(play: Play) -> None:
 
     played = play(lanes=[spend, until_it_ends], wanted=Wanted(0.5))
     assert played.report.ended_early == "the budget of 0.50 USD is all but spent"
-    assert played.status("lane 0") == played.status("lane 1") == played.status("used") == "not run"
+    assert played.status("lane 0") == played.status("lane 1") == "not run"
     assert sorted(played.place.destroyed) == ["idle", "main"]
     assert played.report.exit_code == 3
     assert "all but spent" in as_markdown(played.report)
@@ -104,7 +104,7 @@ def test_interrupted_it_destroys_and_reports(play: Play) -> None:
     before = signal.getsignal(signal.SIGINT)
     played = play(lanes=[interrupt, until_it_ends], idle=until_it_ends)
     assert played.report.ended_early == "it was interrupted by SIGINT"
-    assert {played.status(name) for name in ("idle", "lane 0", "lane 1", "used")} == {"not run"}
+    assert {played.status(name) for name in ("idle", "lane 0", "lane 1")} == {"not run"}
     assert sorted(played.place.destroyed) == ["idle", "main"]
     assert played.report.exit_code == 3
     assert signal.getsignal(signal.SIGINT) == before
