@@ -13,7 +13,7 @@ import pytest
 from fk_backend.providers.aws.dev.emulator import Emulator
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_ctrl_c_in_the_middle(emulator: Emulator, tmp_path: Path) -> None:
     """``emulator`` only for its skip: this one starts its own."""
     report = tmp_path / "report"
