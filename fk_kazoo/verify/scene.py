@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PATIENCE_S, EMULATED_PATIENCE_S = 30.0, 90.0
 """For whatever should come at once: AWS may have to start a function for it, and a machine may have no time for it."""
+TIMEOUT_S = (10.0, 40.0)
+"""Of sessions on AWS, and on an emulator: there a machine that has no time is not taken for a fault."""
 LAST_S = 10.0
 """For what is done after the idleness."""
 _READS = (serialization.GetData, serialization.Exists, serialization.GetChildren, serialization.GetChildren2)
@@ -101,6 +103,7 @@ class Scene:
     @contextmanager
     def client(self, namespace: str, idle: bool = False, **options: Any) -> Iterator[Any]:
         """A client that is connected, and closed afterwards."""
+        options.setdefault("timeout", TIMEOUT_S[bool(self.place.emulator)])
         client = _Counted(self.at(namespace, idle), **options)
         client.ledger = self.ledger
         try:

@@ -19,8 +19,6 @@ from .scene import Scene
 TIMEOUT_S = 10.0
 RELEASED_S = 25.0
 """At the latest after the death: the timeout, a pause of 7 s between two ticks, 2 s, and two functions, both cold."""
-IDLE_TIMEOUT_S = (TIMEOUT_S, 40.0)
-"""On AWS, and on an emulator: there a machine that has no time is not taken for a fault."""
 LOCK = "/verify/lock"
 
 
@@ -79,7 +77,7 @@ def _kill_and_wait(scene: Scene, holder: "subprocess.Popen[str]") -> Dict[str, A
 def idleness(scene: Scene) -> Dict[str, Any]:
     """Nobody does anything in a whole deployment; then who was connected all the time writes, and somebody connects."""
     told: List[str] = []
-    with scene.client("idle", idle=True, timeout=IDLE_TIMEOUT_S[bool(scene.place.emulator)]) as client:
+    with scene.client("idle", idle=True) as client:
         client.create("/verify", b"x" * 1024)
         client.add_listener(lambda state: told.append(str(state)))
         idle_s = scene.idle_left_s()
