@@ -44,7 +44,6 @@ TOGETHER: List[Check] = [
         "how long SQS remembers, and what it does at the end of it",
     ),
     Check("bill", "what CloudWatch counts costs what fk-kazoo cost says", usage.used, BILL),
-    Check("demo", "a fleet loses its leader and goes on", compatibility.demo, "what comes of real latencies"),
     Check("100 connects", "100 clients connect", load.connects, "queues that may be missing for a second, and quotas"),
     Check(
         "mixed groups",
@@ -70,6 +69,7 @@ TOGETHER: List[Check] = [
         tenants.tenants,
         "dynamodb:LeadingKeys, which the emulator does not evaluate",
     ),
+    Check("demo", "a fleet loses its leader and goes on", compatibility.demo, "what comes of real latencies"),
     Check(
         SUITE,
         "a selection of kazoo's own tests passes",
@@ -87,7 +87,7 @@ LANES: List[List[Check]] = [
     [one for one in TOGETHER if one.name == "dead holder"],
     [one for one in TOGETHER if one.name in ("same message", "bill")],  # CloudWatch's figures come late, too
     [one for one in TOGETHER if one.name in ("100 connects", "mixed groups", "poison", SUITE)],
-    [one for one in TOGETHER if one.name in ("demo", "torn reads", "two roles", "recipes")],
+    [one for one in TOGETHER if one.name in ("torn reads", "two roles", "demo", "recipes")],
 ]
 """Those of one lane one after the other, what takes minutes last: what waits waits beside everything else."""
 ALL = [IDLE, *MEASURED, *TOGETHER]
