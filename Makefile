@@ -133,7 +133,7 @@ simulate: $(VENV)/.dev ## the shipped code under a virtual clock: 20,000 schedul
 
 # --- on AWS, emulated ---
 
-.PHONY: aws-suite aws-suite-short aws-recipes aws-demo
+.PHONY: aws-suite aws-suite-short aws-recipes aws-demo verify-emulated
 
 # `make aws-demo FK_DOCUMENTED_AWS=all`: with every rule of AWS that the emulator can be made to keep (dev/documented.py).
 ifdef FK_DOCUMENTED_AWS
@@ -150,6 +150,12 @@ aws-suite-short: $(VENV)/.dev ## the part of them that CI runs: clients, locks a
 
 aws-recipes: $(VENV)/.dev ## kazoo's recipes on aws:// under every fault: seven minutes; half of it is in `make proofs`
 	$(PY) -m compat_tests.on_aws $(PY) -m compat_tests.recipes --url '{url}'
+
+VERIFY := $(PY) -m fk_kazoo verify --emulator --quick --report .cache/verify-emulated
+
+verify-emulated: $(VENV)/.dev ## fk-kazoo verify on the emulator, with shortened waits: two minutes
+	@mkdir -p .cache
+	$(VERIFY) || { $(ONCE_MORE); $(VERIFY); }
 
 aws-demo: $(VENV)/.dev ## the demo on aws://, emulated
 	$(PY) -m compat_tests.on_aws $(PY) examples/demo.py --deployment '{url}'

@@ -1,14 +1,25 @@
 """Where the packages are; everything else is in setup.cfg.
 
-Rule upheld here: what is installed is ``fk_kazoo`` and ``fk_backend``, and nothing called ``backend``: apps have one of
-their own.
+Rule upheld here: what is installed is ``fk_kazoo`` and ``fk_backend``, and nothing called ``backend`` or ``examples``:
+apps have those of their own.
 """
 
 from __future__ import annotations
 
 from setuptools import find_packages, setup
 
+BORROWED = {
+    "fk_kazoo.verify.kazoo_suite": "compat_tests/kazoo_suite",
+    "fk_kazoo.verify.recipes": "compat_tests/recipes",
+    "fk_kazoo.verify.examples": "examples",
+}
+"""What `fk-kazoo verify` runs where there is no checkout."""
+
 setup(
-    packages=find_packages(include=["fk_kazoo", "fk_kazoo.*"]) + find_packages("backend", include=["fk_backend*"]),
-    package_dir={"": ".", "fk_backend": "backend/fk_backend"},
+    packages=[
+        *find_packages(include=["fk_kazoo", "fk_kazoo.*"]),
+        *find_packages("backend", include=["fk_backend*"]),
+        *BORROWED,
+    ],
+    package_dir={"": ".", "fk_backend": "backend/fk_backend", **BORROWED},
 )

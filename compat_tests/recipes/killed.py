@@ -27,7 +27,7 @@ class Victim:
     def __init__(self, url: str) -> None:
         paths = os.pathsep.join([str(ROOT), str(ROOT / "backend"), os.environ.get("PYTHONPATH", "")])
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "compat_tests.recipes.holder", url],
+            [sys.executable, "-m", "%s.holder" % __package__, url],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

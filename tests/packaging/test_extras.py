@@ -126,11 +126,26 @@ def test_aws(fresh: Fresh) -> None:
             assert dev.wait() == 0
         finally:
             dev.kill()
+    _verify(fresh)
+
+
+def _verify(fresh: Fresh) -> None:
+    """The recipes come with the package; what kazoo's own tests need does not, and that is said."""
+    words = ["--only", "recipes", "--only", "kazoo's tests", "--report", str(fresh.home / "report")]
+    printed = fresh.run("fk-kazoo", "verify", "--emulator", "--quick", *words, code=3)
+    assert "kazoo's own tests will NOT be run: pytest" in printed and "held: recipes" in printed
 
 
 @of("")
 def test_without_an_extra_the_commands_say_which_one(fresh: Fresh) -> None:
-    for words in (["dev", "aws"], ["deploy", "x", "--yes"], ["status", "x"], ["destroy", "x", "--yes"], ["package"]):
+    for words in (
+        ["dev", "aws"],
+        ["deploy", "x", "--yes"],
+        ["status", "x"],
+        ["destroy", "x", "--yes"],
+        ["package"],
+        ["verify", "--budget", "2"],
+    ):
         printed = fresh.run("fk-kazoo", *words, code=1)
         assert printed.count("\n") == 1 and "pip install 'fk_kazoo[aws]'" in printed
     printed = fresh.run("python", "-c", LOCK, code=1, FK_KAZOO_URL="aws://x")

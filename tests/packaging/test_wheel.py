@@ -13,6 +13,12 @@ import pytest
 from .conftest import ROOT
 
 SOURCES = {"fk_kazoo": ROOT / "fk_kazoo", "fk_backend": ROOT / "backend" / "fk_backend"}
+BORROWED = {
+    "fk_kazoo/verify/kazoo_suite": ROOT / "compat_tests" / "kazoo_suite",
+    "fk_kazoo/verify/recipes": ROOT / "compat_tests" / "recipes",
+    "fk_kazoo/verify/examples": ROOT / "examples",
+}
+"""What `fk-kazoo verify` runs."""
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +40,9 @@ def described(wheel: zipfile.ZipFile) -> Message:
 @pytest.mark.timeout(400)
 def test_it_holds_our_packages_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     expected: List[str] = []
-    for package, source in SOURCES.items():
+    for package, source in {**SOURCES, **BORROWED}.items():
         for path in source.rglob("*"):
-            if path.suffix == ".py" or path.name in ("py.typed", "lambda.lock"):
+            if path.suffix == ".py" or path.name in ("py.typed", "lambda.lock", "pytest.ini"):
                 expected.append(f"{package}/{path.relative_to(source).as_posix()}")
     held = [name for name in wheel.namelist() if ".dist-info/" not in name]
     assert sorted(held) == sorted(expected)

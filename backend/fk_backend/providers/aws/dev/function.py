@@ -103,6 +103,13 @@ class Function:
             await environment.close()
         return await self._start()
 
+    async def chill(self) -> None:
+        """Ends every environment, each after the invocation that it has."""
+        while self.busy:
+            await asyncio.sleep(0.01)
+        environments, self._warm = self._warm, []
+        await asyncio.gather(*(one.close() for one in environments))
+
     async def close(self) -> None:
         """Ends all environments, also in the middle of an invocation."""
         for one in self.busy:

@@ -102,6 +102,10 @@ class Host:
 
         return self._call(kill())
 
+    def chill(self, name: str) -> None:
+        """Ends every environment of a function, each after the invocation that it has: the next one starts cold."""
+        self._call(self.functions[name].chill())
+
     def stop(self, drain: bool = False) -> None:
         """Ends everything; with ``drain``, after what was received is done. See `Mapping.stop`."""
         loop, self._loop = self._loop, None
