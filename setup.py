@@ -1,14 +1,21 @@
 """Where the packages are; everything else is in setup.cfg.
 
 Rule upheld here: what is installed is ``fk_kazoo`` and ``fk_backend``, and nothing called ``backend``: apps have one of
-their own.
+their own. Beside them are kazoo's types, as ``kazoo-stubs``, which is where type checkers look for them (PEP 561).
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from setuptools import find_packages, setup
 
+STUBS = Path("fk_kazoo", "stubs")
+TYPES = [found.parent.relative_to(STUBS).parts[1:] for found in STUBS.rglob("__init__.pyi")]
+
 setup(
-    packages=find_packages(include=["fk_kazoo", "fk_kazoo.*"]) + find_packages("backend", include=["fk_backend*"]),
-    package_dir={"": ".", "fk_backend": "backend/fk_backend"},
+    packages=find_packages(include=["fk_kazoo", "fk_kazoo.*"])
+    + find_packages("backend", include=["fk_backend*"])
+    + [".".join(("kazoo-stubs", *parts)) for parts in TYPES],
+    package_dir={"": ".", "fk_backend": "backend/fk_backend", "kazoo-stubs": "fk_kazoo/stubs/kazoo"},
 )
