@@ -21,29 +21,32 @@ if TYPE_CHECKING:
     from kazoo.client import _Acls, _Watch
     from kazoo.interfaces import IAsyncResult, IHandler
     from kazoo.protocol.states import ZnodeStat, _KeeperState, _State
-    from kazoo.retry import KazooRetry
+    from kazoo.retry import KazooRetry as KazooRetry
 else:
     from kazoo.client import *  # noqa: F403
 
 import kazoo.client as _kazoo
 from kazoo.client import CLOSED_STATES as CLOSED_STATES
 from kazoo.client import TransactionRequest as TransactionRequest
-from kazoo.exceptions import (
-    AuthFailedError,
-    BadArgumentsError,
-    ConfigurationError,
-    ConnectionClosedError,
-    ConnectionLoss,
-    NoAuthError,
-    SessionExpiredError,
-    UnimplementedError,
-    WriterNotClosedException,
-)
+from kazoo.exceptions import AuthFailedError as AuthFailedError
+from kazoo.exceptions import BadArgumentsError, NoAuthError, UnimplementedError
+from kazoo.exceptions import ConfigurationError as ConfigurationError
+from kazoo.exceptions import ConnectionClosedError as ConnectionClosedError
+from kazoo.exceptions import ConnectionLoss as ConnectionLoss
+from kazoo.exceptions import SessionExpiredError as SessionExpiredError
+from kazoo.exceptions import WriterNotClosedException as WriterNotClosedException
 from kazoo.protocol.connection import AUTH_XID
-from kazoo.protocol.paths import _prefix_root, normpath
-from kazoo.protocol.serialization import Auth, CloseInstance
-from kazoo.protocol.states import EVENT_TYPE_MAP, Callback, EventType, KazooState, KeeperState, WatchedEvent
-from kazoo.security import OPEN_ACL_UNSAFE
+from kazoo.protocol.paths import _prefix_root
+from kazoo.protocol.paths import normpath as normpath
+from kazoo.protocol.serialization import Auth as Auth
+from kazoo.protocol.serialization import CloseInstance as CloseInstance
+from kazoo.protocol.states import EVENT_TYPE_MAP
+from kazoo.protocol.states import Callback as Callback
+from kazoo.protocol.states import EventType as EventType
+from kazoo.protocol.states import KazooState as KazooState
+from kazoo.protocol.states import KeeperState as KeeperState
+from kazoo.protocol.states import WatchedEvent as WatchedEvent
+from kazoo.security import OPEN_ACL_UNSAFE as OPEN_ACL_UNSAFE
 from kazoo.version import __version__
 
 from fk_backend.core.model import EventType as Kind

@@ -25,7 +25,10 @@ from typing import TYPE_CHECKING, Any
 
 import kazoo.exceptions as _kazoo
 from kazoo.exceptions import *  # noqa: F403
-from kazoo.exceptions import EXCEPTIONS, ConfigurationError, ConnectionLoss, SystemZookeeperError
+from kazoo.exceptions import EXCEPTIONS as EXCEPTIONS
+from kazoo.exceptions import ConfigurationError as ConfigurationError
+from kazoo.exceptions import ConnectionLoss as ConnectionLoss
+from kazoo.exceptions import SystemZookeeperError as SystemZookeeperError
 
 STORAGE_FULL_CODE = -1001
 PAYLOAD_TOO_LARGE_CODE = -1002

@@ -61,6 +61,6 @@ def compare(checker: str, found: Dict[int, str]) -> None:
 
 
 def _run(command: List[str], cwd: Path) -> str:
-    done = subprocess.run(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=300)
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
     assert done.returncode in (0, 1), done.stdout + done.stderr
     return done.stdout

@@ -13,6 +13,7 @@ from kazoo.client import KazooClient as KazoosClient
 from kazoo.recipe.lock import Lock as KazoosLock
 from typing_extensions import assert_type
 
+import fk_kazoo.client
 import fk_kazoo.exceptions
 from fk_kazoo.client import AddWatchMode, KazooClient, KazooState, TransactionRequest, WatchedEvent
 from fk_kazoo.client import KazooRetry as Retry
@@ -49,6 +50,22 @@ from fk_kazoo.retry import ForceRetryError, KazooRetry, RetryFailedError
 from fk_kazoo.security import ACL, CREATOR_ALL_ACL, OPEN_ACL_UNSAFE, Id, Permissions, make_acl, make_digest_acl
 from fk_kazoo.testing import KazooTestCase, KazooTestHarness
 from fk_kazoo.version import __version__
+
+# --- what kazoo.client has from other modules ---
+
+client = fk_kazoo.client
+client.ACL, client.Auth, client.AuthFailedError, client.BLATHER, client.Barrier, client.CLOSED_STATES, client.Callback
+client.CheckVersion, client.ChildrenWatch, client.CloseInstance, client.ConfigurationError
+client.ConnectionClosedError, client.ConnectionHandler, client.ConnectionLoss, client.Counter, client.Create
+client.Create2, client.DataWatch, client.Delete, client.DoubleBarrier, client.Election, client.EventType
+client.Exists, client.GetACL, client.GetChildren, client.GetChildren2, client.GetData, client.KazooException
+client.KazooRetry, client.KazooState, client.KeeperState, client.Lock, client.LockingQueue
+client.MultiNonBlockingLease, client.NoNodeError, client.NodeExistsError, client.NonBlockingLease
+client.OPEN_ACL_UNSAFE, client.Party, client.Queue, client.ReadLock, client.Reconfig, client.Semaphore
+client.SequentialThreadingHandler, client.SessionExpiredError, client.SetACL, client.SetData, client.SetPartitioner
+client.ShallowParty, client.Sync, client.Transaction, client.WatchedEvent, client.WriteLock
+client.WriterNotClosedException, client.capture_exceptions, client.collect_hosts, client.normpath, client.wrap
+client.Nothing  # wrong
 
 # --- a client ---
 
