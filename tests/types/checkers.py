@@ -25,9 +25,9 @@ def expected(checker: str) -> List[int]:
     return found
 
 
-def mypy(uses: Path, cwd: Path, *options: str, python: str = sys.executable) -> Dict[int, str]:
+def mypy(uses: Path, cwd: Path, python: str = sys.executable) -> Dict[int, str]:
     """The errors of ``mypy --strict`` by line."""
-    command = [python, "-m", "mypy", "--strict", "--no-error-summary", *options, str(uses)]
+    command = [python, "-m", "mypy", "--strict", "--no-error-summary", str(uses)]
     printed = _run(command, cwd)
     found: Dict[int, str] = {}
     for line in printed.splitlines():
