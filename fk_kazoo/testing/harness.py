@@ -28,6 +28,8 @@ DEPLOYMENT = "memory://kazoo-testing"
 class KazooTestHarness(_kazoo.KazooTestHarness):
     """kazoo's KazooTestHarness, without servers."""
 
+    client: KazooClient
+
     @property
     def cluster(self) -> Cluster:
         """The access points of the deployment."""

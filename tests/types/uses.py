@@ -540,6 +540,8 @@ class Case(KazooTestCase):
         self.expire_session(threading.Event)
         self.lose_connection(threading.Event)
         assert_type(self.hosts, str)
+        assert_type(self.client.get("/a"), Tuple[bytes, ZnodeStat])
+        self.client.nonsense()  # wrong
         self.nonsense()  # wrong
 
 

@@ -17,7 +17,7 @@ class KazooTestHarness(unittest.TestCase):
     """A test case with a client: `setup_zookeeper` starts ``self.client``, `teardown_zookeeper` stops every client."""
 
     DEFAULT_CLIENT_TIMEOUT: int
-    client: Any
+    client: KazooClient
     """The client that `setup_zookeeper` started; None outside a test."""
     hosts: str
     _clients: list[Any]
