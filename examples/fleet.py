@@ -18,7 +18,7 @@ import signal
 import sys
 import threading
 import time
-from typing import Any, Optional
+from typing import Any, Dict, Optional
 
 from kazoo.exceptions import KazooException
 from kazoo.protocol.states import KazooState
@@ -46,7 +46,7 @@ class Worker:
         self.stop = threading.Event()
         self.connected = threading.Event()
         self.rejoin = False
-        settings = {"hosts": hosts} if hosts else {}
+        settings: Dict[str, Any] = {"hosts": hosts} if hosts else {}
         self.zk = KazooClient(timeout=SESSION_TIMEOUT_S, **settings)
         self.zk.add_listener(self.state_changed)
         self.party = self.zk.Party(PARTY, name)

@@ -14,27 +14,39 @@ import inspect
 import logging
 import os
 import socket
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Collection, Dict, Iterator, List, Optional, Tuple, Union, cast
+
+if TYPE_CHECKING:
+    from kazoo._client_names import *  # noqa: F403 (all but its KazooClient; a module of the types only)
+    from kazoo.client import _Acls, _Watch
+    from kazoo.interfaces import IAsyncResult, IHandler
+    from kazoo.protocol.states import ZnodeStat, _KeeperState, _State
+    from kazoo.retry import KazooRetry as KazooRetry
+else:
+    from kazoo.client import *  # noqa: F403
 
 import kazoo.client as _kazoo
-from kazoo.client import *  # noqa: F403
+from kazoo.client import CLOSED_STATES as CLOSED_STATES
 from kazoo.client import TransactionRequest as TransactionRequest
-from kazoo.exceptions import (
-    AuthFailedError,
-    BadArgumentsError,
-    ConfigurationError,
-    ConnectionClosedError,
-    ConnectionLoss,
-    NoAuthError,
-    SessionExpiredError,
-    UnimplementedError,
-    WriterNotClosedException,
-)
+from kazoo.exceptions import AuthFailedError as AuthFailedError
+from kazoo.exceptions import BadArgumentsError, NoAuthError, UnimplementedError
+from kazoo.exceptions import ConfigurationError as ConfigurationError
+from kazoo.exceptions import ConnectionClosedError as ConnectionClosedError
+from kazoo.exceptions import ConnectionLoss as ConnectionLoss
+from kazoo.exceptions import SessionExpiredError as SessionExpiredError
+from kazoo.exceptions import WriterNotClosedException as WriterNotClosedException
 from kazoo.protocol.connection import AUTH_XID
-from kazoo.protocol.paths import _prefix_root, normpath
-from kazoo.protocol.serialization import Auth, CloseInstance
-from kazoo.protocol.states import EVENT_TYPE_MAP, Callback, EventType, KazooState, KeeperState, WatchedEvent
-from kazoo.security import OPEN_ACL_UNSAFE
+from kazoo.protocol.paths import _prefix_root
+from kazoo.protocol.paths import normpath as normpath
+from kazoo.protocol.serialization import Auth as Auth
+from kazoo.protocol.serialization import CloseInstance as CloseInstance
+from kazoo.protocol.states import EVENT_TYPE_MAP
+from kazoo.protocol.states import Callback as Callback
+from kazoo.protocol.states import EventType as EventType
+from kazoo.protocol.states import KazooState as KazooState
+from kazoo.protocol.states import KeeperState as KeeperState
+from kazoo.protocol.states import WatchedEvent as WatchedEvent
+from kazoo.security import OPEN_ACL_UNSAFE as OPEN_ACL_UNSAFE
 from kazoo.version import __version__
 
 from fk_backend.core.model import EventType as Kind
@@ -43,7 +55,7 @@ from fk_backend.errors import DeploymentError
 from fk_backend.functions.words import answer_word
 from fk_backend.providers import provider
 
-from . import listeners, loop, workers
+from . import listeners, loop, refusals, workers
 from .connection import SET_WATCHES_XID
 from .exceptions import DeploymentConfigurationError
 from .handler_class import adopt
@@ -63,20 +75,49 @@ _AT_IMPORT = _kazoo.ConnectionHandler
 _UNANSWERED = {KeeperState.AUTH_FAILED: AuthFailedError, KeeperState.EXPIRED_SESSION: SessionExpiredError}
 """What kazoo raises for what is unanswered, by state; ConnectionLoss in every other."""
 _CONNECTED = (KeeperState.CONNECTED, KeeperState.CONNECTED_RO)
-_TLS = ("keyfile", "keyfile_password", "certfile", "ca", "use_ssl")
 
 
-class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
+class KazooClient(_kazoo.KazooClient):
     """kazoo's client on a deployment. Takes everything that kazoo's takes, and a deployment URL as ``hosts``.
 
     Raises :class:`~fk_kazoo.exceptions.DeploymentConfigurationError` (a ConfigurationError) for a URL that can't be
     understood, for ZooKeeper hosts without ``FK_KAZOO_URL``, and for TLS and SASL options, which belong to servers.
     """
 
-    chroot: Any
-    _connection: Any
+    if TYPE_CHECKING:
 
-    def __init__(self, hosts: Any = None, *args: Any, **kwargs: Any) -> None:
+        def __init__(
+            self,
+            hosts: Union[str, List[str], None] = None,
+            timeout: float = 10.0,
+            client_id: Optional[Tuple[int, bytes]] = None,
+            handler: Optional[IHandler] = None,
+            default_acl: Optional[_Acls] = None,
+            auth_data: Optional[Collection[Tuple[str, str]]] = None,
+            sasl_options: Optional[Dict[str, str]] = None,
+            read_only: Optional[bool] = None,
+            randomize_hosts: bool = True,
+            connection_retry: Union[KazooRetry, Dict[str, Any], None] = None,
+            command_retry: Union[KazooRetry, Dict[str, Any], None] = None,
+            logger: Optional[logging.Logger] = None,
+            keyfile: Optional[str] = None,
+            keyfile_password: Optional[str] = None,
+            certfile: Optional[str] = None,
+            ca: Optional[str] = None,
+            use_ssl: bool = False,
+            verify_certs: bool = True,
+            check_hostname: bool = False,
+            **kwargs: Any,
+        ) -> None:
+            """``hosts``: a deployment URL, or ZooKeeper's hosts with ``FK_KAZOO_URL`` set. ``timeout``: in seconds."""
+
+    else:
+
+        def __init__(self, hosts=None, *args, **kwargs):
+            self._set_up(hosts, args, kwargs)
+
+    def _set_up(self, hosts: Any, args: Tuple[Any, ...], kwargs: Dict[str, Any]) -> None:
+        """`__init__`; which options kazoo's takes depends on its release."""
         self._persistent: Dict[Tuple[str, str], Dict[Any, None]] = {}  # watchers are called in the order they came
         self._last_notice: Optional[listeners.Notice] = None
         self._ending = False
@@ -84,7 +125,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         """Whether a signal's handler stops the client in the middle of a call, which holds the lock of the queue."""
         self._failure: Optional[BaseException] = None
         """Why the last try to connect failed."""
-        _refuse_server_options({**dict(zip(_OPTIONS, args)), **kwargs})
+        refusals.refuse_server_options({**dict(zip(_OPTIONS, args)), **kwargs})
         super().__init__(hosts, *args, **kwargs)
         self._connection = self._connect_by(self._connection)
         self._told, self._decided = self.handler.event_object(), self.handler.event_object()
@@ -99,7 +140,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
             made = maker(self, self._conn_retry.copy(), logger=self.logger)
         return adopt(made)
 
-    def set_hosts(self, hosts: Any, randomize_hosts: Optional[bool] = None) -> None:
+    def set_hosts(self, hosts: Union[str, List[str], None], randomize_hosts: Optional[bool] = None) -> None:
         """As kazoo's; hosts may be a deployment URL. It takes effect at the next connect."""
         if randomize_hosts is not None:
             self.randomize_hosts = randomize_hosts
@@ -115,13 +156,13 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         self.chroot = chroot
 
     @property
-    def state(self) -> Any:
-        """As kazoo's."""
+    def state(self) -> _State:
+        """As kazoo's: one of KazooState."""
         loop.here()
-        return self.__dict__["state"]
+        return cast("_State", self.__dict__["state"])
 
     @state.setter
-    def state(self, state: Any) -> None:
+    def state(self, state: _State) -> None:
         self.__dict__["state"] = state
 
     @property
@@ -131,14 +172,14 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         return bool(super().connected)
 
     @property
-    def client_state(self) -> Any:
-        """As kazoo's."""
+    def client_state(self) -> _KeeperState:
+        """As kazoo's: one of KeeperState."""
         loop.here()
         return super().client_state
 
     @property
-    def client_id(self) -> Any:
-        """As kazoo's."""
+    def client_id(self) -> Optional[Tuple[int, bytes]]:
+        """As kazoo's: the session's id and password, or None if it is not connected."""
         loop.here()
         return super().client_id
 
@@ -195,7 +236,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         else:
             self._decided.clear()
 
-    def _session_callback(self, state: str) -> None:
+    def _session_callback(self, state: Any) -> None:
         try:
             super()._session_callback(state)
         finally:
@@ -354,7 +395,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         if not connection.whole():
             loop.lose(self, connection)
         bell = connection._write_sock
-        if self._state in _kazoo.CLOSED_STATES or bell is None:
+        if self._state in CLOSED_STATES or bell is None:
             return super()._call(request, async_object)
         queue = self._queue
         try:
@@ -369,7 +410,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
             raise
         return None
 
-    def _notify_pending(self, state: str) -> None:
+    def _notify_pending(self, state: Any) -> None:
         """As kazoo's. The lock: a call that saw the session alive is queued before the queue is thrown away."""
         for asked in self._connection.leave():
             asked.result.set_exception(_UNANSWERED.get(state, ConnectionLoss)())
@@ -386,7 +427,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
             if held:
                 self._queueing.release()
 
-    def _make_state_change(self, state: str, waits: bool = True) -> None:
+    def _make_state_change(self, state: Any, waits: bool = True) -> None:
         if self.state == state:
             return
         self.state = state
@@ -434,9 +475,11 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
             raise ConnectionLoss("no answer from %s" % url) from error
         return answer
 
-    def reconfig_async(self, joining: Any, leaving: Any, new_members: Any, from_config: int) -> Any:
+    def reconfig_async(
+        self, joining: Optional[str], leaving: Optional[str], new_members: Optional[str], from_config: int
+    ) -> IAsyncResult[Tuple[bytes, ZnodeStat]]:
         """A deployment has no servers to reconfigure: always an error, ZooKeeper's own where there is one."""
-        _check_reconfig(joining, leaving, new_members, from_config)
+        refusals.check_reconfig(joining, leaving, new_members, from_config)
         result = self.handler.async_result()
         advice = "a deployment has no servers to add or remove; it needs none: leave reconfig out"
         members = "%s,%s" % (joining or "", new_members or "")
@@ -450,12 +493,14 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
 
     # --- ZooKeeper 3.5 and 3.6 ------------------------------------------------------------------
 
-    def create_container(self, path: str, value: bytes = b"", acl: Any = None) -> str:
+    def create_container(self, path: str, value: bytes = b"", acl: Optional[_Acls] = None) -> str:
         """Creates a node that is removed when it has had children and has none any more (ZooKeeper 3.5). Its path."""
         acl = acl or self.default_acl or OPEN_ACL_UNSAFE
         return self._created(CreateContainer(_prefix_root(self.chroot, path), value, acl, 0))
 
-    def create_ttl(self, path: str, ttl_ms: int, value: bytes = b"", acl: Any = None, sequence: bool = False) -> str:
+    def create_ttl(
+        self, path: str, ttl_ms: int, value: bytes = b"", acl: Optional[_Acls] = None, sequence: bool = False
+    ) -> str:
         """Creates a node that is removed when it was not changed for ``ttl_ms`` and has no children. Its path."""
         acl = acl or self.default_acl or OPEN_ACL_UNSAFE
         full = _prefix_root(self.chroot, path, trailing=sequence)
@@ -464,14 +509,13 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
     def _created(self, request: Any) -> str:
         result = self.handler.async_result()
         self._call(request, result)
-        path: str = self.unchroot(result.get()[0])
-        return path
+        return self.unchroot(result.get()[0])
 
-    def add_watch(self, path: str, watch: Any, mode: str = AddWatchMode.PERSISTENT) -> None:
+    def add_watch(self, path: str, watch: _Watch, mode: str = AddWatchMode.PERSISTENT) -> None:
         """Leaves a watch that stays until it is removed (ZooKeeper 3.6); see `add_watch_async`."""
         self.add_watch_async(path, watch, mode).get()
 
-    def add_watch_async(self, path: str, watch: Any, mode: str = AddWatchMode.PERSISTENT) -> Any:
+    def add_watch_async(self, path: str, watch: _Watch, mode: str = AddWatchMode.PERSISTENT) -> IAsyncResult[bool]:
         """``watch`` is called with a WatchedEvent for every change; ``mode`` is one of AddWatchMode.
 
         It survives reconnects; what happened while disconnected is not told afterwards, as in ZooKeeper.
@@ -488,7 +532,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
         """Removes every watch of this client on the path. NoWatcherError if there is none."""
         self.remove_all_watches_async(path).get()
 
-    def remove_all_watches_async(self, path: str) -> Any:
+    def remove_all_watches_async(self, path: str) -> IAsyncResult[bool]:
         """As `remove_all_watches`; returns an IAsyncResult."""
         result = self.handler.async_result()
         self._call(RemoveWatches(_prefix_root(self.chroot, path)), result)
@@ -518,7 +562,7 @@ class KazooClient(_kazoo.KazooClient):  # type: ignore[misc] # kazoo is untyped
 
     def _reset_watchers(self) -> None:
         super()._reset_watchers()
-        if self._state not in _kazoo.CLOSED_STATES:
+        if self._state not in CLOSED_STATES:
             return
         event = WatchedEvent(EventType.NONE, self._state, None)
         for watchers in self._persistent.values():
@@ -533,32 +577,11 @@ def _owned(lock: Any) -> bool:
     return bool(owned()) if owned is not None else False
 
 
-def _refuse_server_options(options: Dict[str, Any]) -> None:
-    given: List[str] = [name for name in _TLS if options.get(name)]
-    if given:
-        raise DeploymentConfigurationError(
-            "%s: there is no server to speak TLS with; leave it out. local:// never leaves this machine, aws:// always "
-            "uses HTTPS" % ", ".join(given)
-        )
-    schemes = [entry[0] for entry in options.get("auth_data") or ()]
-    if options.get("sasl_options") or "sasl" in schemes:
-        raise DeploymentConfigurationError(
-            "there is no server to authenticate to with SASL; use digest credentials (add_auth) for ACLs, and the "
-            "cloud's own permissions for who may reach a deployment"
-        )
+if not TYPE_CHECKING:
 
-
-def _check_reconfig(joining: Any, leaving: Any, new_members: Any, from_config: Any) -> None:
-    for name, value in (("joining", joining), ("leaving", leaving), ("new_members", new_members)):
-        if value and not isinstance(value, str):
-            raise TypeError("Invalid type for '%s' (string expected)" % name)
-    if not isinstance(from_config, int):
-        raise TypeError("Invalid type for 'from_config' (int expected)")
-
-
-def __getattr__(name: str) -> Any:
-    """Underscored names of kazoo's module, which a star import leaves out."""
-    try:
-        return getattr(_kazoo, name)
-    except AttributeError:
-        raise AttributeError("module %r has no attribute %r" % (__name__, name)) from None
+    def __getattr__(name: str) -> Any:
+        """Underscored names of kazoo's module, which a star import leaves out."""
+        try:
+            return getattr(_kazoo, name)
+        except AttributeError:
+            raise AttributeError("module %r has no attribute %r" % (__name__, name)) from None

@@ -64,7 +64,7 @@ class Selecting:
         return getattr(self._handler, name)
 
 
-class Seam(kazoo_connection.ConnectionHandler):  # type: ignore[misc] # kazoo is untyped
+class Seam(kazoo_connection.ConnectionHandler):
     """kazoo's ConnectionHandler with `_connect`, `_submit` and `_read_header` replaced."""
 
     _connection_routine: Any

@@ -25,7 +25,10 @@ from typing import TYPE_CHECKING, Any
 
 import kazoo.exceptions as _kazoo
 from kazoo.exceptions import *  # noqa: F403
-from kazoo.exceptions import EXCEPTIONS, ConfigurationError, ConnectionLoss, SystemZookeeperError
+from kazoo.exceptions import EXCEPTIONS as EXCEPTIONS
+from kazoo.exceptions import ConfigurationError as ConfigurationError
+from kazoo.exceptions import ConnectionLoss as ConnectionLoss
+from kazoo.exceptions import SystemZookeeperError as SystemZookeeperError
 
 STORAGE_FULL_CODE = -1001
 PAYLOAD_TOO_LARGE_CODE = -1002
@@ -34,7 +37,7 @@ PATH_TOO_LONG_CODE = -1004
 TRANSACTION_TOO_LARGE_CODE = -1005
 
 
-class StorageFullError(SystemZookeeperError):  # type: ignore[misc] # kazoo is untyped
+class StorageFullError(SystemZookeeperError):
     """The deployment had no room for the change, or may not be written to. Definite: nothing was changed.
 
     Free some space (or make the deployment writable) and ask again; a retry by itself does not help.
@@ -46,7 +49,7 @@ class StorageFullError(SystemZookeeperError):  # type: ignore[misc] # kazoo is u
         super().__init__(*args or ("the deployment has no room for this change or is read-only; nothing was changed",))
 
 
-class PayloadTooLargeError(ConnectionLoss):  # type: ignore[misc] # kazoo is untyped
+class PayloadTooLargeError(ConnectionLoss):
     """The request is over the size limit (ZooKeeper's 1 MB). Definite: nothing was changed.
 
     A ConnectionLoss, because that is what an app gets when a ZooKeeper server drops the connection on an oversized
@@ -81,7 +84,7 @@ class TransactionTooLargeError(PayloadTooLargeError):
         super().__init__(*args or (message,))
 
 
-class RequestDeadLetteredError(ConnectionLoss):  # type: ignore[misc] # kazoo is untyped
+class RequestDeadLetteredError(ConnectionLoss):
     """The service failed on this request repeatedly and set it aside. Whether it was done is unknown.
 
     It may have been committed, and what failed came after that. So it is a ConnectionLoss, which recipes and retries
@@ -95,7 +98,7 @@ class RequestDeadLetteredError(ConnectionLoss):  # type: ignore[misc] # kazoo is
         super().__init__(*args or (message,))
 
 
-class DeploymentConfigurationError(ConfigurationError):  # type: ignore[misc] # kazoo is untyped
+class DeploymentConfigurationError(ConfigurationError):
     """The deployment can't be used as it was named. The message says what to do about it."""
 
     def __init__(self, *args: object) -> None:
@@ -108,10 +111,7 @@ EXCEPTIONS[DEAD_LETTERED_CODE] = RequestDeadLetteredError
 EXCEPTIONS[PATH_TOO_LONG_CODE] = PathTooLongError
 EXCEPTIONS[TRANSACTION_TOO_LARGE_CODE] = TransactionTooLargeError
 
-if TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any: ...
-else:
+if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
         """Underscored names of kazoo's module, which a star import leaves out."""

@@ -24,12 +24,13 @@ def adopt(connection: Any) -> Any:
     """
     if not isinstance(connection, _THEIRS):
         raise ConfigurationError("%r does not derive from kazoo's ConnectionHandler" % (type(connection),))
+    ours: Any = connection
     if not isinstance(connection, Persistent):
         named: Any = type(connection)
-        connection.__class__ = _over_ours(named)
-        connection.prepare()
-    connection.only_kazoos = _only_kazoos(type(connection))
-    return connection
+        ours.__class__ = _over_ours(named)
+        ours.prepare()
+    ours.only_kazoos = _only_kazoos(type(ours))
+    return ours
 
 
 @lru_cache(maxsize=64)

@@ -5,13 +5,11 @@ Rule upheld here: it is the very same module (see ``fk_kazoo._mirror``).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fk_kazoo._mirror import mirror
 
 if TYPE_CHECKING:
-    from kazoo.loggingsupport import *  # noqa: F403 (what editors complete from)
-
-    def __getattr__(name: str) -> Any: ...
+    from kazoo.loggingsupport import *  # noqa: F403 (the types are kazoo-stubs', in fk_kazoo/stubs)
 else:
     mirror(__name__)

@@ -17,7 +17,7 @@ if hasattr(exceptions, "NoWatcherError"):
     NoWatcherError: Any = exceptions.NoWatcherError
 else:  # kazoo before 2.11
 
-    class NoWatcherError(exceptions.ZookeeperError):  # type: ignore[misc,no-redef]
+    class NoWatcherError(exceptions.ZookeeperError):  # type: ignore[no-redef]
         """There is no such watch to remove."""
 
         code = Error.NO_WATCHER
@@ -65,7 +65,7 @@ class RemoveWatches(namedtuple("RemoveWatches", "path")):
         return True
 
 
-class CreateContainer(Create2):  # type: ignore[misc] # kazoo is untyped
+class CreateContainer(Create2):
     """A node that is removed when it has had children and has none any more."""
 
     type = wire.CREATE_CONTAINER

@@ -70,7 +70,7 @@ def _path_and_int(request: Any) -> Tuple[str, int]:
     """Of a request that is those two, as it would be sent: an app's own class may name them as it likes."""
     body = bytes(request.serialize())
     path, offset = read_string(body, 0)
-    return path, int(int_struct.unpack(body[offset:])[0])
+    return path or "", int(int_struct.unpack(body[offset:])[0])
 
 
 def _add_watch(request: Any) -> Any:
@@ -108,12 +108,12 @@ _OPS: Dict[int, Callable[[Any], Any]] = {
 }
 
 
-class Listing(GetChildren):  # type: ignore[misc] # kazoo is untyped
+class Listing(GetChildren):
     """kazoo's request for the names of children, which takes them as they are: packing takes longer than reading."""
 
     names: Sequence[str] = ()
 
-    def deserialize(self, data: bytes, offset: int) -> List[str]:
+    def deserialize(self, bytes: bytes, offset: int) -> List[str]:  # type: ignore[override] # kazoo asks the instance
         """What was taken."""
         return list(self.names)
 

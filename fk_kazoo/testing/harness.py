@@ -25,8 +25,10 @@ from .routed import KazooClient
 DEPLOYMENT = "memory://kazoo-testing"
 
 
-class KazooTestHarness(_kazoo.KazooTestHarness):  # type: ignore[misc] # kazoo is untyped
+class KazooTestHarness(_kazoo.KazooTestHarness):
     """kazoo's KazooTestHarness, without servers."""
+
+    client: KazooClient
 
     @property
     def cluster(self) -> Cluster:

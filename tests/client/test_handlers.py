@@ -73,7 +73,7 @@ def test_completions_run_apart_from_watches(memory_url: str, connect: Connect) -
 def test_a_handler_of_an_apps_own(url: str, make: Connect) -> None:
     """A subclass that counts and overrides; what it overrides is used, stop() included."""
 
-    class Counting(SequentialThreadingHandler):  # type: ignore[misc] # kazoo is untyped
+    class Counting(SequentialThreadingHandler):
         def __init__(self) -> None:
             super().__init__()
             self.dispatched, self.stopped = 0, 0

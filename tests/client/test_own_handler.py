@@ -38,7 +38,7 @@ def connect(url: str) -> Iterator[Connect]:
 made: List[Any] = []
 
 
-class Seeing(KazoosHandler):  # type: ignore[misc] # kazoo is untyped
+class Seeing(KazoosHandler):
     """Notes what it sees, in which thread, and leaves the rest to kazoo."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -177,7 +177,7 @@ class AddWatch:
         return True
 
 
-class Persistent(KazoosHandler):  # type: ignore[misc] # kazoo is untyped
+class Persistent(KazoosHandler):
     """Watches that stay are the app's own business: kazoo's method is not called for them."""
 
     watchers: ClassVar[Dict[str, Any]] = {}

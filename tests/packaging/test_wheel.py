@@ -1,4 +1,4 @@
-"""The wheel installs fk_kazoo and fk_backend and nothing else, and needs kazoo and nothing else."""
+"""The wheel installs fk_kazoo, fk_backend and kazoo's types and nothing else, and needs kazoo and nothing else."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ import pytest
 
 from .conftest import ROOT
 
-SOURCES = {"fk_kazoo": ROOT / "fk_kazoo", "fk_backend": ROOT / "backend" / "fk_backend"}
+SOURCES = {
+    "fk_kazoo": ROOT / "fk_kazoo",
+    "fk_backend": ROOT / "backend" / "fk_backend",
+    "kazoo-stubs": ROOT / "fk_kazoo" / "stubs" / "kazoo",
+}
 BORROWED = {
     "fk_kazoo/verify/kazoo_suite": ROOT / "compat_tests" / "kazoo_suite",
     "fk_kazoo/verify/recipes": ROOT / "compat_tests" / "recipes",
@@ -42,12 +46,14 @@ def test_it_holds_our_packages_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     expected: List[str] = []
     for package, source in {**SOURCES, **BORROWED}.items():
         for path in source.rglob("*"):
-            if path.suffix == ".py" or path.name in ("py.typed", "lambda.lock", "pytest.ini"):
+            if package == "fk_kazoo" and SOURCES["kazoo-stubs"] in path.parents:
+                continue
+            if path.suffix in (".py", ".pyi") or path.name in ("py.typed", "lambda.lock", "pytest.ini"):
                 expected.append(f"{package}/{path.relative_to(source).as_posix()}")
     held = [name for name in wheel.namelist() if ".dist-info/" not in name]
     assert sorted(held) == sorted(expected)
     assert {name.split("/")[0] for name in wheel.namelist() if ".dist-info/" not in name} == set(SOURCES)
-    assert {"fk_kazoo/py.typed", "fk_backend/py.typed"} <= set(held)
+    assert {"fk_kazoo/py.typed", "fk_backend/py.typed", "kazoo-stubs/py.typed", "kazoo-stubs/client.pyi"} <= set(held)
 
 
 def test_the_plain_install_needs_kazoo_only(described: Message) -> None:
