@@ -1,7 +1,6 @@
-"""``kazoo.testing`` for deployments: test cases of an app's own, with nothing to start.
+"""For tests of an app's own, with nothing to start: kazoo's harness, and pytest fixtures (`fk_kazoo.pytest_plugin`).
 
-Rule upheld here: the faults are real (see `faults`), and everything else is kazoo's harness. kazoo 2.10 and later need
-``pyjks`` and ``pyOpenSSL`` for it, here as there.
+Rule upheld here: the faults are real (see `faults`), the client is the shipped one, and nothing but kazoo is needed.
 """
 
 from __future__ import annotations
