@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from kazoo.recipe.lock import Lock
 from fk_kazoo.client import KazooClient
 from fk_kazoo.testing.kit import Kit, Leak
 from fk_kazoo.testing.recorder import Recorder
+from tests.checkout import ROOT
 
 Make = Callable[..., Any]
 
@@ -41,9 +43,7 @@ def test_an_expired_session_loses_its_lock(zk: Any, zk_client: Make, zk_faults: 
     assert other.Lock("/lock", "other").acquire(timeout=5)
 
 
-def test_who_is_suspended_believes_that_he_holds_it(
-    zk: Any, zk_client: Make, zk_faults: Any, zk_recorder: Make
-) -> None:
+def test_who_is_suspended_does_not_know(zk: Any, zk_client: Make, zk_faults: Any, zk_recorder: Make) -> None:
     other: Any = zk_client()
     lock, seen = zk.Lock("/lock", "me"), zk_recorder(zk)
     assert lock.acquire(timeout=5)
@@ -197,3 +197,9 @@ def test_the_plugin_is_found_and_imports_nothing(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:eventlet", str(tmp_path)]
     done = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, timeout=120)
     assert "2 passed" in done.stdout, done.stdout
+
+
+def test_every_situation_of_the_docs_is_a_test_here() -> None:
+    page = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8").partition("## Ten situations")[2]
+    named = re.findall(r"`(test_\w+)`", page.partition("\n## ")[0])
+    assert len(named) == 10 and all(callable(globals().get(name)) for name in named)

@@ -93,7 +93,9 @@ class Dispatcher:
         for worker in workers.values():
             worker.cancel()
         await asyncio.gather(*workers.values(), return_exceptions=True)
-        for ns in workers:
+        for ns, worker in workers.items():
+            if self._workers.get(ns) is worker:  # it was cancelled before it began
+                del self._workers[ns]
             self._handle_soon(ns)
 
     async def stop(self) -> None:
