@@ -31,6 +31,7 @@ delay_s = 0.0
 """How long every message takes on the way, whatever its size."""
 
 MENDED, HALTED, CUT = "mended", "halted", "cut"
+MESSAGE, ANSWER = "message", "answer"
 
 
 def in_loop(function: Callable[[], None]) -> None:
@@ -65,18 +66,41 @@ class Passage:
 
 
 class Cable(Passage):
-    """The last stretch, which one client has for itself. What it can lose besides: the beats of its session."""
+    """The last stretch, which one client has for itself. What it can lose besides: beats, messages, answers."""
 
     def __init__(self) -> None:
         super().__init__()
         self.loses_beats = False
+        self.delay_s = 0.0
+        """How long every message takes here."""
+        self.fails_next: Optional[str] = None
+        """Whether the next message is lost, or what is answered to it: `MESSAGE` or `ANSWER`."""
+
+    def cut(self) -> None:
+        """Nothing gets through, and whoever is there is told. In the loop's thread."""
+        self.become(CUT)
+
+    def mend(self) -> None:
+        """Everything gets through again. In the loop's thread."""
+        self.become(MENDED)
+
+    def pause(self, is_paused: bool) -> None:
+        """The client's process stands still: nothing that is sent to it arrives, or goes on. In the loop's thread."""
+        self.loses_beats = is_paused
+        for faulty in list(self._through):
+            (faulty.hold if is_paused else faulty.release)()
 
     def through(self, gateway: Gateway) -> FaultyGateway:
         """As `Passage.through`."""
         faulty = super().through(gateway)
         faulty.store = BeatLoser(self, faulty.store)
-        faulty.queue = cast(FaultyGateway, Wire(faulty.queue))
+        faulty.queue = cast(FaultyGateway, Wire(self, faulty.queue))
         return faulty
+
+    def snap(self) -> None:
+        """Whoever goes through is cut off, and may come again at once. In the loop's thread."""
+        self.become(CUT)
+        self.become(MENDED)
 
 
 class BeatLoser:
@@ -100,15 +124,20 @@ class Wire:
     kazoo's test_connection_dropped sends a megabyte and drops the connection while it is on its way.
     """
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, cable: Cable, queue: Queue) -> None:
+        self._cable = cable
         self._queue = queue
 
     async def send(self, group: str, message_id: str, body: bytes) -> None:
         """`ports.Queue.send`."""
-        takes = delay_s + (len(body) / BYTES_PER_S if len(body) > SOCKET_BUFFER else 0)
+        takes = delay_s + self._cable.delay_s + (len(body) / BYTES_PER_S if len(body) > SOCKET_BUFFER else 0)
         if takes:
             await asyncio.sleep(takes)
-        await self._queue.send(group, message_id, body)
+        lost, self._cable.fails_next = self._cable.fails_next, None
+        if lost != MESSAGE:
+            await self._queue.send(group, message_id, body)
+        if lost:
+            self._cable.snap()
 
 
 def _put(faulty: FaultyGateway, state: str) -> None:

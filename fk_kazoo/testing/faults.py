@@ -11,15 +11,17 @@ from typing import Any, Callable, NamedTuple, Optional, cast
 from kazoo.handlers.threading import SequentialThreadingHandler
 from kazoo.protocol.states import KazooState
 
+from fk_backend.layout import session_key
 from fk_backend.ports import Clock, Gateway, Queue, Store
 from fk_backend.testing.faults import expire
 
 from .. import loop
-from .cluster import CUT, MENDED, PATIENCE_S, in_loop
+from .cluster import PATIENCE_S, in_loop
 
 LOSS_S = 5.0
 EXPIRY_S = 30.0
 """How long an expiry that was ordered may take: on a busy machine with an emulator there, seconds."""
+POLL_S = 0.01
 AGAIN_S = 1.0
 """Between two orders for one expiry."""
 CLOUD_PAUSE_S = 1.0
@@ -108,17 +110,42 @@ async def _order(gateway: Any, ns: str, sent_id: str) -> None:
         await Orders(store).give(ns, sent_id)
 
 
+def expire_unheard(client: Any, session: int) -> None:
+    """Has the deployment expire a session whose client hears nothing; done when it has. Its beats must be lost."""
+
+    async def order() -> bool:
+        gateway = await client._connection._opening.gateway()
+        inside = _inside(gateway)
+        if inside is None:
+            raise ValueError("the functions of %s are not in this process" % client.deployment)
+        ns = client.deployment.namespace
+        await expire(cast(Gateway, inside), ns, session)
+        (item,) = await inside.store.get([session_key(ns, session)])
+        return item is None
+
+    waited_s = 0.0
+    while not loop.run(SequentialThreadingHandler(), order, PATIENCE_S):
+        if waited_s > EXPIRY_S:
+            raise AssertionError("the session 0x%x does not expire" % session)
+        client.handler.sleep_func(POLL_S)
+        waited_s += POLL_S
+
+
 def lose_connection(harness: Any, event_factory: Callable[[], Any]) -> None:
     """Cuts the harness's client off until it has noticed."""
-    client = harness.client
+    lose_now(harness.client, event_factory)
+
+
+def lose_now(client: Any, event_factory: Callable[[], Any]) -> None:
+    """Cuts the client off until it has noticed."""
     cable = client._connection.cable
 
     def strike() -> float:
-        in_loop(lambda: cable.become(CUT))
+        in_loop(cable.cut)
         return LOSS_S
 
     def mend() -> None:
-        in_loop(lambda: cable.become(MENDED))
+        in_loop(cable.mend)
 
     try:
         _strike(client, strike, KazooState.SUSPENDED, event_factory, mend)

@@ -161,6 +161,29 @@ def test_test(fresh: Fresh) -> None:
     assert " passed" in fresh.run_here(*quiet, "--numprocesses", "2", "tests/test_codec_messages.py")
 
 
+APP = """
+import unittest
+from fk_kazoo.testing import KazooTestCase
+
+class TestApp(KazooTestCase):
+    def test_something(self):
+        self.client.create("/a")
+
+def test_lock(zk, zk_client, zk_faults):
+    lock = zk.Lock("/lock", "me")
+    assert lock.acquire(timeout=5)
+    zk_faults.expire(zk)
+    assert zk_client().Lock("/lock", "other").acquire(timeout=5)
+"""
+
+
+@of("testing")
+def test_testing(fresh: Fresh) -> None:
+    """An app's own tests: pytest, kazoo and nothing else."""
+    (fresh.home / "test_app.py").write_text(APP)
+    assert "2 passed" in fresh.run("python", "-m", "pytest", "--quiet", "test_app.py")
+
+
 @of("servers")
 def test_servers(fresh: Fresh) -> None:
     chosen = "gunicorn and gevent and module"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from itertools import islice
 from typing import Deque, Dict, List, NamedTuple, Optional, Sequence, Set
 
 from ..codec import Malformed
@@ -67,9 +68,13 @@ class Dispatcher:
             raise Unavailable("%d messages wait in namespace %s" % (len(queue), ns))
         self._known.add(message_id)
         queue.append(Waiting(message_id, Delivery(body, internal)))
-        if ns not in self._workers:
-            self._workers[ns] = asyncio.ensure_future(self._work(ns, queue))
+        self._handle_soon(ns)
         self.watch(ns)
+
+    def _handle_soon(self, ns: str) -> None:
+        queue = self._waiting[ns]
+        if queue and ns not in self._workers:
+            self._workers[ns] = asyncio.ensure_future(self._work(ns, queue))
 
     def watch(self, ns: str) -> None:
         """Has the heartbeat look after a namespace, until it says that there is nothing to look after."""
@@ -80,6 +85,18 @@ class Dispatcher:
     def watched(self) -> List[str]:
         """The namespaces that the heartbeat looks after."""
         return list(self._tickers)
+
+    async def replace_writer(self, writer: Writer) -> None:
+        """Ends the writer in the middle of whatever it does; the other one is handed the same messages again."""
+        self._writer = writer
+        workers = dict(self._workers)
+        for worker in workers.values():
+            worker.cancel()
+        await asyncio.gather(*workers.values(), return_exceptions=True)
+        for ns, worker in workers.items():
+            if self._workers.get(ns) is worker:  # it was cancelled before it began
+                del self._workers[ns]
+            self._handle_soon(ns)
 
     async def stop(self) -> None:
         """Halts: nothing more is taken, and what the writer has in hand is finished or dropped whole."""
@@ -94,8 +111,10 @@ class Dispatcher:
     async def _work(self, ns: str, queue: Deque[Waiting]) -> None:
         try:
             while queue:
-                batch = [queue.popleft() for _ in range(min(len(queue), MAX_BATCH))]
+                batch = list(islice(queue, MAX_BATCH))
                 await self._handle(ns, batch)
+                for _ in batch:
+                    queue.popleft()
                 self._known.difference_update(waiting.message_id for waiting in batch)
         finally:
             self._workers.pop(ns, None)

@@ -34,6 +34,8 @@ class FaultyGateway:
         self.queue = self
         self.is_cut = False
         self.is_halted = False
+        self._held: Optional[List[Callable[[], None]]] = None
+        """What comes, while its receiver is paused."""
 
     def cut(self) -> None:
         """Cuts it off. In the loop's thread."""
@@ -48,6 +50,22 @@ class FaultyGateway:
     def mend(self) -> None:
         """Everything gets through again."""
         self.is_cut = self.is_halted = False
+
+    def hold(self) -> None:
+        """What comes waits from now on, as for a process that is paused. In the loop's thread."""
+        self._held = [] if self._held is None else self._held
+
+    def release(self) -> None:
+        """What waits comes, in its order. In the loop's thread."""
+        held, self._held = self._held or [], None
+        for come in held:
+            come()
+
+    def _come(self, what: Callable[[], None]) -> None:
+        if self._held is None:
+            what()
+        else:
+            self._held.append(what)
 
     def _tell(self, why: str) -> None:
         ears, self._lost = self._lost, {}
@@ -71,9 +89,9 @@ class FaultyGateway:
 
         def hear(body: bytes) -> None:
             if not self.is_cut:
-                receive(body)
+                self._come(lambda: receive(body))
 
-        await self._gateway.listen(inbox, hear, lost)
+        await self._gateway.listen(inbox, hear, lambda why: self._come(lambda: lost(why)))
 
     async def hush(self, inbox: str, keep: bool) -> None:
         """`ports.Gateway.hush`."""

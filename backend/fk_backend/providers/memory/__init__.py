@@ -11,7 +11,7 @@ from ...core.model import Id
 from ...errors import DeploymentError, Unavailable
 from ...functions.heartbeat import Heartbeat
 from ...functions.writer import Writer
-from ...ports import Administration, Gateway, Ports, Pushed, Queue
+from ...ports import Administration, Clock, Gateway, Ports, Pushed, Queue
 from ..clock import SystemClock
 from ..dispatch import Dispatcher
 from .store import MemoryStore
@@ -38,13 +38,25 @@ class MemoryDeployment:
     thrifty = False
     blobs = None
 
-    def __init__(self, super_id: Optional[Id] = None, store: Optional[MemoryStore] = None) -> None:
+    def __init__(
+        self, super_id: Optional[Id] = None, store: Optional[MemoryStore] = None, clock: Optional[Clock] = None
+    ) -> None:
         self.store = store or MemoryStore()
-        self.clock = SystemClock()
+        self.clock = clock or SystemClock()
         self._ears: Dict[str, Ear] = {}
-        ports = Ports(self.store, self, self, self.clock)
-        self._writer = Writer(ports, super_id)
-        self._functions = Dispatcher(self._writer, Heartbeat(ports), self, self.clock)
+        self._ports, self._super_id = Ports(self.store, self, self, self.clock), super_id
+        self._writer = Writer(self._ports, super_id)
+        self._functions = Dispatcher(self._writer, Heartbeat(self._ports), self, self.clock)
+
+    async def replace_writer(self) -> None:
+        """The writer ends, and another one that knows nothing goes on from what is stored. In the loop's thread."""
+        writer = Writer(self._ports, self._super_id)
+        await self._functions.replace_writer(writer)
+        self._writer = writer
+
+    async def stop(self) -> None:
+        """Ends its functions: nothing is taken any more."""
+        await self._functions.stop()
 
     async def succeed(self, other: "MemoryDeployment") -> None:
         """Goes on where another one ended, whose loop is gone: with its tree, and with the sessions that were open."""
@@ -100,15 +112,35 @@ def check(name: str, options: Mapping[str, str]) -> None:
     """Whether the deployment can be used: always."""
 
 
+def make(name: str, clock: Clock) -> MemoryDeployment:
+    """A deployment whose time goes by this clock. ValueError if there is one of that name. In the loop's thread."""
+    if name in _deployments:
+        raise ValueError("there is a deployment memory://%s" % name)
+    made = _deployments[name] = MemoryDeployment(clock=clock)
+    return made
+
+
+def deployment(name: str) -> MemoryDeployment:
+    """The deployment of that name. KeyError if there is none."""
+    return _deployments[name]
+
+
+async def forget(name: str) -> None:
+    """Ends a deployment and loses its tree. In the loop's thread."""
+    found = _deployments.pop(name, None)
+    if found is not None:
+        await found.stop()
+
+
 async def connect(name: str, options: Mapping[str, str]) -> Gateway:
     """The deployment of that name in this process, made when first asked for."""
-    deployment = _deployments.get(name)
-    if deployment is None:
+    found = _deployments.get(name)
+    if found is None:
         left = _left.pop(name, None)
-        deployment = _deployments[name] = MemoryDeployment(store=None if left is None else left.store)
+        found = _deployments[name] = MemoryDeployment(store=None if left is None else left.store)
         if left is not None:
-            await deployment.succeed(left)
-    return deployment
+            await found.succeed(left)
+    return found
 
 
 async def administer(name: str, options: Mapping[str, str], make: bool) -> Administration:
