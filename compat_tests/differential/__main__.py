@@ -17,7 +17,7 @@ from typing import Iterator, List, NamedTuple, Optional, Sequence
 
 from .compare import differences
 from .corpus import CORPUS, Recorded, for_deployment, load
-from .runner import Program, Server
+from .runner import Program, Server, keep_containers
 
 
 class Difference(NamedTuple):
@@ -73,4 +73,5 @@ def main(argv: Optional[List[str]] = None) -> int:
 
 
 if __name__ == "__main__":
+    keep_containers()
     sys.exit(main())

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from compat_tests.differential.compare import differences
-from compat_tests.differential.runner import Program, Server
+from compat_tests.differential.runner import Program, Server, keep_containers
 
 from ..checkout import ROOT, commit
 from .client_programs import drawn
@@ -75,6 +75,7 @@ def _differences(real: Any, ours: Any) -> List[str]:
 def _begin() -> None:
     """Of a process of its own, which ends with the one that started it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_containers()
     logging.getLogger("kazoo").setLevel(logging.CRITICAL)  # programs break connections on purpose
     warnings.simplefilter("ignore")
 
