@@ -180,11 +180,7 @@ class Session:
         return Opened(self.id, password, timeout_ms)
 
     async def _first_note(self, request: Request, checked: "asyncio.Future[None]") -> Any:
-        """The answer; or that the session expired while this waited for it, which may come first.
-
-        Of an opening the answer says which session it is. That others have ended is none of its business: whoever may
-        send messages can have that said to any inbox.
-        """
+        """The answer; or that this very session expired meanwhile, which may be told before it."""
         ended = set()
         while True:
             while not self._mail and not self._over:
@@ -195,7 +191,7 @@ class Session:
             if not self._mail:
                 raise Unavailable("the deployment went out of reach")
             note = messages.decode_note(self._mail.popleft())
-            if isinstance(note, Ended):
+            if isinstance(note, Ended):  # of any session: whoever sends messages can have that told
                 ended.add(note.session)
             if isinstance(note, Answers):
                 code, value, _ = note.results[0]

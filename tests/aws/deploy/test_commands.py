@@ -171,7 +171,7 @@ def test_the_command_line_itself_imports_no_cloud_library() -> None:
 def test_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     from fk_backend.providers.aws import package
 
-    made = package.Built(tmp_path / "x.zip", "ab" * 32, 4_000_000, 15_500_000)
+    made = package.Built(tmp_path / "x.zip", "ab" * 32, 4_000_000, 15_500_000, True)
     asked = []
 
     def build(*arguments: object) -> package.Built:

@@ -112,6 +112,7 @@ for name in sys.stdin.read().split("\\n"):
 print(tag)
 """
 """Where nobody is asked whether the source is another one: in a package it can't be."""
+_ALONE = {"PYTHONHASHSEED": "0", "PATH": os.defpath}
 
 
 def _compiled(sources: Dict[str, bytes], target: str) -> Dict[str, bytes]:
@@ -131,7 +132,7 @@ def _compiled(sources: Dict[str, bytes], target: str) -> Dict[str, bytes]:
             [python, "-S", "-c", _COMPILE, scratch],
             input="\n".join(modules),
             stdout=subprocess.PIPE,
-            env={"PYTHONHASHSEED": "0", "PATH": os.defpath},
+            env=_ALONE,
             text=True,
             check=True,
         )
@@ -147,7 +148,10 @@ def _compiled(sources: Dict[str, bytes], target: str) -> Dict[str, bytes]:
 def _python_of(target: str) -> Optional[str]:
     if target == HOST or sys.version_info[:2] == LAMBDA_PYTHON:
         return sys.executable
-    return shutil.which("python%d.%d" % LAMBDA_PYTHON)
+    found = shutil.which("python%d.%d" % LAMBDA_PYTHON)
+    if found is None or subprocess.run([found, "-S", "-c", ""], env=_ALONE, stderr=subprocess.DEVNULL).returncode:
+        return None  # a name that a version manager keeps for what is not installed does not run
+    return found
 
 
 # --- what goes in ---------------------------------------------------------------------------------
