@@ -17,7 +17,7 @@ import logging
 import os
 import unittest
 import uuid
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, List
 
 from kazoo.exceptions import KazooException
 
@@ -39,7 +39,7 @@ class KazooTestHarness(unittest.TestCase):
         super().__init__(*args, **kw)
         self.client: KazooClient = None  # type: ignore[assignment] # who asks for it has set it up
         """A started client, between `setup_zookeeper` and `teardown_zookeeper`."""
-        self.hosts: Optional[str] = None
+        self.hosts = ""
         """Where it is connected: `servers`, and the test's own chroot."""
         self._clients: List[KazooClient] = []
 
