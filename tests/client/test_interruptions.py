@@ -26,7 +26,7 @@ MANY = {"raise": 3, "quit": 11, "stop": 7, "thread-stop": 41, "thread-restart": 
 """In the longer proofs. The threads' actions take longest: the caller is held while another thread comes as far as it
 can. ``python -m tests.client.interruptions`` looks at all of it: twenty minutes."""
 GREENLETS = ["gevent", "gevent-patched", "eventlet", "eventlet-patched"]
-GREEN = ["create", "get", "get_missing", "get_behind", "set", "commit", "pipelined", "get_watched", "add_watch"]
+GREEN = ["create", "get", "get_behind", "set", "pipelined", "get_watched"]
 """Operations among greenlets; the others take the same ways."""
 
 
