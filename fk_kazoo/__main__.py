@@ -13,7 +13,7 @@ from typing import Callable, List, NamedTuple, Optional, Sequence
 
 from fk_backend.errors import BadUrl
 from fk_kazoo import __version__, run
-from fk_kazoo.commands import backup, cost, deploy, destroy, dev, package, restore, status, verify
+from fk_kazoo.commands import backup, cost, deploy, destroy, dev, package, restore, rollback, status, verify
 from fk_kazoo.url import DEFAULT_URL, ENVIRONMENT_VARIABLE, parse
 
 
@@ -59,6 +59,7 @@ COMMANDS = [
     Command("run", "run an unmodified app with its kazoo client replaced", _declare_run, _run),
     Command("deploy", "make or update a deployment on AWS", deploy.declare, deploy.call),
     Command("status", "show how a deployment on AWS is", status.declare, status.call),
+    Command("rollback", "make an earlier release of a deployment's functions live", rollback.declare, rollback.call),
     Command("destroy", "remove a deployment on AWS", destroy.declare, destroy.call),
     Command("backup", "write all that a deployment holds to a file", backup.declare, backup.call),
     Command("restore", "fill a new deployment from a backup", restore.declare, restore.call),

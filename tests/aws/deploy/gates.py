@@ -64,8 +64,11 @@ def allows(policy: Dict[str, Any], action: str, resource: str) -> bool:
     )
 
 
-def _function_of(template: Template, mapping: Dict[str, Any]) -> Tuple[str, Dict[str, Any]]:
+def behind(template: Template, mapping: Dict[str, Any]) -> Tuple[str, Dict[str, Any]]:
+    """The function behind the alias."""
     name = mapping["FunctionName"]["Ref"]
+    if template["Resources"][name]["Type"] == "AWS::Lambda::Alias":
+        name = template["Resources"][name]["Properties"]["FunctionName"]["Ref"]
     return name, template["Resources"][name]["Properties"]
 
 
@@ -79,7 +82,7 @@ def mapping_faults(template: Template) -> Iterator[str]:
     roles = policies(template)
     for name, mapping in of_kind(template, "AWS::Lambda::EventSourceMapping"):
         queue = template["Resources"][mapping["EventSourceArn"]["Fn::GetAtt"][0]]["Properties"]
-        function_name, function = _function_of(template, mapping)
+        function_name, function = behind(template, mapping)
         arn = "arn:aws:sqs:%s:%s:%s" % (REGION, ACCOUNT, queue["QueueName"])
         if mapping.get("FunctionResponseTypes") != ["ReportBatchItemFailures"]:
             yield "%s: one failure would bring the whole batch again" % name
@@ -131,7 +134,7 @@ def _feeds(template: Template) -> Dict[str, Set[str]]:
         for _, mapping in of_kind(template, "AWS::Lambda::EventSourceMapping"):
             queue = template["Resources"][mapping["EventSourceArn"]["Fn::GetAtt"][0]]["Properties"]["QueueName"]
             if allows(role, "sqs:SendMessage", "arn:aws:sqs:%s:%s:%s" % (REGION, ACCOUNT, queue)):
-                triggered[name].add(_function_of(template, mapping)[0])
+                triggered[name].add(behind(template, mapping)[0])
     return triggered
 
 
@@ -295,8 +298,31 @@ def concurrency_faults(template: Template) -> Iterator[str]:
             yield "%s: may run as many at once as the account allows" % name
 
 
+def release_faults(template: Template) -> Iterator[str]:
+    """Of the way back: everything invokes what is live, which is a version of now, and versions outlive it."""
+    resources = template["Resources"]
+    aliases = {alias["FunctionName"]["Ref"]: name for name, alias in of_kind(template, "AWS::Lambda::Alias")}
+    versions = {name: version["FunctionName"]["Ref"] for name, version in of_kind(template, "AWS::Lambda::Version")}
+    for name, function in of_kind(template, "AWS::Lambda::Function"):
+        alias = resources.get(aliases.get(name, ""), {}).get("Properties", {})
+        version = alias.get("FunctionVersion", {}).get("Fn::GetAtt", [""])[0]
+        if alias.get("Name") != "live" or versions.get(version) != name:
+            yield "%s: no version of it is live" % name
+        elif function["Environment"]["Variables"].get("FK_RELEASE") != version.partition("Version")[2]:
+            yield "%s: is not what its version says" % name
+    for name in versions:
+        if (resources[name].get("DeletionPolicy"), resources[name].get("UpdateReplacePolicy")) != ("Retain", "Retain"):
+            yield "%s: goes with the next deploy" % name
+    invoked = {name: one["FunctionName"] for name, one in of_kind(template, "AWS::Lambda::EventSourceMapping")}
+    invoked.update({name: one["Targets"][0]["Arn"] for name, one in of_kind(template, "AWS::Events::Rule")})
+    invoked.update({name: one["FunctionName"] for name, one in of_kind(template, "AWS::Lambda::Permission")})
+    for name, reference in invoked.items():
+        if reference.get("Ref") not in aliases.values():
+            yield "%s: invokes what is not live" % name
+
+
 def faults(template: Template) -> List[str]:
     """All of them."""
     checks = (mapping_faults, function_faults, recursion_faults, data_faults, queue_faults, alarm_faults)
-    checks += (key_faults, concurrency_faults, dashboard_faults, tracing_faults)
+    checks += (key_faults, concurrency_faults, dashboard_faults, tracing_faults, release_faults)
     return [fault for check in checks for fault in check(template)]

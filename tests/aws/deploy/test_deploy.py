@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 import pytest
 
 from fk_backend.errors import BadUrl, DeploymentError, NotADeployment, UnknownFormat
 from fk_backend.layout import FORMAT, OLDEST_FORMAT
 from fk_backend.providers.aws import deploy as deploying
-from fk_backend.providers.aws import names
+from fk_backend.providers.aws import names, releases
 from fk_backend.providers.aws.cloud import Cloud
 from fk_backend.providers.aws.stacks import Change, StackFailed
 from fk_backend.providers.aws.template import template
+from fk_kazoo.__main__ import main
 
 from .conftest import NAME, Place, made_package
 
@@ -249,3 +250,30 @@ def _policy(place: Place, which: str) -> str:
     function = place.client("lambda").get_function_configuration(FunctionName=names.function(NAME, which))
     role = function["Role"].rpartition("/")[2]
     return str(place.client("iam").get_role_policy(RoleName=role, PolicyName=which)["PolicyDocument"])
+
+
+def test_a_release_is_gone_back_to_and_the_next_deploy_is_the_newest_again(place: Place, tmp_path: Path) -> None:
+    """By the commands; what everything invokes is the alias."""
+
+    def live() -> List[str]:
+        return [one.name for one in releases.releases(Cloud(), NAME) if one.is_live]
+
+    place.deploy()
+    (first,) = live()
+    newer = made_package(tmp_path / "newer.zip", "new")
+    place.deploy(package=newer)
+    (second,) = live()
+    assert main(["rollback", NAME, "--yes"]) == 0 and live() == [first]
+    assert main(["rollback", NAME, "--yes"]) == 1 and live() == [first]  # there is none before
+    assert not place.deploy(package=newer).changes and live() == [second]
+    assert main(["rollback", NAME, "--to", first, "--yes"]) == 0 and live() == [first]
+    place.deploy(package=made_package(tmp_path / "newest.zip", "newest"))
+    known = [one.name for one in releases.releases(Cloud(), NAME)]
+    assert len(known) == 3 and known[1:] == [second, first] and live() == known[:1]
+    assert main(["rollback", NAME, "--list"]) == 0
+    alias = place.client("lambda").get_alias(FunctionName=names.function(NAME, "writer"), Name="live")["AliasArn"]
+    for mapping in place.client("lambda").list_event_source_mappings()["EventSourceMappings"]:
+        assert mapping["FunctionArn"].endswith(":live")
+    assert alias in {
+        one["FunctionArn"] for one in place.client("lambda").list_event_source_mappings()["EventSourceMappings"]
+    }

@@ -110,6 +110,14 @@ def _blind(made: Dict[str, Any]) -> None:
     body["Fn::Sub"] = body["Fn::Sub"].replace('"SetAside"', '"FailedBatches"')
 
 
+def _another_release(made: Dict[str, Any]) -> None:
+    _properties(made, "WriterFunction")["Environment"]["Variables"]["FK_RELEASE"] = "11111111"
+
+
+def _unkept_version(made: Dict[str, Any]) -> None:
+    made["Resources"]["WriterVersion00000000"]["DeletionPolicy"] = "Delete"
+
+
 def _without_tls(made: Dict[str, Any]) -> None:
     del made["Resources"]["BucketPolicy"]
 
@@ -171,6 +179,12 @@ def _without_tls(made: Dict[str, Any]) -> None:
         (_set("TickLagAlarm", MetricName="Lag"), "TickLagAlarm: watches what is not there"),
         (_set("TickLagAlarm", MetricName="FailedBatches"), "TickLag: nobody hears of it"),
         (_set("SetAsideAlarm", Dimensions=[]), "SetAsideAlarm: watches what is not there"),
+        (_set("WriterMapping", FunctionName={"Ref": "WriterFunction"}), "WriterMapping: invokes what is not live"),
+        (_set("SweeperPermission", FunctionName={"Ref": "SweeperFunction"}), "SweeperPermission: invokes what is not"),
+        (_set("WriterLive", Name="newest"), "WriterFunction: no version of it is live"),
+        (_set("HeartbeatVersion00000000", FunctionName={"Ref": "WriterFunction"}), "HeartbeatFunction: no version"),
+        (_another_release, "WriterFunction: is not what its version says"),
+        (_unkept_version, "WriterVersion00000000: goes with the next deploy"),
     ],
 )
 def test_a_planted_fault_is_found(plant: Callable[[Dict[str, Any]], None], found: str) -> None:
@@ -189,7 +203,7 @@ def test_the_functions_are_those_that_are_run_here() -> None:
     sources: Dict[str, Any] = {name: [] for name in functions}
     for _, mapping in gates.of_kind(made, "AWS::Lambda::EventSourceMapping"):
         queue = queues[mapping["EventSourceArn"]["Fn::GetAtt"][0]]
-        sources[mapping["FunctionName"]["Ref"]].append((queue, mapping["BatchSize"]))
+        sources[gates.behind(made, mapping)[0]].append((queue, mapping["BatchSize"]))
     deployed = {one["FunctionName"]: (one["Handler"], one["Timeout"], sources[name]) for name, one in functions.items()}
     account = Account(NAME, gates.ACCOUNT, "http://127.0.0.1:1", gates.REGION)
     run = {

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 from urllib.parse import urlencode
@@ -14,11 +15,12 @@ from urllib.parse import urlencode
 from ...errors import DeploymentError, NotADeployment
 from ...layout import FORMAT, check_format
 from ...ports import STATE, TABLES
-from . import names
+from . import names, releases
 from .cloud import Cloud, absent, explained
 from .stacks import BODY_LIMIT, Change, Prepared, Progress, Stack
-from .template import client_policy, template
+from .template import PARAMETERS, client_policy, template
 from .template_data import NOT_PUBLIC, tls_only
+from .template_functions import functions
 
 HOLD_DATA = ("AWS::DynamoDB::Table", "AWS::S3::Bucket")
 
@@ -63,12 +65,14 @@ def deploy(
     stack = Stack(cloud, name, progress)
     _check_format(cloud, name)
     _check_stack(cloud, name, stack, dry_run)
-    kept = stack.template().get("Metadata", {}).get("fk-kazoo", {}).get("namespaces", [])
-    chosen = sorted((set(kept) | set(namespaces)) - set(without_namespaces))
-    made = template(name, chosen)
+    before = stack.template().get("Metadata", {}).get("fk-kazoo", {})
+    chosen = sorted((set(before.get("namespaces", [])) | set(namespaces)) - set(without_namespaces))
     content = package.read_bytes()
     bucket, key = package_bucket(cloud), "fk_kazoo/%s.zip" % hashlib.sha256(content).hexdigest()
     given = {**(parameters or {}), "CodeBucket": bucket, "CodeKey": key}
+    given_super = secrets.token_hex(4) if "Super" in given else before.get("super", "")
+    release = release_of(name, {**stack.parameters(), **given, "Super": given_super})
+    made = template(name, chosen, release, given_super)
     prepared = stack.prepare(_source(cloud, bucket, made, progress), given, list(made["Parameters"]))
     wanted = False
     try:
@@ -83,7 +87,17 @@ def deploy(
     if wanted or not (prepared.changes or dry_run):
         write_format(cloud, name)
         _protect(cloud, name)
+        releases.go_live(cloud, name, release)
+        releases.prune(cloud, name)
     return Outcome(url_of(cloud, name), prepared.changes, wanted, _client_policies(cloud, name, chosen))
+
+
+def release_of(name: str, parameters: Mapping[str, str]) -> str:
+    """Which release the functions are of, with that package and these settings: eight hexadecimal digits."""
+    content = {**{key: str(one["Default"]) for key, one in PARAMETERS.items()}, **parameters}
+    content.pop("CodeBucket", None)
+    described = json.dumps([functions(name, ""), content], sort_keys=True)
+    return hashlib.sha256(described.encode()).hexdigest()[:8]
 
 
 def _client_policies(cloud: Cloud, name: str, namespaces: Sequence[str]) -> Dict[str, str]:

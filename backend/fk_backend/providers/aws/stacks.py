@@ -66,6 +66,11 @@ class Stack:
         found = self.description() or {}
         return {one["OutputKey"]: one.get("OutputValue", "") for one in found.get("Outputs", ())}
 
+    def parameters(self) -> Dict[str, str]:
+        """Their values, by name; ``****`` in place of a secret one. Empty if there is no stack."""
+        found = self.description() or {}
+        return {one["ParameterKey"]: one.get("ParameterValue", "") for one in found.get("Parameters", ())}
+
     def template(self) -> Dict[str, Any]:
         """The one in force; empty if there is no stack."""
         import json

@@ -14,6 +14,7 @@ from . import names
 from .cloud import Cloud, explained
 from .deploy import stored_format, url_of
 from .destroy import inbox_urls
+from .releases import releases
 from .stacks import Stack
 from .template_functions import FUNCTIONS
 
@@ -56,7 +57,7 @@ def status(
             % (name, cloud.region, cloud.account, name)
         )
     rows = [Row("stack", stack.name, state, state in GOOD)]
-    for part in (_format, _functions, _mappings, _queues, _tables, _alarms):
+    for part in (_format, _release, _functions, _mappings, _queues, _tables, _alarms):
         rows.extend(_told(part, cloud, name))
     return Status(name, url_of(cloud, name), rows)
 
@@ -71,6 +72,16 @@ def _told(part: Callable[[Cloud, str], List[Row]], cloud: Cloud, name: str) -> L
 def _format(cloud: Cloud, name: str) -> List[Row]:
     found = stored_format(cloud, name)
     return [Row("format", "of the tables", UNKNOWN if found is None else str(found), found == FORMAT)]
+
+
+def _release(cloud: Cloud, name: str) -> List[Row]:
+    known = releases(cloud, name)
+    for one in known:
+        if one.is_live:
+            text = "%s of %s" % (one.name, one.made.replace("T", " "))
+            older = len(known) - known.index(one) - 1
+            return [Row("release", "live", text + (", %d to go back to" % older if older else ""))]
+    return [Row("release", "live", "none, with all of its functions: fk-kazoo deploy %s" % name, False)]
 
 
 def _functions(cloud: Cloud, name: str) -> List[Row]:

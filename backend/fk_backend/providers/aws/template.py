@@ -80,9 +80,12 @@ _PACKAGE = {
 }
 
 
-def template(name: str, namespaces: Sequence[str] = ()) -> Dict[str, Any]:
+def template(
+    name: str, namespaces: Sequence[str] = (), release: str = "0" * 8, given_super: str = ""
+) -> Dict[str, Any]:
     """The template of the deployment ``name``, with a client policy for each of ``namespaces`` beside the general one.
 
+    ``release``: of the functions, eight hexadecimal digits. ``given_super``: another one whenever `Super` was given.
     BadUrl: not a deployment's name, not a namespace, or two namespaces that IAM can't tell apart.
     """
     names.checked(name)
@@ -90,7 +93,9 @@ def template(name: str, namespaces: Sequence[str] = ()) -> Dict[str, Any]:
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": "fk_kazoo deployment %s: ZooKeeper's interface without servers" % name,
-        "Metadata": {"fk-kazoo": {"format": FORMAT, "namespaces": chosen}},
+        "Metadata": {
+            "fk-kazoo": {"format": FORMAT, "namespaces": chosen, "release": release, "super": given_super}
+        },
         "Parameters": {**_PACKAGE, **PARAMETERS},
         "Rules": {
             "MaxConcurrency": {
@@ -115,7 +120,7 @@ def template(name: str, namespaces: Sequence[str] = ()) -> Dict[str, Any]:
             **{title_of(which) + "Table": template_data.table(name, which) for which in TABLES},
             **template_data.queues(name),
             **template_data.bucket(name),
-            **template_functions.functions(name),
+            **template_functions.functions(name, release),
             **template_functions.schedule(name),
             **template_alarms.alarms(name),
             **template_dashboard.dashboard(name),

@@ -1,12 +1,14 @@
 """The part of the template that acts: functions, their roles and logs, what triggers them.
 
-Rule upheld here: a function has a role of its own, and a queue hands over to it with partial batch responses.
+Rule upheld here: a function has a role of its own, a queue hands over to it with partial batch responses, and what
+invokes it invokes the version that is live: `rollback` makes an older one live.
 """
 
 from __future__ import annotations
 
 from typing import Any, Dict, Tuple
 
+from ...layout import FORMAT
 from . import names, policies
 
 Resource = Dict[str, Any]
@@ -31,7 +33,15 @@ SOURCES = {names.WRITER: ("Writes", 10), names.HEARTBEAT: ("Timer", 10), names.D
 """Which queue triggers which function, and how many messages it is given at once."""
 
 
-def functions(name: str) -> Dict[str, Resource]:
+LIVE = "live"
+"""The alias of each function, by which everything invokes it."""
+RELEASE = "FK_RELEASE"
+"""The variable that says which release a version is of. Without it, a version that is like the last one could not be
+published: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-lambda-version.html."""
+
+
+def functions(name: str, release: str) -> Dict[str, Resource]:
+    """All of it. ``release``: eight hexadecimal digits, others whenever package or settings are others."""
     resources: Dict[str, Resource] = {}
     may = policies.functions(name)
     for which in FUNCTIONS:
@@ -46,7 +56,9 @@ def functions(name: str) -> Dict[str, Resource]:
             "UpdateReplacePolicy": "Delete",
         }
         resources[title + "Role"] = _role(which, may[which])
-        resources[title + "Function"] = _function(name, which)
+        resources[title + "Function"] = _function(name, which, release)
+        resources[title + "Version" + release] = _version(title, release)
+        resources[title + "Live"] = _live(title, release)
         if which in SOURCES:
             resources[title + "Mapping"] = _mapping(title, *SOURCES[which])
     return resources
@@ -63,10 +75,36 @@ def _role(which: str, policy: policies.Policy) -> Resource:
     }
 
 
-def _function(name: str, which: str) -> Resource:
+def _version(title: str, release: str) -> Resource:
+    """It outlives the next one, so that there is a way back; `deploy` removes the oldest."""
+    return {
+        "Type": "AWS::Lambda::Version",
+        "Properties": {"FunctionName": {"Ref": title + "Function"}, "Description": description_of(release)},
+        "DeletionPolicy": "Retain",
+        "UpdateReplacePolicy": "Retain",
+    }
+
+
+def _live(title: str, release: str) -> Resource:
+    return {
+        "Type": "AWS::Lambda::Alias",
+        "Properties": {
+            "FunctionName": {"Ref": title + "Function"},
+            "Name": LIVE,
+            "FunctionVersion": {"Fn::GetAtt": [title + "Version" + release, "Version"]},
+        },
+    }
+
+
+def description_of(release: str) -> str:
+    """What a version is called: ``release 01234567, format 4``."""
+    return "release %s, format %d" % (release, FORMAT)
+
+
+def _function(name: str, which: str, release: str) -> Resource:
     title = title_of(which)
     description, timeout_s = FUNCTIONS[which]
-    variables: Dict[str, Any] = {"FK_DEPLOYMENT": name, "FK_LOG_LEVEL": {"Ref": "LogLevel"}}
+    variables: Dict[str, Any] = {"FK_DEPLOYMENT": name, "FK_LOG_LEVEL": {"Ref": "LogLevel"}, RELEASE: release}
     if which == names.WRITER:
         variables["FK_SUPER"] = {"Fn::If": ["HasSuper", {"Ref": "Super"}, {"Ref": "AWS::NoValue"}]}
     return {
@@ -94,7 +132,7 @@ def _mapping(function: str, queue: str, batch: int) -> Resource:
     return {
         "Type": "AWS::Lambda::EventSourceMapping",
         "Properties": {
-            "FunctionName": {"Ref": function + "Function"},
+            "FunctionName": {"Ref": function + "Live"},
             "EventSourceArn": {"Fn::GetAtt": [queue + "Queue", "Arn"]},
             "BatchSize": batch,
             "FunctionResponseTypes": ["ReportBatchItemFailures"],
@@ -111,7 +149,7 @@ def _mapping(function: str, queue: str, batch: int) -> Resource:
 
 
 def schedule(name: str) -> Dict[str, Resource]:
-    target = {"Id": "sweeper", "Arn": {"Fn::GetAtt": ["SweeperFunction", "Arn"]}}
+    target = {"Id": "sweeper", "Arn": {"Ref": "SweeperLive"}}
     return {
         "SweeperSchedule": {
             "Type": "AWS::Events::Rule",
@@ -126,7 +164,7 @@ def schedule(name: str) -> Dict[str, Resource]:
             "Type": "AWS::Lambda::Permission",
             "Properties": {
                 "Action": "lambda:InvokeFunction",
-                "FunctionName": {"Ref": "SweeperFunction"},
+                "FunctionName": {"Ref": "SweeperLive"},
                 "Principal": "events.amazonaws.com",
                 "SourceArn": {"Fn::GetAtt": ["SweeperSchedule", "Arn"]},
             },

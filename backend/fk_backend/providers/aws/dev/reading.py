@@ -42,7 +42,7 @@ class _Reader:
         sources: Dict[str, List[Source]] = {}
         for mapping in self._properties("AWS::Lambda::EventSourceMapping"):
             if mapping.get("Enabled", True):
-                function = str(mapping["FunctionName"]).rpartition(":")[2]
+                function = str(mapping["FunctionName"])
                 sources.setdefault(function, []).append(_source(mapping))
         return [
             _settings(function, tuple(sources.get(function["FunctionName"], ())))
@@ -101,6 +101,8 @@ class _Reader:
         resource = self._resources.get(name)
         if resource is None:
             raise NotUnderstood("Ref: %s" % name)
+        if resource["Type"] == "AWS::Lambda::Alias":  # in AWS the alias's own ARN; what runs is its function
+            return str(self._value(resource["Properties"]["FunctionName"]))
         property_name = _NAMED_BY.get(resource["Type"])
         return str(self._value(resource["Properties"][property_name])) if property_name else name
 
