@@ -51,8 +51,8 @@ def test_a_client_says_what_it_sends(caplog: pytest.LogCaptureFixture) -> None:
 
     gateway: Any = Gateway()
     with caplog.at_level(logging.DEBUG, "fk_backend"):
-        asyncio.run(laid_down(gateway, NS, "one-7", [CREATE, CREATE]))
-    assert _fields(caplog, "namespace", "connection", "request", "requests") == [(NS, "one", 7, 2)]
+        asyncio.run(laid_down(gateway, NS, 0x2A, "one-7", [CREATE, CREATE]))
+    assert _fields(caplog, "namespace", "session", "connection", "request", "requests") == [(NS, "0x2a", "one", 7, 2)]
 
 
 def test_nobody_pays_for_it_who_does_not_ask(caplog: pytest.LogCaptureFixture) -> None:

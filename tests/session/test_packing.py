@@ -37,7 +37,7 @@ def _gateway(blobs: Any, message_bytes: int = MESSAGE_BYTES) -> Any:
 
 
 def _sent(gateway: Any, requests: List[Request]) -> bytes:
-    made = asyncio.run(laid_down(gateway, "n" * 64, "%s-%d" % (INBOX, 10**9), requests))
+    made = asyncio.run(laid_down(gateway, "n" * 64, 1, "%s-%d" % (INBOX, 10**9), requests))
     return encode(Message(INBOX, 2**63 - 1, 10**9, tuple(made)))
 
 

@@ -353,7 +353,7 @@ class Session:
                     begins = False
                 if not body:
                     name = message_id(self._inbox, first)
-                    body = self._message(first, await laid_down(self._gateway, self._ns, name, requests))
+                    body = self._message(first, await laid_down(self._gateway, self._ns, self.id, name, requests))
                 await self._gateway.queue.send(self._ns, message_id(self._inbox, first), body)
                 return
             except (Unavailable, Unknown) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, List, Optional
+from typing import Any, Dict, List, Optional
 
 from ..core.requests import Create, Multi, Request, SetData
 from ..messages import split_id
@@ -45,12 +45,14 @@ def sendable(op: Any, gateway: Gateway) -> bool:
     return size_of(op, gateway.blobs, 0) <= most
 
 
-async def laid_down(gateway: Gateway, ns: str, name: str, requests: List[Request]) -> List[Request]:
-    """The requests, with data that are too large for a message laid down where the writer finds them."""
+async def laid_down(gateway: Gateway, ns: str, session: int, name: str, requests: List[Request]) -> List[Request]:
+    """The requests of that message, with data that are too large for one laid down where the writer finds them."""
     if log.isEnabledFor(logging.DEBUG):
         connection, first = split_id(name)
-        fields = {"namespace": ns, "connection": connection, "request": first, "requests": len(requests)}
-        log.debug("namespace %(namespace)s: sent from request %(request)d on: %(requests)d", fields, extra=fields)
+        fields: Dict[str, Any] = {"namespace": ns, "session": "0x%x" % session, "connection": connection}
+        fields.update(request=first, requests=len(requests))
+        text = "namespace %(namespace)s: session %(session)s sent from request %(request)d on: %(requests)d"
+        log.debug(text, fields, extra=fields)
     blobs, most = gateway.blobs, gateway.store.limits.message_bytes
     if blobs is None:
         return requests
