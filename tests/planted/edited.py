@@ -53,6 +53,10 @@ class Family:
             self.misfits.append("%s: %r" % (says, error))
             return
         others = [entry if isinstance(entry, tuple) else (entry, attribute) for entry in also]
+        for where, name in others:
+            if not isinstance(where, dict) and not hasattr(where, name):
+                self.misfits.append("%s: %r has no %s" % (says, where, name))
+                return
         self._add(says, tests, (place, attribute, made), *((where, name, made) for where, name in others), *beside)
 
     def swap(self, says: str, patches: Tuple[Patch, ...], *tests: str) -> None:

@@ -91,8 +91,8 @@ def answered_twice(self: Any) -> Any:
     return None
 
 
-@plant("a session does not beat", (S, "_increment"))
-async def no_beats(self: Any) -> None:
+@plant("a session does not beat", (engine, "beat"))
+async def no_beats(gateway: Any, ns: str, session: int) -> None:
     return None
 
 

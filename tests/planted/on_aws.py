@@ -10,6 +10,7 @@ from fk_backend.providers.aws import (
     handlers,
     policies,
     queues,
+    releases,
     store,
     sweep,
     template,
@@ -29,6 +30,42 @@ SHAPES = "tests/aws/unit/test_shapes.py::"
 HANDLER = "tests/aws/unit/test_handlers.py::"
 SWEEP = "tests/aws/unit/test_sweep.py::"
 SECRET = "tests/aws/unit/test_secrets.py::"
+
+# --- releases -------------------------------------------------------------------------------------
+
+RELEASE = "tests/aws/unit/test_releases.py::"
+edit(
+    "what can't read what is stored comes back",
+    releases,
+    "rollback",
+    "stored != then.format",
+    "False",
+    RELEASE + "test_what_can_not_read_what_is_stored_does_not_come_back",
+)
+edit(
+    "one function goes back, the others stay",
+    releases,
+    "rollback",
+    "in FUNCTIONS:",
+    "in [*FUNCTIONS][:1]:",
+    RELEASE + "test_every_function_goes_back",
+)
+edit(
+    "a release that lacks a function is one",
+    releases,
+    "releases",
+    "if all(which in versions for which in FUNCTIONS)",
+    "if names.WRITER in versions",
+    RELEASE + "test_a_release_that_some_function_has_no_version_of_is_none",
+)
+edit(
+    "what is live is removed when it is old",
+    releases,
+    "prune",
+    "if not release.is_live",
+    "if True",
+    RELEASE + "test_the_oldest_go_and_never_what_is_live",
+)
 
 # --- tables ---------------------------------------------------------------------------------------
 

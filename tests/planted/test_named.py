@@ -33,6 +33,6 @@ def test_each_is_caught_and_nothing_else(family: str, tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, env=environ, timeout=BOUND_S, stdout=subprocess.PIPE, text=True)
     assert path.exists(), done.stdout[-5000:]
     *planted, last = (Round(*one) for one in json.loads(path.read_text(encoding="utf-8")))
+    assert len(planted) == len(FAMILIES[family].bugs), done.stdout[-5000:]
     assert last.failed == {}, "without any bug"
-    assert len(planted) == len(FAMILIES[family].bugs)
     assert [one.bug for one in planted if not one.failed] == [], "nobody noticed"
