@@ -160,7 +160,8 @@ def test_clients_that_come_and_go_leave_nothing_behind(url: str, make: Connect) 
         client.stop()
         client.close()
     eventually(lambda: threading.active_count() <= threads, what="no thread is left")
-    eventually(lambda: len(own_descriptors()) <= descriptors, what="no descriptor is left")
+    # While it waits, the first one's thread has a selector, which it may not have had when they were counted.
+    eventually(lambda: len(own_descriptors()) <= descriptors + 1, what="no descriptor is left")
     assert first.get_children("/") == ["zookeeper"]
 
 
