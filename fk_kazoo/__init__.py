@@ -7,6 +7,8 @@ would have to patch first. Swap one import, and the rest of an app written for k
 
 Every module of kazoo that an app imports is found here under its own name. ``fk_kazoo.__version__`` is the version
 of this package; ``fk_kazoo.version`` mirrors ``kazoo.version``, the release of kazoo whose behaviour you get.
+
+pytest takes whatever comes with a plugin for tests of its user: PYTEST_DONT_REWRITE says that it is none.
 """
 
 from __future__ import annotations

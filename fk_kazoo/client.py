@@ -14,6 +14,7 @@ import inspect
 import logging
 import os
 import socket
+import sys
 from typing import TYPE_CHECKING, Any, Collection, Dict, Iterator, List, Optional, Tuple, Union, cast
 
 if TYPE_CHECKING:
@@ -585,3 +586,7 @@ if not TYPE_CHECKING:
             return getattr(_kazoo, name)
         except AttributeError:
             raise AttributeError("module %r has no attribute %r" % (__name__, name)) from None
+
+
+if "fk_kazoo.run" in sys.modules:
+    sys.modules["fk_kazoo.run"].executed()

@@ -19,6 +19,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 _THEIRS = "kazoo.client"
 _OURS = "fk_kazoo.client"
+_swapping = False
 
 
 class _Loader:
@@ -41,13 +42,13 @@ class _Loader:
 
 
 class _Finder:
-    """Finds the two client modules as everybody else does, and has something done once they are executed.
+    """Finds kazoo's client module as everybody else does, and has ours imported once it is executed.
 
     Neither this class nor the loader derives from ``importlib.abc``, which would import half the standard library.
     """
 
     def __init__(self) -> None:
-        self._then: Dict[str, Callable[[], None]] = {_THEIRS: _import_ours, _OURS: _put_in_place}
+        self._then: Dict[str, Callable[[], None]] = {_THEIRS: _import_ours}
 
     def find_spec(
         self, fullname: str, path: Optional[Sequence[str]], target: Optional[ModuleType] = None
@@ -69,8 +70,14 @@ def _import_ours() -> None:
     __import__(_OURS)
 
 
+def executed() -> None:
+    """Our client was executed. It says so itself, because others may have loaded it, as pytest does."""
+    if _swapping:
+        _put_in_place()
+
+
 def _put_in_place() -> None:
-    """Our client, a subclass of kazoo's, was executed: kazoo's module offers it from now on."""
+    """kazoo's module offers our client from now on."""
     vars(sys.modules[_THEIRS])["KazooClient"] = vars(sys.modules[_OURS])["KazooClient"]
 
 
@@ -79,6 +86,8 @@ def swap() -> None:
 
     For apps that can't be started by :func:`run_script` or :func:`run_module`: call it before kazoo is imported.
     """
+    global _swapping
+    _swapping = True
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
     if _THEIRS in sys.modules:

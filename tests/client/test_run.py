@@ -179,3 +179,17 @@ def test_threads_and_pickles_find_main_after_it_ended(tmp_path: Path) -> None:
         """,
     )
     assert apps.run("app.py", cwd=tmp_path) == "True\n"
+
+
+@pytest.mark.parametrize("first", ["kazoo.client", "fk_kazoo.client"])
+def test_the_client_is_swapped_whoever_loads_it(tmp_path: Path, first: str) -> None:
+    """pytest loads whatever comes with a plugin of its own kind, and puts itself before everybody else."""
+    apps.app(tmp_path, "import pytest\npytest.register_assert_rewrite('fk_kazoo', 'fk_backend')\n", "conftest.py")
+    apps.app(
+        tmp_path,
+        "import %s, kazoo.client as c\n\n" % first
+        + "def test_it():\n    assert c.KazooClient.__module__ == 'fk_kazoo.client'\n",
+        "test_app.py",
+    )
+    strict = ["-W", "error::pytest.PytestAssertRewriteWarning", "-p", "no:cacheprovider"]
+    assert "1 passed" in apps.run("--url", "memory://x", "-m", "pytest", "-q", *strict, cwd=tmp_path)
