@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from .testing.recorder import Recorder
 
 
+SCOPES = ("function", "class", "module", "package", "session")
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``--zk-url``, and the ini options ``zk_url`` and ``zk_scope``."""
     parser.getgroup("fk_kazoo").addoption("--zk-url", metavar="URL", help="where tests keep nodes; memory by default")
@@ -28,6 +31,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """The marker."""
     config.addinivalue_line("markers", "zk(url=URL): where the fixtures of fk_kazoo keep nodes for this test")
+    if config.getini("zk_scope") not in ("", *SCOPES):
+        raise pytest.UsageError("zk_scope is one of %s" % ", ".join(SCOPES))
 
 
 def _scope(fixture_name: str, config: pytest.Config) -> Any:
@@ -40,7 +45,9 @@ def zk_kit(request: pytest.FixtureRequest) -> "Iterator[Kit]":
     from .testing.kit import Kit
 
     marker = request.node.get_closest_marker("zk")
-    asked = marker.kwargs.get("url") if marker is not None else None
+    if marker is not None and (marker.args or set(marker.kwargs) != {"url"}):
+        raise pytest.UsageError("the marker is zk(url=URL)")
+    asked = None if marker is None else marker.kwargs["url"]
     with Kit(asked or request.config.getoption("--zk-url") or request.config.getini("zk_url") or None) as kit:
         yield kit
 
@@ -63,10 +70,11 @@ def zk_client(zk_kit: "Kit") -> Callable[..., Any]:
     return zk_kit.client
 
 
-@pytest.fixture(scope=_scope)
-def zk_faults(zk_kit: "Kit") -> "Faults":
-    """What can go wrong: see `fk_kazoo.testing.kit.Faults`."""
-    return zk_kit.faults
+@pytest.fixture
+def zk_faults(zk_kit: "Kit") -> "Iterator[Faults]":
+    """What can go wrong: see `fk_kazoo.testing.kit.Faults`. All of it ends with the test."""
+    yield zk_kit.faults
+    zk_kit.faults.end()
 
 
 @pytest.fixture(scope=_scope)

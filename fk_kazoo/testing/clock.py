@@ -9,8 +9,10 @@ from typing import List, Tuple
 
 from fk_backend.providers.clock import SystemClock
 
-TURNS = 50
+TURNS = 12
 """Turns of the event loop after each moment: whoever slept until then has done what it does before the next one."""
+MOMENT_S = 0.1
+"""Who sleeps until about the same time is woken at once."""
 
 
 class DrivenClock(SystemClock):
@@ -35,28 +37,38 @@ class DrivenClock(SystemClock):
 
     async def sleep(self, seconds: float) -> None:
         """Lets others run for so long."""
+        until = self.monotonic() + seconds
         loop = asyncio.get_running_loop()
-        waker: "asyncio.Future[None]" = loop.create_future()
-        heapq.heappush(self._sleepers, (self.monotonic() + seconds, next(self._numbers), waker))
-        timer = loop.call_later(seconds, _wake, waker)
-        try:
-            await waker
-        finally:
-            waker.cancel()
-            timer.cancel()
+        while True:
+            waker: "asyncio.Future[None]" = loop.create_future()
+            heapq.heappush(self._sleepers, (until, next(self._numbers), waker))
+            timer = loop.call_later(until - self.monotonic(), _wake, waker)
+            try:
+                await waker
+            finally:
+                waker.cancel()
+                timer.cancel()
+            if self.monotonic() >= until:
+                return
 
     async def advance(self, seconds: float) -> None:
         """Has so many seconds go by. Whoever sleeps is woken at his time, one moment after the other."""
-        end = self._ahead_s + seconds
+        left = seconds
         while True:
             due = self._next_due()
-            if due is None or due - self.monotonic() > end - self._ahead_s:
+            passes = 0.0 if due is None else max(0.0, due - self.monotonic()) + MOMENT_S
+            if due is None or passes > left:
                 break
-            self._ahead_s += max(0.0, due - self.monotonic())
-            _wake(heapq.heappop(self._sleepers)[2])
+            self._ahead_s += passes
+            left -= passes
+            now = self.monotonic()
+            while self._sleepers and self._sleepers[0][0] <= now:
+                _wake(heapq.heappop(self._sleepers)[2])
             for _ in range(TURNS):
                 await asyncio.sleep(0)
-        self._ahead_s = max(self._ahead_s, end)
+        self._ahead_s += left
+        for _, _, waker in self._sleepers:
+            _wake(waker)  # `sleep` looks at how late it is
 
     def _next_due(self) -> "float | None":
         while self._sleepers and self._sleepers[0][2].done():

@@ -12,7 +12,9 @@ from weakref import WeakSet
 
 from kazoo.handlers.threading import SequentialThreadingHandler
 
+from fk_backend.core.requests import Attach, Auth, Open
 from fk_backend.errors import Unavailable
+from fk_backend.messages import decode
 from fk_backend.ports import Gateway, Key, Queue
 from fk_backend.testing.faults import FaultyGateway
 
@@ -32,6 +34,8 @@ delay_s = 0.0
 
 MENDED, HALTED, CUT = "mended", "halted", "cut"
 MESSAGE, ANSWER = "message", "answer"
+BEGINNINGS = (Open, Attach, Auth)
+"""What a connection begins with: no app asked for it just then."""
 
 
 def in_loop(function: Callable[[], None]) -> None:
@@ -71,6 +75,7 @@ class Cable(Passage):
     def __init__(self) -> None:
         super().__init__()
         self.loses_beats = False
+        self._cuts = 0
         self.delay_s = 0.0
         """How long every message takes here."""
         self.fails_next: Optional[str] = None
@@ -78,11 +83,24 @@ class Cable(Passage):
 
     def cut(self) -> None:
         """Nothing gets through, and whoever is there is told. In the loop's thread."""
+        self._cuts += 1
         self.become(CUT)
 
     def mend(self) -> None:
+        """Everything gets through again, once it was mended as often as it was cut. In the loop's thread."""
+        self._cuts = max(0, self._cuts - 1)
+        if not self._cuts:
+            self.become(MENDED)
+
+    def heal(self) -> None:
         """Everything gets through again. In the loop's thread."""
+        self._cuts = 0
         self.become(MENDED)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether nothing gets through."""
+        return self._cuts > 0
 
     def pause(self, is_paused: bool) -> None:
         """The client's process stands still: nothing that is sent to it arrives, or goes on. In the loop's thread."""
@@ -99,8 +117,8 @@ class Cable(Passage):
 
     def snap(self) -> None:
         """Whoever goes through is cut off, and may come again at once. In the loop's thread."""
-        self.become(CUT)
-        self.become(MENDED)
+        self.cut()
+        self.mend()
 
 
 class BeatLoser:
@@ -133,7 +151,9 @@ class Wire:
         takes = delay_s + self._cable.delay_s + (len(body) / BYTES_PER_S if len(body) > SOCKET_BUFFER else 0)
         if takes:
             await asyncio.sleep(takes)
-        lost, self._cable.fails_next = self._cable.fails_next, None
+        lost: Optional[str] = None
+        if self._cable.fails_next and not isinstance(decode(body).requests[0], BEGINNINGS):
+            lost, self._cable.fails_next = self._cable.fails_next, None
         if lost != MESSAGE:
             await self._queue.send(group, message_id, body)
         if lost:

@@ -138,14 +138,18 @@ def lose_connection(harness: Any, event_factory: Callable[[], Any]) -> None:
 
 def lose_now(client: Any, event_factory: Callable[[], Any]) -> None:
     """Cuts the client off until it has noticed."""
-    cable = client._connection.cable
+    cable, cuts = client._connection.cable, []
 
     def strike() -> float:
-        in_loop(cable.cut)
+        if not cuts:
+            in_loop(cable.cut)
+            cuts.append(True)
         return LOSS_S
 
     def mend() -> None:
-        in_loop(cable.mend)
+        if cuts:  # once: others may have cut it as well
+            in_loop(cable.mend)
+            cuts.clear()
 
     try:
         _strike(client, strike, KazooState.SUSPENDED, event_factory, mend)

@@ -10,15 +10,19 @@ The fixtures of `fk_kazoo.pytest_plugin` are its parts; it can be used without p
 
 from __future__ import annotations
 
+import logging
+import math
 import traceback
 import uuid
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Callable, Iterator, List, Optional, Tuple, cast
+from pathlib import Path
+from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple, Type, cast
 from unittest import mock
 
 from kazoo.exceptions import KazooException
 from kazoo.handlers.threading import SequentialThreadingHandler
+from kazoo.protocol.states import KazooState
 
 from fk_backend.ports import Gateway
 from fk_backend.providers import memory
@@ -30,9 +34,13 @@ from ..line import Line
 from ..url import DeploymentUrl, parse
 from . import faults
 from .clock import DrivenClock
-from .cluster import PATIENCE_S, Cable
+from .cluster import ANSWER, MESSAGE, PATIENCE_S, Cable
 
 STOP_S = 20.0
+CHUNK_S = 300.0
+"""So much time goes by at once: the event loop has an answer in between."""
+HERE = str(Path(__file__).resolve().parents[1])
+_log = logging.getLogger(__name__)
 
 
 class Leak(AssertionError):
@@ -53,55 +61,59 @@ class Kit:
         """What to give to ``KazooClient``."""
         self._clock = DrivenClock()
         self._ours: List[Any] = []
-        self._made: List[Tuple[Any, str]] = []
-        self._patches: List[Any] = []
         self.faults = Faults(self)
         """What can go wrong."""
 
     def __enter__(self) -> "Kit":
-        self._patches = [
-            mock.patch.object(Seam, "_dial", _dial),
-            mock.patch.object(shipped.KazooClient, "__init__", _noting(self._made)),
-        ]
-        for patch in self._patches:
-            patch.start()
-        if self._given is None:
-            in_loop(lambda: memory.make(self._name, self._clock))
-        else:
-            with self._janitor() as janitor:
-                janitor.ensure_path(parse(self.url).chroot)
+        _watch(self)
+        try:
+            if self._given is None:
+                in_loop(lambda: memory.make(self._name, self._clock))
+            else:
+                with self._janitor() as janitor:
+                    janitor.ensure_path(parse(self.url).chroot)
+        except BaseException:
+            _unwatch(self)
+            raise
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: Optional[Type[BaseException]], *_: object) -> None:
         """Ends it. `Leak` if clients that others made are still running; they are stopped."""
         try:
-            for client, _where in self._made:
-                self.faults.heal(client)
+            self.faults.end()
             for client in self._ours:
                 _stop(client)
-            left = [(client, where) for client, where in self._made if client._connection.running]
+            made = self._made()
+            left = [(client, where) for client, where in made if client._connection.running]
             for client, _where in left:
                 _stop(client)
-            self._remove()
+            self._remove([client for client, _where in made])
         finally:
-            for patch in reversed(self._patches):
-                patch.stop()
+            _unwatch(self)
         if left:
-            raise Leak("left running: " + "; ".join("a client made at %s" % where for _, where in left))
+            told = "left running: " + "; ".join("a client made at %s" % where for _, where in left)
+            if kind is None:
+                raise Leak(told)
+            _log.warning(told)  # what the test failed with comes first
 
-    def _remove(self) -> None:
+    def _made(self) -> List[Tuple[Any, str]]:
+        """Clients of this place, by whomever, and where they were made."""
+        return [(client, where) for client, where in _noted if _is_in(client.deployment, parse(self.url))]
+
+    def _remove(self, clients: Sequence[Any]) -> None:
+        """With the credentials of the clients: nodes may be theirs alone."""
         if self._given is None:
             in_loop(lambda: memory.forget(self._name))
             return
         with self._janitor() as janitor:
+            for scheme, credential in {auth for client in clients for auth in client.auth_data}:
+                janitor.add_auth(scheme, credential)
             janitor.delete(parse(self.url).chroot, recursive=True)
 
     @contextmanager
     def _janitor(self) -> Iterator[Any]:
         """A client at the root of the deployment's tree."""
-        place = parse(self.url)
-        client = shipped.KazooClient(str(replace(place, chroot="")))
-        self._ours.append(client)
+        client = shipped.KazooClient(str(replace(parse(self.url), chroot="")))
         client.start(STOP_S)
         try:
             yield client
@@ -117,16 +129,24 @@ class Kit:
         return made
 
     def advance(self, seconds: float) -> None:
-        """Has so much of the deployment's time go by. ValueError where its time is not ours."""
+        """Has so much of the deployment's time go by, of which an hour takes seconds.
+
+        ValueError: its time is not ours, or that is no number of seconds.
+        """
         if self._given is not None:
             raise ValueError("the time of %s can't be driven; use a deployment of the kit's own" % self._given)
-        in_loop(lambda: self._clock.advance(seconds))
+        if not (math.isfinite(seconds) and seconds >= 0):
+            raise ValueError("time goes by forwards, and ends: %r" % (seconds,))
+        while seconds > 0:
+            part = min(seconds, CHUNK_S)
+            in_loop(lambda part=part: self._clock.advance(part))  # type: ignore[misc] # mypy infers no such lambda
+            seconds -= part
 
 
 class Faults:
     """Faults, made for real; each ends by itself, at the end of the test at the latest.
 
-    They happen to clients that were made while the kit is there, by whomever.
+    They happen to clients that were made while a kit is there, by whomever. ValueError for one that was not started.
     """
 
     def __init__(self, kit: Kit) -> None:
@@ -135,12 +155,17 @@ class Faults:
     def expire(self, client: Any) -> None:
         """The deployment expires the client's session. Its listeners are told LOST, then CONNECTED: with a new session.
 
-        Its ephemeral nodes are gone, and its watches, as kazoo has it.
+        Its ephemeral nodes are gone, and its watches, as kazoo has it. One that is cut off is told when it is not.
         """
-        faults.expire_now(client, client.handler.event_object)
+        _cable(client)
+        if client.connected:
+            faults.expire_now(client, client.handler.event_object)
+        else:
+            faults.expire_unheard(client, _session(client))
 
     def disconnect(self, client: Any) -> None:
         """Its connection breaks, and it may connect again at once: SUSPENDED, then CONNECTED, with the same session."""
+        _cable(client)
         faults.lose_now(client, client.handler.event_object)
 
     @contextmanager
@@ -149,34 +174,36 @@ class Faults:
 
         When it ends they are connected again: CONNECTED, or LOST before, if their sessions ended meanwhile.
         """
-        for client in clients:
-            in_loop(_cable(client).cut)
+        cables = [_cable(client) for client in clients]
+        for cable in cables:
+            in_loop(cable.cut)
         try:
             for client in clients:
-                _await_connected(client, False)
+                _await(client, lambda: not client.connected and _was_told(client, KazooState.CONNECTED, False))  # noqa: B023
             yield
         finally:
-            for client in clients:
-                self.heal(client)
-            for client in clients:
-                _await_connected(client, True)
+            for cable in cables:
+                in_loop(cable.mend)
+            for client, cable in zip(clients, cables):
+                if not cable.is_cut:  # else another partition goes on
+                    _await(client, lambda: client.connected and _was_told(client, KazooState.CONNECTED))  # noqa: B023
 
     @contextmanager
     def delay(self, client: Any, seconds: float) -> Iterator[None]:
         """Each of its messages takes so long on its way to the deployment. Reads take no message."""
         cable = _cable(client)
-        cable.delay_s = seconds
+        cable.delay_s += seconds
         try:
             yield
         finally:
-            cable.delay_s = 0.0
+            cable.delay_s = max(0.0, cable.delay_s - seconds)
 
     def fail_next(self, client: Any, done: bool = False) -> None:
         """Its next write raises ConnectionLoss; ``done``: after it was done, so that only the answer is lost.
 
         Then SUSPENDED, CONNECTED. An app can't tell which of the two it was.
         """
-        _cable(client).fails_next = "answer" if done else "message"
+        _cable(client).fails_next = ANSWER if done else MESSAGE
 
     def crash_writer(self) -> None:
         """The function that writes ends in the middle of whatever it does, and another one goes on. Nobody is told."""
@@ -189,23 +216,28 @@ class Faults:
         """Its process stands still (a long garbage collection, a paused machine) until its session has expired.
 
         Meanwhile the client believes that it is connected, and what it holds is given to others. When it goes on:
-        LOST, then CONNECTED. Nothing may be asked of it meanwhile: it stands still.
+        LOST, then CONNECTED. Nothing may be asked of it meanwhile: it stands still. ValueError where the functions are
+        in another process, as on `local://` with another host.
         """
-        cable, session = _cable(client), client.client_id[0]
+        cable, session = _cable(client), _session(client)
         in_loop(lambda: cable.pause(True))
+        expired = False
         try:
             faults.expire_unheard(client, session)
+            expired = True
             yield
         finally:
             in_loop(lambda: cable.pause(False))
-            _await(client, lambda: client.connected and client.client_id[0] != session)
+            if expired and not cable.is_cut:
+                _await(client, lambda: _has_another(client, session) and _was_told(client, KazooState.CONNECTED))
 
-    def heal(self, client: Any) -> None:
-        """Whatever was done to the client's connection ends."""
-        cable = getattr(client._connection, "cable", None)
-        if cable is not None:
-            cable.delay_s, cable.fails_next = 0.0, None
-            in_loop(cable.mend)
+    def end(self) -> None:
+        """Whatever was done to clients ends. After each test, also where tests share their clients."""
+        for client, _where in self._kit._made():
+            cable = getattr(client._connection, "cable", None)
+            if cable is not None:
+                cable.delay_s, cable.fails_next = 0.0, None
+                in_loop(cable.heal)
 
 
 def in_loop(what: Callable[[], Any]) -> Any:
@@ -223,17 +255,35 @@ def _below(url: str, chroot: str) -> DeploymentUrl:
     return replace(place, chroot=place.chroot + chroot)
 
 
+def _is_in(place: DeploymentUrl, whole: DeploymentUrl) -> bool:
+    same = replace(place, chroot="") == replace(whole, chroot="")
+    return same and (place.chroot + "/").startswith(whole.chroot + "/")
+
+
+def _session(client: Any) -> int:
+    session = client._session_id
+    if not session:
+        raise ValueError("the client has no session: it was not started, or it was stopped")
+    return int(session)
+
+
+def _has_another(client: Any, session: int) -> bool:
+    return bool(client.connected) and client._session_id != session
+
+
+def _was_told(client: Any, state: str, it: bool = True) -> bool:
+    """Whether the last state that its listeners were told, all of them, is this one, or is not."""
+    return (vars(client).get("_kit_told") == state) is it
+
+
 def _await(client: Any, condition: Callable[[], bool]) -> None:
+    """Until that is so, or the app has stopped the client."""
     waited = 0.0
-    while not condition():
+    while client._connection.running and not condition():
         if waited > faults.EXPIRY_S:
             raise AssertionError("the client did not notice: it is %s" % client.state)
         client.handler.sleep_func(0.005)
         waited += 0.005
-
-
-def _await_connected(client: Any, connected: bool) -> None:
-    _await(client, lambda: bool(client.connected) is connected)
 
 
 def _stop(client: Any) -> None:
@@ -256,6 +306,41 @@ class _Route:
         return self._cable.through(await self._opening.gateway())
 
 
+def _cable(client: Any) -> Cable:
+    try:
+        return cast(Cable, client._connection.cable)
+    except AttributeError:
+        raise ValueError("the client was started before the kit was there, or not at all") from None
+
+
+# --- what is watched while there are kits -----------------------------------------------------------
+
+_kits: List[Kit] = []
+_noted: List[Tuple[Any, str]] = []
+"""Clients that were made meanwhile, and where."""
+_patches: List[Any] = []
+
+
+def _watch(kit: Kit) -> None:
+    _kits.append(kit)
+    if len(_kits) == 1:
+        _patches[:] = [
+            mock.patch.object(Seam, "_dial", _dial),
+            mock.patch.object(shipped.KazooClient, "__init__", _noting(shipped.KazooClient.__init__)),
+            mock.patch.object(shipped.KazooClient, "_make_state_change", _telling()),
+        ]
+        for patch in _patches:
+            patch.start()
+
+
+def _unwatch(kit: Kit) -> None:
+    _kits.remove(kit)
+    if not _kits:
+        for patch in reversed(_patches):
+            patch.stop()
+        _noted.clear()
+
+
 def _dial(connection: Any, host: str, port: int) -> Line:
     """As `Seam._dial`, by a way that can fail."""
     if connection._opening is None:
@@ -266,20 +351,24 @@ def _dial(connection: Any, host: str, port: int) -> Line:
     return Line(cast(loop.Opening, route), connection.client.deployment.namespace)
 
 
-def _cable(client: Any) -> Cable:
-    try:
-        return cast(Cable, client._connection.cable)
-    except AttributeError:
-        raise ValueError("the client was started before the kit was there, or not at all") from None
-
-
-def _noting(made: List[Tuple[Any, str]]) -> Callable[..., None]:
-    """KazooClient's ``__init__``, that writes down where it was called."""
-    initialise = shipped.KazooClient.__init__
+def _noting(initialise: Callable[..., None]) -> Callable[..., None]:
+    """KazooClient's ``__init__``, that writes down where the client was made."""
 
     def noting(self: Any, *args: Any, **kwargs: Any) -> None:
-        caller = traceback.extract_stack(limit=2)[0]
         initialise(self, *args, **kwargs)
-        made.append((self, "%s:%d" % (caller.filename, caller.lineno or 0)))
+        callers = [frame for frame in traceback.extract_stack() if not frame.filename.startswith(HERE)]
+        made = next((frame for frame in reversed(callers) if frame.name != "__init__"), callers[-1])
+        _noted.append((self, "%s:%d" % (made.filename, made.lineno or 0)))
 
     return noting
+
+
+def _telling() -> Callable[..., None]:
+    """KazooClient's ``_make_state_change``, that writes down which state all listeners were told last."""
+    change = shipped.KazooClient._make_state_change
+
+    def telling(self: Any, state: Any, *args: Any, **kwargs: Any) -> None:
+        change(self, state, *args, **kwargs)
+        vars(self)["_kit_told"] = state
+
+    return telling

@@ -12,6 +12,7 @@ from typing import Any, Callable, List
 import pytest
 from kazoo.exceptions import BadVersionError, ConnectionLoss, NodeExistsError, RolledBackError
 from kazoo.recipe.lock import Lock
+from kazoo.security import make_digest_acl
 
 from fk_kazoo.client import KazooClient
 from fk_kazoo.testing.kit import Kit, Leak
@@ -203,3 +204,139 @@ def test_every_situation_of_the_docs_is_a_test_here() -> None:
     page = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8").partition("## Ten situations")[2]
     named = re.findall(r"`(test_\w+)`", page.partition("\n## ")[0])
     assert len(named) == 10 and all(callable(globals().get(name)) for name in named)
+
+
+# --- several at once, and what an app does meanwhile ------------------------------------------------
+
+
+def test_a_partition_within_a_partition_ends_with_the_outer_one(zk: Any, zk_faults: Any) -> None:
+    with zk_faults.partition(zk):
+        with zk_faults.partition(zk), zk_faults.delay(zk, 0.0):
+            assert not zk.connected
+        assert not zk.connected and not zk.handler.event_object().wait(0.05) and not zk.connected
+    assert zk.connected
+
+
+def test_a_session_that_is_cut_off_expires(zk: Any, zk_client: Make, zk_faults: Any, zk_recorder: Make) -> None:
+    other, seen = zk_client(), zk_recorder(zk)
+    zk.create("/e", ephemeral=True)
+    with zk_faults.partition(zk):
+        zk_faults.expire(zk)
+        assert other.exists("/e") is None and seen.states == ["SUSPENDED"]
+    assert seen.states == ["SUSPENDED", "LOST", "CONNECTED"]
+
+
+def test_listeners_are_told_before_it_goes_on(zk: Any, zk_faults: Any, zk_recorder: Make) -> None:
+    seen = zk_recorder(zk)
+    for round_ in range(10):
+        with zk_faults.partition(zk):
+            assert seen.states[2 * round_ :] == ["SUSPENDED"]
+        assert seen.states[2 * round_ :] == ["SUSPENDED", "CONNECTED"]
+
+
+@pytest.mark.timeout(20)
+def test_an_app_may_stop_while_the_network_is_away(zk_client: Make, zk_faults: Any) -> None:
+    one, other, third = zk_client(), zk_client(), zk_client()
+    with zk_faults.partition(one):
+        one.stop()
+    third.stop()
+    with zk_faults.partition(third), zk_faults.suspend(other):
+        other.stop()
+
+
+def test_the_next_write_is_the_apps_own(zk: Any, zk_faults: Any) -> None:
+    zk_faults.fail_next(zk)
+    zk_faults.disconnect(zk)
+    zk_faults.expire(zk)
+    with zk_faults.partition(zk):
+        pass
+    with pytest.raises(ConnectionLoss):
+        zk.create("/w")
+    assert zk.create("/w") == "/w"
+
+
+def test_who_was_not_started_is_told_so(zk_url: str, zk: Any, zk_faults: Any) -> None:
+    client = KazooClient(zk_url)
+    for fault in (zk_faults.expire, zk_faults.disconnect, zk_faults.fail_next):
+        with pytest.raises(ValueError, match="not at all"):
+            fault(client)
+    with pytest.raises(ValueError, match="not at all"), zk_faults.partition(zk, client):
+        pass
+    assert zk.connected and zk.exists("/") is not None
+
+
+def test_kits_do_not_mind_each_other() -> None:
+    """Whichever ends first."""
+    one, other = Kit(), Kit()
+    with pytest.raises(Leak, match=r"test_kit\.py:"):
+        with one:
+            other.__enter__()
+            client = other.client()
+            KazooClient(one.url).start(10)
+            one.client()
+    other.faults.disconnect(client)
+    assert other.client().create("/a") == "/a" and client.exists("/a")
+    other.__exit__(None)
+    assert "__init__" in vars(KazooClient) and KazooClient.__init__.__name__ == "__init__"
+
+
+def test_what_the_test_failed_with_comes_first() -> None:
+    with pytest.raises(ZeroDivisionError), Kit() as kit:
+        KazooClient(kit.url).start(10)
+        _ = 1 / 0
+
+
+def test_time_goes_by_for_hours_and_only_forwards(zk: Any, zk_client: Make, zk_clock: Any) -> None:
+    clients, session = [zk_client() for _ in range(10)], zk.client_id
+    zk.create("/e", ephemeral=True)
+    zk_clock.advance(2 * 3600.0)
+    assert zk.client_id == session and zk.exists("/e") and all(client.connected for client in clients)
+    for seconds in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="time goes by forwards"):
+            zk_clock.advance(seconds)
+
+
+SHARED = """
+import pytest
+from kazoo.exceptions import ConnectionLoss
+
+def test_a(zk, zk_faults):
+    zk_faults.fail_next(zk)
+    zk_faults.partition(zk).__enter__()
+
+def test_b(zk):
+    assert zk.retry(zk.create, "/b") == "/b" and zk.create("/a") == "/a"
+
+@pytest.mark.zk(uri="local://x")
+def test_c(zk_url):
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("scope", "says"),
+    [("module", "2 passed, 1 deselected"), ("function", "the marker is zk"), ("nobody", "zk_scope is one of")],
+)
+def test_what_is_shared_and_what_is_none(tmp_path: Path, scope: str, says: str) -> None:
+    """Faults end with the test, whoever shares the client."""
+    (tmp_path / "test_app.py").write_text(SHARED)
+    chosen = ["-k", "not test_c"] if scope == "module" else []
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "zk_scope=" + scope, *chosen]
+    done = subprocess.run(
+        [*command, str(tmp_path)],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+    )
+    assert says in done.stdout, done.stdout
+
+
+def test_nodes_of_the_test_alone_go_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FK_KAZOO_HOME", str(tmp_path / "h"))
+    with Kit("local://d") as kit:
+        client = kit.client()
+        client.add_auth("digest", "user:password")
+        client.create("/s", acl=[make_digest_acl("user", "password", all=True)])
+        client.create("/s/b", acl=[make_digest_acl("user", "password", all=True)])
