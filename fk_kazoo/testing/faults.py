@@ -6,7 +6,7 @@ kazoo's own hooks make the client believe it. What is waited for is the same: LO
 from __future__ import annotations
 
 import os
-from typing import Any, Callable, NamedTuple, Optional, cast
+from typing import Any, Callable, List, NamedTuple, Optional, cast
 
 from kazoo.handlers.threading import SequentialThreadingHandler
 from kazoo.protocol.states import KazooState
@@ -138,7 +138,8 @@ def lose_connection(harness: Any, event_factory: Callable[[], Any]) -> None:
 
 def lose_now(client: Any, event_factory: Callable[[], Any]) -> None:
     """Cuts the client off until it has noticed."""
-    cable, cuts = client._connection.cable, []
+    cable = client._connection.cable
+    cuts: List[bool] = []
 
     def strike() -> float:
         if not cuts:
