@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-FAILED, INTERRUPTED = 1, 130
+FAILED, INTERRUPTED, ENDED = 1, 130, 143
 TELL_EVERY_S = 5.0
 
 
@@ -45,11 +45,33 @@ async def administered(url: "DeploymentUrl", make: bool) -> "Administration":
     return place
 
 
-def waited_for(work: Coroutine[Any, Any, T]) -> T:
-    """What it returns."""
-    import asyncio
+class Ended(Exception):
+    """SIGTERM came: what had begun was tidied up."""
 
-    return asyncio.run(work)
+
+def waited_for(work: Coroutine[Any, Any, T]) -> T:
+    """What it returns. Ended by SIGTERM as by Ctrl-C: it tidies up."""
+    import asyncio
+    import signal
+
+    ended = []
+
+    async def main() -> T:
+        task = asyncio.ensure_future(work)
+
+        def end() -> None:
+            ended.append(True)
+            task.cancel()
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if ended:
+                raise Ended from None
+            raise
+
+    return asyncio.run(main())
 
 
 def run(command: str, url: str, work: Callable[[], int]) -> int:
@@ -61,7 +83,13 @@ def run(command: str, url: str, work: Callable[[], int]) -> int:
     except BackendError as error:
         return complain(command, str(error))
     except OSError as error:
-        return complain(command, "%s: %s" % (error.filename or url, error.strerror))
+        return complain(command, "%s: %s" % (error.filename or url, error.strerror or error))
+    except ModuleNotFoundError as error:
+        if error.name not in ("boto3", "botocore", "aiobotocore"):
+            raise
+        return complain(command, "%s is missing: pip install 'fk_kazoo[aws]'" % error.name)
+    except Ended:
+        return complain(command, "ended by SIGTERM", ENDED)
     except KeyboardInterrupt:
         return complain(command, "interrupted", INTERRUPTED)
 

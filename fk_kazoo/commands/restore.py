@@ -33,6 +33,8 @@ def _restore(options: argparse.Namespace) -> int:
 
     async def work() -> "list[Restored]":
         with open(options.file, "rb") as file:
+            if not file.seekable():
+                raise NoBackup("it is read twice, which this can't be: write it to a file first")
             examine(file)  # before a deployment is made for it
             place = await operation.administered(url, make=True)
             try:

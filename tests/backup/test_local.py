@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -15,6 +17,7 @@ from kazoo.security import make_digest_acl
 from fk_backend.backup.archive import MAGIC
 from fk_kazoo.__main__ import main
 from fk_kazoo.client import KazooClient
+from fk_kazoo.commands import backup, operation
 
 
 def command(*arguments: object, code: int = 0) -> Tuple[str, str]:
@@ -166,3 +169,60 @@ def test_what_is_refused_at_once(home: Path, tmp_path: Path, capsys: pytest.Capt
 def _says(told: Tuple[str, str], says: str) -> None:
     out, said = told
     assert says in said and not out and said.count("\n") == 1
+
+
+def test_two_at_once_to_one_file_do_not_mix(connect: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever is whole first has the name; a file of somebody else's beside it stays."""
+    for name in ("one", "other"):
+        connect("local://" + name).create("/" + name)
+    file, beside = tmp_path / "x.bak", tmp_path / "x.bak.part"
+    beside.write_text("mine")
+    with pytest.raises(FileExistsError) as raised, backup._whole(str(file)) as first:
+        assert main(["backup", "local://other", str(file)]) == 0
+        first.write(b"of another one")
+        whole = file.read_bytes()
+    assert str(raised.value.filename) == str(file) and file.read_bytes() == whole
+    assert beside.read_text() == "mine" and sorted(tmp_path.glob("x.bak*")) == [file, beside]
+    assert main(["restore", str(file), "local://third"]) == 0 and connect("local://third").exists("/other")
+    assert "damaged" not in capsys.readouterr().err
+
+
+def test_what_is_said(
+    connect: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line, which names what it is about."""
+    connect("local://d")
+    absent = tmp_path / "absent" / "x.bak"
+    assert main(["backup", "local://d", str(absent)]) == 1
+    assert capsys.readouterr().err == "fk-kazoo backup: %s: No such file or directory\n" % absent
+    pipe, end = os.pipe()
+    os.close(end)
+    assert main(["restore", "/dev/fd/%d" % pipe, "local://e"]) == 1
+    os.close(pipe)
+    assert "write it to a file first" in capsys.readouterr().err
+
+    def lacking(*_: object, **__: object) -> None:
+        raise ModuleNotFoundError("No module named 'aiobotocore'", name="aiobotocore")
+
+    monkeypatch.setattr(operation, "administered", lacking)
+    assert main(["backup", "aws://d?region=eu-central-1", str(tmp_path / "y.bak")]) == 1
+    assert capsys.readouterr().err == "fk-kazoo backup: aiobotocore is missing: pip install 'fk_kazoo[aws]'\n"
+
+
+def test_sigterm_tidies_up(capsys: pytest.CaptureFixture[str]) -> None:
+    """As Ctrl-C does: cron and service managers end programs so."""
+    tidied = []
+
+    async def work() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(30)
+        finally:
+            tidied.append(True)
+
+    def wait() -> int:
+        operation.waited_for(work())
+        return 0
+
+    assert operation.run("backup", "local://d", wait) == 143 and tidied
+    assert capsys.readouterr().err == "fk-kazoo backup: ended by SIGTERM\n"
