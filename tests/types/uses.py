@@ -139,6 +139,13 @@ def decorated(state: str) -> None:
 
 
 zk.add_listener(listener)
+
+
+def told_by_its_class(state: KazooState) -> None:
+    """As kazoo's docstring has it."""
+
+
+zk.add_listener(told_by_its_class)
 zk.add_listener(lambda state: print(state.lower()))
 zk.remove_listener(listener)
 zk.add_listener(bad_listener)  # wrong

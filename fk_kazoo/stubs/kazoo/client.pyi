@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, TypeVar, overload
 from kazoo._client_names import *
 from kazoo.exceptions import ZookeeperError
 from kazoo.interfaces import IAsyncResult, IHandler
-from kazoo.protocol.states import WatchedEvent, ZnodeStat, _KeeperState, _State
+from kazoo.protocol.states import KazooState, WatchedEvent, ZnodeStat, _KeeperState, _State
 from kazoo.recipe import barrier, counter, election, lease, lock, partitioner, party, queue, watchers
 from kazoo.retry import KazooRetry
 from kazoo.security import ACL
@@ -20,7 +20,8 @@ _S = TypeVar("_S")
 _T = TypeVar("_T")
 _Acls: TypeAlias = list[ACL] | tuple[ACL, ...]
 _Watch: TypeAlias = Callable[[WatchedEvent], object]
-_Listener: TypeAlias = Callable[[_State], object]
+_Listener: TypeAlias = Callable[[_State], object] | Callable[[KazooState], object]
+"""kazoo calls what it gives a KazooState, and gives one of its texts."""
 _Done: TypeAlias = Literal[True]
 _Outcome: TypeAlias = str | bool | ZnodeStat | ZookeeperError
 """Of one operation of a transaction: a path (create), True (delete, check), a ZnodeStat (set_data), or an error."""
