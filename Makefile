@@ -65,14 +65,14 @@ kazoo-suite: $(VENV)/.dev ## kazoo's own tests, on memory:// and on local://, bo
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target kazoo-suite-memory kazoo-suite-local
 
 kazoo-suite-memory: $(VENV)/.dev
-	$(PY) -m compat_tests.kazoo_suite --url memory://kazoo-suite || { $(ONCE_MORE); \
-	  $(PY) -m compat_tests.kazoo_suite --url memory://kazoo-suite --last-failed --last-failed-no-failures none; }
+	$(PY) -m compat_tests.kazoo_suite --url memory://kazoo-suite -o cache_dir=$(CURDIR)/.cache/suite-memory || { $(ONCE_MORE); \
+	  $(PY) -m compat_tests.kazoo_suite --url memory://kazoo-suite -o cache_dir=$(CURDIR)/.cache/suite-memory --last-failed --last-failed-no-failures none; }
 
 kazoo-suite-local: $(VENV)/.dev
 	rm -rf .cache/kazoo-suite
 	export FK_KAZOO_HOME=$(CURDIR)/.cache/kazoo-suite; \
-	$(PY) -m compat_tests.kazoo_suite --url local://kazoo-suite || { $(ONCE_MORE); \
-	  $(PY) -m compat_tests.kazoo_suite --url local://kazoo-suite --last-failed --last-failed-no-failures none; }
+	$(PY) -m compat_tests.kazoo_suite --url local://kazoo-suite -o cache_dir=$(CURDIR)/.cache/suite-local || { $(ONCE_MORE); \
+	  $(PY) -m compat_tests.kazoo_suite --url local://kazoo-suite -o cache_dir=$(CURDIR)/.cache/suite-local --last-failed --last-failed-no-failures none; }
 
 matrix: $(VENV)/.dev ## the client's tests with kazoo 2.8 to 2.11 and every python found here
 	$(PY) tests/matrix.py
