@@ -66,13 +66,13 @@ kazoo-suite: $(VENV)/.dev ## kazoo's own tests, on memory:// and on local://, bo
 
 kazoo-suite-memory: $(VENV)/.dev
 	$(PY) -m compat_tests.kazoo_suite --url memory://kazoo-suite -o cache_dir=$(CURDIR)/.cache/suite-memory || { $(ONCE_MORE); \
-	  $(PY) -m compat_tests.kazoo_suite --url memory://kazoo-suite -o cache_dir=$(CURDIR)/.cache/suite-memory --last-failed --last-failed-no-failures none; }
+	  $(PY) -m compat_tests.kazoo_suite --url memory://kazoo-suite -o cache_dir=$(CURDIR)/.cache/suite-memory --last-failed --last-failed-no-failures all; }
 
 kazoo-suite-local: $(VENV)/.dev
 	rm -rf .cache/kazoo-suite
 	export FK_KAZOO_HOME=$(CURDIR)/.cache/kazoo-suite; \
 	$(PY) -m compat_tests.kazoo_suite --url local://kazoo-suite -o cache_dir=$(CURDIR)/.cache/suite-local || { $(ONCE_MORE); \
-	  $(PY) -m compat_tests.kazoo_suite --url local://kazoo-suite -o cache_dir=$(CURDIR)/.cache/suite-local --last-failed --last-failed-no-failures none; }
+	  $(PY) -m compat_tests.kazoo_suite --url local://kazoo-suite -o cache_dir=$(CURDIR)/.cache/suite-local --last-failed --last-failed-no-failures all; }
 
 matrix: $(VENV)/.dev ## the client's tests with kazoo 2.8 to 2.11 and every python found here
 	$(PY) tests/matrix.py
@@ -149,7 +149,7 @@ aws-suite: $(VENV)/.dev ## kazoo's own tests on aws://: packaged functions, perm
 ON_AWS := $(PY) -m compat_tests.on_aws $(PY) -m compat_tests.kazoo_suite --url '{url}' -k 'not Gevent and not Eventlet'
 
 aws-suite-short: $(VENV)/.dev ## the part of them that CI runs: clients, locks and queues with threads, watches, expiry
-	$(ON_AWS) || { $(ONCE_MORE); $(ON_AWS) --last-failed --last-failed-no-failures none; }
+	$(ON_AWS) || { $(ONCE_MORE); $(ON_AWS) --last-failed --last-failed-no-failures all; }
 
 aws-recipes: $(VENV)/.dev ## kazoo's recipes on aws:// under every fault: seven minutes; half of it is in `make proofs`
 	$(PY) -m compat_tests.on_aws $(PY) -m compat_tests.recipes --url '{url}'
