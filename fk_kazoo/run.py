@@ -15,7 +15,7 @@ import os
 import sys
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import ModuleType, TracebackType
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 _THEIRS = "kazoo.client"
 _OURS = "fk_kazoo.client"
@@ -23,11 +23,10 @@ _swapping = False
 
 
 class _Loader:
-    """Loads a module as ``inner`` does, and calls ``then`` once it is executed."""
+    """Loads kazoo's client module as ``inner`` does, and has ours imported once it is executed."""
 
-    def __init__(self, inner: Any, then: Callable[[], None]) -> None:
+    def __init__(self, inner: Any) -> None:
         self._inner = inner
-        self._then = then
 
     def create_module(self, spec: ModuleSpec) -> Optional[ModuleType]:
         created: Optional[ModuleType] = self._inner.create_module(spec)
@@ -38,28 +37,25 @@ class _Loader:
         if module.__spec__ is not None:
             module.__spec__.loader = self._inner
         self._inner.exec_module(module)
-        self._then()
+        _import_ours()
 
 
 class _Finder:
-    """Finds kazoo's client module as everybody else does, and has ours imported once it is executed.
+    """Finds kazoo's client module as everybody else does, and has it loaded by `_Loader`.
 
     Neither this class nor the loader derives from ``importlib.abc``, which would import half the standard library.
     """
 
-    def __init__(self) -> None:
-        self._then: Dict[str, Callable[[], None]] = {_THEIRS: _import_ours}
-
     def find_spec(
         self, fullname: str, path: Optional[Sequence[str]], target: Optional[ModuleType] = None
     ) -> Optional[ModuleSpec]:
-        if fullname not in self._then:
+        if fullname != _THEIRS:
             return None
         for finder in sys.meta_path:
             if finder is not self and hasattr(finder, "find_spec"):
                 spec = finder.find_spec(fullname, path, target)
                 if spec is not None:
-                    loader: Any = _Loader(spec.loader, self._then[fullname])
+                    loader: Any = _Loader(spec.loader)
                     spec.loader = loader
                     return spec
         return None

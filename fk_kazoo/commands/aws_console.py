@@ -12,12 +12,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, List
 
+from .operation import FAILED as FAILED
+from .operation import INTERRUPTED
+from .operation import complain as complain
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from fk_backend.providers.aws.stacks import Change
 
-FAILED, USAGE, INTERRUPTED = 1, 2, 130
+USAGE = 2
 NOBODY = "there is nobody to ask: give --yes"
 
 
@@ -69,12 +73,6 @@ def package_file(given: str) -> Path:
     if not zipfile.is_zipfile(path):
         raise DeploymentError("%s is no zip file; fk-kazoo package makes one" % given)
     return path
-
-
-def complain(command: str, text: str, code: int = FAILED) -> int:
-    """Says it in one line; the exit code."""
-    print("fk-kazoo %s: %s" % (command, " ".join(text.split())), file=sys.stderr)
-    return code
 
 
 class Told:

@@ -38,13 +38,14 @@ BEGINNINGS = (Open, Attach, Auth)
 """What a connection begins with: no app asked for it just then."""
 
 
-def in_loop(function: Callable[[], None]) -> None:
-    """Has the clients' event loop call it, and waits until it has."""
+def in_loop(what: Callable[[], Any], within_s: float = PATIENCE_S) -> Any:
+    """Has the clients' event loop call it, and waits for what it returns; a coroutine is run."""
 
-    async def call() -> None:
-        function()
+    async def call() -> Any:
+        made = what()
+        return await made if asyncio.iscoroutine(made) else made
 
-    loop.run(SequentialThreadingHandler(), call, PATIENCE_S)
+    return loop.run(SequentialThreadingHandler(), call, within_s)
 
 
 class Passage:

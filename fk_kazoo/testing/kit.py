@@ -16,12 +16,12 @@ import traceback
 import uuid
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple, Type, cast
 from unittest import mock
 
 from kazoo.exceptions import KazooException
-from kazoo.handlers.threading import SequentialThreadingHandler
 from kazoo.protocol.states import KazooState
 
 from fk_backend.ports import Gateway
@@ -32,13 +32,14 @@ from .. import loop
 from ..connection import Seam
 from ..line import Line
 from ..url import DeploymentUrl, parse
-from . import faults
+from . import cluster, faults
 from .clock import DrivenClock
 from .cluster import ANSWER, MESSAGE, PATIENCE_S, Cable
 
 STOP_S = 20.0
 CHUNK_S = 300.0
 """So much time goes by at once: the event loop has an answer in between."""
+in_loop = partial(cluster.in_loop, within_s=STOP_S)
 HERE = str(Path(__file__).resolve().parents[1])
 _log = logging.getLogger(__name__)
 
@@ -139,7 +140,7 @@ class Kit:
             raise ValueError("time goes by forwards, and ends: %r" % (seconds,))
         while seconds > 0:
             part = min(seconds, CHUNK_S)
-            in_loop(lambda part=part: self._clock.advance(part))  # type: ignore[misc] # mypy infers no such lambda
+            in_loop(partial(self._clock.advance, part))
             seconds -= part
 
 
@@ -179,14 +180,14 @@ class Faults:
             in_loop(cable.cut)
         try:
             for client in clients:
-                _await(client, lambda: not client.connected and _was_told(client, KazooState.CONNECTED, False))  # noqa: B023
+                _await_told(client, False)
             yield
         finally:
             for cable in cables:
                 in_loop(cable.mend)
             for client, cable in zip(clients, cables):
                 if not cable.is_cut:  # else another partition goes on
-                    _await(client, lambda: client.connected and _was_told(client, KazooState.CONNECTED))  # noqa: B023
+                    _await_told(client, True)
 
     @contextmanager
     def delay(self, client: Any, seconds: float) -> Iterator[None]:
@@ -229,7 +230,8 @@ class Faults:
         finally:
             in_loop(lambda: cable.pause(False))
             if expired and not cable.is_cut:
-                _await(client, lambda: _has_another(client, session) and _was_told(client, KazooState.CONNECTED))
+                _await(client, lambda: bool(client._session_id != session))
+                _await_told(client, True)
 
     def end(self) -> None:
         """Whatever was done to clients ends. After each test, also where tests share their clients."""
@@ -238,16 +240,6 @@ class Faults:
             if cable is not None:
                 cable.delay_s, cable.fails_next = 0.0, None
                 in_loop(cable.heal)
-
-
-def in_loop(what: Callable[[], Any]) -> Any:
-    """Has the clients' event loop call it, and waits for it; a coroutine is run."""
-
-    async def call() -> Any:
-        made = what()
-        return await made if hasattr(made, "__await__") else made
-
-    return loop.run(SequentialThreadingHandler(), call, STOP_S)
 
 
 def _below(url: str, chroot: str) -> DeploymentUrl:
@@ -267,15 +259,6 @@ def _session(client: Any) -> int:
     return int(session)
 
 
-def _has_another(client: Any, session: int) -> bool:
-    return bool(client.connected) and client._session_id != session
-
-
-def _was_told(client: Any, state: str, it: bool = True) -> bool:
-    """Whether the last state that its listeners were told, all of them, is this one, or is not."""
-    return (vars(client).get("_kit_told") == state) is it
-
-
 def _await(client: Any, condition: Callable[[], bool]) -> None:
     """Until that is so, or the app has stopped the client."""
     waited = 0.0
@@ -286,6 +269,16 @@ def _await(client: Any, condition: Callable[[], bool]) -> None:
         waited += 0.005
 
 
+def _await_told(client: Any, connected: bool) -> None:
+    """Until it is connected, or not, and all of its listeners were told so."""
+
+    def told() -> bool:
+        last = vars(client).get("_kit_told")
+        return bool(client.connected) is connected and (last == KazooState.CONNECTED) is connected
+
+    _await(client, told)
+
+
 def _stop(client: Any) -> None:
     try:
         client.stop()
@@ -294,16 +287,16 @@ def _stop(client: Any) -> None:
     client.close()
 
 
-class _Route:
+class Route:
     """An opening, seen through a cable. Stands in for a `loop.Opening`."""
 
-    def __init__(self, opening: loop.Opening, cable: Cable) -> None:
+    def __init__(self, opening: loop.Opening, cable: Any) -> None:
         self._opening = opening
         self._cable = cable
 
     async def gateway(self) -> Gateway:
         """The gateway at the end of the cable."""
-        return self._cable.through(await self._opening.gateway())
+        return cast(Gateway, self._cable.through(await self._opening.gateway()))
 
 
 def _cable(client: Any) -> Cable:
@@ -347,7 +340,7 @@ def _dial(connection: Any, host: str, port: int) -> Line:
         connection._opening = connection._acquire()
     if not hasattr(connection, "cable"):
         connection.cable = Cable()
-    route = _Route(connection._opening, connection.cable)
+    route = Route(connection._opening, connection.cable)
     return Line(cast(loop.Opening, route), connection.client.deployment.namespace)
 
 

@@ -45,7 +45,7 @@ edit(
 edit(
     "one function goes back, the others stay",
     releases,
-    "rollback",
+    "make_live",
     "in FUNCTIONS:",
     "in [*FUNCTIONS][:1]:",
     RELEASE + "test_every_function_goes_back",

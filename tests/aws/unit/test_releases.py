@@ -142,8 +142,7 @@ def test_the_oldest_go_and_never_what_is_live(service: Lambda) -> None:
     made = ["%08x" % number for number in range(8)]
     for release in made:
         service.publish(release)
-    releases.go_live(_cloud(service), NAME, made[1])
-    releases.prune(_cloud(service), NAME)
+    releases.prune(_cloud(service), NAME, releases.go_live(_cloud(service), NAME, made[1]))
     assert _known(service) == [*made[:2:-1], made[1] + "*"]
 
 

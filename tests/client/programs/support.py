@@ -26,6 +26,7 @@ from fk_backend.testing.faults import FaultyGateway
 from fk_kazoo import client as shipped
 from fk_kazoo import loop
 from fk_kazoo.connection import ConnectionHandler, Line
+from fk_kazoo.testing.kit import Route
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAMS = Path(__file__).resolve().parent
@@ -222,25 +223,13 @@ class Cable:
                 self._gateway.cut()
 
 
-class _Route:
-    """An opening, seen through a cable. Stands in for a `loop.Opening`."""
-
-    def __init__(self, opening: loop.Opening, cable: Cable) -> None:
-        self._opening = opening
-        self._cable = cable
-
-    async def gateway(self) -> Gateway:
-        """The gateway at the end of the cable."""
-        return self._cable.through(await self._opening.gateway())
-
-
 class CableConnection(ConnectionHandler):
     """Dials through the client's cable."""
 
     def _dial(self, host: str, port: int) -> Line:
         if self._opening is None:
             self._opening = self._acquire()
-        return Line(cast(loop.Opening, _Route(self._opening, self.client.cable)), self.client.deployment.namespace)
+        return Line(cast(loop.Opening, Route(self._opening, self.client.cable)), self.client.deployment.namespace)
 
 
 class CableClient(shipped.KazooClient):

@@ -87,8 +87,7 @@ def deploy(
     if wanted or not (prepared.changes or dry_run):
         write_format(cloud, name)
         _protect(cloud, name)
-        releases.go_live(cloud, name, release)
-        releases.prune(cloud, name)
+        releases.prune(cloud, name, releases.go_live(cloud, name, release))
     return Outcome(url_of(cloud, name), prepared.changes, wanted, _client_policies(cloud, name, chosen))
 
 

@@ -11,6 +11,7 @@ import base64
 import logging
 import math
 import os
+from functools import partial
 from typing import Any, Awaitable, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, TypeVar
 
 from ... import codec, layout
@@ -143,7 +144,7 @@ class Functions:
         for position, batch in enumerate(batches):
             try:
                 deliveries = [await self._delivery(ns, record) for record in batch]
-                await _again_if_cut_off(lambda sent=deliveries: self._service.writer(ns, sent))  # type: ignore[misc]
+                await _again_if_cut_off(partial(self._service.writer, ns, deliveries))
             except Exception as error:
                 trouble = isinstance(error, (Unavailable, Unknown, Conflict))  # whatever else will be refused again
                 log.log(

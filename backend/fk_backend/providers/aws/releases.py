@@ -85,8 +85,7 @@ def rollback(
         )
     if not confirm(now, then):
         return None
-    for which in FUNCTIONS:
-        point(cloud, name, which, then.versions[which])
+    make_live(cloud, name, then)
     return then._replace(is_live=True)
 
 
@@ -101,30 +100,36 @@ def _chosen(name: str, known: List[Release], now: Release, to: Optional[str]) ->
     return found
 
 
-def go_live(cloud: Cloud, name: str, release: str) -> None:
-    """The release that was just deployed, also where CloudFormation had nothing to change: after a rollback."""
-    for one in releases(cloud, name):
-        if one.name == release and not one.is_live:
-            for which in FUNCTIONS:
-                point(cloud, name, which, one.versions[which])
+def go_live(cloud: Cloud, name: str, release: str) -> List[Release]:
+    """The release that was just deployed, also where CloudFormation had nothing to change: after a rollback.
+
+    All releases, as they are then.
+    """
+    known = releases(cloud, name)
+    deployed = next((one for one in known if one.name == release), None)
+    if deployed is None or deployed.is_live:
+        return known
+    make_live(cloud, name, deployed)
+    return [one._replace(is_live=one is deployed) for one in known]
 
 
-def prune(cloud: Cloud, name: str) -> None:
+def prune(cloud: Cloud, name: str, known: List[Release]) -> None:
     """Removes the versions of all but the newest releases, and never what is live."""
     client = cloud.client("lambda")
-    for release in releases(cloud, name)[KEPT:]:
+    for release in known[KEPT:]:
         if not release.is_live:
             for which, version in release.versions.items():
                 with explained():
                     client.delete_function(FunctionName=names.function(name, which), Qualifier=version)
 
 
-def point(cloud: Cloud, name: str, which: str, version: str) -> None:
-    """From now on the function is that version of it."""
-    with explained():
-        cloud.client("lambda").update_alias(
-            FunctionName=names.function(name, which), Name=LIVE, FunctionVersion=version
-        )
+def make_live(cloud: Cloud, name: str, release: Release) -> None:
+    """From now on every function is the version of it that is of this release."""
+    for which in FUNCTIONS:
+        with explained():
+            cloud.client("lambda").update_alias(
+                FunctionName=names.function(name, which), Name=LIVE, FunctionVersion=release.versions[which]
+            )
 
 
 def live_version(cloud: Cloud, name: str, which: str) -> Optional[str]:
