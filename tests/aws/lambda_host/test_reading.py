@@ -66,6 +66,27 @@ def test_functions_and_their_sources() -> None:
     assert functions_in(TEMPLATE, ACCOUNT, {"Level": "DEBUG"}) == [full, plain]
 
 
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "fk-mine-writer",
+        "fk-mine-writer:live",
+        {"Fn::GetAtt": ["Full", "Arn"]},
+        {"Ref": "Live"},
+        "arn:aws:lambda:us-east-1:123456789012:function:fk-mine-writer:live",
+        "123456789012:function:fk-mine-writer",
+    ],
+)
+def test_how_a_mapping_may_name_its_function(reference: object) -> None:
+    """As CreateEventSourceMapping takes it."""
+    alias = {"Type": "AWS::Lambda::Alias", "Properties": {"Name": "live", "FunctionName": {"Ref": "Full"}}}
+    properties = {"FunctionName": reference, "EventSourceArn": "arn:aws:sqs:us-east-1:1:other"}
+    mapping = {"Type": "AWS::Lambda::EventSourceMapping", "Properties": properties}
+    template = {**TEMPLATE, "Resources": {"Full": TEMPLATE["Resources"]["Full"], "Live": alias, "Mapping": mapping}}
+    (full,) = functions_in(template, ACCOUNT)
+    assert full.sources == (Source("other", 10, False),)
+
+
 def test_conditions_are_judged() -> None:
     full, _ = functions_in(TEMPLATE, ACCOUNT)
     assert dict(full.environment) == {"LEVEL": "INFO", "URL": "x/us-east-1", "NONE": "not debugging"}

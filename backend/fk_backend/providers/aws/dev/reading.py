@@ -42,7 +42,7 @@ class _Reader:
         sources: Dict[str, List[Source]] = {}
         for mapping in self._properties("AWS::Lambda::EventSourceMapping"):
             if mapping.get("Enabled", True):
-                function = str(mapping["FunctionName"])
+                function = _function_name(str(mapping["FunctionName"]))
                 sources.setdefault(function, []).append(_source(mapping))
         return [
             _settings(function, tuple(sources.get(function["FunctionName"], ())))
@@ -110,7 +110,17 @@ class _Reader:
         """Only the end of it is of interest: the resource's name."""
         service = self._resources[name]["Type"].split("::")[1].lower()
         where = (self._known["AWS::Region"], self._known["AWS::AccountId"])
-        return ":".join(("arn:aws", service, *where, self._ref(name))) if attribute == "Arn" else self._ref(name)
+        of = (*where, "function") if service == "lambda" else where
+        return ":".join(("arn:aws", service, *of, self._ref(name))) if attribute == "Arn" else self._ref(name)
+
+
+def _function_name(reference: str) -> str:
+    """Of what a mapping names its function by: a name or an ARN, whole or in part, with or without an alias.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html
+    """
+    before, found, after = reference.rpartition("function:")
+    return (after if found else before + after).partition(":")[0]
 
 
 def _source(mapping: Mapping[str, Any]) -> Source:
