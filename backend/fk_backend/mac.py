@@ -14,7 +14,7 @@ import re
 
 TAG_BYTES = 16
 NONCE_BYTES = 4
-_NAME = re.compile("[0-9a-f]{32}")
+_NAME = re.compile("([0-9a-f]{32})(?:-[1-9][0-9]{0,8})?")
 
 
 def key_of(password: bytes) -> bytes:
@@ -35,9 +35,17 @@ def is_tagged(body: bytes, key: bytes) -> bool:
 def inbox_name(ns: str, key: bytes, nonce: bytes) -> str:
     """Of a connection of the session with that key, in 32 hexadecimal digits: namespace, nonce, proof.
 
-    All inboxes of a namespace begin in the same way, so that permissions can be given for these alone.
+    All inboxes of a namespace begin in the same way, so that permissions can be given for these alone. Where one queue
+    serves a client's connections to a session, one after the other, the digits are the queue's name, and later
+    connections append how often the client had connected again: ``-1``, ``-2``.
     """
     return "%s%s%s" % (inbox_prefix(ns), nonce.hex(), _proof(nonce, key))
+
+
+def shared_name(inbox: str) -> str:
+    """What the names of all connections have in common that one queue serves; of another name the name itself."""
+    found = _NAME.fullmatch(inbox)
+    return found[1] if found else inbox
 
 
 def _proof(nonce: bytes, key: bytes) -> str:
@@ -51,4 +59,4 @@ def inbox_prefix(ns: str) -> str:
 
 def is_inbox_of(inbox: str, key: bytes) -> bool:
     """Whether the session with that key can have an inbox of that name. Other than 32 digits, no client has one."""
-    return not _NAME.fullmatch(inbox) or hmac.compare_digest(_proof(bytes.fromhex(inbox[8:16]), key), inbox[16:])
+    return not _NAME.fullmatch(inbox) or hmac.compare_digest(_proof(bytes.fromhex(inbox[8:16]), key), inbox[16:32])

@@ -360,6 +360,13 @@ class Gateway(Protocol):
         """None: every item takes everything."""
         ...
 
+    def inbox(self, ns: str, key: bytes, nonce: bytes) -> str:
+        """What the next connection of the session with that key calls its inbox: a new name, see `mac.inbox_name`.
+
+        Made with the nonce, unless the client has a queue from its last connection to that session.
+        """
+        ...
+
     async def listen(self, inbox: str, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
         """Makes the inbox and has ``receive`` called, in this event loop, with everything pushed to it.
 

@@ -14,6 +14,7 @@ from random import Random
 from typing import Any, Callable, Deque, Dict, List, Optional, Sequence
 
 from fk_backend.functions.writer import Writer
+from fk_backend.mac import inbox_name
 from fk_backend.ports import Delivery, Item, Key, Limits, Listing, Page, Ports, Position, Pushed, Put, after
 from fk_backend.providers.aws.store import DynamoStore
 from fk_backend.providers.memory.store import MemoryStore
@@ -215,6 +216,10 @@ class SimulatedGateway:
         self.store = cloud.store
         self.queue = cloud
         self.clock = cloud.clock
+
+    def inbox(self, ns: str, key: bytes, nonce: bytes) -> str:
+        """`ports.Gateway.inbox`."""
+        return inbox_name(ns, key, nonce)
 
     async def listen(self, inbox: str, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
         """`ports.Gateway.listen`."""

@@ -21,12 +21,14 @@ from fk_backend.errors import Unavailable, Unknown
 from fk_backend.functions import distributor, watch
 from fk_backend.functions.watch import AT_ONCE
 from fk_backend.layout import Head
+from fk_backend.mac import inbox_name
 from fk_backend.messages import Answers, Fired, Message, decode_note
 from fk_backend.ports import INTEREST, Limits, Pushed
 from fk_backend.providers.memory.store import MemoryStore
 
-from .doubles import NS, PASSWORD, Bench
+from .doubles import KEY, NS, PASSWORD, Bench
 
+QUEUE = inbox_name(NS, KEY, b"1111")
 PATHS = ("/", "/a", "/a/b", "/ab", "/a/b/c")
 modes = st.sampled_from(sorted(watches.MODES))
 registered = st.lists(
@@ -246,6 +248,20 @@ def test_sessions_that_end_or_move_take_their_registrations_along() -> None:
         await bench.ask("stays", stays, 1, WatchSubtrees(), create, Delete("/x", -1))
         assert bench.told("stays").fired == {("/x", watches.DATA, 1), ("/x", watches.RECURSIVE, 2)}
         assert not bench.told("ends").fired and not bench.told("moves").fired
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("thief", ["", "another"])
+def test_the_queue_of_a_client_that_connects_again_stays(thief: str) -> None:
+    """Unless, in the same commit, the session moves on to somebody else."""
+
+    async def check() -> None:
+        bench = Bench()
+        session = await bench.open(QUEUE)
+        inboxes = [QUEUE + "-1", thief] if thief else [QUEUE + "-1"]
+        await bench.write(*(Message(inbox, 0, 0, (Attach(session, PASSWORD, inbox, None),)) for inbox in inboxes))
+        assert bench.inboxes.dropped == ([QUEUE, QUEUE + "-1"] if thief else [])
 
     asyncio.run(check())
 

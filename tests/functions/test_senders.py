@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Error
 from fk_backend.core.requests import Attach, Close, Create, Open, Request
-from fk_backend.mac import inbox_name, inbox_prefix, is_inbox_of, is_tagged, key_of, tag
+from fk_backend.layout import is_inbox
+from fk_backend.mac import inbox_name, inbox_prefix, is_inbox_of, is_tagged, key_of, shared_name, tag
 from fk_backend.messages import Message, encode
 from fk_backend.ports import Delivery
 
@@ -34,6 +35,13 @@ async def _sessions(bench: Bench) -> Dict[str, int]:
     victim = await bench.open(VICTIM)
     await bench.write(Message(THIEF, 0, 0, (Open(THIEF_KEY, 4000, THIEF, None),)))
     return {"victim": victim, "thief": int(bench.told(THIEF).answers[0][1][0])}
+
+
+@given(st.integers(1, 10**9 - 1))
+def test_a_client_that_connects_again_is_at_the_same_queue(reconnects: int) -> None:
+    inbox = "%s-%d" % (VICTIM, reconnects)
+    assert is_inbox_of(inbox, KEY) and shared_name(inbox) == VICTIM and is_inbox(inbox)
+    assert not is_inbox_of(inbox, THIEF_KEY)
 
 
 FORGED: Dict[str, Any] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fk_backend.functions import distributor
 from fk_backend.providers.aws import (
     blobs,
     clients,
@@ -9,6 +10,7 @@ from fk_backend.providers.aws import (
     gateway,
     handlers,
     policies,
+    poll,
     queues,
     releases,
     store,
@@ -257,7 +259,7 @@ edit(
 edit("all namespaces are one group", Q, "send", "MessageGroupId=group", "MessageGroupId='all'", SHAPE % "send")
 edit("a message may be pushed to any queue", Q, "push", "if _INBOX.fullmatch(message.inbox)", "if True", SHAPE % "push")
 edit("any queue may be dropped", Q, "drop", "if _INBOX.fullmatch(inbox)", "if True", SHAPE % "drop what is none")
-edit("an inbox that is gone stops the fan-out", Q, "_push", "not in _NO_QUEUE", "not in ()", WRONG)
+edit("an inbox that is gone stops the fan-out", Q, "_push", "not in NO_QUEUE", "not in ()", WRONG)
 edit("an inbox that its owner closed stops the fan-out", Q, "_push", "if refused_by_owner(error)", "if False", WRONG)
 edit("an inbox that its owner closed can't be dropped", Q, "remove", "if refused_by_owner(error)", "if False", WRONG)
 edit(
@@ -268,6 +270,56 @@ edit(
     "",
     WRONG,
     also=(queues,),
+)
+AGAIN = "tests/aws/provider/test_reconnects.py::"
+edit(
+    "answers to the connection before are heard",
+    queues,
+    "decoded",
+    'reconnects != (found[1] or "")',
+    "False",
+    AGAIN + "test_what_was_sent_to_the_connection_before_is_not_heard",
+    also=(poll,),
+)
+edit(
+    "every connection makes a queue",
+    gateway.AwsGateway,
+    "inbox",
+    "poll is None or poll.is_serving",
+    "True",
+    AGAIN + "test_one_queue_is_made_for_any_number_of_connections",
+)
+edit(
+    "a queue that was removed is gone back to",
+    gateway.AwsGateway,
+    "inbox",
+    "poll is not None and poll.is_gone",
+    "False",
+    AGAIN + "test_a_queue_that_was_removed_is_not_gone_back_to",
+)
+edit(
+    "two clients of a process poll one queue",
+    gateway.AwsGateway,
+    "inbox",
+    "poll.is_serving",
+    "False",
+    AGAIN + "test_two_clients_with_one_session_do_not_share_a_queue",
+)
+edit(
+    "a late goodbye takes the next connection's queue along",
+    poll.Poll,
+    "leave",
+    "self._inbox != inbox",
+    "False",
+    AGAIN + "test_a_former_connection_that_says_goodbye_late_takes_nothing_along",
+)
+edit(
+    "the queue that a client goes on with is removed",
+    distributor,
+    "_tidy",
+    "if shared_name(inbox) not in in_use:",
+    "if True:",
+    "tests/functions/test_fan_out.py::test_the_queue_of_a_client_that_connects_again_stays",
 )
 edit("a push that was lost is done", Q, "_push", "raise translated(error, writing=True) from error", "pass", WRONG)
 edit(
@@ -493,7 +545,7 @@ edit(
     "registrations of the living are swept",
     W,
     "_registrations",
-    "elif found.inbox not in live",
+    "elif shared_name(found.inbox) not in live",
     "else",
     SWEEP + "test_only_what_belongs_to_nothing_goes",
 )

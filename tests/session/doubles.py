@@ -12,6 +12,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tu
 from fk_backend.core.requests import Result
 from fk_backend.errors import Unavailable
 from fk_backend.functions.writer import Writer
+from fk_backend.mac import inbox_name
 from fk_backend.messages import Answers, Fired, Message, decode, decode_note
 from fk_backend.ports import Clock, Delivery, Gateway, Limits, Ports, Pushed, Queue
 from fk_backend.providers.memory.store import MemoryStore
@@ -124,6 +125,10 @@ class StageGateway:
             self._stage.sent.append(body)
         if error is not None:
             raise error
+
+    def inbox(self, ns: str, key: bytes, nonce: bytes) -> str:
+        """`ports.Gateway.inbox`."""
+        return inbox_name(ns, key, nonce)
 
     async def listen(self, inbox: str, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
         """`ports.Gateway.listen`."""

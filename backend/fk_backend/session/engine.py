@@ -19,7 +19,7 @@ from ..core.requests import Attach, Auth, Close, Open, Request, Result, WatchSub
 from ..core.watches import RECURSIVE
 from ..eager import begin, current_task
 from ..errors import BackendError, Conflict, Refused, StorageFull, Unavailable, Unknown
-from ..mac import NONCE_BYTES, inbox_name, key_of
+from ..mac import NONCE_BYTES, key_of
 from ..messages import PING, Answers, Bulletin, Ended, Fired, Message, bulletin, message_id
 from ..ports import Gateway, Item, Key, Put, Remove
 from .beats import beat
@@ -136,7 +136,7 @@ class Session:
 
     def _identify(self, password: bytes) -> None:
         self._key = key_of(password)
-        self._inbox = self._reader.inbox = inbox_name(self._ns, self._key, self._nonce)
+        self._inbox = self._reader.inbox = self._gateway.inbox(self._ns, self._key, self._nonce)
 
     async def _take_back(self, key: Key) -> None:
         try:

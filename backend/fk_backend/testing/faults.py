@@ -82,6 +82,10 @@ class FaultyGateway:
         await self.check()
         await self._gateway.queue.send(group, message_id, body)
 
+    def inbox(self, ns: str, key: bytes, nonce: bytes) -> str:
+        """`ports.Gateway.inbox`."""
+        return self._gateway.inbox(ns, key, nonce)
+
     async def listen(self, inbox: str, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
         """`ports.Gateway.listen`."""
         self.guard()

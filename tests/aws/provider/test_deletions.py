@@ -10,8 +10,9 @@ import base64
 from typing import Any, Dict, List, Sequence
 from unittest import mock
 
+from fk_backend.providers.aws import poll as polling
 from fk_backend.providers.aws import queues
-from fk_backend.providers.aws.queues import Poll
+from fk_backend.providers.aws.poll import Poll
 
 
 class Inbox:
@@ -21,6 +22,10 @@ class Inbox:
         self.batches = list(batches)
         self.deleted: List[int] = []
         self.emptied = asyncio.Event()
+
+    async def make(self, inbox: str) -> str:
+        """`Queues.make`."""
+        return "url"
 
     async def receive(self, url: str) -> List[Dict[str, Any]]:
         """A batch of each size, then nothing any more."""
@@ -37,7 +42,8 @@ class Inbox:
 
 async def _poll(inbox: Inbox) -> "tuple[Poll, List[bytes]]":
     heard: List[bytes] = []
-    poll = Poll(inbox, "url", heard.append, lambda why: None)  # type: ignore[arg-type]
+    poll = Poll(inbox, "0" * 32)  # type: ignore[arg-type]
+    await poll.serve("0" * 32, heard.append, lambda why: None)
     await inbox.emptied.wait()
     await asyncio.sleep(0)
     return poll, heard
@@ -56,7 +62,7 @@ def test_ten_share_a_request() -> None:
 def test_a_few_are_deleted_before_they_come_again() -> None:
     async def check() -> None:
         inbox = Inbox(1, 2)
-        with mock.patch.object(queues, "DELETE_S", 0.0):
+        with mock.patch.object(polling, "DELETE_S", 0.0):
             poll, heard = await _poll(inbox)
             while not inbox.deleted:
                 await asyncio.sleep(0)

@@ -14,6 +14,7 @@ from kazoo.protocol.states import KazooState
 
 from fk_backend import layout
 from fk_backend.core.requests import Open
+from fk_backend.mac import shared_name
 from fk_backend.messages import Message, encode, message_id
 from fk_backend.ports import INTEREST, SESSIONS, STATE, Remove
 from fk_backend.providers.aws import names, sweep
@@ -235,7 +236,7 @@ def test_a_client_that_never_came_back_is_swept(connect: Connect, deployment: De
 def _silence_poll(client: Any) -> None:
     """As if its process had been killed, also what it receives."""
     session = client._connection._line._session
-    poll = session._gateway._polls[session._inbox]
+    poll = session._gateway._polls[shared_name(session._inbox)]
     poll._task.get_loop().call_soon_threadsafe(poll._task.cancel)
 
 

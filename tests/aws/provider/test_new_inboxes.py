@@ -13,8 +13,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from fk_backend.ports import Pushed
-from fk_backend.providers.aws import queues
-from fk_backend.providers.aws.queues import NEW_S, Poll, Queues
+from fk_backend.providers.aws import poll, queues
+from fk_backend.providers.aws.poll import Poll
+from fk_backend.providers.aws.queues import NEW_S, Queues
 
 INBOX = "0" * 32
 
@@ -29,6 +30,9 @@ class Sqs:
     def __init__(self, missing: int) -> None:
         self.missing, self.tries = missing, 0
         self.sent: List[str] = []
+
+    async def create_queue(self, **_: Any) -> Any:
+        return {"QueueUrl": "http://inbox"}
 
     async def send_message(self, MessageBody: str, **_: Any) -> None:  # noqa: N803
         await self._try()
@@ -64,7 +68,8 @@ def now(monkeypatch: pytest.MonkeyPatch) -> "SimpleNamespace":
         await sleep(0)
 
     monkeypatch.setattr(queues.clients, "now_s", lambda: time.s)
-    monkeypatch.setattr(queues, "pause", pause)
+    for module in (queues, poll):
+        monkeypatch.setattr(module, "pause", pause)
     return time
 
 
@@ -105,7 +110,7 @@ def _polled(sqs: Sqs) -> "tuple[List[bytes], List[str]]":
     received: List[bytes] = []
     lost: List[str] = []
 
-    async def poll() -> None:
+    async def polled() -> None:
         ended = asyncio.Event()
 
         def receive(body: bytes) -> None:
@@ -116,11 +121,12 @@ def _polled(sqs: Sqs) -> "tuple[List[bytes], List[str]]":
             lost.append(why)
             ended.set()
 
-        polling = Poll(_queues(sqs), "http://inbox", receive, lose)
+        polling = Poll(_queues(sqs), INBOX)
+        await polling.serve(INBOX, receive, lose)
         await asyncio.wait_for(ended.wait(), 30)
         await polling.stop()
 
-    asyncio.run(poll())
+    asyncio.run(polled())
     return received, lost
 
 

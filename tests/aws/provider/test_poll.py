@@ -13,8 +13,9 @@ from typing import Any, List, Tuple, cast
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from fk_backend.providers.aws import queues
-from fk_backend.providers.aws.queues import Poll, Queues
+from fk_backend.providers.aws import poll as polling
+from fk_backend.providers.aws.poll import Poll
+from fk_backend.providers.aws.queues import Queues
 
 DOWN = EndpointConnectionError(endpoint_url="http://down/")
 MAIL = [{"Body": base64.b64encode(b"mail").decode(), "ReceiptHandle": "1"}]
@@ -25,6 +26,10 @@ class Inbox:
 
     def __init__(self, *outcomes: Any) -> None:
         self._outcomes = list(outcomes)
+
+    async def make(self, inbox: str) -> str:
+        """`Queues.make`."""
+        return "url"
 
     async def receive(self, url: str) -> List[Any]:
         """`Queues.receive`. Takes longer than `LOST_AFTER_S`."""
@@ -54,7 +59,8 @@ async def _polled(inbox: Inbox, until: int = 0) -> Tuple[List[bytes], List[str]]
             enough.set()
 
     queues_ = cast(Queues, inbox)
-    poll = Poll(queues_, "http://inbox", lambda body: note(received, body), lambda why: note(lost, why))
+    poll = Poll(queues_, "0" * 32)
+    await poll.serve("0" * 32, lambda body: note(received, body), lambda why: note(lost, why))
     await asyncio.wait_for(enough.wait(), 30)
     await poll.stop()
     return received, lost
@@ -62,8 +68,8 @@ async def _polled(inbox: Inbox, until: int = 0) -> Tuple[List[bytes], List[str]]
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queues, "LOST_AFTER_S", 0.0)
-    monkeypatch.setattr(queues, "RETRY_S", 0.0)
+    monkeypatch.setattr(polling, "LOST_AFTER_S", 0.0)
+    monkeypatch.setattr(polling, "RETRY_S", 0.0)
 
 
 def test_one_poll_that_fails_after_a_long_silence_loses_nothing() -> None:

@@ -10,13 +10,15 @@ from typing import Callable, Dict, Mapping, Optional
 
 from ...errors import NotADeployment
 from ...layout import check_format
+from ...mac import inbox_name, shared_name
 from ...ports import STATE
 from ..clock import AwakeClock
 from . import names
 from .blobs import S3Blobs
 from .clients import Clients
 from .failures import at_connect
-from .queues import Poll, Queues
+from .poll import Poll
+from .queues import Queues
 from .store import DynamoStore
 
 
@@ -33,7 +35,9 @@ class AwsGateway:
         self.clock = AwakeClock()
         self._clients = clients
         self._polls: Dict[str, Poll] = {}
-        self._losers: Dict[str, Callable[[str], None]] = {}
+        """By the name of the queue."""
+        self._last: Dict[bytes, Poll] = {}
+        """By the key of the session."""
         self._closed = False
         self._farewells = 0
         self._quiet = asyncio.Event()
@@ -51,37 +55,54 @@ class AwsGateway:
             await clients.close()
             raise at_connect(error, deployment) from error
 
+    def inbox(self, ns: str, key: bytes, nonce: bytes) -> str:
+        """`ports.Gateway.inbox`: at the queue of this client's last connection to that session, if that is there."""
+        poll = self._last.get(key)
+        if poll is not None and poll.is_gone:
+            self._forget(poll)
+            poll = None
+        if poll is None or poll.is_serving:  # another client of this process may have the session
+            poll = self._last[key] = Poll(self.queue, inbox_name(ns, key, nonce), key)
+            self._polls[poll.name] = poll
+        return poll.next_inbox()
+
     async def listen(self, inbox: str, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
-        """`ports.Gateway.listen`: makes the queue and polls it."""
-        url = await self.queue.make(inbox)
-        self._polls[inbox] = Poll(self.queue, url, receive, lost)
-        self._losers[inbox] = lost
+        """`ports.Gateway.listen`: makes the queue, unless it is there, and polls it."""
+        poll = self._polls.setdefault(shared_name(inbox), Poll(self.queue, inbox))
+        try:
+            await poll.serve(inbox, receive, lost)
+        except BaseException:
+            self._forget(poll)
+            raise
 
     async def hush(self, inbox: str, keep: bool) -> None:
         """`ports.Gateway.hush`."""
-        poll = self._polls.pop(inbox, None)
-        self._losers.pop(inbox, None)
-        if self._closed:
+        poll = self._polls.get(shared_name(inbox))
+        if self._closed or poll is None or not poll.leave(inbox) or keep:  # not served: the client connected again
             return
+        self._forget(poll)
         self._farewells += 1
         self._quiet.clear()
         try:
-            if poll is not None:
-                await poll.stop()
-            if not keep:
-                await self.queue.drop(inbox)
+            await poll.stop()
+            await self.queue.drop(inbox)
         finally:
             self._farewells -= 1
             if not self._farewells:
                 self._quiet.set()
+
+    def _forget(self, poll: Poll) -> None:
+        self._polls.pop(poll.name, None)
+        if self._last.get(poll.key) is poll:
+            del self._last[poll.key]
 
     async def check(self) -> None:
         """`ports.Gateway.check`: only sending tells."""
 
     async def close(self) -> None:
         """`ports.Gateway.close`."""
-        for lost in list(self._losers.values()):
-            lost("the deployment was closed")
+        for poll in list(self._polls.values()):
+            poll.lose("the deployment was closed")
         await self._quiet.wait()
         self._closed = True
         for poll in list(self._polls.values()):

@@ -1,6 +1,7 @@
 """A message is taken by SQS once, whoever sends it how often: its id is the deduplication id.
 
-Bodies are bytes and travel as base64: SQS takes text. An inbox is a standard queue, one for each connection. Sources:
+Bodies are bytes and travel as base64: SQS takes text. An inbox is a standard queue, one for a client's
+connections to a session. Sources:
 SQS Developer Guide, "Exactly-once processing" (5 minutes), "Message quotas" (1 MiB).
 """
 
@@ -9,13 +10,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-import math
 import re
 import time
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from ...errors import BackendError
-from ...mac import TAG_BYTES
+from ...mac import TAG_BYTES, shared_name
 from ...messages import PING
 from ...ports import Pushed
 from . import clients, names
@@ -24,16 +24,14 @@ from .failures import code_of, read, refused_by_owner, translated, wrote
 
 log = logging.getLogger(__name__)
 
-_INBOX = re.compile("[0-9a-f]{32}")
+_INBOX = re.compile("[0-9a-f]{32}(?:-([1-9][0-9]{0,8}))?")
 _QUEUE = re.compile("[A-Za-z0-9_-]{1,80}")
-_NO_QUEUE = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
+NO_QUEUE = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
 MAX_UNSURE = 10_000
 AT_ONCE = 10
 """Messages of one receive or one delete."""
 PUSHED_AT_ONCE = 200
 """Pushes side by side: signing thousands takes longer than a connection may take that waits for it."""
-LOST_AFTER_S = 5.0
-"""So long an inbox may be out of reach before its session is told."""
 RETRY_S = 0.1
 MAX_RETRY_S = 1.0
 NEW_S = 4.0
@@ -55,8 +53,18 @@ SEEN_ATTRIBUTES = {"VisibilityTimeout": str(SEEN_S), "MessageRetentionPeriod": s
 pause = asyncio.sleep
 
 
-def _decoded(body: str) -> bytes:
-    """What was pushed; nothing, which is no note, where that is no base64."""
+def encoded(inbox: str, body: bytes) -> str:
+    """What travels to an inbox: how often its client had connected again, if it had, a colon, and the body."""
+    text, found = base64.b64encode(body).decode(), _INBOX.fullmatch(inbox)
+    return "%s:%s" % (found[1], text) if found and found[1] else text
+
+
+def decoded(inbox: str, text: str) -> Optional[bytes]:
+    """What was pushed: nothing, which is no note, if that is no base64; None if it is for another connection."""
+    found = _INBOX.fullmatch(inbox)
+    reconnects, _, body = text.rpartition(":")
+    if found and reconnects != (found[1] or ""):
+        return None
     try:
         return base64.b64decode(body, validate=True)
     except ValueError:
@@ -136,17 +144,17 @@ class Queues:
 
         Whether it did not refuse: there may be none.
         """
-        url = self.url(names.inbox_queue(self._deployment, message.inbox))
+        url = self.url(names.inbox_queue(self._deployment, shared_name(message.inbox)))
         retry_s = RETRY_S
         while True:
             try:
-                await self._sqs.send_message(QueueUrl=url, MessageBody=base64.b64encode(message.body).decode())
+                await self._sqs.send_message(QueueUrl=url, MessageBody=encoded(message.inbox, message.body))
                 return True
             except Exception as error:
                 if refused_by_owner(error):
                     log.error("inbox %s takes nothing: %s", message.inbox, error)
                     return False
-                if code_of(error) not in _NO_QUEUE:
+                if code_of(error) not in NO_QUEUE:
                     raise translated(error, writing=True) from error
                 if clients.now_s() > self._expected.get(message.inbox, 0.0):
                     self._expected.pop(message.inbox, None)
@@ -157,7 +165,7 @@ class Queues:
     async def drop(self, inbox: str) -> None:
         """`ports.Inboxes.drop`."""
         if _INBOX.fullmatch(inbox):
-            await self.remove_inbox(inbox)
+            await self.remove_inbox(shared_name(inbox))
 
     async def remove_inbox(self, inbox: str) -> None:
         """Removes it whatever it is called: clients make them."""
@@ -170,12 +178,12 @@ class Queues:
         except Exception as error:
             if refused_by_owner(error):
                 log.error("queue %s can't be removed: %s", name, error)
-            elif code_of(error) not in _NO_QUEUE:
+            elif code_of(error) not in NO_QUEUE:
                 raise translated(error, writing=True) from error
 
     async def make(self, inbox: str) -> str:
         """Makes an inbox; its URL."""
-        name, tags = names.inbox_queue(self._deployment, inbox), names.tags(self._deployment)
+        name, tags = names.inbox_queue(self._deployment, shared_name(inbox)), names.tags(self._deployment)
         answer = await read(self._sqs.create_queue(QueueName=name, Attributes=SEEN_ATTRIBUTES, tags=tags))
         return str(answer["QueueUrl"])
 
@@ -238,7 +246,7 @@ class Queues:
         try:
             answer = await self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["CreatedTimestamp"])
         except Exception as error:
-            if code_of(error) in _NO_QUEUE:
+            if code_of(error) in NO_QUEUE:
                 return None
             if refused_by_owner(error):  # or we lack a permission: it is left alone, as what is young
                 log.error("nothing is told of inbox %s: %s", inbox, error)
@@ -258,69 +266,3 @@ class Queues:
             await self._sqs.delete_message_batch(QueueUrl=url, Entries=entries)
         except Exception as error:
             log.debug("%d messages stay in %s: %s", len(received), url, error)
-
-
-class Poll:
-    """Listens to one inbox until it is stopped. ``lost`` is called when it is gone, or out of reach for long.
-
-    What was received is deleted ten at a time, because a deletion is paid for like a send, or after `DELETE_S`.
-    """
-
-    def __init__(self, queues: Queues, url: str, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
-        self._queues = queues
-        self._url = url
-        self._receive = receive
-        self._lost = lost
-        self._deletions: "set[asyncio.Task[None]]" = set()
-        self._received: List[Any] = []
-        self._alarm: Optional[asyncio.TimerHandle] = None
-        self._made_s = clients.now_s()
-        self._task: Optional["asyncio.Task[None]"] = asyncio.ensure_future(self._run())
-
-    async def stop(self) -> None:
-        """Ends it; nothing is received any more."""
-        self._received.clear()  # nobody listens there any more
-        self._delete()
-        task, self._task = self._task, None
-        if task is not None and task is not asyncio.current_task():
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-        await asyncio.gather(*self._deletions, return_exceptions=True)
-
-    async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
-        # Since the first failure, not since the last answer: a long poll may well be quiet for longer.
-        failing_since, retry_s = math.inf, RETRY_S
-        while True:
-            try:
-                messages = await self._queues.receive(self._url)
-            except Exception as error:
-                new = clients.now_s() - self._made_s <= NEW_S
-                if code_of(error) in _NO_QUEUE and not new:
-                    return self._lost("the session moved to another connection, or its inbox was removed")
-                now = loop.time()
-                failing_since = min(failing_since, now)
-                if now - failing_since > LOST_AFTER_S:
-                    return self._lost(str(translated(error, writing=False)))
-                await pause(retry_s)
-                retry_s = min(2 * retry_s, MAX_RETRY_S)
-                continue
-            failing_since, retry_s = math.inf, RETRY_S
-            for message in messages:
-                self._receive(_decoded(message["Body"]))
-            self._received.extend(messages)
-            if len(self._received) >= AT_ONCE:
-                self._delete()
-            elif self._received and self._alarm is None:
-                self._alarm = loop.call_later(DELETE_S, self._delete)
-
-    def _delete(self) -> None:
-        """Has everything deleted that was received."""
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
-        while self._received:
-            part, self._received = self._received[:AT_ONCE], self._received[AT_ONCE:]
-            deletion = asyncio.ensure_future(self._queues.delete(self._url, part))
-            self._deletions.add(deletion)
-            deletion.add_done_callback(self._deletions.discard)

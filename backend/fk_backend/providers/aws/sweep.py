@@ -23,6 +23,7 @@ from ...core.model import Blob, Session
 from ...core.requests import Expire
 from ...errors import Conflict
 from ...functions.heartbeat import SENDER
+from ...mac import shared_name
 from ...messages import Message, encode, message_id
 from ...ports import INTEREST, SESSIONS, STATE, Item, Key, Put
 from .blobs import S3Blobs
@@ -107,7 +108,7 @@ class Sweep:
     # --- sessions -------------------------------------------------------------------------------
 
     async def _sessions(self, page: Iterable[Tuple[Key, Item]], live: Set[str]) -> int:
-        """Looks at what is in a page; adds inboxes to ``live``. How many were told to end."""
+        """Looks at what is in a page; adds the names of their queues to ``live``. How many were told to end."""
         sessions: List[Tuple[str, Session]] = []
         owners: Set[Owned] = set()
         asked: Dict[Owned, Key] = {}
@@ -119,7 +120,7 @@ class Sweep:
                 asked[ns, int(key.sort, 16)] = key
             elif key.sort.startswith("/") and what != "reapable":
                 owners.add((ns, int(what, 16)))
-        live.update(session.inbox for _, session in sessions)
+        live.update(shared_name(session.inbox) for _, session in sessions)
         await self._list(sorted(owners))
         there = await self._store.load([layout.session_key(*each) for each in asked])
         await self._store.discard([key for key, session in zip(asked.values(), there) if session is None])
@@ -215,8 +216,8 @@ class Sweep:
                     gone.append(key)
                 elif isinstance(found, layout.Beat):
                     counters.append((key, layout.session_key(key.partition.partition(":")[0], found.session)))
-                elif found.inbox not in live:
-                    left.append((found.inbox, key))
+                elif shared_name(found.inbox) not in live:
+                    left.append((shared_name(found.inbox), key))
             sessions = await self._store.load([session for _, session in counters])
             gone.extend(counter for (counter, _), session in zip(counters, sessions) if session is None)
             unseen = sorted({inbox for inbox, _ in left} - old.keys())

@@ -10,6 +10,7 @@ import os
 from typing import Callable, List, Mapping, Optional
 
 from ...errors import NotADeployment
+from ...mac import inbox_name
 from ...messages import split_id
 from ...ports import Administration, Gateway, Nobody, Ports, Queue
 from ..clock import SystemClock
@@ -47,6 +48,10 @@ class LocalGateway:
         """`ports.Queue.send`: the link keeps it until it is answered."""
         inbox, first = split_id(message_id)
         self.link.send(group, inbox, first, body)
+
+    def inbox(self, ns: str, key: bytes, nonce: bytes) -> str:
+        """`ports.Gateway.inbox`."""
+        return inbox_name(ns, key, nonce)
 
     async def listen(self, inbox: str, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
         """`ports.Gateway.listen`."""

@@ -11,6 +11,7 @@ from ...core.model import Id
 from ...errors import DeploymentError, Unavailable
 from ...functions.heartbeat import Heartbeat
 from ...functions.writer import Writer
+from ...mac import inbox_name
 from ...ports import Administration, Clock, Gateway, Ports, Pushed, Queue
 from ..clock import SystemClock
 from ..dispatch import Dispatcher
@@ -85,6 +86,10 @@ class MemoryDeployment:
         ear = self._ears.pop(inbox, None)
         if ear is not None:
             ear.lost("the session moved to another connection")
+
+    def inbox(self, ns: str, key: bytes, nonce: bytes) -> str:
+        """`ports.Gateway.inbox`."""
+        return inbox_name(ns, key, nonce)
 
     async def listen(self, inbox: str, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
         """`ports.Gateway.listen`."""

@@ -11,6 +11,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, cast
 
 from ...errors import Conflict
 from ...functions.writer import Writer
+from ...mac import inbox_name
 from ...ports import Clock, Delivery, Inboxes, Item, Key, Limits, Listing, Page, Ports, Pushed, Queue, Store
 from .client import Begun, Connection
 from .plan import Knobs
@@ -188,6 +189,10 @@ class ClientAlone(Alone):
         opened = await self.connection.session.open(TIMEOUT_MS)
         begun = Begun(self.connection.name, None, opened.session, opened.timeout_ms)
         self.world.note(self.name, "begun", begun)
+
+    def inbox(self, ns: str, key: bytes, nonce: bytes) -> str:
+        """`ports.Gateway.inbox`."""
+        return inbox_name(ns, key, nonce)
 
     async def listen(self, inbox: str, receive: Any, lost: Any) -> None:
         """`ports.Gateway.listen`."""

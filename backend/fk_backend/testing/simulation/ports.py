@@ -13,6 +13,7 @@ from ...core.model import Blob
 from ...core.requests import Multi
 from ...errors import Refused
 from ...functions import large
+from ...mac import inbox_name
 from ...messages import Message, decode, split_id
 from ...ports import (
     Clock,
@@ -401,6 +402,10 @@ class SimulatedGateway:
         self.store = SimulatedStore(deployment, process)
         self.queue = SimulatedQueue(deployment, process, internal=False)
         self.clock = SimulatedClock(process)
+
+    def inbox(self, ns: str, key: bytes, nonce: bytes) -> str:
+        """`ports.Gateway.inbox`."""
+        return inbox_name(ns, key, nonce)
 
     async def listen(self, inbox: str, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
         """`ports.Gateway.listen`."""
