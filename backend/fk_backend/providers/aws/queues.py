@@ -252,7 +252,7 @@ class Queues:
                 log.error("nothing is told of inbox %s: %s", inbox, error)
                 return int(time.time())
             raise translated(error, writing=False) from error
-        return int(answer["Attributes"].get("CreatedTimestamp", 0))
+        return int(float(answer["Attributes"].get("CreatedTimestamp", 0)))  # some have a fraction
 
     async def receive(self, url: str) -> List[Any]:
         """A long poll."""

@@ -75,7 +75,7 @@ RULES: Dict[str, Rule] = {
     ),
     THROTTLING: Rule(
         "a key takes 1,000 write units a second, a new table on demand 4 times as many (units)",
-        _DB + "developerguide/throttling-diagnosing-workflow.html",
+        _DB + "developerguide/warm-throughput-scenarios.html",
         1000.0,
     ),
     ROW_BY_ROW: Rule(
