@@ -146,7 +146,8 @@ endif
 aws-suite: $(VENV)/.dev ## kazoo's own tests on aws://: packaged functions, permissions enforced: eight minutes
 	$(PY) -m compat_tests.on_aws $(PY) -m compat_tests.kazoo_suite --url '{url}'
 
-ON_AWS := $(PY) -m compat_tests.on_aws $(PY) -m compat_tests.kazoo_suite --url '{url}' -k 'not Gevent and not Eventlet'
+ON_AWS := $(PY) -m compat_tests.on_aws $(PY) -m compat_tests.kazoo_suite --url '{url}' \
+  -o cache_dir=$(CURDIR)/.cache/suite-aws -k 'not Gevent and not Eventlet'
 
 aws-suite-short: $(VENV)/.dev ## the part of them that CI runs: clients, locks and queues with threads, watches, expiry
 	$(ON_AWS) || { $(ONCE_MORE); $(ON_AWS) --last-failed --last-failed-no-failures all; }

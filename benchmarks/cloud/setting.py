@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, List
 from unittest import mock
 
-from fk_backend.providers.aws import queues
+from fk_backend.providers.aws import poll, queues
 from fk_backend.providers.aws.dev import resources
 from fk_backend.providers.aws.dev.emulator import Emulator
 from fk_backend.providers.aws.dev.host import Host, functions_of
@@ -103,7 +103,7 @@ def setting(filled: bool = False) -> Iterator[Setting]:
     """
     with ExitStack() as stack:
         emulator = stack.enter_context(Emulator(program=FILLED) if filled else Emulator())
-        stack.enter_context(mock.patch.object(queues, "DELETE_S", DELETE_S))
+        stack.enter_context(mock.patch.object(poll, "DELETE_S", DELETE_S))
         account = resources.new_account(emulator.url, "bench")
         kept = {name: os.environ.get(name) for name in (*account.environment, "AWS_PROFILE", "AWS_SESSION_TOKEN")}
         stack.callback(_restore, kept)

@@ -11,7 +11,7 @@ import pytest
 
 from compat_tests.recipes.__main__ import CHECKS, KILL, check, half
 from compat_tests.recipes.people import FAULTS
-from fk_backend.providers.aws import queues
+from fk_backend.providers.aws import poll
 from fk_backend.session.engine import Session
 
 FAULTS_HERE = [*FAULTS, KILL]
@@ -35,6 +35,6 @@ def test_a_client_that_does_not_notice_that_it_is_cut_off_is_found(
 ) -> None:
     """Nobody but itself tells it, and the others go on when its session is over."""
     monkeypatch.setattr(Session, "overdue", lambda self: False)
-    monkeypatch.setattr(queues, "LOST_AFTER_S", 3600.0)
+    monkeypatch.setattr(poll, "LOST_AFTER_S", 3600.0)
     with pytest.raises(AssertionError, match="held at once"):
         check(emulated_url, "Lock", "partition")

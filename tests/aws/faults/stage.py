@@ -22,7 +22,9 @@ from fk_backend.messages import Message, decode, decode_note, encode, message_id
 from fk_backend.ports import INTEREST, STATE, TABLES, Item, Key, Pushed, Put, Remove
 from fk_backend.providers.aws import handlers, names
 from fk_backend.providers.aws.clients import Clients
+from fk_backend.providers.aws.failures import code_of
 from fk_backend.providers.aws.handlers import Functions, Service
+from fk_backend.providers.aws.queues import NO_QUEUE
 from tests.functions.doubles import KEY, Told, _add
 
 from .wire import Carrier, Crash, Process, carried_by, tap
@@ -82,13 +84,26 @@ class Stage:
     async def make_inboxes(self, service: Service, inboxes: Iterable[str]) -> None:
         """Those that are not there: every run listens at the same ones."""
         missing = set(inboxes) - self._inboxes
-        await asyncio.gather(*map(service.queues.make, missing))
+        for url in await asyncio.gather(*map(service.queues.make, missing)):
+            while not await _is_there(service, url):
+                await asyncio.sleep(0.1)
         self._inboxes |= missing
 
     async def living(self, service: Service) -> Set[str]:
         """The inboxes that are there."""
         self._inboxes = set(await service.queues.inboxes())
         return self._inboxes
+
+
+async def _is_there(service: Service, url: str) -> bool:
+    """SQS API Reference, CreateQueue: it takes a second."""
+    try:
+        await service.queues._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+    except Exception as error:
+        if code_of(error) in NO_QUEUE:
+            return False
+        raise
+    return True
 
 
 class Sessions(NamedTuple):

@@ -12,7 +12,7 @@ import pytest
 from kazoo.handlers.threading import KazooTimeoutError
 from kazoo.protocol.states import KazooState
 
-from fk_backend.providers.aws import gateway, names, queues
+from fk_backend.providers.aws import gateway, names, poll, queues
 from fk_backend.providers.aws.clients import Clients
 from fk_kazoo.client import KazooClient
 from fk_kazoo.exceptions import ConnectionLoss
@@ -71,7 +71,7 @@ def weather(monkeypatch: pytest.MonkeyPatch) -> Weather:
             return self
 
     monkeypatch.setattr(gateway, "Clients", Tapped)
-    monkeypatch.setattr(queues, "LOST_AFTER_S", 0.5)
+    monkeypatch.setattr(poll, "LOST_AFTER_S", 0.5)
     monkeypatch.setattr(queues, "LONG_POLL_S", 1)
     return over
 

@@ -187,7 +187,7 @@ def test_the_sweeper(aws_account: Account, monkeypatch: pytest.MonkeyPatch) -> N
         await act.call(lambda functions: functions.sweep(), Process())
         assert await _expirations(act, run.service, run.ns) == []
         orphan = "ef" * 16
-        await queues.make(orphan)
+        await act.stage.make_inboxes(run.service, {orphan})
         await blobs.keep(run.ns, "orphan", b"x")
         key = layout.registration_key(run.ns, "/", watches.DATA, orphan)
         await store.commit([Put(key, Item(1, b""), owner=orphan)])

@@ -70,4 +70,4 @@ def test_a_few_are_deleted_before_they_come_again() -> None:
         await poll.stop()
 
     asyncio.run(check())
-    assert queues.DELETE_S * 2 < queues.SEEN_S, "with time for the request"
+    assert polling.DELETE_S * 2 < queues.SEEN_S, "with time for the request"

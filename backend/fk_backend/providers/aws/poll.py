@@ -13,12 +13,14 @@ from typing import Any, Callable, List, Optional
 
 from . import clients
 from .failures import code_of, translated
-from .queues import AT_ONCE, DELETE_S, NEW_S, NO_QUEUE, Queues, decoded
+from .queues import AT_ONCE, NEW_S, NO_QUEUE, Queues, decoded
 
 LOST_AFTER_S = 5.0
 """So long an inbox may be out of reach before its session is told."""
 RETRY_S = 0.1
 MAX_RETRY_S = 1.0
+DELETE_S = 2.0
+"""So long what was taken may wait for more to be deleted with."""
 
 pause = asyncio.sleep
 

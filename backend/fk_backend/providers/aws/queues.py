@@ -45,8 +45,6 @@ SEEN_S = 5
 """So long after it was taken from an inbox a message comes again, unless it is deleted."""
 HIDES = 3
 """So often a message is told when to come again, where SQS fails to take that."""
-DELETE_S = 2.0
-"""So long what was taken may wait for more to be deleted with."""
 SEEN_ATTRIBUTES = {"VisibilityTimeout": str(SEEN_S), "MessageRetentionPeriod": str(4 * 86_400)}
 
 
