@@ -40,6 +40,8 @@ def stop(handler: Any, patience_s: float = PATIENCE_S) -> None:
     def work() -> None:
         try:
             stopping.stop()
+            if green:
+                _complete(handler)
         except BaseException:  # a killed worker ends it with GreenletExit
             log.debug("stopping the handler", exc_info=True)
         finally:
@@ -51,6 +53,20 @@ def stop(handler: Any, patience_s: float = PATIENCE_S) -> None:
         for worker, _ in workers:
             worker.kill()
         renew(handler)
+
+
+def _complete(handler: Any) -> None:
+    """Calls what was queued while the workers ended: kazoo's eventlet handler takes completions until they have.
+
+    Nobody else would call them, and a call that is made of several (``ensure_path``) would wait for them for ever.
+    """
+    while not handler.completion_queue.empty():
+        completion = handler.completion_queue.get_nowait()
+        try:
+            if callable(completion):
+                completion()
+        except Exception:
+            log.warning("a completion failed", exc_info=True)
 
 
 def renew(handler: Any) -> None:

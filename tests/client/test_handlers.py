@@ -6,9 +6,10 @@ import threading
 from typing import Any, Callable, List
 
 import pytest
-from kazoo.exceptions import ConfigurationError
+from kazoo.exceptions import ConfigurationError, ConnectionClosedError
 from kazoo.handlers.threading import SequentialThreadingHandler
 
+from fk_kazoo import workers
 from tests.client.programs.support import CableClient, Program, eventually
 
 Connect = Callable[..., Any]
@@ -115,3 +116,30 @@ def test_one_handler_for_two_clients_one_after_the_other(url: str, make: Connect
 def test_a_handler_class_is_refused_as_kazoo_does(memory_url: str) -> None:
     with pytest.raises(ConfigurationError, match="must be an instance"):
         CableClient(memory_url, handler=SequentialThreadingHandler)
+
+
+@pytest.mark.parametrize("turns", range(8))
+def test_what_completes_while_eventlets_workers_end_is_handed_over(turns: int) -> None:
+    """kazoo's handler takes completions until its workers have ended; an ``ensure_path`` would wait for ever for one."""
+    eventlet = pytest.importorskip("eventlet", reason="pip install eventlet")
+    from kazoo.handlers.eventlet import SequentialEventletHandler
+
+    handler: Any = SequentialEventletHandler()
+    handler.start()
+    eventlet.sleep(0.01)
+    first, second, done = handler.async_result(), handler.async_result(), handler.event_object()
+
+    def ask_again(_: Any) -> None:
+        second.set_exception(ConnectionClosedError())
+        second.rawlink(lambda _: done.set())
+
+    def complete() -> None:
+        for _ in range(turns):
+            eventlet.sleep(0)
+        first.set()
+
+    first.rawlink(ask_again)
+    eventlet.spawn(complete)
+    workers.stop(handler)
+    done.wait(5)
+    assert done.is_set()
