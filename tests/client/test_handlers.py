@@ -120,7 +120,7 @@ def test_a_handler_class_is_refused_as_kazoo_does(memory_url: str) -> None:
 
 @pytest.mark.parametrize("turns", range(8))
 def test_what_completes_while_eventlets_workers_end_is_handed_over(turns: int) -> None:
-    """kazoo's handler takes completions until its workers have ended; an ``ensure_path`` would wait for ever for one."""
+    """kazoo's handler takes completions until its workers have ended; ``ensure_path`` would wait for one for ever."""
     eventlet = pytest.importorskip("eventlet", reason="pip install eventlet")
     from kazoo.handlers.eventlet import SequentialEventletHandler
 
