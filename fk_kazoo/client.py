@@ -30,7 +30,6 @@ import kazoo.client as _kazoo
 from kazoo.client import CLOSED_STATES as CLOSED_STATES
 from kazoo.client import TransactionRequest as TransactionRequest
 from kazoo.exceptions import AuthFailedError as AuthFailedError
-from kazoo.exceptions import BadArgumentsError, NoAuthError, UnimplementedError
 from kazoo.exceptions import ConfigurationError as ConfigurationError
 from kazoo.exceptions import ConnectionClosedError as ConnectionClosedError
 from kazoo.exceptions import ConnectionLoss as ConnectionLoss
@@ -482,14 +481,7 @@ class KazooClient(_kazoo.KazooClient):
         """A deployment has no servers to reconfigure: always an error, ZooKeeper's own where there is one."""
         refusals.check_reconfig(joining, leaving, new_members, from_config)
         result = self.handler.async_result()
-        advice = "a deployment has no servers to add or remove; it needs none: leave reconfig out"
-        members = "%s,%s" % (joining or "", new_members or "")
-        if any("=" not in member for member in members.split(",") if member.strip()):
-            result.set_exception(BadArgumentsError("not a list of servers, and " + advice))
-        elif not any(scheme == "digest" and auth.startswith("super:") for scheme, auth in self.auth_data):
-            result.set_exception(NoAuthError("reconfig is for the super user, and " + advice))
-        else:
-            result.set_exception(UnimplementedError(advice))
+        result.set_exception(refusals.reconfig_error(joining, new_members, self.auth_data))
         return result
 
     # --- ZooKeeper 3.5 and 3.6 ------------------------------------------------------------------

@@ -103,6 +103,12 @@ class MemoryStore:
         self.limits = limits
         self._tables = {table: _Table() for table in TABLES}
 
+    def moved(self) -> "MemoryStore":
+        """A store with all that is in this one, which is empty then."""
+        other = MemoryStore(self.limits)
+        other._tables, self._tables = self._tables, other._tables
+        return other
+
     async def get(self, keys: Sequence[Key]) -> List[Optional[Item]]:
         """`ports.Store.get`."""
         rows = [self._tables[table].row(partition, sort) for table, partition, sort in keys]

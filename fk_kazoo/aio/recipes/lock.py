@@ -1,0 +1,194 @@
+"""kazoo's locks: a contender is a node, and the first of them in line has the lock."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import uuid
+from typing import TYPE_CHECKING, Iterable, List, Optional, Tuple
+
+from kazoo.exceptions import CancelledError, LockTimeout, NoNodeError
+from kazoo.retry import ForceRetryError, RetryFailedError
+
+from fk_backend.core.watches import DATA
+
+from .. import retrying
+from ..bell import Bell
+from .base import FOR_EVER, Held, Limit
+
+if TYPE_CHECKING:
+    from ..client import KazooClient
+
+
+class Lock(Held):
+    """A lock that one client has at a time. Tasks that share this object take it one after the other.
+
+    ``async with zk.Lock("/lock"):``. Who is cancelled while he waits leaves no contender behind.
+    """
+
+    _NODE_NAME = "__lock__"
+    _EXCLUDE_NAMES: Tuple[str, ...] = ("__lock__",)
+
+    def __init__(
+        self,
+        client: KazooClient,
+        path: str,
+        identifier: Optional[str] = None,
+        extra_lock_patterns: Iterable[str] = (),
+    ) -> None:
+        super().__init__(client, path)
+        self.data = str(identifier or "").encode("utf-8")
+        self._names = {*self._EXCLUDE_NAMES, *extra_lock_patterns}
+        self._contender = _pattern(self._names)
+        self.node: Optional[str] = None
+        """The name of this contender's node."""
+        self.is_acquired = False
+        self.cancelled = False
+        self._busy = False
+        self._waiting: List[Bell] = []
+        self._bell = Bell()
+        self._renew()
+
+    def _renew(self) -> None:
+        """The next contender has a name of its own: whatever may still be made under the last one goes."""
+        self.prefix = uuid.uuid4().hex + self._NODE_NAME
+        self.node, self._tried = None, False
+
+    def cancel(self) -> None:
+        """Ends a pending `acquire`, which raises kazoo's CancelledError."""
+        self.cancelled = True
+        self._bell.ring()
+
+    async def acquire(self, blocking: bool = True, timeout: Optional[float] = None, ephemeral: bool = True) -> bool:
+        """Whether it was acquired: False only where ``blocking`` is. LockTimeout after ``timeout`` seconds."""
+        limit = Limit(timeout)
+        if self._busy and not blocking:
+            return False
+        await self._take_turn(limit)
+        gotten = False
+        try:
+            gotten = await retrying.retry(FOR_EVER, lambda: self._contend(blocking, limit, ephemeral), timeout)
+            self.is_acquired = gotten
+        except RetryFailedError:
+            raise self._timed_out() from None
+        finally:
+            if not gotten:
+                self._let_go()
+        return gotten
+
+    async def _take_turn(self, limit: Limit) -> None:
+        while self._busy:
+            bell = Bell()
+            self._waiting.append(bell)
+            try:
+                if not await bell.wait(limit.left()):
+                    raise self._timed_out()
+            finally:
+                self._waiting.remove(bell)
+                if bell.rung and not self._busy:
+                    self._next_turn()  # its own, unless it was cancelled
+        self._busy = True
+
+    def _next_turn(self) -> None:
+        if self._waiting:
+            self._waiting[0].ring()
+
+    def _timed_out(self) -> LockTimeout:
+        return LockTimeout("Failed to acquire lock on %s in time" % self.path)
+
+    async def _contend(self, blocking: bool, limit: Limit, ephemeral: bool) -> bool:
+        await self._ensure_path()
+        node = await self._find_node() if self._tried else None
+        if node is None:
+            self._tried = True
+            path = "%s/%s" % (self.path, self.prefix)
+            made = await self.client.create(path, self.data, ephemeral=ephemeral, sequence=True)
+            node = made[len(self.path) + 1 :]
+        self.node = node
+        while True:
+            self._bell.clear()
+            if self.cancelled:
+                self.cancelled = False
+                raise CancelledError()
+            predecessor = await self._predecessor(node)
+            if predecessor is None or not blocking:
+                return predecessor is None
+            await self._wait_for(predecessor, limit)
+
+    async def _wait_for(self, name: str, limit: Limit) -> None:
+        """Until that node is gone, or something else may have changed."""
+        path = "%s/%s" % (self.path, name)
+        self.client.add_listener(self._bell.ring)
+        try:
+            await self.client.get(path, self._bell.ring)
+            if not await self._bell.wait(limit.left()):
+                raise self._timed_out()
+        except NoNodeError:
+            pass  # it is gone already
+        finally:
+            self.client.remove_listener(self._bell.ring)
+            self._unwatch(DATA, path, self._bell.ring)
+
+    async def _predecessor(self, node: str) -> Optional[str]:
+        """Who is next in line before this contender; None if it is the first. ForceRetryError if it is gone."""
+        children = await self.client.get_children(self.path)
+        if node not in children:
+            raise ForceRetryError()
+        number = node[len(self.prefix) :]
+        found = [(match.group(1), match.string) for match in map(self._contender.search, children) if match]
+        return max((each for each in found if each[0] < number), default=("", None))[1]
+
+    async def _find_node(self) -> Optional[str]:
+        children = await self.client.get_children(self.path)
+        return next((child for child in children if child.startswith(self.prefix)), None)
+
+    def _let_go(self) -> "Optional[asyncio.Future[None]]":
+        """Gives back what there is, in one step. Done when the node is gone."""
+        gone = None
+        if self.node is not None:
+            gone = self.client._leftovers.remove("%s/%s" % (self.path, self.node))
+        elif self._tried:
+            gone = self.client._leftovers.remove_named(self.path, self.prefix)
+        self.is_acquired = self._busy = False
+        self._renew()
+        self._next_turn()
+        return gone
+
+    async def release(self) -> bool:
+        """Gives it back; whether it was held. It is given back, however its task is cancelled."""
+        if not self.is_acquired:
+            return False
+        gone = self._let_go()
+        if gone is not None:
+            await asyncio.shield(gone)
+        return True
+
+    async def contenders(self) -> List[str]:
+        """The identifiers of who contends for it, in their order."""
+        await self._ensure_path()
+        pattern = _pattern(self._names | {self._NODE_NAME})
+        matches = filter(None, map(pattern.search, await self.client.get_children(self.path)))
+        found: List[str] = []
+        for match in sorted(matches, key=lambda match: match.groups()):
+            try:
+                data, _ = await self.client.get("%s/%s" % (self.path, match.string))
+                found.append(data.decode("utf-8"))
+            except NoNodeError:
+                pass
+        return found
+
+
+def _pattern(names: Iterable[str]) -> "re.Pattern[str]":
+    return re.compile(r"(?:%s)(-?\d{10})$" % "|".join(names))
+
+
+class WriteLock(Lock):
+    """A lock that nobody else has at the same time, neither for writing nor for reading."""
+
+    _EXCLUDE_NAMES = ("__lock__", "__rlock__")
+
+
+class ReadLock(Lock):
+    """A lock that others may have for reading at the same time."""
+
+    _NODE_NAME = "__rlock__"
