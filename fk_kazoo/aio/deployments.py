@@ -35,8 +35,12 @@ class Opening:
         self.task = asyncio.ensure_future(connect(url.deployment, {**dict(url.options), "namespace": url.namespace}))
 
     def failed(self) -> bool:
-        """Whether it can't be opened, so that somebody else has to try again."""
-        return self.task.done() and (self.task.cancelled() or self.task.exception() is not None)
+        """Whether it can't be opened, or is not there any more, so that somebody has to open it again."""
+        if not self.task.done():
+            return False
+        if self.task.cancelled() or self.task.exception() is not None:
+            return True
+        return bool(getattr(self.task.result(), "given_up", False))
 
     async def gateway(self) -> Gateway:
         """The gateway, when it is open. BackendError if it can't be opened."""

@@ -68,6 +68,8 @@ class Leftovers:
             request = GetData(left.path, None)
         try:
             asked = self._client._send(request)
+        except SessionExpiredError:  # for a moment, until it begins to open another one
+            asyncio.get_running_loop().call_soon(self._go, left)
         except Exception as error:
             _settle(left, error)
         else:

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 from collections import deque
-from typing import TYPE_CHECKING, Any, Callable, Coroutine, Deque, Dict, List, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Coroutine, Deque, Dict, Iterable, List, Optional, Set, Tuple
 
 from kazoo.exceptions import (
     AuthFailedError,
@@ -78,6 +78,8 @@ class Life:
         self._session_id, self._session_passwd = client_id or (0, NO_SESSION)
         self._state: _KeeperState = KeeperState.CLOSED
         self._listeners: Dict[Listener, None] = {}
+        self._at_end: Dict[Callable[[], object], None] = {}
+        """What is called when it was stopped."""
         self._watches = Watches(self._disarm)
         self._queue: Deque[Call] = deque()
         self._connection: Optional[Connection] = None
@@ -183,6 +185,8 @@ class Life:
             connection.hang_up()
         self._session_callback(KeeperState.CLOSED)
         self._connection = None
+        for ring in list(self._at_end):
+            ring()
 
     async def _leave(self, opening: deployments.Opening) -> None:
         while self._farewells:
@@ -309,12 +313,12 @@ class Life:
         elif state in _CLOSED:
             self._make_state_change(KazooState.LOST)
             self._notify_pending(state)
-            self._tell_watchers(self._watches.lost(all_of_them=True), WatchedEvent(EventType.NONE, state, None))
+            self._tell_watchers(list(self._watches.lost(all_of_them=True)), WatchedEvent(EventType.NONE, state, None))
             self._session_id, self._session_passwd, self.last_zxid = 0, NO_SESSION, 0
         else:
             self._notify_pending(state)
             self._make_state_change(KazooState.SUSPENDED)
-            self._tell_watchers(self._watches.lost(all_of_them=False), WatchedEvent(EventType.NONE, state, None))
+            self._tell_watchers(list(self._watches.lost(all_of_them=False)), WatchedEvent(EventType.NONE, state, None))
 
     def _notify_pending(self, state: _KeeperState) -> None:
         connection, queue = self._connection, self._queue
@@ -344,16 +348,13 @@ class Life:
         if not self._stopped:
             self._tell_watchers(self._watches.fired(event.kind, event.path), told)
 
-    def _tell_watchers(self, watchers: Any, event: WatchedEvent) -> None:
-        loop = asyncio.get_running_loop()
+    def _tell_watchers(self, watchers: Iterable[Watcher], event: WatchedEvent) -> None:
+        """At once: an answer that shows what it tells may be there without another turn of the loop."""
         for watcher in watchers:
-            loop.call_soon(self._tell, watcher, event)
-
-    def _tell(self, watcher: Watcher, event: WatchedEvent) -> None:
-        try:
-            watcher(event)
-        except Exception:
-            self.logger.exception("Exception in a watch function")
+            try:
+                watcher(event)
+            except Exception:
+                self.logger.exception("Exception in a watch function")
 
     def answered(self, call: Call, result: Result) -> None:
         """`Owner.answered`."""

@@ -85,12 +85,15 @@ class Iterated(AsyncIterator[T]):
     def _over(self) -> bool:
         return self._closed or self._client._stopped
 
-    async def _wait(self) -> None:
-        """Until something may have happened since it waited last. ConnectionClosedError when it is over."""
+    async def _wait(self, told: Optional[Mailbox[T]] = None) -> None:
+        """Until something may have happened since it waited last.
+
+        ConnectionClosedError when it is over, and nothing that was told is left.
+        """
         if not self._over():
             await self._bell.wait()
         self._bell.clear()
-        if self._over():
+        if self._over() and not (told and told.left):
             raise ConnectionClosedError("Connection has been closed")
 
     def _close(self) -> None:
@@ -162,14 +165,16 @@ class Watch(Iterated[WatchedEvent]):
         return Armed(self._mode, _prefix_root(self._client.chroot, self._path))
 
     async def _next(self) -> WatchedEvent:
-        while not self._told.left or self._closed:
+        told = self._told
+        while not told.left:
             if not self._over():
                 await self._ready()
-            if not self._told.left or self._closed:
-                await self._wait()
-        return self._told.left.popleft()
+            if not told.left:
+                await self._wait(told)
+        return told.left.popleft()
 
     def _let_go(self) -> None:
+        self._told.left.clear()
         self._client.remove_listener(self._told.state)
         self._client._watches.forget(self._armed, self._told.event)
 
@@ -198,14 +203,18 @@ class States(Iterated["_State"]):
             self._told.armed = True
             self._told.state(self._client.state)
             self._client.add_listener(self._told.state)
+            self._client._at_end[self._bell.ring] = None
 
     async def _next(self) -> _State:
-        await self._ready()
-        while not self._told.left or self._closed:
-            await self._wait()
+        if not self._over():
+            await self._ready()
+        while not self._told.left:
+            await self._wait(self._told)
         return self._told.left.popleft()
 
     def _let_go(self) -> None:
+        self._told.left.clear()
+        self._client._at_end.pop(self._bell.ring, None)
         self._client.remove_listener(self._told.state)
 
 

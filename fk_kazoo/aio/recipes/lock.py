@@ -77,21 +77,26 @@ class Lock(Held):
         return gotten
 
     async def _take_turn(self, limit: Limit) -> None:
-        while self._busy:
-            bell = Bell()
-            self._waiting.append(bell)
-            try:
-                if not await bell.wait(limit.left()):
-                    raise self._timed_out()
-            finally:
+        """Of the tasks that share this object, in the order in which they came."""
+        if not self._busy:
+            self._busy = True
+            return
+        bell = Bell()
+        self._waiting.append(bell)
+        try:
+            if not await bell.wait(limit.left()):
+                raise self._timed_out()
+        except BaseException:
+            if bell.rung:
+                self._pass_on()
+            else:
                 self._waiting.remove(bell)
-                if bell.rung and not self._busy:
-                    self._next_turn()  # its own, unless it was cancelled
-        self._busy = True
+            raise
 
-    def _next_turn(self) -> None:
+    def _pass_on(self) -> None:
+        self._busy = bool(self._waiting)
         if self._waiting:
-            self._waiting[0].ring()
+            self._waiting.pop(0).ring()
 
     def _timed_out(self) -> LockTimeout:
         return LockTimeout("Failed to acquire lock on %s in time" % self.path)
@@ -149,9 +154,9 @@ class Lock(Held):
             gone = self.client._leftovers.remove("%s/%s" % (self.path, self.node))
         elif self._tried:
             gone = self.client._leftovers.remove_named(self.path, self.prefix)
-        self.is_acquired = self._busy = False
+        self.is_acquired = False
         self._renew()
-        self._next_turn()
+        self._pass_on()
         return gone
 
     async def release(self) -> bool:

@@ -54,6 +54,8 @@ class MemoryDeployment:
         self._writer = Writer(self._ports, super_id)
         self._functions = Dispatcher(self._writer, Heartbeat(self._ports), self, self.clock)
         self.home: Optional[asyncio.AbstractEventLoop] = asyncio._get_running_loop()
+        self.given_up = False
+        """Whether it goes on elsewhere: who comes here opens it anew."""
         self.watched: List[str] = []
         """The namespaces that its heartbeat looked after when it was given up."""
 
@@ -63,6 +65,11 @@ class MemoryDeployment:
         await self._functions.replace_writer(writer)
         self._writer = writer
 
+    @property
+    def stopped(self) -> bool:
+        """Whether its functions were ended."""
+        return self._functions.halted
+
     async def stop(self) -> None:
         """Ends its functions: nothing is taken any more."""
         await self._functions.stop()
@@ -70,7 +77,7 @@ class MemoryDeployment:
     def give_up(self) -> MemoryStore:
         """What it stored, for the one that goes on: here there is nothing any more, whoever still asks for it."""
         self.watched = self.watched or self._functions.watched
-        self._functions.halted = True
+        self.given_up = self._functions.halted = True
         ears, self._ears = self._ears, {}
         for ear in ears.values():
             with contextlib.suppress(RuntimeError):  # the loop is closed

@@ -42,6 +42,11 @@ class Elsewhere:
             raise Unavailable("the event loop in which the deployment lived is closed") from error
 
     @property
+    def given_up(self) -> bool:
+        """Whether it goes on in yet another loop, or will: who comes here opens it anew."""
+        return self._there.given_up or self._there.stopped or self._home.is_closed()
+
+    @property
     def queue(self) -> Queue:
         """`ports.Gateway.queue`."""
         return self
@@ -73,7 +78,8 @@ class Elsewhere:
 
     async def hush(self, inbox: str, keep: bool) -> None:
         """`ports.Gateway.hush`."""
-        await self._do(self._there.hush(inbox, keep))
+        with contextlib.suppress(Unavailable):  # then nobody listens there any more
+            await self._do(self._there.hush(inbox, keep))
 
     async def check(self) -> None:
         """`ports.Gateway.check`."""
