@@ -15,8 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Awaitable, Callable, Dict, List
+from typing import Any, Awaitable, Callable, Dict, List, NamedTuple, Tuple
 
 from fk_kazoo.aio import KazooClient
 from fk_kazoo.client import KazooClient as ThreadedClient
@@ -33,7 +32,27 @@ ROWS = {
 """Of each, a round has that many times fewer."""
 
 
-async def _with_asyncio(zk: KazooClient, other: KazooClient, row: str, count: int) -> float:
+class Times(NamedTuple):
+    """Of one call, in microseconds: by the clock, and of processors, whoever's threads they ran."""
+
+    wall: float
+    processor: float
+
+
+class Stopwatch:
+    """Times so many calls."""
+
+    def __init__(self, calls: int) -> None:
+        self._calls = calls
+        self._began = time.perf_counter(), time.process_time()
+
+    def read(self) -> Times:
+        """Since it was made."""
+        now = time.perf_counter(), time.process_time()
+        return Times(*((each - began) / self._calls * 1e6 for each, began in zip(now, self._began)))
+
+
+async def _with_asyncio(zk: KazooClient, other: KazooClient, row: str, count: int) -> Times:
     async def one_set() -> object:
         return await zk.set("/a", DATA)
 
@@ -56,13 +75,13 @@ async def _with_asyncio(zk: KazooClient, other: KazooClient, row: str, count: in
     calls: Dict[str, Callable[[], Awaitable[object]]] = dict(
         zip(ROWS, (one_set, one_get, one_watch, at_once, one_lock))
     )
-    started = time.perf_counter()
+    watch = Stopwatch(count)
     for _ in range(count):
         await calls[row]()
-    return time.perf_counter() - started
+    return watch.read()
 
 
-def _with_threads(zk: Any, other: Any, row: str, count: int, pool: ThreadPoolExecutor) -> float:
+def _with_threads(zk: Any, other: Any, row: str, count: int) -> Times:
     def one_watch() -> None:
         bell = zk.handler.event_object()
         zk.get("/a", lambda event: bell.set())
@@ -81,40 +100,44 @@ def _with_threads(zk: Any, other: Any, row: str, count: int, pool: ThreadPoolExe
         zip(ROWS, (lambda: zk.set("/a", DATA), lambda: zk.get("/a"), one_watch, at_once, one_lock))
     )
 
-    def work() -> float:
-        started = time.perf_counter()
-        for _ in range(count):
-            calls[row]()
-        return time.perf_counter() - started
-
-    return pool.submit(work).result()  # as an app's thread that is not the main one
+    watch = Stopwatch(count)
+    for _ in range(count):
+        calls[row]()
+    return watch.read()
 
 
 async def compare(scheme: str, rounds: int, count: int) -> List[str]:
-    """A table's rows: microseconds of each, and the ratio."""
+    """A table's rows."""
     lines: List[str] = []
-    threaded = [ThreadedClient("%s://bench-threads" % scheme) for _ in range(2)]
-    with ThreadPoolExecutor(1) as pool:
-        for client in threaded:
-            client.start()
-        threaded[0].ensure_path("/a")
-        url = "%s://bench-asyncio" % scheme
-        async with KazooClient(url) as zk, KazooClient(url) as other:
-            await zk.ensure_path("/a")
-            for row in ROWS:
-                each = max(1, count // ROWS[row])
-                ours: List[float] = []
-                theirs: List[float] = []
-                for _ in range(rounds):
-                    ours.append(await _with_asyncio(zk, other, row, each) / each * 1e6)
-                    theirs.append(_with_threads(*threaded, row, each, pool) / each * 1e6)
-                ratio = statistics.median(their / our for our, their in zip(ours, theirs))
-                words = (scheme, row, statistics.median(theirs), statistics.median(ours), ratio)
-                lines.append("| `%s://` | %s | %.0f | %.0f | %.1f |" % words)
-        for client in threaded:
-            client.stop()
-            client.close()
+    loop = asyncio.get_running_loop()
+    threaded, also = (ThreadedClient("%s://bench-threads" % scheme) for _ in range(2))
+    url = "%s://bench-asyncio" % scheme
+    for client in (threaded, also):
+        await loop.run_in_executor(None, client.start)
+    await loop.run_in_executor(None, threaded.ensure_path, "/a")
+    async with KazooClient(url) as zk, KazooClient(url) as other:
+        await zk.ensure_path("/a")
+        for row, fewer in ROWS.items():
+            each = max(1, count // fewer)
+            pairs: List[Tuple[Times, Times]] = []
+            for _ in range(rounds):
+                ours = await _with_asyncio(zk, other, row, each)
+                pairs.append((await loop.run_in_executor(None, _with_threads, threaded, also, row, each), ours))
+            lines.append("| `%s://` | %s | %s |" % (scheme, row, " | ".join(_columns(pairs))))
+    for client in (threaded, also):
+        await loop.run_in_executor(None, client.stop)
+        await loop.run_in_executor(None, client.close)
     return lines
+
+
+def _columns(pairs: List[Tuple[Times, Times]]) -> List[str]:
+    """Both, and the ratio: by the clock, then of processors."""
+    found: List[str] = []
+    for kind in range(2):
+        theirs, ours = ([pair[which][kind] for pair in pairs] for which in range(2))
+        ratio = statistics.median(their / our for their, our in zip(theirs, ours))
+        found += ["%.0f" % statistics.median(theirs), "%.0f" % statistics.median(ours), "%.1f" % ratio]
+    return found
 
 
 def resident_bytes() -> int:
@@ -152,7 +175,8 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(dir=os.environ.get("FK_KAZOO_HOME")) as home:
         os.environ["FK_KAZOO_HOME"] = home
-        print("| | | threads, µs | asyncio, µs | times as fast |\n| --- | --- | --- | --- | --- |")
+        print("| | | threads, µs | asyncio, µs | ratio | threads, µs of processors | asyncio | ratio |")
+        print("| --- | --- | --- | --- | --- | --- | --- | --- |")
         for scheme in ("memory", "local"):
             print("\n".join(asyncio.run(compare(scheme, options.rounds, options.count))), flush=True)
         for scheme in ("memory", "local"):

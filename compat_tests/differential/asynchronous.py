@@ -27,8 +27,8 @@ BELOW = "/differential"
 Watchers = Dict[str, Callable[[Any], None]]
 
 
-def start(c: Any, call: List[Any], w: Watchers) -> Awaitable[Any]:
-    """A call of a program, as `calls.start`."""
+def start(c: Any, call: List[Any], w: Watchers) -> Any:
+    """A call of a program, as `calls.start`: to be awaited."""
     name, *rest = call
     path = rest[0]
     if name == "create":

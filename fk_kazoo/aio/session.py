@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections import deque
-from typing import TYPE_CHECKING, Any, Callable, Coroutine, Deque, Dict, Iterable, List, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Coroutine, Dict, Iterable, List, Optional, Set, Tuple
 
 from kazoo.exceptions import (
     AuthFailedError,
@@ -81,7 +80,7 @@ class Life:
         self._at_end: Dict[Callable[[], object], None] = {}
         """What is called when it was stopped."""
         self._watches = Watches(self._disarm)
-        self._queue: Deque[Call] = deque()
+        self._queue: List[Call] = []
         self._connection: Optional[Connection] = None
         self._opening: Optional[deployments.Opening] = None
         self._connecting: "Optional[asyncio.Task[None]]" = None
@@ -266,7 +265,7 @@ class Life:
                 connection.send(self._unheard(Auth(0, scheme, credential)))
             for armed in self._watches.staying():
                 connection.send(self._unheard(AddWatch(armed.path, None, armed.mode)))
-        waiting, self._queue = self._queue, deque()
+        waiting, self._queue = self._queue, []
         for call in waiting:
             if call.armed is not None or not call.future.done():
                 connection.send(call)
