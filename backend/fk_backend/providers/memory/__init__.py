@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from ...core.model import Id
@@ -144,6 +145,9 @@ class Visited(MemoryDeployment):
                 del _deployments[name]
                 _left[name] = self
         self.watched = self._functions.watched
+        ears, self._ears = self._ears, {}
+        for ear in ears.values():  # of other loops
+            ear.lost("the event loop in which the deployment lived has ended")
         await self.stop()
 
 
@@ -192,7 +196,7 @@ async def _opened(name: str, make: Callable[..., MemoryDeployment]) -> Gateway:
         if found.home in (None, asyncio.get_running_loop()):
             return found
         if found.home.is_running():
-            return Elsewhere(found, found.home)
+            return Elsewhere(found, found.home, partial(_opened, name, make))
         left = found
     found = _deployments[name] = make(store=None if left is None else left.give_up())
     if left is not None:
