@@ -116,8 +116,13 @@ class KazooClient(Recipes, Life):
         DeploymentConfigurationError, at once, if the deployment can't be used until somebody does something.
         """
         await super().start(timeout)
-        if self.chroot and not await self.exists("/"):
-            warnings.warn("No chroot path exists, the chroot path should be created before normal use.", stacklevel=2)
+        try:
+            if self.chroot and not await self.exists("/"):
+                text = "No chroot path exists, the chroot path should be created before normal use."
+                warnings.warn(text, stacklevel=2)
+        except BaseException:
+            await self.stop()
+            raise
 
     async def __aenter__(self) -> KazooClient:
         await self.start()

@@ -23,7 +23,7 @@ from kazoo.protocol.states import EVENT_TYPE_MAP, EventType, KazooState, KeeperS
 from kazoo.retry import KazooRetry, RetryFailedError
 
 from fk_backend.core.requests import Result
-from fk_backend.errors import BackendError, DeploymentError
+from fk_backend.errors import BackendError, DeploymentError, Unavailable
 from fk_backend.providers import provider
 from fk_backend.session.engine import EXPIRED
 from fk_backend.session.watchlist import Event
@@ -93,6 +93,7 @@ class Life:
         self._farewells: "Set[asyncio.Task[Any]]" = set()
         """Of connections that are over."""
         self._pid = 0
+        self._loop: Optional[asyncio.AbstractEventLoop] = None
 
     @property
     def connected(self) -> bool:
@@ -112,7 +113,7 @@ class Life:
     # --- start and stop -------------------------------------------------------------------------
 
     async def start(self, timeout: float = 15.0) -> None:
-        """Connects. KazooTimeoutError if that takes longer than ``timeout`` seconds.
+        """Connects. KazooTimeoutError if that takes longer than ``timeout`` seconds; AuthFailedError.
 
         DeploymentConfigurationError, at once, if the deployment can't be used until somebody does something.
         """
@@ -129,8 +130,10 @@ class Life:
             raise
         if self.connected:
             return
-        failure = self._failure
+        failure, refused = self._failure, self._state == KeeperState.AUTH_FAILED
         await self.stop()
+        if refused:
+            raise AuthFailedError()
         if isinstance(failure, DeploymentError):
             raise DeploymentConfigurationError("%s: %s" % (self.deployment, failure)) from failure
         raise KazooTimeoutError("Connection time-out" + ("" if failure is None else ": %s" % failure)) from failure
@@ -142,7 +145,7 @@ class Life:
                 provider(url.scheme).check(url.deployment, dict(url.options))
         except DeploymentError as error:
             raise DeploymentConfigurationError("%s: %s" % (url, error)) from error
-        self._pid = os.getpid()
+        self._pid, self._loop = os.getpid(), asyncio.get_running_loop()
         self._opening = deployments.acquire(url)
         self._stopped, self._failure = False, None
         self._ended.clear()
@@ -246,10 +249,12 @@ class Life:
         wanted = (self._session_id, self._session_passwd, self._session_timeout)
         if not await asyncio.wait_for(connection.open(*wanted, gateway if self.read_only else None), timeout_s):
             return False
-        if self._stopped:
+        if self._stopped or connection.reason:  # it was over before anybody could be told
             connection.hang_up()
             self._spawn(connection.gone(), self._farewells)
-            return True
+            if self._stopped or connection.reason == EXPIRED:
+                return self._stopped
+            raise Unavailable("the connection was lost")
         assert connection.opened is not None
         self._session_id, self._session_passwd, _ = connection.opened
         self._connection, self._connecting, self._failure = connection, None, None
@@ -362,7 +367,8 @@ class Life:
         request, future = call.request, call.future
         if request.type == wire.AUTH and result.code:
             call.fail(AuthFailedError())
-            return self._session_callback(KeeperState.AUTH_FAILED)
+            self._session_callback(KeeperState.AUTH_FAILED)
+            return self._decide(finally_=True)
         failed = bool(result.code) and not values.is_missing(request, result)
         if call.armed is not None and call.watcher is not None and self._state in _CONNECTED:
             self._watches.answered(call.armed, call.watcher, not failed, not future.done())

@@ -6,6 +6,7 @@ It is over with the client, where ``async with`` ends, with `aclose`, and when i
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections import deque
 from types import TracebackType
@@ -106,8 +107,14 @@ class Iterated(AsyncIterator[T]):
         raise NotImplementedError
 
     def __del__(self) -> None:
+        """It may be any thread's garbage collector that calls this."""
         with contextlib.suppress(RuntimeError, AttributeError):  # there is no loop any more; it was never made
-            self._close()
+            loop = self._client._loop
+            if loop is not None and not self._closed:
+                if asyncio._get_running_loop() is loop:
+                    self._close()
+                else:
+                    loop.call_soon_threadsafe(self._close)
 
 
 class _Told(Mailbox[WatchedEvent]):

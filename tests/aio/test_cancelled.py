@@ -181,6 +181,12 @@ async def partitioner(zk: KazooClient) -> None:
         assert sorted(parts) == ["a", "b"]
 
 
+async def another_client(zk: KazooClient) -> None:
+    await zk.ensure_path(R)
+    async with KazooClient(str(zk.deployment) + R, auth_data=[("digest", "me:secret")]) as another:
+        await another.create("/mine", ephemeral=True)
+
+
 PLAYS: Dict[str, Tuple[Body, Body, List[str]]] = {
     "lock": (lock, holds_lock, []),
     "lock in time": (lock_in_time, holds_lock, []),
@@ -202,6 +208,7 @@ PLAYS: Dict[str, Tuple[Body, Body, List[str]]] = {
     "data watch": (data_watch, makes_late, [R + "/made"]),
     "children watch": (children_watch, makes_late, [R + "/made"]),
     "tree cache": (tree_cache, makes_late, [R + "/made"]),
+    "another client": (another_client, nothing, [R + "/mine"]),
     "partitioner": (partitioner, nothing, [R + "/locks", R + "/locks/a", R + "/locks/b", R + "/party"]),
 }
 """What is done, what somebody else does meanwhile, and what may be there afterwards beside ``/r`` and what it locks."""

@@ -320,8 +320,10 @@ def test_credentials_that_are_refused(memory_url: str) -> None:
             with pytest.raises(exceptions.AuthFailedError):
                 await zk.get("/")
             assert zk.state == KazooState.LOST
+            with pytest.raises(exceptions.AuthFailedError):
+                await zk.restart()
             zk.auth_data.clear()
-            await zk.restart()
+            await zk.start()
             assert await zk.exists("/")
 
     run(main())
