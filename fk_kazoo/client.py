@@ -151,6 +151,8 @@ class KazooClient(_kazoo.KazooClient):
         chroot = normpath(url.chroot) if url.chroot else ""
         if self.chroot is not None and chroot != self.chroot:
             raise ConfigurationError("Changing chroot at runtime is not currently supported")
+        if "fk_kazoo.run" in sys.modules:
+            sys.modules["fk_kazoo.run"].stands_for(addresses, url)
         self.deployment = url
         self.hosts = addresses or [(str(url), 0)]
         self.chroot = chroot

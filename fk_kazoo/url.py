@@ -82,6 +82,9 @@ def parse(text: str) -> DeploymentUrl:
     """The deployment that ``text`` names. Raises :class:`fk_backend.errors.BadUrl`."""
     scheme, found, rest = text.partition("://")
     if not found:
+        begun, colon, place = text.partition(":")
+        if colon and begun.lower() in SCHEMES and place.strip("/"):
+            raise _bad(text, f"a scheme is followed by two slashes; write {begun.lower()}://{place.strip('/')}")
         raise _bad(text, "it has no scheme; write memory://NAME, local://NAME or aws://NAME")
     if _UNPRINTABLE.search(text):
         raise _bad(text, "it has white space or a control character in it; write it as %20 and so on in the chroot")
