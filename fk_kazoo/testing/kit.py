@@ -30,6 +30,7 @@ from fk_backend.providers import memory
 from .. import client as shipped
 from .. import loop
 from ..connection import Seam
+from ..holds import uninterrupted
 from ..line import Line
 from ..url import DeploymentUrl, parse
 from . import cluster, faults
@@ -160,14 +161,16 @@ class Faults:
         """
         _cable(client)
         if client.connected:
-            faults.expire_now(client, client.handler.event_object)
+            with uninterrupted():  # by a lock in whose body the test does this
+                faults.expire_now(client, client.handler.event_object)
         else:
             faults.expire_unheard(client, _session(client))
 
     def disconnect(self, client: Any) -> None:
         """Its connection breaks, and it may connect again at once: SUSPENDED, then CONNECTED, with the same session."""
         _cable(client)
-        faults.lose_now(client, client.handler.event_object)
+        with uninterrupted():
+            faults.lose_now(client, client.handler.event_object)
 
     @contextmanager
     def partition(self, *clients: Any) -> Iterator[None]:
