@@ -21,7 +21,8 @@ import kazoo.recipe.lock as _lock
 from kazoo.retry import ForceRetryError
 
 from . import notes
-from .exceptions import LockLostError, ReentrantLockError
+from .exceptions import LockLostError as LockLostError
+from .exceptions import ReentrantLockError as ReentrantLockError
 from .holds import Hold, begin_body, caller, delete_later, end_body, interrupted, only_caller, uninterrupted
 
 
