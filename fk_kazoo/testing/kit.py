@@ -19,7 +19,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple, Type, cast
-from unittest import mock
 
 from kazoo.exceptions import KazooException
 from kazoo.protocol.states import KazooState
@@ -314,26 +313,28 @@ def _cable(client: Any) -> Cable:
 _kits: List[Kit] = []
 _noted: List[Tuple[Any, str]] = []
 """Clients that were made meanwhile, and where."""
-_patches: List[Any] = []
+_replaced: List[Tuple[Any, str, Any]] = []
+"""What was there before: of which class, under which name."""
 
 
 def _watch(kit: Kit) -> None:
     _kits.append(kit)
     if len(_kits) == 1:
-        _patches[:] = [
-            mock.patch.object(Seam, "_dial", _dial),
-            mock.patch.object(shipped.KazooClient, "__init__", _noting(shipped.KazooClient.__init__)),
-            mock.patch.object(shipped.KazooClient, "_make_state_change", _telling()),
-        ]
-        for patch in _patches:
-            patch.start()
+        _replace(Seam, "_dial", _dial)
+        _replace(shipped.KazooClient, "__init__", _noting(shipped.KazooClient.__init__))
+        _replace(shipped.KazooClient, "_make_state_change", _telling())
+
+
+def _replace(owner: Any, name: str, by: Any) -> None:
+    _replaced.append((owner, name, vars(owner)[name]))
+    setattr(owner, name, by)
 
 
 def _unwatch(kit: Kit) -> None:
     _kits.remove(kit)
     if not _kits:
-        for patch in reversed(_patches):
-            patch.stop()
+        while _replaced:
+            setattr(*_replaced.pop())
         _noted.clear()
 
 
