@@ -11,6 +11,7 @@ from kazoo.protocol.states import KazooState
 from kazoo.retry import ForceRetryError
 
 from . import notes
+from .holds import uninterrupted
 
 
 class Kept:
@@ -48,6 +49,8 @@ class Kept:
 
     def set(self, value: bytes) -> None:
         """Changes what it holds, now and whenever it is made again."""
+        if self._pid != os.getpid():
+            return
         with self._lock:
             self.value = value
             if self.there:
@@ -67,7 +70,8 @@ class Kept:
                 return
             self._session = None
             try:
-                self._client.retry(self._client.delete, self.path)
+                with uninterrupted():  # by a lock in whose body this is given up
+                    self._client.retry(self._client.delete, self.path)
             except (NoNodeError, ConnectionClosedError):  # it went with the session
                 pass
 
