@@ -55,9 +55,10 @@ from fk_backend.errors import DeploymentError
 from fk_backend.functions.words import answer_word
 from fk_backend.providers import provider
 
-from . import listeners, loop, refusals, workers
+from . import holds, listeners, loop, refusals, workers
 from .connection import SET_WATCHES_XID
 from .exceptions import DeploymentConfigurationError
+from .extensions import Extensions
 from .handler_class import adopt
 from .requests import AddWatch, CreateContainer, CreateTTL, RemoveWatches, read_event
 from .requests import AddWatchMode as AddWatchMode
@@ -77,7 +78,7 @@ _UNANSWERED = {KeeperState.AUTH_FAILED: AuthFailedError, KeeperState.EXPIRED_SES
 _CONNECTED = (KeeperState.CONNECTED, KeeperState.CONNECTED_RO)
 
 
-class KazooClient(_kazoo.KazooClient):
+class KazooClient(Extensions, _kazoo.KazooClient):
     """kazoo's client on a deployment. Takes everything that kazoo's takes, and a deployment URL as ``hosts``.
 
     Raises :class:`~fk_kazoo.exceptions.DeploymentConfigurationError` (a ConfigurationError) for a URL that can't be
@@ -120,6 +121,7 @@ class KazooClient(_kazoo.KazooClient):
         """`__init__`; which options kazoo's takes depends on its release."""
         self._persistent: Dict[Tuple[str, str], Dict[Any, None]] = {}  # watchers are called in the order they came
         self._last_notice: Optional[listeners.Notice] = None
+        self._holds = {}
         self._ending = False
         self._in_call = False
         """Whether a signal's handler stops the client in the middle of a call, which holds the lock of the queue."""
@@ -130,6 +132,7 @@ class KazooClient(_kazoo.KazooClient):
         self._connection = self._connect_by(self._connection)
         self._told, self._decided = self.handler.event_object(), self.handler.event_object()
         self._queueing, self._changing = self.handler.rlock_object(), self.handler.rlock_object()
+        self._extend()
         loop.clients.add(self)
 
     def _connect_by(self, made: Any) -> Any:
@@ -335,6 +338,7 @@ class KazooClient(_kazoo.KazooClient):
         self._queueing, self._changing = handler.rlock_object(), handler.rlock_object()
         self._state = KeeperState.CLOSED
         self._ending = self._in_call = False
+        self._left_behind(forked)
         self._reset()
         left: List[Any] = connection.leave_behind(self._nobodys(), forked)
         self._connection = self._connect_by(None)
@@ -344,7 +348,7 @@ class KazooClient(_kazoo.KazooClient):
         """A client that is stopped, and that nobody has or hears of."""
         client = copy.copy(self)
         client._stopped, client.state_listeners = self.handler.event_object(), set()
-        client._queueing = self.handler.rlock_object()
+        client._queueing, client._holds = self.handler.rlock_object(), {}
         client._stopped.set()
         client.logger = logging.Logger("nobody", logging.CRITICAL)
         client._reset()
@@ -355,6 +359,7 @@ class KazooClient(_kazoo.KazooClient):
     def _call(self, request: Any, async_object: Any) -> Any:
         loop.here()
         listeners.calling()
+        holds.interrupt(self)
         if self._ending:  # callers that try again at once would not let the connection's thread have the lock
             self.handler.sleep_func(2 * TURN_S)
         lock = self._queueing

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import struct
+import time
 from collections import deque
 from typing import Any, List, Optional, Tuple
 
@@ -25,6 +26,7 @@ from fk_backend.providers.descriptors import Descriptor
 from . import loop, primitives, wire, workers
 from .doorbell import Doorbell
 from .line import Asked, Line
+from .why import STILL_S
 
 log = logging.getLogger(__name__)
 
@@ -52,11 +54,15 @@ class Selecting:
 
     def select(self, *args: Any, **kwargs: Any) -> Any:
         """As the handler's. LeftBehind if there is nothing to select on any more."""
+        began, longest_s = time.monotonic(), args[3] if len(args) > 3 else None
         try:
             ready = self._handler.select(*args, **kwargs)
         except (OSError, ValueError, TypeError):
             self._connection.look()
             raise
+        now = time.monotonic()
+        if longest_s is not None and now - began - longest_s > STILL_S:
+            self._connection.stood_still = (now - began, now)
         self._connection.stay()
         return ready
 
@@ -77,6 +83,9 @@ class Seam(kazoo_connection.ConnectionHandler):
     _greeted: Optional[Line] = None
     """The line, once its greetings are answered, where reads need not wait for anything else."""
     _opening: Optional[loop.Opening] = None
+
+    stood_still = (0.0, 0.0)
+    """For how many seconds this process did not run, the last time, and when that ended, on the monotonic clock."""
 
     only_kazoos = True
     """Whether no method is an app's: its own are to be called where kazoo calls them, in kazoo's thread."""

@@ -32,6 +32,9 @@ from fk_kazoo.handlers.gevent import SequentialGeventHandler
 from fk_kazoo.handlers.threading import KazooTimeoutError, SequentialThreadingHandler
 from fk_kazoo.hosts import collect_hosts
 from fk_kazoo.interfaces import IAsyncResult, IHandler
+from fk_kazoo.kept import Kept
+from fk_kazoo.locks import Lock as OurLock
+from fk_kazoo.locks import Lost
 from fk_kazoo.loggingsupport import BLATHER
 from fk_kazoo.protocol.paths import join, normpath
 from fk_kazoo.protocol.serialization import Create, GetData
@@ -51,6 +54,7 @@ from fk_kazoo.retry import ForceRetryError, KazooRetry, RetryFailedError
 from fk_kazoo.security import ACL, CREATOR_ALL_ACL, OPEN_ACL_UNSAFE, Id, Permissions, make_acl, make_digest_acl
 from fk_kazoo.testing import KazooTestCase, KazooTestHarness
 from fk_kazoo.version import __version__
+from fk_kazoo.why import Why
 
 # --- what kazoo.client has from other modules ---
 
@@ -252,6 +256,12 @@ def on_answer(result: IAsyncResult[Tuple[bytes, ZnodeStat]]) -> None:
     value.decode()
 
 
+def on_any_answer(result: IAsyncResult) -> None:
+    """Of whatever, as kazoo's documentation has it."""
+    result.get().whatever()
+
+
+asked.rawlink(on_any_answer)
 asked.rawlink(on_answer)
 zk.set_async("/a", b"x").rawlink(on_answer)  # wrong
 
@@ -352,10 +362,10 @@ with zk.transaction() as inner:
 
 with zk.Lock("/lock", "me"):
     pass
-with zk.Lock("/lock") as nothing:
+with KazoosClient().Lock("/lock") as nothing:
     nothing.release()  # wrong
 lock = zk.Lock("/lock", identifier="me")
-assert_type(lock, Lock)
+assert_type(lock, OurLock)
 assert_type(lock.acquire(blocking=False), bool)
 assert_type(lock.acquire(timeout=1.5), bool)
 assert_type(lock.release(), bool)
@@ -366,19 +376,42 @@ lock.nonsense()  # wrong
 zk.Lock()  # wrong
 zk.Lock(zk, "/lock")  # wrong
 zk.Lock("/lock", identifer="me")  # wrong
-assert_type(zk.ReadLock("/lock"), ReadLock)
-assert_type(zk.WriteLock("/lock"), WriteLock)
+reading: ReadLock = zk.ReadLock("/lock")
+writing: WriteLock = zk.WriteLock("/lock", lost=Lost.RAISE)
 semaphore = zk.Semaphore("/semaphore", max_leases=3)
-assert_type(semaphore, Semaphore)
+leases: Semaphore = semaphore
 assert_type(semaphore.lease_holders(), List[str])
 with semaphore:
     pass
 zk.Semaphore("/semaphore", max_leases="3")  # wrong
 assert_type(Lock(zk, "/lock"), Lock)
-theirs: KazoosLock = lock  # it is the very same class
+theirs: KazoosLock = lock
 theirs_too: KazoosClient = zk
 ours: KazooClient = KazoosClient()  # wrong
 Lock("/lock", zk)  # wrong
+with zk.Lock("/lock", lost=Lost.RAISE) as held:
+    assert_type(held, OurLock)
+    assert_type(held.fence, int)
+    held.lost.wait(1.0)
+    held.fence = 1  # wrong
+    held.fence.upper()  # wrong
+zk.Lock("/lock", lost="raise")  # wrong
+zk.Lock("/lock", "me", (), Lost.RAISE)  # wrong
+KazoosClient().Lock("/lock", lost=Lost.RAISE)  # wrong
+with zk.Semaphore("/semaphore", lost=Lost.TELL) as leased:
+    assert_type(leased.fence, int)
+assert_type(zk.create_once("/a", b"x", sequence=True), str)
+zk.create_once("/a", "x")  # wrong
+zk.create_once("/a", include_data=True)  # wrong
+with zk.keep("/services/a", b"x") as kept:
+    assert_type(kept, Kept)
+    assert_type(kept.there, bool)
+    kept.set("x")  # wrong
+zk.keep("/services/a", ephemeral=True)  # wrong
+assert_type(zk.why, Why)
+assert_type(zk.why.reason, str)
+zk.why = None  # wrong
+zk.why.nonsense  # wrong
 
 # --- the other recipes ---
 
@@ -387,8 +420,9 @@ def lead(name: str, times: int = 1) -> None:
     """Run by who leads."""
 
 
-election = zk.Election("/election", "me")
-assert_type(election, Election)
+election = zk.Election("/election", "me", lost=Lost.RAISE)
+assert_type(election.fence, int)
+elected: Election = election
 election.run(lead, "me", times=2)
 election.run(lead)  # wrong
 election.run(lead, "me", time=2)  # wrong
