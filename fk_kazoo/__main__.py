@@ -13,7 +13,7 @@ from typing import Callable, List, NamedTuple, Optional, Sequence
 
 from fk_backend.errors import BadUrl
 from fk_kazoo import __version__, run
-from fk_kazoo.commands import backup, cost, deploy, destroy, dev, package, restore, rollback, status, verify
+from fk_kazoo.commands import backup, cost, deploy, destroy, dev, package, restore, rollback, serve, status, verify
 from fk_kazoo.url import DEFAULT_URL, ENVIRONMENT_VARIABLE, parse
 
 
@@ -66,6 +66,7 @@ COMMANDS = [
     Command("package", "make the zip of a deployment's functions", package.declare, package.call),
     Command("cost", "estimate what a load costs on AWS", cost.declare, cost.call),
     Command("verify", "prove it on an AWS account, and leave nothing behind", verify.declare, verify.call),
+    Command("serve", "speak ZooKeeper's protocol in front of a deployment", serve.declare, serve.call),
     Command("dev", "run a deployment for development on this machine", dev.declare, dev.call),
 ]
 

@@ -166,6 +166,7 @@ class Error:
     RUNTIME_INCONSISTENCY = -2
     UNIMPLEMENTED = -6
     MARSHALLING = -5
+    OPERATION_TIMEOUT = -7
     BAD_ARGUMENTS = -8
     NO_NODE = -101
     NO_AUTH = -102
@@ -179,6 +180,7 @@ class Error:
     SESSION_MOVED = -118
     NOT_READ_ONLY = -119
     NO_WATCHER = -121
+    RECONFIG_DISABLED = -123
     STORAGE_FULL = -1001
     """Ours: the deployment could not store the change; definite, nothing was changed."""
     TOO_LARGE = -1002
