@@ -194,6 +194,11 @@ def _parts(r: Reader, kinds: Dict[int, Callable[[Reader], Any]]) -> Tuple[Any, .
         parts.append(kinds[opcode](r))
 
 
+def _reconfig(r: Reader) -> ops.Reconfig:
+    joining, _, members = r.string(), r.string(), r.string()
+    return ops.Reconfig(joining, members)
+
+
 def _set_watches(staying: bool) -> Callable[[Reader], ops.SetWatches]:
     def make(r: Reader) -> ops.SetWatches:
         since, data, exist, child = r.int64(), r.strings(), r.strings(), r.strings()
@@ -234,6 +239,7 @@ OPS: Dict[int, Callable[[Reader], Any]] = {
     SET_WATCHES2: _set_watches(staying=True),
     GET_EPHEMERALS: lambda r: ops.GetEphemerals(r.string()),
     GET_ALL_CHILDREN_NUMBER: lambda r: ops.CountBelow(r.string()),
+    RECONFIG: _reconfig,
     WHO_AM_I: lambda r: ops.WhoAmI(),
     CLOSE: lambda r: Close(),
 }

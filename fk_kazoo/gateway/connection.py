@@ -74,6 +74,7 @@ class Connection(asyncio.Protocol):
         self._session: Optional[ServedSession] = None
         self._in = bytearray()
         self._out: List[bytes] = []
+        self._out_bytes = 0
         self._begun = False
         """Whether the first bytes were understood."""
         self._open = False
@@ -262,7 +263,7 @@ class Connection(asyncio.Protocol):
             self._send(jute.reply(xid, session.watermark, Error.OK, jute.buffer(None)))
         else:
             try:
-                op = _UNSUPPORTED[opcode] if opcode in _UNSUPPORTED else jute.operation(opcode, frame, 8)
+                op = jute.operation(opcode, frame, 8)
             except KeyError:
                 op, opcode = ops.Fail(Error.UNIMPLEMENTED), _UNKNOWN
             except jute.Malformed:
@@ -306,9 +307,12 @@ class Connection(asyncio.Protocol):
         if not self._out:
             self._loop.call_soon(self._flush)
         self._out.append(data)
+        self._out_bytes += len(data)
+        if self._out_bytes > HIGH_BYTES:  # now, so that it is known whether the client reads it
+            self._flush()
 
     def _flush(self) -> None:
-        out, self._out = self._out, []
+        out, self._out, self._out_bytes = self._out, [], 0
         if not out or self._transport is None or self._transport.is_closing():
             return
         self._transport.write(b"".join(out))
@@ -375,7 +379,6 @@ class Connection(asyncio.Protocol):
 
 _UNKNOWN = 0
 """In place of an opcode that is none."""
-_UNSUPPORTED = {jute.RECONFIG: ops.Fail(Error.RECONFIG_DISABLED)}
 _OURS = {
     Error.STORAGE_FULL: Error.SYSTEM,
     Error.TOO_LARGE: Error.BAD_ARGUMENTS,

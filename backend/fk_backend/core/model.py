@@ -180,7 +180,6 @@ class Error:
     SESSION_MOVED = -118
     NOT_READ_ONLY = -119
     NO_WATCHER = -121
-    RECONFIG_DISABLED = -123
     STORAGE_FULL = -1001
     """Ours: the deployment could not store the change; definite, nothing was changed."""
     TOO_LARGE = -1002

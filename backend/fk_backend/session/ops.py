@@ -105,6 +105,13 @@ class CountBelow(NamedTuple):
     path: str
 
 
+class Reconfig(NamedTuple):
+    """Other servers, where there are none: always an error, ZooKeeper's own."""
+
+    joining: str
+    members: str
+
+
 class WhoAmI(NamedTuple):
     """Answered by a (scheme, user) for each identity of the session; no hash is shown."""
 
@@ -120,5 +127,5 @@ Write = Union[Create, Delete, SetData, SetAcl, Check, Multi, Auth, Close, WatchS
 READS = (Exists, GetData, GetChildren, GetAcl)
 WRITES = (Create, Delete, SetData, SetAcl, Multi, Auth, Close, WatchSubtrees)
 Op = Union[Read, Sync, AddWatch, RemoveWatches, Fail, Write]
-Served = Union[Op, SetWatches, Resume, CheckWatches, ReadAll, GetEphemerals, CountBelow, WhoAmI]
+Served = Union[Op, SetWatches, Resume, CheckWatches, ReadAll, GetEphemerals, CountBelow, Reconfig, WhoAmI]
 """With what only `served.ServedSession` answers."""

@@ -20,6 +20,7 @@ from .ops import (
     Fail,
     GetEphemerals,
     ReadAll,
+    Reconfig,
     Resume,
     Served,
     SetWatches,
@@ -79,11 +80,20 @@ class ServedSession(Session):
         if isinstance(op, WhoAmI):
             users = tuple(_user(identity) for identity in self._watches.identities)
             return await self._show(tag, Result(Error.OK, users, self._watermark))
+        if isinstance(op, Reconfig):
+            return await self._show(tag, Result(self._refusal(op), None, self._watermark))
         if isinstance(op, ReadAll):
             return await self._show(tag, await self._read_all(op))
         if isinstance(op, (GetEphemerals, CountBelow)):
             return await self._show(tag, await self._of_one_moment(op))
         return await super()._try_read(tag, op)
+
+    def _refusal(self, op: Reconfig) -> int:
+        """As a server says it that may be reconfigured, for whom it may be, and that is alone."""
+        members = ("%s,%s" % (op.joining, op.members)).split(",")
+        if any("=" not in member for member in members if member.strip()):
+            return Error.BAD_ARGUMENTS
+        return Error.UNIMPLEMENTED if acls.SUPER in self._watches.identities else Error.NO_AUTH
 
     # --- watches of another connection ----------------------------------------------------------
 
