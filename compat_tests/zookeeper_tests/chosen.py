@@ -1,0 +1,42 @@
+"""Which of ZooKeeper's tests run, and each that says nothing about a server which is not in the test's own process."""
+
+from __future__ import annotations
+
+from typing import Dict
+
+CLASSES = """GetAllChildrenNumberTest GetEphemeralsTest RemoveWatchesCmdTest ZKUtilTest ZooKeeperTest test.ACLRootTest
+test.AsyncOpsTest test.AuthTest test.ChrootTest test.ClientTest test.CreateTest test.GetChildren2Test
+test.MultiAsyncTransactionTest test.MultiOperationTest test.NullDataTest test.PersistentRecursiveWatcherTest
+test.PersistentWatcherTest test.SessionInvalidationTest test.SessionTimeoutTest test.StatTest test.SyncCallTest
+test.WatcherFuncTest test.WatcherTest server.CreateTTLTest test.ClientHammerTest test.ClientRetryTest
+test.DisconnectedWatcherTest""".split()
+
+_STOPS = "stops and starts the server that it has in its own process"
+_REACHES = "reaches into the server that it has in its own process"
+
+NOT_APPLICABLE: Dict[str, str] = {
+    "RemoveWatchesCmdTest.testRemoveWatchesLocallyWhenNoServerConnection": _STOPS,
+    "ZKUtilTest.testUnreadableFileInput": "needs a user who can't read every file: fails for root, whatever the server",
+    "AsyncOpsTest.testAsyncMultiSequential_NoSideEffect": "counts on a new server, whose sequential nodes begin with 0",
+    "ClientTest.testPathValidation": _REACHES + ": PrepRequestProcessor.setFailCreate",
+    "PersistentRecursiveWatcherTest.testDisconnect": _STOPS,
+    "PersistentWatcherTest.testDisconnect": _STOPS,
+    "SessionTimeoutTest.testSessionSurviveServerRestart": _STOPS,
+    "WatcherTest.testWatcherCount": _REACHES,
+    "WatcherTest.testWatchAutoResetWithPending": _STOPS,
+    "WatcherTest.testWatcherAutoResetWithGlobal": _STOPS,
+    "WatcherTest.testWatcherAutoResetWithLocal": _STOPS,
+    "WatcherTest.testWatcherAutoResetDisabledWithGlobal": _STOPS,
+    "WatcherTest.testWatcherAutoResetDisabledWithLocal": _STOPS,
+    "CreateTTLTest.testModifying": _REACHES,
+    "CreateTTLTest.testMulti": _REACHES,
+    "CreateTTLTest.testCreateAsync": _REACHES,
+    "CreateTTLTest.testCreateSequential": _REACHES,
+    "CreateTTLTest.testCreate": _REACHES,
+    "CreateTTLTest.testDisabled": "switches extended types off in the server that it has in its own process",
+    "DisconnectedWatcherTest.testDefaultWatcherAutoResetWithChroot": _STOPS,
+    "DisconnectedWatcherTest.testDeepChildWatcherAutoResetWithChroot": _STOPS,
+    "DisconnectedWatcherTest.testChildWatcherAutoResetWithChroot": _STOPS,
+    "DisconnectedWatcherTest.testManyChildWatchersAutoReset": _STOPS,
+}
+"""Class.test → reason."""
