@@ -37,6 +37,7 @@ CONNECT_S = 20.0
 GRACE = 0.1
 """Of its timeout, so much longer a client may be silent: what it sent may not be read yet after a pause of ours."""
 _READS = (*ops.READS, ops.ReadAll, ops.GetEphemerals, ops.CountBelow)
+PASSWORD_BYTES = 16
 _INTERNAL = object()
 """The tag of what the gateway itself asks for."""
 
@@ -123,18 +124,19 @@ class Connection(asyncio.Protocol):
         self._finish()
         session, self._session = self._session, None
         if session is not None and session.id:
+            keeps = session.keeps
             session.end(LOST, "the client hung up")
-            self._task = asyncio.ensure_future(self._leave(session))
+            self._task = asyncio.ensure_future(self._leave(session, keeps))
             return
         if self._task is not None:
             self._task.cancel()
         self._home.left(self)
 
-    async def _leave(self, session: ServedSession) -> None:
+    async def _leave(self, session: ServedSession, keeps: bool) -> None:
         """A client may come back within its timeout after it was last heard, wherever the last beat was in it."""
         home = self._home
         try:
-            if not session.ended:
+            if keeps:
                 await beat(home.facing(self.address), home.settings.namespace, session.id)
         except BackendError as error:
             log.debug("session 0x%x: the last beat: %s", session.id, error)
@@ -217,7 +219,8 @@ class Connection(asyncio.Protocol):
         read_only = False
         try:
             if asked.session:
-                opened = await session.attach(asked.session, asked.password)
+                can_be = asked.session > 0 and len(asked.password) == PASSWORD_BYTES
+                opened = await session.attach(asked.session, asked.password) if can_be else None
             else:
                 opened = await session.open(asked.timeout_ms)
         except (BackendError, OSError) as error:

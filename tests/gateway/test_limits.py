@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fk_kazoo import jute
+from fk_kazoo.__main__ import main
 from fk_kazoo.gateway import connection
 from tests.gateway.served import PATIENCE_S, Place, Raw, create, number, read
 
@@ -150,5 +151,19 @@ def test_the_command_serves_until_it_is_told_to_end() -> None:
             process.terminate()
             assert client.ended()
         assert process.wait(PATIENCE_S) == 0
-    for wrong in ("nowhere", "127.0.0.1:x"):
-        assert subprocess.call([*command, wrong], stderr=subprocess.DEVNULL, timeout=PATIENCE_S) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["memory://x", "--listen", "nowhere"],
+        ["memory://x", "--listen", "127.0.0.1:x"],
+        ["memory://x/below"],
+        ["zookeeper://x"],
+        ["memory://x", "--tls-key", "key.pem"],
+        ["memory://x", "--tls-cert", "/nowhere/cert.pem"],
+    ],
+)
+def test_what_it_can_not_serve_is_said(arguments: List[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", *arguments]) == 1
+    assert "fk-kazoo serve: " in capsys.readouterr().err

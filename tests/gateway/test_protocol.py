@@ -118,6 +118,9 @@ def test_a_session_belongs_to_who_has_its_password(port: int, raw: Raw) -> None:
     with Raw(port) as owner, Raw(port) as thief:
         _, session, _, _ = owner.connect()
         assert thief.connect(session=session, password=b"x" * 16)[0] == 0 and thief.ended()
+        for number_of_it, password in ((session, b""), (session, b"x" * 17), (-1, bytes(16)), (1 << 62, bytes(16))):
+            with Raw(port) as other:
+                assert other.connect(session=number_of_it, password=password)[0] == 0 and other.ended()
         assert owner.call(jute.SYNC, jute.string("/")).code == 0
 
 

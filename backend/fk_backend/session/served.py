@@ -13,7 +13,7 @@ from ..core.requests import Result, WatchSubtrees
 from ..core.watches import CHILD, DATA, PERSISTENT, RECURSIVE
 from ..errors import StorageFull, Unavailable
 from ..ports import SESSIONS
-from .engine import LOST, UNASKED, Session
+from .engine import UNASKED, Session
 from .ops import (
     CheckWatches,
     CountBelow,
@@ -37,27 +37,20 @@ PAGE = 1000
 class ServedSession(Session):
     """As `Session`, with `ops.Served`."""
 
-    _ended = False
-
     @property
     def watermark(self) -> int:
         """The zxid up to which everything was shown: what a server tells as its last one."""
         return self._watermark
 
     @property
-    def ended(self) -> bool:
-        """Whether the session itself is over, as far as this connection was told."""
-        return self._ended
+    def keeps(self) -> bool:
+        """Whether the connection lasts, and the session may own something that goes with it."""
+        return not self._over and bool(self._holdings)
 
     async def left(self) -> None:
         """Waits until what the connection had registered is removed, once it is over."""
         if self._farewell is not None:
             await asyncio.wait([self._farewell])
-
-    def end(self, reason: str, why: str) -> None:
-        """As `Session.end`."""
-        self._ended = self._ended or reason != LOST
-        super().end(reason, why)
 
     def submit(self, tag: Any, op: Served) -> None:
         """As `Session.submit`."""
