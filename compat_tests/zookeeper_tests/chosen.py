@@ -8,8 +8,7 @@ CLASSES = """GetAllChildrenNumberTest GetEphemeralsTest RemoveWatchesCmdTest ZKU
 test.AsyncOpsTest test.AuthTest test.ChrootTest test.ClientTest test.CreateTest test.GetChildren2Test
 test.MultiAsyncTransactionTest test.MultiOperationTest test.NullDataTest test.PersistentRecursiveWatcherTest
 test.PersistentWatcherTest test.SessionInvalidationTest test.SessionTimeoutTest test.StatTest test.SyncCallTest
-test.WatcherFuncTest test.WatcherTest server.CreateTTLTest test.ClientHammerTest test.ClientRetryTest
-test.DisconnectedWatcherTest""".split()
+test.WatcherFuncTest test.WatcherTest server.CreateTTLTest""".split()
 
 _STOPS = "stops and starts the server that it has in its own process"
 _REACHES = "reaches into the server that it has in its own process"
@@ -34,9 +33,5 @@ NOT_APPLICABLE: Dict[str, str] = {
     "CreateTTLTest.testCreateSequential": _REACHES,
     "CreateTTLTest.testCreate": _REACHES,
     "CreateTTLTest.testDisabled": "switches extended types off in the server that it has in its own process",
-    "DisconnectedWatcherTest.testDefaultWatcherAutoResetWithChroot": _STOPS,
-    "DisconnectedWatcherTest.testDeepChildWatcherAutoResetWithChroot": _STOPS,
-    "DisconnectedWatcherTest.testChildWatcherAutoResetWithChroot": _STOPS,
-    "DisconnectedWatcherTest.testManyChildWatchersAutoReset": _STOPS,
 }
 """Class.test → reason."""

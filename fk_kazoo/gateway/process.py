@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 
 from fk_backend.providers import provider
@@ -10,6 +11,8 @@ from fk_kazoo.url import DeploymentUrl
 
 from .server import Server
 from .settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 async def serve(url: DeploymentUrl, settings: Settings) -> None:
@@ -27,7 +30,7 @@ async def serve(url: DeploymentUrl, settings: Settings) -> None:
         await server.start()
         print("fk-kazoo serve: %s on %s:%d" % (url, settings.host, server.port), flush=True)
         await told.wait()
-        print("fk-kazoo serve: draining", flush=True)
+        log.info("draining")
         await server.drain()
     finally:
         await gateway.close()
