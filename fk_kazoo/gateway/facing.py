@@ -35,6 +35,10 @@ class Facing:
         """`ports.Gateway.blobs`."""
         return self._gateway.blobs
 
+    def inbox(self, ns: str, key: bytes, nonce: bytes) -> str:
+        """`ports.Gateway.inbox`."""
+        return self._gateway.inbox(ns, key, nonce)
+
     async def listen(self, inbox: str, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
         """`ports.Gateway.listen`."""
         await self._gateway.listen(inbox, receive, lost)
