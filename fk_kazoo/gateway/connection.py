@@ -83,6 +83,8 @@ class Connection(asyncio.Protocol):
         self._cost = 0
         self._full = False
         """Whether the client does not read what it is sent."""
+        self._unsent = 0
+        """What waited for it when it was last looked at, while nothing was read from it."""
         self._paused = False
         self._draining = False
         self._over = False
@@ -100,7 +102,7 @@ class Connection(asyncio.Protocol):
         self.address = str(peer[0]) if peer else ""
         self._transport.set_write_buffer_limits(high=HIGH_BYTES)
         if not self._home.admit(self):
-            log.warning("too many connections from %s", self.address)
+            log.info("too many connections from %s", self.address)
             return self._abort()
         self._alarm = self._loop.call_later(CONNECT_S, self._tick, False)
 
@@ -285,15 +287,17 @@ class Connection(asyncio.Protocol):
         xid, opcode, op, cost = cast(Tuple[int, int, Any, int], tag)
         self._cost -= cost
         code = result.code
+        if code == Error.DEAD_LETTERED:  # nobody knows whether it was done, which only a lost connection says
+            return self._hang_up()
         if opcode == jute.MULTI and not code:
             result = result._replace(value=[(_told(part[0]), *part[1:]) for part in result.value])
         self._send(jute.reply(xid, max(session.watermark, result.zxid), _told(code), jute.body(opcode, op, result)))
         if opcode == _UNKNOWN or (opcode == jute.AUTH and code):
             return self._hang_up()
-        if self._paused:
-            self._loop.call_soon(self._go_on)
-        elif self._draining:
+        if self._draining:
             self._end_if_drained()
+        elif self._paused:
+            self._loop.call_soon(self._go_on)
 
     def fired(self, event: Event) -> None:
         """`Listener.fired`."""
@@ -361,8 +365,12 @@ class Connection(asyncio.Protocol):
             return self._abort()
         if not last and not self._paused:  # what it sent may wait in the system's buffer
             return self._rearm(self._timeout_s * GRACE, last=True)
-        if not last:
-            return self._rearm(self._timeout_s)  # it is we who do not read
+        if not last:  # it is we who do not read, because the client does not
+            unsent = 0 if self._transport is None else self._transport.get_write_buffer_size()
+            if self._full and unsent >= self._unsent > 0:
+                return self._abort()
+            self._unsent = unsent
+            return self._rearm(self._timeout_s)
         log.info("%s: session 0x%x was silent for its timeout", self.address, self._session.id)
         self._session.submit(_INTERNAL, Close())
 
@@ -385,7 +393,6 @@ _UNKNOWN = 0
 _OURS = {
     Error.STORAGE_FULL: Error.SYSTEM,
     Error.TOO_LARGE: Error.BAD_ARGUMENTS,
-    Error.DEAD_LETTERED: Error.SYSTEM,
     Error.PATH_TOO_LONG: Error.BAD_ARGUMENTS,
     Error.TRANSACTION_TOO_LARGE: Error.BAD_ARGUMENTS,
 }

@@ -6,6 +6,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 from typing import Iterator, List
 
 import pytest
@@ -167,3 +168,17 @@ def test_the_command_serves_until_it_is_told_to_end() -> None:
 def test_what_it_can_not_serve_is_said(arguments: List[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", *arguments]) == 1
     assert "fk-kazoo serve: " in capsys.readouterr().err
+
+
+def test_who_never_reads_again_is_hung_up_on(place: Place) -> None:
+    gate = place.gate()
+    with Raw(gate.port) as stuck:
+        stuck.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        stuck.connect(timeout_ms=1000)
+        stuck.call(jute.CREATE, create("/stuck", b"x" * 900_000))
+        for _ in range(30):
+            stuck.ask(jute.GET_DATA, read("/stuck"))
+        deadline = time.monotonic() + PATIENCE_S
+        while gate._connections and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not gate._connections
