@@ -22,7 +22,7 @@ PLACE = Path(__file__).resolve().parents[2] / ".cache/zookeeper-tests"
 SUPER_DIGEST = "super:D/InIHSb7yEEbrWz8b9l71RjZJU="
 """Of super:test, which ZooKeeper's tests use."""
 CLASS_S = 400
-_TEST = re.compile(r"[├└]─ (\w+)\(.*?\)(?: \d+ ms)? (\S)")
+_TEST = re.compile(r"[├└]─ (?:(\w+)\(.*?\)|\[(\d+)\] .*?)(?: \d+ ms)? ([✔✘■])")
 PASSED, FAILED, ABORTED = "✔", "✘", "■"
 
 
@@ -47,11 +47,23 @@ def outcomes(classes: Sequence[str], class_path: str, hosts: str, scratch: Path)
         except subprocess.TimeoutExpired as error:
             said = (error.stdout or b"").decode("utf-8", "replace") if isinstance(error.stdout, bytes) else ""
             found[short + ".(its end)"] = FAILED
-        here = {"%s.%s" % (short, test): mark for test, mark in _TEST.findall(said)}
+        here = _marks(short, said)
         found.update(here or {short + ".(nothing ran)": FAILED})
         if any(each != PASSED and test not in NOT_APPLICABLE for test, each in (here or {short: FAILED}).items()):
             print(said[-8000:], flush=True)
         print("%s: %d of %d passed" % (short, sum(m == PASSED for m in here.values()), len(here)), flush=True)
+    return found
+
+
+def _marks(name: str, said: str) -> Dict[str, str]:
+    """Class.test → mark. Of a test with parameters each round, and not the test as a whole, which always ends well."""
+    found: Dict[str, str] = {}
+    test = ""
+    for named, of_round, mark in _TEST.findall(said):
+        test = "%s.%s" % (name, named) if named else test
+        if of_round:
+            found.pop(test, None)
+        found["%s[%s]" % (test, of_round) if of_round else test] = mark
     return found
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Dict
 
-CLASSES = """GetAllChildrenNumberTest GetEphemeralsTest RemoveWatchesCmdTest ZKUtilTest ZooKeeperTest test.ACLRootTest
-test.AsyncOpsTest test.AuthTest test.ChrootTest test.ClientTest test.CreateTest test.GetChildren2Test
+CLASSES = """GetAllChildrenNumberTest GetEphemeralsTest RemoveWatchesCmdTest RemoveWatchesTest ZKUtilTest ZooKeeperTest
+test.ACLRootTest test.AsyncOpsTest test.AuthTest test.ChrootTest test.ClientTest test.CreateTest test.GetChildren2Test
 test.MultiAsyncTransactionTest test.MultiOperationTest test.NullDataTest test.PersistentRecursiveWatcherTest
 test.PersistentWatcherTest test.SessionInvalidationTest test.SessionTimeoutTest test.StatTest test.SyncCallTest
 test.WatcherFuncTest test.WatcherTest server.CreateTTLTest""".split()
