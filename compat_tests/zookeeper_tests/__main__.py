@@ -16,7 +16,7 @@ from typing import Dict, List, Sequence
 from fk_backend.providers import provider
 
 from .build import NotBuilt, build
-from .chosen import CLASSES, NOT_APPLICABLE
+from .chosen import CLASSES, reason
 
 PLACE = Path(__file__).resolve().parents[2] / ".cache/zookeeper-tests"
 SUPER_DIGEST = "super:D/InIHSb7yEEbrWz8b9l71RjZJU="
@@ -49,7 +49,7 @@ def outcomes(classes: Sequence[str], class_path: str, hosts: str, scratch: Path)
             found[short + ".(its end)"] = FAILED
         here = _marks(short, said)
         found.update(here or {short + ".(nothing ran)": FAILED})
-        if any(each != PASSED and test not in NOT_APPLICABLE for test, each in (here or {short: FAILED}).items()):
+        if any(each != PASSED and reason(test) is None for test, each in (here or {short: FAILED}).items()):
             print(said[-8000:], flush=True)
         print("%s: %d of %d passed" % (short, sum(m == PASSED for m in here.values()), len(here)), flush=True)
     return found
@@ -69,10 +69,11 @@ def _marks(name: str, said: str) -> Dict[str, str]:
 
 def table(found: Dict[str, str]) -> int:
     """Prints what became of the tests; 1 if one failed that says something about a server."""
-    left_out = {test: NOT_APPLICABLE[test] for test, mark in found.items() if mark != PASSED and test in NOT_APPLICABLE}
-    failed = [test for test, mark in found.items() if mark != PASSED and test not in NOT_APPLICABLE]
-    for test, reason in sorted(left_out.items()):
-        print("    %s: %s" % (test, reason))
+    left = {test: reason(test) for test, mark in found.items() if mark != PASSED}
+    left_out = {test: why for test, why in left.items() if why is not None}
+    failed = [test for test, why in left.items() if why is None]
+    for test, why in sorted(left_out.items()):
+        print("    %s: %s" % (test, why))
     passed = sum(mark == PASSED for mark in found.values())
     print("ZooKeeper 3.8's tests: %d found, %d passed, %d not applicable, %d failed %s" % (
         len(found), passed, len(left_out), len(failed), " ".join(failed)))  # fmt: skip

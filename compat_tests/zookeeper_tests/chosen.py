@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict
+from typing import Dict, Optional
 
 CLASSES = """GetAllChildrenNumberTest GetEphemeralsTest RemoveWatchesCmdTest RemoveWatchesTest ZKUtilTest ZooKeeperTest
 test.ACLRootTest test.AsyncOpsTest test.AuthTest test.ChrootTest test.ClientTest test.CreateTest test.GetChildren2Test
@@ -15,6 +15,11 @@ _REACHES = "reaches into the server that it has in its own process"
 
 NOT_APPLICABLE: Dict[str, str] = {
     "RemoveWatchesCmdTest.testRemoveWatchesLocallyWhenNoServerConnection": _STOPS,
+    "RemoveWatchesTest.testRemoveWatcherWhenNoConnection": _STOPS,
+    "RemoveWatchesTest.testManyWatchersWhenNoConnection": _STOPS,
+    "RemoveWatchesTest.testRemoveAllDataWatchesOnAPath": _REACHES,
+    "RemoveWatchesTest.testRemoveAllChildWatchesOnAPath": _REACHES,
+    "RemoveWatchesTest.testRemoveAllWatchesOnAPath": _REACHES,
     "ZKUtilTest.testUnreadableFileInput": "needs a user who can't read every file: fails for root, whatever the server",
     "AsyncOpsTest.testAsyncMultiSequential_NoSideEffect": "counts on a new server, whose sequential nodes begin with 0",
     "ClientTest.testPathValidation": _REACHES + ": PrepRequestProcessor.setFailCreate",
@@ -34,4 +39,9 @@ NOT_APPLICABLE: Dict[str, str] = {
     "CreateTTLTest.testCreate": _REACHES,
     "CreateTTLTest.testDisabled": "switches extended types off in the server that it has in its own process",
 }
-"""Class.test → reason."""
+"""Class.test, without its round → reason."""
+
+
+def reason(test: str) -> Optional[str]:
+    """Why a test says nothing here; None if it does."""
+    return NOT_APPLICABLE.get(test.partition("[")[0])
