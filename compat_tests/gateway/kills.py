@@ -7,6 +7,7 @@ Nothing that was answered is lost, no session that its client kept up is lost, a
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -52,6 +53,11 @@ class Gateway:
         self._process.send_signal(number)
         with self._process:
             return self._process.wait(PATIENCE_S)
+
+    def leave_nothing(self) -> None:
+        """Kills it if it runs."""
+        if self._process.poll() is None:
+            self.end(signal.SIGKILL)
 
 
 class Worker:
@@ -127,8 +133,10 @@ def run(kills: int) -> Dict[str, int]:
     logging.getLogger("kazoo").setLevel(logging.CRITICAL)
     Worker.inside.clear()
     Worker.overlaps.clear()
-    with tempfile.TemporaryDirectory() as home:
+    with tempfile.TemporaryDirectory() as home, contextlib.ExitStack() as stack:
         gateways = [Gateway({**os.environ, "FK_KAZOO_HOME": home}) for _ in range(2)]
+        for each in gateways:
+            stack.callback(each.leave_nothing)
         workers = [Worker(n, ",".join("127.0.0.1:%d" % each.port for each in gateways)) for n in range(CLIENTS)]
         for kill in range(kills):
             gateways[kill % 2].end(signal.SIGKILL)
