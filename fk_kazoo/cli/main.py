@@ -36,6 +36,7 @@ SECTIONS: Dict[str, Dict[str, str]] = {
     "Understanding": {"sessions": "sessions", "locks": "locks", "doctor": "doctor", "bench": "bench", "shell": "shell"},
     "Deployments": {
         "run": "running",
+        "serve": "serve",
         "deployments": "deployments",
         "destroy": "deployments",
         "deploy": "aws",
