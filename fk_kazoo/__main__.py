@@ -13,7 +13,7 @@ from typing import Callable, List, NamedTuple, Optional, Sequence
 
 from fk_backend.errors import BadUrl
 from fk_kazoo import __version__, run
-from fk_kazoo.commands import backup, cost, deploy, destroy, dev, package, restore, rollback, status, verify
+from fk_kazoo.commands import backup, cost, deploy, destroy, dev, init, package, restore, rollback, status, verify
 from fk_kazoo.url import DEFAULT_URL, ENVIRONMENT_VARIABLE, parse
 
 
@@ -46,7 +46,7 @@ def _run(options: argparse.Namespace) -> int:
         return 2
     url = options.url or os.environ.get(ENVIRONMENT_VARIABLE, "").strip() or DEFAULT_URL
     try:
-        os.environ[ENVIRONMENT_VARIABLE] = str(parse(url))
+        os.environ[ENVIRONMENT_VARIABLE] = parse(url).whole()
     except BadUrl as error:
         print(f"fk-kazoo run: {error}", file=sys.stderr)
         return 2
@@ -58,6 +58,7 @@ def _run(options: argparse.Namespace) -> int:
 COMMANDS = [
     Command("run", "run an unmodified app with its kazoo client replaced", _declare_run, _run),
     Command("deploy", "make or update a deployment on AWS", deploy.declare, deploy.call),
+    Command("init", "make a deployment in a PostgreSQL database, or bring it up to date", init.declare, init.call),
     Command("status", "show how a deployment on AWS is", status.declare, status.call),
     Command("rollback", "make an earlier release of a deployment's functions live", rollback.declare, rollback.call),
     Command("destroy", "remove a deployment on AWS", destroy.declare, destroy.call),

@@ -321,7 +321,7 @@ class LoopThread:
 
     def acquire(self, url: DeploymentUrl) -> "Opening":
         """The deployment, open or opening; it stays so until everybody has released it. In the loop's thread only."""
-        key = (url.scheme, provider(url.scheme).identity(url.deployment), url.options)
+        key = (url.scheme, provider(url.scheme).identity(url.deployment), url.options, url.secret)
         opening = self._open.get(key)
         if opening is None or opening.failed():
             opening = self._open[key] = Opening(url)
@@ -354,7 +354,7 @@ class Opening:
         """While nobody uses it: what closes it soon."""
         self.closing: Optional["asyncio.Future[None]"] = None
         self._task = asyncio.ensure_future(
-            provider(url.scheme).connect(url.deployment, {**dict(url.options), "namespace": url.namespace})
+            provider(url.scheme).connect(url.deployment, {**url.settings(), "namespace": url.namespace})
         )
 
     def failed(self) -> bool:
