@@ -131,9 +131,7 @@ class PostgresServer:
     def run(self, program: str, *words: str) -> str:
         """What one of PostgreSQL's own programs prints."""
         command = [os.path.join(self.programs, program), *words]
-        done = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **self._as_user()
-        )
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **self._as_user())
         assert done.returncode == 0, done.stdout
         return done.stdout
 

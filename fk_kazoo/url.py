@@ -51,7 +51,7 @@ _OPTIONS: Dict[str, Tuple[Tuple[str, ...], str, str]] = {
     "region": (("aws",), r"[a-z0-9]+(-[a-z0-9]+)*", "a region's name such as eu-central-1"),
     "endpoint_url": (("aws",), r"https?://[^\s/?#@]+(/[^\s?#@]*)?", "http(s)://host[:port][/path] without user name"),
     "durability": (("postgresql",), "disk|standby", "disk or standby"),
-    **{name: (("postgresql",), r"[^\x00]+", "as libpq has it") for name in LIBPQ},
+    **dict.fromkeys(LIBPQ, (("postgresql",), r"[^\x00]+", "as libpq has it")),
 }
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._%-]*)(:[0-9]{1,5})?")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -212,7 +212,9 @@ def _database(text: str, place: str) -> Tuple[str, str, str]:
     for part in (user, database, password):
         _decode(text, part)
     if any(not _HOST.fullmatch(host) for host in hosts.split(",")):
-        raise _bad(text, "its hosts are not host[:port], with commas in between; in a name and a password write @ as %40")
+        raise _bad(
+            text, "its hosts are not host[:port], with commas in between; write @ in a name or a password as %40"
+        )
     if at and not user:
         raise _bad(text, "there is no user before the @")
     if chroot and not database:

@@ -23,7 +23,9 @@ TELL_EVERY_S = 5.0
 
 def declare_url(parser: argparse.ArgumentParser) -> None:
     """Which deployment."""
-    parser.add_argument("url", metavar="URL", help="of the deployment: local://NAME, aws://NAME?region=REGION, postgresql://HOST/DATABASE")
+    parser.add_argument(
+        "url", metavar="URL", help="of the deployment: local://NAME, aws://NAME?region=REGION, postgresql://…"
+    )
 
 
 def parsed(text: str) -> "DeploymentUrl":

@@ -38,7 +38,7 @@ class TestStore(InDatabase, StoreChecks, ExactPages):
 
 
 class TestModel(InDatabase, StoreModelChecks):
-    programs = 30
+    programs = 10
 
 
 class TestPrimitives(InDatabase, PrimitiveChecks):

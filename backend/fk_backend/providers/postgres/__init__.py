@@ -1,7 +1,7 @@
-"""A deployment in a PostgreSQL database, shared by the processes of any number of machines. It needs ``fk_kazoo[postgres]``.
+"""A deployment in a PostgreSQL database, shared by the processes of any number of machines.
 
-What is, is in three tables; what is asked and told goes by NOTIFY; the functions run in the process that holds an advisory
-lock. ``fk-kazoo init`` makes a deployment.
+What is, is in three tables; what is asked and told goes by NOTIFY; the functions run in the process that holds an
+advisory lock. ``fk-kazoo init`` makes a deployment. All of it needs the extra ``fk_kazoo[postgres]``.
 """
 
 from __future__ import annotations

@@ -156,4 +156,3 @@ def _heard(running: "asyncio.Future[Any]") -> None:
     """Nobody may wait for it any more."""
     if not running.cancelled():
         running.exception()
-

@@ -1,7 +1,7 @@
 """What the server or the driver says went wrong, in this package's own words: above all whether it happened.
 
-A statement that fails with an ERROR was rolled back. What ends the connection, or the server, in the middle of one leaves
-it unknown. SQLSTATEs: https://www.postgresql.org/docs/current/errcodes-appendix.html
+A statement that fails with an ERROR was rolled back. What ends the connection, or the server, in the middle of one
+leaves it unknown. SQLSTATEs: https://www.postgresql.org/docs/current/errcodes-appendix.html
 """
 
 from __future__ import annotations

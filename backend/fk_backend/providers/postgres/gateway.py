@@ -20,6 +20,8 @@ class PostgresGateway:
 
     def __init__(self, link: Link) -> None:
         self.link = link
+        self.address: Optional[str] = link.address
+        """As the server sees it."""
         self.store = PostgresStore(link.connections)
         self.clock = AwakeClock()
 
@@ -33,11 +35,6 @@ class PostgresGateway:
             await link.close()
             raise
         return cls(link)
-
-    @property
-    def address(self) -> Optional[str]:
-        """`ports.Gateway.address`: as the server sees it."""
-        return self.link.address
 
     @property
     def queue(self) -> Queue:

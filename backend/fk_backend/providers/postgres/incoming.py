@@ -1,4 +1,4 @@
-"""What comes by NOTIFY, in order: ``head body``, the body in base64, or ``@number`` of a parcel that is fetched first."""
+"""What comes by NOTIFY, in order: ``head body``, the body in base64, or ``@number`` of a parcel, to be fetched."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Handle = Callable[[str, bytes], None]
 
 
 class Incoming:
-    """Hands on what came, one after the other. ``failed`` is called where a parcel can't be had: others may follow it."""
+    """Hands on what came, one after the other. ``failed`` is called where a parcel can't be had."""
 
     def __init__(self, connections: Connections, failed: Callable[[], None]) -> None:
         self._connections = connections

@@ -157,7 +157,8 @@ class Link:
             await writer.stop()
         try:
             if listener is not None:
-                await listener.close(timeout=LISTEN_S)  # and with it the lock is gone
+                async with self._turn:
+                    await listener.close(timeout=LISTEN_S)  # and with it the lock is gone
             if writer is not None:
                 await asyncio.wait_for(self.connections.write(_NOTIFY, NEWS_CHANNEL, "gone"), LISTEN_S)
         except (*DRIVER, BackendError):
@@ -176,6 +177,8 @@ class Link:
     async def _ask(self, listener: Any, asked: Callable[[], Any]) -> Any:
         """Something of the listening connection. Unavailable: it was lost, and there will be another one."""
         async with self._turn:
+            if self._closing:
+                raise Unavailable("the deployment is closed")
             try:
                 return await asyncio.wait_for(asked(), LISTEN_S)
             except DRIVER as error:
@@ -440,5 +443,3 @@ def _complained(task: "asyncio.Future[Any]") -> None:
     """A bug in one of the tasks must not go unheard."""
     if not task.cancelled() and task.exception() is not None:
         log.error("a task of the link failed: %r", task.exception(), exc_info=task.exception())
-
-

@@ -1,7 +1,7 @@
 """Which server and which database a URL names: as libpq reads it, where that makes a difference by asyncpg.
 
-The deployment is ``[user@]host[:port][,host[:port]…][/database]``, each part escaped with % as in the URL. What is left out
-comes from where libpq has it: PGHOST and its like, a service of the service file, ``~/.pgpass``. Of several hosts,
+The deployment is ``[user@]host[:port][,host[:port]…][/database]``, each part escaped with % as in the URL. What is left
+out comes from where libpq has it: PGHOST and its like, a service of the service file, ``~/.pgpass``. Of several hosts,
 the primary is used. The password is in no text that is shown.
 """
 
@@ -44,4 +44,3 @@ class Place:
 def identity(name: str) -> str:
     """What two openings share if they are of one deployment: also what the environment adds to its name."""
     return "|".join([name, *(os.environ.get(variable, "") for variable in VARIABLES)])
-

@@ -1,7 +1,7 @@
 """What a deployment is in a database: the schema ``fk_kazoo``, made and brought up to date in one transaction.
 
-Three tables keep the items, with keys as bytes: their order is that of UTF-8, whatever the database's locale, and bounds
-of a query may hold a zero byte, which ``text`` refuses. ``parcel`` holds what is too large for a NOTIFY, for moments.
+Three tables keep the items, with keys as bytes: their order is that of UTF-8, whatever the locale, and bounds of
+a query may hold a zero byte, which ``text`` refuses. ``parcel`` holds what is too large for a NOTIFY, for moments.
 ``writer`` has one row: the epoch of the elected writer, by which a commit of an earlier one is refused.
 
 Who runs `make` owns it. A client's role reads, writes ``interest`` directly, and the other tables by ``commit`` and
@@ -62,9 +62,10 @@ IF tables[i] = {code} THEN
 END IF;
 """
 
+# The number of the write whose condition did not hold. While nothing is written, that is no error: servers log those.
 _COMMIT = """
 CREATE FUNCTION fk_kazoo.{name}(by_epoch bigint, tables int[], parts bytea[], sorts bytea[], revs bigint[],
-    expects bigint[], owners bytea[], bodies bytea[]) RETURNS void LANGUAGE plpgsql {security} AS $$
+    expects bigint[], owners bytea[], bodies bytea[]) RETURNS int LANGUAGE plpgsql {security} AS $$
 DECLARE
     i int;
     held boolean;
@@ -73,10 +74,13 @@ BEGIN
     FOR i IN 1 .. cardinality(tables) LOOP
         held := false;
         {writes}
-        IF NOT held THEN
+        IF NOT held AND i = 1 THEN
+            RETURN i;
+        ELSIF NOT held THEN
             RAISE EXCEPTION 'write % does not hold', i USING ERRCODE = '{conflict}';
         END IF;
     END LOOP;
+    RETURN 0;
 END $$;
 """
 

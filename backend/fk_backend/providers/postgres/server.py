@@ -1,4 +1,4 @@
-"""Whether a server can be used, found out when it is connected to: which one it is, what is in between, what it may lose."""
+"""Whether a server can be used, found out at each connection: which one it is, what is in between, what it may lose."""
 
 from __future__ import annotations
 

@@ -45,9 +45,9 @@ def _statements(table: str) -> Sql:
 
 SQL: Dict[str, Sql] = {table: _statements(table) for table in TABLES}
 LOAD = " UNION ALL ".join(
-    "SELECT n, rev, body FROM unnest(${0}::bytea[], ${1}::bytea[], ${2}::bigint[]) AS k (p, s, n) "
-    "JOIN fk_kazoo.{3} ON part = p AND sort = s".format(3 * at + 1, 3 * at + 2, 3 * at + 3, table)
-    for at, table in enumerate(TABLES)
+    f"SELECT n, rev, body FROM unnest(${at}::bytea[], ${at + 1}::bytea[], ${at + 2}::bigint[]) AS k (p, s, n) "
+    f"JOIN fk_kazoo.{table} ON part = p AND sort = s"
+    for at, table in zip((1, 4, 7), TABLES)
 )
 """Keys of all tables, each with its place in what was asked."""
 

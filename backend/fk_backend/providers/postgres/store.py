@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from ... import layout
+from ...errors import Conflict
 from ...ports import INTEREST, STATE, TABLES, Item, Key, Limits, Listing, Page
 from ...ports import after as behind
 from ..writes import checked_writes
@@ -54,10 +55,10 @@ class PostgresStore:
         """`ports.Store.load`: of however many tables, one request."""
         if len({key.table for key in keys}) < 2:
             return await self.get(keys)
-        asked: Dict[str, Tuple[List[bytes], List[bytes], List[int]]] = {table: ([], [], []) for table in TABLES}
+        asked: Dict[str, Tuple[List[Any], List[Any], List[Any]]] = {table: ([], [], []) for table in TABLES}
         for number, (table, partition, sort) in enumerate(keys):
             for column, value in zip(asked[table], (partition.encode(), sort.encode(), number)):
-                column.append(value)  # type: ignore[arg-type] # each column its own
+                column.append(value)
         columns = [column for table in TABLES for column in asked[table]]
         found: List[Optional[Item]] = [None] * len(keys)
         for number, rev, body in await self._connections.read(LOAD, *columns):
@@ -104,11 +105,13 @@ class PostgresStore:
         table = checked[0].key.table
         epoch = None if table == INTEREST else self._epoch
         try:
-            await self._connections.write(SQL[table].commit, epoch, *arguments(checked))
+            rows = await self._connections.write(SQL[table].commit, epoch, *arguments(checked))
         except Deposed:
             if self._deposed is not None:
                 self._deposed()
             raise
+        if rows[0][0]:
+            raise Conflict("a condition of the commit does not hold")
 
     async def increment(self, key: Key, by: int = 1) -> int:
         """`ports.Store.increment`. What is beyond 62 bits counts from 0 again."""
@@ -139,5 +142,3 @@ class PostgresStore:
 def _text(stored: bytes) -> str:
     """Of what any client may have written: bytes that are no text must not fail the rows beside them."""
     return stored.decode("utf-8", "replace")
-
-

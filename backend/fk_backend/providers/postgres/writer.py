@@ -42,7 +42,7 @@ def channel_of(inbox: str) -> str:
 
 
 class DatabaseClock(SystemClock):
-    """One whose date is the database's, so that it does not depend on which machine the writer is. Time goes on by itself.
+    """One whose date is the database's, whichever machine the writer is on. From then on time goes on by itself.
 
     Leases go by this machine's monotonic clock: the database has only one that may be set.
     """
