@@ -84,7 +84,7 @@ class PostgresServer:
         self._user = user()
         self.directory = Path(tempfile.mkdtemp(prefix="fk-postgres-", dir="/tmp"))
         self.data = self.directory / "data"
-        self.port = _free_port()
+        self.port = free_port()
         self.process: Optional[subprocess.Popen[bytes]] = None
 
     def url_of(self, role: str, password: Optional[str] = None, database: str = DATABASE) -> str:
@@ -185,7 +185,8 @@ class PostgresServer:
         return asyncio.run(work())
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Of this machine, at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -82,7 +82,7 @@ def create(path: str, data: bytes = b"") -> Create:
 async def test_one_is_the_writer_and_what_is_large_goes_by_parcel(server: Any, at: Gateways, ns: str) -> None:
     first, _ = await opened(at[0], ns)
     second, heard = await opened(at[1], ns)
-    assert [gateway.link.writer is not None for gateway in at] == [True, False]
+    assert [gateway.link._host is not None for gateway in at] == [True, False]
     sizes = (0, 1, PAYLOAD_BYTES * 3 // 4 - 300, PAYLOAD_BYTES, 900_000)
     made = [create("/%d" % size, b"x" * size) for size in sizes]
     assert [result.code for result in await written(second, heard, *made)] == [0] * len(sizes)
@@ -99,7 +99,7 @@ async def test_when_the_writer_is_lost_another_one_does_what_was_sent_once(serve
     """Its connection is cut again and again, in the middle of increments that each have to be done exactly once."""
     idle, _ = await opened(at[0], ns)
     second, heard = await opened(at[1], ns)
-    assert at[0].link.writer is not None
+    assert at[0].link._host is not None
     assert (await written(second, heard, create("/a")))[0].code == 0
     done = 0
     for _ in range(20):
@@ -120,7 +120,7 @@ async def test_when_the_writer_is_lost_another_one_does_what_was_sent_once(serve
 @several(2)
 async def test_who_is_the_writer_no_more_can_commit_nothing(server: Any, at: Gateways, ns: str) -> None:
     await opened(at[0], ns)
-    late = at[0].link.writer
+    late = at[0].link._host
     assert late is not None
     listener = at[0].link._listener
     await late.store.commit([Put(Key(STATE, ns, "x"), Item(1, b""))])

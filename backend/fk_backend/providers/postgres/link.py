@@ -73,7 +73,7 @@ class Link:
         self._place = place
         self.connections = Connections(place, self._probe_soon)
         self.address: Optional[str] = None
-        self.writer: Optional[ElectedWriter] = None
+        self._host: Optional[ElectedWriter] = None
         """Where the functions run in this process."""
         self._listener: Any = None
         self._turn = asyncio.Lock()
@@ -105,8 +105,8 @@ class Link:
             raise Unavailable("the connection is closed")
         message = Unanswered(ns, inbox, first, body)
         listening.unanswered.append(message)
-        if self.writer is not None:
-            self.writer.accept(*message)
+        if self._host is not None:
+            self._host.accept(*message)
         else:
             self._outgoing.append(message)
             self._start("send", self._send)
@@ -140,7 +140,7 @@ class Link:
         if self._failure is not None:
             raise DeploymentError(str(self._failure))
         await self._listening()
-        if self.writer is None and await self._is_vacant():
+        if self._host is None and await self._is_vacant():
             raise Unavailable("no process runs the functions right now")
 
     async def close(self) -> None:
@@ -151,7 +151,7 @@ class Link:
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        writer, self.writer = self.writer, None
+        writer, self._host = self._host, None
         listener, self._listener = self._listener, None
         if writer is not None:
             await writer.stop()
@@ -230,7 +230,7 @@ class Link:
             await self._gone.wait()
             self._connected.clear()
             self._listener = None
-            writer, self.writer = self.writer, None
+            writer, self._host = self._host, None
             self._tell_lost("the connection to the server was lost")
             if writer is not None:
                 await writer.stop()
@@ -290,9 +290,9 @@ class Link:
     def _news(self, _connection: Any, _pid: int, _channel: str, payload: str) -> None:
         """Anybody may say anything there: what it comes to is looked up."""
         kind, _, rest = payload.partition(" ")
-        if kind == "here" and rest.isdigit() and self.writer is None:
+        if kind == "here" and rest.isdigit() and self._host is None:
             self._start("join", self._join)
-        elif kind == "gone" and self.writer is None and self._inboxes:
+        elif kind == "gone" and self._host is None and self._inboxes:
             self._start("join", partial(self._join, 0.0 if self._waits() else GONE_S * random.random()))
         elif kind == "alive":
             self._alive.set()
@@ -308,13 +308,13 @@ class Link:
             self._epoch = epoch
             self._round += 1
             self._outgoing = deque(each for listening in self._inboxes.values() for each in listening.unanswered)
-            if self._outgoing and self.writer is None:
+            if self._outgoing and self._host is None:
                 self._start("send", self._send)
 
     async def _send(self) -> None:
         """One after the other, each again until it is taken: they must not overtake each other."""
         pause = RETRY_S
-        while self._outgoing and self.writer is None:
+        while self._outgoing and self._host is None:
             batch, at = list(islice(self._outgoing, MOST_SENT)), self._round
             heads = ["%d %s %s-%d" % (self._epoch, ns, inbox, first) for ns, inbox, first, _ in batch]
             try:
@@ -339,7 +339,7 @@ class Link:
             waiting = self._waits()
             if not waiting:
                 return
-            if self.writer is not None or not set(waiting) & set(before):
+            if self._host is not None or not set(waiting) & set(before):
                 pause, before, since = UNANSWERED_S, waiting, 0.0
                 continue
             since, pause = since + pause, min(2 * pause, MAX_UNANSWERED_S)
@@ -377,7 +377,7 @@ class Link:
         """Until there is a writer: another process, or this one."""
         await asyncio.sleep(after_s)
         pause = RETRY_S
-        while self.writer is None and self._inboxes and not self._closing:
+        while self._host is None and self._inboxes and not self._closing:
             try:
                 ((epoch, vacant),) = await self.connections.read(_STANDING)
                 self._adopt(epoch)
@@ -408,7 +408,7 @@ class Link:
                 await writer.stop()
             self._drop_listener()  # and with it the lock, and what came by the queue
             raise
-        self._epoch, self.writer = epoch, writer
+        self._epoch, self._host = epoch, writer
         self._outgoing.clear()
         self._round += 1
         for listening in list(self._inboxes.values()):

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 TICK_S = 1.0
 """How often the leases of a namespace that has sessions are looked at."""
+LATE_S = 1.5
+"""A look that comes so much later found the server out of reach, or slow: then no session is to blame."""
 MOST_INBOXES = 200_000
 """Of so many it is remembered which messages came."""
 LOST = "lost"
@@ -74,7 +76,7 @@ class ElectedWriter:
         clock = DatabaseClock(now_ms)
         ports = Ports(self.store, self, self, clock)
         self._writer = Writer(ports)
-        self._functions = Dispatcher(self._writer, Heartbeat(ports, TICK_S), self, clock, TICK_S)
+        self._functions = Dispatcher(self._writer, Heartbeat(ports, LATE_S), self, clock, TICK_S)
         self._next: Dict[str, int] = {}
         """Inbox → the number that its next message has at least."""
         self._early: List[Tuple[str, str, int, bytes]] = []
