@@ -73,10 +73,17 @@ def user() -> Optional[str]:
 class PostgresServer:
     """One server. ``url`` is the deployment's, for a client; ``admin_url`` is its owner's.
 
-    ``fsync``: whether what it commits survives a power cut; a killed process it survives in any case.
+    ``fsync``: whether what it commits survives a power cut; a killed process it survives in any case. ``primary``: of
+    which it is a standby.
     """
 
-    def __init__(self, fsync: bool = False, settings: Optional[Dict[str, str]] = None) -> None:
+    def __init__(
+        self,
+        fsync: bool = False,
+        settings: Optional[Dict[str, str]] = None,
+        primary: Optional["PostgresServer"] = None,
+    ) -> None:
+        self._primary = primary
         found = programs()
         assert found is not None, unavailable()
         self.programs = found
@@ -104,10 +111,15 @@ class PostgresServer:
     def __enter__(self) -> PostgresServer:
         try:
             self._own(self.directory)
-            options = ["--auth=trust", "--username", ADMIN, "--encoding=UTF8", "--no-sync", "--locale=C"]
-            self.run("initdb", *options, "--pgdata", str(self.data))
-            self.start()
-            self.set_up()
+            if self._primary is None:
+                options = ["--auth=trust", "--username", ADMIN, "--encoding=UTF8", "--no-sync", "--locale=C"]
+                self.run("initdb", *options, "--pgdata", str(self.data))
+                self.start()
+                self.set_up()
+            else:
+                options = ["-h", "127.0.0.1", "-p", str(self._primary.port), "-U", ADMIN, "--checkpoint=fast"]
+                self.run("pg_basebackup", *options, "--no-sync", "-R", "-D", str(self.data))
+                self.start()
         except BaseException:
             self.__exit__(None, None, None)
             raise

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List
+from urllib.parse import quote
 
 import asyncpg
 import pytest
@@ -117,8 +118,6 @@ def test_a_password_opens_it_and_is_told_to_nobody(
     locked: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """In the URL, its query, the environment or a file; and wrong in each of them."""
-    from urllib.parse import quote
-
     caplog.set_level(logging.DEBUG)
     right, wrong = quote(PASSWORD, safe=""), "hunter2-is-wrong"
     in_login = locked.replace("locked@", "locked:%s@")
@@ -129,13 +128,15 @@ def test_a_password_opens_it_and_is_told_to_nobody(
         zk.stop()
         assert not [text for text in told if "secret" in text]
     for bad in (in_login % wrong, locked + "?password=" + wrong, locked):
+        zk = KazooClient(bad)
         with pytest.raises(DeploymentConfigurationError) as refused:
-            KazooClient(bad).start(timeout=5)
+            zk.start(timeout=5)
+        zk.close()
         assert "PGPASSWORD" in str(refused.value) and "wrong" not in str(refused.value)
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
     asyncio.run(connected(locked))
     monkeypatch.delenv("PGPASSWORD")
-    (tmp_path / "pass").write_text("*:*:*:locked:%s\n" % PASSWORD.replace(":", "\\:"))
+    (tmp_path / "pass").write_text("*:*:*:locked:%s\n" % PASSWORD)
     (tmp_path / "pass").chmod(0o600)
     asyncio.run(connected(locked + "?passfile=%s" % (tmp_path / "pass")))
     assert "secret" not in caplog.text and "hunter2" not in caplog.text
