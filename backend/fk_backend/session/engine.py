@@ -57,6 +57,7 @@ class Opened(NamedTuple):
     session: int
     password: bytes
     timeout_ms: int
+    zxid: int = 0
 
 
 class NoSession(Refused):
@@ -177,7 +178,7 @@ class Session:
         self._begun = True
         self._tasks = [asyncio.ensure_future(self._beat())]
         self._wake_soon()
-        return Opened(self.id, password, timeout_ms)
+        return Opened(self.id, password, timeout_ms, zxid)
 
     async def _first_note(self, request: Request, checked: "asyncio.Future[None]") -> Any:
         """The answer; or that this very session expired meanwhile, which may be told before it."""
