@@ -106,8 +106,7 @@ class Session:
         self._timeout_s = 0.0
         self._contact = 0.0
         self._begun = False
-        self._over = False
-        self._read_only = False
+        self._over = self._read_only = False
         self._holdings = Holdings(always=not gateway.thrifty)
         self.id = 0
 
@@ -453,6 +452,7 @@ class Session:
             self._watches.arm(watch)
             return await self._show(tag, Result(Error.OK, None, watch.floor))
         if isinstance(op, RemoveWatches):
+            await self._catch_up((await self._reader.head()).settled)  # what has fired it and is on its way comes first
             found = await self._reader.remove(op.path, op.modes)
             return await self._show(tag, Result(Error.OK if found else Error.NO_WATCHER, None, self._watermark))
         read = await self._reader.read(op, self._watches.identities)
