@@ -215,6 +215,8 @@ def _database(text: str, place: str) -> Tuple[str, str, str]:
         raise _bad(
             text, "its hosts are not host[:port], with commas in between; write @ in a name or a password as %40"
         )
+    if "@" in path:  # a password that has a slash in it would be taken for the database, and shown
+        raise _bad(text, "there is an @ behind the hosts: write / in a password as %2F, and @ in a path as %40")
     if at and not user:
         raise _bad(text, "there is no user before the @")
     if chroot and not database:
