@@ -74,7 +74,7 @@ class PostgresServer:
     """One server. ``url`` is the deployment's, for a client; ``admin_url`` is its owner's.
 
     ``fsync``: whether what it commits survives a power cut; a killed process it survives in any case. ``primary``: of
-    which it is a standby.
+    which it is a standby. ``disk``: where its files are, if not in /tmp; whoever the server runs as must get there.
     """
 
     def __init__(
@@ -82,6 +82,7 @@ class PostgresServer:
         fsync: bool = False,
         settings: Optional[Dict[str, str]] = None,
         primary: Optional["PostgresServer"] = None,
+        disk: Path = Path("/tmp"),
     ) -> None:
         self._primary = primary
         found = programs()
@@ -89,7 +90,7 @@ class PostgresServer:
         self.programs = found
         self._settings = {**SETTINGS, "fsync": "on" if fsync else "off", **(settings or {})}
         self._user = user()
-        self.directory = Path(tempfile.mkdtemp(prefix="fk-postgres-", dir="/tmp"))
+        self.directory = Path(tempfile.mkdtemp(prefix="fk-postgres-", dir=disk))
         self.data = self.directory / "data"
         self.port = free_port()
         self.process: Optional[subprocess.Popen[bytes]] = None

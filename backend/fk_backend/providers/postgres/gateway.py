@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Callable, Mapping, Optional
 
+from ...mac import inbox_name
 from ...messages import split_id
 from ...ports import Queue
 from ..clock import AwakeClock
@@ -45,6 +46,10 @@ class PostgresGateway:
         """`ports.Queue.send`: the link keeps it until it is answered."""
         inbox, first = split_id(message_id)
         self.link.send(group, inbox, first, body)
+
+    def inbox(self, ns: str, key: bytes, nonce: bytes) -> str:
+        """`ports.Gateway.inbox`."""
+        return inbox_name(ns, key, nonce)
 
     async def listen(self, inbox: str, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
         """`ports.Gateway.listen`."""
