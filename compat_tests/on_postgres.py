@@ -219,6 +219,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     why = unavailable()
     if why is not None:
         parser.error(why)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # no server stays behind
     with PostgresServer() as server:
         words = [options.command, *(word.replace("{url}", server.url) for word in options.arguments)]
         return subprocess.call(words, env={**os.environ, "FK_KAZOO_URL": server.url})

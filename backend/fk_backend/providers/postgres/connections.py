@@ -31,6 +31,7 @@ _SETTINGS: Dict[str, str] = {
     "default_transaction_isolation": "read committed",
     "enable_seqscan": "off",  # a plan that was made while a table was empty is kept when it is large
     "jit": "off",
+    "plan_cache_mode": "force_generic_plan",  # making a plan anew takes longer than what it is for
     "statement_timeout": "0",
     "lock_timeout": "0",
     "idle_session_timeout": "0",

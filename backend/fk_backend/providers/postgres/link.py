@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 LISTEN_S = 5.0
 """So long what is asked of the listening connection may take, until it is given up."""
+SEEN_S = 1.0
+"""A beat does not ask for the writer if it was seen so recently: a session may beat three times a second."""
 JOINED_S = 3.0
 """So long a new connection, or a beat, waits for a writer."""
 RETRY_S, MAX_RETRY_S = 0.02, 1.0
@@ -88,6 +90,8 @@ class Link:
         self._outgoing: Deque[Unanswered] = deque()
         self._round = 0
         """Grows whenever what is outgoing is begun anew."""
+        self._seen_s = float("-inf")
+        """When it was last known, by the loop's clock, that there is a writer elsewhere."""
         self._alive = asyncio.Event()
         self._tasks: Dict[str, "asyncio.Future[None]"] = {}
 
@@ -140,7 +144,8 @@ class Link:
         if self._failure is not None:
             raise DeploymentError(str(self._failure))
         await self._listening()
-        if self._host is None and await self._is_vacant():
+        recently = asyncio.get_running_loop().time() - self._seen_s < SEEN_S
+        if self._host is None and not recently and await self._is_vacant():
             raise Unavailable("no process runs the functions right now")
 
     async def close(self) -> None:
@@ -366,7 +371,9 @@ class Link:
         """Whether there is no writer, not even this process after it tried."""
         ((epoch, vacant),) = await self.connections.read(_STANDING)
         self._adopt(epoch)
-        if vacant:
+        if not vacant:
+            self._seen_s = asyncio.get_running_loop().time()
+        else:
             try:
                 await asyncio.wait_for(asyncio.shield(self._start("join", self._join)), JOINED_S)
             except asyncio.TimeoutError:
