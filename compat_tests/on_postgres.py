@@ -129,7 +129,7 @@ class PostgresServer:
     def __exit__(
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
-        self.stop()
+        self.stop(signal.SIGQUIT)  # nobody needs what is on its disk
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _own(self, path: Path) -> None:

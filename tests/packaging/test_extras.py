@@ -148,9 +148,17 @@ def test_without_an_extra_the_commands_say_which_one(fresh: Fresh) -> None:
     ):
         printed = fresh.run("fk-kazoo", *words, code=1)
         assert printed.count("\n") == 1 and "pip install 'fk_kazoo[aws]'" in printed
+    assert "pip install 'fk_kazoo[postgres]'" in fresh.run("fk-kazoo", "init", "postgresql://h/d", code=1)
     printed = fresh.run("python", "-c", LOCK, code=1, FK_KAZOO_URL="aws://x")
     assert "pip install 'fk_kazoo[aws]'" in printed.splitlines()[-1]
     assert "locked ['me']" in fresh.run("python", "-c", LOCK)
+
+
+@of("postgres")
+def test_postgres(fresh: Fresh) -> None:
+    """All that it needs is there: what fails is that no server is."""
+    printed = fresh.run("fk-kazoo", "init", "postgresql://me@127.0.0.1:1/d", code=1)
+    assert printed.count("\n") == 1 and "refused" in printed.lower() and "pip" not in printed
 
 
 @of("test")

@@ -205,6 +205,7 @@ def test_a_pooler_is_refused_unless_it_keeps_sessions(server: PostgresServer) ->
                 bouncer.terminate()
 
 
+@pytest.mark.slow
 def test_dumped_and_restored_it_is_the_same(server: PostgresServer, database: Callable[[str], str]) -> None:
     """By pg_dump, while it is in use; and by our own backup."""
     zk = KazooClient(server.url + "?namespace=dumped")

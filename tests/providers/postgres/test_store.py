@@ -37,6 +37,7 @@ class TestStore(InDatabase, StoreChecks, ExactPages):
     pass
 
 
+@pytest.mark.slow
 class TestModel(InDatabase, StoreModelChecks):
     programs = 10
 
