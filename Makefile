@@ -88,7 +88,7 @@ servers: $(VENV)/.servers ## an app under gunicorn, uWSGI and Celery, with each 
 	  $(PY) -m pytest compat_tests/servers --last-failed --last-failed-no-failures none; }
 
 postgres: $(VENV)/.dev ## on a real PostgreSQL: kazoo's suite, recorded programs, the demo: three minutes
-	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { [ "$$(id -u)" = 0 ] && apt-get install -qq -y postgresql >/dev/null; }
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || [ "$$(id -u)" != 0 ] || apt-get install -qq -y postgresql >/dev/null
 	$(ON_POSTGRES) $(PY) -m compat_tests.differential --url '{url}' --programs 100
 	$(ON_POSTGRES) $(PY) examples/demo.py --deployment '{url}'
 	$(ON_POSTGRES) $(POSTGRES_SUITE) || { $(ONCE_MORE); \
