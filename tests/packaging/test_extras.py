@@ -158,7 +158,7 @@ def test_without_an_extra_the_commands_say_which_one(fresh: Fresh) -> None:
 def test_postgres(fresh: Fresh) -> None:
     """All that it needs is there: what fails is that no server is."""
     printed = fresh.run("fk-kazoo", "init", "postgresql://me@127.0.0.1:1/d", code=1)
-    assert printed.count("\n") == 1 and "refused" in printed.lower() and "pip" not in printed
+    assert printed.count("\n") == 1 and "127.0.0.1:1" in printed and "pip" not in printed
 
 
 @of("test")
