@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/bytecode
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proofs check kazoo-suite kazoo-suite-memory kazoo-suite-local matrix servers zk-shell gateway gateway-suite zookeeper-tests clean
+.PHONY: help demo test proofs check kazoo-suite kazoo-suite-memory kazoo-suite-local matrix servers zk-shell postgres gateway gateway-suite zookeeper-tests clean
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -86,6 +86,16 @@ $(VENV)/.servers: $(VENV)/.dev
 servers: $(VENV)/.servers ## an app under gunicorn, uWSGI and Celery, with each kind of worker: three minutes
 	$(PY) -m pytest compat_tests/servers --numprocesses 2 --dist worksteal || { $(ONCE_MORE); \
 	  $(PY) -m pytest compat_tests/servers --last-failed --last-failed-no-failures none; }
+
+postgres: $(VENV)/.dev ## on a real PostgreSQL: kazoo's suite with threads, recorded programs, the demo
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || [ "$$(id -u)" != 0 ] || apt-get install -qq -y postgresql >/dev/null
+	$(ON_POSTGRES) $(PY) -m compat_tests.differential --url '{url}' --programs 60
+	$(ON_POSTGRES) $(PY) examples/demo.py --deployment '{url}'
+	$(ON_POSTGRES) $(POSTGRES_SUITE) || { $(ONCE_MORE); \
+	  $(ON_POSTGRES) $(POSTGRES_SUITE) --last-failed --last-failed-no-failures all; }
+
+ON_POSTGRES := $(PY) -m compat_tests.on_postgres
+POSTGRES_SUITE := $(PY) -m compat_tests.kazoo_suite --url '{url}' -k 'not Gevent and not Eventlet' -o cache_dir=$(CURDIR)/.cache/suite-postgres
 
 zk-shell: $(VENV)/.dev ## zk-shell, unmodified, on local://
 	$(PY) -m pytest compat_tests/zk_shell

@@ -88,7 +88,7 @@ def _run(given: List[str]) -> int:
         return 2
     url = options.url or os.environ.get(ENVIRONMENT_VARIABLE, "").strip() or DEFAULT_URL
     try:
-        os.environ[ENVIRONMENT_VARIABLE] = str(parse(url))
+        os.environ[ENVIRONMENT_VARIABLE] = parse(url).whole()
     except BadUrl as error:
         print(f"fk-kazoo run: {error}", file=sys.stderr)
         return 2

@@ -220,7 +220,7 @@ class KazooClient(Extensions, _kazoo.KazooClient):
             url = self.deployment
             try:
                 with loop.unforked():
-                    provider(url.scheme).check(url.deployment, dict(url.options))
+                    provider(url.scheme).check(url.deployment, url.settings())
             except DeploymentError as error:
                 raise DeploymentConfigurationError("%s: %s" % (url, error)) from error
             self._told.clear()

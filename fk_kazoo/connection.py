@@ -273,7 +273,7 @@ class Seam(kazoo_connection.ConnectionHandler):
         if client._stopped.is_set():  # `stop` may have looked for something to hang up before this was there
             raise ConnectionDropped("the client is being stopped")
         wanted = (client._session_id or 0, client._session_passwd, client._session_timeout, bool(client.read_only))
-        loop.current().call(line.begin, *wanted)
+        loop.current().call(line.begin, *wanted, client.last_zxid)
         self._await_bell(timeout_s)
         line.silence()
         if line.failure is not None:

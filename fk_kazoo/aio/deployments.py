@@ -32,7 +32,7 @@ class Opening:
         self.users = 0
         scheme = provider(url.scheme)
         connect: Callable[..., Awaitable[Gateway]] = getattr(scheme, "visit", scheme.connect)
-        self.task = asyncio.ensure_future(connect(url.deployment, {**dict(url.options), "namespace": url.namespace}))
+        self.task = asyncio.ensure_future(connect(url.deployment, {**url.settings(), "namespace": url.namespace}))
 
     def failed(self) -> bool:
         """Whether it can't be opened, or is not there any more, so that somebody has to open it again."""
@@ -72,7 +72,7 @@ def acquire(url: DeploymentUrl) -> Opening:
     """The deployment, open or opening in this loop; it stays so until everybody has released it."""
     known = _loops.setdefault(asyncio.get_running_loop(), _Loop())
     known.thread = threading.get_ident()
-    key = (url.scheme, provider(url.scheme).identity(url.deployment), url.options)
+    key = (url.scheme, provider(url.scheme).identity(url.deployment), url.options, url.secret)
     opening = known.open.get(key)
     if opening is None or opening.failed():
         opening = known.open[key] = Opening(url, key)

@@ -142,7 +142,7 @@ class Life:
         url = self.deployment
         try:
             with unforked():
-                provider(url.scheme).check(url.deployment, dict(url.options))
+                provider(url.scheme).check(url.deployment, url.settings())
         except DeploymentError as error:
             raise DeploymentConfigurationError("%s: %s" % (url, error)) from error
         self._pid, self._loop = os.getpid(), asyncio.get_running_loop()

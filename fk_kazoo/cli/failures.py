@@ -49,6 +49,7 @@ def explained(error: BaseException) -> Optional[Tuple[str, int]]:
 
 _CODES = {FileNotFoundError: NOT_FOUND, PermissionError: REFUSED, FileExistsError: REFUSED}
 _EXTRAS = {
+    "asyncpg": "postgres",
     "boto3": "aws",
     "botocore": "aws",
     "aiobotocore": "aws",

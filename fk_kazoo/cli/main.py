@@ -37,6 +37,7 @@ SECTIONS: Dict[str, Dict[str, str]] = {
     "Deployments": {
         "run": "running",
         "serve": "serve",
+        "init": "init",
         "deployments": "deployments",
         "destroy": "deployments",
         "deploy": "aws",

@@ -47,7 +47,7 @@ def _of_deployment(place: Place) -> List[Dict[str, Any]]:
     require(url)
 
     async def read() -> List[Dict[str, Any]]:
-        there = await provider(url.scheme).administer(url.deployment, dict(url.options), False)
+        there = await provider(url.scheme).administer(url.deployment, url.settings(), False)
         try:
             found = []
             for _, item in await partition_rows(there.ports, SESSIONS, layout.sessions_partition(url.namespace)):

@@ -35,7 +35,7 @@ async def administered(url: "DeploymentUrl", make: bool) -> "Administration":
     """The deployment, which may be made if there is none, where that is all that it takes. DeploymentError."""
     from fk_backend.providers import provider
 
-    place: Administration = await provider(url.scheme).administer(url.deployment, dict(url.options), make)
+    place: Administration = await provider(url.scheme).administer(url.deployment, url.settings(), make)
     return place
 
 
@@ -81,6 +81,8 @@ def run(command: str, url: str, work: Callable[[], int]) -> int:
     except OSError as error:
         return complain(command, "%s: %s" % (error.filename or url, error.strerror or error))
     except ModuleNotFoundError as error:
+        if error.name == "asyncpg":
+            return complain(command, "%s is missing: pip install 'fk_kazoo[postgres]'" % error.name)
         if error.name not in ("boto3", "botocore", "aiobotocore"):
             raise
         return complain(command, "%s is missing: pip install 'fk_kazoo[aws]'" % error.name)

@@ -22,7 +22,7 @@ async def serve(url: DeploymentUrl, settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
     place = provider(url.scheme)
-    options = {**dict(url.options), "namespace": url.namespace}
+    options = {**url.settings(), "namespace": url.namespace}
     place.check(url.deployment, options)
     gateway = await place.connect(url.deployment, options)
     try:

@@ -23,7 +23,7 @@ class Kinds:
         self._url = url
         self._loop = asyncio.new_event_loop()
         self._place: Administration = self._loop.run_until_complete(
-            provider(url.scheme).administer(url.deployment, dict(url.options), False)
+            provider(url.scheme).administer(url.deployment, url.settings(), False)
         )
 
     def of(self, paths: Sequence[str]) -> List[Kind]:

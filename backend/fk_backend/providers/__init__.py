@@ -18,7 +18,7 @@ from typing import Any
 from ..errors import BadUrl
 from . import descriptors
 
-SCHEMES = {"memory": "memory", "local": "local", "aws": "aws"}
+SCHEMES = {"memory": "memory", "local": "local", "aws": "aws", "postgresql": "postgres"}
 
 
 def provider(scheme: str) -> Any:
