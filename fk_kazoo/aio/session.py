@@ -28,7 +28,7 @@ from fk_backend.providers import provider
 from fk_backend.session.engine import EXPIRED
 from fk_backend.session.watchlist import Event
 
-from .. import wire
+from .. import jute, wire
 from ..exceptions import EXCEPTIONS, DeploymentConfigurationError
 from ..loop import unforked
 from ..requests import AddWatch
@@ -256,7 +256,7 @@ class Life:
                 return self._stopped
             raise Unavailable("the connection was lost")
         assert connection.opened is not None
-        self._session_id, self._session_passwd, _ = connection.opened
+        self._session_id, self._session_passwd = connection.opened[:2]
         self._connection, self._connecting, self._failure = connection, None, None
         self._session_callback(KeeperState.CONNECTED_RO if connection.read_only else KeeperState.CONNECTED)
         self._greet(connection)
@@ -365,7 +365,7 @@ class Life:
         if result.zxid > 0:
             self.last_zxid = result.zxid
         request, future = call.request, call.future
-        if request.type == wire.AUTH and result.code:
+        if request.type == jute.AUTH and result.code:
             call.fail(AuthFailedError())
             self._session_callback(KeeperState.AUTH_FAILED)
             return self._decide(finally_=True)

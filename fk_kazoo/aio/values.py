@@ -10,7 +10,7 @@ from kazoo.security import ACL, Id
 from fk_backend.core.model import Error
 from fk_backend.core.requests import Result
 
-from .. import wire
+from .. import jute, wire
 from ..exceptions import EXCEPTIONS
 
 
@@ -45,10 +45,10 @@ _VALUES: Dict[int, Callable[[Any, Any], Any]] = {
     wire.GET_CHILDREN2: lambda r, value: (list(value[0]), _stat(value[1])),
     wire.GET_ACL: lambda r, value: _acls(value),
     wire.SYNC: lambda r, path: path,
-    wire.AUTH: lambda r, value: True,
+    jute.AUTH: lambda r, value: True,
     wire.ADD_WATCH: lambda r, value: True,
     wire.REMOVE_WATCHES: lambda r, value: True,
-    wire.CLOSE: lambda r, value: True,
+    jute.CLOSE: lambda r, value: True,
 }
 _VALUES[wire.CREATE_CONTAINER] = _VALUES[wire.CREATE_TTL] = _VALUES[wire.CREATE2]
 

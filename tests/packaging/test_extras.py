@@ -171,6 +171,8 @@ def test_cli(fresh: Fresh) -> None:
     fresh.run("python", "-c", "import prompt_toolkit")
     assert "pip install 'fk_kazoo[aws]'" in fresh.run("fk-kazoo", "ls", "--url", "aws://x", code=1)
     assert "pip install 'fk_kazoo[aws]'" in fresh.run("fk-kazoo", "status", "x", code=1)
+
+
 @of("postgres")
 def test_postgres(fresh: Fresh) -> None:
     """All that it needs is there: what fails is that no server is."""
