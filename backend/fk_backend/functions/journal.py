@@ -35,8 +35,9 @@ async def load_head_and_journal(ports: Ports, ns: str) -> Tuple[Optional[Head], 
 
     Unavailable while a restore is at it: whoever begins a namespace then would be shown half a tree.
     """
-    head, mark = await ports.store.load([layout.head_key(ns), layout.journal_key(ns)])
-    if head is None and (await ports.store.get([layout.RESTORING]))[0] is not None:
+    keys = [layout.head_key(ns), layout.journal_key(ns), layout.RESTORING]
+    head, mark, restoring = await ports.store.load(keys)
+    if head is None and restoring is not None:
         raise Unavailable("a restore fills the deployment: what it wrote until now is half a tree")
     return (None if head is None else layout.head_of(head)), (0 if mark is None else mark.rev)
 
