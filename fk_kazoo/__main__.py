@@ -50,7 +50,7 @@ def _plain(given: List[str], missing: str) -> int:
     """What the plain install has to say of everything but ``run``."""
     command = next((word for word in given if not word.startswith("-")), "")
     if command:
-        extra = "aws" if command in AWS else "cli"
+        extra = "aws" if command in AWS else "postgres" if command == "init" else "cli"
         print(f"fk-kazoo {command}: {missing} is missing: pip install 'fk_kazoo[{extra}]'", file=sys.stderr)
         return 1
     print(
