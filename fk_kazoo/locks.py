@@ -125,8 +125,10 @@ class _Held:
                 raise
             begin_body(hold)
 
-    def _exit(self, kind: Optional[Type[BaseException]]) -> None:
-        """The body ended, perhaps with an exception of this kind."""
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], where: Optional[TracebackType]
+    ) -> None:
+        """The body ended, perhaps with an exception."""
         hold = self._hold
         raises = self._on_loss is Lost.RAISE
         if hold is not None:
@@ -224,11 +226,6 @@ class Lock(_Held, _lock.Lock):
         self._enter()
         return self
 
-    def __exit__(
-        self, exc_type: Optional[Type[BaseException]], exc_value: Optional[BaseException], tb: Optional[TracebackType]
-    ) -> None:
-        self._exit(exc_type)
-
 
 class WriteLock(Lock, _lock.WriteLock):
     """kazoo's WriteLock, with what `Lock` has."""
@@ -289,11 +286,6 @@ class Semaphore(_Held, _lock.Semaphore):
         self.acquire()
         self._enter()
         return self
-
-    def __exit__(
-        self, exc_type: Optional[Type[BaseException]], exc_value: Optional[BaseException], tb: Optional[TracebackType]
-    ) -> None:
-        self._exit(exc_type)
 
 
 class Election(_election.Election):

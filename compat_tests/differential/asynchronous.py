@@ -12,12 +12,12 @@ from kazoo.protocol.paths import _prefix_root
 from kazoo.protocol.serialization import SetData
 from kazoo.protocol.states import EVENT_TYPE_MAP, KazooState
 
-from fk_kazoo import wire
+from fk_kazoo import jute
 from fk_kazoo.aio import KazooClient
 from fk_kazoo.aio.session import Life
 from fk_kazoo.requests import CreateContainer, CreateTTL
 
-from .calls import CLEANER, PERSISTENT, RECURSIVE, acl, in_any_order
+from .calls import CLEANER, PERSISTENT, RECURSIVE, acl, in_any_order, transaction_of
 from .compare import differences
 from .corpus import Recorded
 from .runner import PATIENCE_S, TIMEOUT_S, Program, Transcript
@@ -40,21 +40,8 @@ def start(c: Any, call: List[Any], w: Watchers) -> Any:
         full = _prefix_root(c.chroot, path, trailing=rest[2] == 6)
         return c._ask(CreateTTL(full, rest[1].encode("latin-1"), acl("open"), rest[2], rest[3]))
     if name == "multi":
-        return _multi(c, path)
+        return transaction_of(c, path).commit()
     return _OTHERS[name](c, w, *rest)
-
-
-async def _multi(c: Any, calls: List[List[Any]]) -> Any:
-    transaction = c.transaction()
-    for name, path, *rest in calls:
-        if name == "create":
-            data, acl_, flags = rest
-            transaction.create(path, data.encode("latin-1"), acl(acl_), bool(flags & 1), bool(flags & 2))
-        elif name == "set":
-            transaction.set_data(path, rest[0].encode("latin-1"), rest[1])
-        else:
-            {"delete": transaction.delete, "check": transaction.check}[name](path, rest[0])
-    return await transaction.commit()
 
 
 _OTHERS: Dict[str, Callable[..., Awaitable[Any]]] = {
@@ -98,7 +85,7 @@ class Party:
         answered, fired = client.answered, client.fired
 
         def tapped_answer(call: Any, result: Any) -> None:
-            if call.request.type != wire.AUTH:
+            if call.request.type != jute.AUTH:
                 self._hear(None)
             answered(call, result)
 

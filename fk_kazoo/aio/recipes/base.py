@@ -6,10 +6,12 @@ import asyncio
 from types import TracebackType
 from typing import TYPE_CHECKING, Awaitable, Callable, Optional, Type, TypeVar
 
+from kazoo.exceptions import LockTimeout
 from kazoo.protocol.paths import _prefix_root
-from kazoo.retry import KazooRetry
+from kazoo.retry import KazooRetry, RetryFailedError
 
 from .. import retrying
+from ..bell import Bell
 from ..watches import Armed, Watcher
 
 if TYPE_CHECKING:
@@ -61,6 +63,53 @@ class Held(Recipe):
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], where: Optional[TracebackType]
     ) -> None:
         await self.release()
+
+
+class Contended(Held):
+    """One that others may have: whoever asks for it contends, and may wait."""
+
+    kind = ""
+    """What it is called where it is not had in time."""
+
+    def __init__(self, client: KazooClient, path: str) -> None:
+        super().__init__(client, path)
+        self.is_acquired = False
+        self.cancelled = False
+        self._bell = Bell()
+
+    def cancel(self) -> None:
+        """Ends a pending `acquire`, which raises kazoo's CancelledError."""
+        self.cancelled = True
+        self._bell.ring()
+
+    async def release(self) -> bool:
+        """Gives it back; whether it was held. It is given back, however its task is cancelled."""
+        if not self.is_acquired:
+            return False
+        gone = self._let_go()
+        if gone is not None:
+            await asyncio.shield(gone)
+        return True
+
+    async def _contended(self, contend: Callable[[], Awaitable[bool]], timeout: Optional[float]) -> bool:
+        """Whether it was acquired by contending, over lost connections; nothing is left if not. LockTimeout."""
+        gotten = False
+        try:
+            gotten = await retrying.retry(FOR_EVER, contend, timeout)
+            self.is_acquired = gotten
+        except RetryFailedError:
+            raise self._timed_out() from None
+        finally:
+            if not gotten:
+                self._let_go()
+        return gotten
+
+    def _timed_out(self) -> LockTimeout:
+        return LockTimeout("Failed to acquire %s on %s in time" % (self.kind, self.path))
+
+    def _let_go(self) -> "Optional[asyncio.Future[None]]":
+        """Gives back what there is, in one step. Done when the node is gone."""
+        raise NotImplementedError
 
 
 class Limit:

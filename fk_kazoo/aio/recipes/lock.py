@@ -7,20 +7,19 @@ import re
 import uuid
 from typing import TYPE_CHECKING, Iterable, List, Optional, Tuple
 
-from kazoo.exceptions import CancelledError, LockTimeout, NoNodeError
-from kazoo.retry import ForceRetryError, RetryFailedError
+from kazoo.exceptions import CancelledError, NoNodeError
+from kazoo.retry import ForceRetryError
 
 from fk_backend.core.watches import DATA
 
-from .. import retrying
 from ..bell import Bell
-from .base import FOR_EVER, Held, Limit
+from .base import Contended, Limit
 
 if TYPE_CHECKING:
     from ..client import KazooClient
 
 
-class Lock(Held):
+class Lock(Contended):
     """A lock that one client has at a time. Tasks that share this object take it one after the other.
 
     ``async with zk.Lock("/lock"):``. Who is cancelled while he waits leaves no contender behind.
@@ -28,6 +27,8 @@ class Lock(Held):
 
     _NODE_NAME = "__lock__"
     _EXCLUDE_NAMES: Tuple[str, ...] = ("__lock__",)
+
+    kind = "lock"
 
     def __init__(
         self,
@@ -42,11 +43,8 @@ class Lock(Held):
         self._contender = _pattern(self._names)
         self.node: Optional[str] = None
         """The name of this contender's node."""
-        self.is_acquired = False
-        self.cancelled = False
         self._busy = False
         self._waiting: List[Bell] = []
-        self._bell = Bell()
         self._renew()
 
     def _renew(self) -> None:
@@ -54,27 +52,13 @@ class Lock(Held):
         self.prefix = uuid.uuid4().hex + self._NODE_NAME
         self.node, self._tried = None, False
 
-    def cancel(self) -> None:
-        """Ends a pending `acquire`, which raises kazoo's CancelledError."""
-        self.cancelled = True
-        self._bell.ring()
-
     async def acquire(self, blocking: bool = True, timeout: Optional[float] = None, ephemeral: bool = True) -> bool:
         """Whether it was acquired: False only where ``blocking`` is. LockTimeout after ``timeout`` seconds."""
         limit = Limit(timeout)
         if self._busy and not blocking:
             return False
         await self._take_turn(limit)
-        gotten = False
-        try:
-            gotten = await retrying.retry(FOR_EVER, lambda: self._contend(blocking, limit, ephemeral), timeout)
-            self.is_acquired = gotten
-        except RetryFailedError:
-            raise self._timed_out() from None
-        finally:
-            if not gotten:
-                self._let_go()
-        return gotten
+        return await self._contended(lambda: self._contend(blocking, limit, ephemeral), timeout)
 
     async def _take_turn(self, limit: Limit) -> None:
         """Of the tasks that share this object, in the order in which they came."""
@@ -97,9 +81,6 @@ class Lock(Held):
         self._busy = bool(self._waiting)
         if self._waiting:
             self._waiting.pop(0).ring()
-
-    def _timed_out(self) -> LockTimeout:
-        return LockTimeout("Failed to acquire lock on %s in time" % self.path)
 
     async def _contend(self, blocking: bool, limit: Limit, ephemeral: bool) -> bool:
         await self._ensure_path()
@@ -158,15 +139,6 @@ class Lock(Held):
         self._renew()
         self._pass_on()
         return gone
-
-    async def release(self) -> bool:
-        """Gives it back; whether it was held. It is given back, however its task is cancelled."""
-        if not self.is_acquired:
-            return False
-        gone = self._let_go()
-        if gone is not None:
-            await asyncio.shield(gone)
-        return True
 
     async def contenders(self) -> List[str]:
         """The identifiers of who contends for it, in their order."""

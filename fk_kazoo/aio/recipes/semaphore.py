@@ -6,31 +6,28 @@ import asyncio
 import uuid
 from typing import TYPE_CHECKING, List, Optional
 
-from kazoo.exceptions import CancelledError, LockTimeout, NoNodeError
+from kazoo.exceptions import CancelledError, NoNodeError
 from kazoo.protocol.states import KazooState
-from kazoo.retry import ForceRetryError, RetryFailedError
+from kazoo.retry import ForceRetryError
 
 from fk_backend.core.watches import CHILD
 
-from .. import retrying
-from ..bell import Bell
-from .base import FOR_EVER, Held, Limit
+from .base import Contended, Limit
 
 if TYPE_CHECKING:
     from ..client import KazooClient
 
 
-class Semaphore(Held):
+class Semaphore(Contended):
     """Leases of which ``max_leases`` are had at a time: ``async with zk.Semaphore("/leases", max_leases=3):``."""
+
+    kind = "semaphore"
 
     def __init__(self, client: KazooClient, path: str, identifier: Optional[str] = None, max_leases: int = 1) -> None:
         super().__init__(client, path)
         self.data = str(identifier or "").encode("utf-8")
         self.max_leases = max_leases
         self.lock_path = path + "-" + "__lock__"
-        self.is_acquired = False
-        self.cancelled = False
-        self._bell = Bell()
         self._lost = False
         self._renew()
 
@@ -51,11 +48,6 @@ class Semaphore(Held):
             await self.client.set(self.path, b"%d" % self.max_leases)
         self._ensured = True
 
-    def cancel(self) -> None:
-        """Ends a pending `acquire`, which raises kazoo's CancelledError."""
-        self.cancelled = True
-        self._bell.ring()
-
     async def acquire(self, blocking: bool = True, timeout: Optional[float] = None) -> bool:
         """Whether a lease was acquired: False only where ``blocking`` is. LockTimeout after ``timeout`` seconds.
 
@@ -63,19 +55,7 @@ class Semaphore(Held):
         """
         self.cancelled = False
         limit = Limit(timeout)
-        gotten = False
-        try:
-            gotten = await retrying.retry(FOR_EVER, lambda: self._contend(blocking, limit), timeout)
-            self.is_acquired = gotten
-        except RetryFailedError:
-            raise self._timed_out() from None
-        finally:
-            if not gotten:
-                self._let_go()
-        return gotten
-
-    def _timed_out(self) -> LockTimeout:
-        return LockTimeout("Failed to acquire semaphore on %s in time" % self.path)
+        return await self._contended(lambda: self._contend(blocking, limit), timeout)
 
     async def _contend(self, blocking: bool, limit: Limit) -> bool:
         await self._ensure_path()
@@ -121,15 +101,6 @@ class Semaphore(Held):
         self.is_acquired = False
         self._renew()
         return gone
-
-    async def release(self) -> bool:
-        """Gives the lease back; whether it had one. It is given back, however its task is cancelled."""
-        if not self.is_acquired:
-            return False
-        gone = self._let_go()
-        if gone is not None:
-            await asyncio.shield(gone)
-        return True
 
     async def lease_holders(self) -> List[str]:
         """The identifiers of who has a lease, in no order."""
