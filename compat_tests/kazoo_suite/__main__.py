@@ -70,7 +70,7 @@ def main(argv: Optional[List[str]] = None) -> int:
 
 
 def _cache(arguments: List[str]) -> List[str]:
-    """What failed is remembered (`--last-failed`) where somebody says where: by default it would be beside kazoo's tests."""
+    """What failed is remembered (`--last-failed`) where somebody says where; else it would be beside kazoo's tests."""
     return [] if any(word.startswith("cache_dir=") for word in arguments) else ["-p", "no:cacheprovider"]
 
 

@@ -1,8 +1,8 @@
 """A call meets a signal, or another thread that stops its client, at any line: see `tests.client.interruptions`.
 
 Some lines of every operation here; clients among greenlets in the longer proofs; every line by
-``python -m tests.client.interruptions``, in twenty minutes. Where the lines that are looked at begin differs from one operation to the
-next, so that together they are most of the code that is shared.
+``python -m tests.client.interruptions``, in twenty minutes. Where the lines that are looked at begin differs from one
+operation to the next, so that together they are most of the code that is shared.
 """
 
 from __future__ import annotations
