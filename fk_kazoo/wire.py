@@ -34,7 +34,8 @@ CREATE_CONTAINER, REMOVE_WATCHES, CREATE_TTL, AUTH, ADD_WATCH, CLOSE = 19, 18, 2
 """Opcodes (``ZooDefs.OpCode``)."""
 
 READS = frozenset((EXISTS, GET_DATA, GET_ACL, GET_CHILDREN, GET_CHILDREN2))
-DIRECT = READS | {CREATE, CREATE2, CREATE_CONTAINER, CREATE_TTL, DELETE, SET_DATA, SET_ACL, CHECK, MULTI, SYNC}
+WRITES = frozenset((CREATE, CREATE2, CREATE_CONTAINER, CREATE_TTL, DELETE, SET_DATA, SET_ACL, MULTI))
+DIRECT = READS | WRITES | {CHECK, SYNC}
 """Requests that need nothing of kazoo's connection loop."""
 
 UNSENDABLE = (struct.error, TypeError, ValueError, AttributeError, LookupError, OverflowError)

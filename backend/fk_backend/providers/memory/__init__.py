@@ -14,6 +14,7 @@ from ...functions.writer import Writer
 from ...mac import inbox_name
 from ...ports import Administration, Clock, Gateway, Ports, Pushed, Queue
 from ..clock import SystemClock
+from ..direct import InPlace
 from ..dispatch import Dispatcher
 from .store import MemoryStore
 
@@ -48,6 +49,7 @@ class MemoryDeployment:
         self._ports, self._super_id = Ports(self.store, self, self, self.clock), super_id
         self._writer = Writer(self._ports, super_id)
         self._functions = Dispatcher(self._writer, Heartbeat(self._ports), self, self.clock)
+        self.direct = InPlace(self._functions)
 
     async def replace_writer(self) -> None:
         """The writer ends, and another one that knows nothing goes on from what is stored. In the loop's thread."""
