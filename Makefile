@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/bytecode
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proofs check kazoo-suite kazoo-suite-memory kazoo-suite-local matrix servers zk-shell clean
+.PHONY: help demo test proofs check kazoo-suite kazoo-suite-memory kazoo-suite-local matrix servers zk-shell postgres on-postgres gateway gateway-suite zookeeper-tests clean
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -87,8 +87,36 @@ servers: $(VENV)/.servers ## an app under gunicorn, uWSGI and Celery, with each 
 	$(PY) -m pytest compat_tests/servers --numprocesses 2 --dist worksteal || { $(ONCE_MORE); \
 	  $(PY) -m pytest compat_tests/servers --last-failed --last-failed-no-failures none; }
 
+postgres: $(VENV)/.dev ## on a real PostgreSQL: kazoo's suite with threads, recorded programs, the demo
+	@$(INITDB) || [ "$$(id -u)" != 0 ] || { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -qq -y postgresql >/dev/null; } || true
+	@if $(INITDB); then $(MAKE) --no-print-directory on-postgres; \
+	  else echo "not run: there is no PostgreSQL here, and it can't be installed (apt-get install postgresql)"; fi
+
+on-postgres: $(VENV)/.dev
+	$(ON_POSTGRES) $(PY) -m compat_tests.differential --url '{url}' --programs 60
+	$(ON_POSTGRES) $(PY) examples/demo.py --deployment '{url}'
+	$(ON_POSTGRES) $(POSTGRES_SUITE) || { $(ONCE_MORE); \
+	  $(ON_POSTGRES) $(POSTGRES_SUITE) --last-failed --last-failed-no-failures all; }
+
+INITDB := ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1
+
+ON_POSTGRES := $(PY) -m compat_tests.on_postgres
+POSTGRES_SUITE := $(PY) -m compat_tests.kazoo_suite --url '{url}' -k 'not Gevent and not Eventlet' -o cache_dir=$(CURDIR)/.cache/suite-postgres
+
 zk-shell: $(VENV)/.dev ## zk-shell, unmodified, on local://
 	$(PY) -m pytest compat_tests/zk_shell
+
+gateway: $(VENV)/.dev ## a gateway with other people's clients, and two of them killed in turn under load
+	$(PY) -m pytest compat_tests/gateway || { $(ONCE_MORE); \
+	  $(PY) -m pytest compat_tests/gateway --last-failed --last-failed-no-failures none; }
+	$(PY) -m compat_tests.gateway.kills 6
+
+gateway-suite: $(VENV)/.dev ## kazoo's own tests with kazoo's own client, through gateways
+	$(PY) -m compat_tests.kazoo_suite --url memory://gateway-suite --fk-gateway -o cache_dir=$(CURDIR)/.cache/suite-gateway || { $(ONCE_MORE); \
+	  $(PY) -m compat_tests.kazoo_suite --url memory://gateway-suite --fk-gateway -o cache_dir=$(CURDIR)/.cache/suite-gateway --last-failed --last-failed-no-failures all; }
+
+zookeeper-tests: $(VENV)/.dev ## ZooKeeper's own Java tests through a gateway; they are fetched and built: Debian 12, zookeeper, a JDK
+	$(PY) -m compat_tests.zookeeper_tests
 
 clean: ## removes what was set up and built
 	rm -rf $(VENV) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info backend/*.egg-info

@@ -31,7 +31,7 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
         part.add_argument("--disk", type=Path, default=DISK, help="a directory on a real disk (default: %(default)s)")
         part.add_argument("--json", type=Path, help="where to write the results (default: in the disk's directory)")
         part.add_argument("--docs", action="store_true", help="put them into docs/performance.md and its pictures")
-    parts.choices["local"].add_argument("--systems", default=",".join(systems.NAMES), help="default: %(default)s")
+    parts.choices["local"].add_argument("--systems", default=",".join(systems.USUAL), help="default: %(default)s")
     cloud.declare(parts.add_parser("cloud", help="on AWS: requests, dollars, milliseconds, by counting and simulating"))
     grown = parts.choices["growth"]
     grown.add_argument("--up-to", type=int, help="the largest size (default: 1,000,000; quick 10,000)")

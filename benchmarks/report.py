@@ -14,7 +14,7 @@ from .systems import NAMES, REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "performance.md"
 PICTURES = REPOSITORY / "docs" / "pictures"
-LABELS = {"zookeeper": "ZooKeeper", "local": "local://", "memory": "memory://", "zake": "zake"}
+LABELS = {"zookeeper": "ZooKeeper", "local": "local://", "memory": "memory://", "zake": "zake", "postgresql": "postgresql://"}
 
 
 def machine() -> Dict[str, Any]:
@@ -56,7 +56,8 @@ def _ratio(row: Dict[str, Any], system: str) -> str:
 def lines(results: Dict[str, Any]) -> List[List[str]]:
     """The table: a heading and rows."""
     systems = [name for name in NAMES if any(name in row["systems"] for row in results["rows"])]
-    compared = [name for name in ("local", "memory") if any(name in row["ratios"] for row in results["rows"])]
+    ours = ("local", "memory", "postgresql")
+    compared = [name for name in ours if any(name in row["ratios"] for row in results["rows"])]
     table = [["", "unit", *(LABELS[s] for s in systems), *("%s against ZooKeeper" % LABELS[s] for s in compared)]]
     for row in results["rows"]:
         cells = [_cell(row, system) for system in systems]

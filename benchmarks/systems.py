@@ -10,10 +10,12 @@ import tempfile
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
+from compat_tests import on_postgres
 from tests.differential.zookeeper_server import ZookeeperServer, unavailable
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-NAMES = ("zookeeper", "local", "memory", "zake")
+USUAL = ("zookeeper", "local", "memory", "zake")
+NAMES = (*USUAL, "postgresql")
 HEAP = "1000m"
 """What ZooKeeper's own start script gives a server."""
 
@@ -83,6 +85,7 @@ class System:
         self._directory = Path(tempfile.mkdtemp(prefix=name + "-", dir=disk))
         self._workers: List[Told] = []
         self._server: Optional[ZookeeperServer] = None
+        self._database: Optional[on_postgres.PostgresServer] = None
         self.host: Optional[Told] = None
         self.url = {"local": "local://bench", "memory": "memory://bench", "zake": "zake:"}.get(name, "")
 
@@ -90,6 +93,9 @@ class System:
         if self.name == "zookeeper":
             self._server = ZookeeperServer(self._directory, durable=True, heap=HEAP).__enter__()
             self.url = "zookeeper:" + self._server.hosts
+        elif self.name == "postgresql":
+            self._database = on_postgres.PostgresServer(fsync=True, disk=Path("/var/tmp")).__enter__()
+            self.url = self._database.url
         elif self.name == "local":
             self.host = Told(self.url, "host", self._directory)
             self.host.ask("start")
@@ -102,12 +108,14 @@ class System:
             self.host.end()
         if self._server is not None:
             self._server.__exit__(None, None, None)
+        if self._database is not None:
+            self._database.__exit__(None, None, None)
         subprocess.run(["rm", "-rf", str(self._directory)], check=True)
 
     @property
     def shared(self) -> bool:
         """Whether several processes can use it."""
-        return self.name in ("zookeeper", "local")
+        return self.name in ("zookeeper", "local", "postgresql")
 
     def worker(self, name: str) -> Told:
         """A process with a client that is not started yet."""
@@ -134,6 +142,8 @@ def missing(name: str) -> Optional[str]:
     """Why a system can't be measured here, or None."""
     if name == "zookeeper":
         return unavailable()
+    if name == "postgresql":
+        return on_postgres.unavailable()
     if name == "zake":
         try:
             import zake.fake_client  # noqa: F401

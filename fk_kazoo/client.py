@@ -30,7 +30,6 @@ import kazoo.client as _kazoo
 from kazoo.client import CLOSED_STATES as CLOSED_STATES
 from kazoo.client import TransactionRequest as TransactionRequest
 from kazoo.exceptions import AuthFailedError as AuthFailedError
-from kazoo.exceptions import BadArgumentsError, NoAuthError, UnimplementedError
 from kazoo.exceptions import ConfigurationError as ConfigurationError
 from kazoo.exceptions import ConnectionClosedError as ConnectionClosedError
 from kazoo.exceptions import ConnectionLoss as ConnectionLoss
@@ -56,9 +55,10 @@ from fk_backend.errors import DeploymentError
 from fk_backend.functions.words import answer_word
 from fk_backend.providers import provider
 
-from . import listeners, loop, refusals, workers
+from . import holds, listeners, loop, refusals, workers
 from .connection import SET_WATCHES_XID
 from .exceptions import DeploymentConfigurationError
+from .extensions import Extensions
 from .handler_class import adopt
 from .requests import AddWatch, CreateContainer, CreateTTL, RemoveWatches, read_event
 from .requests import AddWatchMode as AddWatchMode
@@ -79,7 +79,7 @@ _UNANSWERED = {KeeperState.AUTH_FAILED: AuthFailedError, KeeperState.EXPIRED_SES
 _CONNECTED = (KeeperState.CONNECTED, KeeperState.CONNECTED_RO)
 
 
-class KazooClient(_kazoo.KazooClient):
+class KazooClient(Extensions, _kazoo.KazooClient):
     """kazoo's client on a deployment. Takes everything that kazoo's takes, and a deployment URL as ``hosts``.
 
     Raises :class:`~fk_kazoo.exceptions.DeploymentConfigurationError` (a ConfigurationError) for a URL that can't be
@@ -122,6 +122,7 @@ class KazooClient(_kazoo.KazooClient):
         """`__init__`; which options kazoo's takes depends on its release."""
         self._persistent: Dict[Tuple[str, str], Dict[Any, None]] = {}  # watchers are called in the order they came
         self._last_notice: Optional[listeners.Notice] = None
+        self._holds = {}
         self._ending = False
         self._in_call = False
         """Whether a signal's handler stops the client in the middle of a call, which holds the lock of the queue."""
@@ -132,6 +133,7 @@ class KazooClient(_kazoo.KazooClient):
         self._connection = self._connect_by(self._connection)
         self._told, self._decided = self.handler.event_object(), self.handler.event_object()
         self._queueing, self._changing = self.handler.rlock_object(), self.handler.rlock_object()
+        self._extend()
         loop.clients.add(self)
 
     def _connect_by(self, made: Any) -> Any:
@@ -153,6 +155,8 @@ class KazooClient(_kazoo.KazooClient):
         chroot = normpath(url.chroot) if url.chroot else ""
         if self.chroot is not None and chroot != self.chroot:
             raise ConfigurationError("Changing chroot at runtime is not currently supported")
+        if "fk_kazoo.run" in sys.modules:
+            sys.modules["fk_kazoo.run"].stands_for(addresses, url)
         self.deployment = url
         self.hosts = addresses or [(str(url), 0)]
         self.chroot = chroot
@@ -217,7 +221,7 @@ class KazooClient(_kazoo.KazooClient):
             url = self.deployment
             try:
                 with loop.unforked():
-                    provider(url.scheme).check(url.deployment, dict(url.options))
+                    provider(url.scheme).check(url.deployment, url.settings())
             except DeploymentError as error:
                 raise DeploymentConfigurationError("%s: %s" % (url, error)) from error
             self._told.clear()
@@ -335,6 +339,7 @@ class KazooClient(_kazoo.KazooClient):
         self._queueing, self._changing = handler.rlock_object(), handler.rlock_object()
         self._state = KeeperState.CLOSED
         self._ending = self._in_call = False
+        self._left_behind(forked)
         self._reset()
         left: List[Any] = connection.leave_behind(self._nobodys(), forked)
         self._connection = self._connect_by(None)
@@ -344,7 +349,7 @@ class KazooClient(_kazoo.KazooClient):
         """A client that is stopped, and that nobody has or hears of."""
         client = copy.copy(self)
         client._stopped, client.state_listeners = self.handler.event_object(), set()
-        client._queueing = self.handler.rlock_object()
+        client._queueing, client._holds = self.handler.rlock_object(), {}
         client._stopped.set()
         client.logger = logging.Logger("nobody", logging.CRITICAL)
         client._reset()
@@ -356,6 +361,7 @@ class KazooClient(_kazoo.KazooClient):
         loop.here()
         listeners.calling()
         loop.current().turn.part_with()
+        holds.interrupt(self)
         if self._ending:  # callers that try again at once would not let the connection's thread have the lock
             self.handler.sleep_func(2 * TURN_S)
         lock = self._queueing
@@ -487,14 +493,7 @@ class KazooClient(_kazoo.KazooClient):
         """A deployment has no servers to reconfigure: always an error, ZooKeeper's own where there is one."""
         refusals.check_reconfig(joining, leaving, new_members, from_config)
         result = self.handler.async_result()
-        advice = "a deployment has no servers to add or remove; it needs none: leave reconfig out"
-        members = "%s,%s" % (joining or "", new_members or "")
-        if any("=" not in member for member in members.split(",") if member.strip()):
-            result.set_exception(BadArgumentsError("not a list of servers, and " + advice))
-        elif not any(scheme == "digest" and auth.startswith("super:") for scheme, auth in self.auth_data):
-            result.set_exception(NoAuthError("reconfig is for the super user, and " + advice))
-        else:
-            result.set_exception(UnimplementedError(advice))
+        result.set_exception(refusals.reconfig_error(joining, new_members, self.auth_data))
         return result
 
     # --- ZooKeeper 3.5 and 3.6 ------------------------------------------------------------------

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import struct
+import time
 from collections import deque
 from typing import Any, List, Optional, Tuple
 
@@ -26,6 +27,7 @@ from fk_backend.providers.descriptors import Descriptor
 from . import loop, primitives, wire, workers
 from .doorbell import Doorbell
 from .line import Asked, Line
+from .why import STILL_S
 
 log = logging.getLogger(__name__)
 
@@ -53,11 +55,15 @@ class Selecting:
 
     def select(self, *args: Any, **kwargs: Any) -> Any:
         """As the handler's. LeftBehind if there is nothing to select on any more."""
+        began, longest_s = time.monotonic(), args[3] if len(args) > 3 else None
         try:
             ready = self._handler.select(*args, **kwargs)
         except (OSError, ValueError, TypeError):
             self._connection.look()
             raise
+        now = time.monotonic()
+        if longest_s is not None and now - began - longest_s > STILL_S:
+            self._connection.stood_still = (now - began, now)
         self._connection.stay()
         return ready
 
@@ -78,6 +84,9 @@ class Seam(kazoo_connection.ConnectionHandler):
     _greeted: Optional[Line] = None
     """The line, once its greetings are answered, where reads need not wait for anything else."""
     _opening: Optional[loop.Opening] = None
+
+    stood_still = (0.0, 0.0)
+    """For how many seconds this process did not run, the last time, and when that ended, on the monotonic clock."""
 
     only_kazoos = True
     """Whether no method is an app's: its own are to be called where kazoo calls them, in kazoo's thread."""
@@ -265,7 +274,7 @@ class Seam(kazoo_connection.ConnectionHandler):
         if client._stopped.is_set():  # `stop` may have looked for something to hang up before this was there
             raise ConnectionDropped("the client is being stopped")
         wanted = (client._session_id or 0, client._session_passwd, client._session_timeout, bool(client.read_only))
-        loop.current().call(line.begin, *wanted)
+        loop.current().call(line.begin, *wanted, client.last_zxid)
         self._await_bell(timeout_s)
         line.silence()
         if line.failure is not None:

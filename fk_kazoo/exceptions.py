@@ -6,6 +6,8 @@ class that an app written for kazoo already catches::
     KazooException
     ├── ConfigurationError
     │   └── DeploymentConfigurationError    the deployment can't be used as it was named
+    ├── LockLostError                       a lock is not held, or may be held by somebody else
+    ├── ReentrantLockError                  who asks for the lock has it already, and would wait for itself
     └── ZookeeperError
         ├── SystemZookeeperError
         │   └── StorageFullError            definite: nothing was changed
@@ -28,6 +30,7 @@ from kazoo.exceptions import *  # noqa: F403
 from kazoo.exceptions import EXCEPTIONS as EXCEPTIONS
 from kazoo.exceptions import ConfigurationError as ConfigurationError
 from kazoo.exceptions import ConnectionLoss as ConnectionLoss
+from kazoo.exceptions import KazooException as KazooException
 from kazoo.exceptions import SystemZookeeperError as SystemZookeeperError
 
 STORAGE_FULL_CODE = -1001
@@ -103,6 +106,14 @@ class DeploymentConfigurationError(ConfigurationError):
 
     def __init__(self, *args: object) -> None:
         super().__init__(*args or ("the deployment can't be used as it was named: check its URL and FK_KAZOO_URL",))
+
+
+class LockLostError(KazooException):
+    """The lock, lease or leadership is not held, or may be held by somebody else. Nothing was sent for this call."""
+
+
+class ReentrantLockError(KazooException):
+    """Who asks for the lock has it already: it would wait for itself, for ever. kazoo's locks are not re-entrant."""
 
 
 EXCEPTIONS[STORAGE_FULL_CODE] = StorageFullError

@@ -78,17 +78,22 @@ class Line:
 
     # --- in the loop's thread -------------------------------------------------------------------
 
-    def begin(self, session_id: int, password: bytes, timeout_ms: int, read_only: bool) -> None:
-        """Opens the session or attaches to it. Rings when that is decided."""
-        self._task = asyncio.ensure_future(self._begin(session_id, password, timeout_ms, read_only))
+    def begin(self, session_id: int, password: bytes, timeout_ms: int, read_only: bool, seen_zxid: int = 0) -> None:
+        """Opens the session or attaches to it, not having to go back behind a zxid. Rings when that is decided."""
+        self._task = asyncio.ensure_future(self._begin(session_id, password, timeout_ms, read_only, seen_zxid))
 
-    async def _begin(self, session_id: int, password: bytes, timeout_ms: int, read_only: bool) -> None:
+    async def _begin(self, session_id: int, password: bytes, timeout_ms: int, read_only: bool, seen_zxid: int) -> None:
         try:
             gateway = await self._opening.gateway()
             session = self._session = Session(gateway, self._namespace, self)
             try:
                 if session_id:
-                    self.opened = await session.attach(session_id, password) or Opened(0, bytes(16), 0)
+                    opened = await session.attach(session_id, password)
+                    if opened is not None and opened.zxid < seen_zxid:  # what was answered was lost: so is the session
+                        log.error("zxid 0x%x was seen, and the deployment is at 0x%x", seen_zxid, opened.zxid)
+                        session.end(EXPIRED, "the deployment went back")
+                        opened = None
+                    self.opened = opened or Opened(0, bytes(16), 0)
                 else:
                     self.opened = await session.open(timeout_ms)
             except BackendError:

@@ -213,6 +213,28 @@ class Loop(_SelectorEventLoop):  # type: ignore[misc] # as typed, it needs a Typ
         except OSError:
             self.broken = True
 
+    async def getaddrinfo(
+        self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
+    ) -> Any:
+        """As asyncio's, whose threads gevent or eventlet may have replaced by what never runs here."""
+        found = self.create_future()
+
+        def settle(addresses: Any, error: Optional[BaseException]) -> None:
+            if not found.done():
+                found.set_result(addresses) if error is None else found.set_exception(error)
+
+        def look_up() -> None:
+            addresses, failed = None, None
+            try:
+                addresses = _unpatched("socket", "getaddrinfo")(host, port, family, type, proto, flags)
+            except Exception as error:  # whatever it is, it is for who asked
+                failed = error
+            with contextlib.suppress(RuntimeError):  # the loop ended meanwhile
+                self.call_soon_threadsafe(settle, addresses, failed)
+
+        _unpatched("_thread", "start_new_thread")(look_up, ())
+        return await found
+
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Any = None) -> Any:
         """As asyncio's."""
         self.touched = True
@@ -334,7 +356,7 @@ class LoopThread:
 
     def acquire(self, url: DeploymentUrl) -> "Opening":
         """The deployment, open or opening; it stays so until everybody has released it. In the loop's thread only."""
-        key = (url.scheme, provider(url.scheme).identity(url.deployment), url.options)
+        key = (url.scheme, provider(url.scheme).identity(url.deployment), url.options, url.secret)
         opening = self._open.get(key)
         if opening is None or opening.failed():
             opening = self._open[key] = Opening(url)
@@ -367,7 +389,7 @@ class Opening:
         """While nobody uses it: what closes it soon."""
         self.closing: Optional["asyncio.Future[None]"] = None
         self._task = asyncio.ensure_future(
-            provider(url.scheme).connect(url.deployment, {**dict(url.options), "namespace": url.namespace})
+            provider(url.scheme).connect(url.deployment, {**url.settings(), "namespace": url.namespace})
         )
 
     def failed(self) -> bool:

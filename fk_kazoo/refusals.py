@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any, Collection, Dict, List, Optional, Tuple
+
+from kazoo.exceptions import BadArgumentsError, NoAuthError, UnimplementedError
 
 from .exceptions import DeploymentConfigurationError
 
@@ -32,3 +34,14 @@ def check_reconfig(joining: Any, leaving: Any, new_members: Any, from_config: An
             raise TypeError("Invalid type for '%s' (string expected)" % name)
     if not isinstance(from_config, int):
         raise TypeError("Invalid type for 'from_config' (int expected)")
+
+
+def reconfig_error(joining: Optional[str], new_members: Optional[str], auth: Collection[Tuple[str, str]]) -> Exception:
+    """What a reconfiguration comes to: ZooKeeper's own error, where there is one."""
+    advice = "a deployment has no servers to add or remove; it needs none: leave reconfig out"
+    members = "%s,%s" % (joining or "", new_members or "")
+    if any("=" not in member for member in members.split(",") if member.strip()):
+        return BadArgumentsError("not a list of servers, and " + advice)
+    if not any(scheme == "digest" and credential.startswith("super:") for scheme, credential in auth):
+        return NoAuthError("reconfig is for the super user, and " + advice)
+    return UnimplementedError(advice)

@@ -19,7 +19,10 @@ from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 _THEIRS = "kazoo.client"
 _OURS = "fk_kazoo.client"
+HOSTS_VARIABLE = "FK_KAZOO_HOSTS"
+"""ZooKeeper hosts, ``host:port,host:port``, for which the deployment is known to stand; ``*``: whichever."""
 _swapping = False
+_told = False
 
 
 class _Loader:
@@ -75,6 +78,25 @@ def executed() -> None:
 def _put_in_place() -> None:
     """kazoo's module offers our client from now on."""
     vars(sys.modules[_THEIRS])["KazooClient"] = vars(sys.modules[_OURS])["KazooClient"]
+
+
+def stands_for(hosts: Sequence[Tuple[str, int]], deployment: object) -> None:
+    """Says once that a deployment stands for ZooKeeper hosts that the app names, unless they are known to be meant."""
+    global _told
+    known = {one.strip() for one in os.environ.get(HOSTS_VARIABLE, "").split(",")}
+    others = [name for name in ("%s:%d" % address for address in hosts) if name not in known]
+    if not _swapping or _told or not others or "*" in known:
+        return
+    _told = True
+    import logging  # kazoo has imported it by now
+
+    logging.getLogger("fk_kazoo").warning(
+        "%s stands for the ZooKeeper %s that this program names. If that is meant, set %s=%s",
+        deployment,
+        ",".join(others),
+        HOSTS_VARIABLE,
+        ",".join(others),
+    )
 
 
 def swap() -> None:

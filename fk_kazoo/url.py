@@ -6,42 +6,59 @@ ignored, guessed or repaired, and no message repeats a password.
     memory://name                          in this process
     local://name/app?namespace=orders      SQLite, shared by the processes of this machine
     aws://name?region=eu-central-1         functions, queues and storage in the cloud
+    postgresql://me@host:5432/db/app       a PostgreSQL database, shared by any number of machines
 
-==============  =======  =====================================================================================
-option          schemes  meaning
-==============  =======  =====================================================================================
-namespace       all      an independent tree in the deployment: 1 to 64 of ``A-Za-z0-9._-``; default ``default``
-region          aws      the region the deployment is in
-endpoint_url    aws      ``http(s)://host[:port][/path]`` of the cloud's interface, where it is not the usual one
-==============  =======  =====================================================================================
+Of ``postgresql://`` (``postgres://`` is the same) everything up to the chroot is as libpq has it: hosts, each with its
+port, and the first segment of the path, which is the database. What follows the database is the chroot, so where there
+is a chroot the database is named. A password may be in it; it is in no text that is made of the URL.
+
+==============  ==========  ==================================================================================
+option          schemes     meaning
+==============  ==========  ==================================================================================
+namespace       all         an independent tree in the deployment: 1 to 64 of ``A-Za-z0-9._-``; default ``default``
+region          aws         the region the deployment is in
+endpoint_url    aws         ``http(s)://host[:port][/path]`` of the cloud's interface, where it is not the usual one
+durability      postgresql  ``disk`` or ``standby``: what an answered write must survive; else it is refused
+sslmode …       postgresql  libpq's own: `LIBPQ`
+==============  ==========  ==================================================================================
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 from urllib.parse import quote, unquote_to_bytes
 
 from fk_backend.errors import BadUrl
 
-SCHEMES = ("memory", "local", "aws")
+SCHEMES = ("memory", "local", "aws", "postgresql")
 DEFAULT_NAMESPACE = "default"
 DEFAULT_URL = "local://default"
 ENVIRONMENT_VARIABLE = "FK_KAZOO_URL"
 
 Hosts = Union[None, str, Sequence[str]]
 
+LIBPQ = (
+    "host", "port", "user", "password", "passfile", "service", "sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl",
+    "sslnegotiation", "ssl_min_protocol_version", "ssl_max_protocol_version", "krbsrvname",
+)  # fmt: skip
+"""Options of ``postgresql://`` that mean what they mean to libpq (PostgreSQL, "Parameter Key Words")."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _OPTIONS: Dict[str, Tuple[Tuple[str, ...], str, str]] = {
     "namespace": (SCHEMES, r"[A-Za-z0-9._-]{1,64}", "1 to 64 letters, digits, dots, underscores and hyphens"),
     "region": (("aws",), r"[a-z0-9]+(-[a-z0-9]+)*", "a region's name such as eu-central-1"),
     "endpoint_url": (("aws",), r"https?://[^\s/?#@]+(/[^\s?#@]*)?", "http(s)://host[:port][/path] without user name"),
+    "durability": (("postgresql",), "disk|standby", "disk or standby"),
+    **dict.fromkeys(LIBPQ, (("postgresql",), r"[^\x00]+", "as libpq has it")),
 }
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._%-]*)(:[0-9]{1,5})?")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _UNPRINTABLE = re.compile("[\\s\x00-\x1f\x7f-\x9f]")
 _NOT_IN_PATHS = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\uf8ff\ufff0-\uffff]")
 _CREDENTIALS = re.compile(r"//.*@", re.DOTALL)
+_SECRET_OPTION = re.compile(r"([?&](?:ssl)?password=)[^&]*")
 
 
 @dataclass(frozen=True)
@@ -49,19 +66,30 @@ class DeploymentUrl:
     """A deployment, and where in it an app lives. ``str()`` gives a URL that parses to an equal value."""
 
     scheme: str
-    """``memory``, ``local`` or ``aws``."""
+    """``memory``, ``local``, ``aws`` or ``postgresql``."""
     deployment: str
-    """The deployment's name."""
+    """The deployment's name; of ``postgresql`` what leads to it: ``[user@]hosts[/database]``, escaped as in the URL."""
     chroot: str = ""
     """``""`` or an absolute path without a slash at its end; as kazoo keeps it."""
     namespace: str = DEFAULT_NAMESPACE
     """The independent tree in the deployment."""
     options: Tuple[Tuple[str, str], ...] = ()
     """The options apart from ``namespace``, sorted by name."""
+    secret: str = field(default="", repr=False)
+    """The password that a ``postgresql://`` URL came with. It is in no text, so not in ``str()`` either."""
 
     def option(self, name: str) -> Optional[str]:
         """The value of an option, None if it was not given."""
         return dict(self.options).get(name)
+
+    def settings(self) -> Dict[str, str]:
+        """The options, and the password if there is one: for the provider, and for nobody's eyes."""
+        return {**dict(self.options), **({"password": self.secret} if self.secret else {})}
+
+    def whole(self) -> str:
+        """As ``str()``, with the password: what another process is given, in its environment."""
+        text = str(self)
+        return text + ("&" if "?" in text else "?") + "password=" + quote(self.secret, safe="") if self.secret else text
 
     def __str__(self) -> str:
         options = [("namespace", self.namespace)] if self.namespace != DEFAULT_NAMESPACE else []
@@ -82,20 +110,29 @@ def parse(text: str) -> DeploymentUrl:
     """The deployment that ``text`` names. Raises :class:`fk_backend.errors.BadUrl`."""
     scheme, found, rest = text.partition("://")
     if not found:
+        begun, colon, place = text.partition(":")
+        if colon and begun.lower() in SCHEMES and place.strip("/"):
+            raise _bad(text, f"a scheme is followed by two slashes; write {begun.lower()}://{place.strip('/')}")
         raise _bad(text, "it has no scheme; write memory://NAME, local://NAME or aws://NAME")
     if _UNPRINTABLE.search(text):
         raise _bad(text, "it has white space or a control character in it; write it as %20 and so on in the chroot")
     if "#" in rest:
         raise _bad(text, "a deployment URL has no fragment; write # as %23 if the chroot has one")
-    scheme = scheme.lower()
+    scheme = {"postgres": "postgresql"}.get(scheme.lower(), scheme.lower())
     if scheme not in SCHEMES:
         raise _bad(text, f"the scheme {scheme!r} is unknown; it is one of {', '.join(SCHEMES)}")
     place, _, query = rest.partition("?")
-    deployment, slash, path = place.partition("/")
-    _check_deployment(text, deployment)
     options = _options(text, scheme, query) if "?" in rest else {}
+    secret = ""
+    if scheme == "postgresql":
+        deployment, chroot, secret = _database(text, place)
+        secret = options.pop("password", secret)
+    else:
+        deployment, slash, path = place.partition("/")
+        _check_deployment(text, deployment)
+        chroot = slash + path
     namespace = options.pop("namespace", DEFAULT_NAMESPACE)
-    return DeploymentUrl(scheme, deployment, _chroot(text, slash + path), namespace, tuple(sorted(options.items())))
+    return DeploymentUrl(scheme, deployment, _chroot(text, chroot), namespace, tuple(sorted(options.items())), secret)
 
 
 def resolve(hosts: Hosts, environ: Mapping[str, str]) -> Resolution:
@@ -154,7 +191,7 @@ def _below(url: DeploymentUrl, chroot: str) -> DeploymentUrl:
     if _NOT_IN_PATHS.search(chroot):
         raise ValueError("the chroot of hosts has a character in it that ZooKeeper does not allow in paths")
     joined = url.chroot + "".join("/" + segment for segment in segments)
-    return DeploymentUrl(url.scheme, url.deployment, joined, url.namespace, url.options)
+    return replace(url, chroot=joined)
 
 
 def _check_deployment(text: str, deployment: str) -> None:
@@ -167,6 +204,28 @@ def _check_deployment(text: str, deployment: str) -> None:
     if not _NAME.fullmatch(deployment):
         what = "a deployment's name is 1 to 64 letters, digits, dots, underscores and hyphens, a letter or digit first"
         raise _bad(text, what)
+
+
+def _database(text: str, place: str) -> Tuple[str, str, str]:
+    """What leads to the database, the chroot as it is written, and the password."""
+    authority, _, path = place.partition("/")
+    database, slash, chroot = path.partition("/")
+    login, at, hosts = authority.rpartition("@")
+    user, colon, password = login.partition(":")
+    for part in (user, database, password):
+        _decode(text, part)
+    if any(not _HOST.fullmatch(host) for host in hosts.split(",")):
+        raise _bad(
+            text, "its hosts are not host[:port], with commas in between; write @ in a name or a password as %40"
+        )
+    if "@" in path:  # a password that has a slash in it would be taken for the database, and shown
+        raise _bad(text, "there is an @ behind the hosts: write / in a password as %2F, and @ in a path as %40")
+    if at and not user:
+        raise _bad(text, "there is no user before the @")
+    if chroot and not database:
+        raise _bad(text, "the first segment is the database: name it where there is a chroot")
+    leads = (user + "@" if user else "") + hosts + ("/" + database if database else "")
+    return leads, slash + chroot, unquote_to_bytes(password).decode("utf-8") if colon else ""
 
 
 def _chroot(text: str, path: str) -> str:
@@ -209,7 +268,7 @@ def _decode(text: str, raw: str) -> str:
 
 
 def _bad(text: str, why: str) -> BadUrl:
-    shown = _CREDENTIALS.sub("//…@", text)
+    shown = _SECRET_OPTION.sub(r"\1…", _CREDENTIALS.sub("//…@", text))
     return BadUrl(f"{shown if len(shown) <= 200 else shown[:200] + '…'!r}: {why}")
 
 

@@ -12,6 +12,7 @@
 | sessions | ``ns:holders`` | id | zxid of its latest ephemeral, timeout in ms: a session that owns something, or did |
 | sessions | ``ns:holders`` | ``!`` | number of looks, what a heartbeat without a process of its own remembers |
 | sessions | ``ns:reapable`` | ``/path`` | zxid, empty: a container or TTL node |
+| sessions | ``deployment`` | ``restoring`` | 1, empty: a restore is at it, or was broken off; nobody may come in |
 | sessions | ``ns:journal`` | zxid (16 hex digits) | zxid, the paths that this commit wrote, for a backup |
 | interest | ``ns:/path`` | mode ``:`` inbox | id of the registration, empty |
 | interest | ``ns:*`` | ``/path:`` inbox | the same, for recursive watches |
@@ -112,6 +113,10 @@ class Reserved(NamedTuple):
 
 
 # --- keys ---------------------------------------------------------------------------------------
+
+
+RESTORING = Key(SESSIONS, "deployment", "restoring")
+"""There while a restore is at it: what it has written is nobody's yet."""
 
 
 def head_key(ns: str) -> Key:

@@ -1,11 +1,12 @@
 """Runs recorded programs on a deployment and says where it does not do what ZooKeeper did.
 
-python -m compat_tests.differential --url URL [--programs N] [--at-once N]
+python -m compat_tests.differential --url URL [--programs N] [--at-once N] [--asyncio]
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import logging
 import sys
@@ -15,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Optional, Sequence
 
+from . import asynchronous
 from .compare import differences
 from .corpus import CORPUS, Recorded, for_deployment, load
 from .runner import Program, Server, keep_containers
@@ -45,6 +47,18 @@ def replay(server: Server, recorded: Sequence[Recorded], at_once: int = 1) -> It
                 yield done
 
 
+def _threads(options: argparse.Namespace, recorded: Sequence[Recorded]) -> Iterator[Difference]:
+    server = Server.deployment(options.url)
+    try:
+        yield from replay(server, recorded, options.at_once)
+    finally:
+        server.close()
+
+
+def _asyncio(options: argparse.Namespace, recorded: Sequence[Recorded]) -> Iterator[Difference]:
+    return (Difference(*each) for each in asyncio.run(asynchronous.replay(options.url, recorded, options.at_once)))
+
+
 def main(argv: Optional[List[str]] = None) -> int:
     """0 if nothing differs."""
     parser = argparse.ArgumentParser(prog="python -m compat_tests.differential", description=__doc__.splitlines()[0])
@@ -52,6 +66,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     parser.add_argument("--corpus", type=Path, default=CORPUS, help="another recording")
     parser.add_argument("--programs", type=int, help="only so many of them, evenly spread")
     parser.add_argument("--at-once", type=int, default=4, help="how many run at the same time (default: 4)")
+    parser.add_argument("--asyncio", action="store_true", help="through fk_kazoo.aio")
     options = parser.parse_args(argv)
     logging.getLogger("kazoo").setLevel(logging.CRITICAL)  # programs break connections on purpose
     warnings.filterwarnings("ignore", category=UserWarning, module="kazoo")
@@ -59,14 +74,10 @@ def main(argv: Optional[List[str]] = None) -> int:
     if options.programs is not None:
         recorded = recorded[:: max(1, len(recorded) // options.programs)][: options.programs]
     started, different = time.monotonic(), 0
-    server = Server.deployment(options.url)
-    try:
-        for each in replay(server, recorded, options.at_once):
-            different += 1
-            print("program %d: %s" % (each.number, json.dumps(each.program)))
-            print("\n".join("    " + line for line in each.found), flush=True)
-    finally:
-        server.close()
+    for each in _asyncio(options, recorded) if options.asyncio else _threads(options, recorded):
+        different += 1
+        print("program %d: %s" % (each.number, json.dumps(each.program)))
+        print("\n".join("    " + line for line in each.found), flush=True)
     words = (options.url, len(recorded), different, time.monotonic() - started)
     print("%s: %d programs, %d of them with differences from ZooKeeper 3.8, in %.0f s" % words)
     return 1 if different else 0

@@ -101,7 +101,8 @@ def _remove_watches(c: Any, _: Watchers, path: str) -> Any:
     return result
 
 
-def _multi(c: Any, _: Watchers, calls: List[List[Any]]) -> Any:
+def transaction_of(c: Any, calls: List[List[Any]]) -> Any:
+    """A transaction of these calls, not committed."""
     transaction = c.transaction()
     for name, path, *rest in calls:
         if name == "create":
@@ -111,7 +112,7 @@ def _multi(c: Any, _: Watchers, calls: List[List[Any]]) -> Any:
             transaction.set_data(path, rest[0].encode("latin-1"), rest[1])
         else:
             {"delete": transaction.delete, "check": transaction.check}[name](path, rest[0])
-    return transaction.commit_async()
+    return transaction
 
 
 _STARTS: Dict[str, Callable[..., Any]] = {
@@ -126,7 +127,7 @@ _STARTS: Dict[str, Callable[..., Any]] = {
     "get_acls": lambda c, _, path: c.get_acls_async(path),
     "set_acls": lambda c, _, path, name, version: c.set_acls_async(path, acl(name), version),
     "sync": lambda c, _, path: c.sync_async(path),
-    "multi": _multi,
+    "multi": lambda c, _, calls: transaction_of(c, calls).commit_async(),
     "auth": lambda c, _, credential: c.add_auth_async("digest", credential),
     "add_watch": _add_watch,
     "remove_watches": _remove_watches,

@@ -3,7 +3,8 @@
     pytest -p compat_tests.kazoo_suite.plugin --pyargs kazoo.tests --fk-url memory://suite
 
 Replaced, before a test module is imported: ``KazooClient`` in ``kazoo.client`` and ``kazoo.testing.harness``,
-``get_global_cluster`` there, and the harness's ``expire_session`` and ``lose_connection``.
+``get_global_cluster`` there, and the harness's ``expire_session`` and ``lose_connection``. With ``--fk-gateway`` only
+``get_global_cluster``: kazoo's own client connects to gateways in front of the deployment.
 """
 
 from __future__ import annotations
@@ -97,6 +98,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """``--fk-url``."""
     group = parser.getgroup("fk_kazoo")
     group.addoption("--fk-url", metavar="URL", help="the deployment that kazoo's tests run against")
+    through = "with kazoo's own client, unchanged, through gateways (fk-kazoo serve)"
+    group.addoption("--fk-gateway", action="store_true", help=through)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -108,7 +111,10 @@ def pytest_configure(config: pytest.Config) -> None:
     _check(config, url)
     os.environ[ENVIRONMENT_VARIABLE] = url
     os.environ.pop("CI", None)  # kazoo's tests ask with it for the ZooKeeper release of kazoo's own CI
-    install()
+    if config.getoption("--fk-gateway"):
+        install_gateways()
+    else:
+        install()
 
 
 def _check(config: pytest.Config, url: str) -> None:
@@ -139,6 +145,17 @@ def install() -> None:
     harness.get_global_cluster = cluster.get_global_cluster
     harness.KazooTestHarness.expire_session = faults.expire_session
     harness.KazooTestHarness.lose_connection = faults.lose_connection
+
+
+def install_gateways() -> None:
+    """Replaces the servers, and nothing of the client."""
+    from kazoo.testing import harness
+
+    from compat_tests.gateway import gates
+    from fk_kazoo.testing import cluster
+
+    cluster.delay_s = DELAY_S
+    harness.get_global_cluster = gates.get_global_cluster
 
 
 @pytest.hookimpl(wrapper=True)

@@ -98,6 +98,7 @@ def environ(directory: Path) -> Dict[str, str]:
         **kept,
         "HOME": str(directory),
         "FK_KAZOO_HOME": str(directory / "deployments"),
+        "FK_KAZOO_HOSTS": "*",
         "INPUTRC": os.devnull,
         "LC_ALL": "C.UTF-8",
         "PATH": os.pathsep.join([sysconfig.get_path("scripts"), kept.get("PATH", os.defpath)]),

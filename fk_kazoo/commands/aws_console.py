@@ -6,7 +6,6 @@ code 1. Importing this module imports nothing but argparse.
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import sys
 from pathlib import Path
@@ -25,22 +24,21 @@ USAGE = 2
 NOBODY = "there is nobody to ask: give --yes"
 
 
-def declare_place(parser: argparse.ArgumentParser) -> None:
-    """Which deployment, and where."""
-    parser.add_argument("name", metavar="NAME", help="its name: 1 to 20 lower-case letters, digits, inner hyphens")
-    parser.add_argument("--region", help="default: as for every AWS tool (AWS_REGION, AWS_PROFILE)")
-    parser.add_argument("--endpoint-url", help="of an emulator; default: AWS_ENDPOINT_URL, or AWS itself")
-
-
-def run(command: str, work: Callable[[], int]) -> int:
-    """The exit code of ``work``. Its errors become one line on standard error."""
-    from fk_backend.errors import DeploymentError
+def run(command: str, work: Callable[[], int], name: str = "") -> int:
+    """The exit code of ``work``, on the deployment of that name. Errors become one line on standard error."""
+    from fk_backend.errors import BadUrl, DeploymentError
 
     lacking = missing()
     if lacking:
         return complain(command, lacking)
+    from fk_backend.providers.aws import names
+
     try:
+        if name:
+            names.checked(name)  # before anything is packed or asked for it
         return work()
+    except BadUrl as error:
+        return complain(command, str(error), USAGE)
     except DeploymentError as error:
         return complain(command, str(error))
     except KeyboardInterrupt:

@@ -19,19 +19,6 @@ if TYPE_CHECKING:
 COMMAND = "backup"
 
 
-def declare(parser: argparse.ArgumentParser) -> None:
-    """The arguments of ``fk-kazoo backup``."""
-    parser.description = (
-        "Writes the nodes of a deployment to FILE, while clients go on: each namespace as it was at one zxid. "
-        "Sessions, watches and inboxes are not in it."
-    )
-    operation.declare_url(parser)
-    parser.add_argument("file", metavar="FILE", help="must not be there yet")
-    parser.add_argument(
-        "--namespace", action="append", default=[], metavar="NS", help="only this one; may be repeated; default: all"
-    )
-
-
 def call(options: argparse.Namespace) -> int:
     """Takes it; the exit code."""
     return operation.run(COMMAND, options.url, lambda: _backup(options))

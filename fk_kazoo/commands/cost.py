@@ -78,24 +78,6 @@ def even_at(load: Load, figures: Figures, price: Mapping[str, float], server_usd
     return (server_usd - fixed) / (whole - fixed)
 
 
-def declare(parser: argparse.ArgumentParser) -> None:
-    """The arguments of ``fk-kazoo cost``."""
-    parser.description = "Estimates what a load costs a day on AWS (us-east-1), beside ZooKeeper on servers."
-    parser.add_argument("--reads", type=_amount, required=True, metavar="N", help="reads a day")
-    parser.add_argument("--writes", type=_amount, required=True, metavar="N", help="writes a day, one at a time")
-    parser.add_argument("--clients", type=int, default=1, metavar="N", help="connected clients (default: 1)")
-    parser.add_argument("--holders", type=int, metavar="N", help="of these, with ephemerals such as locks (default: 0)")
-    parser.add_argument("--kb", type=float, default=1.0, help="data of a node, in kB (default: 1; at most %d)" % MAX_KB)
-    parser.add_argument("--prices", choices=("current", "paper"), default="current", help="default: current")
-
-
-def _amount(text: str) -> float:
-    value = float(text.replace(",", "").replace("_", ""))
-    if not 0 <= value < math.inf:
-        raise ValueError(text)
-    return value
-
-
 def call(options: argparse.Namespace) -> int:
     """Prints the estimate; the exit code."""
     from .cost_figures import FIGURES, PRICES

@@ -16,32 +16,11 @@ if TYPE_CHECKING:
 COMMAND = "deploy"
 
 
-def declare(parser: argparse.ArgumentParser) -> None:
-    """The arguments of ``fk-kazoo deploy``."""
-    parser.description = (
-        "Makes the deployment NAME on AWS, or brings it up to date: shows what changes, asks, and waits until it is "
-        "done. Data stay. Doing it twice changes nothing."
-    )
-    console.declare_place(parser)
-    parser.add_argument(
-        "--namespace", action="append", default=[], metavar="NS", help="makes a client policy for it; may be repeated"
-    )
-    parser.add_argument(
-        "--drop-namespace", action="append", default=[], metavar="NS", help="removes its client policy, no data"
-    )
-    parser.add_argument(
-        "--parameter", action="append", default=[], metavar="NAME=VALUE", help="of the template: see docs/aws.md"
-    )
-    parser.add_argument("--package", metavar="FILE", help="the functions' zip; default: as `fk-kazoo package` makes it")
-    parser.add_argument("--dry-run", action="store_true", help="shows what would change, and leaves no trace")
-    parser.add_argument("--yes", action="store_true", help="does not ask")
-
-
 def call(options: argparse.Namespace) -> int:
     """Deploys; the exit code."""
     if not (options.yes or options.dry_run or console.can_ask()):
         return console.complain(COMMAND, console.NOBODY + ", or --dry-run", console.USAGE)
-    return console.run(COMMAND, lambda: _deploy(options))
+    return console.run(COMMAND, lambda: _deploy(options), options.name)
 
 
 def _deploy(options: argparse.Namespace) -> int:

@@ -13,19 +13,11 @@ if TYPE_CHECKING:
 COMMAND = "destroy"
 
 
-def declare(parser: argparse.ArgumentParser) -> None:
-    """The arguments of ``fk-kazoo destroy``."""
-    parser.description = "Removes the deployment NAME on AWS, and its data. One that holds nodes needs --force."
-    console.declare_place(parser)
-    parser.add_argument("--force", action="store_true", help="also if there are nodes in it")
-    parser.add_argument("--yes", action="store_true", help="does not ask")
-
-
 def call(options: argparse.Namespace) -> int:
     """Removes it; the exit code."""
     if not (options.yes or console.can_ask()):
         return console.complain(COMMAND, console.NOBODY, console.USAGE)
-    return console.run(COMMAND, lambda: _destroy(options))
+    return console.run(COMMAND, lambda: _destroy(options), options.name)
 
 
 def _destroy(options: argparse.Namespace) -> int:

@@ -30,7 +30,7 @@ def serve(options: argparse.Namespace) -> int:
     lacking = console.missing()
     if lacking:
         return _complain(lacking)
-    from fk_backend.errors import BackendError
+    from fk_backend.errors import BackendError, BadUrl
     from fk_backend.providers.aws import names
     from fk_backend.providers.aws.dev.access import ENFORCING
     from fk_backend.providers.aws.dev.emulator import Emulator, EmulatorFailed
@@ -45,6 +45,8 @@ def serve(options: argparse.Namespace) -> int:
         print("starting the emulator (the first time it is installed, which takes a moment)", flush=True)
         with Emulator(options.port, ENFORCING if options.permissions else None) as emulator:
             return _serve(options, emulator, ending)
+    except BadUrl as error:
+        return _complain(str(error), console.USAGE)
     except (BackendError, EmulatorFailed, SetUpFailed, OSError, ValueError) as error:
         return _complain(str(error))
     finally:
@@ -158,6 +160,6 @@ def _show(text: str) -> None:
     print(time.strftime("%H:%M:%S"), " ", text, flush=True)
 
 
-def _complain(text: str) -> int:
+def _complain(text: str, code: int = console.FAILED) -> int:
     print("fk-kazoo dev: " + text, file=sys.stderr, flush=True)
-    return 1
+    return code

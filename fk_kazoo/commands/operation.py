@@ -6,7 +6,6 @@ standard output, everything else to standard error; a failure is one line and ex
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Callable, Coroutine, TypeVar
@@ -17,13 +16,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-FAILED, INTERRUPTED, ENDED = 1, 130, 143
+FAILED, USAGE, INTERRUPTED, ENDED = 1, 2, 130, 143
 TELL_EVERY_S = 5.0
-
-
-def declare_url(parser: argparse.ArgumentParser) -> None:
-    """Which deployment."""
-    parser.add_argument("url", metavar="URL", help="of the deployment: local://NAME, aws://NAME?region=REGION")
 
 
 def parsed(text: str) -> "DeploymentUrl":
@@ -41,7 +35,7 @@ async def administered(url: "DeploymentUrl", make: bool) -> "Administration":
     """The deployment, which may be made if there is none, where that is all that it takes. DeploymentError."""
     from fk_backend.providers import provider
 
-    place: Administration = await provider(url.scheme).administer(url.deployment, dict(url.options), make)
+    place: Administration = await provider(url.scheme).administer(url.deployment, url.settings(), make)
     return place
 
 
@@ -76,15 +70,19 @@ def waited_for(work: Coroutine[Any, Any, T]) -> T:
 
 def run(command: str, url: str, work: Callable[[], int]) -> int:
     """The exit code of ``work``. Its errors become one line on standard error."""
-    from fk_backend.errors import BackendError
+    from fk_backend.errors import BackendError, BadUrl
 
     try:
         return work()
+    except BadUrl as error:
+        return complain(command, str(error), USAGE)
     except BackendError as error:
         return complain(command, str(error))
     except OSError as error:
         return complain(command, "%s: %s" % (error.filename or url, error.strerror or error))
     except ModuleNotFoundError as error:
+        if error.name == "asyncpg":
+            return complain(command, "%s is missing: pip install 'fk_kazoo[postgres]'" % error.name)
         if error.name not in ("boto3", "botocore", "aiobotocore"):
             raise
         return complain(command, "%s is missing: pip install 'fk_kazoo[aws]'" % error.name)

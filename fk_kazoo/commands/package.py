@@ -9,18 +9,6 @@ from . import aws_console as console
 COMMAND = "package"
 
 
-def declare(parser: argparse.ArgumentParser) -> None:
-    """The arguments of ``fk-kazoo package``."""
-    parser.description = "Makes the functions' zip. The same version gives the same bytes."
-    parser.add_argument("-o", "--output", default="fk-kazoo-functions.zip", metavar="FILE", help="default: %(default)s")
-    parser.add_argument(
-        "--platform",
-        choices=["lambda", "host"],
-        default="lambda",
-        help="host: for this machine's Python, to run it here",
-    )
-
-
 def call(options: argparse.Namespace) -> int:
     """Makes it; the exit code."""
     return console.run(COMMAND, lambda: _package(options))
@@ -31,6 +19,8 @@ def _package(options: argparse.Namespace) -> int:
 
     from fk_backend.providers.aws import package
 
+    if not Path(options.output).absolute().parent.is_dir():
+        return console.complain(COMMAND, "%s: there is no such directory" % Path(options.output).parent)
     try:
         built = package.build(Path(options.output), options.platform)
     except OSError as error:

@@ -9,16 +9,6 @@ from . import operation
 COMMAND = "restore"
 
 
-def declare(parser: argparse.ArgumentParser) -> None:
-    """The arguments of ``fk-kazoo restore``."""
-    parser.description = (
-        "Fills the deployment at URL, which has to be empty, with the backup FILE. Let clients in when it is done. "
-        "Their sessions are new ones; what sessions owned when the backup was taken is gone, as if they had expired."
-    )
-    parser.add_argument("file", metavar="FILE", help="as fk-kazoo backup made it, of any provider")
-    operation.declare_url(parser)
-
-
 def call(options: argparse.Namespace) -> int:
     """Restores; the exit code."""
     return operation.run(COMMAND, options.url, lambda: _restore(options))

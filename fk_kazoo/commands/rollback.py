@@ -13,23 +13,11 @@ if TYPE_CHECKING:
 COMMAND = "rollback"
 
 
-def declare(parser: argparse.ArgumentParser) -> None:
-    """The arguments of ``fk-kazoo rollback``."""
-    parser.description = (
-        "Makes the release before the one that is live, or RELEASE, live, within seconds. Data stay; so do the "
-        "template's parameters. fk-kazoo deploy makes the newest release live again."
-    )
-    console.declare_place(parser)
-    parser.add_argument("--to", metavar="RELEASE", help="default: the one before the one that is live")
-    parser.add_argument("--list", action="store_true", help="shows the releases, and leaves everything as it is")
-    parser.add_argument("--yes", action="store_true", help="does not ask")
-
-
 def call(options: argparse.Namespace) -> int:
     """Does it; the exit code."""
     if not (options.list or options.yes or console.can_ask()):
         return console.complain(COMMAND, console.NOBODY, console.USAGE)
-    return console.run(COMMAND, lambda: _list(options) if options.list else _rollback(options))
+    return console.run(COMMAND, lambda: _list(options) if options.list else _rollback(options), options.name)
 
 
 def _list(options: argparse.Namespace) -> int:

@@ -9,15 +9,9 @@ from . import aws_console as console
 COMMAND = "status"
 
 
-def declare(parser: argparse.ArgumentParser) -> None:
-    """The arguments of ``fk-kazoo status``."""
-    parser.description = "Shows how the deployment NAME on AWS is. Exit code 1 if something needs attention."
-    console.declare_place(parser)
-
-
 def call(options: argparse.Namespace) -> int:
     """Shows it; the exit code."""
-    return console.run(COMMAND, lambda: _status(options))
+    return console.run(COMMAND, lambda: _status(options), options.name)
 
 
 def _status(options: argparse.Namespace) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 import time
 
@@ -11,33 +10,6 @@ from . import aws_console as console
 
 COMMAND = "verify"
 MOST_MINUTES = 20.0
-
-
-def declare(parser: argparse.ArgumentParser) -> None:
-    """The arguments of ``fk-kazoo verify``."""
-    parser.description = (
-        "Deploys under a random name, checks what only AWS can show, measures, destroys everything, looks at what is "
-        "left, and writes a report. Exit code 0: every check held and nothing is left; 1: something did not, or is; "
-        "3: not everything was run."
-    )
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("--region", help="default: as for every AWS tool (AWS_REGION, AWS_PROFILE)")
-    where.add_argument("--emulator", action="store_true", help="on an emulator of this machine: proves nothing of AWS")
-    parser.add_argument("--budget", type=_usd, metavar="USD", help="it ends before so much is spent; needed on AWS")
-    minutes = "checks end two before that (default: %d); with fewer the idleness is shorter" % MOST_MINUTES
-    parser.add_argument("--minutes", type=_usd, default=MOST_MINUTES, metavar="N", help=minutes)
-    parser.add_argument("--quick", action="store_true", help="waits seconds instead of minutes: to try the checks")
-    parser.add_argument(
-        "--only", action="append", default=[], metavar="CHECK", help="this check; several times for more"
-    )
-    parser.add_argument("--report", metavar="PATH", help="writes PATH.json and PATH.md; default: fk-kazoo-verify-TIME")
-
-
-def _usd(text: str) -> float:
-    value = float(text)
-    if not 0 < value < math.inf:
-        raise ValueError(text)
-    return value
 
 
 def call(options: argparse.Namespace) -> int:

@@ -5,6 +5,19 @@ Rule upheld here: the faults are real (see `faults`), the client is the shipped 
 
 from __future__ import annotations
 
-from .harness import KazooTestCase, KazooTestHarness
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .harness import KazooTestCase, KazooTestHarness
+else:
+
+    def __getattr__(name: str) -> Any:
+        """The harness when it is asked for: the fixtures need neither it nor unittest."""
+        if name in __all__:
+            from . import harness
+
+            return getattr(harness, name)
+        raise AttributeError("module %r has no attribute %r" % (__name__, name))
+
 
 __all__ = ("KazooTestHarness", "KazooTestCase")

@@ -19,7 +19,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple, Type, cast
-from unittest import mock
 
 from kazoo.exceptions import KazooException
 from kazoo.protocol.states import KazooState
@@ -30,6 +29,7 @@ from fk_backend.providers import memory
 from .. import client as shipped
 from .. import loop
 from ..connection import Seam
+from ..holds import uninterrupted
 from ..line import Line
 from ..url import DeploymentUrl, parse
 from . import cluster, faults
@@ -160,14 +160,16 @@ class Faults:
         """
         _cable(client)
         if client.connected:
-            faults.expire_now(client, client.handler.event_object)
+            with uninterrupted():  # by a lock in whose body the test does this
+                faults.expire_now(client, client.handler.event_object)
         else:
             faults.expire_unheard(client, _session(client))
 
     def disconnect(self, client: Any) -> None:
         """Its connection breaks, and it may connect again at once: SUSPENDED, then CONNECTED, with the same session."""
         _cable(client)
-        faults.lose_now(client, client.handler.event_object)
+        with uninterrupted():
+            faults.lose_now(client, client.handler.event_object)
 
     @contextmanager
     def partition(self, *clients: Any) -> Iterator[None]:
@@ -311,26 +313,28 @@ def _cable(client: Any) -> Cable:
 _kits: List[Kit] = []
 _noted: List[Tuple[Any, str]] = []
 """Clients that were made meanwhile, and where."""
-_patches: List[Any] = []
+_replaced: List[Tuple[Any, str, Any]] = []
+"""What was there before: of which class, under which name."""
 
 
 def _watch(kit: Kit) -> None:
     _kits.append(kit)
     if len(_kits) == 1:
-        _patches[:] = [
-            mock.patch.object(Seam, "_dial", _dial),
-            mock.patch.object(shipped.KazooClient, "__init__", _noting(shipped.KazooClient.__init__)),
-            mock.patch.object(shipped.KazooClient, "_make_state_change", _telling()),
-        ]
-        for patch in _patches:
-            patch.start()
+        _replace(Seam, "_dial", _dial)
+        _replace(shipped.KazooClient, "__init__", _noting(shipped.KazooClient.__init__))
+        _replace(shipped.KazooClient, "_make_state_change", _telling())
+
+
+def _replace(owner: Any, name: str, by: Any) -> None:
+    _replaced.append((owner, name, vars(owner)[name]))
+    setattr(owner, name, by)
 
 
 def _unwatch(kit: Kit) -> None:
     _kits.remove(kit)
     if not _kits:
-        for patch in reversed(_patches):
-            patch.stop()
+        while _replaced:
+            setattr(*_replaced.pop())
         _noted.clear()
 
 

@@ -15,7 +15,7 @@ from fk_backend.backup.restore import MARK, examine, restore
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.requests import Create
 from fk_backend.errors import DeploymentError, NotADeployment, Unavailable
-from fk_backend.ports import STATE, TABLES, Limits
+from fk_backend.ports import STATE, TABLES, Limits, Remove
 from fk_backend.providers.memory.store import MemoryStore
 from tests.functions.doubles import Bench
 
@@ -190,7 +190,12 @@ def test_a_restore_that_was_broken_off_leaves_no_namespace(monkeypatch: pytest.M
     asyncio.run(check())
 
 
-def test_who_comes_in_before_it_is_done_is_not_overwritten() -> None:
+@pytest.mark.parametrize("looked_before", [False, True], ids=["refused", "looked before the mark"])
+def test_who_comes_in_before_it_is_done_is_refused_or_not_overwritten(
+    monkeypatch: pytest.MonkeyPatch, looked_before: bool
+) -> None:
+    """A writer that found no mark, because it looked before there was one, commits: then the restore gives way."""
+
     async def check() -> None:
         bench = Bench()
         place = administration(bench, bench.store)
@@ -198,17 +203,18 @@ def test_who_comes_in_before_it_is_done_is_not_overwritten() -> None:
 
         async def come_in(ports: Any, *rest: Any) -> Any:
             counts = await fill(ports, *rest)
+            if looked_before:
+                await ports.store.commit([Remove(MARK)])
             session = await bench.open("early")
             await bench.ask("early", session, 1, Create("/mine", b"", OPEN_ACL, 0, 0, False))
             return counts
 
-        fill, restoring._fill = restoring._fill, come_in
-        try:
-            with pytest.raises(DeploymentError, match="somebody used the deployment"):
-                await restore(place, file)
-        finally:
-            restoring._fill = fill
-        assert any(key.partition == "ns:/mine" for key, _ in await bench.store.scan(STATE))
+        fill = restoring._fill
+        monkeypatch.setattr(restoring, "_fill", come_in)
+        refused = "somebody used the deployment" if looked_before else "half a tree"
+        with pytest.raises(DeploymentError if looked_before else Unavailable, match=refused):
+            await restore(place, file)
+        assert any(key.partition == "ns:/mine" for key, _ in await bench.store.scan(STATE)) == looked_before
 
     asyncio.run(check())
 

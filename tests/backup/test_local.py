@@ -18,6 +18,7 @@ from fk_backend.backup.archive import MAGIC
 from fk_kazoo.__main__ import main
 from fk_kazoo.client import KazooClient
 from fk_kazoo.commands import backup, operation
+from fk_kazoo.exceptions import DeploymentConfigurationError
 
 
 def command(*arguments: object, code: int = 0) -> Tuple[str, str]:
@@ -154,7 +155,6 @@ def test_what_is_refused_at_once(home: Path, tmp_path: Path, capsys: pytest.Capt
     for arguments, says in (
         (("backup", "local://one", there), "is there already"),
         (("backup", "local://none", tmp_path / "x"), "there is no deployment"),
-        (("backup", "local://one/app", tmp_path / "x"), "without a path"),
         (("backup", "memory://one", tmp_path / "x"), "gone with its process"),
         (("restore", tmp_path / "x", "local://two"), "x: No such file"),
         (("restore", damaged, "local://two"), "damaged: it is cut short"),
@@ -162,8 +162,36 @@ def test_what_is_refused_at_once(home: Path, tmp_path: Path, capsys: pytest.Capt
     ):
         assert main([str(argument) for argument in arguments]) == 1
         _says(capsys.readouterr(), says)
+    for arguments, says in (
+        (("backup", "local://one/app", tmp_path / "x"), "without a path"),
+        (("backup", "zk://one", tmp_path / "x"), "the scheme 'zk' is unknown"),
+        (("restore", there, "local:/two"), "write local://two"),
+    ):
+        assert main([str(argument) for argument in arguments]) == 2
+        _says(capsys.readouterr(), says)
     assert not home.exists(), "nothing was made for what could not be restored"
     assert sorted(os.listdir(tmp_path)) == ["damaged", "there"]
+
+
+def test_a_restore_that_was_killed_refuses_clients(
+    connect: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it wrote until then is half a tree; once it is removed, and restored to the end, they come in."""
+    connect("local://one").create("/a/b", b"", makepath=True)
+    assert main(["backup", "local://one", str(tmp_path / "file")]) == 0
+
+    async def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr("fk_backend.backup.restore._open", killed)
+        assert main(["restore", str(tmp_path / "file"), "local://two"]) == 130
+    with pytest.raises(DeploymentConfigurationError, match="is being restored"):
+        connect("local://two")
+    assert main(["destroy", "local://two", "--yes", "--force"]) == 0
+    assert main(["restore", str(tmp_path / "file"), "local://two"]) == 0
+    assert connect("local://two").exists("/a/b")
+    capsys.readouterr()
 
 
 def _says(told: Tuple[str, str], says: str) -> None:

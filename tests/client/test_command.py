@@ -68,17 +68,14 @@ def test_an_installed_script_is_found_by_its_name(tmp_path: Path) -> None:
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["--version"])
-    assert ended.value.code == 0
+    assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith(f"fk-kazoo {fk_kazoo.__version__} (kazoo 2.")
 
 
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["--help"])
-    assert ended.value.code == 0
-    assert "run " in capsys.readouterr().out
+    assert main(["--help"]) == 0
+    told = capsys.readouterr().out
+    assert "  run " in told and "  copy " in told
 
 
 @pytest.mark.parametrize(
@@ -94,3 +91,15 @@ def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_nothing_behind_the_app_is_ours(arguments: str, own: str, app: str) -> None:
     assert split(arguments.split()) == (own.split(), app.split())
+
+
+def test_other_hosts_than_the_configured_ones_are_told_once(tmp_path: Path) -> None:
+    """Which deployment stands for them; not where they are known to be meant, nor where none are named."""
+    source = "from kazoo.client import KazooClient\n" + "KazooClient('zk1:2181,zk2:2181/app')\n" * 2
+    apps.app(tmp_path, source)
+    told = apps.python("-m", "fk_kazoo", "run", "--url", "memory://m", "app.py", cwd=tmp_path).stderr
+    assert told.count("memory://m/app stands for the ZooKeeper zk1:2181,zk2:2181") == 1
+    meant = {"FK_KAZOO_HOSTS": "zk2:2181, zk1:2181"}
+    assert not apps.python("-m", "fk_kazoo", "run", "--url", "memory://m", "app.py", cwd=tmp_path, environ=meant).stderr
+    apps.app(tmp_path, "from kazoo.client import KazooClient\nKazooClient()\n")
+    assert not apps.python("-m", "fk_kazoo", "run", "--url", "memory://m", "app.py", cwd=tmp_path).stderr

@@ -193,3 +193,21 @@ def test_a_chroot_is_a_place_in_the_same_tree(url: str, connect: Connect) -> Non
     whole.set("/app/n", b"y")
     eventually(lambda: seen, what="the event")
     assert (seen[0].path, inside.create("/m", sequence=True)) == ("/n", "/m0000000001")
+
+
+# --- a deployment that lost what it had answered ----------------------------------------------------
+
+
+def test_a_session_that_saw_what_is_lost_is_lost_and_no_other(memory_url: str, connect: Connect) -> None:
+    """A store may answer before what it did is safe, and be replaced by one that does not have it."""
+    for seen_more, expected in ((0, ("SUSPENDED", "CONNECTED")), (1000, ("SUSPENDED", "LOST", "CONNECTED"))):
+        client = connect(memory_url, timeout=2.0)
+        client.create("/a", ephemeral=True)
+        states, session = States(client), client.client_id[0]
+        client.cut_off()
+        client.last_zxid += seen_more
+        client.mend()
+        states.wait(*expected)
+        assert (client.client_id[0] == session) == (not seen_more)
+        if not seen_more:
+            client.delete("/a")

@@ -32,6 +32,16 @@ UNDERSTOOD = [
         "aws://a/b?region=eu-west-1&namespace=n&endpoint_url=http://localhost:4566/x",
         DeploymentUrl("aws", "a", "/b", "n", (("endpoint_url", "http://localhost:4566/x"), ("region", "eu-west-1"))),
     ),
+    ("postgresql://", DeploymentUrl("postgresql", "")),
+    ("postgresql://h", DeploymentUrl("postgresql", "h")),
+    ("POSTGRES://me@h:5432/db", DeploymentUrl("postgresql", "me@h:5432/db")),
+    ("postgresql://me%40x@h:1,[::1]:2,k/d%2Fb/a/b/", DeploymentUrl("postgresql", "me%40x@h:1,[::1]:2,k/d%2Fb", "/a/b")),
+    ("postgresql:///db/a?namespace=n", DeploymentUrl("postgresql", "/db", "/a", "n")),
+    ("postgresql:///?service=x", DeploymentUrl("postgresql", "", options=(("service", "x"),))),
+    (
+        "postgresql://h/db?sslmode=require&durability=standby",
+        DeploymentUrl("postgresql", "h/db", options=(("durability", "standby"), ("sslmode", "require"))),
+    ),
 ]
 
 REFUSED = [
@@ -47,7 +57,19 @@ REFUSED = [
     ("local://me:secret@a", "do not belong in a URL"),
     ("local://me@a", "do not belong in a URL"),
     ("local://me:sec/ret@a", "no port"),
-    ("postgres://me:secret@a/b", "unknown"),
+    ("postgresql://me:sec/ret@a/b", "host[:port]"),
+    ("postgresql://me:1/secret@a/b", "%2F"),
+    ("postgresql://me:secret@a:b/c", "host[:port]"),
+    ("postgresql://me:secret@a,b;c/d", "host[:port]"),
+    ("postgresql://:secret@a/b", "no user"),
+    ("postgresql://a//b", "name it where there is a chroot"),
+    ("postgresql://a/b//c", "empty segment"),
+    ("postgresql://a/b?password=secret&colour=1", "no option 'colour'"),
+    ("postgresql://a/b?password=secret&password=secret", "twice"),
+    ("postgresql://a/b?durability=some", "disk or standby"),
+    ("postgresql://a/b?options=-c%20x", "no option 'options'"),
+    ("postgresql://a/%FF", "UTF-8"),
+    ("local://a?sslmode=require", "no option 'sslmode'"),
     ("local://a:1", "no port"),
     ("local://a:", "no port"),
     ("local://.a", "letter or digit first"),
@@ -158,6 +180,25 @@ def test_any_text_is_understood_or_refused(text: str) -> None:
     except BadUrl:
         return
     assert parse(str(url)) == url
+
+
+def test_a_password_is_in_no_text_but_the_one_for_another_process() -> None:
+    for text in ("postgresql://me:se%2Fcret@h/db/a?namespace=n", "postgresql://me@h/db/a?namespace=n&password=se/cret"):
+        url = parse(text)
+        assert url.secret == url.settings()["password"] == "se/cret"
+        assert "cret" not in str(url) + repr(url) and parse(url.whole()) == url != parse(str(url))
+        below = resolve([text, "/b"], {}).url
+        assert (below.chroot, below.secret) == ("/a/b", "se/cret")
+
+
+@given(st.text("/?#%&=@:.-,a2[]", max_size=20).map(lambda tail: "postgresql://me:hidden@h" + tail))
+def test_any_text_with_a_password_is_understood_or_refused_without_it(text: str) -> None:
+    try:
+        url = parse(text)
+    except BadUrl as error:
+        assert "hidden" not in str(error)
+        return
+    assert parse(url.whole()) == url and "hidden" not in str(url) + repr(url)
 
 
 ENVIRONMENT = {"FK_KAZOO_URL": "memory://m/base?namespace=n"}

@@ -14,7 +14,7 @@ from fk_backend.core.requests import Result
 from fk_backend.core.stats import Stat
 from fk_backend.session import ops
 from fk_backend.session.watchlist import Event
-from fk_kazoo import requests, wire
+from fk_kazoo import jute, requests, wire
 
 ACLS = [ACL(5, Id("digest", "u:h")), ACL(1, Id("world", "anyone"))]
 OURS = (Acl(5, "digest", "u:h"), Acl(1, "world", "anyone"))
@@ -108,7 +108,7 @@ def test_what_comes_back_is_what_kazoo_reads() -> None:
         found, stat = _read(kazoo.GetData("/a", None), (data, STAT))
         assert found == data and tuple(stat) == tuple(STAT)
     names = ["b", "\u00e4", "a"]
-    assert kazoo.GetChildren.deserialize(wire._strings(names), 0) == names
+    assert kazoo.GetChildren.deserialize(jute.strings(names), 0) == names
     found, stat = _read(kazoo.GetChildren2("/a", None), (names, STAT))
     assert found == names and tuple(stat) == tuple(STAT)
     acls, stat = _read(kazoo.GetACL("/a"), (OURS, STAT))

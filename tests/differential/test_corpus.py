@@ -58,6 +58,22 @@ def test_deployments_do_what_zookeeper_was_seen_to_do(url: str) -> None:
     assert ran and int(ran.group(1)) >= count, done.stdout[-5000:]
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("url", URLS)
+def test_the_client_for_asyncio_does_what_zookeeper_was_seen_to_do(url: str) -> None:
+    """A part of them, by the same command: the deployments are those of the test above."""
+    root = Path(__file__).resolve().parents[2]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(root / "backend")])}
+    count = 400 if url.startswith("memory") else 100
+    options = ["--asyncio", "--at-once", str(AT_ONCE), "--url", url + "-asyncio", "--programs", str(count)]
+    command = [sys.executable, "-m", "compat_tests.differential", *options]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, done.stdout[-5000:]
+    ran = re.search(r"(\d+) programs, 0 of them with differences", done.stdout)
+    assert ran and int(ran.group(1)) >= count, done.stdout[-5000:]
+
+
 # --- the comparison is compared ---------------------------------------------------------------------
 
 PROGRAM = [

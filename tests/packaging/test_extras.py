@@ -148,9 +148,36 @@ def test_without_an_extra_the_commands_say_which_one(fresh: Fresh) -> None:
     ):
         printed = fresh.run("fk-kazoo", *words, code=1)
         assert printed.count("\n") == 1 and "pip install 'fk_kazoo[aws]'" in printed
+    for command in ("ls", "copy", "backup", "cost", "no-such-command"):
+        assert "pip install 'fk_kazoo[cli]'" in fresh.run("fk-kazoo", command, code=1)
+    assert "fk-kazoo run" in fresh.run("fk-kazoo", "--help") and "fk-kazoo 0" in fresh.run("fk-kazoo", "--version")
+    assert "pip install 'fk_kazoo[postgres]'" in fresh.run("fk-kazoo", "init", "postgresql://h/d", code=1)
     printed = fresh.run("python", "-c", LOCK, code=1, FK_KAZOO_URL="aws://x")
     assert "pip install 'fk_kazoo[aws]'" in printed.splitlines()[-1]
     assert "locked ['me']" in fresh.run("python", "-c", LOCK)
+
+
+@of("cli")
+def test_cli(fresh: Fresh) -> None:
+    """Every command can be asked for help; a look, a copy, a backup, a shell."""
+    for command in fresh.run("python", "-c", "from fk_kazoo.cli.main import MODULES; print(*MODULES)").split():
+        assert "Usage" in fresh.run("fk-kazoo", command, "--help") or command == "run"
+    url = {"FK_KAZOO_URL": "local://app"}
+    assert fresh.run("fk-kazoo", "create", "-p", "/a/b", "data", **url) == "/a/b\n"
+    assert fresh.run("fk-kazoo", "get", "/a/b", **url) == "data"
+    assert "every node is equal" in fresh.run("fk-kazoo", "copy", "local://app", "dump.gz", "--verify")
+    assert "namespace default" in fresh.run("fk-kazoo", "backup", "local://app", "backup")
+    assert fresh.run("fk-kazoo", "shell", **url) == ""
+    fresh.run("python", "-c", "import prompt_toolkit")
+    assert "pip install 'fk_kazoo[aws]'" in fresh.run("fk-kazoo", "ls", "--url", "aws://x", code=1)
+    assert "pip install 'fk_kazoo[aws]'" in fresh.run("fk-kazoo", "status", "x", code=1)
+
+
+@of("postgres")
+def test_postgres(fresh: Fresh) -> None:
+    """All that it needs is there: what fails is that no server is."""
+    printed = fresh.run("fk-kazoo", "init", "postgresql://me@127.0.0.1:1/d", code=1)
+    assert printed.count("\n") == 1 and "127.0.0.1:1" in printed and "pip" not in printed
 
 
 @of("test")

@@ -421,6 +421,14 @@ edit(
     BETWEEN,
 )
 edit(
+    "a tree that moved to another loop is written to by who was at it",
+    memory_store.MemoryStore,
+    "moved",
+    "self._under_way.clear()",
+    "pass",
+    PLACE + "test_a_tree_that_moved_to_another_loop_is_not_written_to_where_it_was",
+)
+edit(
     "a transaction is made in steps",
     statements,
     "write_all",

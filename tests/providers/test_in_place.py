@@ -109,6 +109,28 @@ def test_who_comes_in_between_is_first(store: Any) -> None:
     assert b"other" in first
 
 
+def test_a_tree_that_moved_to_another_loop_is_not_written_to_where_it_was() -> None:
+    for number in range(1, 200):
+        store, moved = MemoryStore(), []
+        at_once(store.commit(_writes(0, b"old")))
+
+        def move(_: Any, store: MemoryStore = store, moved: List[Any] = moved) -> None:
+            there = store.moved()
+            moved.append((there, _contents(there)))
+
+        trip, refused = Tripwire(number, move), False
+        try:
+            trip.run(at_once, store.commit(_writes(1, b"mine")))
+        except Conflict:
+            refused = True
+        if not trip.fired:
+            break
+        ((there, found),) = moved
+        assert _contents(there) == found and not _contents(store)
+        assert {item.body for _, item in found} == {b"old" if refused else b"mine"}
+    assert number > 10
+
+
 def test_who_has_lost_the_turn_touches_nothing_that_is_under_way(tmp_path: Path, monkeypatch: Any) -> None:
     """The event loop's thread may be in the middle of a transaction by the same connection."""
     monkeypatch.setenv("FK_KAZOO_HOME", str(tmp_path))

@@ -430,6 +430,20 @@ def test_removing_watches_is_tried_until_it_is_done() -> None:
     on_stage(play)
 
 
+def test_what_has_fired_a_watch_is_told_before_it_is_removed() -> None:
+    """Its push is on its way. ZooKeeper answers the other one after it has told the watcher."""
+
+    async def play(stage: Stage) -> None:
+        watcher, other = await _pair(stage, "/a")
+        await watcher.do("children", GetChildren("/a", True))
+        await other.do("create", create("/a/x"))
+        assert (await watcher.do("remove", RemoveWatches("/a"))).code == Error.NO_WATCHER
+        await stage.deliver()
+        assert watcher.said() == ["children", "event", "remove"] and watcher.events() == [("/a", CHILD)]
+
+    on_stage(play)
+
+
 def test_a_watch_that_stays_tells_what_was_pushed_even_if_the_list_is_cut_short() -> None:
     """They arrive during a read that shows something newer: late, but told, and once however often they come."""
 

@@ -13,6 +13,7 @@ from kazoo.client import KazooClient as KazoosClient
 from kazoo.recipe.lock import Lock as KazoosLock
 from typing_extensions import assert_type
 
+import fk_kazoo.aio
 import fk_kazoo.client
 import fk_kazoo.exceptions
 from fk_kazoo.client import AddWatchMode, KazooClient, KazooState, TransactionRequest, WatchedEvent
@@ -31,6 +32,9 @@ from fk_kazoo.handlers.gevent import SequentialGeventHandler
 from fk_kazoo.handlers.threading import KazooTimeoutError, SequentialThreadingHandler
 from fk_kazoo.hosts import collect_hosts
 from fk_kazoo.interfaces import IAsyncResult, IHandler
+from fk_kazoo.kept import Kept
+from fk_kazoo.locks import Lock as OurLock
+from fk_kazoo.locks import Lost
 from fk_kazoo.loggingsupport import BLATHER
 from fk_kazoo.protocol.paths import join, normpath
 from fk_kazoo.protocol.serialization import Create, GetData
@@ -50,6 +54,7 @@ from fk_kazoo.retry import ForceRetryError, KazooRetry, RetryFailedError
 from fk_kazoo.security import ACL, CREATOR_ALL_ACL, OPEN_ACL_UNSAFE, Id, Permissions, make_acl, make_digest_acl
 from fk_kazoo.testing import KazooTestCase, KazooTestHarness
 from fk_kazoo.version import __version__
+from fk_kazoo.why import Why
 
 # --- what kazoo.client has from other modules ---
 
@@ -251,6 +256,12 @@ def on_answer(result: IAsyncResult[Tuple[bytes, ZnodeStat]]) -> None:
     value.decode()
 
 
+def on_any_answer(result: IAsyncResult) -> None:
+    """Of whatever, as kazoo's documentation has it."""
+    result.get().whatever()
+
+
+asked.rawlink(on_any_answer)
 asked.rawlink(on_answer)
 zk.set_async("/a", b"x").rawlink(on_answer)  # wrong
 
@@ -351,10 +362,10 @@ with zk.transaction() as inner:
 
 with zk.Lock("/lock", "me"):
     pass
-with zk.Lock("/lock") as nothing:
+with KazoosClient().Lock("/lock") as nothing:
     nothing.release()  # wrong
 lock = zk.Lock("/lock", identifier="me")
-assert_type(lock, Lock)
+assert_type(lock, OurLock)
 assert_type(lock.acquire(blocking=False), bool)
 assert_type(lock.acquire(timeout=1.5), bool)
 assert_type(lock.release(), bool)
@@ -365,19 +376,42 @@ lock.nonsense()  # wrong
 zk.Lock()  # wrong
 zk.Lock(zk, "/lock")  # wrong
 zk.Lock("/lock", identifer="me")  # wrong
-assert_type(zk.ReadLock("/lock"), ReadLock)
-assert_type(zk.WriteLock("/lock"), WriteLock)
+reading: ReadLock = zk.ReadLock("/lock")
+writing: WriteLock = zk.WriteLock("/lock", lost=Lost.RAISE)
 semaphore = zk.Semaphore("/semaphore", max_leases=3)
-assert_type(semaphore, Semaphore)
+leases: Semaphore = semaphore
 assert_type(semaphore.lease_holders(), List[str])
 with semaphore:
     pass
 zk.Semaphore("/semaphore", max_leases="3")  # wrong
 assert_type(Lock(zk, "/lock"), Lock)
-theirs: KazoosLock = lock  # it is the very same class
+theirs: KazoosLock = lock
 theirs_too: KazoosClient = zk
 ours: KazooClient = KazoosClient()  # wrong
 Lock("/lock", zk)  # wrong
+with zk.Lock("/lock", lost=Lost.RAISE) as held:
+    assert_type(held, OurLock)
+    assert_type(held.fence, int)
+    held.lost.wait(1.0)
+    held.fence = 1  # wrong
+    held.fence.upper()  # wrong
+zk.Lock("/lock", lost="raise")  # wrong
+zk.Lock("/lock", "me", (), Lost.RAISE)  # wrong
+KazoosClient().Lock("/lock", lost=Lost.RAISE)  # wrong
+with zk.Semaphore("/semaphore", lost=Lost.TELL) as leased:
+    assert_type(leased.fence, int)
+assert_type(zk.create_once("/a", b"x", sequence=True), str)
+zk.create_once("/a", "x")  # wrong
+zk.create_once("/a", include_data=True)  # wrong
+with zk.keep("/services/a", b"x") as kept:
+    assert_type(kept, Kept)
+    assert_type(kept.there, bool)
+    kept.set("x")  # wrong
+zk.keep("/services/a", ephemeral=True)  # wrong
+assert_type(zk.why, Why)
+assert_type(zk.why.reason, str)
+zk.why = None  # wrong
+zk.why.nonsense  # wrong
 
 # --- the other recipes ---
 
@@ -386,8 +420,9 @@ def lead(name: str, times: int = 1) -> None:
     """Run by who leads."""
 
 
-election = zk.Election("/election", "me")
-assert_type(election, Election)
+election = zk.Election("/election", "me", lost=Lost.RAISE)
+assert_type(election.fence, int)
+elected: Election = election
 election.run(lead, "me", times=2)
 election.run(lead)  # wrong
 election.run(lead, "me", time=2)  # wrong
@@ -562,3 +597,34 @@ class Mine(KazooClient):
     def lock(self) -> Lock:
         """More than kazoo's."""
         return self.Lock("/lock")
+
+
+async def with_asyncio() -> None:
+    """The client for asyncio."""
+    async with fk_kazoo.aio.KazooClient("memory://typed", timeout=5.0) as zk:
+        assert_type(await zk.get("/a"), Tuple[bytes, ZnodeStat])
+        assert_type(await zk.get_children("/a"), List[str])
+        assert_type(await zk.get_children("/a", include_data=True), Tuple[List[str], ZnodeStat])
+        assert_type(await zk.create("/a", b"", sequence=True), str)
+        assert_type(await zk.create("/a", include_data=True), Tuple[str, ZnodeStat])
+        assert_type(await zk.retry(zk.exists, "/a"), Optional[ZnodeStat])
+        async with zk.Lock("/lock", "me") as lock:
+            assert_type(await lock.contenders(), List[str])
+        async with zk.LockingQueue("/queue") as value:
+            assert_type(value, bytes)
+        async for event in zk.watch("/a", recursive=True):
+            assert_type(event.path, Optional[str])
+        async for data, stat in zk.data_watch("/a"):
+            assert_type(data, Optional[bytes])
+            assert_type(stat, Optional[ZnodeStat])
+        lease = await zk.NonBlockingLease("/lease", timedelta(minutes=1))
+        assert_type(lease.obtained, bool)
+        assert_type(await zk.Counter("/counter").add(1), int)
+        async with zk.SetPartitioner("/parts", {"a", "b"}) as parts:
+            assert_type(list(parts), List[str])
+        zk.get("/a")[0]  # wrong
+        await zk.get(b"/a")  # wrong
+        await zk.set("/a", "text")  # wrong
+        await zk.nonsense()  # wrong
+        with zk.Lock("/lock"):  # wrong
+            pass

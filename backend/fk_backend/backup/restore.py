@@ -27,8 +27,7 @@ from .take import Progress
 EPOCH_BITS = 32
 LAST_ZXID = 1 << 40
 """Session ids have no room for larger ones."""
-MARK = Key(SESSIONS, "deployment", "restoring")
-"""There while a restore is at it: what it has written is nobody's yet."""
+MARK = layout.RESTORING
 WRITES_AT_ONCE = 90
 BYTES_AT_ONCE = 2 << 20
 

@@ -12,7 +12,7 @@ from typing import Dict, List, Optional, Tuple
 
 from .. import codec, layout
 from ..core.model import Error
-from ..errors import Conflict, DeploymentError, Unknown
+from ..errors import Conflict, DeploymentError, Unavailable, Unknown
 from ..layout import Head
 from ..ports import SESSIONS, STATE, Item, Ports, Put, Remove
 from .loading import Write, load_head, misfit
@@ -31,8 +31,14 @@ class Gap(Exception):
 
 
 async def load_head_and_journal(ports: Ports, ns: str) -> Tuple[Optional[Head], int]:
-    """The head, if there is one, and until when a backup wants to know of commits: ms since the epoch, or 0."""
-    head, mark = await ports.store.load([layout.head_key(ns), layout.journal_key(ns)])
+    """The head, if there is one, and until when a backup wants to know of commits: ms since the epoch, or 0.
+
+    Unavailable while a restore is at it: whoever begins a namespace then would be shown half a tree.
+    """
+    keys = [layout.head_key(ns), layout.journal_key(ns), layout.RESTORING]
+    head, mark, restoring = await ports.store.load(keys)
+    if head is None and restoring is not None:
+        raise Unavailable("a restore fills the deployment: what it wrote until now is half a tree")
     return (None if head is None else layout.head_of(head)), (0 if mark is None else mark.rev)
 
 

@@ -4,7 +4,8 @@ Each has ``identity(name)``, equal for what is one deployment; ``check(name, opt
 DeploymentError that says what to do if the deployment can't be used; ``connect(name, options)``, a coroutine for a
 `ports.Gateway`; ``administer(name, options, make)``, one for a `ports.Administration` of what is there, or may be
 made; and ``rest()``, before a fork, and ``abandon(forked)``, for the forked child, and where somebody else closed the
-files of the process. ``FIRST_ANSWER_S``, where it is there: how long an answer may take where nobody has asked for
+files of the process. ``visit(name, options)``, where it is there, is ``connect`` for an event loop that ends before its
+process does. ``FIRST_ANSWER_S``, where it is there: how long an answer may take where nobody has asked for
 long, so a session to open and to close.
 """
 
@@ -17,7 +18,7 @@ from typing import Any
 from ..errors import BadUrl
 from . import descriptors
 
-SCHEMES = {"memory": "memory", "local": "local", "aws": "aws"}
+SCHEMES = {"memory": "memory", "local": "local", "aws": "aws", "postgresql": "postgres"}
 
 
 def provider(scheme: str) -> Any:

@@ -45,7 +45,10 @@ class Waiting(NamedTuple):
 class Dispatcher:
     """Runs the functions of any number of namespaces in this event loop."""
 
-    def __init__(self, writer: Writer, heartbeat: Heartbeat, inboxes: Inboxes, clock: Clock) -> None:
+    def __init__(
+        self, writer: Writer, heartbeat: Heartbeat, inboxes: Inboxes, clock: Clock, tick_s: float = TICK_S
+    ) -> None:
+        self._tick_s = tick_s
         self._writer = writer
         self._heartbeat = heartbeat
         self._inboxes = inboxes
@@ -199,6 +202,6 @@ class Dispatcher:
                     log.warning("namespace %s: heartbeat: %s", ns, error)
                 except Exception:  # a bug; without a heartbeat nothing would ever expire again
                     log.exception("namespace %s: the heartbeat failed", ns)
-                await self._clock.sleep(TICK_S)
+                await self._clock.sleep(self._tick_s)
         finally:
             self._tickers.pop(ns, None)

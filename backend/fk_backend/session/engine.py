@@ -25,7 +25,8 @@ from ..ports import Gateway, Item, Key, Put, Remove
 from .beats import beat
 from .direct import EXPIRED as EXPIRED
 from .direct import LOST as LOST
-from .direct import OUT_OF_TOUCH, DirectWrites
+from .direct import OUT_OF_TOUCH as OUT_OF_TOUCH
+from .direct import DirectWrites
 from .holdings import Holdings
 from .listener import Listener
 from .ops import READS, WRITES, AddWatch, Fail, Op, RemoveWatches, Sync
@@ -57,6 +58,7 @@ class Opened(NamedTuple):
     session: int
     password: bytes
     timeout_ms: int
+    zxid: int = 0
 
 
 class NoSession(Refused):
@@ -105,8 +107,7 @@ class Session(DirectWrites):
         self._timeout_s = 0.0
         self._contact = 0.0
         self._begun = False
-        self._over = False
-        self._read_only = False
+        self._over = self._read_only = False
         self._holdings = Holdings(always=not gateway.thrifty)
         self.id = 0
 
@@ -177,7 +178,7 @@ class Session(DirectWrites):
         self._begun = True
         self._tasks = [asyncio.ensure_future(self._beat())]
         self._wake_soon()
-        return Opened(self.id, password, timeout_ms)
+        return Opened(self.id, password, timeout_ms, zxid)
 
     async def _first_note(self, request: Request, checked: "asyncio.Future[None]") -> Any:
         """The answer; or that this very session expired meanwhile, which may be told before it."""
@@ -453,6 +454,7 @@ class Session(DirectWrites):
             self._watches.arm(watch)
             return await self._show(tag, Result(Error.OK, None, watch.floor))
         if isinstance(op, RemoveWatches):
+            await self._catch_up((await self._reader.head()).settled)  # what has fired it and is on its way comes first
             found = await self._reader.remove(op.path, op.modes)
             return await self._show(tag, Result(Error.OK if found else Error.NO_WATCHER, None, self._watermark))
         read = await self._reader.read(op, self._watches.identities)

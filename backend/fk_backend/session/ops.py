@@ -55,6 +55,67 @@ class RemoveWatches(NamedTuple):
     modes: Tuple[str, ...] = tuple(sorted(MODES))
 
 
+class SetWatches(NamedTuple):
+    """The watches that a client had on another connection, which had shown it everything up to ``since``.
+
+    What they missed is told at once, by ZooKeeper's rule for ``SetWatches``; the others are left. Answered by None.
+    """
+
+    since: int
+    data: Tuple[str, ...]
+    """Of nodes that were there."""
+    exist: Tuple[str, ...]
+    """Of nodes that were not."""
+    child: Tuple[str, ...]
+    persistent: Tuple[str, ...] = ()
+    recursive: Tuple[str, ...] = ()
+
+
+class Resume(NamedTuple):
+    """One of `SetWatches`. ``existed``: whether the node was there when the watch was left."""
+
+    path: str
+    mode: str
+    since: int
+    existed: bool
+
+
+class CheckWatches(NamedTuple):
+    """Whether there is a watch of these modes on the path. Answered by None, or NO_WATCHER."""
+
+    path: str
+    modes: Tuple[str, ...]
+
+
+class ReadAll(NamedTuple):
+    """Reads together (multiRead). Answered by a Result for each, all of one moment."""
+
+    ops: Tuple[Union[GetData, GetChildren], ...]
+
+
+class GetEphemerals(NamedTuple):
+    """Answered by the paths of this session's own ephemerals that begin with the prefix, sorted."""
+
+    prefix: str
+
+
+class CountBelow(NamedTuple):
+    """Answered by the number of nodes below a node, or NO_NODE."""
+
+    path: str
+
+
+class Reconfig(NamedTuple):
+    """Other servers, where there are none: always an error, ZooKeeper's own."""
+
+    joining: str
+    members: str
+
+
+class WhoAmI(NamedTuple):
+    """Answered by a (scheme, user) for each identity of the session; no hash is shown."""
+
+
 class Fail(NamedTuple):
     """Answered by this code, when its turn comes. For what the client can't even ask."""
 
@@ -68,3 +129,5 @@ DIRECT = (Create, Delete, SetData, SetAcl, Multi)
 READS = (Exists, GetData, GetChildren, GetAcl)
 WRITES = (Create, Delete, SetData, SetAcl, Multi, Auth, Close, WatchSubtrees)
 Op = Union[Read, Sync, AddWatch, RemoveWatches, Fail, Write]
+Served = Union[Op, SetWatches, Resume, CheckWatches, ReadAll, GetEphemerals, CountBelow, Reconfig, WhoAmI]
+"""With what only `served.ServedSession` answers."""

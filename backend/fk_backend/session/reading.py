@@ -216,6 +216,20 @@ class Reader:
         pair, head_zxid = await self._pair_and_head(watch.path)
         return watch._replace(number=number), shown(watch.mode, pair, head_zxid)
 
+    async def look_again(self, path: str, mode: str) -> Tuple[int, Pair, int]:
+        """For a watch of another connection: a registration, and then the node, with the zxid of that moment."""
+        number = await self._register(path, mode)
+        return (number, *await self._pair_and_head(path))
+
+    async def forget(self, watch: Watch) -> None:
+        """Removes the registration of a watch that is not armed."""
+        await self._unregister(watch.path, watch.mode, watch.number)
+
+    async def names(self, path: str) -> Optional[List[str]]:
+        """The names of a node's children, whoever may read it; None if it is not there."""
+        pair, names = await self._family(path)
+        return None if pair is None else names
+
     async def leave(self) -> None:
         """Removes every registration, also one that was made after the writer had removed what it found."""
         left = {*self._armed.asked, *((watch.path, watch.mode) for watch in self._armed.all())}

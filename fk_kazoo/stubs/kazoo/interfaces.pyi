@@ -1,11 +1,12 @@
 """What every handler and every asynchronous result have. kazoo's own do not inherit from these: they match by shape."""
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from kazoo.protocol.states import Callback
+from typing_extensions import TypeVar
 
-_T = TypeVar("_T")
+_T = TypeVar("_T", default=Any)
 
 class IHandler(Protocol):
     """How a client waits, spawns and calls back: with threads, or with the greenlets of gevent or eventlet."""

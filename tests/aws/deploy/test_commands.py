@@ -107,7 +107,6 @@ NOWHERE = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
         (["status", NAME], NOWHERE, [], "check the network, --region and --endpoint-url"),
         (["status", NAME, "--endpoint-url", "127.0.0.1:9"], {}, [], "write http(s)://host[:port]"),
         (["destroy", NAME, "--yes"], {}, [], "there is no deployment test"),
-        (["status", "a_b"], {}, [], "1 to 20 lower-case letters"),
         (["deploy", NAME, "--yes", "--package", "/nowhere.zip"], {}, [], "there is no file /nowhere.zip"),
         (["deploy", NAME, "--yes", "--package", __file__], {}, [], "is no zip file"),
         (["deploy", NAME, "--yes", "--parameter", "Memry=1"], {}, [], "the names are memory"),
@@ -135,6 +134,15 @@ def test_what_goes_wrong_is_one_line_that_says_what_to_do(
     told = capsys.readouterr()
     assert told.err.count("\n") == 1 and says in told.err.lower()
     assert told.err.startswith("fk-kazoo %s: " % arguments[0])
+
+
+@pytest.mark.parametrize("arguments", [["status", "a_b"], ["deploy", "a_b", "--yes"]])
+def test_a_name_that_can_be_none_is_wrong_usage(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: List[str]
+) -> None:
+    monkeypatch.setattr("fk_backend.providers.aws.package.build", lambda *_: pytest.fail("it was packed before"))
+    assert main(arguments) == 2
+    assert "1 to 20 lower-case letters" in capsys.readouterr().err
 
 
 def test_the_region_of_the_command_line_counts(place: Place, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import Callable, List, Mapping, Optional
 
+from ... import layout
 from ...errors import NotADeployment
 from ...mac import inbox_name
 from ...messages import split_id
@@ -95,8 +96,18 @@ def check(name: str, options: Mapping[str, str]) -> None:
 
 
 async def connect(name: str, options: Mapping[str, str]) -> Gateway:
-    """This process's way to a deployment of this machine."""
-    return LocalGateway(files.prepare(name))
+    """This process's way to a deployment of this machine. NotADeployment while a restore fills it."""
+    gateway = LocalGateway(files.prepare(name))
+    try:
+        if (await gateway.store.get([layout.RESTORING]))[0] is not None:
+            raise NotADeployment(
+                "local://%s is being restored: try again when that is done. If it was broken off, remove it with "
+                "fk-kazoo destroy, and restore again" % name
+            )
+    except BaseException:
+        await gateway.close()
+        raise
+    return gateway
 
 
 async def administer(name: str, options: Mapping[str, str], make: bool) -> Administration:

@@ -1,11 +1,16 @@
 """A deployment inside one process: real functions, real protocol, nothing kept when the process ends.
 
-It lives as long as the process, whoever is connected, so that clients which come and go find their tree again.
+It lives as long as the process, whoever is connected, so that clients which come and go find their tree again. It
+lives in one event loop at a time: other loops of the process come to it there (`elsewhere`), and where its loop is
+gone, or stands still, the next one who comes takes it over.
 """
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Mapping, NamedTuple, Optional, Sequence
+import asyncio
+import contextlib
+from functools import partial
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from ...core.model import Id
 from ...errors import DeploymentError, Unavailable
@@ -16,6 +21,7 @@ from ...ports import Administration, Clock, Gateway, Ports, Pushed, Queue
 from ..clock import SystemClock
 from ..direct import InPlace
 from ..dispatch import Dispatcher
+from .elsewhere import Elsewhere
 from .store import MemoryStore
 
 ADDRESS = "127.0.0.1"
@@ -50,6 +56,11 @@ class MemoryDeployment:
         self._writer = Writer(self._ports, super_id)
         self._functions = Dispatcher(self._writer, Heartbeat(self._ports), self, self.clock)
         self.direct = InPlace(self._functions)
+        self.home: Optional[asyncio.AbstractEventLoop] = asyncio._get_running_loop()
+        self.given_up = False
+        """Whether it goes on elsewhere: who comes here opens it anew."""
+        self.watched: List[str] = []
+        """The namespaces that its heartbeat looked after when it was given up."""
 
     async def replace_writer(self) -> None:
         """The writer ends, and another one that knows nothing goes on from what is stored. In the loop's thread."""
@@ -57,13 +68,29 @@ class MemoryDeployment:
         await self._functions.replace_writer(writer)
         self._writer = writer
 
+    @property
+    def stopped(self) -> bool:
+        """Whether its functions were ended."""
+        return self._functions.halted
+
     async def stop(self) -> None:
         """Ends its functions: nothing is taken any more."""
         await self._functions.stop()
 
+    def give_up(self) -> MemoryStore:
+        """What it stored, for the one that goes on: here there is nothing any more, whoever still asks for it."""
+        self.watched = self.watched or self._functions.watched
+        self.given_up = self._functions.halted = True
+        ears, self._ears = self._ears, {}
+        for ear in ears.values():
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                if self.home is not None:
+                    self.home.call_soon_threadsafe(ear.lost, "the deployment moved to another event loop")
+        return self.store.moved()
+
     async def succeed(self, other: "MemoryDeployment") -> None:
         """Goes on where another one ended, whose loop is gone: with its tree, and with the sessions that were open."""
-        for ns in other._functions.watched:
+        for ns in other.watched:
             await self._writer.recover(ns)
             self._functions.watch(ns)
 
@@ -110,6 +137,22 @@ class MemoryDeployment:
         """`ports.Gateway.close`: the deployment stays for the next one who asks for it by name."""
 
 
+class Visited(MemoryDeployment):
+    """One in an event loop that ends before the process does. It is there for its guests only; the tree stays."""
+
+    async def close(self) -> None:
+        """`ports.Gateway.close`: nothing of it runs any more. The next one who asks for it by name goes on with it."""
+        for name, known in list(_deployments.items()):
+            if known is self:
+                del _deployments[name]
+                _left[name] = self
+        self.watched = self._functions.watched
+        ears, self._ears = self._ears, {}
+        for ear in ears.values():  # of other loops
+            ear.lost("the event loop in which the deployment lived has ended")
+        await self.stop()
+
+
 def identity(name: str) -> str:
     """What two openings share if they are of the same deployment."""
     return name
@@ -141,12 +184,25 @@ async def forget(name: str) -> None:
 
 async def connect(name: str, options: Mapping[str, str]) -> Gateway:
     """The deployment of that name in this process, made when first asked for."""
-    found = _deployments.get(name)
-    if found is None:
-        left = _left.pop(name, None)
-        found = _deployments[name] = MemoryDeployment(store=None if left is None else left.store)
-        if left is not None:
-            await found.succeed(left)
+    return await _opened(name, MemoryDeployment)
+
+
+async def visit(name: str, options: Mapping[str, str]) -> Gateway:
+    """As `connect`, for an event loop that ends before the process does: close it before."""
+    return await _opened(name, Visited)
+
+
+async def _opened(name: str, make: Callable[..., MemoryDeployment]) -> Gateway:
+    found, left = _deployments.get(name), _left.pop(name, None)
+    if found is not None:
+        if found.home in (None, asyncio.get_running_loop()):
+            return found
+        if found.home.is_running():
+            return Elsewhere(found, found.home, partial(_opened, name, make))
+        left = found
+    found = _deployments[name] = make(store=None if left is None else left.give_up())
+    if left is not None:
+        await found.succeed(left)
     return found
 
 

@@ -1,0 +1,229 @@
+"""What a deployment is in a database: the schema ``fk_kazoo``, made and brought up to date in one transaction.
+
+Three tables keep the items, with keys as bytes: their order is that of UTF-8, whatever the locale, and bounds of
+a query may hold a zero byte, which ``text`` refuses. ``parcel`` holds what is too large for a NOTIFY, for moments.
+``writer`` has one row: the epoch of the elected writer, by which a commit of an earlier one is refused.
+
+Who runs `make` owns it. A client's role reads, writes ``interest`` directly, and the other tables by ``commit`` and
+``add`` alone, which run as the owner. Migrations go forward only: each is a step of `STEPS`, noted in ``format``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, List
+
+from ...errors import NotADeployment, UnknownFormat
+from ...layout import FORMAT, check_format
+from ...ports import INTEREST, SESSIONS, STATE, TABLES
+
+SCHEMA = "fk_kazoo"
+LOCKS = 0x666B7A6F
+"""The first half of our advisory locks: "fkzo"."""
+WRITER_LOCK, COMMITS_LOCK, MAKING_LOCK = 1, 2, 3
+"""Held by the writer's session; by each commit, shared, and by who becomes the writer; by who changes the schema."""
+QUEUE_CHANNEL, NEWS_CHANNEL = "fk_kazoo_queue", "fk_kazoo_news"
+CONFLICT, DEPOSED = "FK001", "FK002"
+"""SQLSTATEs of our own."""
+PAYLOAD_BYTES = 7900
+"""What fits a NOTIFY: less than 8000 bytes (https://www.postgresql.org/docs/current/sql-notify.html)."""
+CODES = {table: code for code, table in enumerate(TABLES)}
+
+_TABLE = """
+CREATE TABLE fk_kazoo.{table} (
+    part bytea NOT NULL, sort bytea NOT NULL, rev bigint NOT NULL, owner bytea NOT NULL, body bytea NOT NULL,
+    PRIMARY KEY (part, sort)
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
+"""
+
+_WRITE = """
+IF tables[i] = {code} THEN
+    IF revs[i] IS NULL AND expects[i] IS NULL THEN
+        DELETE FROM fk_kazoo.{table} WHERE part = parts[i] AND sort = sorts[i];
+        held := true;
+    ELSIF revs[i] IS NULL AND expects[i] = 0 THEN
+        held := NOT EXISTS (SELECT FROM fk_kazoo.{table} WHERE part = parts[i] AND sort = sorts[i]);
+    ELSIF revs[i] IS NULL THEN
+        DELETE FROM fk_kazoo.{table} WHERE part = parts[i] AND sort = sorts[i] AND rev = expects[i];
+        held := FOUND;
+    ELSIF expects[i] IS NULL THEN
+        INSERT INTO fk_kazoo.{table} VALUES (parts[i], sorts[i], revs[i], owners[i], bodies[i])
+            ON CONFLICT (part, sort) DO UPDATE
+            SET rev = excluded.rev, owner = excluded.owner, body = excluded.body;
+        held := true;
+    ELSIF expects[i] = 0 THEN
+        INSERT INTO fk_kazoo.{table} VALUES (parts[i], sorts[i], revs[i], owners[i], bodies[i])
+            ON CONFLICT (part, sort) DO NOTHING;
+        held := FOUND;
+    ELSE
+        UPDATE fk_kazoo.{table} SET rev = revs[i], owner = owners[i], body = bodies[i]
+            WHERE part = parts[i] AND sort = sorts[i] AND rev = expects[i];
+        held := FOUND;
+    END IF;
+END IF;
+"""
+
+# The number of the write whose condition did not hold. While nothing is written, that is no error: servers log those.
+_COMMIT = """
+CREATE FUNCTION fk_kazoo.{name}(by_epoch bigint, tables int[], parts bytea[], sorts bytea[], revs bigint[],
+    expects bigint[], owners bytea[], bodies bytea[]) RETURNS int LANGUAGE plpgsql {security} AS $$
+DECLARE
+    i int;
+    held boolean;
+BEGIN
+    {before}
+    FOR i IN 1 .. cardinality(tables) LOOP
+        held := false;
+        {writes}
+        IF NOT held AND i = 1 THEN
+            RETURN i;
+        ELSIF NOT held THEN
+            RAISE EXCEPTION 'write % does not hold', i USING ERRCODE = '{conflict}';
+        END IF;
+    END LOOP;
+    RETURN 0;
+END $$;
+"""
+
+# Behind the lock, a statement of its own: it sees what was committed before the lock was had.
+_FENCE = """
+    PERFORM pg_advisory_xact_lock_shared({locks}, {commits});
+    IF by_epoch IS NOT NULL AND NOT EXISTS (SELECT FROM fk_kazoo.writer WHERE epoch = by_epoch) THEN
+        RAISE EXCEPTION 'epoch % is over', by_epoch USING ERRCODE = '{deposed}';
+    END IF;
+"""
+
+# Past 62 bits it counts from 0 again. What is counted in INTEREST need not wait for the disk: it only has to move.
+_ADD = """
+CREATE FUNCTION fk_kazoo.add_{table}(at_part bytea, at_sort bytea, by bigint) RETURNS bigint LANGUAGE plpgsql
+    {security} AS $$
+DECLARE
+    added bigint;
+BEGIN
+    {before}
+    INSERT INTO fk_kazoo.{table} AS old VALUES (at_part, at_sort, by, '', '') ON CONFLICT (part, sort) DO UPDATE
+        SET rev = excluded.rev + CASE WHEN abs(old.rev / 2) < 2305843009213693952 THEN old.rev ELSE 0 END
+        RETURNING rev INTO added;
+    RETURN added;
+END $$;
+"""
+
+_MESSAGES = """
+CREATE FUNCTION fk_kazoo.tell(channels text[], heads text[], bodies bytea[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    i int;
+    parcel_id bigint;
+    payload text;
+BEGIN
+    FOR i IN 1 .. cardinality(channels) LOOP
+        IF octet_length(bodies[i]) * 4 / 3 + octet_length(heads[i]) + 8 <= {payload} THEN
+            payload := heads[i] || ' ' || translate(encode(bodies[i], 'base64'), E'\\n', '');
+        ELSE
+            PERFORM set_config('synchronous_commit', 'off', true);
+            INSERT INTO fk_kazoo.parcel (body) VALUES (bodies[i]) RETURNING id INTO parcel_id;
+            payload := heads[i] || ' @' || parcel_id;
+        END IF;
+        PERFORM pg_notify(channels[i], payload);
+    END LOOP;
+END $$;
+
+CREATE FUNCTION fk_kazoo.standing(OUT epoch bigint, OUT vacant boolean) LANGUAGE sql AS $$
+    SELECT epoch, pg_try_advisory_xact_lock_shared({locks}, {writer}) FROM fk_kazoo.writer
+$$;
+
+CREATE FUNCTION fk_kazoo.send(heads text[], bodies bytea[], OUT epoch bigint, OUT vacant boolean) LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM fk_kazoo.tell(array_fill('{queue}'::text, ARRAY[cardinality(heads)]), heads, bodies);
+    SELECT standing.epoch, standing.vacant INTO epoch, vacant FROM fk_kazoo.standing();
+END $$;
+
+CREATE FUNCTION fk_kazoo.take_over(by_pid int) RETURNS bigint LANGUAGE plpgsql {definer} AS $$
+DECLARE
+    begun bigint;
+BEGIN
+    PERFORM pg_advisory_xact_lock({locks}, {commits});
+    UPDATE fk_kazoo.writer SET epoch = writer.epoch + 1, pid = by_pid RETURNING writer.epoch INTO begun;
+    DELETE FROM fk_kazoo.parcel WHERE at < now() - interval '1 hour';
+    RETURN begun;
+END $$;
+"""
+
+_DEFINER = "SECURITY DEFINER SET search_path = pg_catalog, pg_temp"
+
+
+def _first() -> str:
+    """Everything, as the first step made it."""
+    names = {"locks": LOCKS, "commits": COMMITS_LOCK, "writer": WRITER_LOCK, "queue": QUEUE_CHANNEL}
+    fence = _FENCE.format(deposed=DEPOSED, **names)
+    shared = "PERFORM pg_advisory_xact_lock_shared(%d, %d);" % (LOCKS, COMMITS_LOCK)
+    late = "PERFORM set_config('synchronous_commit', 'off', true);"
+    parts = [
+        "CREATE SCHEMA fk_kazoo;",
+        "CREATE TABLE fk_kazoo.format (version int NOT NULL, steps int NOT NULL);",
+        "CREATE TABLE fk_kazoo.writer (epoch bigint NOT NULL, pid int NOT NULL);",
+        "INSERT INTO fk_kazoo.writer VALUES (0, 0);",
+        "CREATE UNLOGGED TABLE fk_kazoo.parcel (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, "
+        "body bytea NOT NULL, at timestamptz NOT NULL DEFAULT now());",
+        *(_TABLE.format(table=table) for table in TABLES),
+        "CREATE INDEX ON fk_kazoo.interest (owner) WHERE owner <> '';",
+    ]
+    for name, tables, security, before in (
+        ("commit", (STATE, SESSIONS), _DEFINER, fence),
+        ("note", (INTEREST,), "", ""),
+    ):
+        writes = "".join(_WRITE.format(code=CODES[table], table=table) for table in tables)
+        parts.append(_COMMIT.format(name=name, security=security, before=before, writes=writes, conflict=CONFLICT))
+    for table in TABLES:
+        security, before = ("", late) if table == INTEREST else (_DEFINER, shared)
+        parts.append(_ADD.format(table=table, security=security, before=before))
+    parts.append(_MESSAGES.format(payload=PAYLOAD_BYTES, definer=_DEFINER, **names))
+    parts.append("REVOKE ALL ON ALL FUNCTIONS IN SCHEMA fk_kazoo FROM PUBLIC;")
+    return "\n".join(parts)
+
+
+STEPS = (_first(),)
+"""What each release has added. A step is never changed after it was released."""
+
+_GRANTS = """
+GRANT USAGE ON SCHEMA fk_kazoo TO {role};
+GRANT SELECT ON ALL TABLES IN SCHEMA fk_kazoo TO {role};
+GRANT INSERT, UPDATE, DELETE ON fk_kazoo.interest TO {role};
+GRANT INSERT, DELETE ON fk_kazoo.parcel TO {role};
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA fk_kazoo TO {role};
+"""
+
+
+async def check(connection: Any, place: str) -> None:
+    """Whether the deployment is there, and one that this version can use. NotADeployment, UnknownFormat."""
+    if not await connection.fetchval("SELECT to_regclass('fk_kazoo.format') IS NOT NULL"):
+        raise NotADeployment("%s was never set up; run: fk-kazoo init URL" % place)
+    version, steps = await connection.fetchrow("SELECT version, steps FROM fk_kazoo.format")
+    check_format(place, version)
+    if steps > len(STEPS):
+        raise UnknownFormat("%s was set up by a later version; upgrade fk_kazoo" % place)
+    if steps < len(STEPS):
+        raise NotADeployment("%s was set up by an earlier version; run: fk-kazoo init URL" % place)
+
+
+async def make(connection: Any, place: str, roles: List[str]) -> bool:
+    """Makes the deployment, or brings it up to date, and lets these roles use it. Whether anything was made.
+
+    As one transaction, and one at a time. UnknownFormat where a later version made it.
+    """
+    async with connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock(%d, %d)" % (LOCKS, MAKING_LOCK))
+        there = await connection.fetchval("SELECT to_regclass('fk_kazoo.format') IS NOT NULL")
+        done = 0
+        if there:
+            version, done = await connection.fetchrow("SELECT version, steps FROM fk_kazoo.format")
+            check_format(place, version)
+            if done > len(STEPS):
+                raise UnknownFormat("%s was set up by a later version; upgrade fk_kazoo" % place)
+        for step in STEPS[done:]:
+            await connection.execute(step)
+        if done < len(STEPS):
+            await connection.execute("DELETE FROM fk_kazoo.format")
+            await connection.execute("INSERT INTO fk_kazoo.format VALUES ($1, $2)", FORMAT, len(STEPS))
+        for role in roles:
+            quoted = await connection.fetchval("SELECT quote_ident($1)", role)
+            await connection.execute(_GRANTS.format(role=quoted))
+    return done < len(STEPS)

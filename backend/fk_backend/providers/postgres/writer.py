@@ -1,0 +1,142 @@
+"""The elected writer: the one process that runs the functions, for as long as its session holds the advisory lock.
+
+The lock, and what is heard on the queue's channel, belong to one and the same connection: who loses it has lost both,
+and everybody sends again what is unanswered to the next one, in order, under the next epoch. Messages of another epoch
+are dropped, and so are those that came before: of each inbox they are numbered. A commit of an earlier epoch is refused
+by the database, and the next epoch begins only when no commit of the last one is under way; so a writer that does
+not know yet that it is none any more can do nothing but tell again what is committed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from typing import Callable, Dict, List, Sequence, Tuple
+
+from ...errors import Unavailable
+from ...functions.heartbeat import SENDER, Heartbeat
+from ...functions.writer import Writer
+from ...layout import is_inbox, is_namespace
+from ...messages import MAX_NUMBER, message_id, split_id
+from ...ports import Ports, Pushed
+from ..clock import SystemClock
+from ..dispatch import Dispatcher
+from .connections import Connections
+from .store import PostgresStore
+
+log = logging.getLogger(__name__)
+
+TICK_S = 1.0
+"""How often the leases of a namespace that has sessions are looked at."""
+LATE_S = 1.5
+"""A look that comes so much later found the server out of reach, or slow: then no session is to blame."""
+MOST_INBOXES = 200_000
+"""Of so many it is remembered which messages came."""
+LOST = "lost"
+"""What an inbox is told that was dropped, in place of a number."""
+TELL = "SELECT fk_kazoo.tell($1, $2, $3)"
+
+
+def channel_of(inbox: str) -> str:
+    """What an inbox listens to: a name of PostgreSQL's has 63 bytes at most."""
+    return "fk_kazoo_" + hashlib.sha256(inbox.encode()).hexdigest()[:40]
+
+
+class DatabaseClock(SystemClock):
+    """One whose date is the database's, whichever machine the writer is on. From then on time goes on by itself.
+
+    Leases go by this machine's monotonic clock: the database has only one that may be set.
+    """
+
+    def __init__(self, now_ms: int) -> None:
+        self._began_ms = now_ms - int(time.monotonic() * 1000)
+
+    def now_ms(self) -> int:
+        """As the database's."""
+        return self._began_ms + int(time.monotonic() * 1000)
+
+
+class ElectedWriter:
+    """The functions of a deployment. It is `ports.Queue` and `ports.Inboxes` for them."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        epoch: int,
+        now_ms: int,
+        own: Callable[[str, str, bytes], bool],
+        deposed: Callable[[], None],
+    ) -> None:
+        """``own``: hands what is pushed to an inbox of this process; whether it is one."""
+        self.epoch = epoch
+        self._connections = connections
+        self._own = own
+        self.store = PostgresStore(connections, epoch, deposed)
+        clock = DatabaseClock(now_ms)
+        ports = Ports(self.store, self, self, clock)
+        self._writer = Writer(ports)
+        self._functions = Dispatcher(self._writer, Heartbeat(ports, LATE_S), self, clock, TICK_S)
+        self._next: Dict[str, int] = {}
+        """Inbox → the number that its next message has at least."""
+        self._early: List[Tuple[str, str, int, bytes]] = []
+        self._ready = False
+
+    async def start(self) -> None:
+        """Finishes what the last writer left; then takes messages."""
+        for ns in await self.store.namespaces():
+            await self._writer.recover(ns)
+            self._functions.watch(ns)
+        self._ready = True
+        early, self._early = self._early, []
+        for message in early:
+            self.accept(*message)
+
+    async def stop(self) -> None:
+        """Takes nothing more; what it has in hand is finished or dropped whole."""
+        self._early.clear()
+        await self._functions.stop()
+
+    def heard(self, head: str, body: bytes) -> None:
+        """A message that came by the queue's channel, where anybody may say anything. ValueError if it is none."""
+        epoch, ns, name = head.split(" ")
+        inbox, first = split_id(name)
+        if not is_namespace(ns) or not is_inbox(inbox) or not 0 <= first <= MAX_NUMBER:
+            raise ValueError("no message: %r" % head)
+        if int(epoch) == self.epoch:
+            self.accept(ns, inbox, first, body)
+
+    def accept(self, ns: str, inbox: str, first: int, body: bytes) -> None:
+        """A message, once."""
+        if not self._ready:
+            return self._early.append((ns, inbox, first, body))
+        if first < self._next.get(inbox, 0):
+            return
+        try:
+            self._functions.accept(ns, message_id(inbox, first), body)
+        except Unavailable as error:  # nothing that comes after it may be taken
+            log.warning("namespace %s: a connection is cut off: %s", ns, error)
+            first = MAX_NUMBER
+        self._next.pop(inbox, None)
+        self._next[inbox] = first + 1
+        if len(self._next) > MOST_INBOXES:
+            del self._next[next(iter(self._next))]
+
+    async def send(self, group: str, message_id: str, body: bytes) -> None:
+        """`ports.Queue.send`, for the functions themselves."""
+        self._functions.accept(group, message_id, body, internal=message_id.startswith(SENDER))
+
+    async def push(self, messages: Sequence[Pushed]) -> None:
+        """`ports.Inboxes.push`: one statement for all that are elsewhere."""
+        await self._tell([(inbox, str(upto), body) for inbox, body, upto in messages if not inbox.startswith(SENDER)])
+
+    async def drop(self, inbox: str) -> None:
+        """`ports.Inboxes.drop`: whoever listens there is told that it is over."""
+        self._next.pop(inbox, None)
+        await self._tell([(inbox, LOST, b"")])
+
+    async def _tell(self, told: Sequence[Tuple[str, str, bytes]]) -> None:
+        elsewhere = [each for each in told if not self._own(*each)]
+        if elsewhere:
+            channels, heads, bodies = zip(*[(channel_of(inbox), head, body) for inbox, head, body in elsewhere])
+            await self._connections.write(TELL, list(channels), list(heads), list(bodies))

@@ -1,0 +1,1 @@
+"""Clients that know nothing of fk_kazoo, through a gateway."""

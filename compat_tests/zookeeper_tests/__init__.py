@@ -1,0 +1,1 @@
+"""ZooKeeper's own Java tests against a gateway. Debian's sources are fetched and built, and nothing of them is kept."""

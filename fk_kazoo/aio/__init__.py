@@ -1,0 +1,22 @@
+"""kazoo's client for asyncio: the same operations, recipes, exceptions and states, as coroutines, in the caller's loop.
+
+    from fk_kazoo.aio import KazooClient
+
+    async with KazooClient("local://default") as zk:
+        async with zk.Lock("/lock"):
+            ...
+
+No thread runs below it, and no task outlives its client (docs/asyncio.md).
+"""
+
+from __future__ import annotations
+
+from kazoo.protocol.states import EventType as EventType
+from kazoo.protocol.states import KazooState as KazooState
+from kazoo.protocol.states import WatchedEvent as WatchedEvent
+from kazoo.protocol.states import ZnodeStat as ZnodeStat
+
+from .client import KazooClient as KazooClient
+from .transaction import TransactionRequest as TransactionRequest
+
+__all__ = ["EventType", "KazooClient", "KazooState", "TransactionRequest", "WatchedEvent", "ZnodeStat"]

@@ -1,0 +1,141 @@
+"""One connection of a client: a session of the engine, and the requests that wait for its answers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any, Dict, List, Optional, Protocol
+
+from fk_backend.core.requests import Result
+from fk_backend.errors import BackendError
+from fk_backend.ports import Gateway
+from fk_backend.session.engine import LOST, Opened, Session
+from fk_backend.session.ops import RemoveWatches
+from fk_backend.session.watchlist import Event
+
+from .. import wire
+from .watches import Armed, Watcher
+
+WRITERS_S = 0.5
+"""How often a client that reads only asks whether writes are taken again."""
+LEAVE_S = 3.0
+"""How long the end of a connection waits until everything that it registered is removed."""
+
+
+class Call:
+    """A request, and who waits for its answer: nobody, where the future is cancelled."""
+
+    __slots__ = ("armed", "future", "request", "watcher")
+
+    def __init__(
+        self,
+        request: Any,
+        future: "asyncio.Future[Any]",
+        watcher: Optional[Watcher] = None,
+        armed: Optional[Armed] = None,
+    ) -> None:
+        self.request = request
+        self.future = future
+        self.watcher = watcher
+        self.armed = armed
+
+    def fail(self, error: BaseException) -> None:
+        """It gets no answer."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class Owner(Protocol):
+    """Whose connection it is."""
+
+    def answered(self, call: Call, result: Result) -> None:
+        """An answer, in the order of requests."""
+
+    def fired(self, event: Event) -> None:
+        """A watch event, before every answer that shows it."""
+
+    def over(self, connection: Connection, reason: str, why: str) -> None:
+        """The connection is gone. Its calls are still in `Connection.calls`."""
+
+
+class Connection:
+    """`session.listener.Listener` of a session, made over a gateway."""
+
+    __slots__ = ("_owner", "_session", "_writers", "calls", "opened", "read_only", "reason")
+
+    def __init__(self, gateway: Gateway, namespace: str, owner: Owner) -> None:
+        self._owner = owner
+        self._session = Session(gateway, namespace, self)
+        self._writers: "Optional[asyncio.Future[None]]" = None
+        self.calls: Dict[Call, None] = {}
+        """What is not answered yet, oldest first."""
+        self.opened: Optional[Opened] = None
+        self.read_only = False
+        self.reason = ""
+        """Why it is over; empty while it is not."""
+
+    async def open(self, session: int, password: bytes, timeout_ms: int, gateway: Optional[Gateway]) -> bool:
+        """Opens a session, or goes on with one. False if that one is over. BackendError if it can't be reached.
+
+        ``gateway``: given, where reading alone will do, if there is nobody who takes writes.
+        """
+        try:
+            if session:
+                self.opened = await self._session.attach(session, password)
+            else:
+                self.opened = await self._session.open(timeout_ms)
+        except BackendError:
+            if gateway is None:
+                raise
+            self.opened = await self._session.observe(timeout_ms)
+            self.read_only = True
+            self._writers = asyncio.ensure_future(self._look_for_writers(gateway))
+        return self.opened is not None
+
+    async def _look_for_writers(self, gateway: Gateway) -> None:
+        while not self.reason:
+            await asyncio.sleep(WRITERS_S)
+            with contextlib.suppress(BackendError):
+                await gateway.check()
+                self._session.end(LOST, "writes are taken again")
+
+    def send(self, call: Call) -> None:
+        """Asks; the answer comes to the owner."""
+        self.calls[call] = None
+        self._session.submit(call, wire.operation(call.request))
+
+    def disarm(self, armed: Armed) -> None:
+        """Removes a watch that nobody waits for; after what was asked for before."""
+        self._session.submit(None, RemoveWatches(armed.path, (armed.mode,)))
+
+    def replied(self, tag: Optional[Call], result: Result) -> None:
+        """`Listener.replied`."""
+        if tag is not None:
+            del self.calls[tag]
+            self._owner.answered(tag, result)
+
+    def fired(self, event: Event) -> None:
+        """`Listener.fired`."""
+        self._owner.fired(event)
+
+    def over(self, reason: str, why: str) -> None:
+        """`Listener.over`."""
+        self.reason = reason
+        self._owner.over(self, reason, why)
+
+    def hang_up(self) -> None:
+        """Ends it, if it is not over; the session then ends by its timeout, unless another connection goes on."""
+        self._session.end(LOST, "hung up")
+
+    async def gone(self) -> None:
+        """Waits, after its end, until nothing of it runs any more; in bounded time."""
+        session = self._session
+        tasks: List[Any] = [*session._tasks, session._going, session._farewell, self._writers]
+        left = {task for task in tasks if task is not None and not task.done()}
+        if self._writers is not None:
+            self._writers.cancel()
+        for bound_s in (LEAVE_S, LEAVE_S):
+            if left:
+                _, left = await asyncio.wait(left, timeout=bound_s)
+                for task in left:
+                    task.cancel()

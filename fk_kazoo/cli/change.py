@@ -1,0 +1,222 @@
+"""``set``, ``create``, ``rm``, ``acl``, ``cp``: what is changed."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Optional, Tuple
+
+import click
+
+from .failures import REFUSED, Failure
+from .look import walk
+from .place import NodePath, Place, on_place, read_data
+from .words import Duration, acl_text, acls
+
+_FILE = click.option("--file", "-f", type=click.File("rb"), help="The data are a file's.")
+_VERSION = click.option("--version", "-v", type=int, default=-1, help="Only if the node has this version.")
+
+
+@click.command("set")
+@click.argument("path", type=NodePath())
+@click.argument("data", required=False)
+@_FILE
+@_VERSION
+@on_place
+def set_command(place: Place, path: str, data: Optional[str], file: Optional[Any], version: int) -> None:
+    """Set a node's data: DATA, or - for standard input.
+
+    \b
+    fk-kazoo set /app/config '{"debug": true}'
+    fk-kazoo get /a | tr a-z A-Z | fk-kazoo set /b -
+    """
+    if data is None and file is None:
+        raise click.UsageError("which data? Give DATA, - for standard input, or --file")
+    value = read_data(data, file)
+    with place.client() as client:
+        stat = client.set(path, value, version)
+    if place.as_json:
+        place.json({"path": path, "version": stat.version, "mzxid": stat.mzxid})
+
+
+@click.command("create")
+@click.argument("path")
+@click.argument("data", required=False)
+@_FILE
+@click.option("--ephemeral", "-e", is_flag=True, help="For as long as this command runs: until it is interrupted.")
+@click.option("--sequential", "-s", is_flag=True, help="With the parent's next number at the end of its name.")
+@click.option("--container", "-c", is_flag=True, help="Removed when its last child is.")
+@click.option("--ttl", type=Duration(), metavar="DURATION", help="Removed when unchanged so long: 30s, 5m, 1d.")
+@click.option("--acl", "acl", metavar="ACL", help="As in world:anyone:r,digest:USER:HASH:cdrwa.")
+@click.option("--parents", "-p", is_flag=True, help="Its parents, too; no error if it is there.")
+@on_place
+def create_command(
+    place: Place,
+    path: str,
+    data: Optional[str],
+    file: Optional[Any],
+    ephemeral: bool,
+    sequential: bool,
+    container: bool,
+    ttl: Optional[int],
+    acl: Optional[str],
+    parents: bool,
+) -> None:
+    """Create a node, and print its path.
+
+    \b
+    fk-kazoo create /app/config '{}' --acl world:anyone:r
+    fk-kazoo create -s /queue/item- hello
+    fk-kazoo create --ttl 10m /cache/x
+    fk-kazoo create -e /leases/me          (until Ctrl-C)
+    """
+    if container + ephemeral + (ttl is not None) > 1 or (container and sequential):
+        raise click.UsageError("a node is one of --ephemeral, --container and --ttl, and no container is --sequential")
+    path = NodePath.absolute(path)
+    path = path if sequential else NodePath().convert(path, None, None)
+    allowed = acls(acl) if acl else None
+    value = read_data(data, file)
+    with place.client(make=True) as client:
+        if parents:
+            client.ensure_path(path.rpartition("/")[0] or "/")
+        made = _created(client, path, value, allowed, ephemeral, sequential, container, ttl, parents)
+        if place.as_json:
+            place.json({"path": made})
+        else:
+            click.echo(made)
+        if ephemeral:
+            place.say("it stays until this is interrupted")
+            threading.Event().wait()
+
+
+def _created(
+    client: Any,
+    path: str,
+    value: bytes,
+    acl: Any,
+    ephemeral: bool,
+    sequential: bool,
+    container: bool,
+    ttl: Optional[int],
+    parents: bool,
+) -> str:
+    from kazoo.exceptions import NodeExistsError
+
+    try:
+        if container:
+            return str(client.create_container(path, value, acl))
+        if ttl is not None:
+            return str(client.create_ttl(path, ttl, value, acl, sequential))
+        return str(client.create(path, value, acl, ephemeral=ephemeral, sequence=sequential))
+    except NodeExistsError:
+        if parents:
+            return path
+        raise
+
+
+@click.command("rm")
+@click.argument("path", type=NodePath(), nargs=-1, required=True)
+@click.option("--recursive", "-r", is_flag=True, help="Everything below it, too.")
+@click.option("--force", "-f", is_flag=True, help="What is not there is no error.")
+@_VERSION
+@on_place
+def rm_command(place: Place, path: Tuple[str, ...], recursive: bool, force: bool, version: int) -> None:
+    """Remove nodes.
+
+    \b
+    fk-kazoo rm /app/old
+    fk-kazoo rm -r /app
+    """
+    from kazoo.exceptions import NoNodeError
+
+    from fk_kazoo.moving.apply import remove_tree
+
+    count = 0
+    with place.client() as client:
+        for one in path:
+            if one == "/" and not recursive:
+                raise Failure("the root can't be removed; rm -r / removes everything below it", REFUSED)
+            try:
+                if recursive:
+                    if client.exists(one) is None:
+                        raise NoNodeError(one)
+                    count += remove_tree(client, one, itself=one != "/")
+                else:
+                    client.delete(one, version)
+                    count += 1
+            except NoNodeError:
+                if not force:
+                    raise NoNodeError(one) from None
+    if place.as_json:
+        place.json({"removed": count})
+    elif recursive:
+        place.say("%d nodes removed" % count)
+
+
+@click.command("acl")
+@click.argument("path", type=NodePath())
+@click.option("--set", "wanted", metavar="ACL", help="SCHEME:ID:PERMISSIONS[,…]; password:USER:PASSWORD:… is hashed.")
+@click.option("--recursive", "-R", is_flag=True, help="With --set: of everything below it, too.")
+@click.option("--version", "-v", type=int, default=-1, help="Only if the ACL has this version (aversion).")
+@on_place
+def acl_command(place: Place, path: str, wanted: Optional[str], recursive: bool, version: int) -> None:
+    """Show a node's ACL, or set it.
+
+    \b
+    fk-kazoo acl /app
+    fk-kazoo acl /app --set world:anyone:r,password:admin:secret:cdrwa
+    """
+    with place.client() as client:
+        if wanted is not None:
+            entries = acls(wanted)
+            for one in [each for each, _ in walk(client, path)][::-1] if recursive else [path]:
+                client.set_acls(one, entries, version)
+        found, stat = client.get_acls(path)
+    shown = [(one.perms, one.id.scheme, one.id.id) for one in found]
+    if place.as_json:
+        fields = [{"perms": perms, "scheme": scheme, "id": name} for perms, scheme, name in shown]
+        place.json({"path": path, "aversion": stat.aversion, "acl": fields})
+        return
+    for entry in shown:
+        click.echo(acl_text(*entry))
+
+
+@click.command("cp")
+@click.argument("source", type=NodePath())
+@click.argument("destination", type=NodePath())
+@click.option("--recursive", "-r", is_flag=True, help="Everything below it, too.")
+@click.option("--overwrite", is_flag=True, help="Nodes that are there become as the source's.")
+@on_place
+def cp_command(place: Place, source: str, destination: str, recursive: bool, overwrite: bool) -> None:
+    """Copy nodes within one place: data, ACL, kind and sequence counter. For two places: fk-kazoo copy.
+
+    \b
+    fk-kazoo cp /app/config /app/config.old
+    fk-kazoo cp -r /app /backup/app
+    """
+    from fk_kazoo.moving.apply import FAIL, OVERWRITE, Applier
+    from fk_kazoo.moving.records import is_below
+
+    from .sides import Sides
+
+    if is_below(destination, source) and recursive:
+        raise Failure("%s is in %s" % (destination, source), REFUSED)
+    with Sides() as sides, place.client() as client:
+        side = sides.of_client(client, place)
+        found = side.walk([source]) if recursive else (one for one in side.lookup([source]) if one is not None)
+        records = (
+            one._replace(
+                path=destination + one.path[len(source.rstrip("/")) :], creates=one.creates if recursive else 0
+            )
+            for one in found
+        )
+        with Applier(
+            side, OVERWRITE if overwrite else FAIL, told=lambda one: place.say("left out, ephemeral: " + one)
+        ) as to:
+            to.apply(records)
+            counts = to.finish()
+    if not any(counts):
+        from kazoo.exceptions import NoNodeError
+
+        raise NoNodeError(source)
+    if place.as_json:
+        place.json(counts._asdict())

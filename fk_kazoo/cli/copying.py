@@ -1,0 +1,239 @@
+"""How a copy is done, and told of."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
+
+import click
+from kazoo.exceptions import UnimplementedError
+
+from fk_kazoo.moving.apply import OVERWRITE, Applier
+from fk_kazoo.moving.client_side import ClientSide, Rule
+from fk_kazoo.moving.compare import compare
+from fk_kazoo.moving.dump import DumpSide, DumpWriter
+from fk_kazoo.moving.mirror import Mirror
+from fk_kazoo.moving.records import EPHEMERAL, Record, ancestors
+
+from .failures import FAILED, NOT_FOUND, REFUSED, Failure
+from .place import ZK, Place, require
+from .progress import Told
+from .sides import AnySide, Sides, is_url
+
+SHOWN = 50
+"""Differences and ephemerals that are printed; with --json all differences are."""
+
+
+class Wanted(NamedTuple):
+    """What was asked for. ``paths``: what was named; nothing stands for everything."""
+
+    source: Place
+    destination: Place
+    paths: List[str]
+    rules: List[Rule]
+    on_conflict: str
+    dry_run: bool
+    verify: bool
+    mirror: bool
+    cut_over: bool
+    delete: bool
+    watches: str
+
+    @property
+    def roots(self) -> List[str]:
+        """Where to begin."""
+        return self.paths or ["/"]
+
+
+def copy(wanted: Wanted) -> int:
+    """Copies; the exit code."""
+    source = wanted.source
+    with Sides() as sides, Told(source.quiet, total(source, wanted.roots)) as told:
+        reading = sides.open(source, rules=wanted.rules)
+        roots = of_dump(reading, wanted.paths) or wanted.roots
+        missing = [root for root, found in zip(wanted.paths, reading.lookup(wanted.paths)) if found is None]
+        if missing:
+            raise Failure("there is no node %s in %s" % (missing[0], source.url), NOT_FOUND)
+        if not is_url(wanted.destination.url):
+            return _to_file(wanted, reading, roots, told)
+        if wanted.dry_run and _is_absent(wanted.destination):
+            return _only_counted(source, reading, roots)
+        writing = sides.open(wanted.destination, make=not wanted.dry_run)
+        assert isinstance(writing, ClientSide)
+        conflicts = OVERWRITE if wanted.mirror else wanted.on_conflict
+        with Applier(writing, conflicts, wanted.dry_run, told, _listed(source)) as applier:
+            following = _begun(wanted, reading, writing, applier, roots) if wanted.mirror else None
+            applier.above(_above(reading, roots))
+            applier.apply(reading.walk(roots))
+            counts = applier.finish()._asdict()
+            if following is not None:
+                return _follow(wanted, following, counts)
+        report: Dict[str, Any] = {**counts, "dry_run": wanted.dry_run}
+        if wanted.verify and not wanted.dry_run:
+            return _verified(source, report, reading, writing, roots, told)
+    _summary(source, report)
+    return 0
+
+
+def _above(reading: AnySide, roots: List[str]) -> List[Record]:
+    above = sorted({one for root in roots for one in ancestors(root)})
+    return [one for one in reading.lookup(above) if one is not None] if above else []
+
+
+def _begun(wanted: Wanted, reading: AnySide, writing: ClientSide, applier: Applier, roots: List[str]) -> Mirror:
+    """A mirror that watches. With watches of each node where the source has no others, if it was not said which."""
+    assert isinstance(reading, ClientSide)
+    each_node = wanted.watches == "node"
+    following = Mirror(reading, writing, applier, roots, wanted.delete, each_node)
+    try:
+        following.begin()
+    except UnimplementedError:
+        if wanted.watches == "tree":
+            raise Failure("%s has no watches of whole trees: give --watches node" % wanted.source.url) from None
+        following.end()
+        following = Mirror(reading, writing, applier, roots, wanted.delete, True)
+        following.begin()
+    return following
+
+
+def of_dump(side: AnySide, paths: Sequence[str]) -> List[str]:
+    """What a dump holds, where nothing was named."""
+    return side.roots if isinstance(side, DumpSide) and not paths else []
+
+
+def total(place: Place, roots: List[str]) -> Optional[int]:
+    """How many nodes the source has, where it says so at no cost."""
+    if roots != ["/"] or not place.is_zookeeper:
+        return None
+    try:
+        with place.client() as client:
+            if client.chroot:
+                return None
+            lines = client.command(b"srvr").splitlines()
+    except Exception:  # nobody's loss but the bar's
+        return None
+    return next((int(line.split(":")[1]) for line in lines if line.startswith("Node count:")), None)
+
+
+def _is_absent(place: Place) -> bool:
+    try:
+        if not place.url.lower().startswith(ZK):
+            require(place.deployment)
+    except Failure:
+        return True
+    return False
+
+
+def _listed(place: Place) -> Callable[[str], None]:
+    """Says which ephemerals are left out: the first of them, and then how many."""
+    seen = itertools.count(1)
+
+    def tell(path: str) -> None:
+        number = next(seen)
+        if number <= SHOWN:
+            place.say("left out, ephemeral: %s" % path)
+        elif number == SHOWN + 1:
+            place.say("left out: more ephemerals; they are counted")
+
+    return tell
+
+
+def _to_file(wanted: Wanted, reading: AnySide, roots: List[str], told: Told) -> int:
+    source, path = wanted.source, wanted.destination.url
+    if wanted.dry_run:
+        return _only_counted(source, reading, roots)
+    if os.path.lexists(path) and wanted.on_conflict != OVERWRITE:
+        raise Failure("%s is there already; --on-conflict overwrite replaces it" % path, REFUSED)
+    tell, created, ephemerals = _listed(source), 0, 0
+    with DumpWriter(path, source.url, roots) as file:
+        for record in itertools.chain(_above(reading, roots), reading.walk(roots)):
+            if record.kind == EPHEMERAL:
+                ephemerals += 1
+                tell(record.path)
+                continue
+            file.add(record)
+            created += 1
+            told("nodes", 1)
+    report: Dict[str, Any] = {"created": created, "ephemerals": ephemerals, "bytes": os.path.getsize(path)}
+    if wanted.verify:
+        return _verified(source, report, reading, DumpSide(path), roots, told)
+    _summary(source, report)
+    return 0
+
+
+def _only_counted(place: Place, reading: AnySide, roots: List[str]) -> int:
+    tell, counts = _listed(place), {"created": 0, "ephemerals": 0}
+    for record in reading.walk(roots):
+        if record.kind == EPHEMERAL:
+            tell(record.path)
+        counts["ephemerals" if record.kind == EPHEMERAL else "created"] += 1
+    _summary(place, {**counts, "dry_run": True})
+    return 0
+
+
+def _follow(wanted: Wanted, following: Mirror, counts: Dict[str, int]) -> int:
+    place = wanted.source
+    place.say("copied: %s; mirroring" % _words(counts))
+    ended: List[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: ended.append(number))
+    try:
+        if not wanted.cut_over:
+            following.follow_until(lambda: bool(ended))
+            place.say("ended; %d changes were mirrored" % following.changes)
+            return 0
+        left = following.cut_over(place.say)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        following.end()
+    report = {**counts, "mirrored": following.changes, "empty": True}
+    if not left and not place.as_json:
+        url = wanted.destination.url
+        click.echo("the mirror is empty and every node is equal: cut over now, FK_KAZOO_URL=%s" % url)
+        return 0
+    return differences(place, report, [one._asdict() for one in left])
+
+
+def _verified(
+    place: Place, report: Dict[str, Any], source: AnySide, destination: AnySide, roots: List[str], told: Told
+) -> int:
+    found = [one._asdict() for one in compare(source, destination, roots, False, told)]
+    if not place.as_json:
+        _summary(place, report)
+    return differences(place, report, found)
+
+
+def differences(place: Place, report: Dict[str, Any], found: List[Dict[str, Any]]) -> int:
+    """Prints what a comparison found; the exit code."""
+    if place.as_json:
+        place.json({**report, "equal_sides": not found, "differences": found})
+    elif found:
+        for one in found[:SHOWN]:
+            click.echo("%s: %s" % (one["path"], one["what"]))
+        if len(found) > SHOWN:
+            click.echo("and %d more; --json shows all" % (len(found) - SHOWN))
+        place.say("%d differences" % len(found))
+    else:
+        click.echo("every node is equal")
+    return FAILED if found else 0
+
+
+def _summary(place: Place, report: Dict[str, Any]) -> None:
+    if place.as_json:
+        place.json(report)
+    else:
+        click.echo(("would be copied: " if report.get("dry_run") else "copied: ") + _words(report))
+
+
+def _words(report: Dict[str, Any]) -> str:
+    texts = {
+        "created": "%d nodes created",
+        "equal": "%d there already",
+        "skipped": "%d differ and were left",
+        "overwritten": "%d overwritten",
+        "ephemerals": "%d ephemerals left out",
+        "raised": "counters raised by %d",
+        "bytes": "%d bytes",
+    }
+    return ", ".join(text % report[name] for name, text in texts.items() if report.get(name) or name == "created")

@@ -1,0 +1,128 @@
+"""``deployments`` and ``destroy``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from argparse import Namespace
+from typing import Any, Dict, List, Optional
+
+import click
+
+from fk_kazoo.commands import destroy
+
+from .failures import NOT_FOUND, REFUSED, USAGE, Failure
+from .look import moment
+from .place import Place, known
+from .words import size
+
+LOCAL = "local://"
+
+
+def _there() -> List[Dict[str, Any]]:
+    from fk_backend.providers.local import files
+
+    home = files.home()
+    found = []
+    for name in sorted(os.listdir(home)) if os.path.isdir(home) else []:
+        place = files.Place(os.path.join(home, name))
+        if name.startswith(".") or not os.path.isfile(place.state):
+            continue
+        sizes = [os.stat(os.path.join(place.directory, one)) for one in os.listdir(place.directory)]
+        found.append(
+            {
+                "url": LOCAL + name,
+                "bytes": sum(one.st_size for one in sizes),
+                "changed_ms": int(max(one.st_mtime for one in sizes) * 1000),
+                "in_use": _in_use(place),
+                "directory": place.directory,
+            }
+        )
+    return found
+
+
+def _in_use(place: Any) -> bool:
+    """Whether some process is its host now. A lock is only looked at: taking it would be in others' way."""
+    import fcntl
+    import struct
+
+    try:
+        with open(place.lock, "rb") as file:
+            asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0)
+            answer = fcntl.fcntl(file, fcntl.F_GETLK, asked)
+            return bool(struct.unpack("hhqqi4x", answer)[0] != fcntl.F_UNLCK)
+    except FileNotFoundError:
+        return False
+
+
+@click.command("deployments")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def deployments_command(as_json: bool) -> None:
+    """List the deployments of this machine, with their sizes.
+
+    \b
+    fk-kazoo deployments
+    """
+    found = _there()
+    if as_json:
+        Place("", as_json=True).json(found)
+        return
+    for one in found:
+        state = "in use" if one["in_use"] else "idle"
+        click.echo("%9s  %-6s  %s  %s" % (size(one["bytes"]), state, moment(one["changed_ms"]), one["url"]))
+    if not found:
+        click.echo("there is none; the first client of local://NAME makes it", err=True)
+
+
+@click.command("destroy")
+@click.argument("name", metavar="NAME|local://NAME")
+@click.option("--region", help="On AWS; default: as for every AWS tool (AWS_REGION, AWS_PROFILE).")
+@click.option("--endpoint-url", help="Of an emulator; default: AWS_ENDPOINT_URL, or AWS itself.")
+@click.option("--force", is_flag=True, help="Also if there are nodes in it.")
+@click.option("--yes", is_flag=True, help="Does not ask.")
+def destroy_command(name: str, region: Optional[str], endpoint_url: Optional[str], force: bool, yes: bool) -> int:
+    """Remove a deployment, and its data: NAME on AWS, or local://NAME.
+
+    One that holds nodes needs --force.
+
+    \b
+    fk-kazoo destroy local://old --force
+    fk-kazoo destroy test --region eu-central-1
+    """
+    if not name.startswith(LOCAL):
+        given = Namespace(name=name, region=region, endpoint_url=endpoint_url, force=force, yes=yes)
+        return destroy.call(given)
+    return _destroy_local(name, force, yes)
+
+
+def _destroy_local(url: str, force: bool, yes: bool) -> int:
+    from fk_backend.providers.local import files
+
+    found = known(url)
+    if found.chroot:
+        raise click.UsageError("%s: name the deployment alone, without a path" % url)
+    place = files.locate(found.deployment)
+    if not os.path.isfile(place.state):
+        raise Failure("there is no deployment %s" % url, NOT_FOUND)
+    if _in_use(place):
+        raise Failure("%s is in use: end its clients first" % url, REFUSED)
+    if not force and _nodes(url):
+        raise Failure("%s holds nodes: give --force" % url, REFUSED)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise Failure("there is nobody to ask: give --yes", USAGE)
+        click.echo("This removes %s, with everything in it. There is no way back." % place.directory, err=True)
+        if click.prompt("Type the deployment's name to go on", err=True) != found.deployment:
+            raise Failure("nothing was removed")
+    gone = os.path.join(os.path.dirname(place.directory), ".gone-%d-%d" % (os.getpid(), time.time_ns()))
+    os.rename(place.directory, gone)  # at once: nobody sees half of it
+    shutil.rmtree(gone)
+    click.echo("removed: %s" % url)
+    return 0
+
+
+def _nodes(url: str) -> List[str]:
+    with Place(url).client() as client:
+        return [name for name in client.get_children("/") if name != "zookeeper"]

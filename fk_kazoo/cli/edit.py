@@ -1,0 +1,50 @@
+"""``edit``: a node's data in an editor."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+import click
+
+from .failures import REFUSED, Failure
+from .place import NodePath, Place, on_place
+
+
+@click.command("edit")
+@click.argument("path", type=NodePath())
+@on_place
+def edit_command(place: Place, path: str) -> None:
+    """Edit a node's data in $VISUAL or $EDITOR. Who changed it meanwhile is not overwritten.
+
+    \b
+    EDITOR=nano fk-kazoo edit /app/config
+    """
+    from kazoo.exceptions import BadVersionError
+
+    with place.client() as client:
+        data, stat = client.get(path)
+    before = data or b""
+    number, name = tempfile.mkstemp(prefix="fk-kazoo-", suffix="-" + path.rpartition("/")[2])
+    with open(number, "wb") as file:
+        file.write(before)
+    keep = False
+    try:
+        click.edit(filename=name)
+        with open(name, "rb") as file:
+            after = file.read()
+        if after == before:
+            place.say("nothing was changed")
+            return
+        keep = True
+        try:
+            with place.client() as client:
+                client.set(path, after, stat.version)
+        except BadVersionError:
+            raise Failure("somebody changed %s meanwhile. What you wrote is in %s" % (path, name), REFUSED) from None
+        keep = False
+    finally:
+        if keep:
+            place.say("what you wrote is in %s" % name)
+        else:
+            os.unlink(name)

@@ -1,0 +1,94 @@
+"""``locks``: who holds, and who waits, by the names that kazoo's and Curator's recipes give."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any, Dict, List, Optional, Tuple
+
+import click
+
+from .look import stats_of, walk
+from .place import NodePath, Place, on_place
+from .words import data_fields
+
+RECIPES: List[Tuple[str, "re.Pattern[str]", bool]] = [
+    # (what it is, names, whether only one of them holds at a time)
+    ("lock", re.compile(r"[0-9a-f]{32}__lock__(\d{10})"), True),
+    ("read lock", re.compile(r"[0-9a-f]{32}__rlock__(\d{10})"), False),
+    ("write lock", re.compile(r"[0-9a-f]{32}__(?:wlock|lock)__(\d{10})"), True),
+    ("lock (Curator)", re.compile(r"_c_[0-9a-f-]{36}-(?:lock|lease|latch)-(\d{10})"), True),
+    ("read lock (Curator)", re.compile(r"_c_[0-9a-f-]{36}-__READ__(\d{10})"), False),
+    ("write lock (Curator)", re.compile(r"_c_[0-9a-f-]{36}-__WRIT__(\d{10})"), True),
+    ("party", re.compile(r"[0-9a-f]{32}-()[^/]*"), False),
+]
+
+
+@click.command("locks")
+@click.argument("path", type=NodePath(), default=".")
+@on_place
+def locks_command(place: Place, path: str) -> None:
+    """Show the locks and elections at and below PATH: who holds, who waits, since when, and the fence.
+
+    The fence is the holder's czxid: it grows with each holder, so what is written with it can refuse an older one.
+
+    \b
+    fk-kazoo locks /locks
+    """
+    with place.client() as client:
+        found = [one for one in (_of(client, parent) for parent, _ in walk(client, path)) if one is not None]
+    if place.as_json:
+        place.json(found)
+        return
+    now_ms = time.time() * 1000
+    for lock in found:
+        click.echo("%s  (%s)" % (lock["path"], lock["recipe"]))
+        for one in lock["contenders"]:
+            words = ("holds" if one["holds"] else "waits", (now_ms - one["since_ms"]) / 1000, one["fence"])
+            click.echo("    %-5s %8.0f s  fence 0x%x  %s" % (*words, one.get("data") or one.get("base64") or ""))
+
+
+def _of(client: Any, path: str) -> Optional[Dict[str, Any]]:
+    from kazoo.exceptions import NoNodeError
+
+    from fk_kazoo.moving.records import join
+
+    try:
+        names = client.get_children(path)
+    except NoNodeError:
+        return None
+    kinds = ((name, *_kind(name)) for name in names)
+    ranked = sorted((int(number or 0), name, recipe, alone) for name, recipe, number, alone in kinds if recipe)
+    if not ranked:
+        return None
+    stats = dict(stats_of(client, [join(path, name) for _, name, _, _ in ranked]))
+    contenders = []
+    exclusive_before = 0
+    for position, (_, name, _, alone) in enumerate(ranked):
+        stat = stats.get(join(path, name))
+        if stat is None:
+            continue
+        try:
+            data = client.get(join(path, name))[0]
+        except NoNodeError:
+            continue
+        contenders.append(
+            {
+                "name": name,
+                "holds": position == 0 if alone else not exclusive_before,
+                "since_ms": stat.ctime,
+                "session": "0x%x" % stat.ephemeralOwner,
+                "fence": stat.czxid,
+                **data_fields(data),
+            }
+        )
+        exclusive_before += alone
+    return {"path": path, "recipe": ranked[0][2], "contenders": contenders}
+
+
+def _kind(name: str) -> Tuple[str, str, bool]:
+    for recipe, pattern, alone in RECIPES:
+        found = pattern.fullmatch(name)
+        if found:
+            return recipe, found[1], alone
+    return "", "", False

@@ -1,0 +1,128 @@
+"""The group of all commands. A command's module is imported when the command is asked for, or help is.
+
+Rule upheld here: whatever goes wrong ends in `failures.explained`; what that can't explain is a defect and keeps its
+traceback.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any, Dict, List, Optional, Sequence
+
+import click
+
+from fk_kazoo.__main__ import version_line
+
+from .failures import FAILED, INTERRUPTED, explained
+
+SECTIONS: Dict[str, Dict[str, str]] = {
+    "Looking and changing": {
+        "ls": "look",
+        "tree": "look",
+        "get": "look",
+        "stat": "look",
+        "find": "look",
+        "set": "change",
+        "create": "change",
+        "rm": "change",
+        "acl": "change",
+        "cp": "change",
+        "edit": "edit",
+        "watch": "watch",
+    },
+    "Moving": {"copy": "copy", "compare": "copy", "backup": "backups", "restore": "backups"},
+    "Understanding": {"sessions": "sessions", "locks": "locks", "doctor": "doctor", "bench": "bench", "shell": "shell"},
+    "Deployments": {
+        "run": "running",
+        "serve": "serve",
+        "init": "init",
+        "deployments": "deployments",
+        "destroy": "deployments",
+        "deploy": "aws",
+        "status": "aws",
+        "rollback": "aws",
+        "package": "aws",
+        "verify": "aws",
+        "cost": "aws",
+        "dev": "aws",
+        "completion": "completion",
+    },
+}
+MODULES = {name: module for section in SECTIONS.values() for name, module in section.items()}
+
+
+class Commands(click.Group):
+    """Finds a command in its module."""
+
+    def list_commands(self, ctx: click.Context) -> List[str]:
+        """In the order of the sections."""
+        return list(MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> Optional[click.Command]:
+        """The module's attribute of that name, with ``_`` before it where Python has one of that name."""
+        module = MODULES.get(cmd_name)
+        if module is None:
+            return None
+        found: click.Command = getattr(importlib.import_module("fk_kazoo.cli." + module), "%s_command" % cmd_name)
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """By section."""
+        for title, names in SECTIONS.items():
+            rows = []
+            for name in names:
+                command = self.get_command(ctx, name)
+                assert command is not None
+                rows.append((name, command.get_short_help_str(80)))
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+
+def _version(ctx: click.Context, _: Any, wanted: bool) -> None:
+    if wanted:
+        click.echo(version_line())
+        ctx.exit()
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused, 130 interrupted. NO_COLOR is heeded.",
+)
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show versions.")
+def commands() -> None:
+    """kazoo without ZooKeeper servers: looks into, changes, moves and keeps deployments, and ZooKeepers too.
+
+    Each command takes --url, or $FK_KAZOO_URL: local://NAME, aws://NAME?region=REGION, zk://HOST:PORT/CHROOT.
+    """
+
+
+def main(arguments: Sequence[str], clients: Optional[Dict[str, Any]] = None) -> int:
+    """The exit code of the command that the arguments ask for.
+
+    ``clients``: by URL, those that are connected already; what a command connects is added and goes on.
+    """
+    name = next((word for word in arguments if not word.startswith("-")), "")
+    try:
+        done = commands.main(list(arguments), prog_name="fk-kazoo", standalone_mode=False, obj=clients)
+        sys.stdout.flush()
+        return done if isinstance(done, int) else 0
+    except click.UsageError as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("fk-kazoo %s: interrupted" % name, err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Who read what is printed has had enough; nothing may be written at exit, either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except Exception as error:
+        found = explained(error)
+        if found is None:
+            raise
+        click.echo(" ".join(("fk-kazoo %s: %s" % (name, found[0])).split()), err=True)
+        return found[1]

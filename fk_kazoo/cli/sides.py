@@ -1,0 +1,74 @@
+"""What a copy goes between: a URL of a deployment or a ZooKeeper, or the path of a dump file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from types import TracebackType
+from typing import Any, List, Optional, Sequence, Tuple, Type, Union
+
+from fk_backend.errors import BackendError
+from fk_kazoo.moving.client_side import ClientSide, Rule
+from fk_kazoo.moving.dump import DumpSide
+from fk_kazoo.moving.kinds import Kinds
+
+from .place import ZK, Place
+
+AnySide = Union[ClientSide, DumpSide]
+
+
+def is_url(text: str) -> bool:
+    """Whether it is no file."""
+    return "://" in text
+
+
+def identity(text: str) -> Tuple[str, ...]:
+    """Equal for what is the same place."""
+    if not is_url(text):
+        return ("file", os.path.realpath(text))
+    if text.lower().startswith(ZK):
+        from .zookeeper import hosts_of
+
+        hosts, _, chroot = hosts_of(text).partition("/")
+        return ("zk", ",".join(sorted(hosts.split(","))), chroot)
+    from fk_kazoo.url import parse
+
+    return ("url", str(parse(text)))
+
+
+class Sides:
+    """Opens sides, and closes all of them at its end."""
+
+    def __init__(self) -> None:
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> "Sides":
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self._stack.close()
+
+    def open(self, place: Place, make: bool = False, rules: Sequence[Rule] = ()) -> AnySide:
+        """The side that a place's URL, or path, stands for."""
+        if not is_url(place.url):
+            return DumpSide(place.url)
+        client = self._stack.enter_context(place.client(make))
+        if client.chroot:
+            if make:
+                client.ensure_path("/")
+        return self.of_client(client, place, rules)
+
+    def of_client(self, client: Any, place: Place, rules: Sequence[Rule] = ()) -> ClientSide:
+        """The side of a connected client."""
+        if place.is_zookeeper:
+            return ClientSide(client, None, rules)
+        kinds: List[Kinds] = []
+        try:
+            kinds.append(Kinds(place.deployment))
+        except BackendError as error:
+            place.say("containers and TTL nodes can't be told from others: %s" % error)
+            return ClientSide(client, None, rules)
+        self._stack.callback(kinds[0].close)
+        return ClientSide(client, kinds[0], rules)

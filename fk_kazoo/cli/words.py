@@ -1,0 +1,100 @@
+"""What people write and read: sizes, durations, ACLs, data.
+
+Rule upheld here: what can't be understood is a usage error that says what can.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import TYPE_CHECKING, Any, Dict, List
+
+import click
+
+if TYPE_CHECKING:
+    ParamType = click.ParamType[Any]  # generic for the types' sake, in later releases alone
+else:
+    ParamType = click.ParamType
+
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kmg]?)(?:i?b)?", re.IGNORECASE)
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)?")
+_FACTORS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+_UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+PERMS = {"r": 1, "w": 2, "c": 4, "d": 8, "a": 16}
+SHOWN = "cdrwa"
+"""The order in which ZooKeeper's own tools show permissions."""
+
+
+class Size(ParamType):
+    """``100k``, ``5m``, ``1.5g``: bytes."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """Bytes."""
+        if isinstance(value, int):
+            return value
+        found = _SIZE.fullmatch(value.strip())
+        if not found:
+            self.fail("%r is no size; write 500, 100k, 5m or 1g" % value, param, ctx)
+        return int(float(found[1]) * _FACTORS[found[2].lower()])
+
+
+class Duration(ParamType):
+    """``500ms``, ``30s``, ``5m``, ``2h``, ``1d``: milliseconds. A number alone is seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """Milliseconds."""
+        if isinstance(value, int):
+            return value
+        found = _DURATION.fullmatch(value.strip())
+        if not found:
+            self.fail("%r is no duration; write 500ms, 30s, 5m, 2h or 1d" % value, param, ctx)
+        return int(float(found[1]) * _UNITS_MS[found[2] or "s"])
+
+
+def size(count: float) -> str:
+    """As people read it: ``812 B``, ``1.2 kB``."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1024:
+            return "%d B" % count if unit == "B" else "%.1f %s" % (count, unit)
+        count /= 1024
+    return "%.1f GB" % count
+
+
+def acls(text: str) -> List[Any]:
+    """``world:anyone:r,digest:user:HASH:cdrwa,password:user:secret:rw`` as kazoo's ACLs. ``password`` is hashed."""
+    return [_acl(entry.strip()) for entry in text.split(",")]
+
+
+def _acl(entry: str) -> Any:
+    from kazoo.security import ACL, Id, make_digest_acl_credential
+
+    scheme, _, rest = entry.partition(":")
+    name, _, letters = rest.rpartition(":")
+    if not scheme or not rest or (name == "" and scheme != "auth") or not set(letters) <= set(PERMS) or not letters:
+        raise click.UsageError(
+            "%r is no ACL: write SCHEME:ID:PERMISSIONS, permissions of %s, as in world:anyone:r, "
+            "password:USER:PASSWORD:cdrwa or ip:10.0.0.0/8:rw" % (entry, SHOWN)
+        )
+    if scheme == "password":
+        user, _, secret = name.partition(":")
+        scheme, name = "digest", make_digest_acl_credential(user, secret)
+    return ACL(sum(PERMS[letter] for letter in set(letters)), Id(scheme, name))
+
+
+def acl_text(perms: int, scheme: str, name: str) -> str:
+    """One entry as `acls` reads it."""
+    return "%s:%s:%s" % (scheme, name, "".join(letter for letter in SHOWN if perms & PERMS[letter]))
+
+
+def data_fields(data: Any) -> Dict[str, Any]:
+    """Of a node's data in JSON: ``data`` as text, or ``base64`` where it is no UTF-8. Null where there are none."""
+    if data is None:
+        return {"data": None}
+    try:
+        return {"data": data.decode("utf-8")}
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(data).decode("ascii")}

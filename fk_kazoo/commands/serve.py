@@ -1,0 +1,55 @@
+"""``fk-kazoo serve``: from its arguments to the gateway.
+
+Rule upheld here: importing this module imports nothing that an app may want to patch before it is imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+
+def call(options: argparse.Namespace) -> int:
+    """Runs until SIGINT or SIGTERM; the exit code."""
+    import asyncio
+    import logging
+
+    from fk_backend.errors import BackendError, DeploymentError
+    from fk_kazoo.gateway import process
+    from fk_kazoo.url import parse
+
+    logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(asctime)s %(message)s")
+    try:
+        url = parse(options.url)
+        settings = _settings(options, str(url), url.namespace)
+        if url.chroot:
+            raise ValueError("give the deployment without a chroot: clients say theirs, as with ZooKeeper")
+        asyncio.run(process.serve(url, settings))
+    except (BackendError, DeploymentError, OSError, ValueError) as error:
+        print("fk-kazoo serve: %s" % error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _settings(options: argparse.Namespace, url: str, namespace: str):  # type: ignore[no-untyped-def] # see the rule
+    import ssl
+
+    from fk_kazoo.gateway.settings import Settings
+
+    host, colon, port = options.listen.rpartition(":")
+    if not colon or not port.isdigit():
+        raise ValueError("--listen takes HOST:PORT, not %r" % options.listen)
+    tls = None
+    if options.tls_cert:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(options.tls_cert, options.tls_key)
+        if options.tls_client_ca:
+            tls.load_verify_locations(options.tls_client_ca)
+            tls.verify_mode = ssl.CERT_REQUIRED
+    elif options.tls_key or options.tls_client_ca:
+        raise ValueError("--tls-key and --tls-client-ca go with --tls-cert")
+    words = frozenset(word.strip() for word in options.words.split(",") if word.strip())
+    return Settings(
+        url, namespace, host.strip("[]"), int(port), words, options.max_client_cnxns, options.jute_maxbuffer,
+        options.drain, tls,
+    )  # fmt: skip

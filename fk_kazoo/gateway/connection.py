@@ -1,0 +1,403 @@
+"""One client's connection: frames become operations of its session, answers and events become frames.
+
+Replies leave in the order of the requests, and events before what they explain, because the session answers in that
+order. Memory is bounded: while a client does not read, or has asked for enough, nothing more is read from it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any, List, Optional, Protocol, Tuple, cast
+
+from fk_backend.core.model import Error
+from fk_backend.core.requests import Close, Result
+from fk_backend.errors import BackendError
+from fk_backend.session import ops
+from fk_backend.session.beats import beat
+from fk_backend.session.engine import CLOSED, LOST, Opened
+from fk_backend.session.served import ServedSession
+from fk_backend.session.watchlist import Event
+
+from .. import jute
+from .facing import Facing
+from .settings import Settings
+
+log = logging.getLogger(__name__)
+
+MAX_OUTSTANDING = 256
+"""What may be unanswered of one connection. A read counts as `READ_COSTS`: its answer may be as large as a node."""
+READ_COSTS = 16
+HIGH_BYTES = 1 << 20
+"""While more than this waits for a client that does not read, no more requests of its are taken."""
+MAX_UNSENT_BYTES = 1 << 26
+"""A client that lets more than this wait is hung up on: its watches make events, whether it reads or not."""
+CONNECT_S = 20.0
+"""So long a connection may take to say what it wants."""
+GRACE = 0.1
+"""Of its timeout, so much longer a client may be silent: what it sent may not be read yet after a pause of ours."""
+_READS = (*ops.READS, ops.ReadAll, ops.GetEphemerals, ops.CountBelow)
+PASSWORD_BYTES = 16
+_INTERNAL = object()
+"""The tag of what the gateway itself asks for."""
+
+
+class Home(Protocol):
+    """What a connection needs of the server."""
+
+    settings: Settings
+
+    def admit(self, connection: "Connection") -> bool:
+        """Whether the client may have one more connection."""
+        ...
+
+    def left(self, connection: "Connection") -> None:
+        """It is over."""
+        ...
+
+    def facing(self, address: str) -> Facing:
+        """The deployment as seen from an address."""
+        ...
+
+    async def answer_word(self, word: str) -> str:
+        """The answer to a four letter word."""
+        ...
+
+
+class Connection(asyncio.Protocol):
+    """`asyncio.Protocol` on one side, `Listener` of its session on the other."""
+
+    def __init__(self, home: Home) -> None:
+        self.address = ""
+        self._home = home
+        self._loop = asyncio.get_running_loop()
+        self._transport: Optional[asyncio.Transport] = None
+        self._session: Optional[ServedSession] = None
+        self._in = bytearray()
+        self._out: List[bytes] = []
+        self._out_bytes = 0
+        self._begun = False
+        """Whether the first bytes were understood."""
+        self._open = False
+        """Whether requests are taken."""
+        self._cost = 0
+        self._full = False
+        """Whether the client does not read what it is sent."""
+        self._unsent = 0
+        """What waited for it when it was last looked at, while nothing was read from it."""
+        self._paused = False
+        self._draining = False
+        self._over = False
+        self._timeout_s = CONNECT_S
+        self._heard = self._loop.time()
+        self._alarm: Optional[asyncio.TimerHandle] = None
+        self._task: Optional["asyncio.Future[None]"] = None
+
+    # --- asyncio's side -------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """`asyncio.Protocol.connection_made`."""
+        self._transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        self.address = str(peer[0]) if peer else ""
+        self._transport.set_write_buffer_limits(high=HIGH_BYTES)
+        if not self._home.admit(self):
+            log.info("too many connections from %s", self.address)
+            return self._abort()
+        self._alarm = self._loop.call_later(CONNECT_S, self._tick, False)
+
+    def data_received(self, data: bytes) -> None:
+        """`asyncio.Protocol.data_received`."""
+        self._heard = self._loop.time()
+        self._in += data
+        self._go_on()
+
+    def pause_writing(self) -> None:
+        """`asyncio.Protocol.pause_writing`."""
+        self._full = True
+
+    def resume_writing(self) -> None:
+        """`asyncio.Protocol.resume_writing`."""
+        self._full = False
+        self._go_on()
+
+    def connection_lost(self, error: Optional[Exception]) -> None:
+        """`asyncio.Protocol.connection_lost`: the session lives on for its timeout, from now."""
+        self._finish()
+        session, self._session = self._session, None
+        if session is not None and session.id:
+            keeps = session.keeps
+            session.end(LOST, "the client hung up")
+            self._task = asyncio.ensure_future(self._leave(session, keeps))
+            return
+        if self._task is not None:
+            self._task.cancel()
+        self._home.left(self)
+
+    async def _leave(self, session: ServedSession, keeps: bool) -> None:
+        """A client may come back within its timeout after it was last heard, wherever the last beat was in it."""
+        home = self._home
+        try:
+            if keeps:
+                await beat(home.facing(self.address), home.settings.namespace, session.id)
+        except BackendError as error:
+            log.debug("session 0x%x: the last beat: %s", session.id, error)
+        finally:
+            await session.left()
+            home.left(self)
+
+    # --- frames ---------------------------------------------------------------------------------
+
+    def _go_on(self) -> None:
+        """Takes the requests that are there and may be taken now."""
+        try:
+            while not self._over and self._may_take() and self._take_one():
+                pass
+        except jute.Malformed as error:
+            log.info("%s: %s", self.address, error)
+            self._abort()
+        except Exception:  # whatever it is, it is this connection's alone
+            log.exception("the connection of %s failed", self.address)
+            self._abort()
+        self._flush()
+        self._hold(not self._may_take() and len(self._in) > 0)
+
+    def _may_take(self) -> bool:
+        if not self._begun:
+            return True
+        return self._open and not self._full and not self._draining and self._cost < MAX_OUTSTANDING
+
+    def _hold(self, hold: bool) -> None:
+        """No more is read from a client than one frame beyond what may be taken."""
+        if hold != self._paused and self._transport is not None and not self._over:
+            self._paused = hold
+            (self._transport.pause_reading if hold else self._transport.resume_reading)()
+
+    def _take_one(self) -> bool:
+        """Whether there was a whole frame."""
+        if len(self._in) < 4:
+            return False
+        if not self._begun and self._is_word():
+            return False
+        size = int.from_bytes(self._in[:4], "big", signed=True)
+        if not 0 <= size <= self._home.settings.max_request_bytes:
+            raise jute.Malformed("a frame of %d bytes" % size)
+        if len(self._in) < 4 + size:
+            return False
+        frame = bytes(self._in[4 : 4 + size])
+        del self._in[: 4 + size]
+        if self._begun:
+            self._request(frame)
+        else:
+            self._begin(jute.connect(frame))
+        return True
+
+    def _is_word(self) -> bool:
+        """ZooKeeper's words are lengths that no request has."""
+        try:
+            word = bytes(self._in[:4]).decode("ascii")
+        except UnicodeDecodeError:
+            return False
+        if not (word.isalpha() and word.islower()):
+            return False
+        self._begun = True
+        self._task = asyncio.ensure_future(self._answer_word(word))
+        return True
+
+    async def _answer_word(self, word: str) -> None:
+        answer = await self._home.answer_word(word)
+        self._send(answer.encode("utf-8", "replace"))
+        self._hang_up()
+
+    # --- the session ----------------------------------------------------------------------------
+
+    def _begin(self, asked: jute.Connect) -> None:
+        self._begun = True
+        self._task = asyncio.ensure_future(self._open_session(asked))
+
+    async def _open_session(self, asked: jute.Connect) -> None:
+        facing = self._home.facing(self.address)
+        session = self._session = ServedSession(facing, self._home.settings.namespace, self)
+        read_only = False
+        try:
+            if asked.session:
+                can_be = asked.session > 0 and len(asked.password) == PASSWORD_BYTES
+                opened = await session.attach(asked.session, asked.password) if can_be else None
+            else:
+                opened = await session.open(asked.timeout_ms)
+        except (BackendError, OSError) as error:
+            if not asked.read_only:
+                log.info("no session for %s: %s", self.address, error)
+                return self._abort()
+            read_only = True
+        except Exception:
+            log.exception("no session for %s", self.address)
+            return self._abort()
+        if read_only:
+            opened = await self._observe(session, asked)
+        if self._over:
+            return
+        if opened is None:
+            self._send(jute.framed(jute.connected(0, 0, bytes(16), False, asked.old)))
+            return self._hang_up()
+        timeout_ms, number, password = opened.timeout_ms, opened.session, opened.password
+        self._send(jute.framed(jute.connected(timeout_ms, number, password, read_only, asked.old)))
+        self._timeout_s = timeout_ms / 1000.0
+        self._open = True
+        self._rearm()
+        self._go_on()
+
+    async def _observe(self, session: ServedSession, asked: jute.Connect) -> Optional[Opened]:
+        """Reads only. A client whose session can't be gone on with keeps its number, as at a read-only server."""
+        try:
+            opened = await session.observe(max(1000, asked.timeout_ms))
+        except BackendError as error:
+            log.info("not even read-only for %s: %s", self.address, error)
+            self._abort()
+            return None
+        return opened._replace(session=asked.session, password=asked.password or bytes(16))
+
+    def _request(self, frame: bytes) -> None:
+        xid, opcode = jute.header(frame)
+        session = self._session
+        assert session is not None
+        if opcode == jute.PING:
+            if not session.overdue():
+                self._send(jute.reply(jute.PING_XID, session.watermark, Error.OK))
+        elif opcode == jute.SASL:  # what a server without SASL says: nothing, and no error
+            self._send(jute.reply(xid, session.watermark, Error.OK, jute.buffer(None)))
+        else:
+            try:
+                op = jute.operation(opcode, frame, 8)
+            except KeyError:
+                op, opcode = ops.Fail(Error.UNIMPLEMENTED), _UNKNOWN
+            except jute.Malformed:
+                op = ops.Fail(Error.MARSHALLING)
+            cost = READ_COSTS if isinstance(op, _READS) else 1
+            self._cost += cost
+            session.submit((xid, opcode, op, cost), op)
+
+    # --- the session's listener -----------------------------------------------------------------
+
+    def replied(self, tag: Any, result: Result) -> None:
+        """`Listener.replied`."""
+        session = self._session
+        if tag is _INTERNAL or session is None:
+            return
+        xid, opcode, op, cost = cast(Tuple[int, int, Any, int], tag)
+        self._cost -= cost
+        code = result.code
+        if code == Error.DEAD_LETTERED:  # nobody knows whether it was done, which only a lost connection says
+            return self._hang_up()
+        if opcode == jute.MULTI and not code:
+            result = result._replace(value=[(_told(part[0]), *part[1:]) for part in result.value])
+        self._send(jute.reply(xid, max(session.watermark, result.zxid), _told(code), jute.body(opcode, op, result)))
+        if opcode == _UNKNOWN or (opcode == jute.AUTH and code):
+            return self._hang_up()
+        if self._draining:
+            self._end_if_drained()
+        elif self._paused:
+            self._loop.call_soon(self._go_on)
+
+    def fired(self, event: Event) -> None:
+        """`Listener.fired`."""
+        self._send(jute.reply(jute.NOTIFICATION_XID, -1, Error.OK, jute.event(event)))
+
+    def over(self, reason: str, why: str) -> None:
+        """`Listener.over`."""
+        log.log(logging.DEBUG if reason == CLOSED else logging.INFO, "%s: %s: %s", self.address, reason, why)
+        self._hang_up()  # one whose session has expired is told so when it connects again
+
+    # --- out ------------------------------------------------------------------------------------
+
+    def _send(self, data: bytes) -> None:
+        if not self._out:
+            self._loop.call_soon(self._flush)
+        self._out.append(data)
+        self._out_bytes += len(data)
+        if self._out_bytes > HIGH_BYTES:  # now, so that it is known whether the client reads it
+            self._flush()
+
+    def _flush(self) -> None:
+        out, self._out, self._out_bytes = self._out, [], 0
+        if not out or self._transport is None or self._transport.is_closing():
+            return
+        self._transport.write(b"".join(out))
+        if self._transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
+            log.warning("%s does not read what it is sent", self.address)
+            self._abort()
+
+    def _finish(self) -> None:
+        self._over = True
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+    def _hang_up(self) -> None:
+        """When everything is sent, or the client does not read it in time."""
+        if self._transport is None or self._over:
+            return
+        self._flush()
+        self._finish()
+        self._transport.close()
+        self._alarm = self._loop.call_later(CONNECT_S, self._transport.abort)
+
+    def _abort(self) -> None:
+        if self._transport is not None:
+            self._finish()
+            self._transport.abort()
+
+    # --- silence and the end --------------------------------------------------------------------
+
+    def _rearm(self, after_s: Optional[float] = None, last: bool = False) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        due = self._heard + self._timeout_s - self._loop.time() if after_s is None else after_s
+        self._alarm = self._loop.call_later(max(due, 0.0), self._tick, last)
+
+    def _tick(self, last: bool) -> None:
+        """A client that is silent for its whole timeout has lost its session, as at a server of ZooKeeper's."""
+        if self._over:
+            return
+        if self._loop.time() - self._heard < self._timeout_s and self._open:
+            return self._rearm()
+        if not self._open or self._session is None:
+            return self._abort()
+        if not last and not self._paused:  # what it sent may wait in the system's buffer
+            return self._rearm(self._timeout_s * GRACE, last=True)
+        if not last:  # it is we who do not read, because the client does not
+            unsent = 0 if self._transport is None else self._transport.get_write_buffer_size()
+            if self._full and unsent >= self._unsent > 0:
+                return self._abort()
+            self._unsent = unsent
+            return self._rearm(self._timeout_s)
+        log.info("%s: session 0x%x was silent for its timeout", self.address, self._session.id)
+        self._session.submit(_INTERNAL, Close())
+
+    def drain(self) -> None:
+        """Takes no more requests, answers those that were taken, and hangs up: the session moves on."""
+        self._draining = True
+        self._end_if_drained()
+
+    def _end_if_drained(self) -> None:
+        if self._cost == 0:
+            self._hang_up()
+
+    def cut(self) -> None:
+        """Hangs up at once."""
+        self._abort()
+
+
+_UNKNOWN = 0
+"""In place of an opcode that is none."""
+_OURS = {
+    Error.STORAGE_FULL: Error.SYSTEM,
+    Error.TOO_LARGE: Error.BAD_ARGUMENTS,
+    Error.PATH_TOO_LONG: Error.BAD_ARGUMENTS,
+    Error.TRANSACTION_TOO_LARGE: Error.BAD_ARGUMENTS,
+}
+"""Errors that ZooKeeper does not have, by the nearest one that every client knows."""
+
+
+def _told(code: int) -> int:
+    return _OURS.get(code, code)

@@ -1,0 +1,36 @@
+"""The gateway as a process: opens the deployment, says where it listens, and drains when it is told to end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+
+from fk_backend.providers import provider
+from fk_kazoo.url import DeploymentUrl
+
+from .server import Server
+from .settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+async def serve(url: DeploymentUrl, settings: Settings) -> None:
+    """Until SIGTERM or SIGINT. DeploymentError or BackendError if the deployment can't be opened; OSError."""
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    place = provider(url.scheme)
+    options = {**url.settings(), "namespace": url.namespace}
+    place.check(url.deployment, options)
+    gateway = await place.connect(url.deployment, options)
+    try:
+        server = Server(gateway, settings)
+        await server.start()
+        print("fk-kazoo serve: %s on %s:%d" % (url, settings.host, server.port), flush=True)
+        await told.wait()
+        log.info("draining")
+        await server.drain()
+    finally:
+        await gateway.close()

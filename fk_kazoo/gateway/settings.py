@@ -1,0 +1,29 @@
+"""What a gateway is told when it starts."""
+
+from __future__ import annotations
+
+import ssl
+from typing import FrozenSet, NamedTuple, Optional
+
+from .. import jute
+
+DEFAULT_WORDS = frozenset({"srvr", "isro"})
+"""The four letter words that ZooKeeper answers if nothing is said (``4lw.commands.whitelist``)."""
+
+
+class Settings(NamedTuple):
+    """``url``: the deployment, for people to read. Sizes in bytes, times in seconds."""
+
+    url: str
+    namespace: str
+    host: str = "127.0.0.1"
+    port: int = 2181
+    words: FrozenSet[str] = DEFAULT_WORDS
+    """The four letter words that are answered; ``*`` among them: all."""
+    max_connections: int = 60
+    """Of one address; 0: any number (``maxClientCnxns``)."""
+    max_request_bytes: int = jute.MAX_REQUEST_BYTES
+    """``jute.maxbuffer``."""
+    drain_s: float = 5.0
+    """So long it waits, when it is told to end, for what is being done."""
+    tls: Optional[ssl.SSLContext] = None

@@ -1,0 +1,216 @@
+"""Looking and changing, the same on a deployment and on a real ZooKeeper; and what a user's mistakes end in."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Callable, List
+
+import pytest
+
+from fk_kazoo.cli.main import MODULES
+
+from . import reference
+from .conftest import Run
+
+
+@pytest.fixture(params=["local", "zookeeper"])
+def url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    found: str = "local://app" if request.param == "local" else request.getfixturevalue("zookeeper")
+    monkeypatch.setenv("FK_KAZOO_URL", found)
+    return found
+
+
+def test_a_session(run: Run, url: str) -> None:
+    assert run("create", "-p", "/app/config", '{"a": 1}').out == "/app/config\n"
+    assert run("create", "/app/bin", "-", stdin=b"\xff\x00").code == 0
+    assert run("get", "/app/config").out == '{"a": 1}', "byte for byte"
+    assert run("get", "--json", "/app/bin").json["base64"] == "/wA="
+    assert [run("create", "-s", "/app/item-", "x").out for _ in range(2)] == [
+        "/app/item-0000000002\n",
+        "/app/item-0000000003\n",
+    ]
+    assert run("ls", "/app").out == "bin\nconfig\nitem-0000000002\nitem-0000000003\n"
+    assert run("ls", "-R", "--json", "/app").json[0] == "/app/bin"
+    assert run("ls", "-l", "--json", "/app").json[1]["bytes"] == 8
+    assert run("tree", "/app").out.splitlines()[:2] == ["/app", "├── bin"]
+    assert run("find", "/app", "--name", "item-*", "--larger", "0k").out.count("\n") == 2
+    assert run("find", "/app", "--data", "a.: 1").out == "/app/config\n"
+    assert run("set", "/app/config", "2", "--version", "0").code == 0
+    assert run("set", "/app/config", "3", "--version", "0").code == 4
+    assert run("stat", "/app/config", "--json").json["version"] == 1
+    assert run("acl", "/app/bin", "--set", "world:anyone:rcda").out == "world:anyone:cdra\n"
+    assert run("set", "/app/bin", "x").code == 4
+    assert run("cp", "-r", "/app", "/copy").code == 0
+    assert run("create", "-s", "/copy/item-").out == "/copy/item-0000000004\n", "the counter came along"
+    assert run("rm", "/copy").code == 4
+    assert run("rm", "-r", "--json", "/copy", "/app").json == {"removed": 11}
+    assert run("ls").out == "zookeeper\n"
+
+
+def test_kinds(run: Run, url: str, client: Callable[..., Any]) -> None:
+    assert run("create", "-c", "/c").code == run("create", "--ttl", "1h", "/t").code == 0
+    assert run("create", "-c", "--ttl", "1h", "/x").code == 2
+    assert sorted(client(url).get_children("/")) == ["c", "t", "zookeeper"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["get", "/none"], 3, "no such node: /none"),
+        (["stat", "/none"], 3, "/none"),
+        (["rm", "/none"], 3, "/none"),
+        (["rm", "-f", "/none"], 0, ""),
+        (["create", "/there"], 4, "a node already: /there"),
+        (["create", "/none/below"], 3, "/none/below"),
+        (["get", "there/../there/./"], 0, ""),
+        (["get", "/a//b"], 2, "can't be a node's path"),
+        (["set", "/there"], 2, "which data"),
+        (["find", "/there", "--larger", "many"], 2, "write 500, 100k, 5m or 1g"),
+        (["create", "/x", "--acl", "all"], 2, "SCHEME:ID:PERMISSIONS"),
+        (["ls", "--url", "ftp://x"], 2, "'ftp' is unknown"),
+        (["ls", "--url", "local:/x"], 2, "write local://x"),
+        (["ls", "--url", "zk://"], 2, "zk://HOST:PORT"),
+        (["ls", "--url", "memory://x"], 2, "gone with its process"),
+        (["ls", "--url", "local://none"], 3, "there is no local://none"),
+        (["ls", "--auth", "nonsense"], 2, "SCHEME:CREDENTIAL"),
+        (["nonsense"], 2, "No such command"),
+        (["ls", "--nonsense"], 2, "No such option"),
+        (["destroy", "local://none", "--yes"], 3, "there is no deployment"),
+        (["sessions", "--url", "local://none"], 3, "there is no local://none"),
+    ],
+)
+def test_mistakes(run: Run, monkeypatch: pytest.MonkeyPatch, words: List[str], code: int, says: str) -> None:
+    """One line, and a code that says which kind it was; never a traceback."""
+    monkeypatch.setenv("FK_KAZOO_URL", "local://app")
+    assert run("create", "/there").code == 0
+    done = run(*words)
+    assert (done.code, says in done.err) == (code, True), done
+    assert "Traceback" not in done.err and (code == 2 or done.err.count("\n") <= 1)
+
+
+def test_a_zookeeper_that_is_not_there(run: Run) -> None:
+    done = run("ls", "--url", "zk://127.0.0.1:1", "--timeout", "1")
+    assert done.code == 1 and "no connection" in done.err
+
+
+def test_an_editor(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who changed it meanwhile is not overwritten, and what was written is kept."""
+    monkeypatch.setenv("FK_KAZOO_URL", "local://app")
+    run("create", "/a", "old")
+    editor = tmp_path / "editor"
+    monkeypatch.setenv("VISUAL", str(editor))
+    editor.write_text("#!/bin/sh\nprintf new > $1\n")
+    editor.chmod(0o755)
+    assert run("edit", "/a").code == 0 and run("get", "/a").out == "new"
+    editor.write_text("#!/bin/sh\nprintf newer > $1\n%s -m fk_kazoo set /a theirs\n" % sys.executable)
+    done = run("edit", "/a")
+    assert done.code == 4 and run("get", "/a").out == "theirs"
+    kept = Path(done.err.split()[-1])
+    assert kept.read_text() == "newer"
+    kept.unlink()
+
+
+def test_a_shell(run: Run, zookeeper: str) -> None:
+    """One line after the other, with places between them; the last one's code is its own."""
+    lines = "create /a 1\ncd /a\ncreate b 2\nls\nuse %s\nls\nuse local://app\nget a/b\nget /none\n" % zookeeper
+    run("create", "/x", "--url", "local://app")
+    done = run("shell", "--url", "local://app", stdin=lines.encode())
+    assert done.out.split() == ["/a", "/a/b", "b", "zookeeper", "2"] and done.code == 3
+
+
+def test_destroy_and_deployments(run: Run, client: Callable[..., Any]) -> None:
+    run("create", "/a", "--url", "local://one")
+    (found,) = run("deployments", "--json").json
+    assert found["url"] == "local://one" and found["bytes"] > 0 and not found["in_use"]
+    assert run("destroy", "local://one", "--yes").code == 4, "it holds nodes"
+    other = subprocess.Popen(
+        [sys.executable, "-m", "fk_kazoo", "create", "-e", "/e", "--url", "local://one"],
+        stdout=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # who runs tests in the background ignores it
+    )
+    try:
+        assert other.stdout is not None and other.stdout.readline() == b"/e\n"
+        assert "in use" in run("destroy", "local://one", "--yes", "--force").err
+        (session,) = [one for one in run("sessions", "--url", "local://one", "--json").json if one["ephemerals"]]
+        assert session["ephemerals"] == ["/e"]
+        other.send_signal(signal.SIGINT)
+        assert other.wait(30) == 130
+    finally:
+        other.kill()
+        other.wait()
+        other.stdout.close()  # type: ignore[union-attr]
+    assert run("destroy", "local://one", "--yes", "--force").code == 0
+    assert run("deployments", "--json").json == []
+
+
+def test_locks_sessions_doctor_and_bench(run: Run, url: str, client: Callable[..., Any]) -> None:
+    holder, waiter = client(url), client(url)
+    assert holder.Lock("/locks/a", "first").acquire()
+    waiting = waiter.Lock("/locks/a", "second")
+    acquired = waiting.acquire(blocking=False)
+    assert not acquired
+    waiter.create("/locks/a/" + "0" * 32 + "__lock__9999999999", b"second", ephemeral=True)
+    (lock,) = run("locks", "/locks", "--json").json
+    assert [(one["data"], one["holds"]) for one in lock["contenders"]] == [("first", True), ("second", False)]
+    assert "holds" in run("locks").out
+    assert any(len(one["ephemerals"]) == 1 for one in run("sessions", "--json").json)
+    done = run("doctor")
+    assert done.code == 0 and done.out.count("ok ") == 8, done
+    assert set(run("bench", "--seconds", "0.1", "--json").json) == {
+        "get",
+        "set",
+        "create, delete",
+        "set, pipelined",
+    }
+    assert run("ls").out == "locks\nzookeeper\n", "nothing is left"
+
+
+def test_watch_prints_what_happens(home: Path, run: Run) -> None:
+    """As it happens, line by line, into a pipe too; a reader that goes ends it."""
+    run("create", "/a", "--url", "local://app")
+    environ = {**os.environ, "FK_KAZOO_URL": "local://app"}
+    command = [sys.executable, "-m", "fk_kazoo", "watch", "/", "-r", "-n", "2"]
+    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watch:
+        assert watch.stderr is not None and watch.stdout is not None
+        assert watch.stderr.readline() == "watching /\n"
+        run("create", "/a/b", "--url", "local://app")
+        assert watch.stdout.readline().split()[1:] == ["created", "/a/b"]
+        run("set", "/a", "1", "--url", "local://app")
+        assert watch.stdout.readline().split()[1:] == ["changed", "/a"]
+        assert watch.wait(30) == 0
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(run: Run, shell: str) -> None:
+    assert "_FK_KAZOO_COMPLETE" in run("completion", shell).out
+
+
+def test_paths_complete(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FK_KAZOO_URL", "local://app")
+    run("create", "-p", "/app/config")
+    run("create", "/app/count")
+    monkeypatch.setenv("_FK_KAZOO_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "fk-kazoo get /app/co")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    with pytest.raises(SystemExit):
+        run()
+    # what was printed is still there for the next look
+    monkeypatch.delenv("_FK_KAZOO_COMPLETE")
+    assert run("--version").out.splitlines()[:2] == ["plain,/app/config", "plain,/app/count"]
+
+
+def test_help_needs_no_deployment_and_shows_examples(run: Run, home: Path) -> None:
+    for name in MODULES:
+        if name != "run":
+            done = run(name, "--help")
+            assert done.code == 0 and ("fk-kazoo " + name) in done.out.replace("Usage: fk-kazoo", ""), name
+    assert not home.exists()
+
+
+def test_the_reference_says_what_the_commands_say() -> None:
+    """`python -m tests.cli.reference` writes it."""
+    assert reference.PAGE.read_text("utf-8") == reference.written()

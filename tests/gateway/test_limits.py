@@ -1,0 +1,184 @@
+"""Whatever a client does, it costs nobody else anything."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import subprocess
+import sys
+import time
+from typing import Iterator, List
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fk_kazoo import jute
+from fk_kazoo.__main__ import main
+from fk_kazoo.gateway import connection
+from tests.gateway.served import PATIENCE_S, Place, Raw, create, number, read
+
+HOSTILE = [
+    b"\xff\xff\xff\xff",
+    b"\x7f\xff\xff\xff" + b"x" * 100,
+    struct.pack(">i", 0x100000),
+    jute.framed(b""),
+    jute.framed(b"x" * 27),
+    jute.framed(struct.pack(">iqiq", 0, 0, 5000, 0) + b"\x7f\xff\xff\xff"),
+    b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+]
+BEGUN = [jute.framed(b""), jute.framed(b"\0\0\0\1"), b"\xff\xff\xff\xfe", struct.pack(">i", 1 << 30)]
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Place]:
+    with Place() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def port(place: Place) -> int:
+    return place.gate().port
+
+
+@pytest.fixture(scope="module")
+def witness(port: int) -> Iterator[Raw]:
+    """A client that has nothing to do with it."""
+    with Raw(port) as client:
+        client.connect(timeout_ms=60_000)
+        yield client
+        assert client.call(jute.EXISTS, read("/")).code == 0
+
+
+@pytest.mark.parametrize("sent", HOSTILE)
+def test_who_begins_with_nonsense_is_hung_up_on(port: int, witness: Raw, sent: bytes) -> None:
+    with Raw(port) as client:
+        client.socket.sendall(sent)
+        client.socket.shutdown(socket.SHUT_WR)
+        assert client.ended()
+    assert witness.call(jute.EXISTS, read("/")).code == 0
+
+
+@pytest.mark.parametrize("sent", BEGUN)
+def test_who_goes_on_with_nonsense_is_hung_up_on(port: int, witness: Raw, sent: bytes) -> None:
+    with Raw(port) as client:
+        client.connect()
+        client.socket.sendall(sent)
+        assert client.ended()
+    assert witness.call(jute.EXISTS, read("/")).code == 0
+
+
+opcodes = st.sampled_from(sorted({*jute.OPS, jute.SASL, jute.PING} - {jute.CLOSE})) | st.integers(-20, 120)
+bodies = st.binary(max_size=80) | st.builds(create, st.text(max_size=5).map(lambda t: "/" + t), st.binary(max_size=9))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(-10, 10), opcodes, bodies), max_size=8), st.binary(max_size=20))
+def test_whatever_is_sent_is_answered_or_hung_up_on(port: int, witness: Raw, frames: List[object], rest: bytes) -> None:
+    with Raw(port) as client:
+        client.connect(timeout_ms=1000)
+        try:
+            for xid, opcode, body in frames:  # type: ignore[misc]
+                client.send(struct.pack(">ii", xid, opcode) + body)
+            client.socket.sendall(rest)
+            client.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+        try:
+            while True:
+                client.receive()
+        except EOFError:
+            pass
+    assert witness.call(jute.EXISTS, read("/")).code == 0
+
+
+def test_a_client_that_does_not_read_takes_bounded_memory(place: Place, port: int, witness: Raw) -> None:
+    with Raw(port) as slow:
+        slow.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        slow.connect(timeout_ms=60_000)
+        slow.call(jute.CREATE, create("/large", b"x" * 900_000))
+        asked = [slow.ask(jute.GET_DATA, read("/large")) for _ in range(100)]
+        for _ in range(20):
+            assert witness.call(jute.GET_DATA, read("/")).code == 0
+        most = max(place.run(_waiting(place)))
+        assert connection.HIGH_BYTES < most < 20_000_000
+        for xid in asked:
+            assert slow.reply().xid == xid
+
+
+async def _waiting(place: Place) -> List[int]:
+    """How many bytes wait for each client."""
+    gates = place._gates
+    return [each._transport.get_write_buffer_size() for gate in gates for each in gate._connections if each._transport]
+
+
+def test_an_address_has_so_many_connections(place: Place) -> None:
+    gate = place.gate(max_connections=2)
+    with Raw(gate.port) as first, Raw(gate.port) as second:
+        first.connect()
+        second.connect()
+        with Raw(gate.port) as third:
+            assert third.ended()
+        assert first.call(jute.CLOSE).code == 0 and first.ended()
+        with Raw(gate.port) as fourth:
+            assert fourth.connect()[1] != 0
+
+
+def test_a_request_is_so_large(place: Place) -> None:
+    gate = place.gate(max_request_bytes=1000)
+    with Raw(gate.port) as client:
+        client.connect()
+        assert client.call(jute.CREATE, create("/small", b"x" * 800)).code == 0
+        client.ask(jute.SET_DATA, jute.string("/small") + jute.buffer(b"x" * 1000) + number(-1))
+        assert client.ended()
+
+
+def test_four_letter_words_are_those_that_were_allowed(place: Place) -> None:
+    gate = place.gate()
+    for word, start in ((b"srvr", b"Zookeeper version: 3.8"), (b"isro", b"rw"), (b"dump", b"dump is not executed")):
+        with Raw(gate.port) as client:
+            client.socket.sendall(word)
+            assert client.exactly(len(start)) == start
+
+
+def test_the_command_serves_until_it_is_told_to_end() -> None:
+    command = [sys.executable, "-m", "fk_kazoo", "serve", "memory://served", "--listen"]
+    with subprocess.Popen([*command, "127.0.0.1:0"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        with Raw(int(said.rpartition(":")[2])) as client:
+            client.connect()
+            process.terminate()
+            assert client.ended()
+        assert process.wait(PATIENCE_S) == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["memory://x", "--listen", "nowhere"],
+        ["memory://x", "--listen", "127.0.0.1:x"],
+        ["memory://x/below"],
+        ["zookeeper://x"],
+        ["memory://x", "--tls-key", "key.pem"],
+        ["memory://x", "--tls-cert", "/nowhere/cert.pem"],
+    ],
+)
+def test_what_it_can_not_serve_is_said(arguments: List[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", *arguments]) == 1
+    assert "fk-kazoo serve: " in capsys.readouterr().err
+
+
+def test_who_never_reads_again_is_hung_up_on(place: Place) -> None:
+    gate = place.gate()
+    with Raw(gate.port) as stuck:
+        stuck.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        stuck.connect(timeout_ms=1000)
+        stuck.call(jute.CREATE, create("/stuck", b"x" * 900_000))
+        for _ in range(30):
+            stuck.ask(jute.GET_DATA, read("/stuck"))
+        deadline = time.monotonic() + PATIENCE_S
+        while gate._connections and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not gate._connections
