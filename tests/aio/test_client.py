@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, List
 
 import pytest
@@ -14,6 +15,7 @@ from kazoo.security import OPEN_ACL_UNSAFE, make_digest_acl
 
 from fk_backend.errors import Unavailable
 from fk_backend.providers import memory
+from fk_backend.providers.direct import InPlace
 from fk_kazoo import exceptions
 from fk_kazoo.aio import EventType, KazooClient, WatchedEvent
 from fk_kazoo.client import KazooClient as ThreadedClient
@@ -449,6 +451,69 @@ def test_the_other_loop_of_a_deployment_may_end(memory_url: str) -> None:
     assert threaded.retry(threaded.get, "/mine")[1].ephemeralOwner == threaded.client_id[0]  # type: ignore[index]
     threaded.stop()
     threaded.close()
+
+
+@pytest.mark.parametrize("first", ["threads", "asyncio"])
+def test_writes_in_callers_threads_beside_other_loops(memory_url: str, first: str, monkeypatch: Any) -> None:
+    """Threads with clients of their own, loops with clients of their own: one order, and nothing is lost in it."""
+    rounds, in_place, write = 25, [], InPlace.write
+
+    async def noted(self: Any, *args: Any) -> Any:
+        written = await write(self, *args)
+        in_place.append(written is not None)
+        return written
+
+    monkeypatch.setattr(InPlace, "write", noted)
+
+    def in_a_thread() -> None:
+        client = ThreadedClient(memory_url)
+        client.start()
+        for _ in range(rounds):
+            client.create("/made/n-", sequence=True)
+            while True:
+                value, stat = client.get("/count")
+                try:
+                    client.set("/count", b"%d" % (int(value) + 1), stat.version)
+                    break
+                except exceptions.BadVersionError:
+                    continue
+        client.stop()
+        client.close()
+
+    async def in_this_loop() -> None:
+        async with KazooClient(memory_url) as zk:
+            for _ in range(rounds):
+                await zk.create("/made/n-", sequence=True)
+                while True:
+                    value, stat = await zk.get("/count")
+                    try:
+                        await zk.set("/count", b"%d" % (int(value) + 1), stat.version)
+                        break
+                    except exceptions.BadVersionError:
+                        continue
+
+    async def main() -> None:
+        threaded, zk = ThreadedClient(memory_url), KazooClient(memory_url)
+        loop, workers = asyncio.get_running_loop(), ThreadPoolExecutor(4)
+        if first == "asyncio":
+            await zk.start()
+        await loop.run_in_executor(workers, threaded.start)
+        await zk.start()
+        await zk.create("/made")
+        await zk.create("/count", b"0")
+        apart = [
+            loop.run_in_executor(workers, each) for each in (in_a_thread, in_a_thread, lambda: run(in_this_loop()))
+        ]
+        await asyncio.gather(in_this_loop(), *apart)
+        assert (await zk.get("/count"))[0] == b"%d" % (4 * rounds)
+        assert sorted(await zk.get_children("/made")) == ["n-%010d" % number for number in range(4 * rounds)]
+        await zk.stop()
+        await loop.run_in_executor(workers, threaded.stop)
+        threaded.close()
+        workers.shutdown()
+
+    run(main())
+    assert any(in_place) == (first == "threads")
 
 
 def test_uvloop(url: str) -> None:

@@ -23,6 +23,10 @@ from ..mac import NONCE_BYTES, key_of
 from ..messages import PING, Answers, Bulletin, Ended, Fired, Message, bulletin, message_id
 from ..ports import Gateway, Item, Key, Put, Remove
 from .beats import beat
+from .direct import EXPIRED as EXPIRED
+from .direct import LOST as LOST
+from .direct import OUT_OF_TOUCH as OUT_OF_TOUCH
+from .direct import DirectWrites
 from .holdings import Holdings
 from .listener import Listener
 from .ops import READS, WRITES, AddWatch, Fail, Op, RemoveWatches, Sync
@@ -45,10 +49,7 @@ MOMENT_S = 0.001
 UNASKED = object()
 """The tag of what the session itself submits."""
 
-LOST = "lost"
-EXPIRED = "expired"
 CLOSED = "closed"
-OUT_OF_TOUCH = "out of touch for two thirds of the session timeout"
 
 
 class Opened(NamedTuple):
@@ -72,7 +73,7 @@ class Pending(NamedTuple):
     op: Any
 
 
-class Session:
+class Session(DirectWrites):
     """One connection of one session. Make it, `open` or `attach` it, `submit` to it, until it is over."""
 
     def __init__(self, gateway: Gateway, ns: str, listener: Listener) -> None:
@@ -322,7 +323,8 @@ class Session:
         if not self._ready():
             return False
         if isinstance(self._todo[0][1], WRITES):
-            await self._send()
+            if not await self._write_alone():
+                await self._send()
         else:
             tag, op = self._todo.popleft()
             await self._read(tag, op)
@@ -333,6 +335,8 @@ class Session:
     async def _send(self) -> None:
         """Sends the writes that wait as one message, and the same again until the queue has it."""
         first = self._next
+        if not self._flight:
+            self._awaited = first
         requests: List[Request] = []
         size, begins = 0, False
         while self._todo and isinstance(self._todo[0][1], WRITES) and len(requests) < MAX_MESSAGE_REQUESTS:
@@ -413,10 +417,8 @@ class Session:
         for code, value, zxid in answers.results:
             pending = self._flight.popleft()
             self._awaited = pending.number + 1
-            if code == Error.SESSION_EXPIRED:
-                return self.end(EXPIRED, "the session has expired")
-            if code == Error.SESSION_MOVED:
-                return self.end(LOST, "the session moved to another connection")
+            if self._has_ended(code):
+                return
             self._holdings.settled(pending.op, code, value)
             if pending.tag is UNASKED and code:  # the watch behind it would never hear of anything
                 self._todo[0] = (self._todo[0][0], Fail(code))
