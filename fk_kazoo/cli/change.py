@@ -12,7 +12,7 @@ from .look import walk
 from .place import NodePath, Place, on_place, read_data
 from .words import Duration, acl_text, acls
 
-_FILE = click.option("--file", "-f", type=click.File("rb"), help="The data are a file's.")
+_FILE = click.option("--file", "-f", type=click.Path(), metavar="FILE", help="The data are a file's.")
 _VERSION = click.option("--version", "-v", type=int, default=-1, help="Only if the node has this version.")
 
 
@@ -22,7 +22,7 @@ _VERSION = click.option("--version", "-v", type=int, default=-1, help="Only if t
 @_FILE
 @_VERSION
 @on_place
-def set_command(place: Place, path: str, data: Optional[str], file: Optional[Any], version: int) -> None:
+def set_command(place: Place, path: str, data: Optional[str], file: Optional[str], version: int) -> None:
     """Set a node's data: DATA, or - for standard input.
 
     \b
@@ -53,7 +53,7 @@ def create_command(
     place: Place,
     path: str,
     data: Optional[str],
-    file: Optional[Any],
+    file: Optional[str],
     ephemeral: bool,
     sequential: bool,
     container: bool,

@@ -232,12 +232,11 @@ class NodePath(ParamType):
         return [CompletionItem(before + name) for name in sorted(names) if name.startswith(begun)]
 
 
-def read_data(text: Optional[str], file: Optional[Any]) -> bytes:
-    """The data of a node: an argument, ``-`` for standard input, or a file."""
+def read_data(text: Optional[str], file: Optional[str]) -> bytes:
+    """The data of a node: an argument, ``-`` for standard input, or a file. OSError."""
     if file is not None:
-        with file:
-            read: bytes = file.read()
-            return read
+        with open(file, "rb") as opened:
+            return opened.read()
     if text == "-":
         return sys.stdin.buffer.read()
     return b"" if text is None else text.encode("utf-8", "surrogateescape")

@@ -8,7 +8,7 @@ from typing import Any, Dict, List
 
 import pytest
 
-from fk_backend.errors import BadUrl, DeploymentError, NotADeployment, UnknownFormat
+from fk_backend.errors import BadUrl, DeploymentError, Protected, UnknownFormat
 from fk_backend.layout import FORMAT, OLDEST_FORMAT
 from fk_backend.providers.aws import deploy as deploying
 from fk_backend.providers.aws import names, releases
@@ -152,7 +152,7 @@ def test_tables_without_a_stack_are_refused(place: Place) -> None:
     place.deploy()
     place.client("cloudformation").delete_stack(StackName="fk-test")
     assert names.table(NAME, "state") in place.names(), "the tables are retained"
-    with pytest.raises(NotADeployment, match="fk-kazoo destroy test"):
+    with pytest.raises(Protected, match="fk-kazoo destroy test"):
         place.deploy()
 
 
