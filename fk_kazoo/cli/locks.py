@@ -10,7 +10,7 @@ import click
 
 from .look import stats_of, walk
 from .place import NodePath, Place, on_place
-from .words import data_fields
+from .words import data_fields, tell
 
 RECIPES: List[Tuple[str, "re.Pattern[str]", bool]] = [
     # (what it is, names, whether only one of them holds at a time)
@@ -42,10 +42,10 @@ def locks_command(place: Place, path: str) -> None:
         return
     now_ms = time.time() * 1000
     for lock in found:
-        click.echo("%s  (%s)" % (lock["path"], lock["recipe"]))
+        tell("%s  (%s)" % (lock["path"], lock["recipe"]))
         for one in lock["contenders"]:
             words = ("holds" if one["holds"] else "waits", (now_ms - one["since_ms"]) / 1000, one["fence"])
-            click.echo("    %-5s %8.0f s  fence 0x%x  %s" % (*words, one.get("data") or one.get("base64") or ""))
+            tell("    %-5s %8.0f s  fence 0x%x  %s" % (*words, one.get("data") or one.get("base64") or ""))
 
 
 def _of(client: Any, path: str) -> Optional[Dict[str, Any]]:

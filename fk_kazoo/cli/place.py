@@ -19,7 +19,7 @@ from fk_backend.errors import BadUrl
 from fk_kazoo.url import DEFAULT_URL, ENVIRONMENT_VARIABLE, DeploymentUrl, parse
 
 from .failures import NOT_FOUND, Failure
-from .words import ParamType
+from .words import ParamType, tell
 
 ZK = "zk://"
 F = TypeVar("F", bound=Callable[..., Any])
@@ -68,12 +68,12 @@ class Place:
 
     def json(self, value: Any) -> None:
         """One document on standard output."""
-        click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(value, indent=2, ensure_ascii=sys.stdout.isatty()))
 
     def say(self, text: str) -> None:
         """What is no result, on standard error."""
         if not self.quiet:
-            click.echo(text, err=True)
+            tell(text, err=True)
 
 
 def credential(text: str) -> Tuple[str, str]:
