@@ -40,6 +40,7 @@ SECTIONS: Dict[str, Dict[str, str]] = {
         "locks": "locks",
         "doctor": "doctor",
         "top": "top",
+        "console": "console",
         "bench": "bench",
         "shell": "shell",
     },
