@@ -99,10 +99,8 @@ on-postgres: $(VENV)/.dev
 	  $(ON_POSTGRES) $(POSTGRES_SUITE) --last-failed --last-failed-no-failures all; }
 
 .PHONY: browser
-browser: $(VENV)/.dev ## the console's page in a real Chromium, which is installed where it can be: a minute
+browser: ## installs the Chromium in which `make proofs` looks at the console's page, where it can be installed
 	@command -v chromedriver >/dev/null || [ "$$(id -u)" != 0 ] || { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium chromium-driver >/dev/null; } || true
-	$(PY) -m pytest tests/console/test_page.py || { $(ONCE_MORE); \
-	  $(PY) -m pytest tests/console/test_page.py --last-failed --last-failed-no-failures none; }
 
 INITDB := ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1
 
