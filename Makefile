@@ -98,6 +98,10 @@ on-postgres: $(VENV)/.dev
 	$(ON_POSTGRES) $(POSTGRES_SUITE) || { $(ONCE_MORE); \
 	  $(ON_POSTGRES) $(POSTGRES_SUITE) --last-failed --last-failed-no-failures all; }
 
+.PHONY: browser
+browser: ## installs the Chromium in which `make proofs` looks at the console's page, where it can be installed
+	@command -v chromedriver >/dev/null || [ "$$(id -u)" != 0 ] || { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium chromium-driver >/dev/null; } || true
+
 INITDB := ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1
 
 ON_POSTGRES := $(PY) -m compat_tests.on_postgres
