@@ -14,6 +14,7 @@ from fk_backend.session.ops import RemoveWatches
 from fk_backend.session.watchlist import Event
 
 from .. import wire
+from ..attaching import attach
 from .watches import Armed, Watcher
 
 WRITERS_S = 0.5
@@ -74,14 +75,17 @@ class Connection:
         self.reason = ""
         """Why it is over; empty while it is not."""
 
-    async def open(self, session: int, password: bytes, timeout_ms: int, gateway: Optional[Gateway]) -> bool:
+    async def open(
+        self, session: int, password: bytes, timeout_ms: int, seen_zxid: int, gateway: Optional[Gateway]
+    ) -> bool:
         """Opens a session, or goes on with one. False if that one is over. BackendError if it can't be reached.
 
-        ``gateway``: given, where reading alone will do, if there is nobody who takes writes.
+        ``seen_zxid``: behind which it must not go back. ``gateway``: given, where reading alone will do, if there is
+        nobody who takes writes.
         """
         try:
             if session:
-                self.opened = await self._session.attach(session, password)
+                self.opened = await attach(self._session, session, password, seen_zxid)
             else:
                 self.opened = await self._session.open(timeout_ms)
         except BackendError:

@@ -246,8 +246,9 @@ class Life:
         gateway = await self._opening.gateway()
         connection = Connection(gateway, url.namespace, self)
         timeout_s = max(self._session_timeout / 1000.0, getattr(provider(url.scheme), "FIRST_ANSWER_S", 0.0))
-        wanted = (self._session_id, self._session_passwd, self._session_timeout)
+        wanted = (self._session_id, self._session_passwd, self._session_timeout, self.last_zxid)
         if not await asyncio.wait_for(connection.open(*wanted, gateway if self.read_only else None), timeout_s):
+            self._spawn(connection.gone(), self._farewells)
             return False
         if self._stopped or connection.reason:  # it was over before anybody could be told
             connection.hang_up()
@@ -348,6 +349,7 @@ class Life:
 
     def fired(self, event: Event) -> None:
         """`Owner.fired`."""
+        self.last_zxid = max(self.last_zxid, event.zxid)
         told = WatchedEvent(EVENT_TYPE_MAP[event.kind], self._state, self.unchroot(event.path))
         if not self._stopped:
             self._tell_watchers(self._watches.fired(event.kind, event.path), told)
@@ -362,8 +364,7 @@ class Life:
 
     def answered(self, call: Call, result: Result) -> None:
         """`Owner.answered`."""
-        if result.zxid > 0:
-            self.last_zxid = result.zxid
+        self.last_zxid = max(self.last_zxid, result.zxid)
         request, future = call.request, call.future
         if request.type == jute.AUTH and result.code:
             call.fail(AuthFailedError())

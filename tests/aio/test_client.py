@@ -253,6 +253,28 @@ def test_an_expired_session(memory_url: str) -> None:
     run(main())
 
 
+@pytest.mark.parametrize("seen_more", [0, 1000])
+def test_a_deployment_that_went_back(memory_url: str, seen_more: int) -> None:
+    """Who was told more than it knows any more has lost its session; nobody else has."""
+
+    async def main() -> None:
+        async with KazooClient(memory_url) as zk:
+            states: List[str] = []
+            await zk.create("/a", ephemeral=True)
+            zk.last_zxid += seen_more
+            await zk.exists("/")  # what is old does not make it forget what is newer
+            zk.add_listener(states.append)
+            session = zk.client_id
+            assert zk._connection is not None
+            zk._connection.hang_up()
+            await zk.retry(zk.create, "/b")
+            went = [KazooState.LOST] if seen_more else []
+            assert states == [KazooState.SUSPENDED, *went, KazooState.CONNECTED]
+            assert (zk.client_id == session) == (not seen_more)
+
+    run(main())
+
+
 async def _expire(other: KazooClient, session: Any) -> None:
     """Takes the session over, and closes it, as kazoo's own tests expire one; but for its owner it has expired."""
     from fk_backend.core.requests import Expire
