@@ -62,7 +62,7 @@ class Owner(Protocol):
 class Connection:
     """`session.listener.Listener` of a session, made over a gateway."""
 
-    __slots__ = ("_owner", "_session", "_writers", "calls", "opened", "read_only", "reason")
+    __slots__ = ("_owner", "_session", "_writers", "calls", "opened", "read_only", "reason", "why")
 
     def __init__(self, gateway: Gateway, namespace: str, owner: Owner) -> None:
         self._owner = owner
@@ -74,6 +74,8 @@ class Connection:
         self.read_only = False
         self.reason = ""
         """Why it is over; empty while it is not."""
+        self.why = ""
+        """The same, as a sentence for a log."""
 
     async def open(
         self, session: int, password: bytes, timeout_ms: int, seen_zxid: int, gateway: Optional[Gateway]
@@ -124,7 +126,7 @@ class Connection:
 
     def over(self, reason: str, why: str) -> None:
         """`Listener.over`."""
-        self.reason = reason
+        self.reason, self.why = reason, why
         self._owner.over(self, reason, why)
 
     def hang_up(self) -> None:

@@ -10,18 +10,22 @@ import contextlib
 import logging
 import os
 import threading
+import time
 import weakref
-from typing import Any, Awaitable, Callable, Dict, List, Tuple
+from typing import Any, Awaitable, Callable, Dict, List, Optional, Tuple
 
 from fk_backend.ports import Gateway
 from fk_backend.providers import provider
 
+from .. import why
 from ..loop import STILL_S
 from ..url import DeploymentUrl
 
 log = logging.getLogger(__name__)
 
 _Key = Tuple[Any, ...]
+TICK_S = 1.0
+"""How often a loop that has something open sees that it runs."""
 
 
 class Opening:
@@ -53,6 +57,24 @@ class _Loop:
     def __init__(self) -> None:
         self.open: Dict[_Key, Opening] = {}
         self.thread = threading.get_ident()
+        self._still = (0.0, 0.0)
+        self._ticked = 0.0
+        self._ticking: Optional[asyncio.TimerHandle] = None
+
+    def tick(self) -> None:
+        """While something is open, so that it is known when this process did not run."""
+        if self._ticking is not None:
+            self._still = self.stood_still()
+            self._ticking.cancel()
+        self._ticked, self._ticking = time.monotonic(), None
+        if self.open:
+            self._ticking = asyncio.get_running_loop().call_later(TICK_S, self.tick)
+
+    def stood_still(self) -> Tuple[float, float]:
+        """For how many seconds, the last time, and when that ended, on the monotonic clock."""
+        now = time.monotonic()
+        late_s = now - self._ticked - TICK_S
+        return (late_s, now) if self._ticking is not None and late_s > why.STILL_S else self._still
 
     def rest(self) -> None:
         """Before a fork, in the loop's thread: nothing of SQLite crosses it."""
@@ -77,7 +99,13 @@ def acquire(url: DeploymentUrl) -> Opening:
     if opening is None or opening.failed():
         opening = known.open[key] = Opening(url, key)
     opening.users += 1
+    known.tick()
     return opening
+
+
+def stood_still() -> Tuple[float, float]:
+    """For how many seconds this loop did not run, the last time, and when that ended, on the monotonic clock."""
+    return _loops[asyncio.get_running_loop()].stood_still()
 
 
 async def release(opening: Opening) -> None:
@@ -88,6 +116,7 @@ async def release(opening: Opening) -> None:
     known = _loops[asyncio.get_running_loop()]
     if known.open.get(opening.key) is opening:
         del known.open[opening.key]
+        known.tick()
     await asyncio.shield(asyncio.ensure_future(_close(opening)))
 
 

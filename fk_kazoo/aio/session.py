@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import weakref
 from typing import TYPE_CHECKING, Any, Callable, Coroutine, Dict, Iterable, List, Optional, Set, Tuple
 
 from kazoo.exceptions import (
@@ -30,9 +31,11 @@ from fk_backend.session.watchlist import Event
 
 from .. import jute, wire
 from ..exceptions import EXCEPTIONS, DeploymentConfigurationError
+from ..holds import Hold, interrupt
 from ..loop import unforked
 from ..requests import AddWatch
 from ..url import DeploymentUrl
+from ..why import FORKED, Why
 from . import deployments, values
 from .bell import Bell
 from .connection import Call, Connection
@@ -64,6 +67,8 @@ class Life:
     logger: logging.Logger
     auth_data: Set[Tuple[str, str]]
 
+    _parted: Optional[Why]
+
     def __init__(
         self, timeout_s: float, client_id: Optional[Tuple[int, bytes]], read_only: bool, connection_retry: KazooRetry
     ) -> None:
@@ -92,8 +97,11 @@ class Life:
         """Of recipes; they end with the client."""
         self._farewells: "Set[asyncio.Task[Any]]" = set()
         """Of connections that are over."""
+        self._holds: Dict[Hold, None] = {}
         self._pid = 0
         self._loop: Optional[asyncio.AbstractEventLoop] = None
+        self._parents: List[Any] = []
+        """In a forked child: what is the parent's, and is to be left as it is."""
 
     @property
     def connected(self) -> bool:
@@ -146,6 +154,7 @@ class Life:
         except DeploymentError as error:
             raise DeploymentConfigurationError("%s: %s" % (url, error)) from error
         self._pid, self._loop = os.getpid(), asyncio.get_running_loop()
+        _started.add(self)
         self._opening = deployments.acquire(url)
         self._stopped, self._failure = False, None
         self._ended.clear()
@@ -419,7 +428,8 @@ class Life:
         return call.future
 
     async def _ask(self, request: Any, watcher: Optional[Watcher] = None, mode: str = "") -> Any:
-        """Asks and waits. Who is cancelled leaves no watch behind."""
+        """Asks and waits. Who is cancelled leaves no watch behind. LockLostError in the body of a lock that is lost."""
+        interrupt(self)
         future = self._send(request, watcher, mode)
         try:
             return await future
@@ -427,6 +437,19 @@ class Life:
             if watcher is not None and future.done() and not future.cancelled():
                 self._watches.remove(Armed(mode, request.path), watcher)
             raise
+
+    def _forked(self) -> None:
+        """In a child: nothing is held here, and there is no session until `start` is called."""
+        for hold in list(self._holds):
+            hold.forked()
+        self._holds.clear()
+        self._parents.append((self._connection, self._opening, self._connecting, self._tasks, self._farewells))
+        self._connection = self._opening = self._connecting = None
+        self._tasks, self._farewells, self._queue = set(), set(), []
+        self._listeners, self._at_end, self._watches = {}, {}, Watches(self._disarm)
+        self.state, self._state, self._parted = KazooState.LOST, KeeperState.CLOSED, FORKED
+        self._session_id, self._session_passwd, self.last_zxid = 0, NO_SESSION, 0
+        self._stopped = True
 
     def _disarm(self, armed: Armed) -> None:
         if self._connection is not None and self._state in _CONNECTED:
@@ -441,3 +464,14 @@ async def _cancelled(tasks: "List[Optional[asyncio.Task[Any]]]") -> None:
         task.cancel()
     if left:
         await asyncio.wait(left)
+
+
+_started: "weakref.WeakSet[Life]" = weakref.WeakSet()
+
+
+def _in_child() -> None:
+    for client in list(_started):
+        client._forked()
+
+
+os.register_at_fork(after_in_child=_in_child)

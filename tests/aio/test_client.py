@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
+import traceback
 from typing import Any, List
 
 import pytest
@@ -17,6 +19,7 @@ from fk_backend.providers import memory
 from fk_kazoo import exceptions
 from fk_kazoo.aio import EventType, KazooClient, WatchedEvent
 from fk_kazoo.client import KazooClient as ThreadedClient
+from fk_kazoo.why import Reason
 
 from .support import run
 
@@ -369,17 +372,22 @@ def test_a_session_goes_on_in_another_client(memory_url: str) -> None:
 
 
 def test_a_forked_child_has_no_session() -> None:
-    """Its calls say so; the parent goes on."""
+    """Its calls say so, it holds nothing, and may start anew; the parent goes on."""
 
     async def main() -> None:
-        async with KazooClient("local://forked") as zk:
+        async with KazooClient("local://forked") as zk, zk.Lock("/lock") as lock:
             await zk.create("/a")
+            session, lost = zk.client_id, lock.lost
             child = os.fork()
             if child == 0:
                 try:
-                    zk.get("/a").send(None)
-                except exceptions.ConnectionClosedError:
+                    assert lost.is_set() and zk.why.reason == Reason.FORKED and not zk.connected
+                    with pytest.raises(exceptions.ConnectionClosedError):
+                        zk.get("/a").send(None)
+                    asyncio.run(_in_child(zk, session))
                     os._exit(0)
+                except BaseException:
+                    traceback.print_exc()
                 finally:
                     os._exit(1)
             while True:
@@ -388,7 +396,31 @@ def test_a_forked_child_has_no_session() -> None:
                     break
                 await asyncio.sleep(0.01)
             assert status == 0
-            assert await zk.get_children("/") and await zk.set("/a", b"x")
+            assert await zk.get("/a") and await zk.set("/a", b"x") and not lost.is_set()
+            assert await zk.exists("/of-the-child")
+
+    run(main())
+
+
+async def _in_child(zk: KazooClient, session: Any) -> None:
+    async with zk:
+        assert zk.client_id != session
+        await zk.create("/of-the-child")
+
+
+def test_a_loop_that_stood_still_says_so(memory_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For so long that others may have what it held."""
+    monkeypatch.setattr("fk_kazoo.aio.deployments.TICK_S", 0.05)
+    monkeypatch.setattr("fk_kazoo.why.STILL_S", 0.2)
+
+    async def main() -> None:
+        async with KazooClient(memory_url, timeout=1.0) as zk, zk.Lock("/lock") as lock:
+            told: List[Any] = []
+            zk.add_listener(lambda state: told.append((state, zk.why.reason, lock.lost.is_set())))
+            await asyncio.sleep(0.2)
+            time.sleep(1.2)
+            await lock.lost.wait()
+            assert told[0] == (KazooState.SUSPENDED, Reason.PAUSED, True), told
 
     run(main())
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Callable, Iterable, List, Optional, TypeVar, Union, cast, overload
 
+from ...holder import Lost
 from ..watching import ChildrenWatch, DataWatch
 from . import barrier, cache, counter, election, lease, lock, partitioner, party, queue, semaphore
 from .lease import utcnow
@@ -51,13 +52,20 @@ class Recipes:
         """So many begin together, and end together."""
         return barrier.DoubleBarrier(self._me, path, num_clients, identifier)
 
-    def Election(self, path: str, identifier: Optional[str] = None) -> election.Election:
+    def Election(self, path: str, identifier: Optional[str] = None, *, lost: Lost = Lost.TELL) -> election.Election:
         """One leads at a time."""
-        return election.Election(self._me, path, identifier)
+        return election.Election(self._me, path, identifier, lost=lost)
 
-    def Lock(self, path: str, identifier: Optional[str] = None, extra_lock_patterns: Iterable[str] = ()) -> lock.Lock:
-        """A lock that one client has at a time."""
-        return lock.Lock(self._me, path, identifier, extra_lock_patterns)
+    def Lock(
+        self,
+        path: str,
+        identifier: Optional[str] = None,
+        extra_lock_patterns: Iterable[str] = (),
+        *,
+        lost: Lost = Lost.TELL,
+    ) -> lock.Lock:
+        """A lock that one client has at a time. ``lost``: what happens in a ``with`` when it may be gone."""
+        return lock.Lock(self._me, path, identifier, extra_lock_patterns, lost=lost)
 
     def LockingQueue(self, path: str) -> queue.LockingQueue:
         """A queue whose entries come back if whoever took them fails."""
@@ -93,14 +101,21 @@ class Recipes:
         return queue.Queue(self._me, path)
 
     def ReadLock(
-        self, path: str, identifier: Optional[str] = None, extra_lock_patterns: Iterable[str] = ()
+        self,
+        path: str,
+        identifier: Optional[str] = None,
+        extra_lock_patterns: Iterable[str] = (),
+        *,
+        lost: Lost = Lost.TELL,
     ) -> lock.ReadLock:
         """A lock that others may have for reading at the same time."""
-        return lock.ReadLock(self._me, path, identifier, extra_lock_patterns)
+        return lock.ReadLock(self._me, path, identifier, extra_lock_patterns, lost=lost)
 
-    def Semaphore(self, path: str, identifier: Optional[str] = None, max_leases: int = 1) -> semaphore.Semaphore:
+    def Semaphore(
+        self, path: str, identifier: Optional[str] = None, max_leases: int = 1, *, lost: Lost = Lost.TELL
+    ) -> semaphore.Semaphore:
         """Leases of which ``max_leases`` are had at a time."""
-        return semaphore.Semaphore(self._me, path, identifier, max_leases)
+        return semaphore.Semaphore(self._me, path, identifier, max_leases, lost=lost)
 
     def SetPartitioner(
         self,
@@ -125,7 +140,12 @@ class Recipes:
         return cache.TreeCache(self._me, path)
 
     def WriteLock(
-        self, path: str, identifier: Optional[str] = None, extra_lock_patterns: Iterable[str] = ()
+        self,
+        path: str,
+        identifier: Optional[str] = None,
+        extra_lock_patterns: Iterable[str] = (),
+        *,
+        lost: Lost = Lost.TELL,
     ) -> lock.WriteLock:
         """A lock that nobody else has at the same time, neither for writing nor for reading."""
-        return lock.WriteLock(self._me, path, identifier, extra_lock_patterns)
+        return lock.WriteLock(self._me, path, identifier, extra_lock_patterns, lost=lost)
