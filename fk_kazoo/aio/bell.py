@@ -9,15 +9,17 @@ from typing import Optional
 class Bell:
     """As asyncio.Event for one waiter. Made anywhere; rung in the loop."""
 
-    __slots__ = ("_waiter", "rung")
+    __slots__ = ("_waiter", "by", "rung")
 
     def __init__(self) -> None:
         self.rung = False
+        self.by: object = None
+        """What the watch function or listener was given that rang last."""
         self._waiter: "Optional[asyncio.Future[None]]" = None
 
-    def ring(self, *_: object) -> None:
+    def ring(self, by: object = None) -> None:
         """Wakes who waits. It stays rung until it is cleared. A watch function and a state listener, too."""
-        self.rung = True
+        self.rung, self.by = True, by
         _wake(self._waiter)
 
     def clear(self) -> None:

@@ -178,6 +178,23 @@ async def data_watch(zk: KazooClient) -> None:
                 break
 
 
+async def data_calls(zk: KazooClient) -> None:
+    made = asyncio.Event()
+
+    async def look(data: object, stat: object) -> bool:
+        if data is not None:
+            await zk.exists(R)
+            made.set()
+        return data is None
+
+    watch = zk.DataWatch(R + "/made", look)
+    try:
+        await watch
+        await made.wait()
+    finally:
+        watch.stop()
+
+
 async def children_watch(zk: KazooClient) -> None:
     await zk.ensure_path(R)
     async with zk.children_watch(R) as seen:
@@ -226,6 +243,7 @@ PLAYS: Dict[str, Tuple[Body, Body, List[str]]] = {
     "watch by callback": (watch_by_callback, nothing, []),
     "added watch": (add_watch, nothing, []),
     "data watch": (data_watch, makes_late, [R + "/made"]),
+    "data watch that calls": (data_calls, makes_late, [R + "/made"]),
     "children watch": (children_watch, makes_late, [R + "/made"]),
     "tree cache": (tree_cache, makes_late, [R + "/made"]),
     "another client": (another_client, nothing, [R + "/mine"]),

@@ -166,6 +166,71 @@ def test_iterators(url: str) -> None:
     run(main())
 
 
+def test_callbacks(memory_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """kazoo's DataWatch and ChildrenWatch: functions, coroutine functions and decorators; False ends them."""
+
+    async def main() -> None:
+        async with KazooClient(memory_url) as zk, KazooClient(memory_url) as other:
+            seen: List[Any] = []
+            events: List[Any] = []
+            news = asyncio.Event()
+
+            async def on_data(data: Any, stat: Any, event: Any) -> None:
+                seen.append((data, event and event.type))
+                news.set()
+
+            @zk.DataWatch("/a")
+            def once(data: Any, stat: Any) -> bool:
+                events.append(data)
+                return False
+
+            def on_children(names: List[str], event: Any) -> None:
+                events.append((names, event and event.type))
+                news.set()
+                raise ZeroDivisionError
+
+            async def told(value: Any) -> None:
+                while value not in (*seen, *events):
+                    news.clear()
+                    await news.wait()
+
+            watch = await zk.DataWatch("/a", on_data)
+            assert seen == [(None, None)] and events == [None]
+            with pytest.raises(exceptions.NoNodeError):
+                await zk.ChildrenWatch("/a", on_children)
+            with pytest.raises(exceptions.KazooException):
+                watch(on_data)
+            await other.create("/a", b"1")
+            await told((b"1", EventType.CREATED))
+            await zk.ChildrenWatch("/a", on_children, send_event=True)
+            await other.create("/a/b")
+            await told((["b"], EventType.CHILD))
+            assert "ZeroDivisionError" in caplog.text
+            assert zk._connection is not None
+            zk._connection.hang_up()
+            await other.set("/a", b"2")
+            while seen[-1][0] != b"2":
+                news.clear()
+                await news.wait()
+            await zk.ChildrenWatch("/a", print, allow_session_lost=False)
+            assert len(zk._tasks) == 3
+            watch.stop()
+            await _expire(other, zk.client_id)
+            while len(zk._tasks) > 1:
+                await asyncio.sleep(0.01)
+            while len(zk._watches) != 1:
+                await asyncio.sleep(0.01)
+            await other.delete("/a", recursive=True)
+            while zk._tasks:
+                await asyncio.sleep(0.01)
+            await other.sync("/")
+            assert events.count(None) == 1 and len(seen) == 3
+        with pytest.raises(exceptions.ConnectionClosedError):
+            zk.DataWatch("/a", print)
+
+    run(main())
+
+
 def test_an_iterator_that_is_forgotten_leaves_nothing(memory_url: str) -> None:
     """Who breaks out of it; and one that waits ends with the client."""
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Callable, Iterable, List, Optional, TypeVar, Union, cast, overload
 
 from ...holder import Lost
+from ..calling import ChildrenCalls, DataCalls
 from ..watching import ChildrenWatch, DataWatch
 from . import barrier, cache, counter, election, lease, lock, partitioner, party, queue, semaphore
 from .lease import utcnow
@@ -33,6 +34,20 @@ class Recipes:
     def children_watch(self, path: str) -> ChildrenWatch:
         """The names of a node's children, now and after each change: ``async for names in zk.children_watch(path)``."""
         return ChildrenWatch(self._me, path)
+
+    def DataWatch(self, path: str, func: Optional[Callable[..., object]] = None) -> DataCalls:
+        """Has ``func(data, stat)`` called, now and after each change, until it returns False. A decorator, too."""
+        return DataCalls(self._me, path, func)
+
+    def ChildrenWatch(
+        self,
+        path: str,
+        func: Optional[Callable[..., object]] = None,
+        allow_session_lost: bool = True,
+        send_event: bool = False,
+    ) -> ChildrenCalls:
+        """Has ``func(names)`` called, now and after each change, until it returns False. A decorator, too."""
+        return ChildrenCalls(self._me, path, func, allow_session_lost, send_event)
 
     def Barrier(self, path: str) -> barrier.Barrier:
         """Nobody passes its ``wait`` until somebody removes it."""
