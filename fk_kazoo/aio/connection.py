@@ -9,12 +9,14 @@ from typing import Any, Dict, List, Optional, Protocol
 from fk_backend.core.requests import Result
 from fk_backend.errors import BackendError
 from fk_backend.ports import Gateway
+from fk_backend.providers import provider
 from fk_backend.session.engine import LOST, Opened, Session
 from fk_backend.session.ops import RemoveWatches
 from fk_backend.session.watchlist import Event
 
 from .. import wire
 from ..attaching import attach
+from ..url import DeploymentUrl
 from .watches import Armed, Watcher
 
 WRITERS_S = 0.5
@@ -62,11 +64,13 @@ class Owner(Protocol):
 class Connection:
     """`session.listener.Listener` of a session, made over a gateway."""
 
-    __slots__ = ("_owner", "_session", "_writers", "calls", "opened", "read_only", "reason", "why")
+    __slots__ = ("_at_once", "_owner", "_session", "_writers", "calls", "opened", "read_only", "reason", "why")
 
-    def __init__(self, gateway: Gateway, namespace: str, owner: Owner) -> None:
+    def __init__(self, gateway: Gateway, url: DeploymentUrl, owner: Owner) -> None:
         self._owner = owner
-        self._session = Session(gateway, namespace, self)
+        self._session = Session(gateway, url.namespace, self)
+        waits = getattr(gateway, "waits", False)
+        self._at_once = not waits and getattr(provider(url.scheme), "READS_AT_ONCE", False)
         self._writers: "Optional[asyncio.Future[None]]" = None
         self.calls: Dict[Call, None] = {}
         """What is not answered yet, oldest first."""
@@ -104,6 +108,12 @@ class Connection:
             with contextlib.suppress(BackendError):
                 await gateway.check()
                 self._session.end(LOST, "writes are taken again")
+
+    def now(self, request: Any) -> Optional[Result]:
+        """The answer of a read, where nothing has to be waited for, or None: `send` it."""
+        if not self._at_once or request.type not in wire.READS or self._session.busy:
+            return None
+        return self._session.read_now(wire.operation(request))
 
     def send(self, call: Call) -> None:
         """Asks; the answer comes to the owner."""

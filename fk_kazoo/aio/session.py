@@ -16,6 +16,7 @@ from kazoo.exceptions import (
     ConfigurationError,
     ConnectionClosedError,
     ConnectionLoss,
+    KazooException,
     SessionExpiredError,
 )
 from kazoo.handlers.threading import KazooTimeoutError
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
 NO_SESSION = bytes(16)
 CLOSE_S = 3.0
 """How long the answer to a close is waited for; then the session ends by its timeout."""
+MAX_AT_ONCE = 50
+"""So many answers that took no turn of the event loop come one after the other; then others run."""
 _CONNECTED = (KeeperState.CONNECTED, KeeperState.CONNECTED_RO)
 _CLOSED = (KeeperState.EXPIRED_SESSION, KeeperState.AUTH_FAILED, KeeperState.CLOSED)
 _UNANSWERED: Dict[str, Callable[[], Exception]] = {
@@ -98,6 +101,7 @@ class Life:
         self._farewells: "Set[asyncio.Task[Any]]" = set()
         """Of connections that are over."""
         self._holds: Dict[Hold, None] = {}
+        self._at_once = 0
         self._pid = 0
         self._loop: Optional[asyncio.AbstractEventLoop] = None
         self._parents: List[Any] = []
@@ -253,7 +257,7 @@ class Life:
             failed, self._opening = self._opening, deployments.acquire(url)
             await deployments.release(failed)
         gateway = await self._opening.gateway()
-        connection = Connection(gateway, url.namespace, self)
+        connection = Connection(gateway, url, self)
         timeout_s = max(self._session_timeout / 1000.0, getattr(provider(url.scheme), "FIRST_ANSWER_S", 0.0))
         wanted = (self._session_id, self._session_passwd, self._session_timeout, self.last_zxid)
         if not await asyncio.wait_for(connection.open(*wanted, gateway if self.read_only else None), timeout_s):
@@ -373,8 +377,8 @@ class Life:
 
     def answered(self, call: Call, result: Result) -> None:
         """`Owner.answered`."""
-        self.last_zxid = max(self.last_zxid, result.zxid)
         request, future = call.request, call.future
+        self.last_zxid = max(self.last_zxid, result.zxid)
         if request.type == jute.AUTH and result.code:
             call.fail(AuthFailedError())
             self._session_callback(KeeperState.AUTH_FAILED)
@@ -386,10 +390,16 @@ class Life:
             self._watches.removed(request.path)
         if future.done():
             return
-        if failed:
-            future.set_exception(EXCEPTIONS[result.code]())
-        else:
-            future.set_result(values.value(request, result))
+        try:
+            future.set_result(self._outcome(request, result))
+        except KazooException as error:
+            future.set_exception(error)
+
+    def _outcome(self, request: Any, result: Result) -> Any:
+        """What the caller gets, or the error that it raises."""
+        if result.code and not values.is_missing(request, result):
+            raise EXCEPTIONS[result.code]()
+        return values.value(request, result)
 
     # --- calls ----------------------------------------------------------------------------------
 
@@ -430,8 +440,18 @@ class Life:
     async def _ask(self, request: Any, watcher: Optional[Watcher] = None, mode: str = "") -> Any:
         """Asks and waits. Who is cancelled leaves no watch behind. LockLostError in the body of a lock that is lost."""
         interrupt(self)
+        if watcher is None and self._connection is not None:
+            result = self._connection.now(request)
+            if result is not None:
+                self.last_zxid = max(self.last_zxid, result.zxid)
+                await self._let_others_run()
+                return self._outcome(request, result)
         future = self._send(request, watcher, mode)
         try:
+            if future.done():
+                await self._let_others_run()
+            else:
+                self._at_once = 0
             return await future
         except asyncio.CancelledError:
             if watcher is not None and future.done() and not future.cancelled():
@@ -450,6 +470,13 @@ class Life:
         self.state, self._state, self._parted = KazooState.LOST, KeeperState.CLOSED, FORKED
         self._session_id, self._session_passwd, self.last_zxid = 0, NO_SESSION, 0
         self._stopped = True
+
+    async def _let_others_run(self) -> None:
+        """Answers that are there at once, one after the other, would keep every other task from running."""
+        self._at_once += 1
+        if self._at_once >= MAX_AT_ONCE:
+            self._at_once = 0
+            await asyncio.sleep(0)
 
     def _disarm(self, armed: Armed) -> None:
         if self._connection is not None and self._state in _CONNECTED:

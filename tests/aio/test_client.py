@@ -473,6 +473,22 @@ async def _in_child(zk: KazooClient, session: Any) -> None:
         await zk.create("/of-the-child")
 
 
+@pytest.mark.parametrize("watching", [False, True])
+def test_who_asks_on_and_on_lets_others_run(url: str, watching: bool) -> None:
+    """Answers may be there at once. A beat is another task, too."""
+
+    async def main() -> None:
+        async with KazooClient(url) as zk:
+            if watching:
+                await zk.exists("/none", lambda event: None)
+            ended = asyncio.Event()
+            asyncio.get_running_loop().call_later(0.01, ended.set)
+            while not ended.is_set():
+                await zk.get("/")
+
+    run(main())
+
+
 def test_a_loop_that_stood_still_says_so(memory_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """For so long that others may have what it held."""
     monkeypatch.setattr("fk_kazoo.aio.deployments.TICK_S", 0.05)

@@ -26,6 +26,8 @@ class Elsewhere:
     thrifty = False
     blobs = None
     atomic_queries = True
+    waits = True
+    """Every call waits for the other loop."""
     limits: Limits
 
     def __init__(
