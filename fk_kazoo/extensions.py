@@ -20,6 +20,8 @@ else:
 class Extensions(Telling, _Client):
     """The part of our client that only adds to kazoo's."""
 
+    _parted: Optional[why.Why] = None
+
     def _extend(self) -> None:
         """At the end of `__init__`."""
         locks.attach(self)

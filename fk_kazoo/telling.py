@@ -32,8 +32,9 @@ _CLOSED = (KeeperState.EXPIRED_SESSION, KeeperState.AUTH_FAILED, KeeperState.CLO
 class Telling(_Base):
     """The part of a client that does, before the one that has the states."""
 
+    __slots__ = ()
     _holds: Dict[Hold, None]
-    _parted: Optional[why.Why] = None
+    _parted: Optional[why.Why]
     """Why it is not connected, or was not the last time."""
 
     @property

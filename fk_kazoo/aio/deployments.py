@@ -12,7 +12,7 @@ import os
 import threading
 import time
 import weakref
-from typing import Any, Awaitable, Callable, Dict, List, Optional, Tuple
+from typing import Any, Awaitable, Callable, Dict, List, Optional, Protocol, Tuple
 
 from fk_backend.ports import Gateway
 from fk_backend.providers import provider
@@ -28,12 +28,19 @@ TICK_S = 1.0
 """How often a loop that has something open sees that it runs."""
 
 
+class User(Protocol):
+    """Who has one open."""
+
+    def forked(self) -> None:
+        """In a forked child."""
+
+
 class Opening:
     """A deployment that is being opened, or is open, in one event loop."""
 
     def __init__(self, url: DeploymentUrl, key: _Key) -> None:
         self.key = key
-        self.users = 0
+        self.users: Dict[User, None] = {}
         scheme = provider(url.scheme)
         connect: Callable[..., Awaitable[Gateway]] = getattr(scheme, "visit", scheme.connect)
         self.task = asyncio.ensure_future(connect(url.deployment, {**url.settings(), "namespace": url.namespace}))
@@ -90,7 +97,7 @@ class _Loop:
 _loops: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop]" = weakref.WeakKeyDictionary()
 
 
-def acquire(url: DeploymentUrl) -> Opening:
+def acquire(url: DeploymentUrl, user: User) -> Opening:
     """The deployment, open or opening in this loop; it stays so until everybody has released it."""
     known = _loops.setdefault(asyncio.get_running_loop(), _Loop())
     known.thread = threading.get_ident()
@@ -98,7 +105,7 @@ def acquire(url: DeploymentUrl) -> Opening:
     opening = known.open.get(key)
     if opening is None or opening.failed():
         opening = known.open[key] = Opening(url, key)
-    opening.users += 1
+    opening.users[user] = None
     known.tick()
     return opening
 
@@ -108,9 +115,9 @@ def stood_still() -> Tuple[float, float]:
     return _loops[asyncio.get_running_loop()].stood_still()
 
 
-async def release(opening: Opening) -> None:
+async def release(opening: Opening, user: User) -> None:
     """Done with it. The last one closes it, and waits until it is closed; cancelled, without waiting."""
-    opening.users -= 1
+    opening.users.pop(user, None)
     if opening.users:
         return
     known = _loops[asyncio.get_running_loop()]
@@ -163,6 +170,9 @@ def _in_child() -> None:
     """What the parent has open is the parent's: `loop` has every provider let go of it."""
     _standing.clear()
     for known in _loops.values():
+        for opening in list(known.open.values()):
+            for user in list(opening.users):
+                user.forked()
         known.open.clear()
 
 

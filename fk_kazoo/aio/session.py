@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import weakref
 from typing import TYPE_CHECKING, Any, Callable, Coroutine, Dict, Iterable, List, Optional, Set, Tuple
 
 from kazoo.exceptions import (
@@ -60,11 +59,18 @@ _UNANSWERED: Dict[str, Callable[[], Exception]] = {
 """What is raised for what is unanswered, by state; ConnectionLoss in every other."""
 
 Listener = Callable[[Any], object]
+_Tasks = Dict["asyncio.Task[Any]", None]
 
 
 class Life:
     """What a client is besides its operations. States, and what they do to calls and watchers, are kazoo's."""
 
+    __slots__ = (  # what an app adds still has room; a thousand clients are smaller by as many kilobytes
+        "__dict__ __weakref__ _at_end _at_once _command_retry _connecting _connection _connection_retry _decided _ended"
+        " _failure _farewells _holds _leftovers _listeners _loop _opening _parents _parted _pid _queue _session_id"
+        " _session_passwd _session_timeout _state _stopped _tasks _watches auth_data chroot default_acl deployment"
+        " last_zxid logger read_only state"
+    ).split()
     deployment: DeploymentUrl
     chroot: str
     logger: logging.Logger
@@ -96,11 +102,12 @@ class Life:
         self._failure: Optional[BaseException] = None
         self._stopped = True
         self._ended = Bell()
-        self._tasks: "Set[asyncio.Task[Any]]" = set()
+        self._tasks: _Tasks = {}
         """Of recipes; they end with the client."""
-        self._farewells: "Set[asyncio.Task[Any]]" = set()
+        self._farewells: _Tasks = {}
         """Of connections that are over."""
         self._holds: Dict[Hold, None] = {}
+        self._parted = None
         self._at_once = 0
         self._pid = 0
         self._loop: Optional[asyncio.AbstractEventLoop] = None
@@ -158,8 +165,7 @@ class Life:
         except DeploymentError as error:
             raise DeploymentConfigurationError("%s: %s" % (url, error)) from error
         self._pid, self._loop = os.getpid(), asyncio.get_running_loop()
-        _started.add(self)
-        self._opening = deployments.acquire(url)
+        self._opening = deployments.acquire(url, self)
         self._stopped, self._failure = False, None
         self._ended.clear()
         self._go_on()
@@ -206,7 +212,7 @@ class Life:
     async def _leave(self, opening: deployments.Opening) -> None:
         while self._farewells:
             await asyncio.wait(self._farewells)
-        await deployments.release(opening)
+        await deployments.release(opening, self)
 
     async def close(self) -> None:
         """As `stop`."""
@@ -217,10 +223,12 @@ class Life:
         await self.stop()
         await self.start()
 
-    def _spawn(self, coroutine: Coroutine[Any, Any, Any], tasks: "Set[asyncio.Task[Any]]") -> "asyncio.Task[Any]":
+    def _spawn(
+        self, coroutine: Coroutine[Any, Any, Any], tasks: "Dict[asyncio.Task[Any], None]"
+    ) -> "asyncio.Task[Any]":
         task = asyncio.get_running_loop().create_task(coroutine)
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+        tasks[task] = None
+        task.add_done_callback(lambda _: tasks.pop(task, None))
         return task
 
     # --- connecting -----------------------------------------------------------------------------
@@ -254,8 +262,8 @@ class Life:
         url = self.deployment
         assert self._opening is not None
         if self._opening.failed():
-            failed, self._opening = self._opening, deployments.acquire(url)
-            await deployments.release(failed)
+            failed, self._opening = self._opening, deployments.acquire(url, self)
+            await deployments.release(failed, self)
         gateway = await self._opening.gateway()
         connection = Connection(gateway, url, self)
         timeout_s = max(self._session_timeout / 1000.0, getattr(provider(url.scheme), "FIRST_ANSWER_S", 0.0))
@@ -440,7 +448,7 @@ class Life:
     async def _ask(self, request: Any, watcher: Optional[Watcher] = None, mode: str = "") -> Any:
         """Asks and waits. Who is cancelled leaves no watch behind. LockLostError in the body of a lock that is lost."""
         interrupt(self)
-        if watcher is None and self._connection is not None:
+        if watcher is None and self._connection is not None and self._state in _CONNECTED:
             result = self._connection.now(request)
             if result is not None:
                 self.last_zxid = max(self.last_zxid, result.zxid)
@@ -458,14 +466,14 @@ class Life:
                 self._watches.remove(Armed(mode, request.path), watcher)
             raise
 
-    def _forked(self) -> None:
-        """In a child: nothing is held here, and there is no session until `start` is called."""
+    def forked(self) -> None:
+        """`deployments.User`, in a child: nothing is held here, and there is no session until `start` is called."""
         for hold in list(self._holds):
             hold.forked()
         self._holds.clear()
         self._parents.append((self._connection, self._opening, self._connecting, self._tasks, self._farewells))
         self._connection = self._opening = self._connecting = None
-        self._tasks, self._farewells, self._queue = set(), set(), []
+        self._tasks, self._farewells, self._queue = {}, {}, []
         self._listeners, self._at_end, self._watches = {}, {}, Watches(self._disarm)
         self.state, self._state, self._parted = KazooState.LOST, KeeperState.CLOSED, FORKED
         self._session_id, self._session_passwd, self.last_zxid = 0, NO_SESSION, 0
@@ -491,14 +499,3 @@ async def _cancelled(tasks: "List[Optional[asyncio.Task[Any]]]") -> None:
         task.cancel()
     if left:
         await asyncio.wait(left)
-
-
-_started: "weakref.WeakSet[Life]" = weakref.WeakSet()
-
-
-def _in_child() -> None:
-    for client in list(_started):
-        client._forked()
-
-
-os.register_at_fork(after_in_child=_in_child)

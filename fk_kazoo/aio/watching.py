@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .client import KazooClient
 
 T = TypeVar("T")
-FOR_EVER = retrying.policy(None)
+FOR_EVER = retrying.FOR_EVER
 SET_AGAIN = WatchedEvent(EventType.NONE, KeeperState.CONNECTED, None)
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import os
 import threading
 import time
 import traceback
+import tracemalloc
 from typing import Any, List
 
 import pytest
@@ -471,6 +474,30 @@ async def _in_child(zk: KazooClient, session: Any) -> None:
     async with zk:
         assert zk.client_id != session
         await zk.create("/of-the-child")
+
+
+def test_a_session_is_small(memory_url: str) -> None:
+    """A few kilobytes, with what the deployment keeps of it: a thousand in one process are nothing special."""
+    count = 100
+
+    async def main() -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(10):
+                await stack.enter_async_context(KazooClient(memory_url, timeout=600.0))
+            gc.collect()
+            tracemalloc.start()
+            try:
+                before = tracemalloc.get_traced_memory()[0]
+                for _ in range(count):
+                    zk = await stack.enter_async_context(KazooClient(memory_url, timeout=600.0))
+                    await zk.set("/", b"x")
+                gc.collect()
+                each = (tracemalloc.get_traced_memory()[0] - before) / count
+            finally:
+                tracemalloc.stop()
+            assert each < 10_000, each
+
+    run(main())
 
 
 @pytest.mark.parametrize("watching", [False, True])

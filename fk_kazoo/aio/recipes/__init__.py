@@ -23,6 +23,8 @@ S = TypeVar("S")
 class Recipes:
     """The part of a client that makes recipes. To make one asks the deployment nothing."""
 
+    __slots__ = ()
+
     @property
     def _me(self) -> KazooClient:
         return cast("KazooClient", self)

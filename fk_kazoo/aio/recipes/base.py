@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Awaitable, Callable, Optional, Type, TypeVar
 from kazoo.exceptions import LockTimeout
 from kazoo.protocol.paths import _prefix_root
 from kazoo.protocol.states import ZnodeStat
-from kazoo.retry import KazooRetry, RetryFailedError
+from kazoo.retry import RetryFailedError
 
 from ...holder import Holder, Lost
 from .. import retrying
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..client import KazooClient
 
 T = TypeVar("T")
-FOR_EVER: KazooRetry = retrying.policy(None)
+FOR_EVER = retrying.FOR_EVER
 
 
 class Recipe:

@@ -86,7 +86,7 @@ class Lock(Contended):
             if not await bell.wait(limit.left()):
                 raise self._timed_out()
         except BaseException:
-            if bell.rung:
+            if bell.is_set():
                 self._pass_on()
             else:
                 self._waiting.remove(bell)
