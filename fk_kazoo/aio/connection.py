@@ -147,11 +147,12 @@ class Connection:
         """Waits, after its end, until nothing of it runs any more; in bounded time."""
         session = self._session
         tasks: List[Any] = [*session._tasks, session._going, session._farewell, self._writers]
-        left = {task for task in tasks if task is not None and not task.done()}
+        left = [task for task in tasks if task is not None and not task.done()]
         if self._writers is not None:
             self._writers.cancel()
         for bound_s in (LEAVE_S, LEAVE_S):
             if left:
-                _, left = await asyncio.wait(left, timeout=bound_s)
+                await asyncio.wait(left, timeout=bound_s)
+                left = [task for task in left if not task.done()]
                 for task in left:
                     task.cancel()

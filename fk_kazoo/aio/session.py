@@ -68,8 +68,8 @@ class Life:
     __slots__ = (  # what an app adds still has room; a thousand clients are smaller by as many kilobytes
         "__dict__ __weakref__ _at_end _at_once _command_retry _connecting _connection _connection_retry _decided _ended"
         " _failure _farewells _holds _leftovers _listeners _loop _opening _parents _parted _pid _queue _session_id"
-        " _session_passwd _session_timeout _state _stopped _tasks _watches auth_data chroot default_acl deployment"
-        " last_zxid logger read_only state"
+        " _session_passwd _session_timeout _state _stopped _stopping _tasks _watches auth_data chroot default_acl"
+        " deployment last_zxid logger read_only state"
     ).split()
     deployment: DeploymentUrl
     chroot: str
@@ -99,6 +99,7 @@ class Life:
         self._opening: Optional[deployments.Opening] = None
         self._connecting: "Optional[asyncio.Task[None]]" = None
         self._decided: "Optional[asyncio.Future[None]]" = None
+        self._stopping: "Optional[asyncio.Future[None]]" = None
         self._failure: Optional[BaseException] = None
         self._stopped = True
         self._ended = Bell()
@@ -136,8 +137,9 @@ class Life:
 
         DeploymentConfigurationError, at once, if the deployment can't be used until somebody does something.
         """
-        if self.connected:
+        if self.connected and not self._stopped:
             return
+        await self._stop_ended()
         if self._stopped:
             self._begin()
         decided = self._decided
@@ -181,17 +183,25 @@ class Life:
         Where the deployment does not answer, that takes some seconds, and the session ends by its timeout.
         """
         if self._stopped:
-            return
+            return await self._stop_ended()
         self._stopped = True
         opening, self._opening = self._opening, None
         connecting, self._connecting = self._connecting, None
+        ended = self._stopping = asyncio.get_running_loop().create_future()
         try:
             await _cancelled([*self._tasks, connecting])
             await self._close_session()
         finally:
             self._end()
+            self._stopping = None
+            ended.set_result(None)
             if opening is not None:
                 await asyncio.shield(asyncio.ensure_future(self._leave(opening)))
+
+    async def _stop_ended(self) -> None:
+        """A stop that another task began, and that may wait for this one, is over."""
+        if self._stopping is not None and asyncio.current_task() not in self._tasks:
+            await asyncio.wait((self._stopping,))
 
     async def _close_session(self) -> None:
         connection = self._connection
@@ -472,7 +482,7 @@ class Life:
             hold.forked()
         self._holds.clear()
         self._parents.append((self._connection, self._opening, self._connecting, self._tasks, self._farewells))
-        self._connection = self._opening = self._connecting = None
+        self._connection = self._opening = self._connecting = self._stopping = None
         self._tasks, self._farewells, self._queue = {}, {}, []
         self._listeners, self._at_end, self._watches = {}, {}, Watches(self._disarm)
         self.state, self._state, self._parted = KazooState.LOST, KeeperState.CLOSED, FORKED
@@ -494,7 +504,7 @@ class Life:
 async def _cancelled(tasks: "List[Optional[asyncio.Task[Any]]]") -> None:
     """Cancels them, and waits until they have ended."""
     mine = asyncio.current_task()
-    left = {task for task in tasks if task is not None and task is not mine}
+    left = [task for task in tasks if task is not None and task is not mine]
     for task in left:
         task.cancel()
     if left:

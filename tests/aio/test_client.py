@@ -403,6 +403,25 @@ def test_cancelling_a_start_leaves_nothing(memory_url: str, monkeypatch: pytest.
     run(main())
 
 
+def test_two_tasks_stop_and_start_it(memory_url: str) -> None:
+    """Each waits for the other: there is one session afterwards, or none."""
+
+    async def main() -> None:
+        async with KazooClient(memory_url) as zk, KazooClient(memory_url) as other:
+            for _ in range(3):
+                await zk.create("/mine", ephemeral=True)
+                await asyncio.gather(zk.stop(), zk.start())
+                assert zk.connected
+                await asyncio.gather(zk.restart(), zk.restart())
+                assert zk.connected and await other.exists("/mine") is None
+            lines = (await other.command(b"cons")).splitlines()
+            assert len([line for line in lines if line.strip()]) == 2, lines
+            await asyncio.gather(zk.stop(), zk.stop())
+            assert not zk.connected
+
+    run(main())
+
+
 def test_credentials_that_are_refused(memory_url: str) -> None:
     """AUTH_FAILED, as kazoo has it, until it is started again."""
 
