@@ -57,8 +57,8 @@ class ServedSession(Session):
         if isinstance(op, SetWatches):
             for each in _resumed(op):
                 if each.mode == RECURSIVE and not self._read_only:
-                    self._todo.append((UNASKED, WatchSubtrees()))
-                self._todo.append((UNASKED, cast(Any, each)))
+                    self._add_todo(UNASKED, WatchSubtrees())
+                self._add_todo(UNASKED, cast(Any, each))
             op = Sync(ROOT)
         super().submit(tag, cast(Any, op))
 
