@@ -47,6 +47,10 @@ class ServedSession(Session):
         """Whether the connection lasts, and the session may own something that goes with it."""
         return not self._over and bool(self._holdings)
 
+    def watched(self) -> Tuple[str, ...]:
+        """The path of each armed watch."""
+        return tuple(watch.path for watch in self._watches.all())
+
     async def left(self) -> None:
         """Waits until what the connection had registered is removed, once it is over."""
         if self._farewell is not None:
