@@ -29,6 +29,10 @@ log = logging.getLogger(__name__)
 MAX_OUTSTANDING = 256
 """What may be unanswered of one connection. A read counts as `READ_COSTS`: its answer may be as large as a node."""
 READ_COSTS = 16
+BYTES_COST = 1 << 14
+"""A request counts once more for so many bytes of it, and one that names many paths for each of them: it is kept."""
+MAX_CONNECT_BYTES = 1 << 10
+"""Of what a connection begins with, when nobody knows yet who it is."""
 HIGH_BYTES = 1 << 20
 """While more than this waits for a client that does not read, no more requests of its are taken."""
 MAX_UNSENT_BYTES = 1 << 26
@@ -185,7 +189,8 @@ class Connection(asyncio.Protocol):
         if not self._begun and self._is_word():
             return False
         size = int.from_bytes(self._in[:4], "big", signed=True)
-        if not 0 <= size <= self._home.settings.max_request_bytes:
+        most = self._home.settings.max_request_bytes
+        if not 0 <= size <= (most if self._begun else min(most, MAX_CONNECT_BYTES)):
             self._figures.too_large += size > 0
             raise jute.Malformed("a frame of %d bytes" % size)
         if len(self._in) < 4 + size:
@@ -281,7 +286,7 @@ class Connection(asyncio.Protocol):
                 op, opcode = ops.Fail(Error.UNIMPLEMENTED), _UNKNOWN
             except jute.Malformed:
                 op = ops.Fail(Error.MARSHALLING)
-            cost = READ_COSTS if isinstance(op, _READS) else 1
+            cost = _cost(op, len(frame))
             self._cost += cost
             session.submit((xid, opcode, op, cost, self._loop.time()), op)
 
@@ -411,6 +416,12 @@ class Connection(asyncio.Protocol):
     def cut(self) -> None:
         """Hangs up at once."""
         self._abort()
+
+
+def _cost(op: Any, size: int) -> int:
+    """Of a request, in terms of `MAX_OUTSTANDING`."""
+    paths = sum(map(len, op[1:])) if isinstance(op, ops.SetWatches) else 0
+    return (READ_COSTS if isinstance(op, _READS) else 1) + size // BYTES_COST + paths
 
 
 _UNKNOWN = 0

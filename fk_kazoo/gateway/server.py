@@ -11,7 +11,7 @@ from typing import Counter as CounterOf
 from fk_backend.ports import Gateway
 
 from .admin import Admin
-from .connection import Connection
+from .connection import CONNECT_S, Connection
 from .facing import Facing
 from .figures import Figures
 from .settings import Settings
@@ -40,8 +40,9 @@ class Server:
     async def start(self) -> None:
         """Listens. OSError if the port is taken."""
         settings = self.settings
+        handshake = {} if settings.tls is None else {"ssl_handshake_timeout": CONNECT_S}
         self._listening = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self), settings.host, settings.port, ssl=settings.tls, backlog=BACKLOG
+            lambda: Connection(self), settings.host, settings.port, ssl=settings.tls, backlog=BACKLOG, **handshake
         )
         self.port = int(self._listening.sockets[0].getsockname()[1])
         if settings.admin is not None:

@@ -76,9 +76,7 @@ async def tally(gateway: Gateway, ns: str) -> Tally:
             size += len(path) + len(node.data or b"")
             if is_ephemeral(node.owner):
                 ephemerals.setdefault(node.owner, []).append(path)
-    sessions = [
-        layout.session_of(item) async for _, item in _rows(gateway, SESSIONS, layout.sessions_partition(ns))
-    ]
+    sessions = [layout.session_of(item) async for _, item in _rows(gateway, SESSIONS, layout.sessions_partition(ns))]
     watches = []
     async for key, _ in _rows(gateway, INTEREST, prefix):
         found = layout.interest_of(key)
@@ -123,9 +121,11 @@ async def _srvr(place: Place) -> str:
         found = await _tally(place)
     except NotAllowed:
         return "Zookeeper version: %s\nMode: standalone\n" % VERSION
-    return (
-        "Zookeeper version: %s\nConnections: %d\nOutstanding: 0\nZxid: 0x%x\nMode: standalone\n"
-        "Node count: %d\n" % (VERSION, len(found.sessions), found.zxid, found.nodes)
+    return "Zookeeper version: %s\nConnections: %d\nOutstanding: 0\nZxid: 0x%x\nMode: standalone\nNode count: %d\n" % (
+        VERSION,
+        len(found.sessions),
+        found.zxid,
+        found.nodes,
     )
 
 
