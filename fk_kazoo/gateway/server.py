@@ -40,10 +40,10 @@ class Server:
     async def start(self) -> None:
         """Listens. OSError if the port is taken."""
         settings = self.settings
-        handshake = {} if settings.tls is None else {"ssl_handshake_timeout": CONNECT_S}
         self._listening = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self), settings.host, settings.port, ssl=settings.tls, backlog=BACKLOG, **handshake
-        )
+            lambda: Connection(self), settings.host, settings.port, ssl=settings.tls, backlog=BACKLOG,
+            ssl_handshake_timeout=None if settings.tls is None else CONNECT_S,
+        )  # fmt: skip
         self.port = int(self._listening.sockets[0].getsockname()[1])
         if settings.admin is not None:
             self.admin = Admin(self._words, *settings.admin)

@@ -235,3 +235,23 @@ def test_nobody_begins_with_a_large_frame(port: int) -> None:
     with Raw(port) as client:
         client.socket.sendall(struct.pack(">i", connection.MAX_CONNECT_BYTES + 1))
         assert client.ended()
+
+
+@pytest.mark.parametrize("dribbled", [b"", b"\0\0\0\x2c" + bytes(40)], ids=["half-open", "a byte at a time"])
+def test_who_does_not_say_what_it_wants_is_hung_up_on(
+    port: int, monkeypatch: pytest.MonkeyPatch, dribbled: bytes
+) -> None:
+    monkeypatch.setattr(connection, "CONNECT_S", 0.5)
+    with Raw(port) as client:
+        client.socket.settimeout(0.05)
+        started = time.monotonic()
+        for at in range(int(PATIENCE_S / 0.05)):
+            try:
+                client.socket.sendall(dribbled[at : at + 1])
+                if not client.socket.recv(1):
+                    break
+            except socket.timeout:
+                continue
+            except ConnectionError:
+                break
+        assert 0.4 < time.monotonic() - started < PATIENCE_S
