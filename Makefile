@@ -118,8 +118,8 @@ gateway-suite: $(VENV)/.dev ## kazoo's own tests with kazoo's own client, throug
 	$(PY) -m compat_tests.kazoo_suite --url memory://gateway-suite --fk-gateway -o cache_dir=$(CURDIR)/.cache/suite-gateway || { $(ONCE_MORE); \
 	  $(PY) -m compat_tests.kazoo_suite --url memory://gateway-suite --fk-gateway -o cache_dir=$(CURDIR)/.cache/suite-gateway --last-failed --last-failed-no-failures all; }
 
-zookeeper-tests: $(VENV)/.dev ## ZooKeeper's own Java tests through a gateway; they are fetched and built: Debian 12, zookeeper, a JDK
-	$(PY) -m compat_tests.zookeeper_tests
+zookeeper-tests: $(VENV)/.dev ## ZooKeeper's own Java tests through a gateway; they are fetched and built: Debian 12, zookeeper, a JDK (BESIDE=1: on a real ZooKeeper, too)
+	$(PY) -m compat_tests.zookeeper_tests $(if $(BESIDE),--beside-zookeeper)
 
 clean: ## removes what was set up and built
 	rm -rf $(VENV) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info backend/*.egg-info

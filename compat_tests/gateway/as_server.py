@@ -21,8 +21,7 @@ from .fetched import java_path
 def main(argv: List[str]) -> int:
     """Serves until it is ended."""
     kind, file = argv
-    lines = [(line.split("=", 1)[0], line.split("=", 1)[1]) for line in Path(file).read_text().splitlines() if "=" in line]
-    config = dict(lines)
+    config = dict(line.partition("=")[::2] for line in Path(file).read_text().splitlines())
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     if kind == "gateway":
         os.environ["FK_KAZOO_HOME"] = str(Path(config["dataDir"]).parent)
