@@ -39,9 +39,8 @@ def _settings(options: argparse.Namespace, url: str, namespace: str):  # type: i
     from fk_backend.errors import WrongUsage
     from fk_kazoo.gateway.settings import Settings
 
-    host, colon, port = options.listen.rpartition(":")
-    if not colon or not port.isdigit() or int(port) > 65535:
-        raise WrongUsage("--listen takes HOST:PORT, not %r" % options.listen)
+    host, port = _place("--listen", options.listen)
+    admin = None if options.admin is None else _place("--admin", options.admin)
     tls = None
     if options.tls_cert:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -53,6 +52,14 @@ def _settings(options: argparse.Namespace, url: str, namespace: str):  # type: i
         raise WrongUsage("--tls-key and --tls-client-ca go with --tls-cert")
     words = frozenset(word.strip() for word in options.words.split(",") if word.strip())
     return Settings(
-        url, namespace, host.strip("[]"), int(port), words, options.max_client_cnxns, options.jute_maxbuffer,
-        options.drain, tls,
+        url, namespace, host, port, words, options.max_client_cnxns, options.jute_maxbuffer, options.drain, tls, admin,
     )  # fmt: skip
+
+
+def _place(option: str, text: str):  # type: ignore[no-untyped-def] # see the rule
+    from fk_backend.errors import WrongUsage
+
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65535:
+        raise WrongUsage("%s takes HOST:PORT, not %r" % (option, text))
+    return host.strip("[]"), int(port)
