@@ -7,6 +7,7 @@ import webbrowser
 
 import click
 
+from .failures import NOT_FOUND, Failure
 from .place import Place, on_place
 
 
@@ -30,6 +31,8 @@ def console_command(place: Place, port: int, write: bool, show: bool) -> None:
     from fk_kazoo.console.server import Console
 
     with place.client() as client:
+        if client.exists("/") is None:
+            raise Failure("the chroot is not there", NOT_FOUND)
         console = Console(place, client, port, write)
         if place.as_json:
             place.json({"link": console.link})

@@ -67,7 +67,11 @@ def _kazoo(error: BaseException) -> Optional[Tuple[str, int]]:
     from kazoo import exceptions
     from kazoo.handlers.threading import KazooTimeoutError
 
+    from fk_kazoo.exceptions import PayloadTooLargeError
+
     said = str(error).strip("(), ")
+    if isinstance(error, PayloadTooLargeError):
+        return said, REFUSED
     for kind, text, code in (
         (exceptions.NoNodeError, "there is no such node", NOT_FOUND),
         (exceptions.NoAuthError, "not allowed: give --auth SCHEME:CREDENTIAL", REFUSED),

@@ -116,7 +116,10 @@ def main(arguments: Sequence[str], clients: Optional[Dict[str, Any]] = None) -> 
     ``clients``: by URL, those that are connected already; what a command connects is added and goes on.
     """
     name = next((word for word in arguments if not word.startswith("-")), "")
-    for stream in (sys.stdout, sys.stderr):
+    for standard in ("stdout", "stderr"):
+        if getattr(sys, standard) is None:  # closed by whoever began this
+            setattr(sys, standard, open(os.devnull, "w", encoding="utf-8"))
+        stream = getattr(sys, standard)
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # who can't show a character sees which it is
     try:

@@ -34,10 +34,15 @@ def hosts_of(url: str) -> str:
         raise BadUrl("user names and passwords do not belong in a URL: give --auth SCHEME:CREDENTIAL")
     if "?" in url or "#" in url:
         raise BadUrl("%r: a ZooKeeper's URL has no options: zk://HOST:PORT[,HOST:PORT][/CHROOT]" % url)
-    if not places or not all(_HOST.fullmatch(one) for one in places.split(",")):
+    if not places or not all(map(_is_host, places.split(","))):
         raise BadUrl("%r names no ZooKeeper: write zk://HOST:PORT[,HOST:PORT][/CHROOT]" % url)
     named = ["%s" % one if _HOST.fullmatch(one)[2] else one + ":2181" for one in places.split(",")]  # type: ignore[index] # all match
     return ",".join(named) + (slash + chroot.rstrip("/") if chroot else "")
+
+
+def _is_host(text: str) -> bool:
+    found = _HOST.fullmatch(text)
+    return found is not None and (found[2] is None or 0 < int(found[2][1:]) < 65536)
 
 
 class _Connection(Persistent, ConnectionHandler):

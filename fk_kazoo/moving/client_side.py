@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, TypeVar
 
 from kazoo.exceptions import NoAuthError, NoNodeError
 
@@ -11,6 +11,8 @@ from .kinds import Kinds
 from .records import EPHEMERAL, PERSISTENT, Record, creates_of, is_reserved, join
 
 AT_ONCE = 256
+
+T = TypeVar("T")
 
 Rule = Tuple[str, str, int]
 """(pattern of paths, kind, TTL in ms): what a ZooKeeper does not tell, said by the user."""
@@ -31,6 +33,30 @@ class ClientSide:
 
     def walk_with_stats(self, roots: Sequence[str], acls: bool = True) -> Iterator[Tuple[Record, Any]]:
         """As `walk`, each with its Stat; without ``acls`` they are not asked for, and empty."""
+        return self._walk(roots, lambda paths: self._read(paths, acls), lambda one: one[0].path, lambda one: one[1])
+
+    def paths(self, roots: Sequence[str]) -> Iterator[str]:
+        """`Side.paths`, by Stats alone: no data and no ACLs are read."""
+        found = self._walk(roots, self._stats, lambda one: one[0], lambda one: one[1])
+        return (path for path, stat in found if not stat.ephemeralOwner)
+
+    def present(self, paths: Sequence[str]) -> List[bool]:
+        """`Side.present`."""
+        return [one is not None and not one[1].ephemeralOwner for one in self._stats(paths)]
+
+    def _stats(self, paths: Sequence[str]) -> List[Optional[Tuple[str, Any]]]:
+        asked = [(path, self.client.exists_async(path)) for path in paths]
+        stats = [(path, answer.get()) for path, answer in asked]
+        return [None if stat is None else (path, stat) for path, stat in stats]
+
+    def _walk(
+        self,
+        roots: Sequence[str],
+        read: Callable[[Sequence[str]], List[Optional[T]]],
+        path_of: Callable[[T], str],
+        stat_of: Callable[[T], Any],
+    ) -> Iterator[T]:
+        """Every node, parents first, as it is read; what is gone when its turn comes is left out. NoNodeError."""
         for root in roots:
             waiting: List[List[str]] = [[root]]
             first = True
@@ -39,15 +65,15 @@ class ClientSide:
                 del waiting[-1][-AT_ONCE:]
                 if not waiting[-1]:
                     waiting.pop()
-                found = self._read(paths, acls)
-                if first and found[0] is None:
+                read_now = read(paths)
+                if first and read_now[0] is None:
                     raise NoNodeError(root)
                 first = False
-                yield from (one for one in found if one is not None)
-                waiting.extend(self._below([one for one in found if one is not None]))
+                found = [one for one in read_now if one is not None]
+                yield from found
+                waiting.extend(self._below([path_of(one) for one in found if stat_of(one).numChildren]))
 
-    def _below(self, found: Sequence[Tuple[Record, Any]]) -> Iterator[List[str]]:
-        parents = [record.path for record, stat in found if stat.numChildren]
+    def _below(self, parents: Sequence[str]) -> Iterator[List[str]]:
         asked = [(path, self.client.get_children_async(path)) for path in parents]
         for path, answer in asked:
             try:

@@ -39,8 +39,7 @@ def compare(
                 )
     if extra:
         there = [root for root, found in zip(roots, destination.lookup(roots)) if found is not None]
-        for some in chunks(destination.walk(there), AT_ONCE):
-            some = [record for record in some if record.kind != EPHEMERAL]
-            for record, found in zip(some, source.lookup([record.path for record in some])):
-                if found is None or found.kind == EPHEMERAL:
-                    yield Difference(record.path, "only in the destination")
+        for paths in chunks(destination.paths(there), AT_ONCE):
+            for path, is_there in zip(paths, source.present(paths)):
+                if not is_there:
+                    yield Difference(path, "only in the destination")

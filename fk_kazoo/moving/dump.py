@@ -107,6 +107,14 @@ class DumpSide:
         if missing:
             raise NoNodeError(min(missing))
 
+    def paths(self, roots: Sequence[str]) -> Iterator[str]:
+        """`Side.paths`."""
+        return (record.path for record in self.walk(roots))
+
+    def present(self, paths: Sequence[str]) -> List[bool]:
+        """`Side.present`."""
+        return [one is not None for one in self.lookup(paths)]
+
     def lookup(self, paths: Sequence[str]) -> List[Optional[Record]]:
         """`Side.lookup`: by an index on disk, which is made when it is first needed."""
         if self._index is None:

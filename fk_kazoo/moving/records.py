@@ -39,6 +39,14 @@ class Side(Protocol):
         """Every node at and below the roots, parents first. NoNodeError where a root is missing."""
         ...
 
+    def paths(self, roots: Sequence[str]) -> Iterator[str]:
+        """The paths of every node at and below the roots that is no ephemeral. NoNodeError where a root is missing."""
+        ...
+
+    def present(self, paths: Sequence[str]) -> List[bool]:
+        """Whether there is a node at each of the paths that is no ephemeral."""
+        ...
+
     def lookup(self, paths: Sequence[str]) -> List[Optional[Record]]:
         """What is there at each of the paths; None where there is nothing."""
         ...

@@ -80,7 +80,7 @@ TOLD: Dict[str, List[Tuple[str, int]]] = {
     "locks": [("/none", 3), ("--url local://none", 3)],
     "doctor": [("--url local://none", 3), ("--url x://a", 2), ("--auth x", 2)],
     "top": [("--url local://none", 3), ("--interval 0", 2), ("--url x://a", 2)],
-    "console": [("--url local://none", 3), ("--port 99999", 2), ("--url x://a", 2)],
+    "console": [("--url local://app/none", 3), ("--url local://none", 3), ("--port 99999", 2), ("--url x://a", 2)],
     "bench": [("--size many", 2), ("--url x://a", 2)],
     "shell": [("--nonsense", 2)],
     "serve": [("x://a", 2), ("local://app --listen nowhere", 2), ("local://app --listen 127.0.0.1:99999", 2),

@@ -74,6 +74,7 @@ def test_kinds(run: Run, url: str, client: Callable[..., Any]) -> None:
         (["ls", "--url", "ftp://x"], 2, "'ftp' is unknown"),
         (["ls", "--url", "local:/x"], 2, "write local://x"),
         (["ls", "--url", "zk://"], 2, "zk://HOST:PORT"),
+        (["ls", "--url", "zk://host:99999"], 2, "zk://HOST:PORT"),
         (["ls", "--url", "memory://x"], 2, "gone with its process"),
         (["ls", "--url", "local://none"], 3, "there is no local://none"),
         (["ls", "--auth", "nonsense"], 2, "SCHEME:CREDENTIAL"),
@@ -90,6 +91,21 @@ def test_mistakes(run: Run, monkeypatch: pytest.MonkeyPatch, words: List[str], c
     done = run(*words)
     assert (done.code, says in done.err) == (code, True), done
     assert "Traceback" not in done.err and (code == 2 or done.err.count("\n") <= 1)
+
+
+def test_too_much_is_refused(run: Run) -> None:
+    """In words that do not say that its outcome is unknown."""
+    done = run("create", "/big", "-", "--url", "local://app", stdin=b"x" * (2 << 20))
+    assert done.code == 4 and "over the size limit" in done.err and "not known" not in done.err
+
+
+def test_closed_and_full_outputs(run: Run) -> None:
+    """One line or nothing, and no traceback, whatever standard output is."""
+    run("create", "/a", "x" * 100_000, "--url", "local://app")
+    for command, output, code in (("tree", "&-", 0), ("get /a", "/dev/full", 1), ("ls", "/dev/full", 1)):
+        words = "%s -m fk_kazoo %s --url local://app >%s" % (sys.executable, command, output)
+        done = subprocess.run(words, shell=True, stderr=subprocess.PIPE, text=True)
+        assert done.returncode == code and "Traceback" not in done.stderr and done.stderr.count("\n") == code, done
 
 
 def test_a_zookeeper_that_is_not_there(run: Run) -> None:

@@ -24,6 +24,7 @@ from ...errors import (
     Unknown,
 )
 from ...layout import FORMAT, check_format
+from .modes import mode_of
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ class Busy(Unavailable):
 def create(path: str, tables: Iterable[str]) -> None:
     """A new database with these tables, on disk when this returns. OSError, sqlite3.Error, DeploymentError."""
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        os.chmod(path, 0o600)  # logs get the mode of their database
+        os.chmod(path, mode_of(os.path.dirname(path)))  # logs get the mode of their database
         connection.execute("PRAGMA application_id=%d" % APPLICATION_ID)
         connection.execute("PRAGMA user_version=%d" % FORMAT)
         (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()

@@ -1,6 +1,7 @@
 """Opening a deployment changes nothing until everything about it has been found good; making one is a single rename.
 
-``$FK_KAZOO_HOME`` (``~/.fk_kazoo`` if it is not set) holds a directory for each deployment, 0700:
+``$FK_KAZOO_HOME`` (``~/.fk_kazoo`` if it is not set) holds a directory for each deployment, 0700, or 2770 if it is
+shared (`modes`):
 
 | file | what it is |
 | --- | --- |
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import grp
 import os
 import re
 import shutil
@@ -26,9 +28,10 @@ import tempfile
 from typing import Iterator, NamedTuple, Optional
 
 from ...core.model import Id
-from ...errors import BadUrl, DeploymentError, NoPermission, NotADeployment, StorageFull
+from ...errors import BadUrl, DeploymentError, NoPermission, NotADeployment, StorageFull, WrongUsage
 from ...ports import INTEREST, SESSIONS, STATE
 from . import database, left
+from .modes import GROUP_MODE, SHARED
 
 HOME_VARIABLE = "FK_KAZOO_HOME"
 DEFAULT_HOME = "~/.fk_kazoo"
@@ -151,12 +154,43 @@ def _is_empty(directory: str) -> bool:
     return os.path.isdir(directory) and not os.listdir(directory)
 
 
-def _create(place: Place) -> None:
+def share(name: str, group: str) -> Place:
+    """Opens a deployment to a group; it is made if there is none. Again is no error.
+
+    WrongUsage: there is no such group. NoPermission: it is somebody else's, or the group is not one's own. Else as
+    `prepare`.
+    """
+    place = locate(name)
+    try:
+        gid = grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise WrongUsage("there is no group %s on this machine" % group) from None
+    with _explained(place.directory):
+        if not os.path.lexists(place.directory) or _is_empty(place.directory):
+            _create(place, gid)
+        check(place)
+        _open(place.directory, gid)  # first: what a host makes from now on is open, too
+        for each in sorted(os.listdir(place.directory)):
+            path = os.path.join(place.directory, each)
+            if stat.S_IMODE(os.stat(path).st_mode) != GROUP_MODE or os.stat(path).st_gid != gid:
+                os.chown(path, -1, gid)
+                os.chmod(path, GROUP_MODE)
+    return place
+
+
+def _open(directory: str, gid: int) -> None:
+    os.chown(directory, -1, gid)
+    os.chmod(directory, 0o700 | SHARED)
+
+
+def _create(place: Place, gid: Optional[int] = None) -> None:
     """Builds the deployment beside its place and moves it there, so that it is never seen half made."""
     above = os.path.dirname(place.directory)
     os.makedirs(above, 0o700, exist_ok=True)
     new = Place(tempfile.mkdtemp(prefix=".new-", dir=above))
     try:
+        if gid is not None:
+            _open(new.directory, gid)
         database.create(new.state, (STATE, SESSIONS))
         database.create(new.interest, (INTEREST,))
         _sync_directory(new.directory)
@@ -184,7 +218,15 @@ def _check_access(path: str, mode: int) -> None:
         return
     if mode & os.W_OK and os.statvfs(path).f_flag & os.ST_RDONLY:
         raise NoPermission("%s is on a read-only file system; set %s to another place" % (path, HOME_VARIABLE))
-    raise NoPermission("no permission to read and write %s; change its mode, or set %s" % (path, HOME_VARIABLE))
+    raise NoPermission("no permission to read and write %s; %s" % (path, _what_to_do(path)))
+
+
+def _what_to_do(path: str) -> str:
+    name = os.path.relpath(path, home()).split(os.sep)[0]
+    return "whoever it belongs to can share it: fk-kazoo init local://%s --group GROUP; or set %s" % (
+        name,
+        HOME_VARIABLE,
+    )
 
 
 @contextlib.contextmanager
@@ -197,7 +239,7 @@ def _explained(path: str) -> Iterator[None]:
     except OSError as error:
         where = error.filename or path
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise NoPermission("%s: %s; change its mode, or set %s" % (where, error.strerror, HOME_VARIABLE)) from error
+            raise NoPermission("%s: %s; %s" % (where, error.strerror, _what_to_do(path))) from error
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageFull("%s: %s" % (where, error.strerror)) from error
         raise NotADeployment("%s: %s; remove it, or set %s" % (where, error.strerror, HOME_VARIABLE)) from error

@@ -28,6 +28,7 @@ from ..direct import InPlace
 from ..dispatch import Dispatcher
 from .files import Place
 from .frames import Frames
+from .modes import PRIVATE_MODE, mode_of, open_to_group
 from .outbox import Kept, Outbox
 from .store import LocalStore, namespaces
 
@@ -58,8 +59,9 @@ class Lock:
         path = os.path.realpath(path)
         if path in _held:
             return None
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_MODE)
         try:
+            open_to_group(descriptor, os.path.dirname(path))
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(descriptor)
@@ -320,7 +322,7 @@ def listening_socket(place: Place) -> socket.socket:
     try:
         with place.reachable_socket() as address:
             listener.bind(address)
-        os.chmod(place.socket, 0o600)
+        os.chmod(place.socket, mode_of(place.directory))
         listener.listen(1024)
         listener.setblocking(False)
     except OSError as error:

@@ -25,6 +25,7 @@ from typing import Deque, Dict, Iterator, List, NamedTuple, Optional, Sequence, 
 
 from ...errors import NoPermission, NotADeployment
 from ..descriptors import Descriptor, missed
+from .modes import PRIVATE_MODE, open_to_group
 
 FORGET_AFTER_S = 7200.0
 """How long an inbox that was given up stays noted. No session is that old without having been heard."""
@@ -159,8 +160,9 @@ class Outbox:
         new = self._path + ".new"
         with contextlib.suppress(FileNotFoundError):
             os.unlink(new)
-        file = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        file = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_MODE)
         try:
+            open_to_group(file, os.path.dirname(new))
             size = _write(file, b"".join(parts), 0)
             os.fsync(file)  # or a power cut could leave the new name with nothing in it
             os.rename(new, self._path)
