@@ -11,12 +11,12 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Iterator
+from typing import Iterator, Optional
 
 import pytest
 
-from fk_backend.errors import WrongUsage
-from fk_backend.providers.local import files
+from fk_backend.errors import NotADeployment, WrongUsage
+from fk_backend.providers.local import files, mounts
 
 ROOT = Path(__file__).resolve().parents[3]
 USERS = ("nobody", "daemon")
@@ -117,3 +117,39 @@ def test_a_deployment_that_is_there_is_opened(home: Path) -> None:
     assert os.stat(place.directory).st_mode & 0o7777 == 0o2770
     with pytest.raises(WrongUsage, match="no group nothing-of-the-kind"):
         files.share("mine", "nothing-of-the-kind")
+
+
+MOUNTS = """22 27 0:20 / /proc rw - proc proc rw
+27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
+40 27 0:45 / /srv/over\\040there rw - nfs4 server:/x rw
+41 40 0:46 / /srv/over\\040there/disk rw - xfs /dev/vdb rw
+42 27 0:47 / /mnt rw - fuse.sshfs me@host: rw
+43 27 0:48 / /twice rw - cifs //a/b rw
+44 27 0:49 / /twice rw - tmpfs tmpfs rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/home/me", None),
+        ("/srv/over there/x", "nfs4"),
+        ("/srv/over there", "nfs4"),
+        ("/srv/over there/disk/x", None),
+        ("/srv/over therefore", None),
+        ("/mnt/x", "fuse.sshfs"),
+        ("/twice", None),
+    ],
+)
+def test_network_file_systems_are_known(tmp_path: Path, path: str, kind: Optional[str]) -> None:
+    (tmp_path / "mountinfo").write_text(MOUNTS)
+    assert mounts.network(path, str(tmp_path / "mountinfo")) == kind
+    assert mounts.network(path, str(tmp_path / "none")) is None
+
+
+def test_a_network_file_system_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is made there."""
+    monkeypatch.setattr(mounts, "network", lambda path: "nfs4")
+    with pytest.raises(NotADeployment, match=r"network file system \(nfs4\)"):
+        files.prepare("mine")
+    assert not os.listdir(home)

@@ -30,7 +30,7 @@ from typing import Iterator, NamedTuple, Optional
 from ...core.model import Id
 from ...errors import BadUrl, DeploymentError, NoPermission, NotADeployment, StorageFull, WrongUsage
 from ...ports import INTEREST, SESSIONS, STATE
-from . import database, left
+from . import database, left, mounts
 from .modes import GROUP_MODE, SHARED
 
 HOME_VARIABLE = "FK_KAZOO_HOME"
@@ -112,10 +112,20 @@ def prepare(name: str) -> Place:
     """
     place = locate(name)
     with _explained(place.directory):
+        _check_mount(place.directory)
         if not os.path.lexists(place.directory) or _is_empty(place.directory):
             _create(place)
         check(place)
     return place
+
+
+def _check_mount(path: str) -> None:
+    kind = mounts.network(path)
+    if kind is not None:
+        raise NotADeployment(
+            "%s is on a network file system (%s), where SQLite's files can't be shared; set %s to a directory on a "
+            "disk of this machine, or use aws:// or postgresql://" % (path, kind, HOME_VARIABLE)
+        )
 
 
 def check(place: Place) -> None:
