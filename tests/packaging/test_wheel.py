@@ -48,7 +48,7 @@ def test_it_holds_our_packages_and_nothing_else(wheel: zipfile.ZipFile) -> None:
         for path in source.rglob("*"):
             if package == "fk_kazoo" and SOURCES["kazoo-stubs"] in path.parents:
                 continue
-            if path.suffix in (".py", ".pyi") or path.name in ("py.typed", "lambda.lock", "pytest.ini"):
+            if path.suffix in (".py", ".pyi", ".html", ".css", ".js") or path.name in ("py.typed", "lambda.lock", "pytest.ini"):
                 expected.append(f"{package}/{path.relative_to(source).as_posix()}")
     held = [name for name in wheel.namelist() if ".dist-info/" not in name]
     assert sorted(held) == sorted(expected)
