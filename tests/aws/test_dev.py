@@ -68,16 +68,16 @@ def _use(dev: "subprocess.Popen[str]", number: signal.Signals) -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "says"),
+    ("more", "says", "code"),
     [
-        (["--name", "not_a_name"], "letters, digits"),
-        (["--package", "missing.zip"], "missing.zip"),
-        (["--package", __file__], "is no zip file; fk-kazoo package makes one"),
+        (["--name", "not_a_name"], "letters, digits", 2),
+        (["--package", "missing.zip"], "missing.zip", 3),
+        (["--package", __file__], "is no zip file; fk-kazoo package makes one", 2),
     ],
 )
-def test_what_cannot_be_is_said(emulator: Emulator, more: List[str], says: str) -> None:
+def test_what_cannot_be_is_said(emulator: Emulator, more: List[str], says: str, code: int) -> None:
     done = subprocess.run([*COMMAND, *more], capture_output=True, text=True)
-    assert done.returncode == (2 if "--name" in more else 1)
+    assert done.returncode == code
     assert done.stderr.startswith("fk-kazoo dev: ") and says in done.stderr and "Traceback" not in done.stderr
 
 

@@ -120,7 +120,7 @@ def test_aws(fresh: Fresh) -> None:
             assert "locked ['me']" in fresh.run("python", "-c", LOCK, **exports)
             assert exports["AWS_ENDPOINT_URL"] in fresh.run("fk-kazoo", "status", "dev", **exports)
             assert "removed: dev" in fresh.run("fk-kazoo", "destroy", "dev", "--yes", "--force", **exports)
-            assert "there is no deployment dev" in fresh.run("fk-kazoo", "status", "dev", code=1, **exports)
+            assert "there is no deployment dev" in fresh.run("fk-kazoo", "status", "dev", code=3, **exports)
             dev.terminate()
             assert "Traceback" not in dev.stdout.read()
             assert dev.wait() == 0

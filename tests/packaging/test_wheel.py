@@ -17,6 +17,7 @@ SOURCES = {
     "fk_backend": ROOT / "backend" / "fk_backend",
     "kazoo-stubs": ROOT / "fk_kazoo" / "stubs" / "kazoo",
 }
+SUFFIXES = (".py", ".pyi", ".html", ".css", ".js")
 BORROWED = {
     "fk_kazoo/verify/kazoo_suite": ROOT / "compat_tests" / "kazoo_suite",
     "fk_kazoo/verify/recipes": ROOT / "compat_tests" / "recipes",
@@ -48,7 +49,7 @@ def test_it_holds_our_packages_and_nothing_else(wheel: zipfile.ZipFile) -> None:
         for path in source.rglob("*"):
             if package == "fk_kazoo" and SOURCES["kazoo-stubs"] in path.parents:
                 continue
-            if path.suffix in (".py", ".pyi", ".html", ".css", ".js") or path.name in ("py.typed", "lambda.lock", "pytest.ini"):
+            if path.suffix in SUFFIXES or path.name in ("py.typed", "lambda.lock", "pytest.ini"):
                 expected.append(f"{package}/{path.relative_to(source).as_posix()}")
     held = [name for name in wheel.namelist() if ".dist-info/" not in name]
     assert sorted(held) == sorted(expected)
