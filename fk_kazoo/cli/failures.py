@@ -54,6 +54,8 @@ _EXTRAS = {
     "botocore": "aws",
     "aiobotocore": "aws",
     "rich": "cli",
+    "starlette": "cli",
+    "uvicorn": "cli",
     "prompt_toolkit": "cli",
 }
 

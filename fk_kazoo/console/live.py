@@ -17,7 +17,7 @@ from kazoo.protocol.states import KazooState
 from fk_kazoo.requests import AddWatchMode
 
 WATCHED = 2000
-"""Nodes that are watched at most; the one that was not looked at for the longest gives way in the page, not here."""
+"""Nodes that are watched at most, the first that were looked at."""
 WAITING = 1000
 PAUSE_S = 15.0
 MISSED = ("missed", "")

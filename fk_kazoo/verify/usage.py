@@ -92,7 +92,7 @@ def _asked(scene: Scene, window: Window, queries: "List[Tuple[str, str, str, Dic
 def this_month(name: str, region: Optional[str], endpoint_url: Optional[str]) -> Dict[str, Any]:
     """What a deployment has used since the month began (UTC), at today's prices. BackendError.
 
-    Inboxes, storage and traffic are not in it; what CloudWatch was asked costs a third of a cent.
+    Inboxes, storage and traffic are not in it; asking CloudWatch costs 0.0002 USD.
     """
     now = datetime.datetime.now(datetime.timezone.utc)
     began = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)

@@ -62,7 +62,7 @@ def test_the_plain_install_needs_kazoo_only(described: Message) -> None:
     plain = [requirement for requirement in required if "extra ==" not in requirement]
     assert [requirement.replace(" ", "") for requirement in plain] in (["kazoo<3,>=2.8"], ["kazoo>=2.8,<3"])
     cloud = [requirement.split(";") for requirement in required if 'extra == "aws"' in requirement]
-    command_line = ["click>=8.1", "prompt_toolkit>=3.0.36", "rich>=13"]
+    command_line = ["click>=8.1", "prompt_toolkit>=3.0.36", "rich>=13", "starlette>=0.27", "uvicorn>=0.23"]
     assert [name.strip() for name, _ in cloud] == [*command_line, "aiobotocore>=2.13", "boto3>=1.34.70"]
 
 
