@@ -159,18 +159,20 @@ def test_the_command_serves_until_it_is_told_to_end() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "code"),
     [
-        ["memory://x", "--listen", "nowhere"],
-        ["memory://x", "--listen", "127.0.0.1:x"],
-        ["memory://x/below"],
-        ["zookeeper://x"],
-        ["memory://x", "--tls-key", "key.pem"],
-        ["memory://x", "--tls-cert", "/nowhere/cert.pem"],
+        (["memory://x", "--listen", "nowhere"], 2),
+        (["memory://x", "--listen", "127.0.0.1:x"], 2),
+        (["memory://x", "--listen", "127.0.0.1:99999"], 2),
+        (["memory://x", "--admin", "8080"], 2),
+        (["memory://x/below"], 2),
+        (["zookeeper://x"], 2),
+        (["memory://x", "--tls-key", "key.pem"], 2),
+        (["memory://x", "--tls-cert", "/nowhere/cert.pem"], 3),
     ],
 )
-def test_what_it_can_not_serve_is_said(arguments: List[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["serve", *arguments]) == 1
+def test_what_it_can_not_serve_is_said(arguments: List[str], code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", *arguments]) == code
     assert "fk-kazoo serve: " in capsys.readouterr().err
 
 
