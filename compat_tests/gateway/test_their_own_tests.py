@@ -5,9 +5,11 @@ They are large: `make gateway-clients` runs them. What fails there has to fail o
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -42,10 +44,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(4 * SUITE_S)]
 
 
 def _run(command: List[str], **options: Any) -> str:
-    done = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=SUITE_S, **options
-    )
-    return str(done.stdout)
+    """What a suite says, however it ends. Nothing that it started goes on afterwards."""
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, **options
+    ) as running:
+        try:
+            return running.communicate(timeout=SUITE_S)[0]
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGKILL)
 
 
 def _judge(failed: Set[str], output: str, failed_of_zookeeper: Set[str]) -> None:
