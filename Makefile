@@ -115,7 +115,7 @@ gateway: $(VENV)/.dev ## a gateway with other people's clients, and two of them 
 	  $(PY) -m pytest compat_tests/gateway/test_other_clients.py --last-failed --last-failed-no-failures none; }
 	$(PY) -m compat_tests.gateway.kills 6
 
-gateway-clients: $(VENV)/.dev ## the own tests of other people's clients (Go, Node, aiozk), through gateways and on a ZooKeeper: ten minutes
+gateway-clients: $(VENV)/.dev ## the own tests of other people's clients (Go, Node, aiozk), through gateways and on a ZooKeeper: a quarter of an hour
 	$(PY) -m pytest compat_tests/gateway/test_their_own_tests.py
 
 gateway-suite: $(VENV)/.dev ## kazoo's own tests with kazoo's own client, through gateways

@@ -16,7 +16,7 @@ import pytest
 
 PLACE = Path(__file__).resolve().parents[2] / ".cache/gateway-clients"
 CLIENTS = Path(__file__).parent / "clients"
-PATIENCE_S = 300.0
+PATIENCE_S = 600.0
 
 
 def need(*programs: str) -> None:

@@ -24,7 +24,7 @@ PROGRAMS = 40
 CURATOR_NEEDS = """zookeeper zookeeper-jute slf4j-api slf4j-simple guava failureaccess snappy-java metrics-core
 jackson-core jackson-databind jackson-annotations commons-io netty-*""".split()
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 class Process(NamedTuple):

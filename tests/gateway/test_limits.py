@@ -164,6 +164,7 @@ def test_the_command_serves_until_it_is_told_to_end() -> None:
         (["memory://x", "--listen", "nowhere"], 2),
         (["memory://x", "--listen", "127.0.0.1:x"], 2),
         (["memory://x", "--listen", "127.0.0.1:99999"], 2),
+        (["memory://x", "--admin", "8080"], 2),
         (["memory://x/below"], 2),
         (["zookeeper://x"], 2),
         (["memory://x", "--tls-key", "key.pem"], 2),
