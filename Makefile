@@ -50,7 +50,7 @@ test: $(VENV)/.dev ## the tests of this repository, and the fast compatibility t
 	$(PY) -m pytest compat_tests -m "not slow" || { status=$$?; [ $$status -eq 5 ] || exit $$status; }
 
 proofs: $(VENV)/.dev ## the tests that take longer: what needs the emulated AWS, recipes and differential on it
-	$(PY) -m pytest tests -m slow --numprocesses 2 --dist worksteal || { $(ONCE_MORE); \
+	$(PY) -m pytest tests -m slow --numprocesses 3 --dist worksteal || { $(ONCE_MORE); \
 	  $(PY) -m pytest tests -m slow --last-failed --last-failed-no-failures none; }
 
 check: $(VENV)/.dev ## linters, types, and the import boundaries

@@ -63,6 +63,7 @@ from .handler_class import adopt
 from .requests import AddWatch, CreateContainer, CreateTTL, RemoveWatches, read_event
 from .requests import AddWatchMode as AddWatchMode
 from .url import resolve
+from .waiting import note_who_waits, waits
 
 COMMAND_TIMEOUT_S = 10.0
 TURN_S = 0.001
@@ -359,6 +360,7 @@ class KazooClient(Extensions, _kazoo.KazooClient):
     def _call(self, request: Any, async_object: Any) -> Any:
         loop.here()
         listeners.calling()
+        loop.current().turn.part_with()
         holds.interrupt(self)
         if self._ending:  # callers that try again at once would not let the connection's thread have the lock
             self.handler.sleep_func(2 * TURN_S)
@@ -381,7 +383,10 @@ class KazooClient(Extensions, _kazoo.KazooClient):
         """Answers a request at once, sends it, or queues it for kazoo's thread."""
         connection = self._connection
         if connection.usual() and self._state == KeeperState.CONNECTED and not self._queue and not connection.sending:
-            if not self._pending and connection.read_now(request, async_object):
+            if not self._pending and (
+                connection.read_now(request, async_object)
+                or (waits(self) and connection.write_now(request, async_object))
+            ):
                 return None
             if connection.submit_now(request, async_object):
                 return None
@@ -569,6 +574,9 @@ class KazooClient(Extensions, _kazoo.KazooClient):
             for watch in watchers:
                 self.handler.dispatch_callback(Callback("watch", watch, (event,)))
         self._persistent = {}
+
+
+note_who_waits(KazooClient)
 
 
 def _owned(lock: Any) -> bool:

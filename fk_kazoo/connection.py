@@ -20,6 +20,7 @@ from kazoo.protocol.serialization import Connect, ReplyHeader, Transaction
 from kazoo.protocol.states import KeeperState
 
 from fk_backend.core.model import Error
+from fk_backend.errors import Unknown
 from fk_backend.providers import provider
 from fk_backend.providers.descriptors import Descriptor
 
@@ -383,6 +384,23 @@ class Seam(kazoo_connection.ConnectionHandler):
         self._set(Asked(request, async_object), result.zxid, result.code, wire.reply(request, result))
         return True
 
+    def write_now(self, request: Any, async_object: Any) -> bool:
+        """Does a write in the caller's own thread, which waits for it, while nothing is unanswered. Whether it did."""
+        line = self._greeted
+        if line is None or line.asked or line.deliver is None or getattr(request, "type", None) not in wire.WRITES:
+            return False
+        if async_object is None or self.client._stopped.is_set() or not self._direct:
+            return False
+        try:
+            result = line.write_now(request)
+        except Unknown:
+            async_object.set_exception(ConnectionLoss())
+            return True
+        if result is None:
+            return False
+        self._set(Asked(request, async_object), result.zxid, result.code, wire.reply(request, result))
+        return True
+
     def _set(self, asked: Asked, zxid: int, code: int, body: bytes) -> None:
         """Sets what kazoo's `_read_response` would.
 
@@ -424,7 +442,7 @@ class Seam(kazoo_connection.ConnectionHandler):
         """Sends a request in the caller's own thread, where no other one waits to be sent. Whether it was.
 
         Python runs a signal's handler in the main thread, between any two instructions, and the handler may raise, or
-        wait for the loop. So the main thread never does the loop's work for a write: it asks, in one step.
+        wait for the loop. So the main thread never does the loop's work of sending: it asks, in one step.
         """
         line, client = self._line, self.client
         if line is None or line.deliver is None or getattr(request, "type", None) not in wire.DIRECT:

@@ -18,7 +18,7 @@ from kazoo.protocol.serialization import ReplyHeader
 
 from fk_backend.core.model import Error
 from fk_backend.core.requests import Result
-from fk_backend.errors import BackendError
+from fk_backend.errors import BackendError, Unknown
 from fk_backend.providers.descriptors import Descriptor
 from fk_backend.session.engine import EXPIRED, LOST, Opened, Session
 from fk_backend.session.watchlist import Event
@@ -239,6 +239,38 @@ class Line:
         if session is None or self._replies or self._handing or self._ended is not None:
             return None
         return session.read_now(wire.operation(request))
+
+    def write_now(self, request: Any) -> Optional[Result]:
+        """The answer of a write that is done in this very thread; None if it was not done, and has to be asked for.
+
+        Unknown: it may have been done, and the session does not go on. Raises what a signal's handler raises, too: then
+        it is done or not, and the loop sees to what is left of it.
+        """
+        thread = loop.current()
+        try:
+            return thread.turn.borrow(self._write_now, request, thread.turn.is_mine)
+        except Unknown as error:
+            thread.call(self.break_off, str(error))
+            raise
+        except BaseException:
+            thread.call(self._make_good)
+            raise
+
+    def _write_now(self, request: Any, has_turn: Callable[[], bool]) -> Optional[Result]:
+        """In the loop's turn. It may be interrupted at any line, and lose the turn: see `fk_backend.ports.Direct`."""
+        session = self._session
+        if session is None or self._replies or self._handing or self._ended is not None:
+            return None
+        return session.write_now(wire.operation(request), has_turn)
+
+    def _make_good(self) -> None:
+        if self._session is not None:
+            self._session.tell_rest()
+
+    def break_off(self, why: str) -> None:
+        """In the loop's thread: the session ends here, and is attached to anew."""
+        if self._session is not None:
+            self._session.end(LOST, why)
 
     def silence(self) -> None:
         """Takes the ring off the bell."""

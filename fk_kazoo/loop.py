@@ -92,7 +92,20 @@ class Turn:
             raise
 
     def _give_back(self) -> None:
-        if self.is_mine():
+        try:
+            self.give()
+        except RuntimeError as error:  # it has been given back already
+            if error.__traceback__ is not None and error.__traceback__.tb_next is not None:  # a handler raised it
+                raise
+
+    def part_with(self) -> None:
+        """Of whoever calls the client: if that is a signal's handler, in the middle of what somebody has the turn for.
+
+        What it asks for needs the loop, so the turn is given back here. What was interrupted goes on without it, sees
+        that by ``lent``, and has changed nothing or is done.
+        """
+        if self.is_mine() and self._greenlet is _greenlet():
+            self.lent += 1
             self.give()
 
     @contextlib.contextmanager

@@ -30,7 +30,9 @@ def begin(coroutine: Coroutine[Any, Any, T]) -> "asyncio.Future[T]":
         failed: "asyncio.Future[T]" = loop.create_future()
         failed.set_exception(error)
         return failed
-    return loop.create_task(_rest(coroutine, awaited))
+    rest = loop.create_task(_rest(coroutine, awaited))
+    rest.add_done_callback(lambda _: coroutine.close())  # if it is cancelled before it runs, nobody else ends it
+    return rest
 
 
 async def _rest(coroutine: Coroutine[Any, Any, T], awaited: Any) -> T:
@@ -55,6 +57,21 @@ def _resumed(coroutine: Coroutine[Any, Any, T], awaited: Any) -> Generator[Any, 
         except StopIteration as done:
             result: T = done.value
             return result
+
+
+class Waits(Exception):
+    """It would have to wait."""
+
+
+def at_once(coroutine: Coroutine[Any, Any, T]) -> T:
+    """The result of what never waits, in any thread. Waits, and the coroutine is closed, if it does."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    coroutine.close()
+    raise Waits
 
 
 async def together(coroutines: Sequence[Coroutine[Any, Any, T]], remote: bool = False) -> List[T]:

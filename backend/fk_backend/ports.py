@@ -6,9 +6,25 @@ told apart everywhere: `Refused` and its kin are definite (nothing was done), `U
 
 from __future__ import annotations
 
-from typing import Any, Awaitable, Callable, List, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Awaitable,
+    Callable,
+    List,
+    NamedTuple,
+    Optional,
+    Protocol,
+    Sequence,
+    Tuple,
+    Union,
+)
 
-from .core.model import Blob
+from .core.model import Blob, Trigger
+from .core.requests import Result
+
+if TYPE_CHECKING:
+    from .messages import Message
 
 
 class Key(NamedTuple):
@@ -338,6 +354,49 @@ Handler = Callable[[str, Sequence[Delivery]], Awaitable[Any]]
 """What a provider's queue calls: the writer, with a group and a batch of messages in order."""
 
 
+class Written(NamedTuple):
+    """What a direct write came to: its answer, and what the head tells with which that is true.
+
+    ``zxid`` is the head's; every trigger after ``since`` is in ``triggers``.
+    """
+
+    result: Result
+    zxid: int
+    since: int
+    triggers: Tuple[Trigger, ...]
+
+
+class Direct(Protocol):
+    """The writer, called by who asks instead of by the queue: for a session of which nothing is on its way there.
+
+    Whoever else writes at the same time is told apart by the condition on the head, as everywhere.
+    """
+
+    at_once: bool
+    """Whether a call never waits: who has the event loop's turn may make it in any thread, and interrupt it anywhere.
+
+    Then nothing is done before one step in which all of the commit is, and what is missing of the fan-out after an
+    interruption is made good by `told`.
+    """
+
+    async def write(self, ns: str, message: "Message") -> Optional[Written]:
+        """Applies the message's one request, commits, and has everybody else told. Atomic as a commit.
+
+        None: it was not tried, because there is company; the queue is for that. `Refused` and its kin, Unavailable:
+        definite, nothing was done and nothing will be, so it may be sent. Unknown: it may have been done or be done
+        later, and nobody tries again or can tell: the session has to attach anew, which fences what is late.
+        """
+        ...
+
+    def in_turn(self, has_turn: Callable[[], bool]) -> None:
+        """What tells, in one step, whether its caller has the event loop's turn: nothing is committed without it."""
+        ...
+
+    def told(self, ns: str) -> None:
+        """Sees to it that the last commit is fanned out to its end. In the event loop, after a call was interrupted."""
+        ...
+
+
 class Gateway(Protocol):
     """The client's end of a provider: what a session needs."""
 
@@ -365,6 +424,11 @@ class Gateway(Protocol):
 
         Made with the nonce, unless the client has a queue from its last connection to that session.
         """
+        ...
+
+    @property
+    def direct(self) -> Optional[Direct]:
+        """None: every write goes to the queue."""
         ...
 
     async def listen(self, inbox: str, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:

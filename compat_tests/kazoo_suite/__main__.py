@@ -63,10 +63,15 @@ def main(argv: Optional[List[str]] = None) -> int:
     if targets == rest:
         targets.append(str(place))
     common = ["-c", str(HERE / "pytest.ini"), "--rootdir", str(place), "--fk-url", options.url]
-    status = int(pytest.main([*common, *targets], plugins=[plugin]))
+    status = int(pytest.main([*common, *_cache(rest), *targets], plugins=[plugin]))
     if _has_run(status):
         print(table(options.url))
     return status
+
+
+def _cache(arguments: List[str]) -> List[str]:
+    """What failed is remembered (`--last-failed`) where somebody says where; else it would be beside kazoo's tests."""
+    return [] if any(word.startswith("cache_dir=") for word in arguments) else ["-p", "no:cacheprovider"]
 
 
 def _has_run(status: int) -> bool:

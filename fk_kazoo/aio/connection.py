@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 from typing import Any, Dict, List, Optional, Protocol
 
+from kazoo.exceptions import ConnectionLoss
+
 from fk_backend.core.requests import Result
-from fk_backend.errors import BackendError
+from fk_backend.errors import BackendError, Unknown
 from fk_backend.ports import Gateway
 from fk_backend.providers import provider
 from fk_backend.session.engine import LOST, Opened, Session
@@ -110,10 +112,25 @@ class Connection:
                 self._session.end(LOST, "writes are taken again")
 
     def now(self, request: Any) -> Optional[Result]:
-        """The answer of a read, where nothing has to be waited for, or None: `send` it."""
-        if not self._at_once or request.type not in wire.READS or self._session.busy:
+        """The answer, where nothing has to be waited for, or None: `send` it.
+
+        ConnectionLoss: a write may have been done, and this connection is over.
+        """
+        session = self._session
+        if not self._at_once or session.busy:
             return None
-        return self._session.read_now(wire.operation(request))
+        if request.type in wire.READS:
+            return session.read_now(wire.operation(request))
+        if request.type not in wire.WRITES:
+            return None
+        try:
+            return session.write_now(wire.operation(request))
+        except Unknown as error:
+            session.end(LOST, str(error))
+            raise ConnectionLoss() from error
+        except BaseException:  # a signal's handler: who is to be told of it is told
+            session.tell_rest()
+            raise
 
     def send(self, call: Call) -> None:
         """Asks; the answer comes to the owner."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Callable, Optional
 
-from fk_backend.ports import Blobs, Clock, Gateway, Queue, Store
+from fk_backend.ports import Blobs, Clock, Direct, Gateway, Queue, Store
 
 
 class Facing:
@@ -34,6 +34,11 @@ class Facing:
     def blobs(self) -> Optional[Blobs]:
         """`ports.Gateway.blobs`."""
         return self._gateway.blobs
+
+    @property
+    def direct(self) -> Optional[Direct]:
+        """`ports.Gateway.direct`."""
+        return self._gateway.direct
 
     def inbox(self, ns: str, key: bytes, nonce: bytes) -> str:
         """`ports.Gateway.inbox`."""

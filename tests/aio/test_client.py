@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, List
 
 import pytest
@@ -19,6 +20,7 @@ from kazoo.security import OPEN_ACL_UNSAFE, make_digest_acl
 
 from fk_backend.errors import Unavailable
 from fk_backend.providers import memory
+from fk_backend.providers.direct import InPlace
 from fk_kazoo import exceptions
 from fk_kazoo.aio import EventType, KazooClient, WatchedEvent
 from fk_kazoo.client import KazooClient as ThreadedClient
@@ -632,6 +634,69 @@ def test_the_other_loop_of_a_deployment_may_end(memory_url: str) -> None:
     threaded.close()
 
 
+@pytest.mark.parametrize("first", ["threads", "asyncio"])
+def test_writes_in_callers_threads_beside_other_loops(memory_url: str, first: str, monkeypatch: Any) -> None:
+    """Threads with clients of their own, loops with clients of their own: one order, and nothing is lost in it."""
+    rounds, in_place, write = 25, [], InPlace.write
+
+    async def noted(self: Any, *args: Any) -> Any:
+        written = await write(self, *args)
+        in_place.append(written is not None)
+        return written
+
+    monkeypatch.setattr(InPlace, "write", noted)
+
+    def in_a_thread() -> None:
+        client = ThreadedClient(memory_url)
+        client.start()
+        for _ in range(rounds):
+            client.create("/made/n-", sequence=True)
+            while True:
+                value, stat = client.get("/count")
+                try:
+                    client.set("/count", b"%d" % (int(value) + 1), stat.version)
+                    break
+                except exceptions.BadVersionError:
+                    continue
+        client.stop()
+        client.close()
+
+    async def in_this_loop() -> None:
+        async with KazooClient(memory_url) as zk:
+            for _ in range(rounds):
+                await zk.create("/made/n-", sequence=True)
+                while True:
+                    value, stat = await zk.get("/count")
+                    try:
+                        await zk.set("/count", b"%d" % (int(value) + 1), stat.version)
+                        break
+                    except exceptions.BadVersionError:
+                        continue
+
+    async def main() -> None:
+        threaded, zk = ThreadedClient(memory_url), KazooClient(memory_url)
+        loop, workers = asyncio.get_running_loop(), ThreadPoolExecutor(4)
+        if first == "asyncio":
+            await zk.start()
+        await loop.run_in_executor(workers, threaded.start)
+        await zk.start()
+        await zk.create("/made")
+        await zk.create("/count", b"0")
+        apart = [
+            loop.run_in_executor(workers, each) for each in (in_a_thread, in_a_thread, lambda: run(in_this_loop()))
+        ]
+        await asyncio.gather(in_this_loop(), *apart)
+        assert (await zk.get("/count"))[0] == b"%d" % (4 * rounds)
+        assert sorted(await zk.get_children("/made")) == ["n-%010d" % number for number in range(4 * rounds)]
+        await zk.stop()
+        await loop.run_in_executor(workers, threaded.stop)
+        threaded.close()
+        workers.shutdown()
+
+    run(main())
+    assert any(in_place)  # by whoever lives in the loop in which the deployment does
+
+
 def test_uvloop(url: str) -> None:
     """As in asyncio's own loop."""
     uvloop = pytest.importorskip("uvloop", reason="uvloop is not installed")
@@ -649,6 +714,30 @@ def test_uvloop(url: str) -> None:
         loop.close()
 
 
+def test_trio(url: str) -> None:
+    """In the event loop of trio-asyncio: the calls, an iterator, and a cancel scope that leaves no contender behind."""
+    trio_asyncio = pytest.importorskip("trio_asyncio", reason="trio-asyncio is not installed")
+    trio = pytest.importorskip("trio", reason="trio is not installed")
+
+    async def main() -> None:
+        async with trio_asyncio.open_loop():
+            zk, other = KazooClient(url), KazooClient(url)
+            call = trio_asyncio.aio_as_trio
+            async with call(zk), call(other):
+                await call(zk.create)("/a")
+                async with call(zk.watch("/a")) as events:
+                    await call(other.set)("/a", b"1")
+                    assert (await call(events.__anext__)()).type == EventType.CHANGED
+                await call(other.Lock("/lock").acquire)()
+                with trio.move_on_after(0.2) as scope:
+                    async with call(zk.Lock("/lock")):
+                        raise AssertionError
+                assert scope.cancelled_caught
+                assert len(await call(zk.get_children)("/lock")) == 1
+
+    trio.run(main)
+
+
 def test_a_deployment_that_stops_answering(memory_url: str) -> None:
     """The end is bounded."""
 
@@ -659,7 +748,8 @@ def test_a_deployment_that_stops_answering(memory_url: str) -> None:
         async def refuse(*_: Any) -> None:
             raise Unavailable("out of reach")
 
-        memory.deployment(memory_url.partition("//")[2]).send = refuse  # type: ignore[method-assign, assignment]
+        deployment: Any = memory.deployment(memory_url.partition("//")[2])
+        deployment.send, deployment.direct = refuse, None
         with pytest.raises(exceptions.ConnectionLoss):
             waiting = asyncio.ensure_future(zk.create("/a"))
             await asyncio.sleep(0.01)

@@ -256,7 +256,7 @@ def test_a_writer_that_does_not_say_what_it_wrote_is_noticed(monkeypatch: pytest
 
     async def check() -> None:
         busy = await busy_bench(4)
-        monkeypatch.setattr("fk_backend.functions.writer.noted", lambda ports, ns, warm, writes: writes)
+        monkeypatch.setattr("fk_backend.functions.step.noted", lambda ports, ns, warm, writes: writes)
         with pytest.raises(DeploymentError, match="older version"):
             await backed_up(administration(busy.bench, Interleaved(busy, 60)))
         await nothing_is_left(busy.bench.store)

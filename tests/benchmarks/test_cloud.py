@@ -106,6 +106,7 @@ def test_costs_grow_with_what_they_are_for() -> None:
     assert cost.even_at(some._replace(clients=10**6), FIGURES, price, 10.0) is None
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.version_info < (3, 10), reason="the emulator needs Python 3.10")
 def test_everything_once(tmp_path: Path) -> None:
     """Tables, JSON and pictures are there, and the requests and units are those that the documentation tells of."""

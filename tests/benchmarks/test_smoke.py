@@ -16,6 +16,7 @@ pytest.importorskip("matplotlib", reason="benchmarks need the bench extra: pip i
 ROWS = [row for row in local.ALL if "1,000" not in row and "16" not in row]
 
 
+@pytest.mark.slow
 def test_local(tmp_path: Path) -> None:
     """Every row has a figure for each system that can do it; where ZooKeeper is, a ratio and a bar."""
     names = ["local", "memory"] if systems.missing("zookeeper") else ["zookeeper", "local", "memory"]
@@ -46,6 +47,7 @@ def test_timeline(tmp_path: Path) -> None:
     assert len(timeline.lines(results)) == 1 + len(order)
 
 
+@pytest.mark.slow
 def test_growth(tmp_path: Path) -> None:
     """Every case is measured at its first sizes."""
     results = main(["growth", "--smoke", "--disk", str(tmp_path)])

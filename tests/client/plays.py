@@ -54,6 +54,9 @@ class Session:
         self._play = play
         self.waiting: Deque[Any] = deque()
         self.reads = 0
+        self.written: Any = None
+        """What a write at once comes to: a result, what it raises, or None if it is not done."""
+        self.did: List[str] = []
 
     def submit(self, tag: Any, op: Any) -> None:
         """`Session.submit`."""
@@ -63,6 +66,21 @@ class Session:
         """`Session.read_now`."""
         self.reads += 1
         return self._play.at("reading") or Result(Error.NO_NODE, None, 9)
+
+    def write_now(self, op: Any, has_turn: Callable[[], bool]) -> Optional[Result]:
+        """`Session.write_now`."""
+        if isinstance(self.written, Exception):
+            raise self.written
+        found: Optional[Result] = self.written
+        return found
+
+    def tell_rest(self) -> None:
+        """`Session.tell_rest`."""
+        self.did.append("told")
+
+    def end(self, reason: str, why: str) -> None:
+        """`Session.end`."""
+        self.did.append("over")
 
     def overdue(self) -> bool:
         """`Session.overdue`."""

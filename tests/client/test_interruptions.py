@@ -1,8 +1,8 @@
 """A call meets a signal, or another thread that stops its client, at any line: see `tests.client.interruptions`.
 
-Some lines of every operation here; more of them, and clients among greenlets, in the longer proofs; every line by
-``python -m tests.client.interruptions``. Where the lines that are looked at begin differs from one operation to the
-next, so that together they are most of the code that is shared.
+Some lines of every operation here; clients among greenlets in the longer proofs; every line by
+``python -m tests.client.interruptions``, in twenty minutes. Where the lines that are looked at begin differs from one
+operation to the next, so that together they are most of the code that is shared.
 """
 
 from __future__ import annotations
@@ -20,11 +20,9 @@ from tests.client.interruptions.driver import Report, interrupt
 from tests.client.interruptions.operations import OPERATIONS
 from tests.client.interruptions.tripwire import Tripwire
 
-SOME = {"raise": 17, "quit": 61, "stop": 31, "thread-stop": 61, "thread-restart": 61, "thread-close": 83}
-"""Every so manieth line, by action; on local:// half as many. A minute and a half in all."""
-MANY = {"raise": 7, "quit": 19, "stop": 13, "thread-stop": 41, "thread-restart": 41, "thread-close": 41}
-"""In the longer proofs. The threads' actions take longest: the caller is held while another thread comes as far as it
-can. ``python -m tests.client.interruptions`` looks at all of it: twenty minutes."""
+SOME = {"raise": 17, "quit": 61, "stop": 31, "ask": 61, "thread-stop": 61, "thread-restart": 61, "thread-close": 83}
+"""Every so manieth line, by action; on local:// half as many. A minute and a half in all. The threads' actions take
+longest: the caller is held while another thread comes as far as it can."""
 GREENLETS = ["gevent", "gevent-patched", "eventlet", "eventlet-patched"]
 GREEN = ["create", "get", "get_behind", "set", "pipelined", "get_watched", "ensure_path"]
 """Operations among greenlets; the others take the same ways. The last one is made of several, in callbacks."""
@@ -46,15 +44,6 @@ def test_some_lines(request: pytest.FixtureRequest, scheme: str, action: str) ->
     """Every operation."""
     every = SOME[action] * (2 if scheme == "local" else 1)
     _check(_interrupt(request.getfixturevalue(scheme + "_url"), action, every), 1500 // every)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1200)
-@pytest.mark.parametrize("scheme", ["memory", "local"])
-@pytest.mark.parametrize("action", MANY)
-def test_many_lines(request: pytest.FixtureRequest, scheme: str, action: str) -> None:
-    """Every operation, at other lines than above."""
-    _check(_interrupt(request.getfixturevalue(scheme + "_url"), action, MANY[action]), 1500 // MANY[action])
 
 
 @pytest.mark.slow

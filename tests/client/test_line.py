@@ -7,6 +7,7 @@ connection; and what can happen between two instructions of a step happens there
 from __future__ import annotations
 
 import socket
+import threading
 from collections import deque
 from typing import Any, Callable, Dict, List, Sequence, Tuple
 
@@ -15,6 +16,9 @@ from kazoo.exceptions import ConnectionDropped, SessionExpiredError
 from kazoo.protocol.serialization import Delete, Exists, Reconfig
 from kazoo.protocol.states import KeeperState
 
+from fk_backend.core.model import Error
+from fk_backend.core.requests import Result
+from fk_backend.errors import Unknown
 from fk_backend.session.engine import EXPIRED, LOST
 from fk_kazoo import loop
 from fk_kazoo.client import KazooClient
@@ -320,6 +324,20 @@ def test_whoever_interrupts_a_turn_is_lent_none() -> None:
     assert not turn.is_mine() and turn.borrow(lambda: "again") == "again"
 
 
+def test_whoever_interrupts_a_turn_and_asks_for_something_has_it_given_back() -> None:
+    """The loop has to answer him; the one below goes on without it, and can tell."""
+    turn = loop.Turn()
+
+    def outer() -> Any:
+        turn.part_with()
+        assert not turn.is_mine()
+        return turn.borrow(lambda: "inner"), turn.lent
+
+    assert turn.borrow(outer) == ("inner", 1) and not turn.is_mine()
+    turn.part_with()
+    assert turn.lent == 1
+
+
 # --- a call ---------------------------------------------------------------------------------------
 
 
@@ -372,6 +390,47 @@ def test_a_call_takes_the_short_way_only_if_nothing_goes_the_long_one(
         prepare(client)
         assert _way(play, client, request) == way, request
         play.discard()
+
+
+DELETE = Delete("/a", -1)
+
+
+def test_only_who_waits_writes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    play, client = _calling(monkeypatch)
+    play.session.written = Result(Error.OK, None, 7)
+    assert _way(play, client, DELETE) == "asked"
+    play.discard()
+    play, client = _calling(monkeypatch)
+    play.session.written = Result(Error.OK, None, 7)
+    client._waits = threading.get_ident()
+    assert _way(play, client, DELETE) == "read" and client.last_zxid == 7
+    play.discard()
+
+
+class _Interruption(Exception):
+    """What a signal's handler raises."""
+
+
+@pytest.mark.parametrize("raised, then", [(Unknown("?"), "over"), (_Interruption(), "told")])
+def test_a_write_at_once_that_fails_or_is_interrupted_leaves_nothing_behind(
+    raised: Exception, then: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop ends a session of which nobody knows what was done; after an exception it tells others what was done."""
+    play, client = _calling(monkeypatch)
+    play.session.written = raised
+    client._waits = threading.get_ident()
+    outcome = play._outcome()
+    if then == "over":
+        client._dispatch(DELETE, outcome)
+        assert outcome.came == ["ConnectionLoss"]
+    else:
+        with pytest.raises(_Interruption):
+            client._dispatch(DELETE, outcome)
+        assert outcome.came == []
+    assert play.session.did == []
+    play.run()
+    assert play.session.did == [then] and not play.line.asked
+    play.discard()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from fk_backend.core.requests import Attach, Auth, Open
 from fk_backend.errors import BadUrl
-from fk_backend.functions import writer
+from fk_backend.functions import step
 from fk_kazoo import url
 from fk_kazoo.exceptions import AuthFailedError
 
@@ -67,7 +67,7 @@ def test_a_bug_met_with_a_secret_does_not_tell_it(
     """What the writer sets aside is named by its sender and number; its traceback has no values."""
     client = connect(memory_url)
     caplog.set_level(logging.DEBUG)
-    apply = writer.apply
+    apply = step.apply
     met = []
 
     def failing(snapshot: Any, calls: Any, now_ms: int) -> Any:
@@ -76,7 +76,7 @@ def test_a_bug_met_with_a_secret_does_not_tell_it(
             raise ZeroDivisionError("a bug")
         return apply(snapshot, calls, now_ms)
 
-    monkeypatch.setattr(writer, "apply", failing)
+    monkeypatch.setattr(step, "apply", failing)
     with pytest.raises(Exception) as raised:
         client.add_auth("digest", "me:" + SECRET)
     said = _said(caplog)

@@ -16,6 +16,7 @@ from fk_backend.core.model import Error
 from fk_backend.core.requests import Call, Create, Open
 from fk_backend.core.snapshot import Outcome, Snapshot
 from fk_backend.errors import Unavailable, Unknown
+from fk_backend.functions import step as step_module
 from fk_backend.functions import writer as writer_module
 from fk_backend.functions.heartbeat import Heartbeat
 from fk_backend.functions.writer import Writer
@@ -104,7 +105,7 @@ def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
             raise ZeroDivisionError("a bug")
         return apply(snapshot, calls, now_ms)
 
-    monkeypatch.setattr(writer_module, "apply", failing)
+    monkeypatch.setattr(step_module, "apply", failing)
 
 
 @pytest.mark.usefixtures("poisoned")

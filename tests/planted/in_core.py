@@ -10,7 +10,7 @@ from fk_backend.core.errors import ZkError
 from fk_backend.core.model import Error, EventType
 from fk_backend.core.requests import Create, Delete
 from fk_backend.core.stats import stat
-from fk_backend.functions import writer
+from fk_backend.functions import step
 
 from .bug import plant, swap
 
@@ -197,7 +197,7 @@ swap(
 )
 
 
-@plant("who may know of a change is told by the ACL after it", (writer, "apply"))
+@plant("who may know of a change is told by the ACL after it", (step, "apply"))
 def judged_afterwards(snapshot: Any, calls: Any, now_ms: int) -> Any:
     outcome = apply.apply(snapshot, calls, now_ms)
     nodes = {**snapshot.nodes, **{path: node and (node,) for path, node in outcome.changes.nodes.items()}}

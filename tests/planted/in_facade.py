@@ -27,6 +27,7 @@ URL = "tests/client/test_url.py::"
 # --- between the threads --------------------------------------------------------------------------
 
 L, C = line.Line, connection.Seam
+K = client.KazooClient
 edit("a reply overtakes what kazoo's thread is busy with", L, "_put", " or self._handing", "", ORDER)
 edit("a reply overtakes what waits", L, "_put", "self._replies or ", "", ORDER)
 edit(
@@ -185,6 +186,47 @@ edit(
 edit("hanging up wakes nobody", L, "hang_up", "self.mute()", "pass", LINE + "test_hanging_up_wakes_whoever_waits")
 edit("a read at once overtakes what waits", L, "_read_now", " or self._replies", "", OVERTAKES)
 edit("a read at once overtakes what kazoo's thread is busy with", L, "_read_now", " or self._handing", "", OVERTAKES)
+edit(
+    "who asks meanwhile is kept waiting by what is interrupted",
+    loop.Turn,
+    "part_with",
+    "self.give()",
+    "pass",
+    LINE + "test_whoever_interrupts_a_turn_and_asks_for_something_has_it_given_back",
+)
+edit(
+    "what was interrupted does not see that others had the turn",
+    loop.Turn,
+    "part_with",
+    "self.lent += 1",
+    "pass",
+    LINE + "test_whoever_interrupts_a_turn_and_asks_for_something_has_it_given_back",
+)
+NOW_WRITTEN = LINE + "test_a_write_at_once_that_fails_or_is_interrupted_leaves_nothing_behind"
+edit(
+    "a write that may have been done leaves its session as it is",
+    L,
+    "write_now",
+    "thread.call(self.break_off, str(error))",
+    "pass",
+    NOW_WRITTEN,
+)
+edit(
+    "a write that was interrupted leaves others untold",
+    L,
+    "write_now",
+    "thread.call(self._make_good)",
+    "pass",
+    NOW_WRITTEN,
+)
+edit(
+    "what is sent without waiting is written one by one",
+    K,
+    "_dispatch",
+    "waits(self) and ",
+    "",
+    LINE + "test_only_who_waits_writes_at_once",
+)
 edit("a read at once is shown by a connection that ended", L, "_read_now", " or self._ended is not None", "", OVERTAKES)
 edit("a read at once overtakes what another caller asked", C, "read_now", "if line.asked:", "if False:", OVERTAKES)
 edit(
@@ -211,7 +253,6 @@ edit(
     "pass",
     LINE + "test_whoever_interrupts_a_turn_is_lent_none",
 )
-K = client.KazooClient
 edit("a call overtakes what is queued", K, "_dispatch", " and not self._queue", "", DISPATCH)
 edit("a call overtakes what is being sent", K, "_dispatch", " and not connection.sending", "", DISPATCH)
 edit("a read overtakes what kazoo's thread has sent", K, "_dispatch", "not self._pending and ", "", DISPATCH)

@@ -8,23 +8,24 @@ from fk_backend import layout
 from fk_backend.core import apply
 from fk_backend.core.model import Blob
 from fk_backend.core.requests import Rest
-from fk_backend.functions import distributor, heartbeat, loading, watch, writer
+from fk_backend.functions import distributor, heartbeat, loading, step, watch, writer
 from fk_backend.functions.warm import Warm
 from fk_backend.ports import Remove
 from fk_backend.providers import dispatch
 from fk_backend.providers.aws import ticks
 
 from .bug import plant, swap
+from .edited import changed
 
 W = writer.Writer
-writes_of, entries, next_head, wake, commit = writer.writes_of, writer._entries, writer._next_head, W._wake, W._commit
+writes_of, entries, next_head, wake, commit = step.writes_of, writer._entries, step._next_head, W._wake, W._commit
 advance, tidy, keep, forgive = Warm.advance, distributor._tidy, distributor.keep, heartbeat.Heartbeat._forgive
 memory_of, holder_key = ticks.Memory.of, layout.holder_key
 sessions, registrations = heartbeat.Heartbeat._sessions, distributor.registrations
 answer_notes = distributor.answer_notes
 
 
-@plant("a commit does not ask whether the head has moved", (writer, "writes_of"))
+@plant("a commit does not ask whether the head has moved", (step, "writes_of"))
 def unconditional_commit(ns: str, warm: Any, changes: Any, head: Any) -> List[Any]:
     first, *rest = writes_of(ns, warm, changes, head)
     return [first._replace(expect=None), *rest]
@@ -35,12 +36,12 @@ def no_sequence(messages: Any, done: Any) -> Any:
     return [entry._replace(sequence=0) for entry in entries(messages, done)]
 
 
-@plant("the head does not keep the answers of its commit", (writer, "_next_head"))
+@plant("the head does not keep the answers of its commit", (step, "_next_head"))
 def answers_not_kept(*arguments: Any) -> Any:
     return next_head(*arguments)._replace(answers=())
 
 
-@plant("a commit says of itself that it was fanned out", (writer, "_next_head"))
+@plant("a commit says of itself that it was fanned out", (step, "_next_head"))
 def confirmed_before_fan_out(*arguments: Any) -> Any:
     head = next_head(*arguments)
     return head._replace(confirmed=head.zxid)
@@ -59,6 +60,13 @@ async def fan_out_not_done_again(self: Any, ns: str, messages: Any) -> Any:
     head = await loading.load_head(self._ports, ns)
     self._told[ns] = 0 if head is None else head.zxid
     return await wake(self, ns, messages)
+
+
+swap(
+    "nothing new to tell",
+    "a batch of nothing tells what its instance knew, and not what another one has left",
+    (W, "__call__", changed(W, "__call__", "if not messages:", "if False:")),
+)
 
 
 @plant("failures are answered from what was known, without a look at the head", (W, "_confirm"))
@@ -128,12 +136,12 @@ async def looked_before_commit(*arguments: Any) -> Any:
 _seen: Any = {}
 
 
-@plant("the head forgets triggers and does not say so", (writer, "keep"))
+@plant("the head forgets triggers and does not say so", (step, "keep"))
 def forgets_silently(triggers: Any, confirmed: int, most_bytes: int) -> Any:
     return keep(triggers, confirmed, most_bytes)[0], 0
 
 
-@plant("the head forgets triggers that were not told yet", (writer, "keep"))
+@plant("the head forgets triggers that were not told yet", (step, "keep"))
 def forgets_the_unconfirmed(triggers: Any, confirmed: int, most_bytes: int) -> Any:
     return (), max((trigger.zxid for trigger in triggers), default=0)
 
@@ -178,17 +186,17 @@ async def poison_not_isolated(self: Any, ns: str, batch: Any) -> None:
         await self._set_aside(ns, waiting, failure)
 
 
-@plant("blobs that nothing names any more are not removed", (writer, "garbage"))
+@plant("blobs that nothing names any more are not removed", (step, "garbage"))
 def blobs_leak(warm: Any, changes: Any) -> Any:
     return ()
 
 
-@plant("what a node names now is removed with what it named before", (writer, "garbage"))
+@plant("what a node names now is removed with what it named before", (step, "garbage"))
 def blobs_removed_too_early(warm: Any, changes: Any) -> Any:
     return tuple(node.data.key for node in changes.nodes.values() if node is not None and isinstance(node.data, Blob))
 
 
-@plant("a node names what its client laid down, which expires", (writer, "keep_large"))
+@plant("a node names what its client laid down, which expires", (step, "keep_large"))
 async def uploads_not_kept(*arguments: Any) -> None:
     return None
 
@@ -203,7 +211,7 @@ async def owners_are_not_seen(self: Any, partition: str) -> bool:
     return False
 
 
-@plant("nobody wakes the heartbeat", (writer, "_is_at_rest"), (writer.Writer, "_may_have_stopped"))
+@plant("nobody wakes the heartbeat", (step, "_is_at_rest"), (writer.Writer, "_may_have_stopped"))
 def never_woken(*arguments: Any) -> bool:
     return False
 

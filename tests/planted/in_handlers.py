@@ -5,7 +5,7 @@ from __future__ import annotations
 from fk_backend import layout, mac, messages, ports
 from fk_backend.core import apply, sessions
 from fk_backend.core.requests import Attach, Expire
-from fk_backend.functions import distributor, heartbeat, large, loading, senders, watch, words, writer
+from fk_backend.functions import distributor, heartbeat, large, loading, senders, step, watch, words, writer
 from fk_backend.providers import dispatch, memory
 
 from .edited import Family
@@ -187,7 +187,7 @@ edit(
     "raise Refused(",
     "return (",
     HERE + "test_where_there_are_no_blobs_none_can_be_named",
-    also=(writer,),
+    also=(step,),
 )
 swap(
     "a namespace may have any name",
@@ -413,7 +413,7 @@ edit(
     "not all(_is_key(write.key, limits) for write in writes)",
     "False",
     "tests/functions/test_limits.py::test_a_key_that_can_not_be_is_refused",
-    also=(writer,),
+    also=(step,),
 )
 edit(
     "an item that the store can't take is put",
@@ -422,7 +422,7 @@ edit(
     "max(sizes) > limits.item_bytes",
     "False",
     "tests/functions/test_limits.py::test_an_item_that_can_not_fit_is_refused",
-    also=(writer,),
+    also=(step,),
 )
 edit(
     "more is put at once than the store takes",
@@ -431,7 +431,32 @@ edit(
     "len(writes) > limits.writes or ",
     "",
     "tests/functions/test_limits.py::test_a_batch_is_cut_into_what_the_store_takes",
-    also=(writer,),
+    also=(step,),
+)
+DIRECT = "tests/functions/test_direct.py::"
+edit(
+    "a direct write is taken for told, whoever watches",
+    writer.Writer,
+    "is_told",
+    " or await is_watched(self._ports, ns, fresh, head.subtrees)",
+    "",
+    DIRECT + "test_who_watches_is_told_by_the_next_batch",
+)
+edit(
+    "what a direct write left to be told waits for others",
+    writer.Writer,
+    "_write_directly",
+    "await self._tell_rest(ns, warm)",
+    "pass",
+    DIRECT + "test_what_one_left_to_be_told_is_told_before_the_next",
+)
+edit(
+    "a direct write swallows what a signal's handler raises",
+    writer.Writer,
+    "_write_directly",
+    "if not _is_of_here(error):",
+    "if False:",
+    DIRECT + "test_a_bug_is_left_to_the_queue_and_an_interruption_is_not",
 )
 LATE = "tests/functions/test_stale_writer.py::test_a_queue_that_was_made_anew_begins_with_smaller_numbers"
 edit(

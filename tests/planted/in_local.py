@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fk_backend.providers import memory, writes
-from fk_backend.providers.local import frames, host, link, outbox, store
+from fk_backend.providers import direct, dispatch, memory, writes
+from fk_backend.providers.local import frames, host, link, outbox, statements, store
 from fk_backend.providers.memory import store as memory_store
 
 from .edited import Family
@@ -408,6 +408,67 @@ edit(
     "self._ears.pop(inbox, None)",
     "pass",
     IN_MEMORY + "test_an_inbox_hears_its_own_and_nothing_once_it_is_given_up",
+)
+PLACE = "tests/providers/test_in_place.py::"
+BETWEEN = PLACE + "test_who_comes_in_between_is_first"
+HEARD = PLACE + "test_who_watches_hears_of_it"
+edit(
+    "a change is made whatever came in between",
+    memory_store.MemoryStore,
+    "_make",
+    "partial(self._under_way.__delitem__, change), ",
+    "",
+    BETWEEN,
+)
+edit(
+    "a tree that moved to another loop is written to by who was at it",
+    memory_store.MemoryStore,
+    "moved",
+    "self._under_way.clear()",
+    "pass",
+    PLACE + "test_a_tree_that_moved_to_another_loop_is_not_written_to_where_it_was",
+)
+edit(
+    "a transaction is made in steps",
+    statements,
+    "write_all",
+    "all(map(partial.__call__, checks, map(_make, [*begin, *statements, *commit])))",
+    "all([check(call()) for check, call in zip(checks, [*begin, *statements, *commit])])",
+    BETWEEN,
+    also=(store,),
+)
+edit(
+    "who has lost the turn undoes what another thread has begun",
+    statements,
+    "_undo",
+    "steps = [has_turn, ",
+    "steps = [",
+    PLACE + "test_who_has_lost_the_turn_touches_nothing_that_is_under_way",
+)
+edit(
+    "a direct write overtakes what waits",
+    dispatch.Dispatcher,
+    "is_free",
+    "self._waiting.get(ns) or ns in self._workers or ",
+    "",
+    PLACE + "test_while_something_waits_or_is_handled_it_is_the_queues_turn",
+)
+edit("nobody hears of a direct write", direct.InPlace, "write", "functions.tell_soon(ns)\n    return", "return", HEARD)
+edit(
+    "nobody hears of a direct write that was interrupted",
+    direct.InPlace,
+    "told",
+    "self._functions.tell_soon(ns)",
+    "pass",
+    PLACE + "test_who_was_interrupted_leaves_nobody_untold",
+)
+edit(
+    "a batch of nothing tells nothing",
+    dispatch.Dispatcher,
+    "_handle_soon",
+    "queue or ns in self._untold",
+    "queue",
+    HEARD,
 )
 IN_STORE = "tests/providers/memory/test_store.py::TestStore::"
 edit(

@@ -14,11 +14,13 @@ from fk_backend.core.requests import Result
 from fk_backend.errors import BackendError
 from fk_backend.messages import message_id
 from fk_backend.ports import after
-from fk_backend.session import engine, holdings, reading, watchlist
+from fk_backend.session import direct, engine, holdings, reading, watchlist
 from fk_backend.session.ops import Exists
 
 from .bug import plant, swap
+from .edited import changed
 
+D = direct.DirectWrites
 S, R, L = engine.Session, reading.Reader, watchlist.WatchList
 register, reader_read, catch_up, fire = R._register, R.read, S._catch_up, L.fire
 hear, missed = S._hear, watchlist.missed
@@ -28,6 +30,27 @@ counter = itertools.count()
 @plant("reads do not wait for earlier writes", (S, "_ready"))
 def reads_overtake_writes(self: Any) -> bool:
     return bool(self._todo)
+
+
+swap(
+    "unknown as new",
+    "a direct write that may have been done is sent",
+    (D, "_write_alone", changed(D, "_write_alone", "except Unknown as error:", "except ZeroDivisionError as error:")),
+)
+swap(
+    "direct overtakes",
+    "a direct write does not wait for those on their way",
+    (D, "_write_alone", changed(D, "_write_alone", "or self._flight ", "")),
+)
+swap(
+    "direct before events",
+    "the answer of a direct write is shown before the events that it shows",
+    (
+        D,
+        "_write_alone",
+        changed(D, "_write_alone", "await self._show(tag, written.result, board)", "self._reply(tag, written.result)"),
+    ),
+)
 
 
 @plant("a node is read before its watch is registered", (R, "_register"))

@@ -121,9 +121,9 @@ edit("others on the machine may read it", database, "create", "0o600", "0o644", 
 edit(
     "a condition that does not hold leaves half a commit",
     statements,
-    "transaction",
-    "except BaseException",
-    "except ZeroDivisionError",
+    "write_all",
+    "except BaseException as error",
+    "except ZeroDivisionError as error",
     FAILURES + "test_an_exception_of_ours_undoes_the_transaction",
     also=(store,),
 )
@@ -157,11 +157,10 @@ STORE = "tests/providers/local/test_store.py::TestStore::"
 edit(
     "a put at a rev does not look at it",
     statements,
-    "write_one",
+    "_part",
     "sql.replace, (rev, owner, body, partition, sort, expect)",
     "sql.put, (partition, sort, rev, owner, body)",
     STORE + "test_expect_names_the_rev_it_has_now",
-    also=(store,),
 )
 edit(
     "a deployment is seen half made",

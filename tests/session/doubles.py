@@ -102,6 +102,7 @@ class StageGateway:
 
     address: Optional[str] = "127.0.0.1"
     blobs = None
+    direct: Any = None
 
     def __init__(self, stage: "Stage") -> None:
         self._stage = stage

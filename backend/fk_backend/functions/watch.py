@@ -61,6 +61,15 @@ async def registrations(ports: Ports, ns: str, triggers: List[Trigger], subtrees
     return hits
 
 
+async def is_watched(ports: Ports, ns: str, triggers: List[Trigger], subtrees: bool) -> bool:
+    """Whether anything at all is registered where the triggers are, one after the other: `registrations` tells what."""
+    partitions = [layout.node_partition(ns, path) for path in dict.fromkeys(trigger.path for trigger in triggers)]
+    for partition in [*partitions, layout.recursive_partition(ns)] if subtrees else partitions:
+        if (await ports.store.query(INTEREST, partition, limit=1)).rows:
+            return True
+    return False
+
+
 async def _on(ports: Ports, ns: str, paths: List[str]) -> List[List[Tuple[Key, Item]]]:
     """What is registered on each of the paths.
 

@@ -8,35 +8,33 @@ are done, and is answered from there. A writer that has lost its batch to anothe
 from __future__ import annotations
 
 import logging
-from functools import reduce
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from .. import layout
 from ..codec import Malformed
-from ..core.apply import apply
 from ..core.model import Error, Id
-from ..core.requests import Attach, Call, Close, Expire, Open, Result, Sweep
-from ..core.snapshot import Missing, Outcome
-from ..errors import Conflict, Refused, StorageFull, Unknown
+from ..core.requests import Attach, Call, Open, Result, Sweep
+from ..core.snapshot import Missing
+from ..errors import BackendError, Conflict, Refused, StorageFull, Unknown
 from ..layout import Head, is_inbox, is_namespace
 from ..messages import INTERNAL, Entry, Message, bulletin, decode, encode_note
 from ..messages import Ended as EndedNote
-from ..ports import Delivery, Ports, Position, Pushed, Put
+from ..ports import Delivery, Ports, Pushed, Put, Written
 from . import trail
 from .complaints import complain
-from .distributor import answer_notes, distribute, keep
-from .journal import load_head_and_journal, noted
-from .large import foreign, garbage, keep_large
-from .loading import Write, fresh_head, load, misfit, writes_of
-from .reserve import reservation, settle
+from .distributor import answer_notes, distribute
+from .journal import load_head_and_journal
+from .large import foreign
+from .loading import Write, fresh_head, load
+from .reserve import settle
 from .senders import begins, is_sender
+from .step import answers_of, next_step
 from .waking import beside, is_behind, look_ahead, unheard
 from .warm import Warm
+from .watch import is_watched
 
 log = logging.getLogger(__name__)
 
-WRITES_OF_AN_END = 6
-"""Writes for each ephemeral of a session that ends, at most, with room for the head."""
 WAKE_AGAIN_S = 60.0
 """So often a writer wakes the heartbeat anew while there come ephemerals: it begins again if its ticks were lost."""
 MAX_CALLS = 500
@@ -65,15 +63,91 @@ class Writer:
         """Namespace → when this instance woke the heartbeat last, in seconds."""
 
     async def __call__(self, ns: str, batch: Sequence[Delivery]) -> None:
-        """Handles a batch in order. When it returns, all of it is answered; if it raises, it must be called again."""
+        """Handles a batch in order. When it returns, all of it is answered; if it raises, it must be called again.
+
+        What the last commit left to be told is told first: that is all that a batch of nothing is for.
+        """
         messages = _decoded(self._ports, ns, batch)
         warm = self._warm.pop(ns, None)
         if warm is not None and not is_behind(warm, [each.message for each in messages]):
             try:
+                if not messages:  # what is to be told may be another instance's
+                    await self._confirm(ns, warm)
+                await self._tell_rest(ns, warm)
                 return await self._handle(ns, warm, messages)
             except Conflict:
                 pass  # another instance went on from there
         await self._handle(ns, await self._wake(ns, messages), messages)
+
+    async def write(self, ns: str, message: Message, wakes: bool = True) -> Written:
+        """Does the one request of a message that no queue has: see `ports.Direct`. Raises as a commit does.
+
+        Its sender is taken at its word. What it changed is still to be fanned out: by a batch, which may be empty,
+        unless `is_told` finds that nobody is waiting for it. Conflict, unless it ``wakes``, if that has not been
+        found of the commit before.
+        """
+        warm = self._warm.pop(ns, None)
+        if warm is not None:
+            try:
+                return await self._write_directly(ns, warm, message, wakes)
+            except Conflict:
+                pass  # another instance went on from there
+        if not wakes:
+            raise Conflict("namespace %s: it is not known how it is" % ns)
+        return await self._write_directly(ns, await self._wake(ns, []), message, wakes)
+
+    async def _write_directly(self, ns: str, warm: Warm, message: Message, wakes: bool) -> Written:
+        """Nothing is done before the commit, whatever interrupts it, but what is known here is forgotten then.
+
+        The head keeps no answer of it: there is nobody to whom it could have to be given again.
+        """
+        if wakes:
+            await self._tell_rest(ns, warm)
+            await self._finish_closing(ns, warm, {})
+        elif self._told.get(ns) != warm.head.zxid or warm.head.closing:
+            raise Conflict("namespace %s: the last commit is not told" % ns)
+        entry = Entry("", 0, Call(message.session, message.inbox, message.requests[0]))
+        try:
+            step = await next_step(self._ports, ns, warm, [entry], {})
+        except BackendError:
+            raise
+        except Exception as error:
+            if not _is_of_here(error):  # a signal's handler raised it
+                raise
+            # A bug met with this very input: the queue has a way with that.
+            log.exception("namespace %s: the writer failed", ns)
+            raise Refused("the writer failed: %r" % error) from error
+        if not step.writes:
+            await self._confirm(ns, warm)
+        else:
+            await self._commit(step.writes, None)
+            warm.advance(step.changes, step.head)
+        trail.done(ns, [entry._replace(inbox=message.inbox, number=message.first)], step.results)
+        warm.trim()
+        self._warm[ns] = warm
+        head = step.head
+        return Written(step.results[0], head.zxid, head.since, head.triggers)
+
+    async def is_told(self, ns: str) -> bool:
+        """Whether the fan-out of the last commit is over: it is, if nobody watches and nobody else was to be told."""
+        warm = self._warm.get(ns)
+        if warm is None:
+            return False
+        head = warm.head
+        if self._told.get(ns) != head.zxid:
+            fresh = [trigger for trigger in head.triggers if trigger.zxid > head.confirmed]
+            others = head.answers or head.ended or head.moved or head.garbage
+            begins = self._ports.timer is not None and head.ticking == head.zxid
+            if others or begins or await is_watched(self._ports, ns, fresh, head.subtrees):
+                return False
+            self._told[ns] = head.zxid
+        return True
+
+    async def _tell_rest(self, ns: str, warm: Warm) -> None:
+        """What a direct write has left to be told, before anything else is done."""
+        head = warm.head
+        if self._told.get(ns) != head.zxid:
+            await self._tell(ns, head, 0 < head.ticking == head.zxid)
 
     async def recover(self, ns: str) -> Head:
         """The head, after making sure that its last commit was fanned out."""
@@ -168,58 +242,24 @@ class Writer:
 
     async def _write(self, ns: str, warm: Warm, entries: Sequence[Entry], done: Dict[str, int]) -> int:
         """Applies and commits as many of the requests as fit; how many. ``done``: what of the batch is done before."""
-        count = len(entries)
-        warm.snapshot.ends_at_once = 1 << 30
-        limits = self._ports.store.limits
-        while True:
-            part = entries[:count]
-            outcome, known = await self._apply(ns, warm, [entry.call for entry in part])
-            answers = _answers(part, outcome.results)
-            if outcome.zxid == warm.head.zxid:
-                await self._confirm(ns, warm)
-                trail.done(ns, part, outcome.results)
-                await self._answer(warm.head, answers)
-                return count
-            try:
-                await keep_large(self._ports, ns, outcome.changes, outcome.zxid)
-            except Refused as error:  # nothing is there that could be kept
-                log.error("namespace %s: %s", ns, error)
-                if count == 1:
-                    await self._confirm(ns, warm)
-                    await self._answer(warm.head, _answers(part, [Result(Error.SYSTEM, None, warm.head.zxid)]))
-                    return 1
-                count = 1
-                continue
-            after = _next_head(warm.head, outcome, answers, done, limits.recent_bytes)
-            handled = reduce(Position.later, (entry.handled for entry in part), warm.head.handled)
-            after = after._replace(garbage=garbage(warm, outcome.changes), handled=handled)
-            writes = noted(self._ports, ns, warm, writes_of(ns, warm, outcome.changes, after))
-            why = misfit(writes, limits)
-            if why == Error.OK:
-                break
-            if count > 1:
-                count = max(1, min(count // 2, count * limits.writes // len(writes)))
-            elif isinstance(part[0].call.request, (Close, Expire, Sweep)) and warm.snapshot.ends_at_once > 1:
-                warm.snapshot.ends_at_once = max(1, limits.writes // WRITES_OF_AN_END)
-            else:
-                await self._confirm(ns, warm)
-                await self._answer(warm.head, _answers(part, [Result(why, None, warm.head.zxid)]))
-                return 1
-        begins = after.ticking == after.zxid and (_is_at_rest(warm.head, outcome) or self._may_have_stopped(ns))
-        promise = None
-        if limits.together_is_dear and known and count == 1:  # what had to be read first has had its requests already
-            promise = reservation(warm, after, part[0], writes)
+        step = await next_step(self._ports, ns, warm, entries, done)
+        if not step.writes:
+            await self._confirm(ns, warm)
+            trail.done(ns, step.entries, step.results)
+            await self._answer(warm.head, step.answers)
+            return len(step.entries)
+        begins = step.begins or (step.head.ticking == step.head.zxid and self._may_have_stopped(ns))
         try:
-            await self._commit(writes, promise)
+            await self._commit(step.writes, step.promise)
         except StorageFull as error:
-            log.error("namespace %s: %d requests refused: %s", ns, count, error)
-            refusals = [Result(Error.STORAGE_FULL, None, warm.head.zxid)] * count
-            await self._answer(warm.head, _answers(part, refusals))
-            return count
-        trail.done(ns, part, outcome.results)
-        await self._tell(ns, after, begins)  # who asked waits; if this fails, what is known here is dropped anyway
-        warm.advance(outcome.changes, after)
-        return count
+            log.error("namespace %s: %d requests refused: %s", ns, len(step.entries), error)
+            refusals = [Result(Error.STORAGE_FULL, None, warm.head.zxid)] * len(step.entries)
+            await self._answer(warm.head, answers_of(step.entries, refusals))
+            return len(step.entries)
+        trail.done(ns, step.entries, step.results)
+        await self._tell(ns, step.head, begins)  # who asked waits; if this fails, what is known here is dropped anyway
+        warm.advance(step.changes, step.head)
+        return len(step.entries)
 
     async def _commit(self, writes: List[Write], promise: Optional[Tuple[Put, Put]]) -> None:
         """All at once, or the head with the promise first and then the node: see reserve.py."""
@@ -231,17 +271,6 @@ class Writer:
             await self._ports.store.commit([node])
         except StorageFull as error:
             raise Unknown("reserved, and not written: %s" % error) from error
-
-    async def _apply(self, ns: str, warm: Warm, calls: List[Call]) -> Tuple[Outcome, bool]:
-        """What the calls come to, and whether everything that they need was known already."""
-        now_ms = self._ports.clock.now_ms()
-        known = True
-        while True:
-            try:
-                return apply(warm.snapshot, calls, now_ms), known
-            except Missing as missing:
-                await load(self._ports, ns, warm, missing)
-                known = False
 
     async def _confirm(self, ns: str, warm: Warm) -> None:
         """Before something is answered that no commit checks: that all of it was read under this very head."""
@@ -297,6 +326,14 @@ def refusal(ns: str, message: Message, internal: bool) -> str:
     return ""
 
 
+def _is_of_here(error: BaseException) -> bool:
+    """Whether it was raised by code of this package."""
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    return at is not None and str(at.tb_frame.f_globals.get("__name__")).partition(".")[0] == "fk_backend"
+
+
 def _is_done(received: Received, done: Dict[str, int]) -> bool:
     message = received.message
     return message.first + len(message.requests) <= done.get(message.inbox, 0)
@@ -325,47 +362,3 @@ def _entries(messages: Sequence[Received], done: Dict[str, int]) -> List[Entry]:
                 entries.append(Entry(inbox, number, call, delivery.position, number == last))
                 upto[inbox] = number + 1
     return entries
-
-
-def _answers(entries: Sequence[Entry], results: Sequence[Result]) -> List[Tuple[str, int, List[Any]]]:
-    """Results by connection: (inbox, number of the first, results), numbers being consecutive."""
-    by_inbox: Dict[str, Tuple[int, List[Any]]] = {}
-    for entry, result in zip(entries, results):
-        if entry.inbox:
-            by_inbox.setdefault(entry.inbox, (entry.number, []))[1].append(result)
-    return [(inbox, first, found) for inbox, (first, found) in by_inbox.items()]
-
-
-def _next_head(
-    head: Head, outcome: Outcome, answers: Sequence[Tuple[str, int, List[Any]]], done: Dict[str, int], recent: int
-) -> Head:
-    """The head of this commit. That it is made says that the last one was fanned out.
-
-    What else of the batch is done is noted as answers of nothing: if the batch comes again, it must not be done again.
-    """
-    triggers, dropped = keep((*head.triggers, *outcome.triggers), head.zxid, recent)
-    answered = {inbox for inbox, _, _ in answers}
-    return Head(
-        outcome.zxid,
-        head.namespace_id,
-        head.zxid,
-        max(head.since, dropped),
-        triggers,
-        (*answers, *((inbox, upto, []) for inbox, upto in sorted(done.items()) if inbox not in answered)),
-        tuple(outcome.ended),
-        tuple(outcome.moved),
-        head.subtrees or bool(outcome.changes.subtrees),
-        (*head.closing[1:], *outcome.closing),  # while there is one to close, this commit is its sweep
-        None,
-        _ticking(head, outcome),
-    )
-
-
-def _ticking(head: Head, outcome: Outcome) -> int:
-    if outcome.changes.to_look_after():
-        return outcome.zxid
-    return 0 if outcome.changes.resting else head.ticking
-
-
-def _is_at_rest(head: Head, outcome: Outcome) -> bool:
-    return head.ticking == 0 or bool(outcome.changes.resting)

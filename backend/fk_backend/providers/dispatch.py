@@ -58,6 +58,10 @@ class Dispatcher:
         """Ids of the messages that wait or are being handled."""
         self._workers: Dict[str, "asyncio.Task[None]"] = {}
         self._tickers: Dict[str, "asyncio.Task[None]"] = {}
+        self._untold: Set[str] = set()
+        """Namespaces whose last commit is still to be fanned out, by a batch of nothing."""
+        self._loop: Optional[asyncio.AbstractEventLoop] = None
+        """Where it runs, since something came."""
         self.halted = False
 
     def accept(self, ns: str, message_id: str, body: bytes, internal: bool = False) -> None:
@@ -66,6 +70,7 @@ class Dispatcher:
             raise Unavailable("the functions of this deployment are halted")
         if message_id in self._known:
             return
+        self._loop = asyncio.get_running_loop()
         queue = self._waiting.setdefault(ns, deque())
         if len(queue) >= MAX_WAITING:
             raise Unavailable("%d messages wait in namespace %s" % (len(queue), ns))
@@ -74,15 +79,31 @@ class Dispatcher:
         self._handle_soon(ns)
         self.watch(ns)
 
+    def is_free(self, ns: str) -> bool:
+        """Whether nothing of a namespace waits or is being handled, and its heartbeat looks after it: in its turn."""
+        busy = self.halted or self._waiting.get(ns) or ns in self._workers or ns in self._untold
+        return not busy and ns in self._tickers
+
+    def tell_soon(self, ns: str) -> None:
+        """Has the last commit of a namespace fanned out, which may be done already. From any thread."""
+        self._untold.add(ns)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._handle_soon, ns)
+
     def _handle_soon(self, ns: str) -> None:
-        queue = self._waiting[ns]
-        if queue and ns not in self._workers:
+        queue = self._waiting.setdefault(ns, deque())
+        if (queue or ns in self._untold) and ns not in self._workers and not self.halted:
             self._workers[ns] = asyncio.ensure_future(self._work(ns, queue))
 
     def watch(self, ns: str) -> None:
         """Has the heartbeat look after a namespace, until it says that there is nothing to look after."""
         if ns not in self._tickers:
             self._tickers[ns] = asyncio.ensure_future(self._tick(ns))
+
+    @property
+    def writer(self) -> Writer:
+        """Who handles what comes."""
+        return self._writer
 
     @property
     def watched(self) -> List[str]:
@@ -113,7 +134,8 @@ class Dispatcher:
 
     async def _work(self, ns: str, queue: Deque[Waiting]) -> None:
         try:
-            while queue:
+            while queue or ns in self._untold:
+                self._untold.discard(ns)
                 batch = list(islice(queue, MAX_BATCH))
                 await self._handle(ns, batch)
                 for _ in batch:

@@ -22,12 +22,16 @@ from ..mac import NONCE_BYTES, key_of
 from ..messages import PING, Answers, Bulletin, Ended, Fired, Message, bulletin, message_id
 from ..ports import Gateway, Item, Key, Put, Remove
 from .beats import beat
+from .direct import EXPIRED as EXPIRED
+from .direct import LOST as LOST
+from .direct import OUT_OF_TOUCH as OUT_OF_TOUCH
+from .direct import DirectWrites
 from .flag import Flag
 from .holdings import Holdings
 from .listener import Listener
 from .ops import READS, WRITES, AddWatch, Fail, Op, RemoveWatches, Sync
 from .packing import MAX_MESSAGE_BYTES, MAX_MESSAGE_REQUESTS, laid_down, sendable, size_of
-from .queues import Pending, Queues
+from .queues import Pending
 from .reading import Reader
 from .watchlist import Event, WatchList
 
@@ -46,10 +50,7 @@ MOMENT_S = 0.001
 UNASKED = object()
 """The tag of what the session itself submits."""
 
-LOST = "lost"
-EXPIRED = "expired"
 CLOSED = "closed"
-OUT_OF_TOUCH = "out of touch for two thirds of the session timeout"
 
 
 class Opened(NamedTuple):
@@ -65,7 +66,7 @@ class NoSession(Refused):
     """The session has expired, or the password is not its own."""
 
 
-class Session(Queues):
+class Session(DirectWrites):
     """One connection of one session. Make it, `open` or `attach` it, `submit` to it, until it is over."""
 
     __slots__ = ()
@@ -318,7 +319,8 @@ class Session(Queues):
         if not self._ready():
             return False
         if isinstance(self._todo[0][1], WRITES):
-            await self._send()
+            if not await self._write_alone():
+                await self._send()
         else:
             tag, op = self._todo.popleft()
             await self._read(tag, op)
@@ -329,6 +331,8 @@ class Session(Queues):
     async def _send(self) -> None:
         """Sends the writes that wait as one message, and the same again until the queue has it."""
         first = self._next
+        if not self._flight:
+            self._awaited = first
         requests: List[Request] = []
         size, begins = 0, False
         while self._todo and isinstance(self._todo[0][1], WRITES) and len(requests) < MAX_MESSAGE_REQUESTS:
@@ -409,10 +413,8 @@ class Session(Queues):
         for code, value, zxid in answers.results:
             pending = self._flight.popleft()
             self._awaited = pending.number + 1
-            if code == Error.SESSION_EXPIRED:
-                return self.end(EXPIRED, "the session has expired")
-            if code == Error.SESSION_MOVED:
-                return self.end(LOST, "the session moved to another connection")
+            if self._has_ended(code):
+                return
             self._holdings.settled(pending.op, code, value)
             if pending.tag is UNASKED and code:  # the watch behind it would never hear of anything
                 self._todo[0] = (self._todo[0][0], Fail(code))

@@ -29,6 +29,8 @@ class FaultyGateway:
         self.address: Optional[str] = gateway.address
         self.thrifty = gateway.thrifty
         self.blobs = gateway.blobs
+        self.direct = None
+        """Every write goes where it can fail."""
         self.clock = gateway.clock
         self.store: Any = _Store(self, gateway.store)
         self.queue = self

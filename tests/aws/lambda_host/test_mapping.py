@@ -8,6 +8,7 @@ from typing import Any, Dict, List
 import pytest
 
 from fk_backend.providers.aws import names
+from fk_backend.providers.aws.dev.documented import CHAINS, DOCUMENTED
 from fk_backend.providers.aws.dev.environment import EVENT_LIMIT
 from fk_backend.providers.aws.dev.function import Invocation, encoded
 from fk_backend.providers.aws.dev.lineage import MOST, lineage_of, longest, suffix
@@ -90,6 +91,15 @@ def test_a_function_that_feeds_its_own_queue_is_stopped(bench: Bench) -> None:
 
 def test_a_function_that_may_feed_its_own_queue_goes_on(bench: Bench) -> None:
     mapping = _chain(bench, MOST + 4, recursive=True)
+    until(lambda: len(bench.ended()) == MOST + 4)
+    assert not mapping.function.dropped
+
+
+def test_a_function_that_feeds_its_own_queue_goes_on_where_the_rule_is_off(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(DOCUMENTED, "all,-" + CHAINS)
+    mapping = _chain(bench, MOST + 4, recursive=False)
     until(lambda: len(bench.ended()) == MOST + 4)
     assert not mapping.function.dropped
 

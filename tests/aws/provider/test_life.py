@@ -247,9 +247,9 @@ def test_a_poison_message_is_set_aside_and_its_client_told(
     connect: Connect, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After its receives are used up; what comes after it in the namespace is written then."""
-    from fk_backend.functions import writer
+    from fk_backend.functions import step
 
-    applied = writer.apply
+    applied = step.apply
 
     def apply(snapshot: Any, calls: Any, now_ms: int) -> Any:
         if any(getattr(call.request, "path", "") == "/poison" for call in calls):
@@ -257,7 +257,7 @@ def test_a_poison_message_is_set_aside_and_its_client_told(
         return applied(snapshot, calls, now_ms)
 
     client, neighbour = connect(), connect()
-    monkeypatch.setattr(writer, "apply", apply)
+    monkeypatch.setattr(step, "apply", apply)
     poison, after = client.create_async("/poison"), neighbour.create_async("/after")
     with pytest.raises(RequestDeadLetteredError):
         poison.get(timeout=100)

@@ -43,4 +43,4 @@ class TestPrimitives(OnDynamo, PrimitiveChecks):
 
 @pytest.mark.usefixtures("aws_account")
 class TestAgainstAModel(OnDynamo, StoreModelChecks):
-    pass
+    programs = 20

@@ -92,6 +92,22 @@ class Stop(Action):
         self.timed(self.client.stop)
 
 
+class Ask(Action):
+    """A signal's handler calls the client: it writes, and reads what it wrote."""
+
+    skip = CONDITION
+
+    def handle(self) -> None:
+        self.timed(self.ask)
+
+    def ask(self) -> None:
+        """Whatever it interrupted waits for this."""
+        mark = b"%d" % time.monotonic_ns()
+        self.client.set("/w", mark)
+        if self.client.get("/w")[0] != mark:
+            self.trouble.append("the handler does not read what it wrote")
+
+
 class Elsewhere(Action):
     """Another thread, or greenlet, does something with the client. The caller is held for a moment where it is."""
 
@@ -146,6 +162,7 @@ ACTIONS: Dict[str, Type[Action]] = {
     "raise": Raise,
     "quit": RaiseQuit,
     "stop": Stop,
+    "ask": Ask,
     "thread-stop": ThreadStop,
     "thread-restart": ThreadRestart,
     "thread-close": ThreadClose,

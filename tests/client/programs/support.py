@@ -142,6 +142,7 @@ class Hole:
     address: Optional[str] = None
     thrifty = False
     blobs = None
+    direct = None
 
     def __init__(self, gateway: Gateway) -> None:
         self.clock = gateway.clock

@@ -140,10 +140,10 @@ def test_a_commit_that_fails(failure: sqlite3.Error, explained: Type[Exception])
     connection.executescript(database._TABLE.format("state"))
     connection.failure = failure
     with pytest.raises(explained):
-        statements.transaction(connection, "path", lambda c: statements.write_one(c, put(A, 1)))
+        statements.write_all(connection, "path", [put(A, 1)])
     connection.failure = None
     assert statements.read(connection, [A]) == []
-    assert statements.transaction(connection, "path", lambda c: statements.write_one(c, put(A, 1, expect=0)))
+    assert statements.write_all(connection, "path", [put(A, 1, expect=0)])
     assert statements.read(connection, [A]) == [("p", "a", 1, b"")]
     connection.close()
 

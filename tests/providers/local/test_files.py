@@ -144,7 +144,8 @@ def test_every_statement_finds_its_rows_by_an_index(place: files.Place) -> None:
         for sql in sqls:
             plan = store._connections[table].execute("EXPLAIN QUERY PLAN " + sql, [None] * sql.count("?")).fetchall()
             steps = [row[3] for row in plan]
-            assert not [step for step in steps if step.startswith(("SCAN", "USE TEMP"))], (sql, steps)
+            rows = [step for step in steps if step != "SCAN CONSTANT ROW"]  # none of a table
+            assert not [step for step in rows if step.startswith(("SCAN", "USE TEMP"))], (sql, steps)
     store.close()
 
 

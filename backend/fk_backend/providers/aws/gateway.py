@@ -27,6 +27,7 @@ class AwsGateway:
 
     address: Optional[str] = None
     thrifty = True
+    direct = None
 
     def __init__(self, clients: Clients, deployment: str, queues: Queues) -> None:
         self.store = DynamoStore(clients, deployment)

@@ -13,7 +13,7 @@ from ... import layout
 from ...errors import NotADeployment
 from ...mac import inbox_name
 from ...messages import split_id
-from ...ports import Administration, Gateway, Nobody, Ports, Queue
+from ...ports import Administration, Direct, Gateway, Nobody, Ports, Queue
 from ..clock import SystemClock
 from . import files, host, outbox
 from .link import Link
@@ -44,6 +44,11 @@ class LocalGateway:
     def queue(self) -> Queue:
         """`ports.Gateway.queue`."""
         return self
+
+    @property
+    def direct(self) -> Optional[Direct]:
+        """`ports.Gateway.direct`."""
+        return self.link.direct
 
     async def send(self, group: str, message_id: str, body: bytes) -> None:
         """`ports.Queue.send`: the link keeps it until it is answered."""

@@ -24,6 +24,7 @@ from ...messages import MAX_NUMBER, message_id
 from ...ports import Ports, Pushed
 from ..clock import SystemClock
 from ..descriptors import Descriptor
+from ..direct import InPlace
 from ..dispatch import Dispatcher
 from .files import Place
 from .frames import Frames
@@ -110,6 +111,7 @@ class Host:
         ports = Ports(self.store, self, self, clock)
         self._writer = Writer(ports, super_id)
         self._functions = Dispatcher(self._writer, Heartbeat(ports), self, clock)
+        self.direct = InPlace(self._functions, lambda: not self._unsaved, self.store.in_turn)
         self._server: Optional[asyncio.AbstractServer] = None
         self._listening = Descriptor.of(self._door.fileno())
 

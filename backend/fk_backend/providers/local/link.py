@@ -16,6 +16,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional
 from ...core.model import Id
 from ...errors import DeploymentError, Unavailable
 from ..descriptors import Descriptor
+from ..direct import InPlace
 from .files import Place
 from .frames import Frames
 from .host import Ear, Host, Lock
@@ -85,6 +86,11 @@ class Link:
     def is_host(self) -> bool:
         """Whether the functions run in this process."""
         return self._host is not None
+
+    @property
+    def direct(self) -> Optional[InPlace]:
+        """What writes in the caller's thread, while the functions run in this process."""
+        return None if self._host is None else self._host.direct
 
     # --- what the gateway asks for --------------------------------------------------------------
 

@@ -5,7 +5,10 @@ Statements are few and never built from what is asked, so that SQLite keeps them
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
+from functools import partial
+from operator import attrgetter, methodcaller, truth
 from typing import Any, Callable, List, NamedTuple, Sequence, Tuple, TypeVar
 
 from ...ports import TABLES, Key, Put
@@ -13,6 +16,10 @@ from ..writes import Write
 from . import database
 
 T = TypeVar("T")
+_make = methodcaller("__call__")
+_ANY_TIME = partial(bool, True)
+_ANY, _ONE, _ROW = partial(truth), partial(attrgetter("rowcount")), partial(methodcaller("fetchone"))
+"""Whether a cursor says that it was done: as soon as there is one; for one row; for a row that it found."""
 
 KEYS_AT_ONCE = 64
 """Keys in one SELECT, a power of two. More are read by several, in one transaction."""
@@ -23,6 +30,7 @@ class _Sql(NamedTuple):
     """The statements of one table."""
 
     get: str
+    absent: str
     query: str
     query_to: str
     listing: str
@@ -45,6 +53,7 @@ def _statements(table: str) -> _Sql:
     owned = "SELECT rowid FROM %s WHERE owner = ? AND owner <> '' LIMIT %d" % (table, PURGED_AT_ONCE)
     return _Sql(
         get="SELECT rev, body FROM %s %s" % (table, at),
+        absent="SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM %s %s)" % (table, at),
         query=query + " ORDER BY sort LIMIT ?",
         query_to=query + " AND sort < ? ORDER BY sort LIMIT ?",
         # Sort keys as one value: a row for each takes most of the time. None of them has a zero byte.
@@ -89,6 +98,7 @@ def selecting(keys: Sequence[Key]) -> Tuple[str, List[str]]:
 def read(connection: sqlite3.Connection, keys: Sequence[Key]) -> List[Any]:
     """Any number of keys from one snapshot."""
     rows: List[Any] = []
+    _roll_back(connection)
     connection.execute("BEGIN")
     try:
         for start in range(0, len(keys), KEYS_AT_ONCE):
@@ -100,6 +110,7 @@ def read(connection: sqlite3.Connection, keys: Sequence[Key]) -> List[Any]:
 
 def transaction(connection: sqlite3.Connection, path: str, work: Callable[[sqlite3.Connection], T]) -> T:
     """All of ``work`` or nothing."""
+    _roll_back(connection)  # what somebody was interrupted in
     try:
         connection.execute("BEGIN IMMEDIATE")
         result = work(connection)
@@ -123,18 +134,52 @@ def _roll_back(connection: sqlite3.Connection) -> None:
             pass
 
 
-def write_one(connection: sqlite3.Connection, write: Write) -> bool:
-    """Whether its condition held; if so, it is written."""
+def write_all(
+    connection: sqlite3.Connection, path: str, writes: Sequence[Write], has_turn: Callable[[], Any] = _ANY_TIME
+) -> bool:
+    """All of the writes in one transaction; nothing, and False, if a condition does not hold, or the turn is lost.
+
+    A client writes in the caller's thread, and in the main one a signal's handler may run between any two instructions,
+    and raise, or let the event loop go on. So the transaction is one call of what is written in C: `all` goes from
+    statement to statement, and stops where a condition does not hold. Who has lost the turn (``has_turn``, in C, too)
+    touches nothing: another thread may be in the middle of a transaction.
+    """
+    reached: List[str] = []
+    parts = [_part(write) for write in writes]
+    statements = [partial(connection.execute, sql, values) for sql, values, _ in parts]
+    begin = [has_turn, partial(connection.execute, "BEGIN IMMEDIATE"), partial(reached.__iadd__, ("begin",))]
+    commit = [partial(reached.__iadd__, ("commit",)), partial(connection.execute, "COMMIT")]
+    checks = [_ANY, _ANY, _ANY, *(check for _, _, check in parts), _ANY, _ANY]
+    _undo(connection, has_turn)
+    try:
+        done = all(map(partial.__call__, checks, map(_make, [*begin, *statements, *commit])))
+    except BaseException as error:
+        _undo(connection, has_turn)
+        if "commit" in reached and isinstance(error, sqlite3.Error):
+            raise database.explain(error, path, "commit") from error
+        raise
+    if not done and reached:
+        _undo(connection, has_turn)
+    return done
+
+
+def _undo(connection: sqlite3.Connection, has_turn: Callable[[], Any]) -> None:
+    """Rolls back what was begun in this turn and not brought to its end, in one step."""
+    steps = [has_turn, partial(getattr, connection, "in_transaction"), partial(connection.execute, "ROLLBACK")]
+    with contextlib.suppress(sqlite3.Error):
+        all(map(_make, steps))
+
+
+def _part(write: Write) -> Tuple[str, Tuple[Any, ...], "partial[Any]"]:
+    """What writes it, and what tells of the cursor whether its condition held."""
     (_, partition, sort), sql, expect = write.key, SQL[write.key.table], write.expect
     if isinstance(write, Put):
         (rev, body), owner = write.item, write.owner
-        if expect is None or expect == 0:
-            new = (partition, sort, rev, owner, body)
-            return connection.execute(sql.put if expect is None else sql.create, new).rowcount == 1
-        return connection.execute(sql.replace, (rev, owner, body, partition, sort, expect)).rowcount == 1
+        if expect:
+            return sql.replace, (rev, owner, body, partition, sort, expect), _ONE
+        return sql.put if expect is None else sql.create, (partition, sort, rev, owner, body), _ONE
     if expect is None:
-        connection.execute(sql.remove, (partition, sort))
-        return True
+        return sql.remove, (partition, sort), _ANY
     if expect == 0:
-        return not connection.execute(sql.get, (partition, sort)).fetchall()
-    return connection.execute(sql.remove_at, (partition, sort, expect)).rowcount == 1
+        return sql.absent, (partition, sort), _ROW
+    return sql.remove_at, (partition, sort, expect), _ONE

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+from functools import partial
 from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple, TypeVar
 
 from ... import layout
@@ -17,13 +18,16 @@ from ...ports import INTEREST, SESSIONS, STATE, UNLIMITED, Item, Key, Listing, P
 from ..descriptors import missed
 from ..writes import checked_writes
 from . import database, files, left
-from .statements import KEYS_AT_ONCE, PURGED_AT_ONCE, SQL, read, selecting, transaction, write_one
+from .statements import KEYS_AT_ONCE, PURGED_AT_ONCE, SQL, read, selecting, transaction, write_all
 
 T = TypeVar("T")
 
 ATTEMPTS = 100
 """How often a lock is asked for; each time for `database.BUSY_MS`, 5 s in all."""
 RETRY_S = 0.001
+
+
+_always = partial(bool, True)
 
 
 def _text(stored: bytes) -> str:
@@ -56,7 +60,12 @@ class LocalStore:
         self._paths = {STATE: place.state, SESSIONS: place.state, INTEREST: place.interest}
         self._connections: Dict[str, sqlite3.Connection] = {}
         self._resting = False
+        self._has_turn: Callable[[], Any] = _always
         self._open()
+
+    def in_turn(self, has_turn: Callable[[], bool]) -> None:
+        """`ports.Direct.in_turn`: several threads take turns, and who loses his meanwhile changes nothing."""
+        self._has_turn = has_turn
 
     def _open(self) -> None:
         if _inherited.intersection(map(os.path.realpath, self._paths.values())):
@@ -193,12 +202,11 @@ class LocalStore:
         if not checked:
             return
 
-        def write_all(connection: sqlite3.Connection) -> None:
-            for write in checked:
-                if not write_one(connection, write):
-                    raise Conflict("%s %s %s is not at rev %s" % (*write.key, write.expect))
-
-        await self._transact(checked[0].key.table, write_all)
+        table = checked[0].key.table
+        path = self._writable(table)
+        if not await self._attempt(table, "write", lambda c: write_all(c, path, checked, self._has_turn)):
+            conditions = [(*write.key, write.expect) for write in checked if write.expect is not None]
+            raise Conflict("one of these is not at its rev: %s" % conditions[:5])
 
     async def increment(self, key: Key, by: int = 1) -> int:
         """`ports.Store.increment`. What is beyond 62 bits, or no integer, counts from 0 again."""
@@ -246,10 +254,14 @@ class LocalStore:
         except (KeyError, sqlite3.Error):  # the long way round tells why, and tries again
             return await self._attempt(table, "read", lambda c: c.execute(sql, parameters).fetchall())
 
-    async def _transact(self, table: str, work: Callable[[sqlite3.Connection], T]) -> T:
+    def _writable(self, table: str) -> str:
+        """The file of a table that may be written to."""
         if table != INTEREST and not self._writable_state:
             raise StorageFull("%s is written by the host only" % self._paths[table])
-        path = self._paths[table]
+        return self._paths[table]
+
+    async def _transact(self, table: str, work: Callable[[sqlite3.Connection], T]) -> T:
+        path = self._writable(table)
         return await self._attempt(table, "write", lambda connection: transaction(connection, path, work))
 
     async def _attempt(self, table: str, doing: str, step: Callable[[sqlite3.Connection], T]) -> T:

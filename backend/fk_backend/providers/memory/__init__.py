@@ -19,6 +19,7 @@ from ...functions.writer import Writer
 from ...mac import inbox_name
 from ...ports import Administration, Clock, Gateway, Ports, Pushed, Queue
 from ..clock import SystemClock
+from ..direct import InPlace
 from ..dispatch import Dispatcher
 from .elsewhere import Elsewhere
 from .store import MemoryStore
@@ -54,6 +55,7 @@ class MemoryDeployment:
         self._ports, self._super_id = Ports(self.store, self, self, self.clock), super_id
         self._writer = Writer(self._ports, super_id)
         self._functions = Dispatcher(self._writer, Heartbeat(self._ports), self, self.clock)
+        self.direct = InPlace(self._functions)
         self.home: Optional[asyncio.AbstractEventLoop] = asyncio._get_running_loop()
         self.given_up = False
         """Whether it goes on elsewhere: who comes here opens it anew."""

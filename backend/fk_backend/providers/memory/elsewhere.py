@@ -25,6 +25,8 @@ class Elsewhere:
     address: Optional[str]
     thrifty = False
     blobs = None
+    direct = None
+    """Only who has the turn of the loop in which the deployment lives may write in place."""
     atomic_queries = True
     waits = True
     """Every call waits for the other loop."""

@@ -1,19 +1,29 @@
 """Everything between two awaits is atomic: no method here awaits, so each is one step of the event loop.
 
+A commit is one step of the interpreter, too: a client writes in the caller's thread, and in the main one a signal's
+handler may run between any two instructions, and raise, or let the event loop go on. So a commit is worked out first,
+as calls of what is written in C, and then made by one such call. It does nothing if somebody else came in between.
+
 A partition is a dict beside a sorted list of its sort keys. Python orders strings by code point, which is also the
 order of their UTF-8 bytes (RFC 3629, section 1), so the keys are sorted as they are.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
-from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+from bisect import bisect_left, bisect_right
+from collections import deque
+from functools import partial
+from operator import methodcaller
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from ...errors import Conflict
 from ...ports import TABLES, UNLIMITED, Item, Key, Limits, Listing, Page, Put, after
 from ..writes import Write, checked_writes
 
 ABSENT = Item(0, b"")
+Calls = List[Callable[[], Any]]
+"""Each a `partial` of a method that is written in C, on keys that are compared in C."""
+_make = methodcaller("__call__")
 
 
 class _Row(NamedTuple):
@@ -30,64 +40,65 @@ class _Partition:
         self.rows: Dict[str, _Row] = {}
         self.sorts: List[str] = []
 
-    def put(self, sort: str, row: _Row) -> None:
-        """Adds or replaces a row."""
-        if sort not in self.rows:
-            insort(self.sorts, sort)
-        self.rows[sort] = row
-
-    def remove(self, sort: str) -> None:
-        """Removes a row that is there."""
-        del self.rows[sort]
-        del self.sorts[bisect_left(self.sorts, sort)]
-
 
 class _Table:
     """The partitions of a table, and what each owner has in it."""
 
     def __init__(self) -> None:
         self.partitions: Dict[str, _Partition] = {}
-        self.owned: Dict[str, Set[Tuple[str, str]]] = {}
-        self._names: Optional[List[str]] = []
+        self.owned: Dict[str, Dict[Tuple[str, str], None]] = {}
+        self._names: Dict[int, List[str]] = {}
+        """The partitions in order, by how many there are; nothing while that is not known."""
 
     def row(self, partition: str, sort: str) -> Optional[_Row]:
         """The row under a key, if there is one."""
         found = self.partitions.get(partition)
         return None if found is None else found.rows.get(sort)
 
-    def put(self, partition: str, sort: str, row: _Row) -> None:
-        """Adds or replaces a row; it belongs to its new owner only."""
-        self._disown(partition, sort)
-        if row.owner:
-            self.owned.setdefault(row.owner, set()).add((partition, sort))
-        if partition not in self.partitions:
-            self.partitions[partition] = _Partition()
-            self._names = None
-        self.partitions[partition].put(sort, row)
-
-    def remove(self, partition: str, sort: str) -> None:
-        """Removes a row if it is there."""
-        if self.row(partition, sort) is None:
-            return
-        self._disown(partition, sort)
-        self.partitions[partition].remove(sort)
-        if not self.partitions[partition].rows:
-            del self.partitions[partition]
-            self._names = None
-
     def names(self) -> List[str]:
         """The partitions in order. Sorted when asked for, which is rare: there may be one for each node."""
-        if self._names is None:
-            self._names = sorted(self.partitions)
-        return self._names
+        if 0 not in self._names:
+            self._names[0] = sorted(self.partitions)
+        return self._names[0]
 
-    def _disown(self, partition: str, sort: str) -> None:
-        row = self.row(partition, sort)
-        if row is not None and row.owner:
-            keys = self.owned[row.owner]
-            keys.discard((partition, sort))
-            if not keys:
-                del self.owned[row.owner]
+    def changing(self, changes: Dict[Tuple[str, str], Optional[_Row]]) -> Calls:
+        """What puts rows, and removes those that are None.
+
+        From the last key to the first, so that each has the place in its partition's order that it has before.
+        """
+        calls: Calls = []
+        fresh: Dict[str, _Partition] = {}
+        left: Dict[str, int] = {}
+        for key in sorted(changes, reverse=True):
+            partition, sort = key
+            row = changes[key]
+            found = self.partitions.get(partition) or fresh.get(partition)
+            if found is None:
+                if row is None:
+                    continue
+                found = fresh[partition] = _Partition()
+            was = found.rows.get(sort)
+            if row is None and was is None:
+                continue
+            if was is not None and was.owner:
+                calls.append(partial(self.owned[was.owner].pop, key))
+            if row is None:
+                calls.append(partial(found.rows.pop, sort))
+                calls.append(partial(found.sorts.pop, bisect_left(found.sorts, sort)))
+                left[partition] = left.get(partition, len(found.rows)) - 1
+                continue
+            if row.owner:
+                calls.append(partial(self.owned.setdefault(row.owner, {}).__setitem__, key, None))
+            calls.append(partial(found.rows.__setitem__, sort, row))
+            if was is None:
+                calls.append(partial(found.sorts.insert, bisect_left(found.sorts, sort), sort))
+                left[partition] = left.get(partition, len(found.rows)) + 1
+        gone = [partition for partition, count in left.items() if not count]
+        calls += [partial(self.partitions.pop, partition) for partition in gone if partition in self.partitions]
+        calls += [partial(self.partitions.__setitem__, partition, made) for partition, made in fresh.items()]
+        if gone or fresh:
+            calls.append(self._names.clear)
+        return calls
 
 
 class MemoryStore:
@@ -102,11 +113,27 @@ class MemoryStore:
     def __init__(self, limits: Limits = UNLIMITED) -> None:
         self.limits = limits
         self._tables = {table: _Table() for table in TABLES}
+        self._under_way: Dict[object, None] = {}
+        """Changes that are being worked out. Who makes one takes all of them out."""
+
+    def copy(self) -> "MemoryStore":
+        """One with the same in it."""
+        made = MemoryStore(self.limits)
+        for name, table in self._tables.items():
+            made._tables[name].owned = {owner: dict(keys) for owner, keys in table.owned.items()}
+            for partition, found in table.partitions.items():
+                same = made._tables[name].partitions[partition] = _Partition()
+                same.rows, same.sorts = dict(found.rows), list(found.sorts)
+        return made
 
     def moved(self) -> "MemoryStore":
-        """A store with all that is in this one, which is empty then."""
+        """A store with all that is in this one, which is empty then. From any thread.
+
+        What somebody is working out for this one is not made any more.
+        """
         other = MemoryStore(self.limits)
         other._tables, self._tables = self._tables, other._tables
+        self._under_way.clear()
         return other
 
     async def get(self, keys: Sequence[Key]) -> List[Optional[Item]]:
@@ -144,14 +171,27 @@ class MemoryStore:
     async def commit(self, writes: Sequence[object]) -> None:
         """`ports.Store.commit`: every condition is checked before anything is written."""
         checked = checked_writes(writes)
+        change = self._begin()
+        changes: Dict[str, Dict[Tuple[str, str], Optional[_Row]]] = {}
         for write in checked:
             self._check(write)
-        for write in checked:
-            table, partition, sort = write.key
-            if isinstance(write, Put):
-                self._tables[table].put(partition, sort, _Row(write.item, write.owner))
-            else:
-                self._tables[table].remove(partition, sort)
+            row = _Row(write.item, write.owner) if isinstance(write, Put) else None
+            changes.setdefault(write.key.table, {})[write.key[1:]] = row
+        self._make(change, [call for table, rows in changes.items() for call in self._tables[table].changing(rows)])
+
+    def _begin(self) -> object:
+        """A change that is worked out from now on."""
+        change = object()
+        self._under_way[change] = None
+        return change
+
+    def _make(self, change: object, calls: Calls) -> None:
+        """Makes a change, in one step. Conflict, and nothing is done, if another one was made since it began."""
+        every = [partial(self._under_way.__delitem__, change), *calls, self._under_way.clear]
+        try:
+            deque(map(_make, every), maxlen=0)
+        except KeyError:
+            raise Conflict("somebody else wrote meanwhile") from None
 
     def _check(self, write: Write) -> None:
         if write.expect is None:
@@ -164,17 +204,20 @@ class MemoryStore:
 
     async def increment(self, key: Key, by: int = 1) -> int:
         """`ports.Store.increment`."""
+        change = self._begin()
         row = self._tables[key.table].row(key.partition, key.sort) or _Row(ABSENT, "")
         was = row.item.rev
         rev = by + (was if type(was) is int and abs(was) < 1 << 62 else 0)
-        self._tables[key.table].put(key.partition, key.sort, _Row(Item(rev, row.item.body), row.owner))
+        changed = _Row(Item(rev, row.item.body), row.owner)
+        self._make(change, self._tables[key.table].changing({key[1:]: changed}))
         return rev
 
     async def purge(self, table: str, owner: str) -> int:
         """`ports.Store.purge`. What was put without an owner stays, whatever ``owner`` is."""
+        change = self._begin()
         keys = list(self._tables[table].owned.get(owner, ()))
-        for partition, sort in keys:
-            self._tables[table].remove(partition, sort)
+        self._make(change, self._tables[table].changing(dict.fromkeys(keys)))
+        self._tables[table].owned.pop(owner, None)
         return len(keys)
 
     async def scan(

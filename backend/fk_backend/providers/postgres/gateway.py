@@ -18,6 +18,7 @@ class PostgresGateway:
 
     thrifty = False
     blobs = None
+    direct = None
 
     def __init__(self, link: Link) -> None:
         self.link = link

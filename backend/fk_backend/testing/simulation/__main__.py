@@ -23,13 +23,14 @@ from .narrate import narrate
 from .plan import Plan
 from .run import run
 from .shrink import broken, shrink
-from .workload import SECRETS, WORLDS, flickering, plan
+from .workload import SECRETS, WORLDS, direct, flickering, plan
 
 CI_SCHEDULES = 20_000
 CI_SECRETS = 2_000
 """Of them, with ACLs and identities that change beside watches, besides."""
 CI_SECONDS = 600.0
 CI_FLICKERING = 1_000
+CI_DIRECT = 1_000
 
 
 def tell(seed: int, smaller: bool, world: Callable[[int], Plan] = plan) -> int:
@@ -85,6 +86,8 @@ def ci(jobs: int) -> int:
         failed = 1
     print("nodes that come and go, read row by row: --world flickering")
     failed += report(campaign(0, CI_FLICKERING, jobs, None, progress, flickering))
+    print("writes that no queue has, in the clients' own processes: --world direct")
+    failed += report(campaign(0, CI_DIRECT, jobs, None, progress, direct))
     covered = cover()
     print("%d calls of ports by %d kinds of operation, each crashed before and after: %d runs" % (
         covered.calls, covered.kinds, covered.runs,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict, Iterable, List, NamedTuple, Tuple
 
 from ...messages import decode
-from ...ports import TABLES, Delivery, Listing, Page, Position
+from ...ports import Delivery, Listing, Page, Position
 from ...providers.memory.store import MemoryStore
 from .alone import Ask, Failed
 from .plan import Knobs
@@ -104,7 +104,7 @@ class Effects:
         process = Process(world, asked.who)
         process.judged_ms = asked.judged_ms
         deployment = Deployment(world, NS)
-        deployment.items = _copy(self._stores.values[store])
+        deployment.items = self._stores.values[store].copy()
         items: Any = deployment.items
         try:
             if asked.name == "commit":
@@ -132,16 +132,6 @@ class Effects:
             return Effect(self.queues.of(accepted), self.nothing, ())
         after = (*accepted, (message_id, Delivery(body, internal, Position(len(accepted) + 1))))
         return Effect(self.queues.of(after), self.nothing, self.noted([(asked.who, "accepted", decode(body))]))
-
-
-def _copy(store: MemoryStore) -> MemoryStore:
-    made = MemoryStore(store.limits)
-    for name in TABLES:
-        table = made._tables[name]
-        for partition, rows in store._tables[name].partitions.items():
-            for sort, row in rows.rows.items():
-                table.put(partition, sort, row)
-    return made
 
 
 def _frozen(value: Any) -> Any:

@@ -105,6 +105,7 @@ class Trigger:
         """What finds out which message it is that can't be handled."""
         self._task: "Optional[asyncio.Task[None]]" = None
         deployment.on_message = self._start
+        deployment.is_idle = lambda: self.idle and self.writers.resting
 
     @property
     def idle(self) -> bool:
@@ -117,7 +118,12 @@ class Trigger:
 
     async def _run(self) -> None:
         queue, knobs = self._deployment.queue, self._world.knobs
-        while queue:
+        while queue or self._deployment.untold:
+            if self._deployment.untold:
+                while not await self._attempt([]):
+                    await self._world.sleep(RETRY_S)
+                self._deployment.untold = False
+                continue
             most = len(queue) if self._world.calm else min(len(queue), knobs.batch)
             count = self._world.random.randint(1, most)
             if knobs.poison:

@@ -37,6 +37,8 @@ class Knobs(NamedTuple):
     """Data above this are kept as blobs; 0: there are none."""
     thrifty: bool = False
     """Sessions beat only while they own something, and the heartbeat rests while none does: as on AWS."""
+    direct: float = 0.0
+    """How often a client's write that is alone is done in its own process: see `direct`."""
     poison: bool = False
     """The writer has a bug: it fails on every message with a request of POISON."""
 

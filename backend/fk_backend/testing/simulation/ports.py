@@ -18,6 +18,7 @@ from ...messages import Message, decode, split_id
 from ...ports import (
     Clock,
     Delivery,
+    Direct,
     Inboxes,
     Item,
     Key,
@@ -78,7 +79,16 @@ class Deployment:
         self.inboxes: Dict[str, Inbox] = {}
         self.blobs: Dict[str, bytes] = {}
         self.on_message: Callable[[], None] = lambda: None
+        self.direct_of: Callable[[Process], Optional[Direct]] = lambda process: None
+        """What writes for a client in its own process."""
         self.on_wake: Callable[[], None] = lambda: None
+        self.is_idle: Callable[[], bool] = lambda: False
+        """Whether no writer is at work for the queue."""
+        self.holder: Optional[Process] = None
+        """The client whose own writer is at work."""
+        self.untold = False
+        """Whether such a one may have left a commit to be fanned out."""
+        self._held: List[Callable[[], None]] = []
         self.in_the_post = 0
         """Pushes on their way to somebody who listens."""
 
@@ -100,6 +110,26 @@ class Deployment:
     def gateway(self, process: Process) -> Any:
         """A client's end."""
         return SimulatedGateway(self, process)
+
+    # --- taking turns with the queue ------------------------------------------------------------
+
+    def hold(self, process: Process) -> bool:
+        """Has the queue wait for a writer in a client's process. Whether it does: not if it is at work itself."""
+        if self.holder is not None or self.queue or self.untold or not self.is_idle():
+            return False
+        self.holder = process
+        return True
+
+    def let_go(self, process: Process, told: bool = False) -> None:
+        """That one is done or dead."""
+        if self.holder is not process:
+            return
+        self.holder, self.untold = None, not told
+        held, self._held = self._held, []
+        for take in held:
+            take()
+        if self.untold or held:
+            self.on_message()
 
     # --- effects, each in one instant -----------------------------------------------------------
 
@@ -141,9 +171,21 @@ class Deployment:
         self.accepted[message_id] = len(self.accepted)
         message = decode(body)
         assert split_id(message_id)[0] == message.inbox
-        self.world.note(process.name, "accepted", self._whole(message))
-        self.queue.append(Waiting(message_id, Delivery(body, internal, Position(len(self.accepted)))))
+        waiting = Waiting(message_id, Delivery(body, internal, Position(len(self.accepted))))
+
+        def take() -> None:
+            self.note_accepted(process, message)
+            self.queue.append(waiting)
+
+        if self.holder is not None:
+            self._held.append(take)
+            return
+        take()
         self.on_message()
+
+    def note_accepted(self, process: Process, message: Message) -> None:
+        """From here on it counts, in this order."""
+        self.world.note(process.name, "accepted", self._whole(message))
 
     def _whole(self, message: Message) -> Message:
         """The message with the data that it only names."""
@@ -401,6 +443,7 @@ class SimulatedGateway:
         self._process = process
         self.store = SimulatedStore(deployment, process)
         self.queue = SimulatedQueue(deployment, process, internal=False)
+        self.direct = deployment.direct_of(process)
         self.clock = SimulatedClock(process)
 
     def inbox(self, ns: str, key: bytes, nonce: bytes) -> str:

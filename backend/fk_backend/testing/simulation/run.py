@@ -14,11 +14,12 @@ from unittest import mock
 
 from ... import layout
 from ...core import apply as core
-from ...functions import writer
+from ...functions import step, writer
 from ...functions.heartbeat import TICK_S
 from ...ports import INTEREST, SESSIONS, TABLES, Item, Key
 from . import hostile
 from .client import Client
+from .direct import SimulatedDirect
 from .hosts import Timer, Trigger
 from .loop import Stuck
 from .plan import GARBAGE, LATE, PART, PAUSE, POISON, STORM, WORLD, Fault, Plan
@@ -61,6 +62,8 @@ class Run:
         self.plan = plan
         self.world = World(plan.seed, plan.knobs)
         self.deployment = Deployment(self.world, NS)
+        if plan.knobs.direct:
+            self.deployment.direct_of = lambda process: SimulatedDirect(self.deployment, process)
         self.clients: List[Client] = []
         self.complaints: List[str] = []
         self.busy: Dict[Key, Item] = {}
@@ -150,7 +153,9 @@ class Run:
         return item is not None and layout.head_of(item).ticking > 0
 
     def _settled(self) -> bool:
-        return self.trigger.idle and not self.deployment.in_the_post and self.trigger.writers.resting
+        if self.deployment.holder is not None or self.deployment.in_the_post:
+            return False
+        return self.trigger.idle and self.trigger.writers.resting
 
     async def _until(self, reached: Callable[[], bool], what: str) -> None:
         deadline = self.world.now + PATIENCE_S
@@ -182,7 +187,7 @@ def constants(plan: Plan) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(writer, "MAX_CALLS", plan.knobs.commit_calls))
         if plan.knobs.poison:
-            stack.enter_context(mock.patch.object(writer, "apply", _failing(core.apply)))
+            stack.enter_context(mock.patch.object(step, "apply", _failing(core.apply)))
         yield
 
 

@@ -286,5 +286,28 @@ def hostile(seed: int) -> Plan:
     return beset(plan(seed))
 
 
-WORLDS: Dict[str, Callable[[int], Plan]] = {"all": plan, "flickering": flickering, "hostile": hostile}
+def direct(seed: int) -> Plan:
+    """The plan of a seed in which clients write in their own processes, and have little in flight."""
+    made, r = _plan(seed), Random("%d direct" % seed)
+    programs = tuple(_apart(r, program) for program in made.clients)
+    # Where the functions are at hand, everybody beats, and every item takes everything.
+    knobs = made.knobs._replace(direct=r.choice((0.5, 0.9, 1.0)), thrifty=False, inline_bytes=0)
+    return made._replace(knobs=knobs, clients=programs)
+
+
+def _apart(r: Random, program: Tuple[Step, ...]) -> Tuple[Step, ...]:
+    """With pauses, in most of which what was asked before is answered."""
+    late, found = 0.0, []
+    for step in program:
+        late += r.choice((0.0, 0.02, 0.1))
+        found.append(step._replace(at=round(step.at + late, 4)))
+    return tuple(found)
+
+
+WORLDS: Dict[str, Callable[[int], Plan]] = {
+    "all": plan,
+    "flickering": flickering,
+    "hostile": hostile,
+    "direct": direct,
+}
 """By name: what makes plans from seeds."""

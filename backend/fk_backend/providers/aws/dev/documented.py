@@ -60,7 +60,7 @@ RULES: Dict[str, Rule] = {
         always=True,
     ),
     MIXED: Rule(
-        "a batch of a FIFO queue may hold several groups", _LAMBDA + "services-sqs-configure.html", always=True
+        "a batch of a FIFO queue may hold several groups", _LAMBDA + "services-sqs-scaling.html", always=True
     ),
     CHAINS: Rule(
         "a function is not invoked more than about 16 times in one chain of requests (times)",

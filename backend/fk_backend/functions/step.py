@@ -1,0 +1,154 @@
+"""What requests come to, before anything of it is written: the head and the items of one commit, and the answers.
+
+A step is worked out from what is known of the namespace and changes nothing: it can be given up at any point, and
+whoever has it decides how it is committed and how what follows from it is delivered. Writers differ in that alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import reduce
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from ..core.apply import apply
+from ..core.model import Error
+from ..core.requests import Call, Close, Expire, Result, Sweep
+from ..core.snapshot import Changes, Missing, Outcome
+from ..errors import Refused
+from ..layout import Head
+from ..messages import Entry
+from ..ports import Ports, Position, Put
+from .distributor import keep
+from .journal import noted
+from .large import garbage, keep_large
+from .loading import Write, load, misfit, writes_of
+from .reserve import reservation
+from .warm import Warm
+
+log = logging.getLogger(__name__)
+
+WRITES_OF_AN_END = 6
+"""Writes for each ephemeral of a session that ends, at most, with room for the head."""
+
+Answered = List[Tuple[str, int, List[Any]]]
+"""Results by connection: (inbox, number of the first, results), numbers being consecutive."""
+
+
+class Step(NamedTuple):
+    """The first ``entries`` of what was asked, and what they come to."""
+
+    entries: Sequence[Entry]
+    results: Sequence[Result]
+    head: Head
+    """The one before, if there is nothing to commit."""
+    writes: List[Write]
+    """One commit, on condition that the head is still the one before; none if nothing changes."""
+    changes: Changes
+    begins: bool = False
+    """Whether there is something to look after from now on, and was nothing before."""
+    promise: Optional[Tuple[Put, Put]] = None
+    """The same commit in two: see reserve.py."""
+
+    @property
+    def answers(self) -> Answered:
+        """Of those that are connections' requests."""
+        return answers_of(self.entries, self.results)
+
+
+async def next_step(ports: Ports, ns: str, warm: Warm, entries: Sequence[Entry], done: Dict[str, int]) -> Step:
+    """As many of the requests as fit into one commit. ``done``: inbox → number below which its batch is done before.
+
+    What is missing is loaded, and data that are too large for their node are kept: nobody is told of either.
+    """
+    count = len(entries)
+    warm.snapshot.ends_at_once = 1 << 30
+    limits = ports.store.limits
+    while True:
+        part = entries[:count]
+        outcome, known = await _apply(ports, ns, warm, [entry.call for entry in part])
+        if outcome.zxid == warm.head.zxid:
+            return Step(part, outcome.results, warm.head, [], outcome.changes)
+        try:
+            await keep_large(ports, ns, outcome.changes, outcome.zxid)
+        except Refused as error:  # nothing is there that could be kept
+            log.error("namespace %s: %s", ns, error)
+            if count == 1:
+                return _refused(part, Error.SYSTEM, warm)
+            count = 1
+            continue
+        after = _next_head(warm.head, outcome, answers_of(part, outcome.results), done, limits.recent_bytes)
+        handled = reduce(Position.later, (entry.handled for entry in part), warm.head.handled)
+        after = after._replace(garbage=garbage(warm, outcome.changes), handled=handled)
+        writes = noted(ports, ns, warm, writes_of(ns, warm, outcome.changes, after))
+        why = misfit(writes, limits)
+        if why == Error.OK:
+            break
+        if count > 1:
+            count = max(1, min(count // 2, count * limits.writes // len(writes)))
+        elif isinstance(part[0].call.request, (Close, Expire, Sweep)) and warm.snapshot.ends_at_once > 1:
+            warm.snapshot.ends_at_once = max(1, limits.writes // WRITES_OF_AN_END)
+        else:
+            return _refused(part, why, warm)
+    promise = None
+    if limits.together_is_dear and known and count == 1:  # what had to be read first has had its requests already
+        promise = reservation(warm, after, part[0], writes)
+    begins = after.ticking == after.zxid and _is_at_rest(warm.head, outcome)
+    return Step(part, outcome.results, after, writes, outcome.changes, begins, promise)
+
+
+def _refused(part: Sequence[Entry], code: int, warm: Warm) -> Step:
+    return Step(part, [Result(code, None, warm.head.zxid)], warm.head, [], Changes())
+
+
+async def _apply(ports: Ports, ns: str, warm: Warm, calls: List[Call]) -> Tuple[Outcome, bool]:
+    """What the calls come to, and whether everything that they need was known already."""
+    now_ms = ports.clock.now_ms()
+    known = True
+    while True:
+        try:
+            return apply(warm.snapshot, calls, now_ms), known
+        except Missing as missing:
+            await load(ports, ns, warm, missing)
+            known = False
+
+
+def answers_of(entries: Sequence[Entry], results: Sequence[Result]) -> Answered:
+    """The results of the entries."""
+    by_inbox: Dict[str, Tuple[int, List[Any]]] = {}
+    for entry, result in zip(entries, results):
+        if entry.inbox:
+            by_inbox.setdefault(entry.inbox, (entry.number, []))[1].append(result)
+    return [(inbox, first, found) for inbox, (first, found) in by_inbox.items()]
+
+
+def _next_head(head: Head, outcome: Outcome, answers: Answered, done: Dict[str, int], recent: int) -> Head:
+    """The head of this commit. That it is made says that the last one was fanned out.
+
+    What else of the batch is done is noted as answers of nothing: if the batch comes again, it must not be done again.
+    """
+    triggers, dropped = keep((*head.triggers, *outcome.triggers), head.zxid, recent)
+    answered = {inbox for inbox, _, _ in answers}
+    return Head(
+        outcome.zxid,
+        head.namespace_id,
+        head.zxid,
+        max(head.since, dropped),
+        triggers,
+        (*answers, *((inbox, upto, []) for inbox, upto in sorted(done.items()) if inbox not in answered)),
+        tuple(outcome.ended),
+        tuple(outcome.moved),
+        head.subtrees or bool(outcome.changes.subtrees),
+        (*head.closing[1:], *outcome.closing),  # while there is one to close, this commit is its sweep
+        None,
+        _ticking(head, outcome),
+    )
+
+
+def _ticking(head: Head, outcome: Outcome) -> int:
+    if outcome.changes.to_look_after():
+        return outcome.zxid
+    return 0 if outcome.changes.resting else head.ticking
+
+
+def _is_at_rest(head: Head, outcome: Outcome) -> bool:
+    return head.ticking == 0 or bool(outcome.changes.resting)

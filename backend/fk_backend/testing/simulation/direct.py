@@ -1,0 +1,85 @@
+"""`ports.Direct` of a client in whose process the functions run: its writer and the queue's take turns.
+
+What is sent meanwhile is taken by the queue afterwards, so that the order in which things are taken is their order.
+When it is over, or its process is dead, the queue's writer makes sure that the last commit was fanned out.
+"""
+
+from __future__ import annotations
+
+from typing import Callable, Optional, Sequence, cast
+
+from ... import layout
+from ...errors import BackendError
+from ...functions.writer import Writer
+from ...messages import Message
+from ...ports import Store, Written
+from .ports import Deployment, SimulatedStore
+from .world import Process
+
+
+class DirectStore(SimulatedStore):
+    """A store whose first commit of the head takes a message, which no queue has."""
+
+    message: Optional[Message] = None
+
+    async def commit(self, writes: Sequence[object]) -> None:
+        """`ports.Store.commit`."""
+
+        def effect() -> None:
+            if any(getattr(write, "key", None) == layout.head_key(self._deployment.ns) for write in writes):
+                head = self._deployment.head_rev()
+                if any(getattr(write, "expect", None) == head for write in writes) or head == 0:
+                    self.take()
+            self._deployment.commit(self._process, writes)
+
+        await self._process.call("store", "commit", effect)
+
+    def take(self) -> None:
+        """From here on it may have been done."""
+        message, self.message = self.message, None
+        if message is not None:
+            self._deployment.note_accepted(self._process, message)
+
+
+class SimulatedDirect:
+    """Of one client process."""
+
+    at_once = False
+
+    def __init__(self, deployment: Deployment, process: Process) -> None:
+        self._deployment = deployment
+        self._process = process
+        self._store = DirectStore(deployment, process)
+        process.on_death.append(lambda: deployment.let_go(process))
+        self._writer = Writer(deployment.ports(process)._replace(store=cast(Store, self._store)))
+
+    async def write(self, ns: str, message: Message) -> Optional[Written]:
+        """`ports.Direct.write`."""
+        deployment, process = self._deployment, self._process
+        if process.random.random() >= deployment.world.knobs.direct or not deployment.hold(process):
+            return None
+        told, written = False, None
+        try:
+            written = await self._write(message)
+            told = await self._is_told()
+        finally:
+            deployment.let_go(process, told)
+        return written
+
+    async def _write(self, message: Message) -> Written:
+        self._store.message = message
+        written = await self._writer.write(self._deployment.ns, message)
+        self._store.take()
+        return written
+
+    async def _is_told(self) -> bool:
+        try:
+            return await self._writer.is_told(self._deployment.ns)
+        except BackendError:
+            return False
+
+    def in_turn(self, has_turn: Callable[[], bool]) -> None:
+        """`ports.Direct.in_turn`: it waits, so nobody asks."""
+
+    def told(self, ns: str) -> None:
+        """`ports.Direct.told`: see `write`."""

@@ -1,0 +1,140 @@
+"""A write that no queue has: done or not at all, told to everybody else, and never in the way of what the queue has."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Awaitable, Callable
+
+import pytest
+
+from fk_backend.core.acls import OPEN_ACL
+from fk_backend.core.model import Error
+from fk_backend.core.requests import Create, Delete, SetData
+from fk_backend.core.watches import DATA
+from fk_backend.errors import Refused, Unknown
+from fk_backend.functions import step as step_module
+from fk_backend.messages import Message
+from fk_backend.ports import Written
+from fk_backend.providers.memory.store import MemoryStore
+
+from .doubles import NS, Bench
+
+Play = Callable[[Bench, int], Awaitable[None]]
+
+
+def create(path: str) -> Create:
+    """A create with nothing special about it."""
+    return Create(path, b"old", OPEN_ACL, 0, 0, False)
+
+
+def on_bench(play: Play) -> None:
+    """Runs a test, with a session at "one" and a node /a."""
+
+    async def run() -> None:
+        bench = Bench()
+        session = await bench.open("one")
+        await bench.ask("one", session, 1, create("/a"))
+        await play(bench, session)
+
+    asyncio.run(run())
+
+
+async def direct(writer: Any, session: int, number: int, request: Any, inbox: str = "one") -> Written:
+    """A direct write."""
+    written: Written = await writer.write(NS, Message(inbox, session, number, (request,)))
+    return written
+
+
+def test_it_is_committed_and_answered_to_who_asks_alone() -> None:
+    async def play(bench: Bench, session: int) -> None:
+        pushed, before = len(bench.inboxes.pushed), await bench.head()
+        written = await direct(bench.writer, session, 2, SetData("/a", b"new", -1))
+        head = await bench.head()
+        assert written.result.code == Error.OK and written.zxid == head.zxid == before.zxid + 1
+        assert head.answers == () and written.triggers == head.triggers and written.since == head.since
+        assert await bench.writer.is_told(NS) and len(bench.inboxes.pushed) == pushed
+
+    on_bench(play)
+
+
+def test_what_fails_changes_nothing() -> None:
+    async def play(bench: Bench, session: int) -> None:
+        before = await bench.contents()
+        written = await direct(bench.writer, session, 2, Delete("/none", -1))
+        assert written.result.code == Error.NO_NODE and await bench.contents() == before
+        moved = await direct(bench.writer, session, 3, SetData("/a", b"", -1), inbox="another")
+        assert moved.result.code == Error.SESSION_MOVED and await bench.contents() == before
+
+    on_bench(play)
+
+
+@pytest.mark.parametrize("request_", [SetData("/a", b"mine", 1), SetData("/a", b"mine", 0)])
+def test_who_knows_the_state_before_looks_again(request_: SetData) -> None:
+    """Another writer went on from there. What it says is of the state as it is, also if it fails."""
+
+    async def play(bench: Bench, session: int) -> None:
+        late = bench.fresh_writer()
+        await late.recover(NS)
+        await direct(bench.writer, session, 2, SetData("/a", b"theirs", -1))
+        written = await direct(late, session, 3, request_)
+        assert written.result.code == (Error.OK if request_.version == 1 else Error.BAD_VERSION)
+
+    on_bench(play)
+
+
+def test_who_watches_is_told_by_the_next_batch() -> None:
+    """Which may have nothing in it; and it is told before that does anything else."""
+
+    async def play(bench: Bench, session: int) -> None:
+        await bench.open("two")
+        await bench.watch("two", "/a", DATA, 7)
+        await direct(bench.writer, session, 2, SetData("/a", b"new", -1))
+        assert not await bench.writer.is_told(NS) and not bench.told("two").fired
+        await bench.write()
+        assert bench.told("two").fired == {("/a", DATA, 7)} and await bench.writer.is_told(NS)
+
+    on_bench(play)
+
+
+def test_what_one_left_to_be_told_is_told_before_the_next() -> None:
+    async def play(bench: Bench, session: int) -> None:
+        await bench.open("two")
+        await bench.watch("two", "/a", DATA, 7)
+        await direct(bench.writer, session, 2, SetData("/a", b"new", -1))
+        await direct(bench.writer, session, 3, create("/b"))
+        assert bench.told("two").fired == {("/a", DATA, 7)}
+
+    on_bench(play)
+
+
+def test_a_bug_is_left_to_the_queue_and_an_interruption_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug is met with this very input: the queue isolates it. What a signal's handler raised is the caller's."""
+
+    async def play(bench: Bench, session: int) -> None:
+        for raising, expected in ((lambda *_: {}["bug"], KeyError), (None, Refused)):
+            monkeypatch.setattr(step_module, "apply", raising)
+            with pytest.raises(expected):
+                await direct(bench.writer, session, 2, SetData("/a", b"new", -1))
+            monkeypatch.undo()
+        assert (await direct(bench.writer, session, 3, SetData("/a", b"", 0))).result.code == Error.OK
+
+    on_bench(play)
+
+
+def test_an_unknown_outcome_is_nobodys_to_try_again() -> None:
+    async def play(bench: Bench, session: int) -> None:
+        commit = MemoryStore.commit
+
+        async def lost(writes: Any) -> None:
+            await commit(bench.store, writes)
+            raise Unknown("no answer")
+
+        bench.store.commit = lost
+        with pytest.raises(Unknown):
+            await direct(bench.writer, session, 2, SetData("/a", b"new", 0))
+        del bench.store.commit
+        assert not await bench.writer.is_told(NS)
+        written = await direct(bench.writer, session, 3, SetData("/a", b"again", 1))
+        assert written.result.code == Error.OK
+
+    on_bench(play)
