@@ -66,7 +66,18 @@ class Owner(Protocol):
 class Connection:
     """`session.listener.Listener` of a session, made over a gateway."""
 
-    __slots__ = ("_at_once", "_owner", "_session", "_writers", "calls", "opened", "read_only", "reason", "why")
+    __slots__ = (
+        "_at_once",
+        "_owner",
+        "_session",
+        "_writer",
+        "_writers",
+        "calls",
+        "opened",
+        "read_only",
+        "reason",
+        "why",
+    )
 
     def __init__(self, gateway: Gateway, url: DeploymentUrl, owner: Owner) -> None:
         self._owner = owner
@@ -74,6 +85,8 @@ class Connection:
         waits = getattr(gateway, "waits", False)
         self._at_once = not waits and getattr(provider(url.scheme), "READS_AT_ONCE", False)
         self._writers: "Optional[asyncio.Future[None]]" = None
+        self._writer: "Optional[asyncio.Task[Any]]" = None
+        """Who writes at once in this turn of the event loop."""
         self.calls: Dict[Call, None] = {}
         """What is not answered yet, oldest first."""
         self.opened: Optional[Opened] = None
@@ -121,7 +134,7 @@ class Connection:
             return None
         if request.type in wire.READS:
             return session.read_now(wire.operation(request))
-        if request.type not in wire.WRITES:
+        if request.type not in wire.WRITES or not self._writes_alone():
             return None
         try:
             return session.write_now(wire.operation(request))
@@ -131,6 +144,17 @@ class Connection:
         except BaseException:  # a signal's handler: who is to be told of it is told
             session.tell_rest()
             raise
+
+    def _writes_alone(self) -> bool:
+        """Whether no other task has written in this turn of the event loop. Several are better off in one message."""
+        task = asyncio.current_task()
+        if self._writer is None:
+            self._writer = task
+            asyncio.get_running_loop().call_soon(self._turn_ended)
+        return self._writer is task
+
+    def _turn_ended(self) -> None:
+        self._writer = None
 
     def send(self, call: Call) -> None:
         """Asks; the answer comes to the owner."""
