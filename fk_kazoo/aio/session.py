@@ -452,21 +452,25 @@ class Life:
         if watcher is not None:
             call.watcher, call.armed = watcher, Armed(mode, request.path)
             self._watches.asked(call.armed)
-        if self._connection is not None:
-            self._connection.send(call)
-        else:
+        if self._connection is None:
             self._queue.append(call)
+        elif watcher is not None or not self._done_at_once(self._connection, call):
+            self._connection.send(call)
         return call.future
+
+    def _done_at_once(self, connection: Connection, call: Call) -> bool:
+        try:
+            result = connection.now(call.request)
+        except ConnectionLoss as error:
+            call.fail(error)
+            return True
+        if result is not None:
+            self.answered(call, result)
+        return result is not None
 
     async def _ask(self, request: Any, watcher: Optional[Watcher] = None, mode: str = "") -> Any:
         """Asks and waits. Who is cancelled leaves no watch behind. LockLostError in the body of a lock that is lost."""
         interrupt(self)
-        if watcher is None and self._connection is not None and self._state in _CONNECTED:
-            result = self._connection.now(request)
-            if result is not None:
-                self.last_zxid = max(self.last_zxid, result.zxid)
-                await self._let_others_run()
-                return self._outcome(request, result)
         future = self._send(request, watcher, mode)
         try:
             if future.done():
