@@ -29,6 +29,7 @@ class DirectWrites(Queues):
     """The part of `engine.Session` that does them."""
 
     __slots__ = ()
+
     id: int
     _gateway: Gateway
     _ns: str
