@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 from typing import Any, Dict, List, Optional, Protocol
 
+from kazoo.exceptions import ConnectionLoss
+
 from fk_backend.core.requests import Result
-from fk_backend.errors import BackendError
+from fk_backend.errors import BackendError, Unknown
 from fk_backend.ports import Gateway
 from fk_backend.providers import provider
 from fk_backend.session.engine import LOST, Opened, Session
@@ -64,7 +66,18 @@ class Owner(Protocol):
 class Connection:
     """`session.listener.Listener` of a session, made over a gateway."""
 
-    __slots__ = ("_at_once", "_owner", "_session", "_writers", "calls", "opened", "read_only", "reason", "why")
+    __slots__ = (
+        "_at_once",
+        "_owner",
+        "_session",
+        "_writer",
+        "_writers",
+        "calls",
+        "opened",
+        "read_only",
+        "reason",
+        "why",
+    )
 
     def __init__(self, gateway: Gateway, url: DeploymentUrl, owner: Owner) -> None:
         self._owner = owner
@@ -72,6 +85,8 @@ class Connection:
         waits = getattr(gateway, "waits", False)
         self._at_once = not waits and getattr(provider(url.scheme), "READS_AT_ONCE", False)
         self._writers: "Optional[asyncio.Future[None]]" = None
+        self._writer: "Optional[asyncio.Task[Any]]" = None
+        """Who writes at once in this turn of the event loop."""
         self.calls: Dict[Call, None] = {}
         """What is not answered yet, oldest first."""
         self.opened: Optional[Opened] = None
@@ -110,10 +125,36 @@ class Connection:
                 self._session.end(LOST, "writes are taken again")
 
     def now(self, request: Any) -> Optional[Result]:
-        """The answer of a read, where nothing has to be waited for, or None: `send` it."""
-        if not self._at_once or request.type not in wire.READS or self._session.busy:
+        """The answer, where nothing has to be waited for, or None: `send` it.
+
+        ConnectionLoss: a write may have been done, and this connection is over.
+        """
+        session = self._session
+        if not self._at_once or session.busy:
             return None
-        return self._session.read_now(wire.operation(request))
+        if request.type in wire.READS:
+            return session.read_now(wire.operation(request))
+        if request.type not in wire.WRITES or not self._writes_alone():
+            return None
+        try:
+            return session.write_now(wire.operation(request))
+        except Unknown as error:
+            session.end(LOST, str(error))
+            raise ConnectionLoss() from error
+        except BaseException:  # a signal's handler: who is to be told of it is told
+            session.tell_rest()
+            raise
+
+    def _writes_alone(self) -> bool:
+        """Whether no other task has written in this turn of the event loop. Several are better off in one message."""
+        task = asyncio.current_task()
+        if self._writer is None:
+            self._writer = task
+            asyncio.get_running_loop().call_soon(self._turn_ended)
+        return self._writer is task
+
+    def _turn_ended(self) -> None:
+        self._writer = None
 
     def send(self, call: Call) -> None:
         """Asks; the answer comes to the owner."""

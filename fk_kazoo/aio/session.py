@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Callable, Coroutine, Dict, Iterable, List, Optional, Set, Tuple
 
 from kazoo.exceptions import (
@@ -48,8 +49,8 @@ if TYPE_CHECKING:
 NO_SESSION = bytes(16)
 CLOSE_S = 3.0
 """How long the answer to a close is waited for; then the session ends by its timeout."""
-MAX_AT_ONCE = 50
-"""So many answers that took no turn of the event loop come one after the other; then others run."""
+MAX_AT_ONCE, MAX_TURN_S = 50, 0.005
+"""So many answers that took no turn of the event loop come one after the other, for so long; then others run."""
 _CONNECTED = (KeeperState.CONNECTED, KeeperState.CONNECTED_RO)
 _CLOSED = (KeeperState.EXPIRED_SESSION, KeeperState.AUTH_FAILED, KeeperState.CLOSED)
 _UNANSWERED: Dict[str, Callable[[], Exception]] = {
@@ -68,8 +69,8 @@ class Life:
     __slots__ = (  # what an app adds still has room; a thousand clients are smaller by as many kilobytes
         "__dict__ __weakref__ _at_end _at_once _command_retry _connecting _connection _connection_retry _decided _ended"
         " _failure _farewells _holds _leftovers _listeners _loop _opening _parents _parted _pid _queue _session_id"
-        " _session_passwd _session_timeout _state _stopped _stopping _tasks _watches auth_data chroot default_acl"
-        " deployment last_zxid logger read_only state"
+        " _session_passwd _session_timeout _state _stopped _stopping _tasks _turn_until _watches auth_data chroot"
+        " default_acl deployment last_zxid logger read_only state"
     ).split()
     deployment: DeploymentUrl
     chroot: str
@@ -110,6 +111,8 @@ class Life:
         self._holds: Dict[Hold, None] = {}
         self._parted = None
         self._at_once = 0
+        """How many answers came without a turn of the event loop in between."""
+        self._turn_until = 0.0
         self._pid = 0
         self._loop: Optional[asyncio.AbstractEventLoop] = None
         self._parents: List[Any] = []
@@ -449,21 +452,25 @@ class Life:
         if watcher is not None:
             call.watcher, call.armed = watcher, Armed(mode, request.path)
             self._watches.asked(call.armed)
-        if self._connection is not None:
-            self._connection.send(call)
-        else:
+        if self._connection is None:
             self._queue.append(call)
+        elif watcher is not None or not self._done_at_once(self._connection, call):
+            self._connection.send(call)
         return call.future
+
+    def _done_at_once(self, connection: Connection, call: Call) -> bool:
+        try:
+            result = connection.now(call.request)
+        except ConnectionLoss as error:
+            call.fail(error)
+            return True
+        if result is not None:
+            self.answered(call, result)
+        return result is not None
 
     async def _ask(self, request: Any, watcher: Optional[Watcher] = None, mode: str = "") -> Any:
         """Asks and waits. Who is cancelled leaves no watch behind. LockLostError in the body of a lock that is lost."""
         interrupt(self)
-        if watcher is None and self._connection is not None and self._state in _CONNECTED:
-            result = self._connection.now(request)
-            if result is not None:
-                self.last_zxid = max(self.last_zxid, result.zxid)
-                await self._let_others_run()
-                return self._outcome(request, result)
         future = self._send(request, watcher, mode)
         try:
             if future.done():
@@ -492,9 +499,10 @@ class Life:
     async def _let_others_run(self) -> None:
         """Answers that are there at once, one after the other, would keep every other task from running."""
         self._at_once += 1
-        if self._at_once >= MAX_AT_ONCE:
+        if self._at_once >= MAX_AT_ONCE or monotonic() > self._turn_until:
             self._at_once = 0
             await asyncio.sleep(0)
+            self._turn_until = monotonic() + MAX_TURN_S
 
     def _disarm(self, armed: Armed) -> None:
         if self._connection is not None and self._state in _CONNECTED:

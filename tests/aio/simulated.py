@@ -463,6 +463,7 @@ def run(plan: Plan) -> simulation.History:
             (session, "Connection", Recorded),
             (locks, "uuid", made),
             (retrying, "random", numbers),
+            (session, "monotonic", lambda: 0.0),
         ):
             stack.enter_context(mock.patch.object(place, name, value))
         gc.disable()  # what is forgotten closes itself: that has to be at the same moment in every run
