@@ -453,7 +453,7 @@ edit(
 edit(
     "a direct write swallows what a signal's handler raises",
     writer.Writer,
-    "_write_directly",
+    "_step_of",
     "if not _is_of_here(error):",
     "if False:",
     DIRECT + "test_a_bug_is_left_to_the_queue_and_an_interruption_is_not",
