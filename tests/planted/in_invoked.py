@@ -76,20 +76,10 @@ edit(
     step, "unfinished", "if head.reserved is not None and head.reserved.inbox:", "if False:", writer,
 )  # fmt: skip
 edit(
-    "failed without a trace",
-    "what failed in the queue is judged anew when it comes again, by what was invoked since",
-    W, "_write", "if not step.writes and self._shares and warm.head.zxid:", "if False:",
-)  # fmt: skip
-edit(
     "unknown taken for definite",
     "a commit of an invocation without an answer is taken for none",
     W, "_write_for", "await self._commit(step.writes, step.promise)",
     "await _definite(self._commit(step.writes, step.promise))",
-)  # fmt: skip
-edit(
-    "nobody to begin",
-    "an invocation makes the first ephemeral, and does not wake the heartbeat",
-    W, "_work_out", "if step.begins:", "self._woken[ns] = float('inf')\n    if False:",
 )  # fmt: skip
 
 

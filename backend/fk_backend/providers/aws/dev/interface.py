@@ -30,9 +30,9 @@ class Interface:
         """Listens; the URL."""
         app = web.Application(client_max_size=EVENT_LIMIT + 1)
         app.router.add_post("/2015-03-31/functions/{name}/invocations", self._invoke)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0, shutdown_timeout=0.1)
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
         return "http://127.0.0.1:%d" % self._runner.addresses[0][1]
 
