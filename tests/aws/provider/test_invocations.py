@@ -1,4 +1,4 @@
-"""A write with no company is one invocation of the writer; what is pipelined, watched for or refused goes on as ever."""
+"""A write with no company is one invocation of the writer; what is pipelined or refused goes on as ever."""
 
 from __future__ import annotations
 

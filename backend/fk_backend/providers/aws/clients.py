@@ -57,6 +57,7 @@ class Clients:
         region = region or os.environ.get("AWS_REGION")  # which the library does not look at
         self._options: Dict[str, Any] = {"region_name": region, "endpoint_url": endpoint_url}
         self._functions: Any = None
+        self._common: Dict[str, Any] = {}
         self._stack = AsyncExitStack()
         self.session = get_session()
 
@@ -75,6 +76,7 @@ class Clients:
         """Opens what is needed; nothing is sent yet."""
         connect_s, read_s = FUNCTION_TIMEOUTS_S if self._of_function else (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
         common: Dict[str, Any] = {"connect_timeout": connect_s, "max_pool_connections": 64, **_kept()}
+        self._common = {**common, "read_timeout": read_s}
         patient = AioConfig(read_timeout=read_s, retries=_retries(TRIES), **common)
         once = AioConfig(read_timeout=read_s, retries=_retries(1), **common)
         waiting = patient
@@ -96,9 +98,7 @@ class Clients:
     async def functions(self) -> Any:
         """Lambda, asked once: made when it is first needed, as its description is large."""
         if self._functions is None:
-            read_s = FUNCTION_TIMEOUTS_S[1] if self._of_function else READ_TIMEOUT_S
-            kept: Dict[str, Any] = {"max_pool_connections": 64, **_kept()}
-            config = AioConfig(connect_timeout=CONNECT_TIMEOUT_S, read_timeout=read_s, retries=_retries(1), **kept)
+            config = AioConfig(retries=_retries(1), **self._common)
             options = {**self._options, "endpoint_url": os.environ.get(AT_FUNCTIONS) or self._options["endpoint_url"]}
             made = self.session.create_client("lambda", config=config, **options)
             self._functions = await self._stack.enter_async_context(made)
