@@ -228,3 +228,38 @@ def test_who_is_always_second_leaves_it_to_the_queue_which_tries_again_at_once()
         assert lost == 3 and bench.told("one").answers[2][0] == Error.OK
 
     on_bench(play)
+
+
+@pytest.mark.parametrize("limits", [UNLIMITED, Limits(together_is_dear=True, remote=True)], ids=["whole", "promised"])
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_whichever_call_was_its_last_it_was_done_or_not_and_never_comes_late(limits: Limits, after: bool) -> None:
+    """The function dies at each of its calls; its client attaches anew; what it had asked arrives once more, late."""
+    outcomes = set()
+
+    async def play(bench: Bench, session: int) -> None:
+        for call in range(1, 40):
+            inbox = "three%d" % call
+            await bench.ask(inbox, 0, 0, Attach(session, PASSWORD, inbox, None))
+            await bench.watch("two", "/a", DATA, call)
+            version = await version_of(bench)
+            doomed, over = sharing(bench, Doom(call, after)), False
+            try:
+                await invoke(doomed, session, SetData("/a", b"x", -1), inbox=inbox)
+                over = True
+            except Crash:
+                pass
+            bench.writer = sharing(bench)
+            await bench.ask(inbox + "b", 0, 0, Attach(session, PASSWORD, inbox + "b", None))
+            done = await version_of(bench) - version
+            outcomes.add(done)
+            late, _ = await invoke(sharing(bench), session, SetData("/a", b"late", -1), inbox=inbox)
+            assert late.result.code == Error.SESSION_MOVED and await version_of(bench) == version + done
+            assert (("/a", DATA, call) in bench.told("two").fired) == bool(done), "call %d" % call
+            if over:
+                assert done == 1
+                return
+            await bench.ask(inbox + "b", session, 1, SetData("/a", b"to have it told", -1))
+        raise AssertionError("it never ends")
+
+    on_bench(play, limits)
+    assert outcomes == {0, 1}
