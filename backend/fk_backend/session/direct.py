@@ -6,7 +6,6 @@ asked for again: the connection ends, and attaching anew fences what is late.
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Callable, Optional, cast
 
 from ..core.model import Error
@@ -15,6 +14,7 @@ from ..eager import Waits, at_once
 from ..errors import BackendError, Unknown
 from ..messages import Bulletin, Message, bulletin
 from ..ports import Gateway
+from .flag import Flag
 from .holdings import Holdings
 from .ops import DIRECT, Op
 from .packing import sendable, size_of
@@ -38,7 +38,7 @@ class DirectWrites(Queues):
     _ns: str
     _inbox: str
     _key: bytes
-    _beating: asyncio.Event
+    _beating: Flag
     _next: int
     _answered: int
     _watermark: int
