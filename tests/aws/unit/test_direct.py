@@ -13,7 +13,7 @@ from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Trigger
 from fk_backend.core.requests import Create, Result
-from fk_backend.errors import Conflict, Unavailable, Unknown
+from fk_backend.errors import Conflict, Refused, Unavailable, Unknown
 from fk_backend.mac import inbox_name
 from fk_backend.messages import Message, decode, encode
 from fk_backend.ports import Written
@@ -105,6 +105,11 @@ def test_what_was_not_done_goes_to_the_queue_for_a_while(answer: Any) -> None:
     assert service.write() is None and service.write() is None and len(service.asked) == 1
     service.now_s += PAUSE_S
     assert service.write() == WRITTEN
+
+
+def test_what_is_refused_for_itself_keeps_nothing_else_from_it() -> None:
+    service = Lambda(direct.refusal(Refused("the heartbeat is to begin")), direct.answer(WRITTEN, 0))
+    assert service.write() is None and service.write() == WRITTEN
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
 
 from ... import codec
 from ...core.requests import Result
-from ...errors import BackendError, Unknown
+from ...errors import BackendError, Conflict, Unavailable, Unknown
 from ...messages import Answers, Message, bulletin, decode_note, encode, encode_note
 from ...ports import Clock, Written
 from ..contention import Contention
@@ -64,8 +64,8 @@ def answer(written: Written, conflicts: int) -> Event:
 
 
 def refusal(error: BackendError) -> Event:
-    """That nothing was done, and nothing will be."""
-    return {"refused": str(error)[:300], "conflicts": 1}
+    """That nothing was done, and nothing will be. What the queue does better just this once is no conflict."""
+    return {"refused": str(error)[:300], "conflicts": int(isinstance(error, (Conflict, Unavailable)))}
 
 
 class Told(NamedTuple):
@@ -131,7 +131,7 @@ class Invocations:
             return None
         if told.conflicts:
             company.met(self._clock.monotonic())
-        else:
+        elif told.written is not None:
             company.alone()
         if told.why:
             log.debug("namespace %s: a write goes to the queue: %s", ns, told.why)
