@@ -379,8 +379,10 @@ class Direct(Protocol):
     interruption is made good by `told`.
     """
 
-    async def write(self, ns: str, message: "Message") -> Optional[Written]:
+    async def write(self, ns: str, message: "Message", key: bytes = b"") -> Optional[Written]:
         """Applies the message's one request, commits, and has everybody else told. Atomic as a commit.
+
+        ``key``: the session's, which proves who sends it, where that is to be proved.
 
         None: it was not tried, because there is company; the queue is for that. `Refused` and its kin, Unavailable:
         definite, nothing was done and nothing will be, so it may be sent. Unknown: it may have been done or be done

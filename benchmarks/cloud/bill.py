@@ -76,8 +76,11 @@ class Bill(NamedTuple):
         return usd
 
 
-def bill(calls: Sequence[Call], invocations: int, operations: int, deleted: bool = True) -> Bill:
-    """Of so many equal operations, for one of them. ``deleted``: whether messages are done with by an invocation."""
+def bill(calls: Sequence[Call], invocations: int, operations: int, deleted: bool = True, direct: bool = False) -> Bill:
+    """Of so many equal operations, for one of them. ``deleted``: whether messages are done with by an invocation.
+
+    ``direct``: no queue triggers the invocations.
+    """
     counted = [call for call in calls if not call.empty_poll]
     requests: Dict[str, float] = {}
     for call in counted:
@@ -85,7 +88,7 @@ def bill(calls: Sequence[Call], invocations: int, operations: int, deleted: bool
     used: Dict[str, float] = {
         "gb_s": MEMORY_GB * (busy_ms(counted) + COMPUTE_MS * invocations) / 1000,
         "invocations": invocations,
-        "event_source": (1 + deleted) * invocations,
+        "event_source": 0 if direct else (1 + deleted) * invocations,
     }
     for call in counted:
         for item, quantity in _items(call).items():

@@ -10,10 +10,10 @@ from typing import Any, Dict, List
 
 from .. import report as tables_of
 from ..systems import REPOSITORY
-from . import costs, figures, growth, headline, operations, pictures, primitives, protocols, report
+from . import costs, figures, growth, headline, invoked, operations, pictures, primitives, protocols, report
 from .setting import setting
 
-PARTS = ("cost", "latency", "growth", "primitives")
+PARTS = ("cost", "direct", "latency", "growth", "primitives")
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +52,7 @@ def grown(smoke: bool) -> List[Dict[str, Any]]:
 
 def run(options: argparse.Namespace) -> Dict[str, Any]:
     """Runs the parts that are asked for; their results."""
-    parts = {"cost": cost, "latency": latency, "growth": grown, "primitives": primitives.run}
+    parts = {"cost": cost, "direct": invoked.run, "latency": latency, "growth": grown, "primitives": primitives.run}
     wanted = [part.strip() for part in options.parts.split(",")]
     unknown = [part for part in wanted if part not in parts]
     if unknown:

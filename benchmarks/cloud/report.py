@@ -36,6 +36,9 @@ def tables(results: Dict[str, Any]) -> List[Tuple[str, Table]]:
         found.append(("cost-bars", bars(cost["bars"], "USD a million")))
         found.append(("headline", headline(cost)))
         found.append(("border", border(cost)))
+    if "direct" in results:
+        found.append(("direct", direct(results["direct"])))
+        found.append(("direct-bars", direct_bars(results["direct"])))
     if "latency" in results:
         found.append(("latency", latencies(results["latency"])))
         found.append(("latency-bars", bars(results["latency"]["bars"], "")))
@@ -111,6 +114,33 @@ def border(cost: Dict[str, Any]) -> Table:
 
 def _millions(value: float) -> str:
     return "%.2f million" % (value / 1e6)
+
+
+def direct(found: Dict[str, Any]) -> Table:
+    """Writes that are invocations: ms by what an invocation is taken for, and USD for a million."""
+    ways = list(found["ms"][0]["ms"])
+    heads = ["by the queue" if float(way) == 0 else "invoked in %g ms" % float(way) for way in ways]
+    table = [["", *("%s: %s" % (head, key) for head in heads for key in ("p50", "p99")), "requests", *USD]]
+    for row in found["ms"]:
+        table.append(
+            [row["row"] + ", ms", *(figure(row["ms"][way][p]) for way in ways for p in ("p50", "p99")), "", "", ""]
+        )
+    for row in found["usd"]:
+        told = ", ".join("%s × %s" % (_count(n), kind) for kind, n in row["requests"].items())
+        table.append([row["row"], *[""] * 2 * len(ways), told, "%.2f" % row["paper"], "%.2f" % row["current"]])
+    return table
+
+
+USD = ("USD a million, everything, paper prices", "current prices")
+
+
+def direct_bars(found: Dict[str, Any]) -> Table:
+    """What was meant for them."""
+    table = [["", "unit", "invoked", "by the queue", "meant", "holds"]]
+    for bar in found["bars"]:
+        cells = [figure(bar["ours"]), figure(bar["queued"]), "≤ %s" % figure(bar["most"])]
+        table.append([bar["what"], bar["unit"], *cells, "yes" if bar["holds"] else "**no**"])
+    return table
 
 
 def latencies(found: Dict[str, Any]) -> Table:

@@ -11,6 +11,7 @@ from typing import Any, Callable, Iterator, List
 from unittest import mock
 
 from fk_backend.providers.aws import poll, queues
+from fk_backend.providers.aws.clients import AT_FUNCTIONS
 from fk_backend.providers.aws.dev import resources
 from fk_backend.providers.aws.dev.emulator import Emulator
 from fk_backend.providers.aws.dev.host import Host, functions_of
@@ -89,23 +90,26 @@ class Setting:
         assert not any(tries.values()), "sent again or never answered: %r (and %d polls)" % (tries, polls)
         return calls, len(self._invocations) - before
 
-    def bill(self, work: Callable[[], Any], operations: int) -> Bill:
-        """Of work that does so many operations, for one of them."""
+    def bill(self, work: Callable[[], Any], operations: int, direct: bool = False) -> Bill:
+        """Of work that does so many operations, for one of them; ``direct``: each is an invocation by its client."""
         calls, invocations = self.seen(work)
-        return bill(calls, invocations, operations)
+        return bill(calls, invocations, operations, direct=direct)
 
 
 @contextmanager
-def setting(filled: bool = False) -> Iterator[Setting]:
+def setting(filled: bool = False, direct: bool = False) -> Iterator[Setting]:
     """Starts everything, and ends it. The standard variables name the emulator meanwhile: AWS can't be reached.
 
-    ``filled``: the tables can be filled directly.
+    ``filled``: the tables can be filled directly. ``direct``: clients can invoke the functions.
     """
     with ExitStack() as stack:
         emulator = stack.enter_context(Emulator(program=FILLED) if filled else Emulator())
         stack.enter_context(mock.patch.object(poll, "DELETE_S", DELETE_S))
         account = resources.new_account(emulator.url, "bench")
-        kept = {name: os.environ.get(name) for name in (*account.environment, "AWS_PROFILE", "AWS_SESSION_TOKEN")}
+        kept = {
+            name: os.environ.get(name)
+            for name in (*account.environment, "AWS_PROFILE", "AWS_SESSION_TOKEN", AT_FUNCTIONS)
+        }
         stack.callback(_restore, kept)
         for name in kept:
             os.environ.pop(name, None)
@@ -115,6 +119,8 @@ def setting(filled: bool = False) -> Iterator[Setting]:
         invocations: List[str] = []  # of which functions: what they were called with would fill the memory
         functions = [each._replace(timeout_s=PATIENCE_S) for each in functions_of(account)]
         host = stack.enter_context(Host(account, functions, observe=lambda one: invocations.append(one.function)))
+        if direct:
+            os.environ[AT_FUNCTIONS] = host.url
         made = Setting(account, host, meter, invocations)
         stack.callback(made.close)
         yield made

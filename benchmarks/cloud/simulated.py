@@ -13,14 +13,17 @@ from collections import deque
 from random import Random
 from typing import Any, Callable, Deque, Dict, List, Optional, Sequence
 
+from fk_backend.errors import BackendError
 from fk_backend.functions.writer import Writer
 from fk_backend.mac import inbox_name
-from fk_backend.ports import Delivery, Item, Key, Limits, Listing, Page, Ports, Position, Pushed, Put, after
+from fk_backend.messages import Message, encode
+from fk_backend.ports import Delivery, Item, Key, Limits, Listing, Page, Ports, Position, Pushed, Put, Written, after
 from fk_backend.providers.aws.store import DynamoStore
+from fk_backend.providers.contention import Contention
 from fk_backend.providers.memory.store import MemoryStore
 from fk_backend.testing.simulation.loop import SimulatedLoop
 
-from .latency import FIFO_TRIGGER, PUT, SEND, STANDARD_TRIGGER, Chance
+from .latency import FIFO_TRIGGER, PUT, SEND, STANDARD_TRIGGER, Chance, curve
 
 BATCH = 10
 """Messages that Lambda takes from a FIFO queue at once, as the template says."""
@@ -38,12 +41,20 @@ class Cloud:
     """What is shared by all who are connected: one store, one queue with its groups, one function."""
 
     def __init__(
-        self, seed: int, gap_ms: float = 0.0, inbox: str = LONG_POLL, conditional: str = PUT, loyal: bool = False
+        self,
+        seed: int,
+        gap_ms: float = 0.0,
+        inbox: str = LONG_POLL,
+        conditional: str = PUT,
+        loyal: bool = False,
+        invoke_ms: float = 0.0,
     ) -> None:
         """``conditional``: what was measured that a write of one item with a condition is taken for.
 
-        ``loyal``: a group is always served by the same environment.
+        ``loyal``: a group is always served by the same environment. ``invoke_ms``: what a synchronous invocation takes
+        in the median, beside what the function does; 0: writes go to the queue.
         """
+        self.invoke_ms = invoke_ms
         self.loop = SimulatedLoop(Random(seed))
         self.chance = Chance(seed)
         self.random = Random(seed + 1)
@@ -93,13 +104,17 @@ class Cloud:
         await self.pause(first_ms)
         while queue:
             batch = [queue.popleft() for _ in range(min(BATCH, len(queue)))]
-            idle = self.idle.setdefault(group if self.loyal else "", [])
-            writer = idle.pop() if idle else Writer(Ports(self.store, self, self, self.clock))
+            idle, writer = self.environment(group)
             await writer(group, batch)
             idle.append(writer)
             if queue:
                 await self.pause(self.gap_ms)
         del self.busy[group]
+
+    def environment(self, group: str) -> "tuple[List[Writer], Writer]":
+        """One that is idle, or a new one, and where to put it afterwards."""
+        idle = self.idle.setdefault(group if self.loyal else "", [])
+        return idle, idle.pop() if idle else Writer(Ports(self.store, self, self, self.clock), shares=True)
 
     # --- inboxes --------------------------------------------------------------------------------
 
@@ -181,6 +196,45 @@ class SimulatedStore:
         return found
 
 
+class SimulatedInvocations:
+    """`ports.Direct`: an invocation, as `providers.aws.direct` asks for it. Nothing fails here.
+
+    Its time is assumed, with the spread of what a send to a queue was measured to take: half of it before the function
+    begins, half after it has ended.
+    """
+
+    at_once = False
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._company: Dict[str, Contention] = {}
+
+    async def write(self, ns: str, message: Message, key: bytes = b"") -> Optional[Written]:
+        """`ports.Direct.write`."""
+        cloud, company = self._cloud, self._company.setdefault(ns, Contention())
+        if not company.is_due(cloud.loop.now):
+            return None
+        body = encode(message, key)
+        ms = cloud.chance.ms(SEND, len(body)) * cloud.invoke_ms / curve(SEND, 1024).at(0.5)
+        await cloud.pause(ms / 2)
+        idle, writer = cloud.environment(ns)
+        written: Optional[Written] = None
+        try:
+            written, conflicts = await writer.write_for(ns, body)
+        except BackendError:
+            conflicts = 1
+        idle.append(writer)
+        await cloud.pause(ms / 2)
+        company.met(cloud.loop.now) if conflicts else company.alone()
+        return written
+
+    def in_turn(self, has_turn: Callable[[], bool]) -> None:
+        """`ports.Direct.in_turn`."""
+
+    def told(self, ns: str) -> None:
+        """`ports.Direct.told`."""
+
+
 class SimulatedClock:
     """`ports.Clock` of everybody."""
 
@@ -216,6 +270,7 @@ class SimulatedGateway:
         self.store = cloud.store
         self.queue = cloud
         self.clock = cloud.clock
+        self.direct = SimulatedInvocations(cloud) if cloud.invoke_ms else None
 
     def inbox(self, ns: str, key: bytes, nonce: bytes) -> str:
         """`ports.Gateway.inbox`."""

@@ -72,6 +72,7 @@ def _serve(options: argparse.Namespace, emulator: "Emulator", ending: threading.
     if options.permissions:
         credentials.update(access.of_client(account, access.client_policy(account)))
     with host:
+        credentials["AWS_ENDPOINT_URL_LAMBDA"] = host.url  # the emulator has no functions
         print(_how_to_use(account, credentials), flush=True)
         return _wait(host, emulator, ending)
 
@@ -110,6 +111,7 @@ def _how_to_use(account: "Account", credentials: Dict[str, str]) -> str:
             "AWS_REGION",
             "AWS_DEFAULT_REGION",
             "AWS_ENDPOINT_URL",
+            "AWS_ENDPOINT_URL_LAMBDA",
         ),  # by these, fk-kazoo status and every other tool ask it
     )
     exports = ["  export %s=%s" % (key, credentials[key]) for key in wanted]
@@ -146,6 +148,8 @@ def _what_for(event: Any) -> str:
     records: Optional[List[Any]] = event.get("Records") if isinstance(event, dict) else None
     if records is None:
         return "called"
+    if "message" in event:
+        return "a write of %.60s" % event.get("ns")
     groups = sorted({one["attributes"].get("MessageGroupId", "") for one in records} - {""})
     count = "%d message%s" % (len(records), "" if len(records) == 1 else "s")
     return count + (" of " + ", ".join(groups) if groups else "")

@@ -14,11 +14,11 @@ from fk_backend.session.ops import Exists, GetChildren, GetData
 from fk_backend.testing.simulation.checks import judge
 from fk_backend.testing.simulation.crashes import crash, crossings, scenario
 from fk_backend.testing.simulation.explore import SMALL_SCOPES, explore
-from fk_backend.testing.simulation.plan import STORM, Fault, HangUp, Plan, Step
+from fk_backend.testing.simulation.plan import CRASH, PAUSE, STORM, Fault, HangUp, Plan, Step
 from fk_backend.testing.simulation.run import run
-from fk_backend.testing.simulation.workload import ALL, HIDDEN_ACL, SECRET, SETUP, direct, flickering, plan
+from fk_backend.testing.simulation.workload import ALL, HIDDEN_ACL, SECRET, SETUP, direct, flickering, invoked, plan
 
-from . import in_core, in_functions, in_session
+from . import in_core, in_functions, in_invoked, in_session
 from .bug import BUGS, Bug
 
 FIRST_SEEDS, SEEDS = 150, 1000
@@ -61,6 +61,12 @@ HINTS = {
     "told of secrets": 47,
     "judged afterwards": 142,
     "nothing new to tell": 1097,
+    "cut message forgotten": 82,
+    "kept promise forgotten": 82,
+    "invoked and not told": 34,
+    "invoked twice": 37,
+    "unknown taken for definite": 37,
+    "promise of nobody": 20,
 }
 """Seeds that caught what few seeds catch: tried first, so that a test need not look for them again."""
 SCOPED = ("looked before commit", "no rearm")
@@ -119,6 +125,30 @@ def _apart(seed: int) -> Plan:
     return Plan(seed, knobs, (writes, storm, looks), faults)
 
 
+def _meeting(seed: int) -> Plan:
+    """Two clients change the same few nodes, one through the queue, one by invocations, and writers crash."""
+    r = Random("%d meeting" % seed)
+    made = invoked(seed)
+    changes = (
+        *(SetData("/a", b"%d" % number, -1) for number in range(3)),
+        *(Create("/b", b"", OPEN_ACL, 0, 0, False), Delete("/b", -1), Create("/q/n-", b"", OPEN_ACL, 2, 0, False)),
+    )
+    bursts = [(round(0.3 + number * 0.25, 4), r.choice((1, 1, 2, 4))) for number in range(8)]
+    piped = tuple(Step(at, r.choice(changes)) for at, count in bursts for _ in range(count))
+    alone = tuple(Step(round(0.3 + number * 0.06, 4), r.choice(changes)) for number in range(30))
+    looks = tuple(Step(round(0.3 + number * 0.2, 4), Exists(r.choice(("/a", "/b")), True)) for number in range(8))
+    faults = [Fault(CRASH, "writer", round(0.3 + r.random() * 2, 4), 0.0, "after") for _ in range(r.choice((2, 5)))]
+    faults += [Fault(STORM, "writer", round(0.3 + r.random() * 2, 4), 0.3, r.choice(("lost", "undone")))]
+    faults += [Fault(PAUSE, "writer", round(0.3 + r.random() * 2, 4), 0.6)]
+    knobs = made.knobs._replace(
+        invoked=r.choice((0.7, 1.0)), lag=0.005, slow=0.02, visibility=0.3, commit_calls=r.choice((1, 2, 500)),
+        two_steps=seed % 2 == 0, timeouts_ms=(3000,), thrifty=seed % 3 == 0, recut=False, batch=3,
+    )  # fmt: skip
+    faults.sort(key=lambda fault: fault.at)
+    programs = ((*(Step(0.0, op) for op in SETUP), *piped), alone, looks)
+    return Plan(seed, knobs, programs, tuple(faults))
+
+
 WORLDS: Dict[str, Callable[[int], Plan]] = {
     "resent as new": _deaf,
     "a torn node is taken": flickering,
@@ -127,6 +157,8 @@ WORLDS: Dict[str, Callable[[int], Plan]] = {
     **dict.fromkeys(("nothing new to tell", "direct overtakes", "direct before events"), direct),
     "unknown as new": _apart,
     "blobs leak": _calm,
+    **dict.fromkeys(in_invoked.NAMES, _meeting),
+    **dict.fromkeys(("owner unheard", "invoked answer before events", "unknown taken for definite"), invoked),
     **dict.fromkeys(
         (
             "everybody may know",

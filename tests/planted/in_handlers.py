@@ -453,10 +453,76 @@ edit(
 edit(
     "a direct write swallows what a signal's handler raises",
     writer.Writer,
-    "_write_directly",
+    "_step_of",
     "if not _is_of_here(error):",
     "if False:",
     DIRECT + "test_a_bug_is_left_to_the_queue_and_an_interruption_is_not",
+)
+INVOKED = "tests/functions/test_invoked.py::"
+edit(
+    "who invokes the writer is taken at its word",
+    writer.Writer,
+    "_work_out",
+    "if not await self._is_its_own(ns, warm, received):",
+    "if False:",
+    INVOKED + "test_what_nobody_may_send_so_is_refused",
+)
+edit(
+    "whatever a session may ask for is done by an invocation",
+    writer,
+    "_direct",
+    " or not isinstance(message.requests[0], DIRECT)",
+    "",
+    INVOKED + "test_what_nobody_may_send_so_is_refused",
+)
+edit(
+    "an invocation forgets what is done of a message",
+    writer.Writer,
+    "_work_out",
+    "unfinished(warm.head)",
+    "{}",
+    INVOKED + "test_what_is_cut_is_not_begun_anew",
+)
+edit(
+    "an invocation forgets that a promise was kept",
+    step,
+    "unfinished",
+    "if head.reserved is not None and head.reserved.inbox:",
+    "if False:",
+    INVOKED + "test_what_is_done_of_a_message_that_comes_again_is_kept",
+    also=(writer,),
+)
+edit(
+    "what failed in the queue is judged by what was invoked since",
+    writer.Writer,
+    "_write",
+    "if not step.writes and self._shares and warm.head.zxid:",
+    "if False:",
+    INVOKED + "test_what_failed_in_the_queue_is_not_judged_anew",
+)
+edit(
+    "an invocation makes the first ephemeral, and nobody looks after it if the heartbeat is not woken",
+    writer.Writer,
+    "_work_out",
+    "if step.begins:",
+    "if False:",
+    INVOKED + "test_what_has_to_begin_is_left_to_what_comes_again",
+)
+edit(
+    "what somebody else's fan-out failed with is an invocation's own",
+    writer.Writer,
+    "write_for",
+    "await _definite(self._wake(ns, [received]))",
+    "await self._wake(ns, [received])",
+    INVOKED + "test_what_is_unknown_before_its_commit_is_definite",
+)
+edit(
+    "a batch that lost to an invocation waits until it comes again",
+    writer.Writer,
+    "__call__",
+    "TRIES if self._shares else 1",
+    "1",
+    INVOKED + "test_who_is_always_second_leaves_it_to_the_queue_which_tries_again_at_once",
 )
 LATE = "tests/functions/test_stale_writer.py::test_a_queue_that_was_made_anew_begins_with_smaller_numbers"
 edit(

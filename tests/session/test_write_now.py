@@ -30,7 +30,7 @@ class Here:
         self.late: Optional[Exception] = None
         self.calls = 0
 
-    async def write(self, ns: str, message: Message) -> Optional[Written]:
+    async def write(self, ns: str, message: Message, key: bytes = b"") -> Optional[Written]:
         """`ports.Direct.write`."""
         self.calls += 1
         if self.fails is not None:

@@ -16,7 +16,7 @@ from fk_backend.testing.simulation.checks import CHECKS, judge
 from fk_backend.testing.simulation.crashes import KINDS, cover, crossings, scenario
 from fk_backend.testing.simulation.run import run
 from fk_backend.testing.simulation.shrink import broken, shrink
-from fk_backend.testing.simulation.workload import SECRETS, beset, flickering, plan
+from fk_backend.testing.simulation.workload import SECRETS, beset, flickering, invoked, plan
 from tests.planted.hunt import BUGS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -46,6 +46,11 @@ def test_a_node_that_comes_and_goes_is_read_as_it_was() -> None:
     """Where queries are not atomic: R1, before anything."""
     tally = campaign(0, 50, 1, world=flickering)
     assert tally.schedules == 50 and not tally.failures
+
+
+def test_writers_that_are_invoked_beside_the_queues_keep_every_promise() -> None:
+    tally = campaign(680, 25, 1, world=invoked)  # among them one that the simulation itself once took for wrong
+    assert tally.schedules == 25 and not tally.failures
 
 
 def test_schedules_with_secrets_keep_every_promise() -> None:

@@ -141,6 +141,8 @@ class WatchSubtrees(NamedTuple):
     """From now on the writer looks for watches on whole subtrees. Before the first such watch. Answered by None."""
 
 
+DIRECT = (Create, Delete, SetData, SetAcl, Multi)
+"""What changes the tree alone, and neither who the session is nor whether it goes on."""
 Request = Union[Op, Multi, Auth, Open, Attach, Close, Expire, Reap, Sweep, Rest, WatchSubtrees]
 
 

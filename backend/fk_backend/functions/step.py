@@ -76,9 +76,8 @@ async def next_step(ports: Ports, ns: str, warm: Warm, entries: Sequence[Entry],
                 return _refused(part, Error.SYSTEM, warm)
             count = 1
             continue
-        after = _next_head(warm.head, outcome, answers_of(part, outcome.results), done, limits.recent_bytes)
-        handled = reduce(Position.later, (entry.handled for entry in part), warm.head.handled)
-        after = after._replace(garbage=garbage(warm, outcome.changes), handled=handled)
+        after = _next_head(warm.head, outcome, part, answers_of(part, outcome.results), done, limits.recent_bytes)
+        after = after._replace(garbage=garbage(warm, outcome.changes), handled=_handled(warm.head, part))
         writes = noted(ports, ns, warm, writes_of(ns, warm, outcome.changes, after))
         why = misfit(writes, limits)
         if why == Error.OK:
@@ -94,6 +93,42 @@ async def next_step(ports: Ports, ns: str, warm: Warm, entries: Sequence[Entry],
         promise = reservation(warm, after, part[0], writes)
     begins = after.ticking == after.zxid and _is_at_rest(warm.head, outcome)
     return Step(part, outcome.results, after, writes, outcome.changes, begins, promise)
+
+
+def recorded(ports: Ports, ns: str, warm: Warm, step: Step, done: Dict[str, int]) -> Step:
+    """A step that changes nothing, or as much of it as fits, as a commit of the head: its requests are done with.
+
+    Needed where somebody else may commit before the batch is acknowledged: what failed would be done when it comes
+    again, under another state, though its sender was told that it failed.
+    """
+    part, results = step.entries, step.results
+    while True:
+        outcome = Outcome(warm.head.zxid + 1, list(results), Changes(), [], [])
+        after = _next_head(warm.head, outcome, part, answers_of(part, results), done, ports.store.limits.recent_bytes)
+        after = after._replace(handled=_handled(warm.head, part))
+        writes = noted(ports, ns, warm, writes_of(ns, warm, outcome.changes, after))
+        why = misfit(writes, ports.store.limits)
+        if why == Error.OK:
+            return Step(part, results, after, writes, outcome.changes)
+        if len(part) > 1:
+            part, results = part[: len(part) // 2], results[: len(part) // 2]
+        else:
+            results = [Result(why, None, warm.head.zxid)]
+
+
+def unfinished(head: Head) -> Dict[str, int]:
+    """What of messages is done that are not done to their end: connection → number below which all is.
+
+    They come again, and no number of the queue tells how much of them is done: whoever commits first has to keep it.
+    """
+    found = {inbox: upto for inbox, upto, results in head.answers if not results}
+    if head.reserved is not None and head.reserved.inbox:
+        found[head.reserved.inbox] = head.reserved.number + 1
+    return found
+
+
+def _handled(head: Head, part: Sequence[Entry]) -> Position:
+    return reduce(Position.later, (entry.handled for entry in part), head.handled)
 
 
 def _refused(part: Sequence[Entry], code: int, warm: Warm) -> Step:
@@ -121,11 +156,17 @@ def answers_of(entries: Sequence[Entry], results: Sequence[Result]) -> Answered:
     return [(inbox, first, found) for inbox, (first, found) in by_inbox.items()]
 
 
-def _next_head(head: Head, outcome: Outcome, answers: Answered, done: Dict[str, int], recent: int) -> Head:
+def _next_head(
+    head: Head, outcome: Outcome, part: Sequence[Entry], answers: Answered, done: Dict[str, int], recent: int
+) -> Head:
     """The head of this commit. That it is made says that the last one was fanned out.
 
     What else of the batch is done is noted as answers of nothing: if the batch comes again, it must not be done again.
+    So is what is done of a message that goes on after this commit: see `unfinished`.
     """
+    cut: Answered = []
+    if part and part[-1].inbox and not part[-1].last:
+        cut.append((part[-1].inbox, part[-1].number + 1, []))
     triggers, dropped = keep((*head.triggers, *outcome.triggers), head.zxid, recent)
     answered = {inbox for inbox, _, _ in answers}
     return Head(
@@ -134,7 +175,7 @@ def _next_head(head: Head, outcome: Outcome, answers: Answered, done: Dict[str, 
         head.zxid,
         max(head.since, dropped),
         triggers,
-        (*answers, *((inbox, upto, []) for inbox, upto in sorted(done.items()) if inbox not in answered)),
+        (*answers, *((inbox, upto, []) for inbox, upto in sorted(done.items()) if inbox not in answered), *cut),
         tuple(outcome.ended),
         tuple(outcome.moved),
         head.subtrees or bool(outcome.changes.subtrees),

@@ -8,14 +8,14 @@ are done, and is answered from there. A writer that has lost its batch to anothe
 from __future__ import annotations
 
 import logging
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Awaitable, Dict, List, NamedTuple, Optional, Sequence, Tuple, TypeVar
 
 from .. import layout
 from ..codec import Malformed
 from ..core.model import Error, Id
-from ..core.requests import Attach, Call, Open, Result, Sweep
+from ..core.requests import DIRECT, Attach, Call, Open, Result, Sweep
 from ..core.snapshot import Missing
-from ..errors import BackendError, Conflict, Refused, StorageFull, Unknown
+from ..errors import BackendError, Conflict, Refused, StorageFull, Unavailable, Unknown
 from ..layout import Head, is_inbox, is_namespace
 from ..messages import INTERNAL, Entry, Message, bulletin, decode, encode_note
 from ..messages import Ended as EndedNote
@@ -28,15 +28,21 @@ from .large import foreign
 from .loading import Write, fresh_head, load
 from .reserve import settle
 from .senders import begins, is_sender
-from .step import answers_of, next_step
+from .step import Step, answers_of, next_step, recorded, unfinished
 from .waking import beside, is_behind, look_ahead, unheard
 from .warm import Warm
 from .watch import is_watched
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 WAKE_AGAIN_S = 60.0
 """So often a writer wakes the heartbeat anew while there come ephemerals: it begins again if its ticks were lost."""
+TRIES = 5
+"""So often a batch of the queue is tried at once where others write beside it; then it comes again."""
+MAX_CONFLICTS = 1
+"""After so many a direct write is left to the queue."""
 MAX_CALLS = 500
 """Requests in one commit."""
 MAX_BYTES = 4 << 20
@@ -53,8 +59,10 @@ class Received(NamedTuple):
 class Writer:
     """The writer function. One instance may serve any number of namespaces, one batch of each at a time."""
 
-    def __init__(self, ports: Ports, super_id: Optional[Id] = None) -> None:
+    def __init__(self, ports: Ports, super_id: Optional[Id] = None, shares: bool = False) -> None:
+        """``shares``: others commit beside the queue, whenever they like: see `write_for`."""
         self._ports = ports
+        self._shares = shares
         self._super_id = super_id
         self._warm: Dict[str, Warm] = {}
         self._told: Dict[str, int] = {}
@@ -77,7 +85,12 @@ class Writer:
                 return await self._handle(ns, warm, messages)
             except Conflict:
                 pass  # another instance went on from there
-        await self._handle(ns, await self._wake(ns, messages), messages)
+        for tries in range(TRIES if self._shares else 1, 0, -1):
+            try:
+                return await self._handle(ns, await self._wake(ns, messages), messages)
+            except Conflict:
+                if tries == 1:
+                    raise
 
     async def write(self, ns: str, message: Message, wakes: bool = True) -> Written:
         """Does the one request of a message that no queue has: see `ports.Direct`. Raises as a commit does.
@@ -106,17 +119,7 @@ class Writer:
             await self._finish_closing(ns, warm, {})
         elif self._told.get(ns) != warm.head.zxid or warm.head.closing:
             raise Conflict("namespace %s: the last commit is not told" % ns)
-        entry = Entry("", 0, Call(message.session, message.inbox, message.requests[0]))
-        try:
-            step = await next_step(self._ports, ns, warm, [entry], {})
-        except BackendError:
-            raise
-        except Exception as error:
-            if not _is_of_here(error):  # a signal's handler raised it
-                raise
-            # A bug met with this very input: the queue has a way with that.
-            log.exception("namespace %s: the writer failed", ns)
-            raise Refused("the writer failed: %r" % error) from error
+        entry, step = await self._step_of(ns, warm, message, {})
         if not step.writes:
             await self._confirm(ns, warm)
         else:
@@ -127,6 +130,79 @@ class Writer:
         self._warm[ns] = warm
         head = step.head
         return Written(step.results[0], head.zxid, head.since, head.triggers)
+
+    async def _step_of(self, ns: str, warm: Warm, message: Message, done: Dict[str, int]) -> Tuple[Entry, Step]:
+        """What a direct write comes to. Refused if the writer has a bug: the queue has a way with that."""
+        entry = Entry("", 0, Call(message.session, message.inbox, message.requests[0]))
+        try:
+            return entry, await next_step(self._ports, ns, warm, [entry], done)
+        except BackendError:
+            raise
+        except Exception as error:
+            if not _is_of_here(error):  # a signal's handler raised it
+                raise
+            log.exception("namespace %s: the writer failed", ns)
+            raise Refused("the writer failed: %r" % error) from error
+
+    async def write_for(self, ns: str, body: bytes) -> Tuple[Written, int]:
+        """Does the one request of a direct message, whoever sent it: see `ports.Direct`. With how many conflicts.
+
+        Its sender is proved as that of a queue's message is. All of it is fanned out when this returns. Refused and
+        its kin, Unavailable: nothing was done, and nothing will be. Unknown: it may have been done, and nobody tries
+        again; what is to be told of it is told by whoever writes next, since the head says so.
+        """
+        received = _direct(ns, body)
+        warm = self._warm.pop(ns, None)
+        conflicts = 0
+        while True:
+            if warm is None or is_behind(warm, [received.message]):
+                warm = await _definite(self._wake(ns, [received]))
+            try:
+                return await self._write_for(ns, warm, received), conflicts
+            except Conflict:  # somebody else wrote
+                conflicts += 1
+                if conflicts > MAX_CONFLICTS:
+                    raise
+            warm = None
+
+    async def _write_for(self, ns: str, warm: Warm, received: Received) -> Written:
+        entry, step = await _definite(self._work_out(ns, warm, received))
+        if step.writes:
+            await self._commit(step.writes, step.promise)
+            begins = 0 < step.head.ticking == step.head.zxid and self._may_have_stopped(ns)
+            await self._tell(ns, step.head, begins)
+            warm.advance(step.changes, step.head)
+        named = entry._replace(inbox=received.message.inbox, number=received.message.first)
+        trail.done(ns, [named], step.results)
+        warm.trim()
+        self._warm[ns] = warm
+        head = step.head
+        return Written(step.results[0], head.zxid, head.since, head.triggers)
+
+    async def _work_out(self, ns: str, warm: Warm, received: Received) -> Tuple[Entry, Step]:
+        """All that comes before its commit."""
+        await self._tell_rest(ns, warm)
+        if warm.head.closing:
+            raise Refused("namespace %s: the end of a session is not over" % ns)
+        if not await self._is_its_own(ns, warm, received):
+            complain(self._ports.clock, ns, "a direct message for session 0x%x was forged", received.message.session)
+            raise Refused("not sent by the session that it names")
+        entry, step = await self._step_of(ns, warm, received.message, unfinished(warm.head))
+        if step.begins:
+            raise Refused("namespace %s: the heartbeat is to begin, and only what comes again can see to that" % ns)
+        if not step.writes:
+            await self._confirm(ns, warm)
+        return entry, step
+
+    async def _is_its_own(self, ns: str, warm: Warm, received: Received) -> bool:
+        """Whether the session that it names sent it, or there is no such session, which is what it is told then."""
+        message, sessions = received.message, warm.snapshot.sessions
+        if message.session not in sessions:
+            await look_ahead(self._ports, ns, warm, [message])
+        if message.session not in sessions:
+            await load(self._ports, ns, warm, Missing(sessions={message.session}))
+        session = sessions.get(message.session)
+        return session is None or is_sender(message, received.delivery.body, session)
 
     async def is_told(self, ns: str) -> bool:
         """Whether the fan-out of the last commit is over: it is, if nobody watches and nobody else was to be told."""
@@ -243,6 +319,8 @@ class Writer:
     async def _write(self, ns: str, warm: Warm, entries: Sequence[Entry], done: Dict[str, int]) -> int:
         """Applies and commits as many of the requests as fit; how many. ``done``: what of the batch is done before."""
         step = await next_step(self._ports, ns, warm, entries, done)
+        if not step.writes and self._shares and warm.head.zxid:
+            step = recorded(self._ports, ns, warm, step, done)
         if not step.writes:
             await self._confirm(ns, warm)
             trail.done(ns, step.entries, step.results)
@@ -304,6 +382,28 @@ def _decoded(ports: Ports, ns: str, batch: Sequence[Delivery]) -> List[Received]
         else:
             found.append(Received(message, delivery))
     return found
+
+
+async def _definite(work: Awaitable[T]) -> T:
+    """What comes before a direct write's own commit: whatever is unknown of it, the write itself was not done."""
+    try:
+        return await work
+    except Unknown as error:
+        raise Unavailable(str(error)) from error
+
+
+def _direct(ns: str, body: bytes) -> Received:
+    """A direct message, as far as that can be said without its session. Refused if nobody may send it so."""
+    try:
+        message = decode(body)
+        why = refusal(ns, message, internal=False)
+    except Malformed as error:
+        raise Refused(str(error)) from None
+    if why:
+        raise Refused(why)
+    if len(message.requests) != 1 or not isinstance(message.requests[0], DIRECT):
+        raise Refused("only one change of the tree is done directly")
+    return Received(message, Delivery(body, internal=False))
 
 
 def refusal(ns: str, message: Message, internal: bool) -> str:

@@ -32,7 +32,7 @@ class InPlace:
         self.in_turn = in_turn
         """`ports.Direct.in_turn`, for a store that has to know."""
 
-    async def write(self, ns: str, message: Message) -> Optional[Written]:
+    async def write(self, ns: str, message: Message, key: bytes = b"") -> Optional[Written]:
         """`ports.Direct.write`. It waits for nothing, or it has not done anything."""
         functions = self._functions
         if not functions.is_free(ns) or not self._may():

@@ -14,12 +14,15 @@ from ..eager import Waits, at_once
 from ..errors import BackendError, Unknown
 from ..messages import Bulletin, Message, bulletin
 from ..ports import Gateway
-from .holdings import Holdings, makes_ephemeral
+from .flag import Flag
+from .holdings import Holdings
 from .ops import DIRECT, Op
-from .packing import sendable
+from .packing import sendable, size_of
 from .queues import Queues
 from .watchlist import WatchList
 
+MAX_DIRECT_BYTES = 64 << 10
+"""Of a request that goes directly, so that its answer fits into a response, whatever it is."""
 LOST = "lost"
 EXPIRED = "expired"
 OUT_OF_TOUCH = "out of touch for two thirds of the session timeout"
@@ -34,6 +37,8 @@ class DirectWrites(Queues):
     _gateway: Gateway
     _ns: str
     _inbox: str
+    _key: bytes
+    _beating: Flag
     _next: int
     _answered: int
     _watermark: int
@@ -55,6 +60,19 @@ class DirectWrites(Queues):
         """Of the session."""
         raise NotImplementedError
 
+    def _hold(self, op: Any) -> bool:
+        """Of the session."""
+        raise NotImplementedError
+
+    async def _touch(self) -> None:
+        """Of the session."""
+        raise NotImplementedError
+
+    @property
+    def _hint(self) -> int:
+        """Up to where it has its answers, for whoever may know less. Elsewhere one instance serves everybody."""
+        return self._answered if self._gateway.store.limits.remote else 0
+
     async def _show(self, tag: Any, result: Result, board: Optional[Bulletin] = None) -> None:
         raise NotImplementedError
 
@@ -64,15 +82,18 @@ class DirectWrites(Queues):
         if direct is None or direct.at_once or self._flight or len(self._todo) > 1 or not self._may_go_alone(op):
             return False
         self._todo.popleft()
+        written, number = None, self._next
         try:
-            written = await direct.write(self._ns, self._one(op))
+            if await self._may_own(op):
+                written = await direct.write(self._ns, self._one(op), self._key)
         except Unknown as error:
             self.end(LOST, "a write has no answer: %s" % error)
             return True
         except BackendError:  # definite: nothing was done
-            written = None
+            pass
         if written is None:
-            self._next -= 1
+            self._holdings.unasked(op)
+            self._next = number
             self._todo.appendleft((tag, op))
             return False
         code, value, _ = written.result
@@ -85,15 +106,27 @@ class DirectWrites(Queues):
         return True
 
     def _may_go_alone(self, op: Op) -> bool:
-        """Whether the queue need not have it. Where beats are paid for, it is asked there for what it will own."""
-        thrifty = self._gateway.thrifty and makes_ephemeral(op)
-        return isinstance(op, DIRECT) and not thrifty and sendable(op, self._gateway)
+        """Whether the queue need not have it: nothing of it is to be laid down anywhere before."""
+        if not isinstance(op, DIRECT) or not sendable(op, self._gateway):
+            return False
+        blobs = self._gateway.blobs
+        return blobs is None or size_of(op, None) <= min(blobs.inline_bytes, MAX_DIRECT_BYTES)
+
+    async def _may_own(self, op: Op) -> bool:
+        """As before a message with it is sent: who begins to own something is heard first. Whether that was so."""
+        if self._hold(op):
+            try:
+                await self._touch()
+            except BackendError:
+                return False  # the queue's way is to try that again
+            self._beating.set()
+        return True
 
     def _one(self, op: Op) -> Message:
         """A message with this alone. Its number is used up, whatever becomes of it."""
         number = self._next
         self._next += 1
-        return Message(self._inbox, self.id, number, (cast(Request, op),))
+        return Message(self._inbox, self.id, number, (cast(Request, op),), self._hint)
 
     def write_now(self, op: Op, has_turn: Optional[Callable[[], bool]] = None) -> Optional[Result]:
         """Does a write at once, where that needs nobody else. None if it was not done: submit it.

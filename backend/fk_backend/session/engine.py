@@ -360,8 +360,7 @@ class Session(DirectWrites):
                 await self._pause(since, error)
 
     def _message(self, first: int, requests: List[Request]) -> bytes:
-        hint = self._answered if self._gateway.store.limits.remote else 0  # elsewhere one instance serves everybody
-        return messages.encode(Message(self._inbox, self.id, first, tuple(requests), hint), self._key)
+        return messages.encode(Message(self._inbox, self.id, first, tuple(requests), self._hint), self._key)
 
     async def _pause(self, since: float, why: Exception) -> None:
         """Between tries, the first of which was at ``since``. Raises when it is time to give up."""

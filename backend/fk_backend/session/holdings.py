@@ -34,6 +34,10 @@ class Holdings:
         """A write is about to be sent."""
         self._asked += makes_ephemeral(op)
 
+    def unasked(self, op: Any) -> None:
+        """It was not sent after all."""
+        self._asked -= makes_ephemeral(op)
+
     def settled(self, op: Any, code: int, value: Any) -> None:
         """A write was answered."""
         self._asked -= makes_ephemeral(op)

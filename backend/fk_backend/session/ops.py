@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Tuple, Union
 
+from ..core.requests import DIRECT as DIRECT
 from ..core.requests import Auth, Check, Close, Create, Delete, Multi, SetAcl, SetData, WatchSubtrees
 from ..core.watches import MODES
 
@@ -124,8 +125,6 @@ class Fail(NamedTuple):
 
 Read = Union[Exists, GetData, GetChildren, GetAcl]
 Write = Union[Create, Delete, SetData, SetAcl, Check, Multi, Auth, Close, WatchSubtrees]
-DIRECT = (Create, Delete, SetData, SetAcl, Multi)
-"""What changes the tree alone, and neither who the session is nor whether it goes on."""
 READS = (Exists, GetData, GetChildren, GetAcl)
 WRITES = (Create, Delete, SetData, SetAcl, Multi, Auth, Close, WatchSubtrees)
 Op = Union[Read, Sync, AddWatch, RemoveWatches, Fail, Write]

@@ -11,7 +11,7 @@ import re
 from fnmatch import fnmatchcase
 from typing import Any, Dict, Iterator, List, Set, Tuple
 
-from fk_backend.providers.aws import metrics
+from fk_backend.providers.aws import metrics, names
 
 Template = Dict[str, Any]
 
@@ -301,7 +301,12 @@ def concurrency_faults(template: Template) -> Iterator[str]:
 def release_faults(template: Template) -> Iterator[str]:
     """Of the way back: everything invokes what is live, which is a version of now, and versions outlive it."""
     resources = template["Resources"]
-    aliases = {alias["FunctionName"]["Ref"]: name for name, alias in of_kind(template, "AWS::Lambda::Alias")}
+    every = dict(of_kind(template, "AWS::Lambda::Alias"))
+    aliases = {alias["FunctionName"]["Ref"]: name for name, alias in every.items() if alias["Name"] != names.DIRECT}
+    for name, alias in every.items():
+        live = resources.get(aliases.get(alias["FunctionName"]["Ref"], ""), {}).get("Properties", {})
+        if alias["Name"] == names.DIRECT and alias["FunctionVersion"] != live.get("FunctionVersion"):
+            yield "%s: clients invoke what is not live" % name
     versions = {name: version["FunctionName"]["Ref"] for name, version in of_kind(template, "AWS::Lambda::Version")}
     for name, function in of_kind(template, "AWS::Lambda::Function"):
         alias = resources.get(aliases.get(name, ""), {}).get("Properties", {})

@@ -48,8 +48,8 @@ NEEDED: Dict[str, Set[str]] = {
     ),
     "ClientPolicy": set(
         "dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query dynamodb:UpdateItem s3:GetObject "
-        "s3:PutObject sqs:CreateQueue sqs:DeleteMessage sqs:DeleteQueue sqs:GetQueueUrl sqs:ReceiveMessage "
-        "sqs:SendMessage sqs:TagQueue".split()
+        "lambda:InvokeFunction s3:PutObject sqs:CreateQueue sqs:DeleteMessage sqs:DeleteQueue sqs:GetQueueUrl "
+        "sqs:ReceiveMessage sqs:SendMessage sqs:TagQueue".split()
     ),
 }
 """All that each may do. A client of one namespace may do what a client may."""
@@ -102,6 +102,8 @@ def client_faults(policy: Policy) -> Iterator[str]:
             yield "%s: writes state" % statement["Sid"]
         if "s3:PutObject" in actions and "/data/" in where:
             yield "%s: writes what functions keep" % statement["Sid"]
+        if "lambda:InvokeFunction" in actions and not where.endswith(":function:fk-%s-writer:direct" % NAME):
+            yield "%s: invokes a function that takes it for a queue" % statement["Sid"]
         if "dynamodb:Scan" in actions:
             yield "%s: a scan names no key" % statement["Sid"]
 
@@ -153,6 +155,10 @@ def _puts(name: str, sid: str, **values: Any) -> Callable[[Dict[str, Policy]], N
     return lambda found: _statement(found, name, sid).update(values)
 
 
+def _invokes(function: str) -> Callable[[Dict[str, Policy]], None]:
+    return _puts(ORDERS, "Write", Resource=["arn:aws:lambda:eu-central-1:123456789012:function:fk-test-" + function])
+
+
 def _arn(table: str) -> List[str]:
     return ["arn:aws:dynamodb:eu-central-1:123456789012:table/fk-test-" + table]
 
@@ -168,6 +174,9 @@ def _arn(table: str) -> List[str]:
         (_puts("ClientPolicy", "Submit", Action=["sqs:GetQueueUrl"]), "ClientPolicy: lacks sqs:SendMessage"),
         (_puts("ClientPolicy", "Watch", Resource=_arn("sessions")), "Watch: reaches sessions"),
         (_adds("ClientPolicy", "ReadState", "dynamodb:PutItem"), "ReadState: writes state"),
+        (_invokes("writer:live"), "Write: invokes a function that takes it for a queue"),
+        (_invokes("writer"), "Write: invokes a function that takes it for a queue"),
+        (_invokes("*"), "Write: invokes a function that takes it for a queue"),
         (_adds(ORDERS, "Download", "s3:PutObject"), "Download: writes what functions keep"),
         (_adds(ORDERS, "Watch", "dynamodb:Scan"), "Watch: a scan names no key"),
         (_puts(ORDERS, "ReadState", Condition={}), "ReadState: reaches ['*']"),

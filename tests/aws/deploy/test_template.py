@@ -182,6 +182,7 @@ def _without_tls(made: Dict[str, Any]) -> None:
         (_set("WriterMapping", FunctionName={"Ref": "WriterFunction"}), "WriterMapping: invokes what is not live"),
         (_set("SweeperPermission", FunctionName={"Ref": "SweeperFunction"}), "SweeperPermission: invokes what is not"),
         (_set("WriterLive", Name="newest"), "WriterFunction: no version of it is live"),
+        (_set("WriterDirect", FunctionVersion="7"), "WriterDirect: clients invoke what is not live"),
         (_set("HeartbeatVersion00000000", FunctionName={"Ref": "WriterFunction"}), "HeartbeatFunction: no version"),
         (_another_release, "WriterFunction: is not what its version says"),
         (_unkept_version, "WriterVersion00000000: goes with the next deploy"),

@@ -11,7 +11,7 @@ from fk_backend.errors import DeploymentError
 from fk_backend.layout import FORMAT
 from fk_backend.providers.aws import deploy, names, releases
 from fk_backend.providers.aws.template import template
-from fk_backend.providers.aws.template_functions import FUNCTIONS, LIVE, description_of
+from fk_backend.providers.aws.template_functions import FUNCTIONS, INVOKED, LIVE, description_of
 
 NAME = "d"
 
@@ -30,6 +30,10 @@ class Lambda:
     def __init__(self) -> None:
         self.versions: Dict[str, List[Dict[str, Any]]] = {}
         self.live: Dict[str, str] = {}
+        self.direct: Dict[str, str] = {}
+        """What clients invoke."""
+        self.too_old: List[str] = []
+        """Versions that clients can't invoke."""
         self.moves: List[str] = []
 
     def publish(self, release: str, form: int = FORMAT, without: str = "") -> None:
@@ -58,9 +62,15 @@ class Lambda:
         return {"FunctionVersion": self.live[asked["FunctionName"]]}
 
     def update_alias(self, **asked: str) -> None:
+        if asked["Name"] == names.DIRECT:
+            self.direct[asked["FunctionName"]] = asked["FunctionVersion"]
+            return
         assert asked["Name"] == LIVE
         self.live[asked["FunctionName"]] = asked["FunctionVersion"]
         self.moves.append(asked["FunctionName"])
+
+    def get_function_configuration(self, **asked: str) -> Dict[str, Any]:
+        return {"Environment": {"Variables": {} if asked["Qualifier"] in self.too_old else {INVOKED: "1"}}}
 
     def delete_function(self, **asked: str) -> None:
         kept = [one for one in self.versions[asked["FunctionName"]] if one["Version"] != asked["Qualifier"]]
@@ -94,6 +104,17 @@ def test_every_function_goes_back(service: Lambda, to: Optional[str], expected: 
     assert done is not None and done.name == expected and done.is_live
     assert sorted(service.moves) == sorted(names.function(NAME, which) for which in FUNCTIONS)
     assert expected + "*" in _known(service)
+
+
+def test_clients_never_invoke_what_would_take_them_for_a_queue(service: Lambda) -> None:
+    for release in ("aaaaaaaa", "bbbbbbbb", "cccccccc"):
+        service.publish(release)
+    service.too_old = ["1"]
+    writer = names.function(NAME, names.WRITER)
+    releases.rollback(NAME)
+    assert service.direct == {writer: "2"} and service.live[writer] == "2"
+    releases.rollback(NAME)
+    assert service.direct == {writer: "2"} and service.live[writer] == "1"
 
 
 def test_twice_is_two_releases_back_and_a_deploy_is_the_newest_again(service: Lambda) -> None:

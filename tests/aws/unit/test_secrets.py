@@ -74,6 +74,7 @@ def test_what_a_client_may_do_is_this_and_no_more(namespace: Any) -> None:
         "table/fk-d-state": {"GetItem", "Query"},
         "table/fk-d-interest": {"GetItem", "Query", "PutItem", "UpdateItem", "DeleteItem"},
         "fk-d-writes.fifo": {"SendMessage", "GetQueueUrl"},
+        "direct": {"InvokeFunction"},  # the alias of the writer
         inboxes: {"CreateQueue", "TagQueue", "DeleteQueue", "ReceiveMessage", "DeleteMessage"},
         "%s/uploads/%s" % (BUCKET, reach): {"PutObject"},
         "%s/data/%s" % (BUCKET, reach): {"GetObject"},

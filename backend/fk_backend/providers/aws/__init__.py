@@ -18,7 +18,14 @@ from . import names
 FIRST_ANSWER_S = 15.0
 """How long a session may take to open, and to close: functions that nobody has called for long start first."""
 
-NAMED_BY = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ACCESS_KEY_ID")
+NAMED_BY = (
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_LAMBDA",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_PROFILE",
+    "AWS_ACCESS_KEY_ID",
+)
 
 _gateways: "weakref.WeakSet[Gateway]" = weakref.WeakSet()
 """As long as somebody uses them."""

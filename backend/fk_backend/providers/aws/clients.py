@@ -32,6 +32,8 @@ PROBED_S, PROBES = 30, 3
 """A connection that says nothing is probed after so long, and given up after so many probes without an answer."""
 SAME_MESSAGE_S = 240.0
 """So long after a message was sent first it may be sent again: SQS knows it for 300 s."""
+AT_FUNCTIONS = "AWS_ENDPOINT_URL_LAMBDA"
+"""The variable with Lambda's endpoint, where it is another one than everything else's."""
 
 now_s = time.time
 """Seconds; goes on while the machine is asleep."""
@@ -54,6 +56,8 @@ class Clients:
         self._of_function = of_function
         region = region or os.environ.get("AWS_REGION")  # which the library does not look at
         self._options: Dict[str, Any] = {"region_name": region, "endpoint_url": endpoint_url}
+        self._functions: Any = None
+        self._common: Dict[str, Any] = {}
         self._stack = AsyncExitStack()
         self.session = get_session()
 
@@ -72,6 +76,7 @@ class Clients:
         """Opens what is needed; nothing is sent yet."""
         connect_s, read_s = FUNCTION_TIMEOUTS_S if self._of_function else (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
         common: Dict[str, Any] = {"connect_timeout": connect_s, "max_pool_connections": 64, **_kept()}
+        self._common = {**common, "read_timeout": read_s}
         patient = AioConfig(read_timeout=read_s, retries=_retries(TRIES), **common)
         once = AioConfig(read_timeout=read_s, retries=_retries(1), **common)
         waiting = patient
@@ -89,6 +94,15 @@ class Clients:
                 getattr(self, name).meta.events.register_first("needs-retry.%s" % service, _at_once)
         self.sqs.meta.events.register("before-send.sqs.SendMessage", _not_too_late)
         return self
+
+    async def functions(self) -> Any:
+        """Lambda, asked once: made when it is first needed, as its description is large."""
+        if self._functions is None:
+            config = AioConfig(retries=_retries(1), **self._common)
+            options = {**self._options, "endpoint_url": os.environ.get(AT_FUNCTIONS) or self._options["endpoint_url"]}
+            made = self.session.create_client("lambda", config=config, **options)
+            self._functions = await self._stack.enter_async_context(made)
+        return self._functions
 
     async def close(self) -> None:
         """Gives everything back."""

@@ -6,16 +6,18 @@ Nothing is asked for while nothing happens, apart from the long poll of the inbo
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Callable, Dict, Mapping, Optional
 
 from ...errors import NotADeployment
 from ...layout import check_format
 from ...mac import inbox_name, shared_name
-from ...ports import STATE
+from ...ports import STATE, Direct
 from ..clock import AwakeClock
 from . import names
 from .blobs import S3Blobs
-from .clients import Clients
+from .clients import AT_FUNCTIONS, Clients
+from .direct import Invocations, wanted
 from .failures import at_connect
 from .poll import Poll
 from .queues import Queues
@@ -27,13 +29,14 @@ class AwsGateway:
 
     address: Optional[str] = None
     thrifty = True
-    direct = None
 
-    def __init__(self, clients: Clients, deployment: str, queues: Queues) -> None:
+    def __init__(self, clients: Clients, deployment: str, queues: Queues, invokes: bool = False) -> None:
+        """``invokes``: writes may be invocations of the writer."""
         self.store = DynamoStore(clients, deployment)
         self.queue = queues
         self.blobs = S3Blobs(clients, names.bucket(deployment, queues.account, clients.region))
         self.clock = AwakeClock()
+        self.direct: Optional[Direct] = Invocations(clients, deployment, self.clock) if invokes else None
         self._clients = clients
         self._polls: Dict[str, Poll] = {}
         """By the name of the queue."""
@@ -51,7 +54,9 @@ class AwsGateway:
         try:
             await clients.open()
             await _check_format(clients, deployment)
-            return cls(clients, deployment, await Queues.find(clients, deployment))
+            endpoint = options.get("endpoint_url") or os.environ.get("AWS_ENDPOINT_URL", "")
+            invokes = wanted(options, endpoint, os.environ.get(AT_FUNCTIONS, ""))
+            return cls(clients, deployment, await Queues.find(clients, deployment), invokes)
         except Exception as error:
             await clients.close()
             raise at_connect(error, deployment) from error

@@ -17,7 +17,7 @@ from typing import Any, Awaitable, Callable, Dict, List, NamedTuple, Optional, S
 from ... import codec, layout
 from ...core.model import Error, Id, Session
 from ...core.requests import Attach, Open
-from ...errors import Conflict, Unavailable, Unknown
+from ...errors import BackendError, Conflict, Refused, Unavailable, Unknown
 from ...functions.distributor import answer_notes
 from ...functions.heartbeat import SENDER, Heartbeat
 from ...functions.senders import is_sender
@@ -25,7 +25,7 @@ from ...functions.writer import Writer
 from ...messages import bulletin, decode
 from ...ports import Delivery, Ports, Position
 from ..clock import SystemClock
-from . import metrics, names
+from . import direct, metrics, names
 from .blobs import S3Blobs
 from .clients import Clients
 from .failures import cut_off
@@ -74,7 +74,7 @@ async def build(deployment: str, super_id: Optional[str] = None) -> Service:
     blobs = S3Blobs(clients, names.bucket(deployment, queues.account, clients.region))
     ports = Ports(store, queues, queues, SystemClock(), queues, blobs)
     beating = ports._replace(clock=WallClock())
-    writer = Writer(ports, Id("digest", super_id) if super_id else None)
+    writer = Writer(ports, Id("digest", super_id) if super_id else None, shares=True)
     pulse = Pulse(Heartbeat(beating, TICK_S, owners_only=True), beating)
     return Service(clients, queues, store, writer, pulse, orders, blobs)
 
@@ -124,6 +124,21 @@ class Functions:
             groups.setdefault(record["attributes"]["MessageGroupId"], []).append(record)
         failed = await asyncio.gather(*(self._write_in(seconds, ns, group) for ns, group in groups.items()))
         return [message_id for ids in failed for message_id in ids]
+
+    async def direct(self, event: Record, seconds: float) -> Record:
+        """One write of a client that invoked this, whoever it is. An error that is raised says that it may be done."""
+        asked = direct.asked(event)
+        if asked is None:
+            return direct.refusal(Refused("no direct message"))
+        ns, body = asked
+        try:
+            written, conflicts = await asyncio.wait_for(self._service.writer.write_for(ns, body), seconds)
+        except Unknown:
+            raise
+        except BackendError as error:
+            log.info("namespace %s: left to the queue: %s", ns, error)
+            return direct.refusal(error)
+        return direct.answer(written, conflicts)
 
     async def _write_in(self, seconds: float, ns: str, records: List[Record]) -> List[str]:
         """If the function ran out of time, the other groups' messages would come again as well."""
@@ -299,8 +314,11 @@ def _failures(message_ids: Sequence[str]) -> Record:
 
 
 def writer(event: Record, context: Any) -> Record:
-    """For messages of the writes queue."""
+    """For messages of the writes queue, and for clients that invoke it."""
     seconds = context.get_remaining_time_in_millis() / 1000.0 - MARGIN_S
+    if str(context.invoked_function_arn).endswith(":" + names.DIRECT):  # a client: it may say what it likes
+        answer: Record = _run(lambda functions: functions.direct(event, seconds))
+        return answer
     return _failures(_run(lambda functions: functions.writer(event["Records"], seconds)))
 
 

@@ -19,6 +19,8 @@ PARTITION, SORT, REV, BODY = "p", "s", "r", "b"
 
 HANDLERS = "fk_backend.providers.aws.handlers"
 WRITER, HEARTBEAT, DEAD_LETTER, SWEEPER = "writer", "heartbeat", "dead-letter", "sweeper"
+DIRECT = "direct"
+"""The alias of the writer by which clients invoke it: so it knows who asks, and takes no batch of them."""
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,18}[a-z0-9])?")
 PACKAGES = "deploy"

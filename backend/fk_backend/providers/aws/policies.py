@@ -2,7 +2,7 @@
 
 Rule upheld here: a role can do what its code does and nothing else; a client can write neither state nor sessions, and
 one that has the policy of a namespace reaches no other one in DynamoDB and S3, and no other one's inboxes. SQS knows no
-permission for a message group: the writer checks who sent what.
+permission for a message group, and Lambda none for what is in an event: the writer checks who sent what.
 
 Statements are as IAM has them; resources are `Fn::Sub` texts of CloudFormation.
 """
@@ -49,6 +49,7 @@ def client(name: str, namespace: Optional[str] = None) -> Policy:
         _keyed(_tables("ReadState", name, ("GetItem", "Query"), STATE), own and [*own, names.FORMAT_KEY[0]]),
         _keyed(_tables("Watch", name, ("GetItem", "Query", *WRITE), INTEREST), own),
         _queue("Submit", SEND, names.writes_queue(name)),
+        _allow("Write", "lambda", ("InvokeFunction",), _arn("lambda", "function:" + direct(name))),
         _queue("Inbox", ("CreateQueue", "TagQueue", "DeleteQueue", "ReceiveMessage", "DeleteMessage"), inboxes),
         _objects("Upload", name, ("PutObject",), "%s/%s" % (UPLOADS, reach)),
         _objects("Download", name, ("GetObject",), "%s/%s" % (DATA, reach)),
@@ -180,6 +181,11 @@ def _objects(sid: str, name: str, actions: Sequence[str], *patterns: str) -> Sta
 def _log(name: str, which: str) -> Statement:
     streams = "log-group:%s:*" % log_group(name, which)
     return _allow("Log", "logs", ("CreateLogStream", "PutLogEvents"), _arn("logs", streams))
+
+
+def direct(name: str) -> str:
+    """What clients may invoke: the writer, by the alias that tells it so. By another one, it would take a batch."""
+    return "%s:%s" % (names.function(name, names.WRITER), names.DIRECT)
 
 
 def log_group(name: str, which: str) -> str:

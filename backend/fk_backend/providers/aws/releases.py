@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional
 from ...errors import NotFound, Protected
 from . import names
 from .cloud import Cloud, absent, explained
-from .template_functions import FUNCTIONS, LIVE
+from .template_functions import FUNCTIONS, INVOKED, LIVE
 
 KEPT = 5
 """Releases that there is a way back to, the one that is live included."""
@@ -124,12 +124,22 @@ def prune(cloud: Cloud, name: str, known: List[Release]) -> None:
 
 
 def make_live(cloud: Cloud, name: str, release: Release) -> None:
-    """From now on every function is the version of it that is of this release."""
+    """From now on every function is the version of it that is of this release.
+
+    But for clients' invocations, where a release is too old for them: it would take what they send for batches.
+    """
+    client = cloud.client("lambda")
     for which in FUNCTIONS:
+        function, version = names.function(name, which), release.versions[which]
         with explained():
-            cloud.client("lambda").update_alias(
-                FunctionName=names.function(name, which), Name=LIVE, FunctionVersion=release.versions[which]
-            )
+            client.update_alias(FunctionName=function, Name=LIVE, FunctionVersion=version)
+            if which == names.WRITER and _is_invoked(client, function, version):
+                client.update_alias(FunctionName=function, Name=names.DIRECT, FunctionVersion=version)
+
+
+def _is_invoked(client: Any, function: str, version: str) -> bool:
+    settings = client.get_function_configuration(FunctionName=function, Qualifier=version)
+    return INVOKED in settings.get("Environment", {}).get("Variables", {})
 
 
 def live_version(cloud: Cloud, name: str, which: str) -> Optional[str]:

@@ -38,6 +38,8 @@ LIVE = "live"
 RELEASE = "FK_RELEASE"
 """The variable that says which release a version is of. Without it, a version that is like the last one could not be
 published: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-lambda-version.html."""
+INVOKED = "FK_INVOKED"
+"""The variable of a writer that can be told by its alias that a client invokes it. One without it must not have it."""
 
 
 def functions(name: str, release: str) -> Dict[str, Resource]:
@@ -59,6 +61,8 @@ def functions(name: str, release: str) -> Dict[str, Resource]:
         resources[title + "Function"] = _function(name, which, release)
         resources[title + "Version" + release] = _version(title, release)
         resources[title + "Live"] = _live(title, release)
+        if which == names.WRITER:
+            resources[title + "Direct"] = _live(title, release, names.DIRECT)
         if which in SOURCES:
             resources[title + "Mapping"] = _mapping(title, *SOURCES[which])
     return resources
@@ -85,12 +89,12 @@ def _version(title: str, release: str) -> Resource:
     }
 
 
-def _live(title: str, release: str) -> Resource:
+def _live(title: str, release: str, alias: str = LIVE) -> Resource:
     return {
         "Type": "AWS::Lambda::Alias",
         "Properties": {
             "FunctionName": {"Ref": title + "Function"},
-            "Name": LIVE,
+            "Name": alias,
             "FunctionVersion": {"Fn::GetAtt": [title + "Version" + release, "Version"]},
         },
     }
@@ -106,6 +110,7 @@ def _function(name: str, which: str, release: str) -> Resource:
     description, timeout_s = FUNCTIONS[which]
     variables: Dict[str, Any] = {"FK_DEPLOYMENT": name, "FK_LOG_LEVEL": {"Ref": "LogLevel"}, RELEASE: release}
     if which == names.WRITER:
+        variables[INVOKED] = "1"
         variables["FK_SUPER"] = {"Fn::If": ["HasSuper", {"Ref": "Super"}, {"Ref": "AWS::NoValue"}]}
     return {
         "Type": "AWS::Lambda::Function",

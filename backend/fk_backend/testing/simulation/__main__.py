@@ -23,7 +23,7 @@ from .narrate import narrate
 from .plan import Plan
 from .run import run
 from .shrink import broken, shrink
-from .workload import SECRETS, WORLDS, direct, flickering, plan
+from .workload import SECRETS, WORLDS, direct, flickering, invoked, plan
 
 CI_SCHEDULES = 20_000
 CI_SECRETS = 2_000
@@ -31,6 +31,7 @@ CI_SECRETS = 2_000
 CI_SECONDS = 600.0
 CI_FLICKERING = 1_000
 CI_DIRECT = 1_000
+CI_INVOKED = 1_000
 
 
 def tell(seed: int, smaller: bool, world: Callable[[int], Plan] = plan) -> int:
@@ -88,6 +89,8 @@ def ci(jobs: int) -> int:
     failed += report(campaign(0, CI_FLICKERING, jobs, None, progress, flickering))
     print("writes that no queue has, in the clients' own processes: --world direct")
     failed += report(campaign(0, CI_DIRECT, jobs, None, progress, direct))
+    print("writers that are invoked while the queue's are at work: --world invoked")
+    failed += report(campaign(0, CI_INVOKED, jobs, None, progress, invoked))
     covered = cover()
     print("%d calls of ports by %d kinds of operation, each crashed before and after: %d runs" % (
         covered.calls, covered.kinds, covered.runs,

@@ -150,6 +150,7 @@ class ClientAlone(Alone):
     address: Optional[str] = None
     thrifty = False
     blobs: Any = None
+    direct: Any = None
 
     def __init__(self, number: int, recent_bytes: int, two_steps: bool) -> None:
         super().__init__("client-%d" % number, recent_bytes, two_steps)

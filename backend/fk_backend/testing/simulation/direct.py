@@ -53,7 +53,7 @@ class SimulatedDirect:
         process.on_death.append(lambda: deployment.let_go(process))
         self._writer = Writer(deployment.ports(process)._replace(store=cast(Store, self._store)))
 
-    async def write(self, ns: str, message: Message) -> Optional[Written]:
+    async def write(self, ns: str, message: Message, key: bytes = b"") -> Optional[Written]:
         """`ports.Direct.write`."""
         deployment, process = self._deployment, self._process
         if process.random.random() >= deployment.world.knobs.direct or not deployment.hold(process):

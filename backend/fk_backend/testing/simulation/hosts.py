@@ -99,7 +99,8 @@ class Trigger:
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
         self._world = deployment.world
-        self.writers = Instances(deployment, "writer", Writer)
+        shares = deployment.world.knobs.invoked > 0
+        self.writers = Instances(deployment, "writer", lambda ports: Writer(ports, shares=shares))
         host = deployment.ports(Process(deployment.world, "host"))
         self._dispatcher = Dispatcher(cast(Writer, self._once), cast(Heartbeat, None), host.inboxes, host.clock)
         """What finds out which message it is that can't be handled."""

@@ -35,6 +35,7 @@ from ...ports import (
     after,
 )
 from ...providers.memory.store import MemoryStore
+from . import taken
 from .plan import PART
 from .world import Process, World
 
@@ -88,6 +89,8 @@ class Deployment:
         """The client whose own writer is at work."""
         self.untold = False
         """Whether such a one may have left a commit to be fanned out."""
+        self._promised: List[Message] = []
+        """What is taken as soon as the node is written that the head promises."""
         self._held: List[Callable[[], None]] = []
         self.in_the_post = 0
         """Pushes on their way to somebody who listens."""
@@ -151,11 +154,36 @@ class Deployment:
         moves = any(isinstance(write, (Put, Remove)) and write.key == layout.head_key(self.ns) for write in writes)
         before = self.head_rev() if moves else 0
         self.at_once(self.items.commit(writes))
+        if self.world.knobs.invoked:
+            self._taken_by(process, writes, moves, self.head_rev() > before)
         kept = [write.item.rev for write in writes if isinstance(write, Put) and write.key.sort == layout.NODE]
         if kept and not moves:
             self.world.note(process.name, "kept", kept[0])
         if moves:
             self.world.note(process.name, "commit", Commit(before, self.head_rev(), process.judged_ms, tuple(writes)))
+
+    def _taken_by(self, process: Process, writes: Sequence[object], moves: bool, goes_on: bool) -> None:
+        """Where writers are invoked beside the queue, what is committed is taken by that, in this order."""
+        if moves and goes_on:
+            self._promised, process.asking = process.asking, []
+        if moves and not goes_on:
+            self._promised = []  # void
+        if (moves and not taken.promises(writes, self.ns)) or (not moves and any(map(taken.is_kept, writes))):
+            self._take(process, self._promised)
+            self._promised = []
+
+    def looked(self, process: Process) -> None:
+        """A writer has looked at the head: what failed by it has failed."""
+        if process.looks_at is not None and process.looks_at == self.head_rev():
+            asking, process.asking, process.looks_at = process.asking, [], None
+            if process.direct is None:
+                self._take(process, asking)
+            else:  # which is so only if that is answered
+                process.looked = self.world.note(process.name, "looked", self._whole(process.direct))
+
+    def _take(self, process: Process, messages: Sequence[Message]) -> None:
+        for message in messages:
+            self.world.note(process.name, "accepted", self._whole(message))
 
     def increment(self, process: Process, key: Key, by: int) -> int:
         """A beat, written down."""
@@ -185,7 +213,8 @@ class Deployment:
 
     def note_accepted(self, process: Process, message: Message) -> None:
         """From here on it counts, in this order."""
-        self.world.note(process.name, "accepted", self._whole(message))
+        if not self.world.knobs.invoked:
+            self.world.note(process.name, "accepted", self._whole(message))
 
     def _whole(self, message: Message) -> Message:
         """The message with the data that it only names."""
@@ -256,7 +285,14 @@ class SimulatedStore:
 
     async def get(self, keys: Sequence[Key]) -> List[Optional[Item]]:
         """`ports.Store.get`."""
+        if self._process.looks_at is not None and list(keys) == [layout.head_key(self._deployment.ns)]:
+            return await self._process.call("store", "get", lambda: self._look(keys))
         found: List[Optional[Item]] = await self._call("get", keys)
+        return found
+
+    def _look(self, keys: Sequence[Key]) -> List[Optional[Item]]:
+        self._deployment.looked(self._process)
+        found: List[Optional[Item]] = self._deployment.at_once(self._items.get(keys))
         return found
 
     async def load(self, keys: Sequence[Key]) -> List[Optional[Item]]:

@@ -70,6 +70,7 @@ class Replay:
         kept = {entry.value: entry.step for entry in reversed(self.log) if entry.what == "kept"}
         self.voids: Set[int] = set()
         """Zxids that were promised to a change that never came."""
+        void_at: Dict[int, int] = {}
         self.commit_of: Dict[int, Commit] = {}
         for entry, commit in self.commits:
             for zxid in range(commit.before + 1, commit.after + 1):
@@ -78,12 +79,13 @@ class Replay:
                     self.committed_at.setdefault(zxid, entry.step)
                 elif zxid in kept:
                     self.committed_at.setdefault(zxid, kept[zxid])
-            if commit.before == commit.after:
+            if commit.before == commit.after or _is_of_nothing(commit):
                 self.voids.add(commit.after)
+                void_at[commit.after] = entry.step
         self.model = Model(self._namespace_id())
         self.done: Dict[Tuple[str, int], Done] = {}
         self.order: List[Done] = []
-        self._replay()
+        self._replay(void_at if history.plan.knobs.invoked else {})
         self.conns = self._conns()
         self.lines = self._lines()
 
@@ -102,11 +104,13 @@ class Replay:
 
     # --- the witness ----------------------------------------------------------------------------
 
-    def _replay(self) -> None:
+    def _replay(self, void_at: Dict[int, int]) -> None:
+        """``void_at``: when a zxid became void, where that is no later than what comes after it was taken."""
         seen: Set[Tuple[str, int]] = set()
         reported = self._reported()
+        failed = {entry.value for entry in self.log if entry.what == "failed"}
         for entry in self.log:
-            if entry.what != "accepted":
+            if entry.what != "accepted" and not (entry.what == "looked" and entry.step in failed):
                 continue
             message = entry.value
             aside = self.history.plan.knobs.poison and any(map(poisonous, message.requests))
@@ -120,7 +124,7 @@ class Replay:
                         message.inbox, number, message.session, request, told, entry.step
                     )
                     continue
-                while self.model.zxid + 1 in self.voids:
+                while self.model.zxid + 1 in self.voids and void_at.get(self.model.zxid + 1, -1) < entry.step:
                     self.model.skip()
                 commit = self._commit_of(self.model.zxid + 1)
                 now_ms = 0 if commit is None else commit.now_ms
@@ -130,6 +134,8 @@ class Replay:
                 done = Done(message.inbox, number, message.session, request, told, entry.step)
                 self.done[message.inbox, number] = done
                 self.order.append(done)
+        while self.model.zxid + 1 in void_at:
+            self.model.skip()
 
     def _commit_of(self, zxid: int) -> Optional[Commit]:
         return self.commit_of.get(zxid)
@@ -203,6 +209,15 @@ def _promises(commit: Commit) -> bool:
         isinstance(write, Put) and write.key == layout.head_key(NS) and layout.head_of(write.item).reserved is not None
         for write in commit.writes
     )
+
+
+def _is_of_nothing(commit: Commit) -> bool:
+    """Whether it only says that requests are done with which changed nothing."""
+    heads = [write for write in commit.writes if isinstance(write, Put) and write.key == layout.head_key(NS)]
+    if len(commit.writes) > 1 or not heads or commit.after != commit.before + 1 or _promises(commit):
+        return False
+    results = [result for _, _, results in layout.head_of(heads[0].item).answers for result in results]
+    return bool(results) and all(result[2] <= commit.before for result in results)
 
 
 def read(tree: Any, op: Any, identities: Any) -> Tuple[int, Any]:

@@ -17,10 +17,11 @@ from ...core import apply as core
 from ...functions import step, writer
 from ...functions.heartbeat import TICK_S
 from ...ports import INTEREST, SESSIONS, TABLES, Item, Key
-from . import hostile
+from . import hostile, taken
 from .client import Client
 from .direct import SimulatedDirect
 from .hosts import Timer, Trigger
+from .invoked import SimulatedInvocations
 from .loop import Stuck
 from .plan import GARBAGE, LATE, PART, PAUSE, POISON, STORM, WORLD, Fault, Plan
 from .ports import Deployment
@@ -64,6 +65,10 @@ class Run:
         self.deployment = Deployment(self.world, NS)
         if plan.knobs.direct:
             self.deployment.direct_of = lambda process: SimulatedDirect(self.deployment, process)
+        if plan.knobs.invoked:
+            self.deployment.direct_of = lambda process: SimulatedInvocations(
+                self.deployment, process, lambda: self.trigger.writers
+            )
         self.clients: List[Client] = []
         self.complaints: List[str] = []
         self.busy: Dict[Key, Item] = {}
@@ -186,6 +191,9 @@ def constants(plan: Plan) -> Iterator[None]:
     """Limits as small as the plan says, so that small runs reach them; and the bug that makes a message poison."""
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(writer, "MAX_CALLS", plan.knobs.commit_calls))
+        if plan.knobs.invoked:
+            stack.enter_context(mock.patch.object(writer, "next_step", taken.witnessed(step.next_step)))
+            stack.enter_context(mock.patch.object(writer, "recorded", taken.recording(step.recorded)))
         if plan.knobs.poison:
             stack.enter_context(mock.patch.object(step, "apply", _failing(core.apply)))
         yield

@@ -304,10 +304,19 @@ def _apart(r: Random, program: Tuple[Step, ...]) -> Tuple[Step, ...]:
     return tuple(found)
 
 
+def invoked(seed: int) -> Plan:
+    """The plan of a seed in which clients invoke the writer while the queue's is at work, too: as on AWS."""
+    made, r = direct(seed), Random("%d invoked" % seed)
+    # A writer that fails on a message is the queue's matter.
+    knobs = made.knobs._replace(direct=0.0, invoked=made.knobs.direct, thrifty=r.random() < 0.5, poison=False)
+    return made._replace(knobs=knobs._replace(inline_bytes=r.choice((0, 0, 200)), fresh=r.choice((0.0, 0.3, 0.7))))
+
+
 WORLDS: Dict[str, Callable[[int], Plan]] = {
     "all": plan,
     "flickering": flickering,
     "hostile": hostile,
     "direct": direct,
+    "invoked": invoked,
 }
 """By name: what makes plans from seeds."""

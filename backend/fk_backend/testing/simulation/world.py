@@ -117,6 +117,14 @@ class Process:
         self.wall_s = 0.0
         self.troubles: List[Tuple[float, Fault]] = []
         self.on_death: List[Callable[[], None]] = []
+        self.direct: Any = None
+        """The direct message that it was invoked with."""
+        self.asking: List[Any] = []
+        """Where writers are invoked beside the queue: the messages that its next commit of the head takes."""
+        self.looks_at: Optional[int] = None
+        """The zxid of the head by which those fail that change nothing."""
+        self.looked: Optional[int] = None
+        """The step at which its direct message failed, if it did."""
         self.judged_ms = 0
         """What it was told last when it asked for the time."""
 

@@ -70,10 +70,11 @@ class Environment(Protocol):
         """Whether it can't take another invocation: its process ended, or was ended at a timeout."""
         ...
 
-    async def invoke(self, event: bytes, chain: str = "") -> bytes:
+    async def invoke(self, event: bytes, chain: str = "", alias: str = "") -> bytes:
         """The function's result. InvocationFailed; the environment may then still be good, see ``broken``.
 
-        ``chain``: what the tracing header ends with, see `lineage`.
+        ``chain``: what the tracing header ends with, see `lineage`. ``alias``: by which it is invoked, if by one that
+        the function has to know.
         """
         ...
 

@@ -53,10 +53,15 @@ class Function:
         self.dropped = 0
         """Invocations that were none, because their chain was too long (the metric RecursiveInvocationsDropped)."""
 
-    async def invoke(self, event: Any, lineage: Optional[Lineage] = None) -> Any:
+    @property
+    def is_full(self) -> bool:
+        """Whether an invocation would have to wait."""
+        return self._free.locked()
+
+    async def invoke(self, event: Any, lineage: Optional[Lineage] = None, alias: str = "") -> Any:
         """The function's result. InvocationFailed. Waits while the function is as busy as it may be.
 
-        ``lineage``: who was invoked in the chain of requests that led here.
+        ``lineage``: who was invoked in the chain of requests that led here. ``alias``: by which, if it has to know.
         """
         name, chain = self.settings.name, lineage or {}
         if chain.get(name, 0) >= self._most and not self.settings.recursive:
@@ -69,7 +74,7 @@ class Function:
             result: Any = None
             error: Optional[InvocationFailed] = None
             try:
-                result = json.loads(await self._invoke(encoded(event), suffix(chain, name)))
+                result = json.loads(await self._invoke(encoded(event), suffix(chain, name), alias))
                 return result
             except InvocationFailed as raised:
                 error = raised
@@ -78,13 +83,13 @@ class Function:
                 took = (time.monotonic() - started) * 1000
                 self._observe(Invocation(name, event, cold, took, result, error))
 
-    async def _invoke(self, event: bytes, chain: str) -> bytes:
+    async def _invoke(self, event: bytes, chain: str, alias: str) -> bytes:
         if len(event) > EVENT_LIMIT:
             raise InvocationFailed("RequestTooLargeException", "an event of %d bytes" % len(event))
         environment = await self._take()
         self.busy.append(environment)
         try:
-            return await environment.invoke(event, chain)
+            return await environment.invoke(event, chain, alias)
         except asyncio.CancelledError:
             environment.kill()  # or it would go on, and be given the next invocation
             raise

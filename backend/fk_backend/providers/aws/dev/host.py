@@ -22,6 +22,7 @@ from ..template import template
 from . import access
 from .environment import Environment, Settings, Source
 from .function import Function, Invocation
+from .interface import Interface
 from .mapping import Mapping
 from .process import ProcessEnvironment, interpreter
 from .reading import functions_in
@@ -63,6 +64,9 @@ class Host:
     ) -> None:
         self.functions: Dict[str, Function] = {}
         self.mappings: List[Mapping] = []
+        self.url = ""
+        """Of Lambda's interface, as far as clients use it: what AWS_ENDPOINT_URL_LAMBDA has to be."""
+        self._interface = Interface(self.functions)
         self._account = account
         self._settings = functions
         self._package = package
@@ -121,6 +125,7 @@ class Host:
             shutil.rmtree(self._task.parent, ignore_errors=True)
 
     async def _start(self) -> None:
+        self.url = await self._interface.start()
         for settings in self._settings:
             variables = dict(self._account.environment)
             if self._roles:
@@ -151,6 +156,7 @@ class Host:
     async def _stop(self, drain: bool) -> None:
         await asyncio.gather(*(mapping.stop(drain) for mapping in self.mappings))
         await asyncio.gather(*(function.close() for function in self.functions.values()))
+        await self._interface.close()
         await self._closing.aclose()
 
     def _set_variables(self) -> None:

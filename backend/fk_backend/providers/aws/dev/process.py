@@ -112,9 +112,9 @@ class ProcessEnvironment:
         """The process."""
         return self._process.pid
 
-    async def invoke(self, event: bytes, chain: str = "") -> bytes:
+    async def invoke(self, event: bytes, chain: str = "", alias: str = "") -> bytes:
         request_id = str(uuid.uuid4())
-        result = self._api.offer(request_id, event, self._settings.timeout_s, chain)
+        result = self._api.offer(request_id, event, self._settings.timeout_s, chain, alias)
         self._signal(signal.SIGCONT)
         answer: bytes = await self._until(result, self._settings.timeout_s, "RequestId: %s" % request_id)
         return answer

@@ -31,6 +31,7 @@ class Pending(NamedTuple):
     result: "asyncio.Future[bytes]"
     chain: str
     """What the tracing header ends with."""
+    alias: str = ""
 
 
 class RuntimeApi:
@@ -64,11 +65,13 @@ class RuntimeApi:
         if not self.initialised.done():
             self.initialised.cancel()
 
-    def offer(self, request_id: str, event: bytes, timeout_s: float, chain: str = "") -> "asyncio.Future[bytes]":
+    def offer(
+        self, request_id: str, event: bytes, timeout_s: float, chain: str = "", alias: str = ""
+    ) -> "asyncio.Future[bytes]":
         """Gives the runtime an invocation; its result is InvocationFailed where the handler raised."""
         assert self._pending is None, "one at a time"
         result: "asyncio.Future[bytes]" = asyncio.get_running_loop().create_future()
-        self._pending = Pending(request_id, event, int((time.time() + timeout_s) * 1000), result, chain)
+        self._pending = Pending(request_id, event, int((time.time() + timeout_s) * 1000), result, chain, alias)
         self._taken = False
         self._arrived.set()
         return result
@@ -128,7 +131,7 @@ class RuntimeApi:
         headers = {
             "Lambda-Runtime-Aws-Request-Id": pending.request_id,
             "Lambda-Runtime-Deadline-Ms": str(pending.deadline_ms),
-            "Lambda-Runtime-Invoked-Function-Arn": self._arn,
+            "Lambda-Runtime-Invoked-Function-Arn": self._arn + (pending.alias and ":" + pending.alias),
             "Lambda-Runtime-Trace-Id": "Root=1-%08x-%s;Sampled=0%s"
             % (int(time.time()), pending.request_id[-12:] * 2, pending.chain),
         }

@@ -71,8 +71,8 @@ class ThreadEnvironment:
             raise
         return self
 
-    async def invoke(self, event: bytes, chain: str = "") -> bytes:
-        context = Context(self._settings, self._arn)
+    async def invoke(self, event: bytes, chain: str = "", alias: str = "") -> bytes:
+        context = Context(self._settings, self._arn + (alias and ":" + alias))
         name = self._settings.handler.rpartition(".")[2]
 
         def call() -> bytes:

@@ -1,0 +1,64 @@
+"""Where writers are invoked beside the queue, a message is taken when it is committed, and not when it is sent.
+
+What fails is taken when the head was looked at by which it fails. So the order of what is asked is the order of the
+commits: this is what writes it down.
+"""
+
+from __future__ import annotations
+
+from typing import Any, List
+
+from ... import layout
+from ...core.requests import Sweep
+from ...functions.step import Step
+from ...messages import Message
+from ...ports import Put
+from .world import Process
+
+
+def witnessed(next_step: Any) -> Any:
+    """What works out a step, with a note in its process of whose requests it takes."""
+
+    async def wrapped(ports: Any, ns: str, warm: Any, entries: Any, done: Any) -> Step:
+        step: Step = await next_step(ports, ns, warm, entries, done)
+        remember(ports.store._process, step, warm.head.zxid)
+        return step
+
+    return wrapped
+
+
+def recording(recorded: Any) -> Any:
+    """The same of a step that is committed although it changes nothing."""
+
+    def wrapped(ports: Any, ns: str, warm: Any, step: Step, done: Any) -> Step:
+        made: Step = recorded(ports, ns, warm, step, done)
+        remember(ports.store._process, made, warm.head.zxid)
+        return made
+
+    return wrapped
+
+
+def remember(process: Process, step: Step, zxid: int) -> None:
+    """Until its commit, or until it has seen that the head is still at ``zxid``."""
+    process.asking = [_message(process, entry) for entry in step.entries if not isinstance(entry.call.request, Sweep)]
+    process.looks_at = None if step.writes else zxid
+
+
+def _message(process: Process, entry: Any) -> Message:
+    if entry.inbox:
+        return Message(entry.inbox, entry.call.session, entry.number, (entry.call.request,))
+    assert isinstance(process.direct, Message)
+    return process.direct
+
+
+def is_kept(write: Any) -> bool:
+    """Whether it is a node as it was promised, and not what voids a promise."""
+    if not isinstance(write, Put) or write.key.sort != layout.NODE:
+        return False
+    return layout.node_of(write.item).mzxid == write.item.rev
+
+
+def promises(writes: Any, ns: str) -> bool:
+    """Whether the head goes before its node."""
+    heads: List[Any] = [write for write in writes if isinstance(write, Put) and write.key == layout.head_key(ns)]
+    return any(layout.head_of(write.item).reserved is not None for write in heads)

@@ -1,0 +1,99 @@
+"""Mistakes with the writer that is invoked beside the queue's: who fences whom, what comes again, what is told."""
+
+from __future__ import annotations
+
+from typing import Any, List
+
+from fk_backend.errors import Refused, Unavailable, Unknown
+from fk_backend.functions import reserve, step, writer
+from fk_backend.session import direct, engine
+
+from .bug import plant, swap
+from .edited import changed
+
+D, S, W = direct.DirectWrites, engine.Session, writer.Writer
+settle, write_for = reserve.settle, W.write_for
+NAMES: List[str] = []
+"""Of the bugs here: they are looked for in worlds in which writers are invoked."""
+
+
+def edit(name: str, says: str, place: Any, attribute: str, old: str, new: str, *also: Any) -> None:
+    """Registers a bug: ``old`` is ``new`` in the source of a function."""
+    made = changed(place, attribute, old, new)
+    swap(name, says, (place, attribute, made), *((where, attribute, made) for where in also))
+    NAMES.append(name)
+
+
+edit(
+    "no fence after unknown",
+    "an invocation without an answer is sent to the queue",
+    D, "_write_alone", "except Unknown as error:", "except ZeroDivisionError as error:",
+)  # fmt: skip
+edit(
+    "invocations overtake",
+    "an invocation does not wait for what is in the queue",
+    D, "_write_alone", "or self._flight or", "or",
+)  # fmt: skip
+edit(
+    "invoked answer before events",
+    "its answer is shown before the events that it shows",
+    D, "_write_alone", "await self._show(tag, written.result, board)", "self._reply(tag, written.result)",
+)  # fmt: skip
+edit(
+    "number is lost",
+    "what was not done takes a number with it",
+    D, "_write_alone", "self._next = number", "pass",
+)  # fmt: skip
+edit(
+    "owner unheard",
+    "who invokes the writer for an ephemeral has not beaten before",
+    D, "_may_own", "if self._hold(op):", "if self._hold(op) and False:",
+)  # fmt: skip
+edit(
+    "moved session writes",
+    "an invocation is taken for that of the connection that has the session now",
+    W, "_step_of", "Call(message.session, message.inbox, message.requests[0])",
+    "Call(message.session, getattr(warm.snapshot.sessions.get(message.session), 'inbox', ''), message.requests[0])",
+)  # fmt: skip
+edit(
+    "invoked and not told",
+    "what an invocation committed is told to nobody, and taken for told",
+    W, "_write_for", "await self._tell(ns, step.head, begins)", "self._told[ns] = step.head.zxid",
+)  # fmt: skip
+edit(
+    "failed by an old head",
+    "what an invocation failed by need not be true any more",
+    W, "_work_out", "await self._confirm(ns, warm)", "pass",
+)  # fmt: skip
+edit(
+    "cut message forgotten",
+    "an invocation forgets how much of a message is done",
+    W, "_work_out", "unfinished(warm.head)", "{}",
+)  # fmt: skip
+edit(
+    "kept promise forgotten",
+    "an invocation forgets that a promise was kept whose message may come again",
+    step, "unfinished", "if head.reserved is not None and head.reserved.inbox:", "if False:", writer,
+)  # fmt: skip
+edit(
+    "unknown taken for definite",
+    "a commit of an invocation without an answer is taken for none",
+    W, "_write_for", "await self._commit(step.writes, step.promise)",
+    "await _definite(self._commit(step.writes, step.promise))",
+)  # fmt: skip
+
+
+@plant("a promise that nobody can keep is left as it is", (writer, "settle"))
+async def promise_of_nobody(ports: Any, ns: str, head: Any, messages: Any) -> Any:
+    return head if head.reserved.inbox == "" else await settle(ports, ns, head, messages)
+
+
+@plant("the library asks again for an invocation that had no answer", (W, "write_for"))
+async def invoked_twice(self: Any, ns: str, body: bytes) -> Any:
+    try:
+        return await write_for(self, ns, body)
+    except (Unknown, Unavailable, Refused):
+        return await write_for(self, ns, body)
+
+
+NAMES += ["promise of nobody", "invoked twice"]
