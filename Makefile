@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/bytecode
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proofs check kazoo-suite kazoo-suite-memory kazoo-suite-local matrix servers zk-shell postgres on-postgres gateway gateway-suite zookeeper-tests clean
+.PHONY: help demo test proofs check kazoo-suite kazoo-suite-memory kazoo-suite-local matrix servers zk-shell postgres on-postgres gateway gateway-clients gateway-suite zookeeper-tests clean
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -98,6 +98,10 @@ on-postgres: $(VENV)/.dev
 	$(ON_POSTGRES) $(POSTGRES_SUITE) || { $(ONCE_MORE); \
 	  $(ON_POSTGRES) $(POSTGRES_SUITE) --last-failed --last-failed-no-failures all; }
 
+.PHONY: browser
+browser: ## installs the Chromium in which `make proofs` looks at the console's page, where it can be installed
+	@command -v chromedriver >/dev/null || [ "$$(id -u)" != 0 ] || { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium chromium-driver >/dev/null; } || true
+
 INITDB := ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1
 
 ON_POSTGRES := $(PY) -m compat_tests.on_postgres
@@ -107,16 +111,19 @@ zk-shell: $(VENV)/.dev ## zk-shell, unmodified, on local://
 	$(PY) -m pytest compat_tests/zk_shell
 
 gateway: $(VENV)/.dev ## a gateway with other people's clients, and two of them killed in turn under load
-	$(PY) -m pytest compat_tests/gateway || { $(ONCE_MORE); \
-	  $(PY) -m pytest compat_tests/gateway --last-failed --last-failed-no-failures none; }
+	$(PY) -m pytest compat_tests/gateway/test_other_clients.py || { $(ONCE_MORE); \
+	  $(PY) -m pytest compat_tests/gateway/test_other_clients.py --last-failed --last-failed-no-failures none; }
 	$(PY) -m compat_tests.gateway.kills 6
+
+gateway-clients: $(VENV)/.dev ## the own tests of other people's clients (Go, Node, aiozk), through gateways and on a ZooKeeper: ten minutes
+	$(PY) -m pytest compat_tests/gateway/test_their_own_tests.py
 
 gateway-suite: $(VENV)/.dev ## kazoo's own tests with kazoo's own client, through gateways
 	$(PY) -m compat_tests.kazoo_suite --url memory://gateway-suite --fk-gateway -o cache_dir=$(CURDIR)/.cache/suite-gateway || { $(ONCE_MORE); \
 	  $(PY) -m compat_tests.kazoo_suite --url memory://gateway-suite --fk-gateway -o cache_dir=$(CURDIR)/.cache/suite-gateway --last-failed --last-failed-no-failures all; }
 
-zookeeper-tests: $(VENV)/.dev ## ZooKeeper's own Java tests through a gateway; they are fetched and built: Debian 12, zookeeper, a JDK
-	$(PY) -m compat_tests.zookeeper_tests
+zookeeper-tests: $(VENV)/.dev ## ZooKeeper's own Java tests through a gateway; they are fetched and built: Debian 12, zookeeper, a JDK (BESIDE=1: on a real ZooKeeper, too)
+	$(PY) -m compat_tests.zookeeper_tests $(if $(BESIDE),--beside-zookeeper)
 
 clean: ## removes what was set up and built
 	rm -rf $(VENV) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info backend/*.egg-info

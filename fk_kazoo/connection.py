@@ -409,7 +409,7 @@ class Seam(kazoo_connection.ConnectionHandler):
         whatever else is being answered, closed or interrupted at the time.
         """
         client, request, result = self.client, asked.request, asked.result
-        if zxid > 0:
+        if zxid > client.last_zxid:  # a server's never go down; a read's own may be an old one
             client.last_zxid = zxid
         missing = code == Error.NO_NODE and request.type == wire.EXISTS
         if code and not missing:

@@ -8,9 +8,10 @@ connected again, whatever it sent before has been done or never will be; so one 
 from __future__ import annotations
 
 import uuid
-from typing import Any, Optional
+from typing import Any, List, Optional
 
 from kazoo.exceptions import ConnectionLoss, NodeExistsError, NoNodeError, SessionExpiredError
+from kazoo.protocol.states import ZnodeStat
 
 from .exceptions import PayloadTooLargeError
 
@@ -20,8 +21,7 @@ class Creation:
 
     def __init__(self, client: Any, path: str, value: bytes, sequence: bool, **options: Any) -> None:
         if sequence:
-            directory, _, name = path.rpartition("/")
-            path = "%s/_c_%s-%s" % (directory, uuid.uuid4(), name)
+            path = protected(path)
         self.client, self.path, self.value, self.sequence, self.options = client, path, value, sequence, options
         self._doubtful = False
         """Whether a try was made of which nobody knows whether it was done."""
@@ -52,17 +52,30 @@ class Creation:
 
     def _found(self) -> Optional[str]:
         """The node, if it was made by a try before."""
-        if self.sequence:
-            directory, _, prefix = self.path.rpartition("/")
-            try:
-                names = self.client.get_children(directory or "/")
-            except NoNodeError:
-                return None
-            return next(("%s/%s" % (directory, name) for name in names if name.startswith(prefix)), None)
         try:
+            if self.sequence:
+                return named(self.path, self.client.get_children(self.path.rpartition("/")[0] or "/"))
             data, stat = self.client.get(self.path)
         except NoNodeError:
             return None
-        if self.options.get("ephemeral"):
-            return self.path if stat.ephemeralOwner == self.client.client_id[0] else None
-        return self.path if data == self.value and not stat.version and not stat.ephemeralOwner else None
+        session = self.client.client_id[0] if self.options.get("ephemeral") else None
+        return self.path if is_own(self.value, session, data, stat) else None
+
+
+def protected(path: str) -> str:
+    """The path of a sequential node, with what it is known by, as Curator's protected nodes have it."""
+    directory, _, name = path.rpartition("/")
+    return "%s/_c_%s-%s" % (directory, uuid.uuid4(), name)
+
+
+def named(path: str, names: List[str]) -> Optional[str]:
+    """The sequential node that was made by this path, if it is among the names."""
+    directory, _, prefix = path.rpartition("/")
+    return next(("%s/%s" % (directory, name) for name in names if name.startswith(prefix)), None)
+
+
+def is_own(value: bytes, session: Optional[int], data: bytes, stat: ZnodeStat) -> bool:
+    """Whether a node that was found is the one that was made with ``value``, by ``session`` if it is ephemeral."""
+    if session is not None:
+        return stat.ephemeralOwner == session
+    return data == value and not stat.version and not stat.ephemeralOwner

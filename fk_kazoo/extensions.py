@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, Any, Dict, Iterable, Optional
+from typing import TYPE_CHECKING, Iterable, Optional
 
-from kazoo.protocol.states import KeeperState
-
-from . import locks, notes, why
+from . import locks, why
 from .creating import Creation
-from .holds import Hold
 from .kept import Kept
 from .locks import Lost
+from .telling import Telling
 
 if TYPE_CHECKING:
     from kazoo.client import KazooClient as _Client
@@ -19,28 +16,15 @@ if TYPE_CHECKING:
 else:
     _Client = object  # kazoo's comes after it: to import that here may be to import ours (see `run`)
 
-_CONNECTED = (KeeperState.CONNECTED, KeeperState.CONNECTED_RO)
-_CLOSED = (KeeperState.EXPIRED_SESSION, KeeperState.AUTH_FAILED, KeeperState.CLOSED)
 
-
-class Extensions(_Client):
+class Extensions(Telling, _Client):
     """The part of our client that only adds to kazoo's."""
 
-    _holds: Dict[Hold, None]
     _parted: Optional[why.Why] = None
-    """Why it is not connected, or was not the last time."""
 
     def _extend(self) -> None:
         """At the end of `__init__`."""
         locks.attach(self)
-
-    @property
-    def why(self) -> why.Why:
-        """Why the state is what it is: ``reason`` is one of `fk_kazoo.why.Reason`, ``detail`` a sentence for a log.
-
-        Within a listener it is about the state that it is told.
-        """
-        return why.of(self)
 
     def create_once(
         self,
@@ -109,26 +93,6 @@ class Extensions(_Client):
             self, path: str, identifier: Optional[str] = None, *, lost: Lost = Lost.TELL
         ) -> locks.Election:
             """One leads at a time."""
-
-    def _session_callback(self, state: Any) -> None:
-        """As kazoo's. Before anybody hears that the connection is lost, what is held is in doubt."""
-        if state == self._state:
-            return super()._session_callback(state)
-        if state not in _CONNECTED:
-            self._parted = why.parting(self, state)
-        if state != KeeperState.CONNECTED:
-            level = logging.DEBUG if state == KeeperState.CLOSED else logging.WARNING
-            for hold in list(self._holds):
-                if hold.ephemeral:
-                    hold.lose(str(self._parted), state in _CLOSED, level)
-        before = self.state
-        super()._session_callback(state)
-        if state == KeeperState.CONNECTED:
-            for hold in list(self._holds):
-                hold.connected()
-        if self.state != before:
-            told = "" if state == KeeperState.CLOSED else "%s, " % self.state
-            notes.say(self, logging.INFO, told + "%s", "", self.why)
 
     def _left_behind(self, forked: bool) -> None:
         """The connection was the parent's, or somebody else closed its files: nothing is held any more."""

@@ -33,10 +33,10 @@ class Hold:
         self.client, self.place, self.path, self.session, self.ephemeral = client, place, path, session, ephemeral
         self.kind = ""
         """What others exclude it by, as kazoo's read and write locks do."""
-        self.owner = caller()
+        self.owner = self._caller()
         self.where = _where()
         self.in_a_with = False
-        self.lost = client.handler.event_object()
+        self.lost = self._event()
         """Set as soon as it may be somebody else's."""
         self.why = ""
         """Why it may be gone."""
@@ -48,6 +48,17 @@ class Hold:
         self._watched = False
         client._holds[self] = None
         self.may_be_gone()
+
+    def _event(self) -> Any:
+        return self.client.handler.event_object()
+
+    @staticmethod
+    def _caller() -> Any:
+        return caller()
+
+    def is_callers(self) -> bool:
+        """Whether who calls this is who got it."""
+        return self.owner is self._caller()
 
     def may_be_gone(self) -> bool:
         """Whether it may be somebody else's by now."""
@@ -127,7 +138,7 @@ class Hold:
 
     def forked(self) -> None:
         """In a child the event may be locked for ever, and nothing is held."""
-        self.lost = self.client.handler.event_object()
+        self.lost = self._event()
         self.why = "this is a forked process"
         self.lost.set()
         self.gone = True
@@ -191,7 +202,7 @@ def interrupted(client: Any) -> Optional[Hold]:
 
 
 def caller() -> Any:
-    """The greenlet that calls, or something that only this thread has. Compare it with `Hold.owner`."""
+    """The greenlet that calls, or something that only this thread has."""
     greenlet = sys.modules.get("greenlet")
     if greenlet is not None:
         return greenlet.getcurrent()

@@ -24,6 +24,7 @@ from fk_backend.session.engine import EXPIRED, LOST, Opened, Session
 from fk_backend.session.watchlist import Event
 
 from . import loop, wire
+from .attaching import attach
 from .doorbell import Doorbell
 
 log = logging.getLogger(__name__)
@@ -88,11 +89,7 @@ class Line:
             session = self._session = Session(gateway, self._namespace, self)
             try:
                 if session_id:
-                    opened = await session.attach(session_id, password)
-                    if opened is not None and opened.zxid < seen_zxid:  # what was answered was lost: so is the session
-                        log.error("zxid 0x%x was seen, and the deployment is at 0x%x", seen_zxid, opened.zxid)
-                        session.end(EXPIRED, "the deployment went back")
-                        opened = None
+                    opened = await attach(session, session_id, password, seen_zxid)
                     self.opened = opened or Opened(0, bytes(16), 0)
                 else:
                     self.opened = await session.open(timeout_ms)

@@ -9,71 +9,24 @@ kazoo's, which stay as they are. Whoever does not use what is new pays nothing f
 
 from __future__ import annotations
 
-import logging
 import uuid
-from enum import Enum
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Iterable, List, Optional, Type
+from typing import TYPE_CHECKING, Any, Iterable, Optional, Type
 
 import kazoo.recipe.election as _election
 import kazoo.recipe.lock as _lock
 from kazoo.retry import ForceRetryError
 
-from . import notes
 from .exceptions import LockLostError as LockLostError
 from .exceptions import ReentrantLockError as ReentrantLockError
-from .holds import Hold, begin_body, caller, delete_later, end_body, interrupted, only_caller, uninterrupted
+from .holder import Holder
+from .holder import Lost as Lost
+from .holds import Hold, delete_later, interrupted, only_caller, uninterrupted
 
 
-class Lost(Enum):
-    """What happens in the body of ``with zk.Lock(...)`` when the lock may be somebody else's."""
-
-    TELL = "tell"
-    """Nothing but that ``lock.lost`` is set. This is kazoo's way, and the default."""
-    RAISE = "raise"
-    """LockLostError at the body's next call of the client, or at its end."""
-
-
-class _Held:
-    """What a lock and a lease have in common."""
-
-    client: Any
-    path: str
-    is_acquired: bool
-    _on_loss = Lost.TELL
-    _hold: Optional[Hold] = None
-
-    @property
-    def fence(self) -> int:
-        """The fencing token: greater than that of everybody who had the lock before. It is the node's czxid.
-
-        The deployment is asked for it once, and again after each `acquire`. LockLostError if the lock is not held, or
-        may be somebody else's when it is asked. Give it to whatever the lock protects: docs/locks.md.
-        """
-        return self._held().fence()
-
-    @property
-    def lost(self) -> Any:
-        """An event, as the handler makes them, that is set as soon as the lock may be somebody else's.
-
-        With SUSPENDED, LOST, the end of the client, and when somebody deletes the lock's node. It stays set, also if
-        the session turns out to have survived; after the next `acquire` there is a new one. Not set by `release`.
-        The deployment is asked once, at the first use. LockLostError if the lock was never held.
-        """
-        hold = self._hold
-        if hold is None:
-            raise LockLostError("%s was never held" % self.path)
-        try:
-            hold.watch()
-        except Exception as error:  # it can't be known, which is what the event is about
-            hold.lose("it can't be looked at: %r" % error)
-        return hold.lost
-
-    def _held(self) -> Hold:
-        if self._hold is None or self._hold.ended or not self.is_acquired:
-            raise LockLostError("%s is not held" % self.path)
-        return self._hold
+class _Held(Holder):
+    """What a lock and a lease of kazoo's have in common."""
 
     def _hold_of(self, session: Any, node: str, ephemeral: bool = True) -> None:
         """It was got: ``node`` was made, or found, since ``session`` was the client's."""
@@ -82,70 +35,23 @@ class _Held:
             if stat is None:
                 raise ForceRetryError("the session ended at this very moment")
             session = stat.ephemeralOwner
-        before, self._hold = self._hold, Hold(self.client, self.path, node, session, ephemeral)
-        if before is not None:
-            before.end()
-        self._hold.kind = self._kind()
-
-    def _kind(self) -> str:
-        return ""
+        self._holds_now(Hold(self.client, self.path, node, session, ephemeral))
 
     def _forget_what_is_over(self) -> None:
         """So that it can be had anew: kazoo waits for ever for a lock of its own that ended with a session."""
         if self.is_acquired and self._hold is not None and self._hold.gone:
             self.is_acquired = False
 
-    def _mine(self) -> List[Hold]:
-        """What the caller holds in this place and would wait for."""
-        me, holds = caller(), list(self.client._holds)
-        return [hold for hold in holds if hold.owner is me and hold.place == self.path and not hold.may_be_gone()]
-
-    def _explain(self, hold: Hold, certain: bool) -> None:
-        """Whoever holds it asks for it again, and says nothing of giving up."""
-        what = "%s is asked for by who has it already, since %s, and is not re-entrant: it waits for itself" % (
-            self.path,
-            hold.where,
-        )
-        if certain:
-            raise ReentrantLockError(what)
-        text = "is asked for by who has it already, since %s: unless another thread releases it, this waits for ever"
-        notes.say(self.client, logging.WARNING, text, self.path, hold.where)
-
-    def _enter(self) -> None:
-        """The body of a ``with`` begins."""
-        hold = self._hold
-        if hold is None or not self.is_acquired:
-            raise LockLostError("%s was not acquired" % self.path)
-        hold.in_a_with = True
-        if self._on_loss is Lost.RAISE:
-            try:
-                hold.fence()
-            except BaseException:
-                self._leave()
-                raise
-            begin_body(hold)
-
     def __exit__(
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], where: Optional[TracebackType]
     ) -> None:
         """The body ended, perhaps with an exception."""
-        hold = self._hold
-        raises = self._on_loss is Lost.RAISE
-        if hold is not None:
-            hold.in_a_with = False
-            end_body(hold)
-        if hold is None or hold.ended or not (raises or kind is LockLostError) or not hold.may_be_gone():
+        if not self._leaves(kind):
             self.release()
-            return
-        self._leave()  # what waits for the connection would keep the exception back
-        if kind is None:
-            raise LockLostError("%s may be held by somebody else since before the end: %s" % (self.path, hold.why))
 
     if TYPE_CHECKING:
 
         def release(self) -> bool: ...
-
-        def _leave(self) -> None: ...
 
 
 class Lock(_Held, _lock.Lock):

@@ -14,7 +14,7 @@ EVERY_S = 10.0
 MAX_KNOWN = 1024
 
 _THEIRS = ("kazoo.client", "kazoo")
-_OURS = ("client", "connection", "creating", "forks", "holds", "kept", "line", "locks", "loop", "why", "workers")
+_OURS = "attaching client connection creating forks holds kept line locks loop why workers".split()
 log = logging.getLogger("fk_kazoo.client")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Any, NamedTuple, Optional
 
@@ -76,12 +75,11 @@ def of(client: Any) -> Why:
 
 def parting(client: Any, state: Any) -> Optional[Why]:
     """Why the client is about to get into ``state``, which is none in which it is connected."""
-    error = sys.exc_info()[1]  # kazoo tells of a lost connection while it handles what ended it
     before = client._state
     if state == KeeperState.CONNECTING:
         if before == KeeperState.CLOSED:
             return _CONNECTING
-        return client._parted if before == KeeperState.EXPIRED_SESSION else _lost(client, error)
+        return client._parted if before == KeeperState.EXPIRED_SESSION else _lost(client)
     if state == KeeperState.EXPIRED_SESSION:
         parted = client._parted
         paused = ", and " + parted.detail if parted is not None and parted.reason == Reason.PAUSED else ""
@@ -91,11 +89,10 @@ def parting(client: Any, state: Any) -> Optional[Why]:
     return _CLOSED
 
 
-def _lost(client: Any, error: Optional[BaseException]) -> Why:
-    still_s, since = client._connection.stood_still
+def _lost(client: Any) -> Why:
+    still_s, since = client._stood_still()
     if still_s and time.monotonic() - since < RECENT_S:
         return Why(Reason.PAUSED, "this process stood still for %.0f s" % still_s)
-    if error is None:
-        return Why(Reason.DISCONNECTED, "the connection broke")
-    reason = Reason.UNREACHABLE if str(error) == OUT_OF_TOUCH else Reason.DISCONNECTED
-    return Why(reason, str(error) or repr(error))
+    told = client._broken_by()
+    reason = Reason.UNREACHABLE if told == OUT_OF_TOUCH else Reason.DISCONNECTED
+    return Why(reason, told or "the connection broke")

@@ -9,8 +9,12 @@ BackendError
 │   └── NotAllowed     as long as nobody allows it
 ├── Unknown            it happened, or it did not
 └── DeploymentError    the deployment itself can't be used; the message says what to do
-    ├── BadUrl
+    ├── WrongUsage     what was asked for can't be understood
+    │   └── BadUrl
+    ├── NotFound       there is nothing of the name that was given
     ├── NotADeployment corrupt, foreign
+    │   └── NoDeployment   nothing there: NotFound, too
+    ├── Protected      Refused, too: it would have removed or replaced what is there
     ├── UnknownFormat
     └── NoPermission
 """
@@ -54,12 +58,28 @@ class DeploymentError(BackendError):
     """The deployment can't be used as it is. The message says what to do about it."""
 
 
-class BadUrl(DeploymentError, ValueError):
+class WrongUsage(DeploymentError):
+    """What was asked for can't be understood, or something that is needed was not said."""
+
+
+class BadUrl(WrongUsage, ValueError):
     """The deployment URL is not one."""
+
+
+class NotFound(DeploymentError):
+    """There is nothing of the name that was given."""
 
 
 class NotADeployment(DeploymentError):
     """What lies there is not a deployment of ours, or is damaged."""
+
+
+class NoDeployment(NotADeployment, NotFound):
+    """There is no deployment there."""
+
+
+class Protected(DeploymentError, Refused):
+    """It would have removed or replaced what is there, so it was not done."""
 
 
 class UnknownFormat(DeploymentError):

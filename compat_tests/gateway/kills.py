@@ -1,5 +1,7 @@
 """Two gateways in front of a new local:// deployment, killed with SIGKILL in turn while kazoo's own clients work.
 
+ZooKeeper's Java client works beside them where Java and Debian's zookeeper are installed.
+
 python -m compat_tests.gateway.kills [KILLS]
 
 Nothing that was answered is lost, no session that its client kept up is lost, and no two have the lock at once.
@@ -10,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,7 +20,7 @@ import sys
 import tempfile
 import threading
 import time
-from typing import Any, ClassVar, Dict, List
+from typing import Any, ClassVar, Dict, List, Sequence
 
 from kazoo.client import KazooClient
 from kazoo.exceptions import KazooException
@@ -25,7 +28,9 @@ from kazoo.handlers.threading import KazooTimeoutError
 from kazoo.protocol.states import KazooState
 from kazoo.retry import KazooRetry
 
-CLIENTS = 4
+from .fetched import CLIENTS, java_path
+
+WORKERS = 4
 TIMEOUT_S = 20.0
 PATIENCE_S = 60.0
 
@@ -120,6 +125,52 @@ class Worker:
         return len(self.answered) + self.locked
 
 
+class JavaWriter:
+    """ZooKeeper's Java client in a process of its own, which creates nodes below ``/java``."""
+
+    needs = java_path("zookeeper", "zookeeper-jute", "slf4j-api", "slf4j-simple", "netty-*", "snappy-java")
+
+    def __init__(self, hosts: str) -> None:
+        self.said: List[str] = []
+        quiet = ["-Dorg.slf4j.simpleLogger.defaultLogLevel=off", "-Xmx200m", "-cp", ":".join(self.needs)]
+        command = ["java", *quiet, str(CLIENTS / "Writer.java"), hosts, str(round(TIMEOUT_S * 1000)), "/java"]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def can(cls) -> bool:
+        """Whether it can run here."""
+        return bool(shutil.which("javac")) and any(name.endswith("/zookeeper.jar") for name in cls.needs)
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.said.append(line.strip())
+
+    @property
+    def answered(self) -> List[str]:
+        """Paths of nodes."""
+        return [each for each in self.said if each.startswith("/")]
+
+    def done(self) -> int:
+        """How much it has done."""
+        return len(self.said)
+
+    def end(self) -> None:
+        """Waits until it has ended; its session was kept."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("end\n")
+        self._process.stdin.close()
+        self._thread.join(PATIENCE_S)
+        assert self._process.wait(PATIENCE_S) == 0 and self.said[-1] == "kept" and "lost" not in self.said
+
+    def leave_nothing(self) -> None:
+        """Kills it if it runs."""
+        if self._process.poll() is None:
+            self._process.kill()
+
+
 def _until(what: str, holds: Any) -> None:
     started = time.monotonic()
     while not holds():
@@ -137,17 +188,28 @@ def run(kills: int) -> Dict[str, int]:
         gateways = [Gateway({**os.environ, "FK_KAZOO_HOME": home}) for _ in range(2)]
         for each in gateways:
             stack.callback(each.leave_nothing)
-        workers = [Worker(n, ",".join("127.0.0.1:%d" % each.port for each in gateways)) for n in range(CLIENTS)]
+        workers = [Worker(n, ",".join("127.0.0.1:%d" % each.port for each in gateways)) for n in range(WORKERS)]
+        java: List[JavaWriter] = []
+        if JavaWriter.can():
+            workers[0].client.retry(workers[0].client.ensure_path, "/java")
+            java.append(JavaWriter(",".join("127.0.0.1:%d" % each.port for each in gateways)))
+            stack.callback(java[0].leave_nothing)
+            _until("the Java client begins", java[0].done)
+        everybody: Sequence[Any] = [*workers, *java]
         for kill in range(kills):
             gateways[kill % 2].end(signal.SIGKILL)
-            before = [worker.done() for worker in workers]
-            _until("everybody goes on", lambda: all(w.done() > b for w, b in zip(workers, before)))  # noqa: B023
+            before = [worker.done() for worker in everybody]
+            _until("everybody goes on", lambda: all(w.done() > b for w, b in zip(everybody, before)))  # noqa: B023
             gateways[kill % 2].start()
-        for worker in workers:
+        for worker in everybody:
             worker.end()
         watcher = workers[0].client
-        there = set(watcher.retry(watcher.get_children, "/answered"))
-        lost = [name for worker in workers for name in worker.answered if name.rpartition("/")[2] not in there]
+        there = {
+            "%s/%s" % (above, name)
+            for above in ["/answered", *(["/java"] if java else [])]
+            for name in watcher.retry(watcher.get_children, above)
+        }
+        lost = [name for worker in everybody for name in worker.answered if name not in there]
         assert not lost, "answered and lost: %s" % lost[:5]
         assert not Worker.overlaps, "together in the lock: %s" % Worker.overlaps[:5]
         for worker in workers:
@@ -160,8 +222,9 @@ def run(kills: int) -> Dict[str, int]:
         assert drained == [0, 0], drained
     return {
         "kills": kills,
-        "sessions": len(workers),
-        "answered": sum(len(worker.answered) for worker in workers),
+        "sessions": len(everybody),
+        "of Java": len(java),
+        "answered": sum(len(worker.answered) for worker in everybody),
         "locked": sum(worker.locked for worker in workers),
     }
 

@@ -1,6 +1,8 @@
 """Runs ZooKeeper's own Java tests against a gateway on a new local:// deployment, and says what became of each.
 
-python -m compat_tests.zookeeper_tests [CLASS ...]
+python -m compat_tests.zookeeper_tests [--beside-zookeeper] [CLASS ...]
+
+Beside a ZooKeeper: the same classes on a real one, in the same run, and what fails on both is told apart.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Dict, List, Sequence
 
 from fk_backend.providers import provider
+from tests.differential.zookeeper_server import ZookeeperServer, unavailable
 
 from .build import NotBuilt, build
 from .chosen import CLASSES, reason
@@ -67,22 +70,32 @@ def _marks(name: str, said: str) -> Dict[str, str]:
     return found
 
 
-def table(found: Dict[str, str]) -> int:
-    """Prints what became of the tests; 1 if one failed that says something about a server."""
+def table(found: Dict[str, str], theirs: Dict[str, str]) -> int:
+    """Prints what became of the tests, here and on a ZooKeeper; 1 if one failed that says something about a server."""
     left = {test: reason(test) for test, mark in found.items() if mark != PASSED}
     left_out = {test: why for test, why in left.items() if why is not None}
-    failed = [test for test, why in left.items() if why is None]
+    failed = [test for test, why in left.items() if why is None and theirs.get(test, PASSED) == PASSED]
+    both = sorted(test for test in left if theirs.get(test, PASSED) != PASSED)
     for test, why in sorted(left_out.items()):
-        print("    %s: %s" % (test, why))
+        print("    %s: %s%s" % (test, why, " (so on ZooKeeper)" if test in both else ""))
     passed = sum(mark == PASSED for mark in found.values())
     print("ZooKeeper 3.8's tests: %d found, %d passed, %d not applicable, %d failed %s" % (
         len(found), passed, len(left_out), len(failed), " ".join(failed)))  # fmt: skip
+    if theirs:
+        passed = sum(mark == PASSED for mark in theirs.values())
+        only = sorted(test for test, mark in theirs.items() if mark != PASSED and found.get(test) == PASSED)
+        print("on ZooKeeper 3.8 itself: %d found, %d passed; of those that did not pass here, %d did not there; "
+              "passed here alone: %s" % (len(theirs), passed, len(both), " ".join(only) or "none"))  # fmt: skip
     return 1 if failed else 0
 
 
 def main(argv: List[str]) -> int:
     """The exit code; 2 if they can not be built here."""
-    classes = argv or CLASSES
+    beside = "--beside-zookeeper" in argv
+    classes = [each for each in argv if not each.startswith("--")] or CLASSES
+    if beside and unavailable() is not None:
+        print("there is no ZooKeeper here: %s" % unavailable(), file=sys.stderr)
+        return 2
     try:
         PLACE.mkdir(parents=True, exist_ok=True)
         class_path = ":".join(build(PLACE, CLASSES))
@@ -98,9 +111,14 @@ def main(argv: List[str]) -> int:
             assert gateway.stdout is not None
             port = gateway.stdout.readline().strip().rpartition(":")[2]
             try:
-                return table(outcomes(classes, class_path, "127.0.0.1:" + port, Path(home)))
+                found = outcomes(classes, class_path, "127.0.0.1:" + port, Path(home))
             finally:
                 gateway.terminate()
+        theirs: Dict[str, str] = {}
+        if beside:
+            with ZookeeperServer(Path(home), super_digest=SUPER_DIGEST) as server:
+                theirs = outcomes(classes, class_path, server.hosts, Path(home))
+        return table(found, theirs)
 
 
 if __name__ == "__main__":

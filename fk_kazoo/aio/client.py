@@ -59,8 +59,11 @@ from fk_backend.functions.words import answer_word
 from .. import refusals
 from ..exceptions import DeploymentConfigurationError
 from ..requests import AddWatch, AddWatchMode, CreateContainer, CreateTTL, RemoveWatches
+from ..telling import Telling
 from ..url import resolve
-from . import checks, retrying
+from . import checks, deployments, retrying
+from .creating import create_once
+from .kept import Kept
 from .leftovers import Leftovers
 from .recipes import Recipes
 from .retrying import Policy
@@ -77,7 +80,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class KazooClient(Recipes, Life):
+class KazooClient(Recipes, Telling, Life):
     """kazoo's client in the caller's event loop. ``async with`` starts it, and stops it at the end.
 
     ``hosts``: a deployment URL, or ZooKeeper's hosts with ``FK_KAZOO_URL`` set; ``timeout``: the session's, in seconds.
@@ -243,6 +246,32 @@ class KazooClient(Recipes, Life):
                     raise
             await self.ensure_path(path.rstrip("/") if sequence and path.endswith("/") else split(path)[0], acl)
 
+    async def create_once(
+        self,
+        path: str,
+        value: bytes = b"",
+        acl: Optional[_Acls] = None,
+        ephemeral: bool = False,
+        sequence: bool = False,
+        makepath: bool = False,
+    ) -> str:
+        """Creates a node once, and gives its path, however often the connection is lost meanwhile: it tries again.
+
+        As `fk_kazoo.client.KazooClient.create_once`: no second sequential node, no NodeExistsError for one's own.
+        """
+        checks.path(path)
+        options = {"acl": acl, "ephemeral": ephemeral, "makepath": makepath}
+        return await create_once(self, path, value, sequence, **options)
+
+    def keep(self, path: str, value: bytes = b"", acl: Optional[_Acls] = None) -> Kept:
+        """Makes an ephemeral node, and again after the session has expired: ``async with zk.keep(path, data):``.
+
+        Or ``kept = await zk.keep(path, data)``, until ``await kept.close()``. See `Kept`.
+        """
+        checks.path(path)
+        checks.value(value)
+        return Kept(self, path, value, acl)
+
     async def create_container(self, path: str, value: bytes = b"", acl: Optional[_Acls] = None) -> str:
         """Creates a node that is removed when it has had children and has none any more (ZooKeeper 3.5). Its path."""
         acl = acl or self.default_acl or OPEN_ACL_UNSAFE
@@ -353,6 +382,12 @@ class KazooClient(Recipes, Life):
         except (asyncio.CancelledError, ConnectionLoss):
             self._watches.removed(full)
             raise
+
+    def _broken_by(self) -> str:
+        return "" if self._connection is None else self._connection.why
+
+    def _stood_still(self) -> Tuple[float, float]:
+        return deployments.stood_still()
 
     # --- the rest -------------------------------------------------------------------------------
 

@@ -9,11 +9,14 @@ from typing import Any, Dict, List, Optional, Protocol
 from fk_backend.core.requests import Result
 from fk_backend.errors import BackendError
 from fk_backend.ports import Gateway
+from fk_backend.providers import provider
 from fk_backend.session.engine import LOST, Opened, Session
 from fk_backend.session.ops import RemoveWatches
 from fk_backend.session.watchlist import Event
 
 from .. import wire
+from ..attaching import attach
+from ..url import DeploymentUrl
 from .watches import Armed, Watcher
 
 WRITERS_S = 0.5
@@ -61,11 +64,13 @@ class Owner(Protocol):
 class Connection:
     """`session.listener.Listener` of a session, made over a gateway."""
 
-    __slots__ = ("_owner", "_session", "_writers", "calls", "opened", "read_only", "reason")
+    __slots__ = ("_at_once", "_owner", "_session", "_writers", "calls", "opened", "read_only", "reason", "why")
 
-    def __init__(self, gateway: Gateway, namespace: str, owner: Owner) -> None:
+    def __init__(self, gateway: Gateway, url: DeploymentUrl, owner: Owner) -> None:
         self._owner = owner
-        self._session = Session(gateway, namespace, self)
+        self._session = Session(gateway, url.namespace, self)
+        waits = getattr(gateway, "waits", False)
+        self._at_once = not waits and getattr(provider(url.scheme), "READS_AT_ONCE", False)
         self._writers: "Optional[asyncio.Future[None]]" = None
         self.calls: Dict[Call, None] = {}
         """What is not answered yet, oldest first."""
@@ -73,15 +78,20 @@ class Connection:
         self.read_only = False
         self.reason = ""
         """Why it is over; empty while it is not."""
+        self.why = ""
+        """The same, as a sentence for a log."""
 
-    async def open(self, session: int, password: bytes, timeout_ms: int, gateway: Optional[Gateway]) -> bool:
+    async def open(
+        self, session: int, password: bytes, timeout_ms: int, seen_zxid: int, gateway: Optional[Gateway]
+    ) -> bool:
         """Opens a session, or goes on with one. False if that one is over. BackendError if it can't be reached.
 
-        ``gateway``: given, where reading alone will do, if there is nobody who takes writes.
+        ``seen_zxid``: behind which it must not go back. ``gateway``: given, where reading alone will do, if there is
+        nobody who takes writes.
         """
         try:
             if session:
-                self.opened = await self._session.attach(session, password)
+                self.opened = await attach(self._session, session, password, seen_zxid)
             else:
                 self.opened = await self._session.open(timeout_ms)
         except BackendError:
@@ -98,6 +108,12 @@ class Connection:
             with contextlib.suppress(BackendError):
                 await gateway.check()
                 self._session.end(LOST, "writes are taken again")
+
+    def now(self, request: Any) -> Optional[Result]:
+        """The answer of a read, where nothing has to be waited for, or None: `send` it."""
+        if not self._at_once or request.type not in wire.READS or self._session.busy:
+            return None
+        return self._session.read_now(wire.operation(request))
 
     def send(self, call: Call) -> None:
         """Asks; the answer comes to the owner."""
@@ -120,7 +136,7 @@ class Connection:
 
     def over(self, reason: str, why: str) -> None:
         """`Listener.over`."""
-        self.reason = reason
+        self.reason, self.why = reason, why
         self._owner.over(self, reason, why)
 
     def hang_up(self) -> None:
@@ -131,11 +147,12 @@ class Connection:
         """Waits, after its end, until nothing of it runs any more; in bounded time."""
         session = self._session
         tasks: List[Any] = [*session._tasks, session._going, session._farewell, self._writers]
-        left = {task for task in tasks if task is not None and not task.done()}
+        left = [task for task in tasks if task is not None and not task.done()]
         if self._writers is not None:
             self._writers.cancel()
         for bound_s in (LEAVE_S, LEAVE_S):
             if left:
-                _, left = await asyncio.wait(left, timeout=bound_s)
+                await asyncio.wait(left, timeout=bound_s)
+                left = [task for task in left if not task.done()]
                 for task in left:
                     task.cancel()

@@ -10,18 +10,29 @@ import contextlib
 import logging
 import os
 import threading
+import time
 import weakref
-from typing import Any, Awaitable, Callable, Dict, List, Tuple
+from typing import Any, Awaitable, Callable, Dict, List, Optional, Protocol, Tuple
 
 from fk_backend.ports import Gateway
 from fk_backend.providers import provider
 
+from .. import why
 from ..loop import STILL_S
 from ..url import DeploymentUrl
 
 log = logging.getLogger(__name__)
 
 _Key = Tuple[Any, ...]
+TICK_S = 1.0
+"""How often a loop that has something open sees that it runs."""
+
+
+class User(Protocol):
+    """Who has one open."""
+
+    def forked(self) -> None:
+        """In a forked child."""
 
 
 class Opening:
@@ -29,7 +40,7 @@ class Opening:
 
     def __init__(self, url: DeploymentUrl, key: _Key) -> None:
         self.key = key
-        self.users = 0
+        self.users: Dict[User, None] = {}
         scheme = provider(url.scheme)
         connect: Callable[..., Awaitable[Gateway]] = getattr(scheme, "visit", scheme.connect)
         self.task = asyncio.ensure_future(connect(url.deployment, {**url.settings(), "namespace": url.namespace}))
@@ -53,6 +64,24 @@ class _Loop:
     def __init__(self) -> None:
         self.open: Dict[_Key, Opening] = {}
         self.thread = threading.get_ident()
+        self._still = (0.0, 0.0)
+        self._ticked = 0.0
+        self._ticking: Optional[asyncio.TimerHandle] = None
+
+    def tick(self) -> None:
+        """While something is open, so that it is known when this process did not run."""
+        if self._ticking is not None:
+            self._still = self.stood_still()
+            self._ticking.cancel()
+        self._ticked, self._ticking = time.monotonic(), None
+        if self.open:
+            self._ticking = asyncio.get_running_loop().call_later(TICK_S, self.tick)
+
+    def stood_still(self) -> Tuple[float, float]:
+        """For how many seconds, the last time, and when that ended, on the monotonic clock."""
+        now = time.monotonic()
+        late_s = now - self._ticked - TICK_S
+        return (late_s, now) if self._ticking is not None and late_s > why.STILL_S else self._still
 
     def rest(self) -> None:
         """Before a fork, in the loop's thread: nothing of SQLite crosses it."""
@@ -68,7 +97,7 @@ class _Loop:
 _loops: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop]" = weakref.WeakKeyDictionary()
 
 
-def acquire(url: DeploymentUrl) -> Opening:
+def acquire(url: DeploymentUrl, user: User) -> Opening:
     """The deployment, open or opening in this loop; it stays so until everybody has released it."""
     known = _loops.setdefault(asyncio.get_running_loop(), _Loop())
     known.thread = threading.get_ident()
@@ -76,18 +105,25 @@ def acquire(url: DeploymentUrl) -> Opening:
     opening = known.open.get(key)
     if opening is None or opening.failed():
         opening = known.open[key] = Opening(url, key)
-    opening.users += 1
+    opening.users[user] = None
+    known.tick()
     return opening
 
 
-async def release(opening: Opening) -> None:
+def stood_still() -> Tuple[float, float]:
+    """For how many seconds this loop did not run, the last time, and when that ended, on the monotonic clock."""
+    return _loops[asyncio.get_running_loop()].stood_still()
+
+
+async def release(opening: Opening, user: User) -> None:
     """Done with it. The last one closes it, and waits until it is closed; cancelled, without waiting."""
-    opening.users -= 1
+    opening.users.pop(user, None)
     if opening.users:
         return
     known = _loops[asyncio.get_running_loop()]
     if known.open.get(opening.key) is opening:
         del known.open[opening.key]
+        known.tick()
     await asyncio.shield(asyncio.ensure_future(_close(opening)))
 
 
@@ -134,6 +170,9 @@ def _in_child() -> None:
     """What the parent has open is the parent's: `loop` has every provider let go of it."""
     _standing.clear()
     for known in _loops.values():
+        for opening in list(known.open.values()):
+            for user in list(opening.users):
+                user.forked()
         known.open.clear()
 
 

@@ -20,13 +20,17 @@ if TYPE_CHECKING:
 
 
 class Leftover(NamedTuple):
-    """A node that is to go: ``name``, or what below ``parent`` begins with it; or only if its data are these."""
+    """A node that is to go: ``name``, or what below ``parent`` begins with it; or only if its data are these.
+
+    ``own``: only if the session that the client has by then made it.
+    """
 
     parent: str
     name: str
     gone: "asyncio.Future[None]"
     is_prefix: bool = False
     data: Optional[bytes] = None
+    own: bool = False
 
     @property
     def path(self) -> str:
@@ -50,21 +54,28 @@ class Leftovers:
         parent, _, name = path.rpartition("/")
         return self._begin(parent, name, False, data)
 
+    def remove_own(self, path: str) -> "asyncio.Future[None]":
+        """Removes an ephemeral node, if it is this client's: somebody else may have made it."""
+        parent, _, name = path.rpartition("/")
+        return self._begin(parent, name, False, None, own=True)
+
     def remove_named(self, parent: str, prefix: str) -> "asyncio.Future[None]":
         """Removes what a create has made, or may still make, with a name of which only the beginning is known."""
         return self._begin(parent, prefix, True, None)
 
-    def _begin(self, parent: str, name: str, is_prefix: bool, data: Optional[bytes]) -> "asyncio.Future[None]":
+    def _begin(
+        self, parent: str, name: str, is_prefix: bool, data: Optional[bytes], own: bool = False
+    ) -> "asyncio.Future[None]":
         gone = asyncio.get_running_loop().create_future()
         gone.add_done_callback(_heard)
-        self._go(Leftover(_prefix_root(self._client.chroot, parent or "/"), name, gone, is_prefix, data))
+        self._go(Leftover(_prefix_root(self._client.chroot, parent or "/"), name, gone, is_prefix, data, own))
         return gone
 
     def _go(self, left: Leftover) -> None:
         request: Any = Delete(left.path, -1)
         if left.is_prefix:
             request = GetChildren(left.parent, None)
-        elif left.data is not None:
+        elif left.data is not None or left.own:
             request = GetData(left.path, None)
         try:
             asked = self._client._send(request)
@@ -86,8 +97,10 @@ class Leftovers:
         elif left.is_prefix:
             names: List[str] = [name for name in asked.result() if name.startswith(left.name)]
             self._then(left._replace(name=names[0], is_prefix=False) if names else None, left)
-        elif left.data is not None:
-            self._then(left._replace(data=None) if asked.result()[0] == left.data else None, left)
+        elif left.data is not None or left.own:
+            data, stat = asked.result()
+            is_it = stat.ephemeralOwner == self._client._session_id if left.own else data == left.data
+            self._then(left._replace(data=None, own=False) if is_it else None, left)
         else:
             _settle(left, None)
 

@@ -13,12 +13,14 @@ from ..exceptions import PayloadTooLargeError
 
 T = TypeVar("T")
 Policy = Union[KazooRetry, Dict[str, Any], None]
-FOR_EVER: Dict[str, Any] = {"max_tries": None, "max_delay": 10.0}
+FOR_EVER = KazooRetry(max_tries=None, max_delay=10.0)
 
 
 def policy(given: Policy) -> KazooRetry:
     """What a client is given, as a policy; for ever if it is given none, as kazoo's client."""
-    return KazooRetry(**(FOR_EVER if given is None else given)) if not isinstance(given, KazooRetry) else given
+    if given is None:
+        return FOR_EVER
+    return given if isinstance(given, KazooRetry) else KazooRetry(**given)
 
 
 class Pauses:

@@ -15,6 +15,7 @@ from kazoo.exceptions import (
     ConfigurationError,
     ConnectionClosedError,
     ConnectionLoss,
+    KazooException,
     SessionExpiredError,
 )
 from kazoo.handlers.threading import KazooTimeoutError
@@ -30,9 +31,11 @@ from fk_backend.session.watchlist import Event
 
 from .. import jute, wire
 from ..exceptions import EXCEPTIONS, DeploymentConfigurationError
+from ..holds import Hold, interrupt
 from ..loop import unforked
 from ..requests import AddWatch
 from ..url import DeploymentUrl
+from ..why import FORKED, Why
 from . import deployments, values
 from .bell import Bell
 from .connection import Call, Connection
@@ -45,6 +48,8 @@ if TYPE_CHECKING:
 NO_SESSION = bytes(16)
 CLOSE_S = 3.0
 """How long the answer to a close is waited for; then the session ends by its timeout."""
+MAX_AT_ONCE = 50
+"""So many answers that took no turn of the event loop come one after the other; then others run."""
 _CONNECTED = (KeeperState.CONNECTED, KeeperState.CONNECTED_RO)
 _CLOSED = (KeeperState.EXPIRED_SESSION, KeeperState.AUTH_FAILED, KeeperState.CLOSED)
 _UNANSWERED: Dict[str, Callable[[], Exception]] = {
@@ -54,15 +59,24 @@ _UNANSWERED: Dict[str, Callable[[], Exception]] = {
 """What is raised for what is unanswered, by state; ConnectionLoss in every other."""
 
 Listener = Callable[[Any], object]
+_Tasks = Dict["asyncio.Task[Any]", None]
 
 
 class Life:
     """What a client is besides its operations. States, and what they do to calls and watchers, are kazoo's."""
 
+    __slots__ = (  # what an app adds still has room; a thousand clients are smaller by as many kilobytes
+        "__dict__ __weakref__ _at_end _at_once _command_retry _connecting _connection _connection_retry _decided _ended"
+        " _failure _farewells _holds _leftovers _listeners _loop _opening _parents _parted _pid _queue _session_id"
+        " _session_passwd _session_timeout _state _stopped _stopping _tasks _watches auth_data chroot default_acl"
+        " deployment last_zxid logger read_only state"
+    ).split()
     deployment: DeploymentUrl
     chroot: str
     logger: logging.Logger
     auth_data: Set[Tuple[str, str]]
+
+    _parted: Optional[Why]
 
     def __init__(
         self, timeout_s: float, client_id: Optional[Tuple[int, bytes]], read_only: bool, connection_retry: KazooRetry
@@ -85,15 +99,21 @@ class Life:
         self._opening: Optional[deployments.Opening] = None
         self._connecting: "Optional[asyncio.Task[None]]" = None
         self._decided: "Optional[asyncio.Future[None]]" = None
+        self._stopping: "Optional[asyncio.Future[None]]" = None
         self._failure: Optional[BaseException] = None
         self._stopped = True
         self._ended = Bell()
-        self._tasks: "Set[asyncio.Task[Any]]" = set()
+        self._tasks: _Tasks = {}
         """Of recipes; they end with the client."""
-        self._farewells: "Set[asyncio.Task[Any]]" = set()
+        self._farewells: _Tasks = {}
         """Of connections that are over."""
+        self._holds: Dict[Hold, None] = {}
+        self._parted = None
+        self._at_once = 0
         self._pid = 0
         self._loop: Optional[asyncio.AbstractEventLoop] = None
+        self._parents: List[Any] = []
+        """In a forked child: what is the parent's, and is to be left as it is."""
 
     @property
     def connected(self) -> bool:
@@ -117,8 +137,9 @@ class Life:
 
         DeploymentConfigurationError, at once, if the deployment can't be used until somebody does something.
         """
-        if self.connected:
+        if self.connected and not self._stopped:
             return
+        await self._stop_ended()
         if self._stopped:
             self._begin()
         decided = self._decided
@@ -146,7 +167,7 @@ class Life:
         except DeploymentError as error:
             raise DeploymentConfigurationError("%s: %s" % (url, error)) from error
         self._pid, self._loop = os.getpid(), asyncio.get_running_loop()
-        self._opening = deployments.acquire(url)
+        self._opening = deployments.acquire(url, self)
         self._stopped, self._failure = False, None
         self._ended.clear()
         self._go_on()
@@ -162,17 +183,25 @@ class Life:
         Where the deployment does not answer, that takes some seconds, and the session ends by its timeout.
         """
         if self._stopped:
-            return
+            return await self._stop_ended()
         self._stopped = True
         opening, self._opening = self._opening, None
         connecting, self._connecting = self._connecting, None
+        ended = self._stopping = asyncio.get_running_loop().create_future()
         try:
             await _cancelled([*self._tasks, connecting])
             await self._close_session()
         finally:
             self._end()
+            self._stopping = None
+            ended.set_result(None)
             if opening is not None:
                 await asyncio.shield(asyncio.ensure_future(self._leave(opening)))
+
+    async def _stop_ended(self) -> None:
+        """A stop that another task began, and that may wait for this one, is over."""
+        if self._stopping is not None and asyncio.current_task() not in self._tasks:
+            await asyncio.wait((self._stopping,))
 
     async def _close_session(self) -> None:
         connection = self._connection
@@ -193,7 +222,7 @@ class Life:
     async def _leave(self, opening: deployments.Opening) -> None:
         while self._farewells:
             await asyncio.wait(self._farewells)
-        await deployments.release(opening)
+        await deployments.release(opening, self)
 
     async def close(self) -> None:
         """As `stop`."""
@@ -204,10 +233,12 @@ class Life:
         await self.stop()
         await self.start()
 
-    def _spawn(self, coroutine: Coroutine[Any, Any, Any], tasks: "Set[asyncio.Task[Any]]") -> "asyncio.Task[Any]":
+    def _spawn(
+        self, coroutine: Coroutine[Any, Any, Any], tasks: "Dict[asyncio.Task[Any], None]"
+    ) -> "asyncio.Task[Any]":
         task = asyncio.get_running_loop().create_task(coroutine)
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+        tasks[task] = None
+        task.add_done_callback(lambda _: tasks.pop(task, None))
         return task
 
     # --- connecting -----------------------------------------------------------------------------
@@ -241,13 +272,14 @@ class Life:
         url = self.deployment
         assert self._opening is not None
         if self._opening.failed():
-            failed, self._opening = self._opening, deployments.acquire(url)
-            await deployments.release(failed)
+            failed, self._opening = self._opening, deployments.acquire(url, self)
+            await deployments.release(failed, self)
         gateway = await self._opening.gateway()
-        connection = Connection(gateway, url.namespace, self)
+        connection = Connection(gateway, url, self)
         timeout_s = max(self._session_timeout / 1000.0, getattr(provider(url.scheme), "FIRST_ANSWER_S", 0.0))
-        wanted = (self._session_id, self._session_passwd, self._session_timeout)
+        wanted = (self._session_id, self._session_passwd, self._session_timeout, self.last_zxid)
         if not await asyncio.wait_for(connection.open(*wanted, gateway if self.read_only else None), timeout_s):
+            self._spawn(connection.gone(), self._farewells)
             return False
         if self._stopped or connection.reason:  # it was over before anybody could be told
             connection.hang_up()
@@ -348,6 +380,7 @@ class Life:
 
     def fired(self, event: Event) -> None:
         """`Owner.fired`."""
+        self.last_zxid = max(self.last_zxid, event.zxid)
         told = WatchedEvent(EVENT_TYPE_MAP[event.kind], self._state, self.unchroot(event.path))
         if not self._stopped:
             self._tell_watchers(self._watches.fired(event.kind, event.path), told)
@@ -362,9 +395,8 @@ class Life:
 
     def answered(self, call: Call, result: Result) -> None:
         """`Owner.answered`."""
-        if result.zxid > 0:
-            self.last_zxid = result.zxid
         request, future = call.request, call.future
+        self.last_zxid = max(self.last_zxid, result.zxid)
         if request.type == jute.AUTH and result.code:
             call.fail(AuthFailedError())
             self._session_callback(KeeperState.AUTH_FAILED)
@@ -376,10 +408,16 @@ class Life:
             self._watches.removed(request.path)
         if future.done():
             return
-        if failed:
-            future.set_exception(EXCEPTIONS[result.code]())
-        else:
-            future.set_result(values.value(request, result))
+        try:
+            future.set_result(self._outcome(request, result))
+        except KazooException as error:
+            future.set_exception(error)
+
+    def _outcome(self, request: Any, result: Result) -> Any:
+        """What the caller gets, or the error that it raises."""
+        if result.code and not values.is_missing(request, result):
+            raise EXCEPTIONS[result.code]()
+        return values.value(request, result)
 
     # --- calls ----------------------------------------------------------------------------------
 
@@ -418,14 +456,45 @@ class Life:
         return call.future
 
     async def _ask(self, request: Any, watcher: Optional[Watcher] = None, mode: str = "") -> Any:
-        """Asks and waits. Who is cancelled leaves no watch behind."""
+        """Asks and waits. Who is cancelled leaves no watch behind. LockLostError in the body of a lock that is lost."""
+        interrupt(self)
+        if watcher is None and self._connection is not None and self._state in _CONNECTED:
+            result = self._connection.now(request)
+            if result is not None:
+                self.last_zxid = max(self.last_zxid, result.zxid)
+                await self._let_others_run()
+                return self._outcome(request, result)
         future = self._send(request, watcher, mode)
         try:
+            if future.done():
+                await self._let_others_run()
+            else:
+                self._at_once = 0
             return await future
         except asyncio.CancelledError:
             if watcher is not None and future.done() and not future.cancelled():
                 self._watches.remove(Armed(mode, request.path), watcher)
             raise
+
+    def forked(self) -> None:
+        """`deployments.User`, in a child: nothing is held here, and there is no session until `start` is called."""
+        for hold in list(self._holds):
+            hold.forked()
+        self._holds.clear()
+        self._parents.append((self._connection, self._opening, self._connecting, self._tasks, self._farewells))
+        self._connection = self._opening = self._connecting = self._stopping = None
+        self._tasks, self._farewells, self._queue = {}, {}, []
+        self._listeners, self._at_end, self._watches = {}, {}, Watches(self._disarm)
+        self.state, self._state, self._parted = KazooState.LOST, KeeperState.CLOSED, FORKED
+        self._session_id, self._session_passwd, self.last_zxid = 0, NO_SESSION, 0
+        self._stopped = True
+
+    async def _let_others_run(self) -> None:
+        """Answers that are there at once, one after the other, would keep every other task from running."""
+        self._at_once += 1
+        if self._at_once >= MAX_AT_ONCE:
+            self._at_once = 0
+            await asyncio.sleep(0)
 
     def _disarm(self, armed: Armed) -> None:
         if self._connection is not None and self._state in _CONNECTED:
@@ -435,7 +504,7 @@ class Life:
 async def _cancelled(tasks: "List[Optional[asyncio.Task[Any]]]") -> None:
     """Cancels them, and waits until they have ended."""
     mine = asyncio.current_task()
-    left = {task for task in tasks if task is not None and task is not mine}
+    left = [task for task in tasks if task is not None and task is not mine]
     for task in left:
         task.cancel()
     if left:

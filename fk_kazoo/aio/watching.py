@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .client import KazooClient
 
 T = TypeVar("T")
-FOR_EVER = retrying.policy(None)
+FOR_EVER = retrying.FOR_EVER
 SET_AGAIN = WatchedEvent(EventType.NONE, KeeperState.CONNECTED, None)
 
 
@@ -52,6 +52,8 @@ class Iterated(AsyncIterator[T]):
         self._client = client
         self._closed = False
         self._bell = Bell()
+        self.event: Optional[WatchedEvent] = None
+        """What led to what was given last, if the deployment told."""
 
     async def __aenter__(self) -> Self:
         try:
@@ -93,6 +95,8 @@ class Iterated(AsyncIterator[T]):
         """
         if not self._over():
             await self._bell.wait()
+        by = self._bell.by
+        self.event = by if isinstance(by, WatchedEvent) and by.type != EventType.NONE else None
         self._bell.clear()
         if self._over() and not (told and told.left):
             raise ConnectionClosedError("Connection has been closed")

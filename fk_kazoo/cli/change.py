@@ -10,9 +10,9 @@ import click
 from .failures import REFUSED, Failure
 from .look import walk
 from .place import NodePath, Place, on_place, read_data
-from .words import Duration, acl_text, acls
+from .words import Duration, acl_text, acls, tell
 
-_FILE = click.option("--file", "-f", type=click.File("rb"), help="The data are a file's.")
+_FILE = click.option("--file", "-f", type=click.Path(), metavar="FILE", help="The data are a file's.")
 _VERSION = click.option("--version", "-v", type=int, default=-1, help="Only if the node has this version.")
 
 
@@ -22,7 +22,7 @@ _VERSION = click.option("--version", "-v", type=int, default=-1, help="Only if t
 @_FILE
 @_VERSION
 @on_place
-def set_command(place: Place, path: str, data: Optional[str], file: Optional[Any], version: int) -> None:
+def set_command(place: Place, path: str, data: Optional[str], file: Optional[str], version: int) -> None:
     """Set a node's data: DATA, or - for standard input.
 
     \b
@@ -53,7 +53,7 @@ def create_command(
     place: Place,
     path: str,
     data: Optional[str],
-    file: Optional[Any],
+    file: Optional[str],
     ephemeral: bool,
     sequential: bool,
     container: bool,
@@ -82,7 +82,7 @@ def create_command(
         if place.as_json:
             place.json({"path": made})
         else:
-            click.echo(made)
+            tell(made)
         if ephemeral:
             place.say("it stays until this is interrupted")
             threading.Event().wait()
@@ -177,7 +177,7 @@ def acl_command(place: Place, path: str, wanted: Optional[str], recursive: bool,
         place.json({"path": path, "aversion": stat.aversion, "acl": fields})
         return
     for entry in shown:
-        click.echo(acl_text(*entry))
+        tell(acl_text(*entry))
 
 
 @click.command("cp")

@@ -7,7 +7,6 @@ import os
 import signal
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
-import click
 from kazoo.exceptions import UnimplementedError
 
 from fk_kazoo.moving.apply import OVERWRITE, Applier
@@ -21,6 +20,7 @@ from .failures import FAILED, NOT_FOUND, REFUSED, Failure
 from .place import ZK, Place, require
 from .progress import Told
 from .sides import AnySide, Sides, is_url
+from .words import tell
 
 SHOWN = 50
 """Differences and ephemerals that are printed; with --json all differences are."""
@@ -190,7 +190,7 @@ def _follow(wanted: Wanted, following: Mirror, counts: Dict[str, int]) -> int:
     report = {**counts, "mirrored": following.changes, "empty": True}
     if not left and not place.as_json:
         url = wanted.destination.url
-        click.echo("the mirror is empty and every node is equal: cut over now, FK_KAZOO_URL=%s" % url)
+        tell("the mirror is empty and every node is equal: cut over now, FK_KAZOO_URL=%s" % url)
         return 0
     return differences(place, report, [one._asdict() for one in left])
 
@@ -210,12 +210,12 @@ def differences(place: Place, report: Dict[str, Any], found: List[Dict[str, Any]
         place.json({**report, "equal_sides": not found, "differences": found})
     elif found:
         for one in found[:SHOWN]:
-            click.echo("%s: %s" % (one["path"], one["what"]))
+            tell("%s: %s" % (one["path"], one["what"]))
         if len(found) > SHOWN:
-            click.echo("and %d more; --json shows all" % (len(found) - SHOWN))
+            tell("and %d more; --json shows all" % (len(found) - SHOWN))
         place.say("%d differences" % len(found))
     else:
-        click.echo("every node is equal")
+        tell("every node is equal")
     return FAILED if found else 0
 
 
@@ -223,7 +223,7 @@ def _summary(place: Place, report: Dict[str, Any]) -> None:
     if place.as_json:
         place.json(report)
     else:
-        click.echo(("would be copied: " if report.get("dry_run") else "copied: ") + _words(report))
+        tell(("would be copied: " if report.get("dry_run") else "copied: ") + _words(report))
 
 
 def _words(report: Dict[str, Any]) -> str:

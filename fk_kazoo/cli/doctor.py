@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, Iterator, List, Tuple
 import click
 
 from .failures import FAILED, explained
-from .place import Place, leave, on_place
+from .place import Place, leave, on_place, require
 
 ANSWER_S = 10.0
 
@@ -26,6 +26,8 @@ def doctor_command(place: Place) -> int:
     fk-kazoo doctor
     fk-kazoo doctor --url zk://zk1:2181
     """
+    if not place.is_zookeeper:
+        require(place.deployment)
     results: List[Dict[str, Any]] = []
     for name, check in _checks(place):
         begun = time.monotonic()

@@ -6,7 +6,7 @@
 | 1 | it failed; also: a comparison found a difference, a check did not hold |
 | 2 | wrong usage: an option, an argument or a URL |
 | 3 | not found: a node, a deployment, a file |
-| 4 | refused: permission, a version, a conflict, a node that is not empty, no room |
+| 4 | refused: permission, a version, a conflict, a node that is not empty |
 | 130 | interrupted |
 """
 
@@ -16,7 +16,12 @@ from typing import Optional, Tuple
 
 import click
 
-FAILED, USAGE, NOT_FOUND, REFUSED, INTERRUPTED = 1, 2, 3, 4, 130
+from fk_kazoo.commands.operation import FAILED as FAILED
+from fk_kazoo.commands.operation import INTERRUPTED as INTERRUPTED
+from fk_kazoo.commands.operation import NOT_FOUND as NOT_FOUND
+from fk_kazoo.commands.operation import REFUSED as REFUSED
+from fk_kazoo.commands.operation import USAGE as USAGE
+from fk_kazoo.commands.operation import code_of
 
 
 class Failure(click.ClickException):
@@ -35,19 +40,14 @@ def explained(error: BaseException) -> Optional[Tuple[str, int]]:
         return error.format_message(), getattr(error, "code", error.exit_code)
     if isinstance(error, ModuleNotFoundError):
         return _missing(error)
-    if isinstance(error, errors.BadUrl):
-        return str(error), USAGE
-    if isinstance(error, (errors.Refused, errors.NotAllowed, errors.NoPermission)):
-        return str(error) or type(error).__name__, REFUSED
     if isinstance(error, errors.BackendError):
-        return str(error) or type(error).__name__, FAILED
+        return str(error) or type(error).__name__, code_of(error)
     if isinstance(error, OSError):
         where = "%s: " % error.filename if error.filename else ""
-        return where + (error.strerror or str(error)), _CODES.get(type(error), FAILED)
+        return where + (error.strerror or str(error)), code_of(error)
     return _kazoo(error)
 
 
-_CODES = {FileNotFoundError: NOT_FOUND, PermissionError: REFUSED, FileExistsError: REFUSED}
 _EXTRAS = {
     "asyncpg": "postgres",
     "boto3": "aws",

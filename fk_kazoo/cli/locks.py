@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import click
 
-from .look import stats_of, walk
+from .look import stats_of
 from .place import NodePath, Place, on_place
-from .words import data_fields
+from .words import data_fields, tell
 
 RECIPES: List[Tuple[str, "re.Pattern[str]", bool]] = [
     # (what it is, names, whether only one of them holds at a time)
@@ -22,6 +22,8 @@ RECIPES: List[Tuple[str, "re.Pattern[str]", bool]] = [
     ("write lock (Curator)", re.compile(r"_c_[0-9a-f-]{36}-__WRIT__(\d{10})"), True),
     ("party", re.compile(r"[0-9a-f]{32}-()[^/]*"), False),
 ]
+QUEUED = re.compile(r"(?P<queue>entry-\d{3}-\d{10})|(?P<curator>queue-(?:\d{3}-)?\d{10})")
+"""What kazoo's Queue and LockingQueue, and Curator's queues call what is in them."""
 
 
 @click.command("locks")
@@ -36,27 +38,61 @@ def locks_command(place: Place, path: str) -> None:
     fk-kazoo locks /locks
     """
     with place.client() as client:
-        found = [one for one in (_of(client, parent) for parent, _ in walk(client, path)) if one is not None]
+        found = coordination(client, path).locks
     if place.as_json:
         place.json(found)
         return
     now_ms = time.time() * 1000
     for lock in found:
-        click.echo("%s  (%s)" % (lock["path"], lock["recipe"]))
+        tell("%s  (%s)" % (lock["path"], lock["recipe"]))
         for one in lock["contenders"]:
             words = ("holds" if one["holds"] else "waits", (now_ms - one["since_ms"]) / 1000, one["fence"])
-            click.echo("    %-5s %8.0f s  fence 0x%x  %s" % (*words, one.get("data") or one.get("base64") or ""))
+            tell("    %-5s %8.0f s  fence 0x%x  %s" % (*words, one.get("data") or one.get("base64") or ""))
 
 
-def _of(client: Any, path: str) -> Optional[Dict[str, Any]]:
+class Found(NamedTuple):
+    """Locks and elections as they are printed with --json; queues: path, recipe, length; and how far it was looked."""
+
+    locks: List[Dict[str, Any]]
+    queues: List[Dict[str, Any]]
+    looked_at: int
+    cut: bool
+
+
+def coordination(client: Any, root: str, most: Optional[int] = None) -> Found:
+    """What recipes left at and below a node, by the names that they give; of ``most`` nodes. NoNodeError."""
+    from kazoo.exceptions import NoAuthError, NoNodeError
+
+    from fk_kazoo.moving.records import join
+
+    found = Found([], [], 0, False)
+    waiting = [root]
+    while waiting:
+        if found.looked_at == most:
+            return found._replace(cut=True)
+        path = waiting.pop()
+        found = found._replace(looked_at=found.looked_at + 1)
+        try:
+            names = client.get_children(path)
+        except (NoNodeError, NoAuthError):
+            if path == root:
+                raise
+            continue
+        lock, queued = _lock(client, path, names), [QUEUED.fullmatch(name) for name in names]
+        if lock is not None:
+            found.locks.append(lock)
+        recipes = {one.lastgroup or "" for one in queued if one}
+        if recipes:
+            found.queues.append({"path": path, "recipe": min(recipes), "length": sum(map(bool, queued))})
+        waiting.extend(join(path, name) for name in sorted(names, reverse=True) if not QUEUED.fullmatch(name))
+    return found
+
+
+def _lock(client: Any, path: str, names: Sequence[str]) -> Optional[Dict[str, Any]]:
     from kazoo.exceptions import NoNodeError
 
     from fk_kazoo.moving.records import join
 
-    try:
-        names = client.get_children(path)
-    except NoNodeError:
-        return None
     kinds = ((name, *_kind(name)) for name in names)
     ranked = sorted((int(number or 0), name, recipe, alone) for name, recipe, number, alone in kinds if recipe)
     if not ranked:

@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 import click
 
 from .place import NodePath, Place, on_place
-from .words import Size, data_fields, size
+from .words import Size, data_fields, printable, size, tell
 
 AT_ONCE = 500
 
@@ -93,7 +93,7 @@ def ls_command(place: Place, path: str, long: bool, recursive: bool) -> None:
             if place.as_json:
                 place.json(shown)
             else:
-                click.echo("".join(one + "\n" for one in shown), nl=False)
+                tell("".join(one + "\n" for one in shown), nl=False)
             return
         names = dict(zip(found, shown))
         rows = [(names[one], stat) for one, stat in stats_of(client, found)]
@@ -110,7 +110,7 @@ def ls_command(place: Place, path: str, long: bool, recursive: bool) -> None:
             moment(stat.mtime),
             name,
         )
-        click.echo(line)
+        tell(line)
 
 
 @click.command("tree")
@@ -127,9 +127,9 @@ def tree_command(place: Place, path: str, depth: Optional[int]) -> None:
         if place.as_json:
             place.json([one for one, _ in walk(client, path, depth)])
             return
-        click.echo(path)
+        tell(path)
         for prefix, last, name in _branches(client, path, depth, ""):
-            click.echo("%s%s%s" % (prefix, "└── " if last else "├── ", name))
+            tell("%s%s%s" % (prefix, "└── " if last else "├── ", name))
 
 
 def _branches(client: Any, path: str, depth: Optional[int], prefix: str) -> Iterator[Tuple[str, bool, str]]:
@@ -156,10 +156,10 @@ def _branches(client: Any, path: str, depth: Optional[int], prefix: str) -> Iter
 
 @click.command("get")
 @click.argument("path", type=NodePath())
-@click.option("--output", "-o", type=click.Path(dir_okay=False, writable=True), help="Into a file.")
+@click.option("--output", "-o", type=click.Path(), metavar="FILE", help="Into a file.")
 @on_place
 def get_command(place: Place, path: str, output: Optional[str]) -> None:
-    """Print a node's data, byte for byte.
+    """Print a node's data, byte for byte; on a terminal, with escapes for what would drive it.
 
     \b
     fk-kazoo get /app/config
@@ -176,9 +176,11 @@ def get_command(place: Place, path: str, output: Optional[str]) -> None:
             file.write(data)
         return
     sys.stdout.flush()
+    if sys.stdout.isatty():
+        text = data.decode("utf-8", "backslashreplace")
+        click.echo(printable(text, "\n\t"), nl=not text.endswith("\n"))
+        return
     sys.stdout.buffer.write(data)
-    if sys.stdout.isatty() and not data.endswith(b"\n"):
-        sys.stdout.buffer.write(b"\n")
     sys.stdout.buffer.flush()
 
 
@@ -207,7 +209,7 @@ def stat_command(place: Place, path: str) -> None:
             text = hex(value)
         elif name.endswith("_ms"):
             name, text = name[:-3], "%s  (%d)" % (moment(value), value)
-        click.echo("%-16s %s" % (name, text))
+        tell("%-16s %s" % (name, text))
 
 
 @click.command("find")
@@ -255,6 +257,6 @@ def find_command(
             if place.as_json:
                 found.append(record.path)
             else:
-                click.echo(record.path)
+                tell(record.path)
     if place.as_json:
         place.json(found)

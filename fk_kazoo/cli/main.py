@@ -7,6 +7,7 @@ traceback.
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from typing import Any, Dict, List, Optional, Sequence
@@ -16,6 +17,7 @@ import click
 from fk_kazoo.__main__ import version_line
 
 from .failures import FAILED, INTERRUPTED, explained
+from .words import printable
 
 SECTIONS: Dict[str, Dict[str, str]] = {
     "Looking and changing": {
@@ -33,7 +35,15 @@ SECTIONS: Dict[str, Dict[str, str]] = {
         "watch": "watch",
     },
     "Moving": {"copy": "copy", "compare": "copy", "backup": "backups", "restore": "backups"},
-    "Understanding": {"sessions": "sessions", "locks": "locks", "doctor": "doctor", "bench": "bench", "shell": "shell"},
+    "Understanding": {
+        "sessions": "sessions",
+        "locks": "locks",
+        "doctor": "doctor",
+        "top": "top",
+        "console": "console",
+        "bench": "bench",
+        "shell": "shell",
+    },
     "Deployments": {
         "run": "running",
         "serve": "serve",
@@ -106,6 +116,9 @@ def main(arguments: Sequence[str], clients: Optional[Dict[str, Any]] = None) -> 
     ``clients``: by URL, those that are connected already; what a command connects is added and goes on.
     """
     name = next((word for word in arguments if not word.startswith("-")), "")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # who can't show a character sees which it is
     try:
         done = commands.main(list(arguments), prog_name="fk-kazoo", standalone_mode=False, obj=clients)
         sys.stdout.flush()
@@ -124,5 +137,5 @@ def main(arguments: Sequence[str], clients: Optional[Dict[str, Any]] = None) -> 
         found = explained(error)
         if found is None:
             raise
-        click.echo(" ".join(("fk-kazoo %s: %s" % (name, found[0])).split()), err=True)
+        click.echo(printable(" ".join(("fk-kazoo %s: %s" % (name, found[0])).split())), err=True)
         return found[1]

@@ -19,7 +19,7 @@ from fk_backend.errors import BadUrl
 from fk_kazoo.url import DEFAULT_URL, ENVIRONMENT_VARIABLE, DeploymentUrl, parse
 
 from .failures import NOT_FOUND, Failure
-from .words import ParamType
+from .words import ParamType, tell
 
 ZK = "zk://"
 F = TypeVar("F", bound=Callable[..., Any])
@@ -68,12 +68,12 @@ class Place:
 
     def json(self, value: Any) -> None:
         """One document on standard output."""
-        click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(value, indent=2, ensure_ascii=sys.stdout.isatty()))
 
     def say(self, text: str) -> None:
         """What is no result, on standard error."""
         if not self.quiet:
-            click.echo(text, err=True)
+            tell(text, err=True)
 
 
 def credential(text: str) -> Tuple[str, str]:
@@ -232,12 +232,11 @@ class NodePath(ParamType):
         return [CompletionItem(before + name) for name in sorted(names) if name.startswith(begun)]
 
 
-def read_data(text: Optional[str], file: Optional[Any]) -> bytes:
-    """The data of a node: an argument, ``-`` for standard input, or a file."""
+def read_data(text: Optional[str], file: Optional[str]) -> bytes:
+    """The data of a node: an argument, ``-`` for standard input, or a file. OSError."""
     if file is not None:
-        with file:
-            read: bytes = file.read()
-            return read
+        with open(file, "rb") as opened:
+            return opened.read()
     if text == "-":
         return sys.stdin.buffer.read()
     return b"" if text is None else text.encode("utf-8", "surrogateescape")

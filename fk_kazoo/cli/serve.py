@@ -24,6 +24,7 @@ from .words import Size
 @click.option("--tls-cert", metavar="FILE", help="Speak TLS with this certificate chain (PEM).")
 @click.option("--tls-key", metavar="FILE", help="Its private key, if it is not in the same file.")
 @click.option("--tls-client-ca", metavar="FILE", help="And ask for client certificates of this authority.")
+@click.option("--admin", metavar="HOST:PORT", help="Health and Prometheus metrics over HTTP.")
 @click.option("--verbose", is_flag=True, help="Say what becomes of each connection.")
 def serve_command(**options: Any) -> int:
     """Speak ZooKeeper's protocol in front of a deployment.

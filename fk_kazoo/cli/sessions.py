@@ -2,71 +2,55 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import Any, Dict, Iterator, List
 
 import click
 
 from .failures import REFUSED, Failure
-from .place import Place, on_place
+from .place import Place, on_place, require
+from .words import tell
 
 
 @click.command("sessions")
 @on_place
 def sessions_command(place: Place) -> None:
-    """List sessions: id, timeout, identities, the ephemerals that each owns; of a ZooKeeper, also from where.
+    """List sessions: id, timeout, from where, identities, the ephemerals that each owns.
 
-    A ZooKeeper has to allow the four letter words cons and dump (4lw.commands.whitelist).
+    On local:// every session is on this machine; aws:// and postgresql:// do not know from where. A ZooKeeper
+    has to allow the four letter words cons and dump (4lw.commands.whitelist).
 
     \b
     fk-kazoo sessions
     fk-kazoo sessions --json | jq '.[].ephemerals'
     """
-    found = list(_of_zookeeper(place) if place.is_zookeeper else _of_deployment(place))
+    found = sessions_of(place)
     if place.as_json:
         place.json(found)
         return
     for one in found:
         who = " ".join(one["identities"] or [])
         timeout = "" if one["timeout_ms"] is None else "%g s" % (one["timeout_ms"] / 1000)
-        click.echo("%s  %-8s %s %s" % (one["session"], timeout, one["from"] or "", who))
+        tell("%s  %-8s %s %s" % (one["session"], timeout, one["from"] or "from: not known", who))
         for path in one["ephemerals"]:
-            click.echo("    %s" % path)
+            tell("    %s" % path)
+    if found and not any(one["from"] for one in found):
+        place.say("from where a session is connected is not known to %s://" % place.url.partition("://")[0])
 
 
-def _of_deployment(place: Place) -> List[Dict[str, Any]]:
-    from fk_backend import layout
-    from fk_backend.functions.loading import partition_rows, partition_sorts
-    from fk_backend.ports import SESSIONS
-    from fk_backend.providers import provider
+def sessions_of(place: Place) -> List[Dict[str, Any]]:
+    """Each as it is printed with --json. Failure, BackendError, and what kazoo raises."""
+    return list(_of_zookeeper(place)) if place.is_zookeeper else of_deployment(place)
 
-    from .place import require
+
+def of_deployment(place: Place) -> List[Dict[str, Any]]:
+    """Of a deployment. Its ``from`` is None where the provider can't tell."""
+    from .inside import Inside
 
     url = place.deployment
     require(url)
-
-    async def read() -> List[Dict[str, Any]]:
-        there = await provider(url.scheme).administer(url.deployment, url.settings(), False)
-        try:
-            found = []
-            for _, item in await partition_rows(there.ports, SESSIONS, layout.sessions_partition(url.namespace)):
-                session = layout.session_of(item)
-                partition = layout.ephemerals_partition(url.namespace, session.id)
-                found.append(
-                    {
-                        "session": "0x%x" % session.id,
-                        "timeout_ms": session.timeout_ms,
-                        "from": None,
-                        "identities": [one.scheme + ":" + one.id.partition(":")[0] for one in session.identities],
-                        "ephemerals": sorted(await partition_sorts(there.ports, partition)),
-                    }
-                )
-            return found
-        finally:
-            await there.close()
-
-    return asyncio.run(read())
+    with Inside(url) as inside:
+        return inside.sessions()
 
 
 _CONNECTION = re.compile(r" /(\S+?)\[.*?sid=(0x[0-9a-f]+).*?to=(\d+)")

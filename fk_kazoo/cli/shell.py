@@ -129,7 +129,11 @@ def _lines(state: State) -> Iterator[str]:
 
     history = os.path.join(os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state"), "fk-kazoo")
     os.makedirs(history, 0o700, exist_ok=True)
-    session: Any = PromptSession(history=FileHistory(os.path.join(history, "history")), completer=_completer(state))
+    session: Any = PromptSession(
+        history=FileHistory(os.path.join(history, "history")),
+        completer=_completer(state),
+        complete_while_typing=False,  # each look asks the deployment, which may be far, and paid for
+    )
     while True:
         try:
             yield session.prompt("%s %s> " % (state.url, state.path))

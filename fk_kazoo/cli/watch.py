@@ -11,6 +11,7 @@ import click
 
 from .failures import NOT_FOUND, Failure
 from .place import NodePath, Place, on_place
+from .words import tell
 
 
 @click.command("watch")
@@ -57,6 +58,6 @@ def watch_command(place: Place, path: str, recursive: bool, count: Optional[int]
 def _show(place: Place, event: Any) -> None:
     kind = str(event.type).lower()
     if place.as_json:
-        click.echo(json.dumps({"time_ms": int(time.time() * 1000), "event": kind, "path": event.path}))
+        tell(json.dumps({"time_ms": int(time.time() * 1000), "event": kind, "path": event.path}))
     else:
-        click.echo("%s  %-8s %s" % (time.strftime("%H:%M:%S"), kind, event.path))
+        tell("%s  %-8s %s" % (time.strftime("%H:%M:%S"), kind, event.path))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
+import sys
 from typing import TYPE_CHECKING, Any, Dict, List
 
 import click
@@ -62,6 +63,22 @@ def size(count: float) -> str:
             return "%d B" % count if unit == "B" else "%.1f %s" % (count, unit)
         count /= 1024
     return "%.1f GB" % count
+
+
+def tell(text: str, nl: bool = True, err: bool = False) -> None:
+    """Prints it. On a terminal, nothing that is stored in it drives the terminal; a pipe gets it as it is."""
+    live = (sys.stderr if err else sys.stdout).isatty()
+    click.echo(printable(text, "\n\t") if live else text, nl=nl, err=err)
+
+
+def printable(text: str, kept: str = "") -> str:
+    """With escapes where there are characters that do something, such as ESC, or change the direction of writing."""
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() or one in kept else one.encode("unicode_escape", "surrogatepass").decode()
+        for one in text
+    )
 
 
 def acls(text: str) -> List[Any]:

@@ -1,7 +1,7 @@
 """What ``deploy``, ``status``, ``destroy`` and ``package`` have in common: their options, and how they speak.
 
-Rule upheld here: results go to standard output, everything else to standard error; a failure is one line and exit
-code 1. Importing this module imports nothing but argparse.
+Rule upheld here: results go to standard output, everything else to standard error; a failure is one line and an exit
+code of `operation.code_of`. Importing this module imports nothing but argparse.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Callable, List
 
 from .operation import FAILED as FAILED
 from .operation import INTERRUPTED
+from .operation import NOT_FOUND as NOT_FOUND
+from .operation import code_of as code_of
 from .operation import complain as complain
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ NOBODY = "there is nobody to ask: give --yes"
 
 def run(command: str, work: Callable[[], int], name: str = "") -> int:
     """The exit code of ``work``, on the deployment of that name. Errors become one line on standard error."""
-    from fk_backend.errors import BadUrl, DeploymentError
+    from fk_backend.errors import BackendError
 
     lacking = missing()
     if lacking:
@@ -37,10 +39,8 @@ def run(command: str, work: Callable[[], int], name: str = "") -> int:
         if name:
             names.checked(name)  # before anything is packed or asked for it
         return work()
-    except BadUrl as error:
-        return complain(command, str(error), USAGE)
-    except DeploymentError as error:
-        return complain(command, str(error))
+    except BackendError as error:
+        return complain(command, str(error), code_of(error))
     except KeyboardInterrupt:
         print(
             "\nfk-kazoo %s: interrupted. What CloudFormation has begun goes on: see fk-kazoo status" % command,
@@ -60,16 +60,16 @@ def missing() -> str:
 
 
 def package_file(given: str) -> Path:
-    """The functions' zip that was named. DeploymentError if it is none."""
+    """The functions' zip that was named. NotFound, WrongUsage."""
     import zipfile  # it brings threads along, which `fk-kazoo run` must not import before its app
 
-    from fk_backend.errors import DeploymentError
+    from fk_backend.errors import NotFound, WrongUsage
 
     path = Path(given)
     if not path.is_file():
-        raise DeploymentError("there is no file %s; fk-kazoo package makes one" % given)
+        raise NotFound("there is no file %s; fk-kazoo package makes one" % given)
     if not zipfile.is_zipfile(path):
-        raise DeploymentError("%s is no zip file; fk-kazoo package makes one" % given)
+        raise WrongUsage("%s is no zip file; fk-kazoo package makes one" % given)
     return path
 
 

@@ -30,7 +30,7 @@ def _backup(options: argparse.Namespace) -> int:
 
     url = operation.parsed(options.url)
     if os.path.lexists(options.file):
-        return operation.complain(COMMAND, "%s is there already" % options.file)
+        return operation.complain(COMMAND, "%s is there already" % options.file, operation.REFUSED)
     told = operation.Told("read")
 
     async def work() -> "list[Taken]":

@@ -85,13 +85,13 @@ def _packed(told: Callable[[str], None]) -> Path:
 
 
 def _parameters(given: List[str]) -> Dict[str, str]:
-    from fk_backend.errors import DeploymentError
+    from fk_backend.errors import WrongUsage
     from fk_backend.providers.aws.template import PARAMETERS
 
     parameters: Dict[str, str] = {}
     for one in given:
         name, equals, value = one.partition("=")
         if not equals or name not in PARAMETERS:
-            raise DeploymentError("--parameter is NAME=VALUE; the names are %s" % ", ".join(PARAMETERS))
+            raise WrongUsage("--parameter is NAME=VALUE; the names are %s" % ", ".join(PARAMETERS))
         parameters[name] = value
     return parameters

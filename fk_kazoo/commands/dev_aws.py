@@ -30,7 +30,7 @@ def serve(options: argparse.Namespace) -> int:
     lacking = console.missing()
     if lacking:
         return _complain(lacking)
-    from fk_backend.errors import BackendError, BadUrl
+    from fk_backend.errors import BackendError
     from fk_backend.providers.aws import names
     from fk_backend.providers.aws.dev.access import ENFORCING
     from fk_backend.providers.aws.dev.emulator import Emulator, EmulatorFailed
@@ -45,9 +45,9 @@ def serve(options: argparse.Namespace) -> int:
         print("starting the emulator (the first time it is installed, which takes a moment)", flush=True)
         with Emulator(options.port, ENFORCING if options.permissions else None) as emulator:
             return _serve(options, emulator, ending)
-    except BadUrl as error:
-        return _complain(str(error), console.USAGE)
-    except (BackendError, EmulatorFailed, SetUpFailed, OSError, ValueError) as error:
+    except BackendError as error:
+        return _complain(str(error), console.code_of(error))
+    except (EmulatorFailed, SetUpFailed, OSError, ValueError) as error:
         return _complain(str(error))
     finally:
         for one, handler in before.items():

@@ -1,7 +1,7 @@
 """What ``backup`` and ``restore`` have in common: which deployment, how they speak, and how they fail.
 
 Rule upheld here: importing this module imports nothing but argparse and what every command needs. Results go to
-standard output, everything else to standard error; a failure is one line and exit code 1.
+standard output, everything else to standard error; a failure is one line and an exit code of `code_of`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-FAILED, USAGE, INTERRUPTED, ENDED = 1, 2, 130, 143
+FAILED, USAGE, NOT_FOUND, REFUSED, INTERRUPTED, ENDED = 1, 2, 3, 4, 130, 143
 TELL_EVERY_S = 5.0
 
 
@@ -70,16 +70,14 @@ def waited_for(work: Coroutine[Any, Any, T]) -> T:
 
 def run(command: str, url: str, work: Callable[[], int]) -> int:
     """The exit code of ``work``. Its errors become one line on standard error."""
-    from fk_backend.errors import BackendError, BadUrl
+    from fk_backend.errors import BackendError
 
     try:
         return work()
-    except BadUrl as error:
-        return complain(command, str(error), USAGE)
     except BackendError as error:
-        return complain(command, str(error))
+        return complain(command, str(error), code_of(error))
     except OSError as error:
-        return complain(command, "%s: %s" % (error.filename or url, error.strerror or error))
+        return complain(command, "%s: %s" % (error.filename or url, error.strerror or error), code_of(error))
     except ModuleNotFoundError as error:
         if error.name == "asyncpg":
             return complain(command, "%s is missing: pip install 'fk_kazoo[postgres]'" % error.name)
@@ -90,6 +88,21 @@ def run(command: str, url: str, work: Callable[[], int]) -> int:
         return complain(command, "ended by SIGTERM", ENDED)
     except KeyboardInterrupt:
         return complain(command, "interrupted", INTERRUPTED)
+
+
+def code_of(error: BaseException) -> int:
+    """The exit code for one of our errors, or of the operating system's."""
+    from fk_backend import errors
+
+    if isinstance(error, errors.WrongUsage):
+        return USAGE
+    if isinstance(error, (errors.NotFound, FileNotFoundError)):
+        return NOT_FOUND
+    if isinstance(error, errors.StorageFull):
+        return FAILED
+    if isinstance(error, (errors.Refused, errors.NotAllowed, errors.NoPermission, PermissionError, FileExistsError)):
+        return REFUSED
+    return FAILED
 
 
 def complain(command: str, text: str, code: int = FAILED) -> int:

@@ -20,11 +20,13 @@ def _package(options: argparse.Namespace) -> int:
     from fk_backend.providers.aws import package
 
     if not Path(options.output).absolute().parent.is_dir():
-        return console.complain(COMMAND, "%s: there is no such directory" % Path(options.output).parent)
+        why = "%s: there is no such directory" % Path(options.output).parent
+        return console.complain(COMMAND, why, console.NOT_FOUND)
     try:
         built = package.build(Path(options.output), options.platform)
     except OSError as error:
-        return console.complain(COMMAND, "%s: %s" % (error.filename or options.output, error.strerror))
+        why = "%s: %s" % (error.filename or options.output, error.strerror)
+        return console.complain(COMMAND, why, console.code_of(error))
     print("%s  %s" % (built.sha256, built.path))
     print("%.1f MB, %.1f MB unpacked" % (built.size / 1e6, built.unpacked / 1e6))
     if not built.compiled:

@@ -6,7 +6,10 @@ Rule upheld here: importing this module imports nothing that an app may want to 
 from __future__ import annotations
 
 import argparse
-import sys
+
+from . import operation
+
+COMMAND = "serve"
 
 
 def call(options: argparse.Namespace) -> int:
@@ -14,7 +17,7 @@ def call(options: argparse.Namespace) -> int:
     import asyncio
     import logging
 
-    from fk_backend.errors import BackendError, DeploymentError
+    from fk_backend.errors import BackendError, WrongUsage
     from fk_kazoo.gateway import process
     from fk_kazoo.url import parse
 
@@ -23,22 +26,21 @@ def call(options: argparse.Namespace) -> int:
         url = parse(options.url)
         settings = _settings(options, str(url), url.namespace)
         if url.chroot:
-            raise ValueError("give the deployment without a chroot: clients say theirs, as with ZooKeeper")
+            raise WrongUsage("give the deployment without a chroot: clients say theirs, as with ZooKeeper")
         asyncio.run(process.serve(url, settings))
-    except (BackendError, DeploymentError, OSError, ValueError) as error:
-        print("fk-kazoo serve: %s" % error, file=sys.stderr)
-        return 1
+    except (BackendError, OSError) as error:
+        return operation.complain(COMMAND, str(error), operation.code_of(error))
     return 0
 
 
 def _settings(options: argparse.Namespace, url: str, namespace: str):  # type: ignore[no-untyped-def] # see the rule
     import ssl
 
+    from fk_backend.errors import WrongUsage
     from fk_kazoo.gateway.settings import Settings
 
-    host, colon, port = options.listen.rpartition(":")
-    if not colon or not port.isdigit():
-        raise ValueError("--listen takes HOST:PORT, not %r" % options.listen)
+    host, port = _place("--listen", options.listen)
+    admin = None if options.admin is None else _place("--admin", options.admin)
     tls = None
     if options.tls_cert:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -47,9 +49,17 @@ def _settings(options: argparse.Namespace, url: str, namespace: str):  # type: i
             tls.load_verify_locations(options.tls_client_ca)
             tls.verify_mode = ssl.CERT_REQUIRED
     elif options.tls_key or options.tls_client_ca:
-        raise ValueError("--tls-key and --tls-client-ca go with --tls-cert")
+        raise WrongUsage("--tls-key and --tls-client-ca go with --tls-cert")
     words = frozenset(word.strip() for word in options.words.split(",") if word.strip())
     return Settings(
-        url, namespace, host.strip("[]"), int(port), words, options.max_client_cnxns, options.jute_maxbuffer,
-        options.drain, tls,
+        url, namespace, host, port, words, options.max_client_cnxns, options.jute_maxbuffer, options.drain, tls, admin,
     )  # fmt: skip
+
+
+def _place(option: str, text: str):  # type: ignore[no-untyped-def] # see the rule
+    from fk_backend.errors import WrongUsage
+
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65535:
+        raise WrongUsage("%s takes HOST:PORT, not %r" % (option, text))
+    return host.strip("[]"), int(port)

@@ -21,6 +21,7 @@ from fk_backend.session.watchlist import Event
 
 from .. import jute
 from .facing import Facing
+from .figures import Figures, Seen
 from .settings import Settings
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,10 @@ log = logging.getLogger(__name__)
 MAX_OUTSTANDING = 256
 """What may be unanswered of one connection. A read counts as `READ_COSTS`: its answer may be as large as a node."""
 READ_COSTS = 16
+BYTES_COST = 1 << 14
+"""A request counts once more for so many bytes of it, and one that names many paths for each of them: it is kept."""
+MAX_CONNECT_BYTES = 1 << 10
+"""Of what a connection begins with, when nobody knows yet who it is."""
 HIGH_BYTES = 1 << 20
 """While more than this waits for a client that does not read, no more requests of its are taken."""
 MAX_UNSENT_BYTES = 1 << 26
@@ -46,6 +51,7 @@ class Home(Protocol):
     """What a connection needs of the server."""
 
     settings: Settings
+    figures: Figures
 
     def admit(self, connection: "Connection") -> bool:
         """Whether the client may have one more connection."""
@@ -69,7 +75,10 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, home: Home) -> None:
         self.address = ""
+        self._port = 0
         self._home = home
+        self._figures = home.figures
+        self._received = self._sent = 0
         self._loop = asyncio.get_running_loop()
         self._transport: Optional[asyncio.Transport] = None
         self._session: Optional[ServedSession] = None
@@ -99,7 +108,7 @@ class Connection(asyncio.Protocol):
         """`asyncio.Protocol.connection_made`."""
         self._transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
-        self.address = str(peer[0]) if peer else ""
+        self.address, self._port = (str(peer[0]), int(peer[1])) if peer else ("", 0)
         self._transport.set_write_buffer_limits(high=HIGH_BYTES)
         if not self._home.admit(self):
             log.info("too many connections from %s", self.address)
@@ -180,12 +189,16 @@ class Connection(asyncio.Protocol):
         if not self._begun and self._is_word():
             return False
         size = int.from_bytes(self._in[:4], "big", signed=True)
-        if not 0 <= size <= self._home.settings.max_request_bytes:
+        most = self._home.settings.max_request_bytes
+        if not 0 <= size <= (most if self._begun else min(most, MAX_CONNECT_BYTES)):
+            self._figures.too_large += size > 0
             raise jute.Malformed("a frame of %d bytes" % size)
         if len(self._in) < 4 + size:
             return False
         frame = bytes(self._in[4 : 4 + size])
         del self._in[: 4 + size]
+        self._received += 1
+        self._figures.received += 1
         if self._begun:
             self._request(frame)
         else:
@@ -273,9 +286,9 @@ class Connection(asyncio.Protocol):
                 op, opcode = ops.Fail(Error.UNIMPLEMENTED), _UNKNOWN
             except jute.Malformed:
                 op = ops.Fail(Error.MARSHALLING)
-            cost = READ_COSTS if isinstance(op, _READS) else 1
+            cost = _cost(op, len(frame))
             self._cost += cost
-            session.submit((xid, opcode, op, cost), op)
+            session.submit((xid, opcode, op, cost, self._loop.time()), op)
 
     # --- the session's listener -----------------------------------------------------------------
 
@@ -284,8 +297,9 @@ class Connection(asyncio.Protocol):
         session = self._session
         if tag is _INTERNAL or session is None:
             return
-        xid, opcode, op, cost = cast(Tuple[int, int, Any, int], tag)
+        xid, opcode, op, cost, taken = cast(Tuple[int, int, Any, int, float], tag)
         self._cost -= cost
+        self._figures.answered(self._loop.time() - taken)
         code = result.code
         if code == Error.DEAD_LETTERED:  # nobody knows whether it was done, which only a lost connection says
             return self._hang_up()
@@ -293,6 +307,7 @@ class Connection(asyncio.Protocol):
             result = result._replace(value=[(_told(part[0]), *part[1:]) for part in result.value])
         self._send(jute.reply(xid, max(session.watermark, result.zxid), _told(code), jute.body(opcode, op, result)))
         if opcode == _UNKNOWN or (opcode == jute.AUTH and code):
+            self._figures.auth_failed += opcode == jute.AUTH
             return self._hang_up()
         if self._draining:
             self._end_if_drained()
@@ -313,6 +328,8 @@ class Connection(asyncio.Protocol):
     def _send(self, data: bytes) -> None:
         if not self._out:
             self._loop.call_soon(self._flush)
+        self._sent += 1
+        self._figures.sent += 1
         self._out.append(data)
         self._out_bytes += len(data)
         if self._out_bytes > HIGH_BYTES:  # now, so that it is known whether the client reads it
@@ -346,6 +363,19 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._finish()
             self._transport.abort()
+
+    # --- what is shown of it --------------------------------------------------------------------
+
+    def seen(self) -> Seen:
+        """`figures.Connected.seen`. What waits is counted in requests, a read as several."""
+        session, timeout_ms = self._session, round(self._timeout_s * 1000)
+        number, watched = (0, ()) if session is None or not self._open else (session.id, session.watched())
+        counts = (self._cost, self._received, self._sent)
+        return Seen(self.address, self._port, number, timeout_ms if number else 0, *counts, watched)
+
+    def recount(self) -> None:
+        """`figures.Connected.recount`."""
+        self._received = self._sent = 0
 
     # --- silence and the end --------------------------------------------------------------------
 
@@ -386,6 +416,12 @@ class Connection(asyncio.Protocol):
     def cut(self) -> None:
         """Hangs up at once."""
         self._abort()
+
+
+def _cost(op: Any, size: int) -> int:
+    """Of a request, in terms of `MAX_OUTSTANDING`."""
+    paths = sum(map(len, op[1:])) if isinstance(op, ops.SetWatches) else 0
+    return (READ_COSTS if isinstance(op, _READS) else 1) + size // BYTES_COST + paths
 
 
 _UNKNOWN = 0

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import platform
 from collections import Counter
 from typing import Any, Optional, Set
 from typing import Counter as CounterOf
 
-from fk_backend.errors import BackendError
-from fk_backend.functions.words import answer_word
 from fk_backend.ports import Gateway
 
-from .connection import Connection
+from .admin import Admin
+from .connection import CONNECT_S, Connection
 from .facing import Facing
+from .figures import Figures
 from .settings import Settings
+from .words import Words
 
 log = logging.getLogger(__name__)
 
 BACKLOG = 1000
-WORD_S = 10.0
-NOT_SERVING = "This ZooKeeper instance is not currently serving requests\n"
 
 
 class Server:
@@ -30,24 +28,33 @@ class Server:
     def __init__(self, gateway: Gateway, settings: Settings) -> None:
         self.settings = settings
         self.port = settings.port
+        self.figures = Figures()
         self._gateway = gateway
         self._connections: Set[Connection] = set()
         self._of_address: CounterOf[str] = Counter()
         self._listening: Optional[Any] = None
         self._empty = asyncio.Event()
+        self._words = Words(gateway, settings, self.figures, lambda: list(self._connections))
+        self.admin: Optional[Admin] = None
 
     async def start(self) -> None:
         """Listens. OSError if the port is taken."""
         settings = self.settings
         self._listening = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self), settings.host, settings.port, ssl=settings.tls, backlog=BACKLOG
-        )
+            lambda: Connection(self), settings.host, settings.port, ssl=settings.tls, backlog=BACKLOG,
+            ssl_handshake_timeout=None if settings.tls is None else CONNECT_S,
+        )  # fmt: skip
         self.port = int(self._listening.sockets[0].getsockname()[1])
+        if settings.admin is not None:
+            self.admin = Admin(self._words, *settings.admin)
+            await self.admin.start()
 
     async def drain(self) -> None:
         """Takes no more, answers what was asked, and hangs up. Clients go on elsewhere with their sessions."""
         if self._listening is not None:
             self._listening.close()
+        if self.admin is not None:
+            self.admin.close()
         for connection in list(self._connections):
             connection.drain()
         try:
@@ -69,7 +76,10 @@ class Server:
         self._connections.add(connection)
         self._of_address[connection.address] += 1
         most = self.settings.max_connections
-        return not most or self._of_address[connection.address] <= most
+        if not most or self._of_address[connection.address] <= most:
+            return True
+        self.figures.rejected += 1
+        return False
 
     def left(self, connection: Connection) -> None:
         """`connection.Home.left`."""
@@ -86,12 +96,4 @@ class Server:
 
     async def answer_word(self, word: str) -> str:
         """`connection.Home.answer_word`."""
-        settings = self.settings
-        if word not in settings.words and "*" not in settings.words:
-            return "%s is not executed because it is not in the whitelist.\n" % word
-        asked = answer_word(self._gateway, settings.namespace, word, settings.url, platform.node())
-        try:
-            answer = await asyncio.wait_for(asked, WORD_S)
-        except (BackendError, OSError, asyncio.TimeoutError):
-            return "ro" if word == "isro" else NOT_SERVING
-        return answer or "%s is not executed because it is not in the whitelist.\n" % word
+        return await self._words.answer(word)

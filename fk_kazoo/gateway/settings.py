@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from typing import FrozenSet, NamedTuple, Optional
+from typing import FrozenSet, NamedTuple, Optional, Tuple
 
 from .. import jute
 
@@ -27,3 +27,5 @@ class Settings(NamedTuple):
     drain_s: float = 5.0
     """So long it waits, when it is told to end, for what is being done."""
     tls: Optional[ssl.SSLContext] = None
+    admin: Optional[Tuple[str, int]] = None
+    """Host and port of health and metrics over HTTP."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set
 
-from fk_backend.errors import NotADeployment
+from fk_backend.errors import NoDeployment
 from fk_backend.providers.aws import deploy as deployment
 from fk_backend.providers.aws import destroy, names, package
 from fk_backend.providers.aws.cloud import Cloud, absent, explained
@@ -81,7 +81,7 @@ class Place:
                 force=True,
                 progress=lambda line: self._told(name, line),
             )
-        except NotADeployment:
+        except NoDeployment:
             pass  # it never came to be
 
     def forget_packages(self) -> None:

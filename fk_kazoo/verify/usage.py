@@ -7,14 +7,16 @@ minutes.
 
 from __future__ import annotations
 
+import collections
 import datetime
 import time
-from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from fk_backend.ports import TABLES
 from fk_backend.providers.aws import names
+from fk_backend.providers.aws.cloud import Cloud, explained
 
-from ..commands.cost import Load, daily
+from ..commands.cost import DAY_S, Load, daily
 from ..commands.cost_figures import FIGURES, PRICES
 from .outcome import NotRun, NotShown
 from .scene import Scene
@@ -83,6 +85,26 @@ def _queries(name: str) -> "List[Tuple[str, str, str, Dict[str, str]]]":
 
 def _asked(scene: Scene, window: Window, queries: "List[Tuple[str, str, str, Dict[str, str]]]") -> Dict[str, float]:
     """Sums over the window, of what there are figures of."""
+    scene.ledger.add(asked=len(queries))
+    return _sums(scene.place.cloud, window.began_s, window.ended_s, queries, int(MINUTE_S))
+
+
+def this_month(name: str, region: Optional[str], endpoint_url: Optional[str]) -> Dict[str, Any]:
+    """What a deployment has used since the month began (UTC), at today's prices. BackendError.
+
+    Inboxes, storage and traffic are not in it; what CloudWatch was asked costs a third of a cent.
+    """
+    now = datetime.datetime.now(datetime.timezone.utc)
+    began = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    with explained():
+        found = _sums(Cloud(None, region, endpoint_url), began.timestamp(), now.timestamp(), _queries(name), DAY_S)
+    by_item = _priced(collections.defaultdict(float, found))
+    return {"since_ms": int(began.timestamp() * 1000), "usd": round(sum(by_item.values()), 4), "by_item_usd": by_item}
+
+
+def _sums(
+    cloud: Cloud, began_s: float, ended_s: float, queries: "List[Tuple[str, str, str, Dict[str, str]]]", period_s: int
+) -> Dict[str, float]:
     asked = [
         {
             "Id": "m%d" % number,
@@ -92,15 +114,14 @@ def _asked(scene: Scene, window: Window, queries: "List[Tuple[str, str, str, Dic
                     "MetricName": metric,
                     "Dimensions": [{"Name": key, "Value": value} for key, value in of.items()],
                 },
-                "Period": int(MINUTE_S),
+                "Period": period_s,
                 "Stat": "Sum",
             },
         }
         for number, (_, space, metric, of) in enumerate(queries)
     ]
-    scene.ledger.add(asked=len(asked))
-    answer = scene.place.cloud.client("cloudwatch").get_metric_data(
-        MetricDataQueries=asked, StartTime=_at(window.began_s), EndTime=_at(window.ended_s)
+    answer = cloud.client("cloudwatch").get_metric_data(
+        MetricDataQueries=asked, StartTime=_at(began_s), EndTime=_at(ended_s)
     )
     found: Dict[str, float] = {}
     for one in answer["MetricDataResults"]:
@@ -114,16 +135,20 @@ def _at(seconds: float) -> datetime.datetime:
     return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
 
 
-def compared(found: Mapping[str, float], window: Window) -> Dict[str, Any]:
-    """What was used, at the model's prices, beside what the model says. Pushes to inboxes are in neither."""
+def _priced(found: Mapping[str, float]) -> Dict[str, float]:
     price = PRICES["current"]
-    measured = {
+    return {
         "wru": found["wru"] * price["wru"],
         "rru": found["rru"] * price["rru"],
         "invocations": found["invocations"] * price["invocations"],
         "gb_s": found["duration_ms"] / 1000 * MEMORY_GB * price["gb_s"],
         "queue_sends": found["writes_sent"] * price["queue_sends"],
     }
+
+
+def compared(found: Mapping[str, float], window: Window) -> Dict[str, Any]:
+    """What was used, at the model's prices, beside what the model says. Pushes to inboxes are in neither."""
+    price, measured = PRICES["current"], _priced(found)
     load = Load(window.reads, window.writes, 0, 0)
     model = daily(load, FIGURES, price)
     for what in ("writes: receives, deletes, logs", "idle queues of the functions"):

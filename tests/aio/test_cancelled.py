@@ -13,6 +13,7 @@ from typing import Any, Callable, Coroutine, Dict, List, Tuple
 import pytest
 
 from fk_kazoo.aio import KazooClient
+from fk_kazoo.locks import Lost
 
 from .virtual import Stepped, World, run, told_apart
 
@@ -33,6 +34,22 @@ async def holds_lock(other: KazooClient) -> None:
 async def lock(zk: KazooClient) -> None:
     async with zk.Lock(R, "me"):
         await asyncio.sleep(0.1)
+
+
+async def lock_that_tells(zk: KazooClient) -> None:
+    async with zk.Lock(R, lost=Lost.RAISE) as held:
+        assert held.fence and not held.lost.is_set()
+        await zk.exists(R)
+
+
+async def kept(zk: KazooClient) -> None:
+    async with zk.keep(R + "/kept", b"1") as node:
+        await node.set(b"2")
+
+
+async def made_once(zk: KazooClient) -> None:
+    await zk.ensure_path(R)
+    await zk.create_once(R + "/once", b"x", ephemeral=True)
 
 
 async def lock_in_time(zk: KazooClient) -> None:
@@ -161,6 +178,23 @@ async def data_watch(zk: KazooClient) -> None:
                 break
 
 
+async def data_calls(zk: KazooClient) -> None:
+    made = asyncio.Event()
+
+    async def look(data: object, stat: object) -> bool:
+        if data is not None:
+            await zk.exists(R)
+            made.set()
+        return data is None
+
+    watch = zk.DataWatch(R + "/made", look)
+    try:
+        await watch
+        await made.wait()
+    finally:
+        watch.stop()
+
+
 async def children_watch(zk: KazooClient) -> None:
     await zk.ensure_path(R)
     async with zk.children_watch(R) as seen:
@@ -189,6 +223,9 @@ async def another_client(zk: KazooClient) -> None:
 
 PLAYS: Dict[str, Tuple[Body, Body, List[str]]] = {
     "lock": (lock, holds_lock, []),
+    "lock that tells": (lock_that_tells, holds_lock, []),
+    "kept": (kept, nothing, []),
+    "made once": (made_once, nothing, [R + "/once"]),
     "lock in time": (lock_in_time, holds_lock, []),
     "read lock": (read_lock, holds_lock, []),
     "write lock": (write_lock, holds_lock, []),
@@ -206,6 +243,7 @@ PLAYS: Dict[str, Tuple[Body, Body, List[str]]] = {
     "watch by callback": (watch_by_callback, nothing, []),
     "added watch": (add_watch, nothing, []),
     "data watch": (data_watch, makes_late, [R + "/made"]),
+    "data watch that calls": (data_calls, makes_late, [R + "/made"]),
     "children watch": (children_watch, makes_late, [R + "/made"]),
     "tree cache": (tree_cache, makes_late, [R + "/made"]),
     "another client": (another_client, nothing, [R + "/mine"]),
@@ -238,7 +276,7 @@ def cancelled(name: str, at: int, how: str) -> Tuple[int, bool]:
         assert len(zk._watches) == 0, zk._watches._watchers
         assert zk._connection is not None and not zk._connection.calls and not zk._queue
         assert world.interests() == []
-        assert not zk._tasks and not zk._listeners and zk.connected
+        assert not zk._tasks and not zk._listeners and not zk._holds and zk.connected
 
     run(play)
     return outcome[1], outcome[0]

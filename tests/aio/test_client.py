@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import os
 import threading
+import time
+import traceback
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, List
 
@@ -19,6 +24,7 @@ from fk_backend.providers.direct import InPlace
 from fk_kazoo import exceptions
 from fk_kazoo.aio import EventType, KazooClient, WatchedEvent
 from fk_kazoo.client import KazooClient as ThreadedClient
+from fk_kazoo.why import Reason
 
 from .support import run
 
@@ -165,6 +171,71 @@ def test_iterators(url: str) -> None:
     run(main())
 
 
+def test_callbacks(memory_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """kazoo's DataWatch and ChildrenWatch: functions, coroutine functions and decorators; False ends them."""
+
+    async def main() -> None:
+        async with KazooClient(memory_url) as zk, KazooClient(memory_url) as other:
+            seen: List[Any] = []
+            events: List[Any] = []
+            news = asyncio.Event()
+
+            async def on_data(data: Any, stat: Any, event: Any) -> None:
+                seen.append((data, event and event.type))
+                news.set()
+
+            @zk.DataWatch("/a")
+            def once(data: Any, stat: Any) -> bool:
+                events.append(data)
+                return False
+
+            def on_children(names: List[str], event: Any) -> None:
+                events.append((names, event and event.type))
+                news.set()
+                raise ZeroDivisionError
+
+            async def told(value: Any) -> None:
+                while value not in (*seen, *events):
+                    news.clear()
+                    await news.wait()
+
+            watch = await zk.DataWatch("/a", on_data)
+            assert seen == [(None, None)] and events == [None]
+            with pytest.raises(exceptions.NoNodeError):
+                await zk.ChildrenWatch("/a", on_children)
+            with pytest.raises(exceptions.KazooException):
+                watch(on_data)
+            await other.create("/a", b"1")
+            await told((b"1", EventType.CREATED))
+            await zk.ChildrenWatch("/a", on_children, send_event=True)
+            await other.create("/a/b")
+            await told((["b"], EventType.CHILD))
+            assert "ZeroDivisionError" in caplog.text
+            assert zk._connection is not None
+            zk._connection.hang_up()
+            await other.set("/a", b"2")
+            while seen[-1][0] != b"2":
+                news.clear()
+                await news.wait()
+            await zk.ChildrenWatch("/a", print, allow_session_lost=False)
+            assert len(zk._tasks) == 3
+            watch.stop()
+            await _expire(other, zk.client_id)
+            while len(zk._tasks) > 1:
+                await asyncio.sleep(0.01)
+            while len(zk._watches) != 1:
+                await asyncio.sleep(0.01)
+            await other.delete("/a", recursive=True)
+            while zk._tasks:
+                await asyncio.sleep(0.01)
+            await other.sync("/")
+            assert events.count(None) == 1 and len(seen) == 3
+        with pytest.raises(exceptions.ConnectionClosedError):
+            zk.DataWatch("/a", print)
+
+    run(main())
+
+
 def test_an_iterator_that_is_forgotten_leaves_nothing(memory_url: str) -> None:
     """Who breaks out of it; and one that waits ends with the client."""
 
@@ -255,6 +326,28 @@ def test_an_expired_session(memory_url: str) -> None:
     run(main())
 
 
+@pytest.mark.parametrize("seen_more", [0, 1000])
+def test_a_deployment_that_went_back(memory_url: str, seen_more: int) -> None:
+    """Who was told more than it knows any more has lost its session; nobody else has."""
+
+    async def main() -> None:
+        async with KazooClient(memory_url) as zk:
+            states: List[str] = []
+            await zk.create("/a", ephemeral=True)
+            zk.last_zxid += seen_more
+            await zk.exists("/")  # what is old does not make it forget what is newer
+            zk.add_listener(states.append)
+            session = zk.client_id
+            assert zk._connection is not None
+            zk._connection.hang_up()
+            await zk.retry(zk.create, "/b")
+            went = [KazooState.LOST] if seen_more else []
+            assert states == [KazooState.SUSPENDED, *went, KazooState.CONNECTED]
+            assert (zk.client_id == session) == (not seen_more)
+
+    run(main())
+
+
 async def _expire(other: KazooClient, session: Any) -> None:
     """Takes the session over, and closes it, as kazoo's own tests expire one; but for its owner it has expired."""
     from fk_backend.core.requests import Expire
@@ -312,6 +405,25 @@ def test_cancelling_a_start_leaves_nothing(memory_url: str, monkeypatch: pytest.
     run(main())
 
 
+def test_two_tasks_stop_and_start_it(memory_url: str) -> None:
+    """Each waits for the other: there is one session afterwards, or none."""
+
+    async def main() -> None:
+        async with KazooClient(memory_url) as zk, KazooClient(memory_url) as other:
+            for _ in range(3):
+                await zk.create("/mine", ephemeral=True)
+                await asyncio.gather(zk.stop(), zk.start())
+                assert zk.connected
+                await asyncio.gather(zk.restart(), zk.restart())
+                assert zk.connected and await other.exists("/mine") is None
+            lines = (await other.command(b"cons")).splitlines()
+            assert len([line for line in lines if line.strip()]) == 2, lines
+            await asyncio.gather(zk.stop(), zk.stop())
+            assert not zk.connected
+
+    run(main())
+
+
 def test_credentials_that_are_refused(memory_url: str) -> None:
     """AUTH_FAILED, as kazoo has it, until it is started again."""
 
@@ -349,17 +461,22 @@ def test_a_session_goes_on_in_another_client(memory_url: str) -> None:
 
 
 def test_a_forked_child_has_no_session() -> None:
-    """Its calls say so; the parent goes on."""
+    """Its calls say so, it holds nothing, and may start anew; the parent goes on."""
 
     async def main() -> None:
-        async with KazooClient("local://forked") as zk:
+        async with KazooClient("local://forked") as zk, zk.Lock("/lock") as lock:
             await zk.create("/a")
+            session, lost = zk.client_id, lock.lost
             child = os.fork()
             if child == 0:
                 try:
-                    zk.get("/a").send(None)
-                except exceptions.ConnectionClosedError:
+                    assert lost.is_set() and zk.why.reason == Reason.FORKED and not zk.connected
+                    with pytest.raises(exceptions.ConnectionClosedError):
+                        zk.get("/a").send(None)
+                    asyncio.run(_in_child(zk, session))
                     os._exit(0)
+                except BaseException:
+                    traceback.print_exc()
                 finally:
                     os._exit(1)
             while True:
@@ -368,7 +485,71 @@ def test_a_forked_child_has_no_session() -> None:
                     break
                 await asyncio.sleep(0.01)
             assert status == 0
-            assert await zk.get_children("/") and await zk.set("/a", b"x")
+            assert await zk.get("/a") and await zk.set("/a", b"x") and not lost.is_set()
+            assert await zk.exists("/of-the-child")
+
+    run(main())
+
+
+async def _in_child(zk: KazooClient, session: Any) -> None:
+    async with zk:
+        assert zk.client_id != session
+        await zk.create("/of-the-child")
+
+
+def test_a_session_is_small(memory_url: str) -> None:
+    """A few kilobytes, with what the deployment keeps of it: a thousand in one process are nothing special."""
+    count = 100
+
+    async def main() -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(10):
+                await stack.enter_async_context(KazooClient(memory_url, timeout=600.0))
+            gc.collect()
+            tracemalloc.start()
+            try:
+                before = tracemalloc.get_traced_memory()[0]
+                for _ in range(count):
+                    zk = await stack.enter_async_context(KazooClient(memory_url, timeout=600.0))
+                    await zk.set("/", b"x")
+                gc.collect()
+                each = (tracemalloc.get_traced_memory()[0] - before) / count
+            finally:
+                tracemalloc.stop()
+            assert each < 10_000, each
+
+    run(main())
+
+
+@pytest.mark.parametrize("watching", [False, True])
+def test_who_asks_on_and_on_lets_others_run(url: str, watching: bool) -> None:
+    """Answers may be there at once. A beat is another task, too."""
+
+    async def main() -> None:
+        async with KazooClient(url) as zk:
+            if watching:
+                await zk.exists("/none", lambda event: None)
+            ended = asyncio.Event()
+            asyncio.get_running_loop().call_later(0.01, ended.set)
+            while not ended.is_set():
+                await zk.get("/")
+
+    run(main())
+
+
+def test_a_loop_that_stood_still_says_so(memory_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For so long that others may have what it held."""
+    monkeypatch.setattr("fk_kazoo.aio.deployments.TICK_S", 0.05)
+    monkeypatch.setattr("fk_kazoo.why.STILL_S", 0.2)
+
+    async def main() -> None:
+        async with KazooClient(memory_url, timeout=1.0) as zk, zk.Lock("/lock") as lock:
+            told: List[Any] = []
+            zk.add_listener(lambda state: told.append((state, zk.why.reason, lock.lost.is_set())))
+            await asyncio.sleep(0.2)
+            time.sleep(1.2)
+            await lock.lost.wait()
+            assert told[0] == (KazooState.SUSPENDED, Reason.PAUSED, True), told
 
     run(main())
 

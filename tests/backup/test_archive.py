@@ -14,7 +14,7 @@ from fk_backend.backup.archive import MAGIC, MAX_FRAME_BYTES, Archive, NoBackup,
 from fk_backend.backup.restore import MARK, examine, restore
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.requests import Create
-from fk_backend.errors import DeploymentError, NotADeployment, Unavailable
+from fk_backend.errors import DeploymentError, Protected, Unavailable
 from fk_backend.ports import STATE, TABLES, Limits, Remove
 from fk_backend.providers.memory.store import MemoryStore
 from tests.functions.doubles import Bench
@@ -149,7 +149,7 @@ def test_what_is_not_empty_stays_as_it_is() -> None:
         busy = await busy_bench(8)
         file = await backed_up(administration(busy.bench, busy.bench.store))
         before = await busy.bench.contents()
-        with pytest.raises(NotADeployment, match="not empty: it has the namespaces ns"):
+        with pytest.raises(Protected, match="not empty: it has the namespaces ns"):
             await restore(administration(busy.bench, busy.bench.store), file)
         assert await busy.bench.contents() == before
 
@@ -184,7 +184,7 @@ def test_a_restore_that_was_broken_off_leaves_no_namespace(monkeypatch: pytest.M
             await restore(place, file)
         assert await place.namespaces() == []
         store.left = 1000
-        with pytest.raises(NotADeployment, match="broken off"):
+        with pytest.raises(Protected, match="broken off"):
             await restore(place, file)
 
     asyncio.run(check())

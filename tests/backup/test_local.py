@@ -140,11 +140,11 @@ def test_what_is_refused(connect: Any, home: Path, tmp_path: Path) -> None:
     file, damaged = tmp_path / "file", tmp_path / "damaged"
     command("backup", "local://one", file)
     damaged.write_bytes(file.read_bytes()[:-1])
-    for arguments, says in (
-        (("backup", "local://one", tmp_path / "x", "--namespace", "no"), "no namespace no; there are: default"),
-        (("restore", file, "local://one"), "not empty"),
+    for code, arguments, says in (
+        (3, ("backup", "local://one", tmp_path / "x", "--namespace", "no"), "no namespace no; there are: default"),
+        (4, ("restore", file, "local://one"), "not empty"),
     ):
-        _says(command(*arguments, code=1), says)
+        _says(command(*arguments, code=code), says)
     assert sorted(os.listdir(home)) == ["one"]
 
 
@@ -152,15 +152,15 @@ def test_what_is_refused_at_once(home: Path, tmp_path: Path, capsys: pytest.Capt
     there, damaged = tmp_path / "there", tmp_path / "damaged"
     there.write_bytes(b"")
     damaged.write_bytes(MAGIC)
-    for arguments, says in (
-        (("backup", "local://one", there), "is there already"),
-        (("backup", "local://none", tmp_path / "x"), "there is no deployment"),
-        (("backup", "memory://one", tmp_path / "x"), "gone with its process"),
-        (("restore", tmp_path / "x", "local://two"), "x: No such file"),
-        (("restore", damaged, "local://two"), "damaged: it is cut short"),
-        (("restore", there, "local://two"), "there: it is no backup"),
+    for code, arguments, says in (
+        (4, ("backup", "local://one", there), "is there already"),
+        (3, ("backup", "local://none", tmp_path / "x"), "there is no deployment"),
+        (1, ("backup", "memory://one", tmp_path / "x"), "gone with its process"),
+        (3, ("restore", tmp_path / "x", "local://two"), "x: No such file"),
+        (1, ("restore", damaged, "local://two"), "damaged: it is cut short"),
+        (1, ("restore", there, "local://two"), "there: it is no backup"),
     ):
-        assert main([str(argument) for argument in arguments]) == 1
+        assert main([str(argument) for argument in arguments]) == code
         _says(capsys.readouterr(), says)
     for arguments, says in (
         (("backup", "local://one/app", tmp_path / "x"), "without a path"),
@@ -221,7 +221,7 @@ def test_what_is_said(
     """One line, which names what it is about."""
     connect("local://d")
     absent = tmp_path / "absent" / "x.bak"
-    assert main(["backup", "local://d", str(absent)]) == 1
+    assert main(["backup", "local://d", str(absent)]) == 3
     assert capsys.readouterr().err == "fk-kazoo backup: %s: No such file or directory\n" % absent
     pipe, end = os.pipe()
     os.close(end)

@@ -203,9 +203,10 @@ def test_a_session_that_saw_what_is_lost_is_lost_and_no_other(memory_url: str, c
     for seen_more, expected in ((0, ("SUSPENDED", "CONNECTED")), (1000, ("SUSPENDED", "LOST", "CONNECTED"))):
         client = connect(memory_url, timeout=2.0)
         client.create("/a", ephemeral=True)
+        client.last_zxid += seen_more
+        client.exists("/")  # what is old does not make it forget what is newer
         states, session = States(client), client.client_id[0]
         client.cut_off()
-        client.last_zxid += seen_more
         client.mend()
         states.wait(*expected)
         assert (client.client_id[0] == session) == (not seen_more)

@@ -41,8 +41,11 @@ class ZookeeperServer:
     ``durable``: as it comes, with forceSync; else nothing here has to survive a crash. ``heap`` as for java's -Xmx.
     """
 
-    def __init__(self, directory: Path, durable: bool = False, heap: str = "256m") -> None:
+    def __init__(
+        self, directory: Path, durable: bool = False, heap: str = "256m", super_digest: str = SUPER_DIGEST
+    ) -> None:
         self.directory = directory
+        self.super_digest = super_digest
         self.durable = durable
         self.heap = heap
         self.port = _free_port()
@@ -89,7 +92,7 @@ class ZookeeperServer:
             "-Dzookeeper.extendedTypesEnabled=true",
             "-Dzookeeper.forceSync=" + ("yes" if self.durable else "no"),
             "-Dznode.container.checkIntervalMs=86400000",  # containers stay: a reaper would race with the comparison
-            "-Dzookeeper.DigestAuthenticationProvider.superDigest=" + SUPER_DIGEST,
+            "-Dzookeeper.DigestAuthenticationProvider.superDigest=" + self.super_digest,
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
             "-cp",
             ":".join(jars),

@@ -13,6 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fk_backend.core.model import Error
+from fk_backend.session import ops
 from fk_kazoo import jute
 from fk_kazoo.__main__ import main
 from fk_kazoo.gateway import connection
@@ -29,6 +31,8 @@ HOSTILE = [
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
 ]
 BEGUN = [jute.framed(b""), jute.framed(b"\0\0\0\1"), b"\xff\xff\xff\xfe", struct.pack(">i", 1 << 30)]
+
+HEAD = struct.Struct(">i?i")
 
 
 @pytest.fixture(scope="module")
@@ -182,3 +186,72 @@ def test_who_never_reads_again_is_hung_up_on(place: Place) -> None:
         while gate._connections and time.monotonic() < deadline:
             time.sleep(0.05)
         assert not gate._connections
+
+
+@pytest.mark.parametrize(
+    "opcode, body",
+    [
+        (jute.MULTI_READ, (HEAD.pack(jute.GET_DATA, False, -1) + read("/")) * 20_000 + HEAD.pack(-1, True, -1)),
+        (jute.SET_WATCHES, struct.pack(">qi", 1, 0) + jute.strings(["/%x" % i for i in range(20_000)]) + bytes(4)),
+    ],
+    ids=["multiRead", "setWatches"],
+)
+def test_a_request_that_is_much_work_keeps_nobody_waiting(place: Place, port: int, opcode: int, body: bytes) -> None:
+    with Raw(port) as other, Raw(port) as client:
+        other.connect(timeout_ms=60_000)
+        client.connect(timeout_ms=60_000)
+        client.ask(opcode, body)
+        client.socket.setblocking(False)
+        for _ in range(20):
+            assert other.call(jute.EXISTS, read("/")).code == 0
+            with pytest.raises(BlockingIOError):  # it is still at it
+                client.socket.recv(1, socket.MSG_PEEK)
+
+
+def test_a_read_of_many_nodes_is_not_larger_than_a_client_takes(port: int) -> None:
+    with Raw(port) as client:
+        client.connect()
+        client.call(jute.CREATE, create("/often", b"x" * 900_000))
+        named = HEAD.pack(jute.GET_DATA, False, -1) + read("/often")
+        end = HEAD.pack(-1, True, -1)
+        assert client.call(jute.MULTI_READ, named * 4 + end).code == 0
+        assert client.call(jute.MULTI_READ, named * 1000 + end).code == Error.BAD_ARGUMENTS
+
+
+def test_what_is_unanswered_is_counted_in_bytes_and_paths(place: Place, port: int) -> None:
+    with Raw(port) as client:
+        client.connect()
+        for _ in range(12):
+            client.ask(jute.SET_DATA, jute.string("/none") + jute.buffer(b"x" * 900_000) + number(-1))
+        for _ in range(12):
+            assert client.reply().code == Error.NO_NODE
+    assert connection._cost(jute.operation(jute.CREATE, create("/x")), 10) == 1
+    many = jute.operation(jute.SET_WATCHES, struct.pack(">q", 1) + jute.strings(["/x"] * 300) + bytes(8))
+    assert connection._cost(many, 2000) > connection.MAX_OUTSTANDING
+    assert connection._cost(ops.Sync("/"), 900_000) > connection.MAX_OUTSTANDING // 8
+
+
+def test_nobody_begins_with_a_large_frame(port: int) -> None:
+    with Raw(port) as client:
+        client.socket.sendall(struct.pack(">i", connection.MAX_CONNECT_BYTES + 1))
+        assert client.ended()
+
+
+@pytest.mark.parametrize("dribbled", [b"", b"\0\0\0\x2c" + bytes(40)], ids=["half-open", "a byte at a time"])
+def test_who_does_not_say_what_it_wants_is_hung_up_on(
+    port: int, monkeypatch: pytest.MonkeyPatch, dribbled: bytes
+) -> None:
+    monkeypatch.setattr(connection, "CONNECT_S", 0.5)
+    with Raw(port) as client:
+        client.socket.settimeout(0.05)
+        started = time.monotonic()
+        for at in range(int(PATIENCE_S / 0.05)):
+            try:
+                client.socket.sendall(dribbled[at : at + 1])
+                if not client.socket.recv(1):
+                    break
+            except socket.timeout:
+                continue
+            except ConnectionError:
+                break
+        assert 0.4 < time.monotonic() - started < PATIENCE_S

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Dict, Iterator, List, NamedTuple, Optional, Se
 from .. import layout
 from ..core import owners, paths
 from ..core.model import Acl, Blob, Data, Error, Family, Node
-from ..errors import Conflict, DeploymentError, NotADeployment
+from ..errors import Conflict, DeploymentError, Protected
 from ..functions.loading import Write, misfit, size_of
 from ..layout import Head, Stored, fresh_family
 from ..ports import SESSIONS, Administration, Item, Key, Ports, Put, Remove
@@ -211,13 +211,13 @@ def _is_acl(value: object) -> bool:
 async def _require_empty(place: Administration) -> None:
     there = await place.namespaces()
     if there:
-        raise NotADeployment(
+        raise Protected(
             "the deployment is not empty: it has the namespaces %s. Make a new one, and restore into that"
             % ", ".join(there)
         )
     (mark,) = await place.ports.store.get([MARK])
     if mark is not None:
-        raise NotADeployment(
+        raise Protected(
             "a restore into this deployment was broken off: remove it, make it anew, and restore into that"
         )
 

@@ -18,7 +18,7 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tu
 from .. import layout
 from ..core import paths
 from ..core.model import Blob, Data, plain
-from ..errors import DeploymentError
+from ..errors import DeploymentError, NotFound
 from ..functions import journal
 from ..layout import Stored
 from ..ports import STATE, Administration, Page, Ports
@@ -58,7 +58,7 @@ async def take(
     there = await place.namespaces()
     for ns in only:
         if ns not in there:
-            raise DeploymentError("there is no namespace %s; there are: %s" % (ns, ", ".join(there) or "none"))
+            raise NotFound("there is no namespace %s; there are: %s" % (ns, ", ".join(there) or "none"))
     archive.add("backup", VERSION, place.ports.clock.now_ms(), of)
     taken = []
     for ns in sorted(only or there):

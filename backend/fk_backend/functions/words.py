@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from typing import Any, Awaitable, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, AsyncIterator, Awaitable, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from .. import layout
 from ..core.owners import is_ephemeral
@@ -16,6 +16,8 @@ from ..ports import INTEREST, SESSIONS, STATE, Gateway, Item, Key
 
 ZOOKEEPER_VERSION = "3.8.0"
 """The release of ZooKeeper whose semantics a deployment has."""
+VERSION = ZOOKEEPER_VERSION + "-fk_kazoo"
+"""As clients and monitors look for it that ask a server before they connect."""
 
 
 class Place(NamedTuple):
@@ -47,22 +49,24 @@ async def answer_word(gateway: Gateway, ns: str, word: str, url: str, host: str)
         return "%s is not executed because these credentials may not read all of the deployment.\n" % word
 
 
-async def _rows(place: Place, table: str, prefix: str) -> List[Tuple[Key, Item]]:
-    rows: List[Tuple[Key, Item]] = []
+async def _rows(gateway: Gateway, table: str, prefix: str) -> AsyncIterator[Tuple[Key, Item]]:
+    """A page at a time: all of a namespace may be more than fits into memory."""
     after: Optional[Tuple[str, str]] = None
     while True:
-        page = await place.gateway.store.scan(table, prefix, after)
-        rows.extend(page)
+        page = await gateway.store.scan(table, prefix, after)
+        for row in page:
+            yield row
         if len(page) < 1000:
-            return rows
+            return
         after = (page[-1][0].partition, page[-1][0].sort)
 
 
-async def _tally(place: Place) -> Tally:
-    prefix = place.ns + ":"
+async def tally(gateway: Gateway, ns: str) -> Tally:
+    """Reads all of a namespace. NotAllowed where credentials are a client's alone; BackendError."""
+    prefix = ns + ":"
     nodes, size, zxid = 0, 0, 0
     ephemerals: Dict[int, List[str]] = {}
-    for key, item in await _rows(place, STATE, prefix):
+    async for key, item in _rows(gateway, STATE, prefix):
         if key.sort == "head":
             zxid = item.rev
         elif key.sort == layout.NODE:
@@ -72,15 +76,17 @@ async def _tally(place: Place) -> Tally:
             size += len(path) + len(node.data or b"")
             if is_ephemeral(node.owner):
                 ephemerals.setdefault(node.owner, []).append(path)
-    sessions = [
-        layout.session_of(item) for _, item in await _rows(place, SESSIONS, layout.sessions_partition(place.ns))
-    ]
+    sessions = [layout.session_of(item) async for _, item in _rows(gateway, SESSIONS, layout.sessions_partition(ns))]
     watches = []
-    for key, _ in await _rows(place, INTEREST, prefix):
+    async for key, _ in _rows(gateway, INTEREST, prefix):
         found = layout.interest_of(key)
         if isinstance(found, layout.Registered):
             watches.append((found.path, found.inbox))
     return Tally(nodes, ephemerals, size, sessions, watches, zxid)
+
+
+async def _tally(place: Place) -> Tally:
+    return await tally(place.gateway, place.ns)
 
 
 async def _ruok(place: Place) -> str:
@@ -112,12 +118,14 @@ async def _envi(place: Place) -> str:
 
 async def _srvr(place: Place) -> str:
     try:
-        tally = await _tally(place)
+        found = await _tally(place)
     except NotAllowed:
-        return "Zookeeper version: %s, fk_kazoo\nMode: standalone\n" % ZOOKEEPER_VERSION
-    return (
-        "Zookeeper version: %s, fk_kazoo\nConnections: %d\nOutstanding: 0\nZxid: 0x%x\nMode: standalone\n"
-        "Node count: %d\n" % (ZOOKEEPER_VERSION, len(tally.sessions), tally.zxid, tally.nodes)
+        return "Zookeeper version: %s\nMode: standalone\n" % VERSION
+    return "Zookeeper version: %s\nConnections: %d\nOutstanding: 0\nZxid: 0x%x\nMode: standalone\nNode count: %d\n" % (
+        VERSION,
+        len(found.sessions),
+        found.zxid,
+        found.nodes,
     )
 
 
@@ -135,15 +143,15 @@ async def _cons(place: Place) -> str:
 
 
 async def _mntr(place: Place) -> str:
-    tally = await _tally(place)
+    found = await _tally(place)
     figures = {
-        "zk_version": "%s, fk_kazoo" % ZOOKEEPER_VERSION,
+        "zk_version": VERSION,
         "zk_server_state": "standalone",
-        "zk_num_alive_connections": len(tally.sessions),
-        "zk_znode_count": tally.nodes,
-        "zk_watch_count": len(tally.watches),
-        "zk_ephemerals_count": sum(map(len, tally.ephemerals.values())),
-        "zk_approximate_data_size": tally.data_bytes,
+        "zk_num_alive_connections": len(found.sessions),
+        "zk_znode_count": found.nodes,
+        "zk_watch_count": len(found.watches),
+        "zk_ephemerals_count": sum(map(len, found.ephemerals.values())),
+        "zk_approximate_data_size": found.data_bytes,
     }
     return "".join("%s\t%s\n" % entry for entry in figures.items())
 
@@ -156,11 +164,11 @@ async def _wchs(place: Place) -> str:
 
 
 async def _dump(place: Place) -> str:
-    tally = await _tally(place)
-    lines = ["SessionTracker dump:", "Sessions (%d):" % len(tally.sessions)]
-    lines += ["0x%x\t%dms" % (session.id, session.timeout_ms) for session in tally.sessions]
-    lines += ["ephemeral nodes dump:", "Sessions with Ephemerals (%d):" % len(tally.ephemerals)]
-    for session, paths in sorted(tally.ephemerals.items()):
+    found = await _tally(place)
+    lines = ["SessionTracker dump:", "Sessions (%d):" % len(found.sessions)]
+    lines += ["0x%x\t%dms" % (session.id, session.timeout_ms) for session in found.sessions]
+    lines += ["ephemeral nodes dump:", "Sessions with Ephemerals (%d):" % len(found.ephemerals)]
+    for session, paths in sorted(found.ephemerals.items()):
         lines += ["0x%x:" % session, *("\t" + path for path in sorted(paths))]
     return "\n".join(lines) + "\n"
 

@@ -6,7 +6,7 @@ asked for again: the connection ends, and attaching anew fences what is late.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Deque, Optional, Tuple, cast
+from typing import Any, Callable, Optional, cast
 
 from ..core.model import Error
 from ..core.requests import Request, Result
@@ -17,6 +17,7 @@ from ..ports import Gateway
 from .holdings import Holdings, makes_ephemeral
 from .ops import DIRECT, Op
 from .packing import sendable
+from .queues import Queues
 from .watchlist import WatchList
 
 LOST = "lost"
@@ -24,8 +25,10 @@ EXPIRED = "expired"
 OUT_OF_TOUCH = "out of touch for two thirds of the session timeout"
 
 
-class DirectWrites:
+class DirectWrites(Queues):
     """The part of `engine.Session` that does them."""
+
+    __slots__ = ()
 
     id: int
     _gateway: Gateway
@@ -34,8 +37,6 @@ class DirectWrites:
     _next: int
     _answered: int
     _watermark: int
-    _todo: Deque[Tuple[Any, Op]]
-    _flight: Deque[Any]
     _watches: WatchList
     _holdings: Holdings
     _over: bool

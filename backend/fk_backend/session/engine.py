@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from typing import Any, Deque, Dict, List, NamedTuple, Optional, Tuple, cast
+from typing import Any, Dict, List, NamedTuple, Optional, cast
 
 from .. import layout, messages
 from ..core.model import Error, Id
@@ -27,10 +26,12 @@ from .direct import EXPIRED as EXPIRED
 from .direct import LOST as LOST
 from .direct import OUT_OF_TOUCH as OUT_OF_TOUCH
 from .direct import DirectWrites
+from .flag import Flag
 from .holdings import Holdings
 from .listener import Listener
 from .ops import READS, WRITES, AddWatch, Fail, Op, RemoveWatches, Sync
 from .packing import MAX_MESSAGE_BYTES, MAX_MESSAGE_REQUESTS, laid_down, sendable, size_of
+from .queues import Pending
 from .reading import Reader
 from .watchlist import Event, WatchList
 
@@ -65,16 +66,10 @@ class NoSession(Refused):
     """The session has expired, or the password is not its own."""
 
 
-class Pending(NamedTuple):
-    """A write that was sent."""
-
-    number: int
-    tag: Any
-    op: Any
-
-
 class Session(DirectWrites):
     """One connection of one session. Make it, `open` or `attach` it, `submit` to it, until it is over."""
+
+    __slots__ = ()
 
     def __init__(self, gateway: Gateway, ns: str, listener: Listener) -> None:
         self._gateway = gateway
@@ -82,11 +77,9 @@ class Session(DirectWrites):
         self._listener = listener
         self._nonce = gateway.clock.random_bytes(16)[-NONCE_BYTES:]
         self._inbox, self._key = "", b""
-        self._bell = asyncio.Event()
-        self._beating = asyncio.Event()
-        self._mail: Deque[bytes] = deque()
-        self._todo: Deque[Tuple[Any, Op]] = deque()
-        self._flight: Deque[Pending] = deque()
+        self._bell = Flag()
+        self._beating = Flag()
+        self._rest()
         self._answers: Dict[int, Answers] = {}
         self._unheard: List[Fired] = []
         self._next = 0
@@ -252,8 +245,8 @@ class Session(DirectWrites):
         elif not sendable(op, self._gateway):
             op = Fail(Error.TOO_LARGE)
         if isinstance(op, AddWatch) and op.mode == RECURSIVE and not self._read_only:
-            self._todo.append((UNASKED, WatchSubtrees()))
-        self._todo.append((tag, op))
+            self._add_todo(UNASKED, WatchSubtrees())
+        self._add_todo(tag, op)
         if self._flight:
             self._wake_soon()  # with what comes until then, it makes one message
         else:
@@ -266,7 +259,7 @@ class Session(DirectWrites):
         if body == PING:  # nothing that it could come before or after
             self._pinged = True
             return self._beating.set()
-        self._mail.append(body)
+        self._add_mail(body)
         self._bell.set()
         self._wake()
 
@@ -287,7 +280,8 @@ class Session(DirectWrites):
         if self._begun and not self._at_it and not self._over:
             self._at_it = True
             start = asyncio.ensure_future if self._gateway.store.limits.remote else begin
-            self._going = start(self._go_on())
+            going = start(self._go_on())
+            self._going = None if going.done() else going
 
     def _wake_soon(self) -> None:
         if not self._soon:
@@ -310,6 +304,8 @@ class Session(DirectWrites):
             self.end(LOST, "internal error: %r" % error)
         finally:
             self._at_it = False
+            if not self.busy:
+                self._rest()
 
     def _ready(self) -> bool:
         if not self._todo:
@@ -345,7 +341,7 @@ class Session(DirectWrites):
                 break
             tag, op = self._todo.popleft()
             requests.append(cast(Request, op))
-            self._flight.append(Pending(self._next, tag, op))
+            self._add_flight(Pending(self._next, tag, op))
             begins = self._hold(op) or begins
             self._next += 1
         body, since = b"", self._gateway.clock.monotonic()

@@ -6,7 +6,7 @@ counted: then it beats without need. One that it does not know of would be lost 
 
 from __future__ import annotations
 
-from typing import Any, Set
+from typing import Any, Dict
 
 from ..core import owners
 from ..core.model import Error
@@ -16,10 +16,12 @@ from ..core.requests import Create, Delete, Multi
 class Holdings:
     """True while the session owns, or asked for, or may own an ephemeral."""
 
+    __slots__ = ("_always", "_asked", "_paths")
+
     def __init__(self, always: bool) -> None:
         self._always = always
         self._asked = 0
-        self._paths: Set[str] = set()
+        self._paths: Dict[str, None] = {}
 
     def __bool__(self) -> bool:
         return self._always or self._asked > 0 or bool(self._paths)
@@ -46,9 +48,9 @@ class Holdings:
 
     def _done(self, op: Any, value: Any) -> None:
         if isinstance(op, Create) and makes_ephemeral(op):
-            self._paths.add(value if isinstance(value, str) else value[0])
+            self._paths[value if isinstance(value, str) else value[0]] = None
         elif isinstance(op, Delete):
-            self._paths.discard(op.path)
+            self._paths.pop(op.path, None)
 
 
 def makes_ephemeral(op: Any) -> bool:

@@ -164,7 +164,7 @@ class Reader:
 
     async def _register(self, path: str, mode: str) -> int:
         self._numbers += 1
-        self._armed.asked.add((path, mode))
+        self._armed.asked[(path, mode)] = None
         key = layout.registration_key(self._ns, path, mode, self.inbox)
         await self._store.commit([Put(key, Item(self._numbers, b""), owner=self.inbox)])
         return self._numbers
@@ -175,7 +175,7 @@ class Reader:
             await self._store.commit([Remove(key, expect=number)])
         except Conflict:
             pass  # it fired, or was made again: not ours to remove
-        self._armed.asked.discard((path, mode))
+        self._armed.asked.pop((path, mode), None)
 
     async def add(self, path: str, mode: str) -> Watch:
         """A watch that stays: everything after the head as of now."""

@@ -32,10 +32,16 @@ from .watchlist import Watch, missed, shown
 MAX_TRIES = 20
 """So often reads are done again that were of more than one moment, before they fail."""
 PAGE = 1000
+MAX_ANSWER_BYTES = 1 << 22
+"""Of a multiRead, about: as much as clients take. It names a node in 15 bytes, as often as it likes."""
+TURN_S = 0.005
+"""So long a session may go on with one request before others in the same loop have their turn."""
 
 
 class ServedSession(Session):
     """As `Session`, with `ops.Served`."""
+
+    _turn_began_s = 0.0
 
     @property
     def watermark(self) -> int:
@@ -47,6 +53,10 @@ class ServedSession(Session):
         """Whether the connection lasts, and the session may own something that goes with it."""
         return not self._over and bool(self._holdings)
 
+    def watched(self) -> Tuple[str, ...]:
+        """The path of each armed watch."""
+        return tuple(watch.path for watch in self._watches.all())
+
     async def left(self) -> None:
         """Waits until what the connection had registered is removed, once it is over."""
         if self._farewell is not None:
@@ -55,14 +65,22 @@ class ServedSession(Session):
     def submit(self, tag: Any, op: Served) -> None:
         """As `Session.submit`."""
         if isinstance(op, SetWatches):
+            if op.recursive and not self._read_only:
+                self._add_todo(UNASKED, WatchSubtrees())
             for each in _resumed(op):
-                if each.mode == RECURSIVE and not self._read_only:
-                    self._todo.append((UNASKED, WatchSubtrees()))
-                self._todo.append((UNASKED, cast(Any, each)))
+                self._add_todo(UNASKED, cast(Any, each))
             op = Sync(ROOT)
         super().submit(tag, cast(Any, op))
 
+    async def _give_way(self) -> None:
+        """Where reading never waits, one request that is many reads would keep everybody else waiting."""
+        loop = asyncio.get_running_loop()
+        if loop.time() - self._turn_began_s > TURN_S:
+            await asyncio.sleep(0)
+            self._turn_began_s = loop.time()
+
     async def _try_read(self, tag: Any, op: Any) -> None:
+        await self._give_way()
         if isinstance(op, Resume):
             return await self._resume(op)
         if isinstance(op, Fail) and tag is UNASKED:  # a client that was not told would believe in its watches
@@ -123,10 +141,19 @@ class ServedSession(Session):
 
     async def _read_all(self, op: ReadAll) -> Result:
         async def once() -> Tuple[Any, ...]:
-            plain = [each._replace(watch=False) for each in op.ops]
-            return tuple([(await self._reader.read(each, self._watches.identities)).result for each in plain])
+            results: List[Result] = []
+            size = 0
+            for each in op.ops:
+                await self._give_way()
+                result = (await self._reader.read(each._replace(watch=False), self._watches.identities)).result
+                size += _size(result.value)
+                if size > MAX_ANSWER_BYTES:
+                    return ()
+                results.append(result)
+            return tuple(results)
 
-        return await self._stable(once)
+        result = await self._stable(once)
+        return result if result.value or not op.ops else result._replace(code=result.code or Error.TOO_LARGE)
 
     async def _of_one_moment(self, op: Any) -> Result:
         if isinstance(op, GetEphemerals):
@@ -159,6 +186,7 @@ class ServedSession(Session):
         after = ""
         while True:
             page = await self._gateway.store.query(SESSIONS, partition, after, limit=PAGE)
+            await self._give_way()
             paths += [sort for sort, _ in page.rows]
             if not page.more:
                 return paths
@@ -168,6 +196,7 @@ class ServedSession(Session):
         """How many nodes are below; None if the node is not there."""
         count, left = 0, [path]
         while left:
+            await self._give_way()
             above = left.pop()
             names = await self._reader.names(above)
             if names is None and above == path:
@@ -185,6 +214,14 @@ def _resumed(op: SetWatches) -> List[Resume]:
     found = [Resume(path, mode, op.since, existed) for paths, mode, existed in kinds for path in paths]
     stay = ((op.persistent, PERSISTENT), (op.recursive, RECURSIVE))
     return found + [Resume(path, mode, op.since, True) for paths, mode in stay for path in paths]
+
+
+def _size(value: Any) -> int:
+    """Of a read's result on the wire, about."""
+    if value is None:
+        return 0
+    held = value[0] or b""
+    return len(held) if isinstance(held, bytes) else sum(len(name) + 4 for name in held)
 
 
 def _user(identity: Id) -> Tuple[str, str]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from typing import Deque, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
+from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from ..core import acls, paths, watches
 from ..core.model import EventType, Family, Id, Node, Perms, Trigger
@@ -39,13 +38,15 @@ class Event(NamedTuple):
 class WatchList:
     """The armed watches of one connection, at most one for each path and mode, and who may be told of what."""
 
+    __slots__ = ("_armed", "_recursive", "_skipped", "_told", "_was", "asked")
+
     def __init__(self) -> None:
         self._armed: Dict[Tuple[str, str], Watch] = {}
         self._recursive = 0
-        self._skipped: Deque[Tuple[int, int]] = deque(maxlen=MAX_LATE)
-        self._told: Deque[int] = deque(maxlen=MAX_LATE)
+        self._skipped: Tuple[Tuple[int, int], ...] = ()
+        self._told: Tuple[int, ...] = ()
         self._was: List[Tuple[int, Tuple[Id, ...]]] = [(0, ())]
-        self.asked: Set[Tuple[str, str]] = set()
+        self.asked: Dict[Tuple[str, str], None] = {}
         """(path, mode) of registrations that were asked for, while no armed watch answers for them."""
 
     def __len__(self) -> int:
@@ -68,7 +69,7 @@ class WatchList:
         """Arms it, in place of one with the same path and mode."""
         self._recursive += watch.mode == RECURSIVE and (watch.path, RECURSIVE) not in self._armed
         self._armed[(watch.path, watch.mode)] = watch
-        self.asked.discard((watch.path, watch.mode))
+        self.asked.pop((watch.path, watch.mode), None)
 
     def drop(self, watch: Watch) -> None:
         """Disarms it."""
@@ -89,7 +90,7 @@ class WatchList:
     def skip(self, after: int, upto: int) -> None:
         """Triggers with after < zxid <= upto were passed over unseen: what no node shows is in their pushes."""
         if self._armed:
-            self._skipped.append((after, upto))
+            self._skipped = (*self._skipped[-MAX_LATE + 1 :], (after, upto))
 
     def late(self, triggers: Iterable[Trigger]) -> List[Event]:
         """Events from triggers that were passed over, each once: of watches that stay, and of what came and went."""
@@ -98,7 +99,8 @@ class WatchList:
             if trigger.zxid not in self._told and any(a < trigger.zxid <= b for a, b in self._skipped):
                 event = self.fire(trigger)
                 events.extend([] if event is None else [event])
-        self._told.extend(event.zxid for event in events)
+        if events:
+            self._told = (*self._told, *(event.zxid for event in events))[-MAX_LATE:]
         return events
 
     def became(self, zxid: int, proved: Iterable[Id]) -> None:

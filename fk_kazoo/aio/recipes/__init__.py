@@ -8,6 +8,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Callable, Iterable, List, Optional, TypeVar, Union, cast, overload
 
+from ...holder import Lost
+from ..calling import ChildrenCalls, DataCalls
 from ..watching import ChildrenWatch, DataWatch
 from . import barrier, cache, counter, election, lease, lock, partitioner, party, queue, semaphore
 from .lease import utcnow
@@ -21,6 +23,8 @@ S = TypeVar("S")
 class Recipes:
     """The part of a client that makes recipes. To make one asks the deployment nothing."""
 
+    __slots__ = ()
+
     @property
     def _me(self) -> KazooClient:
         return cast("KazooClient", self)
@@ -32,6 +36,20 @@ class Recipes:
     def children_watch(self, path: str) -> ChildrenWatch:
         """The names of a node's children, now and after each change: ``async for names in zk.children_watch(path)``."""
         return ChildrenWatch(self._me, path)
+
+    def DataWatch(self, path: str, func: Optional[Callable[..., object]] = None) -> DataCalls:
+        """Has ``func(data, stat)`` called, now and after each change, until it returns False. A decorator, too."""
+        return DataCalls(self._me, path, func)
+
+    def ChildrenWatch(
+        self,
+        path: str,
+        func: Optional[Callable[..., object]] = None,
+        allow_session_lost: bool = True,
+        send_event: bool = False,
+    ) -> ChildrenCalls:
+        """Has ``func(names)`` called, now and after each change, until it returns False. A decorator, too."""
+        return ChildrenCalls(self._me, path, func, allow_session_lost, send_event)
 
     def Barrier(self, path: str) -> barrier.Barrier:
         """Nobody passes its ``wait`` until somebody removes it."""
@@ -51,13 +69,20 @@ class Recipes:
         """So many begin together, and end together."""
         return barrier.DoubleBarrier(self._me, path, num_clients, identifier)
 
-    def Election(self, path: str, identifier: Optional[str] = None) -> election.Election:
+    def Election(self, path: str, identifier: Optional[str] = None, *, lost: Lost = Lost.TELL) -> election.Election:
         """One leads at a time."""
-        return election.Election(self._me, path, identifier)
+        return election.Election(self._me, path, identifier, lost=lost)
 
-    def Lock(self, path: str, identifier: Optional[str] = None, extra_lock_patterns: Iterable[str] = ()) -> lock.Lock:
-        """A lock that one client has at a time."""
-        return lock.Lock(self._me, path, identifier, extra_lock_patterns)
+    def Lock(
+        self,
+        path: str,
+        identifier: Optional[str] = None,
+        extra_lock_patterns: Iterable[str] = (),
+        *,
+        lost: Lost = Lost.TELL,
+    ) -> lock.Lock:
+        """A lock that one client has at a time. ``lost``: what happens in a ``with`` when it may be gone."""
+        return lock.Lock(self._me, path, identifier, extra_lock_patterns, lost=lost)
 
     def LockingQueue(self, path: str) -> queue.LockingQueue:
         """A queue whose entries come back if whoever took them fails."""
@@ -93,14 +118,21 @@ class Recipes:
         return queue.Queue(self._me, path)
 
     def ReadLock(
-        self, path: str, identifier: Optional[str] = None, extra_lock_patterns: Iterable[str] = ()
+        self,
+        path: str,
+        identifier: Optional[str] = None,
+        extra_lock_patterns: Iterable[str] = (),
+        *,
+        lost: Lost = Lost.TELL,
     ) -> lock.ReadLock:
         """A lock that others may have for reading at the same time."""
-        return lock.ReadLock(self._me, path, identifier, extra_lock_patterns)
+        return lock.ReadLock(self._me, path, identifier, extra_lock_patterns, lost=lost)
 
-    def Semaphore(self, path: str, identifier: Optional[str] = None, max_leases: int = 1) -> semaphore.Semaphore:
+    def Semaphore(
+        self, path: str, identifier: Optional[str] = None, max_leases: int = 1, *, lost: Lost = Lost.TELL
+    ) -> semaphore.Semaphore:
         """Leases of which ``max_leases`` are had at a time."""
-        return semaphore.Semaphore(self._me, path, identifier, max_leases)
+        return semaphore.Semaphore(self._me, path, identifier, max_leases, lost=lost)
 
     def SetPartitioner(
         self,
@@ -125,7 +157,12 @@ class Recipes:
         return cache.TreeCache(self._me, path)
 
     def WriteLock(
-        self, path: str, identifier: Optional[str] = None, extra_lock_patterns: Iterable[str] = ()
+        self,
+        path: str,
+        identifier: Optional[str] = None,
+        extra_lock_patterns: Iterable[str] = (),
+        *,
+        lost: Lost = Lost.TELL,
     ) -> lock.WriteLock:
         """A lock that nobody else has at the same time, neither for writing nor for reading."""
-        return lock.WriteLock(self._me, path, identifier, extra_lock_patterns)
+        return lock.WriteLock(self._me, path, identifier, extra_lock_patterns, lost=lost)

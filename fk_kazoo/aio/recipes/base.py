@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Awaitable, Callable, Optional, Type, TypeVar
 
 from kazoo.exceptions import LockTimeout
 from kazoo.protocol.paths import _prefix_root
-from kazoo.retry import KazooRetry, RetryFailedError
+from kazoo.protocol.states import ZnodeStat
+from kazoo.retry import RetryFailedError
 
+from ...holder import Holder, Lost
 from .. import retrying
 from ..bell import Bell
+from ..holding import TaskHold
 from ..watches import Armed, Watcher
 
 if TYPE_CHECKING:
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from ..client import KazooClient
 
 T = TypeVar("T")
-FOR_EVER: KazooRetry = retrying.policy(None)
+FOR_EVER = retrying.FOR_EVER
 
 
 class Recipe:
@@ -65,17 +68,38 @@ class Held(Recipe):
         await self.release()
 
 
-class Contended(Held):
+class Contended(Holder, Held):
     """One that others may have: whoever asks for it contends, and may wait."""
 
+    client: KazooClient
     kind = ""
     """What it is called where it is not had in time."""
+    _among = "task"
 
-    def __init__(self, client: KazooClient, path: str) -> None:
+    def __init__(self, client: KazooClient, path: str, lost: Lost) -> None:
         super().__init__(client, path)
         self.is_acquired = False
         self.cancelled = False
+        self._on_loss = Lost(lost)
         self._bell = Bell()
+
+    async def __aenter__(self) -> Self:
+        await self.acquire()
+        self._enter()
+        return self
+
+    async def __aexit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], where: Optional[TracebackType]
+    ) -> None:
+        if not self._leaves(kind):
+            await self.release()
+
+    def _leave(self) -> None:
+        self._let_go()
+
+    def _got(self, path: str, stat: ZnodeStat) -> None:
+        """It has it, by this node."""
+        self._holds_now(TaskHold(self.client, self.path, path, stat))
 
     def cancel(self) -> None:
         """Ends a pending `acquire`, which raises kazoo's CancelledError."""

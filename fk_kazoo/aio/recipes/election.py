@@ -2,22 +2,52 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Awaitable, Callable, List, Optional
+import asyncio
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, List, Optional, Type
 
 from kazoo.exceptions import CancelledError
 
+from ...holder import Lost
 from .base import Held
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from ..client import KazooClient
 
 
 class Election(Held):
-    """One leads at a time: ``async with zk.Election("/leader", "me"):``, or `run`."""
+    """One leads at a time: ``async with zk.Election("/leader", "me"):``, or `run`.
 
-    def __init__(self, client: KazooClient, path: str, identifier: Optional[str] = None) -> None:
+    With ``lost=Lost.RAISE`` the body, or what `run` awaits, is interrupted as soon as there may be another leader.
+    """
+
+    def __init__(
+        self, client: KazooClient, path: str, identifier: Optional[str] = None, *, lost: Lost = Lost.TELL
+    ) -> None:
         super().__init__(client, path)
-        self.lock = client.Lock(path, identifier)
+        self.lock = client.Lock(path, identifier, lost=lost)
+
+    @property
+    def fence(self) -> int:
+        """As `Lock.fence`: greater than that of every leader before."""
+        return self.lock.fence
+
+    @property
+    def lost(self) -> asyncio.Event:
+        """As `Lock.lost`: set as soon as there may be another leader."""
+        found: asyncio.Event = self.lock.lost
+        return found
+
+    async def __aenter__(self) -> Self:
+        await self.lock.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], where: Optional[TracebackType]
+    ) -> None:
+        await self.lock.__aexit__(kind, error, where)
 
     async def acquire(self) -> bool:
         """Waits until it leads."""

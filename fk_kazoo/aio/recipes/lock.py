@@ -8,10 +8,12 @@ import uuid
 from typing import TYPE_CHECKING, Iterable, List, Optional, Tuple
 
 from kazoo.exceptions import CancelledError, NoNodeError
+from kazoo.protocol.states import ZnodeStat
 from kazoo.retry import ForceRetryError
 
 from fk_backend.core.watches import DATA
 
+from ...holder import Lost
 from ..bell import Bell
 from .base import Contended, Limit
 
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
 class Lock(Contended):
     """A lock that one client has at a time. Tasks that share this object take it one after the other.
 
-    ``async with zk.Lock("/lock"):``. Who is cancelled while he waits leaves no contender behind.
+    ``async with zk.Lock("/lock"):``. Who is cancelled while he waits leaves no contender behind. `fence`, `lost` and
+    ``lost=Lost.RAISE``: docs/locks.md.
     """
 
     _NODE_NAME = "__lock__"
@@ -36,8 +39,10 @@ class Lock(Contended):
         path: str,
         identifier: Optional[str] = None,
         extra_lock_patterns: Iterable[str] = (),
+        *,
+        lost: Lost = Lost.TELL,
     ) -> None:
-        super().__init__(client, path)
+        super().__init__(client, path, lost)
         self.data = str(identifier or "").encode("utf-8")
         self._names = {*self._EXCLUDE_NAMES, *extra_lock_patterns}
         self._contender = _pattern(self._names)
@@ -53,7 +58,17 @@ class Lock(Contended):
         self.node, self._tried = None, False
 
     async def acquire(self, blocking: bool = True, timeout: Optional[float] = None, ephemeral: bool = True) -> bool:
-        """Whether it was acquired: False only where ``blocking`` is. LockTimeout after ``timeout`` seconds."""
+        """Whether it was acquired: False only where ``blocking`` is. LockTimeout after ``timeout`` seconds.
+
+        ReentrantLockError, without a timeout, for a task that would wait for itself: within ``async with`` of this
+        path. Where another task may release it, that is logged.
+        """
+        if self._hold is not None and self._hold.gone and self.is_acquired:
+            self._let_go()  # it ended with its session
+        if blocking and timeout is None:
+            for hold in self._mine():
+                if hold is self._hold or hold.kind in self._names:
+                    self._explain(hold, hold.in_a_with)
         limit = Limit(timeout)
         if self._busy and not blocking:
             return False
@@ -71,7 +86,7 @@ class Lock(Contended):
             if not await bell.wait(limit.left()):
                 raise self._timed_out()
         except BaseException:
-            if bell.rung:
+            if bell.is_set():
                 self._pass_on()
             else:
                 self._waiting.remove(bell)
@@ -84,11 +99,13 @@ class Lock(Contended):
 
     async def _contend(self, blocking: bool, limit: Limit, ephemeral: bool) -> bool:
         await self._ensure_path()
-        node = await self._find_node() if self._tried else None
-        if node is None:
+        node, stat = await self._find_node() if self._tried else (None, None)
+        if node is None or stat is None:
             self._tried = True
             path = "%s/%s" % (self.path, self.prefix)
-            made = await self.client.create(path, self.data, ephemeral=ephemeral, sequence=True)
+            made, stat = await self.client.create(
+                path, self.data, ephemeral=ephemeral, sequence=True, include_data=True
+            )
             node = made[len(self.path) + 1 :]
         self.node = node
         while True:
@@ -97,6 +114,8 @@ class Lock(Contended):
                 self.cancelled = False
                 raise CancelledError()
             predecessor = await self._predecessor(node)
+            if predecessor is None:
+                self._got("%s/%s" % (self.path, node), stat)
             if predecessor is None or not blocking:
                 return predecessor is None
             await self._wait_for(predecessor, limit)
@@ -124,13 +143,19 @@ class Lock(Contended):
         found = [(match.group(1), match.string) for match in map(self._contender.search, children) if match]
         return max((each for each in found if each[0] < number), default=("", None))[1]
 
-    async def _find_node(self) -> Optional[str]:
+    async def _find_node(self) -> Tuple[Optional[str], Optional[ZnodeStat]]:
         children = await self.client.get_children(self.path)
-        return next((child for child in children if child.startswith(self.prefix)), None)
+        node = next((child for child in children if child.startswith(self.prefix)), None)
+        return node, None if node is None else await self.client.exists("%s/%s" % (self.path, node))
+
+    def _kind(self) -> str:
+        return self._NODE_NAME
 
     def _let_go(self) -> "Optional[asyncio.Future[None]]":
         """Gives back what there is, in one step. Done when the node is gone."""
         gone = None
+        if self._hold is not None:
+            self._hold.end()
         if self.node is not None:
             gone = self.client._leftovers.remove("%s/%s" % (self.path, self.node))
         elif self._tried:

@@ -180,7 +180,7 @@ class SetPartitioner(Recipe, Generic[S]):
                     self._locks.append(lock)
                 except LockTimeout:
                     pass
-                if self._members.rung:
+                if self._members.is_set():
                     return False
         self._parts = parts
         return True

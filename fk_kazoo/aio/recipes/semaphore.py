@@ -12,6 +12,7 @@ from kazoo.retry import ForceRetryError
 
 from fk_backend.core.watches import CHILD
 
+from ...holder import Lost
 from .base import Contended, Limit
 
 if TYPE_CHECKING:
@@ -23,12 +24,20 @@ class Semaphore(Contended):
 
     kind = "semaphore"
 
-    def __init__(self, client: KazooClient, path: str, identifier: Optional[str] = None, max_leases: int = 1) -> None:
-        super().__init__(client, path)
+    def __init__(
+        self,
+        client: KazooClient,
+        path: str,
+        identifier: Optional[str] = None,
+        max_leases: int = 1,
+        *,
+        lost: Lost = Lost.TELL,
+    ) -> None:
+        super().__init__(client, path, lost)
         self.data = str(identifier or "").encode("utf-8")
         self.max_leases = max_leases
         self.lock_path = path + "-" + "__lock__"
-        self._lost = False
+        self._session_lost = False
         self._renew()
 
     def _renew(self) -> None:
@@ -51,18 +60,25 @@ class Semaphore(Contended):
     async def acquire(self, blocking: bool = True, timeout: Optional[float] = None) -> bool:
         """Whether a lease was acquired: False only where ``blocking`` is. LockTimeout after ``timeout`` seconds.
 
-        ValueError if others know it with another number of leases.
+        ValueError if others know it with another number of leases. ReentrantLockError, without a timeout, for a task
+        that would wait for itself: within ``async with`` of every lease that there is.
         """
+        if blocking and timeout is None and not self.is_acquired:
+            mine = [hold for hold in self._mine() if hold.in_a_with]
+            if mine and len(mine) >= self.max_leases:
+                self._explain(mine[-1], True)
         self.cancelled = False
         limit = Limit(timeout)
         return await self._contended(lambda: self._contend(blocking, limit), timeout)
 
     async def _contend(self, blocking: bool, limit: Limit) -> bool:
         await self._ensure_path()
-        if self._tried and await self.client.exists(self.create_path):
+        stat = await self.client.exists(self.create_path) if self._tried else None
+        if stat is not None:
+            self._got(self.create_path, stat)
             return True
         lock = self.client.Lock(self.lock_path, self.data.decode("utf-8"))
-        self._lost = False
+        self._session_lost = False
         self.client.add_listener(self._on_state)
         try:
             if not await lock.acquire(blocking, limit.left()):
@@ -80,7 +96,7 @@ class Semaphore(Contended):
 
     def _on_state(self, state: str) -> None:
         if state == KazooState.LOST:
-            self._lost = True
+            self._session_lost = True
             self._bell.ring()
 
     async def _get_lease(self) -> bool:
@@ -88,15 +104,18 @@ class Semaphore(Contended):
         children = await self.client.get_children(self.path, self._bell.ring)
         if self.cancelled:
             raise CancelledError("Semaphore cancelled")
-        if self._lost:  # and with the session the lock
+        if self._session_lost:  # and with the session the lock
             raise ForceRetryError()
         if len(children) >= self.max_leases:
             return False
         self._tried = True
-        await self.client.create(self.create_path, self.data, ephemeral=True)
+        path, stat = await self.client.create(self.create_path, self.data, ephemeral=True, include_data=True)
+        self._got(path, stat)
         return True
 
     def _let_go(self) -> "Optional[asyncio.Future[None]]":
+        if self._hold is not None:
+            self._hold.end()
         gone = self.client._leftovers.remove(self.create_path) if self._tried else None
         self.is_acquired = False
         self._renew()

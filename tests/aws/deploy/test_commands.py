@@ -38,7 +38,7 @@ def test_a_deployment_comes_and_goes(place: Place, capsys: pytest.CaptureFixture
     assert again.endswith("\n  export FK_KAZOO_URL='%s'\n" % place.account.url)
     assert main(["destroy", NAME, "--yes"]) == 0
     assert capsys.readouterr().out.endswith("removed: test\n")
-    assert main(["status", NAME]) == 1
+    assert main(["status", NAME]) == 3
     assert "fk-kazoo deploy test makes one" in capsys.readouterr().err
 
 
@@ -99,18 +99,19 @@ NOWHERE = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
 
 
 @pytest.mark.parametrize(
-    ("arguments", "environ", "unset", "says"),
+    ("arguments", "environ", "unset", "says", "code"),
     [
-        (["status", NAME], {}, ["AWS_REGION", "AWS_DEFAULT_REGION"], "give --region, or set aws_region"),
-        (["status", NAME], {}, ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"], "no aws credentials: set aws_profile"),
-        (["status", NAME], {"AWS_PROFILE": "nobody"}, [], "check aws_profile"),
-        (["status", NAME], NOWHERE, [], "check the network, --region and --endpoint-url"),
-        (["status", NAME, "--endpoint-url", "127.0.0.1:9"], {}, [], "write http(s)://host[:port]"),
-        (["destroy", NAME, "--yes"], {}, [], "there is no deployment test"),
-        (["deploy", NAME, "--yes", "--package", "/nowhere.zip"], {}, [], "there is no file /nowhere.zip"),
-        (["deploy", NAME, "--yes", "--package", __file__], {}, [], "is no zip file"),
-        (["deploy", NAME, "--yes", "--parameter", "Memry=1"], {}, [], "the names are memory"),
-        (["deploy", NAME, "--yes", "--parameter", "Memory"], {}, [], "--parameter is name=value"),
+        (["status", NAME], {}, ["AWS_REGION", "AWS_DEFAULT_REGION"], "give --region, or set aws_region", 2),
+        (["status", NAME], {}, ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"], "no aws credentials: set aws_prof", 4),
+        (["status", NAME], {"AWS_PROFILE": "nobody"}, [], "check aws_profile", 2),
+        (["status", NAME], NOWHERE, [], "check the network, --region and --endpoint-url", 1),
+        (["status", NAME, "--endpoint-url", "127.0.0.1:9"], {}, [], "write http(s)://host[:port]", 2),
+        (["destroy", NAME, "--yes"], {}, [], "there is no deployment test", 3),
+        (["rollback", NAME, "--yes"], {}, [], "function not found", 3),
+        (["deploy", NAME, "--yes", "--package", "/nowhere.zip"], {}, [], "there is no file /nowhere.zip", 3),
+        (["deploy", NAME, "--yes", "--package", __file__], {}, [], "is no zip file", 2),
+        (["deploy", NAME, "--yes", "--parameter", "Memry=1"], {}, [], "the names are memory", 2),
+        (["deploy", NAME, "--yes", "--parameter", "Memory"], {}, [], "--parameter is name=value", 2),
     ],
 )
 def test_what_goes_wrong_is_one_line_that_says_what_to_do(
@@ -122,6 +123,7 @@ def test_what_goes_wrong_is_one_line_that_says_what_to_do(
     environ: Dict[str, str],
     unset: List[str],
     says: str,
+    code: int,
 ) -> None:
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, str(tmp_path / "none"))
@@ -130,7 +132,7 @@ def test_what_goes_wrong_is_one_line_that_says_what_to_do(
         monkeypatch.delenv(name)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    assert main(arguments) == 1
+    assert main(arguments) == code
     told = capsys.readouterr()
     assert told.err.count("\n") == 1 and says in told.err.lower()
     assert told.err.startswith("fk-kazoo %s: " % arguments[0])

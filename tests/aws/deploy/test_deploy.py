@@ -8,7 +8,7 @@ from typing import Any, Dict, List
 
 import pytest
 
-from fk_backend.errors import BadUrl, DeploymentError, NotADeployment, UnknownFormat
+from fk_backend.errors import BadUrl, DeploymentError, Protected, UnknownFormat
 from fk_backend.layout import FORMAT, OLDEST_FORMAT
 from fk_backend.providers.aws import deploy as deploying
 from fk_backend.providers.aws import names, releases
@@ -152,7 +152,7 @@ def test_tables_without_a_stack_are_refused(place: Place) -> None:
     place.deploy()
     place.client("cloudformation").delete_stack(StackName="fk-test")
     assert names.table(NAME, "state") in place.names(), "the tables are retained"
-    with pytest.raises(NotADeployment, match="fk-kazoo destroy test"):
+    with pytest.raises(Protected, match="fk-kazoo destroy test"):
         place.deploy()
 
 
@@ -264,7 +264,7 @@ def test_a_release_is_gone_back_to_and_the_next_deploy_is_the_newest_again(place
     place.deploy(package=newer)
     (second,) = live()
     assert main(["rollback", NAME, "--yes"]) == 0 and live() == [first]
-    assert main(["rollback", NAME, "--yes"]) == 1 and live() == [first]  # there is none before
+    assert main(["rollback", NAME, "--yes"]) == 3 and live() == [first]  # there is none before
     assert not place.deploy(package=newer).changes and live() == [second]
     assert main(["rollback", NAME, "--to", first, "--yes"]) == 0 and live() == [first]
     place.deploy(package=made_package(tmp_path / "newest.zip", "newest"))

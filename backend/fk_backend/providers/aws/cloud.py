@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Dict, Iterator, Optional
 
-from ...errors import DeploymentError, NoPermission
+from ...errors import DeploymentError, NoPermission, NotFound, WrongUsage
 from .failures import NO_URL
 
 ATTEMPTS = 6
@@ -31,7 +31,7 @@ class Cloud:
         self._clients: Dict[str, Any] = {}
         self.region = str(region or self._session.region_name or "")
         if not self.region:
-            raise DeploymentError("which region? Give --region, or set AWS_REGION")
+            raise WrongUsage("which region? Give --region, or set AWS_REGION")
 
     def client(self, service: str) -> Any:
         """A boto3 client; one for each service."""
@@ -99,7 +99,7 @@ _INVALID = {
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Raises DeploymentError or NoPermission with one line that says what to do, for whatever botocore raises."""
+    """Raises DeploymentError with one line that says what to do, for whatever botocore raises."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
@@ -107,11 +107,11 @@ def explained() -> Iterator[None]:
     except ClientError as error:
         raise _of_service(error) from error
     except BotoCoreError as error:
-        raise DeploymentError(_of_library(error)) from error
+        raise _of_library(error) from error
     except ValueError as error:  # botocore's own for a URL that is none
         if not str(error).startswith(NO_URL):
             raise
-        raise DeploymentError(
+        raise WrongUsage(
             "%s: write http(s)://host[:port]; see --endpoint-url and AWS_ENDPOINT_URL" % error
         ) from error
 
@@ -125,20 +125,21 @@ def _of_service(error: Any) -> DeploymentError:
         return NoPermission("the credentials have expired: log in again (aws sso login), or get new ones")
     if code in _INVALID:
         return NoPermission("AWS does not know these credentials: check AWS_PROFILE, AWS_ACCESS_KEY_ID and the clock")
-    return DeploymentError("%s: %s (%s)" % (error.operation_name, told or "failed", code or "no code"))
+    kind = NotFound if absent(error) else DeploymentError
+    return kind("%s: %s (%s)" % (error.operation_name, told or "failed", code or "no code"))
 
 
-def _of_library(error: Any) -> str:
+def _of_library(error: Any) -> DeploymentError:
     from botocore import exceptions as raised
 
     if isinstance(error, (raised.NoCredentialsError, raised.PartialCredentialsError, raised.CredentialRetrievalError)):
-        return "no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        return NoPermission("no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
     if isinstance(error, (raised.TokenRetrievalError, raised.SSOError)):
-        return "the login has expired: aws sso login"
+        return NoPermission("the login has expired: aws sso login")
     if isinstance(error, raised.ProfileNotFound):
-        return "%s: check AWS_PROFILE" % error
+        return WrongUsage("%s: check AWS_PROFILE" % error)
     if isinstance(error, (raised.NoRegionError, raised.InvalidRegionError)):
-        return "which region? Give --region, or set AWS_REGION"
+        return WrongUsage("which region? Give --region, or set AWS_REGION")
     if isinstance(error, (raised.HTTPClientError, raised.ConnectionError)):
-        return "%s: check the network, --region and --endpoint-url" % str(error).rstrip(".")
-    return str(error)
+        return DeploymentError("%s: check the network, --region and --endpoint-url" % str(error).rstrip("."))
+    return DeploymentError(str(error))

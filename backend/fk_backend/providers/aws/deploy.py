@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 from urllib.parse import urlencode
 
-from ...errors import DeploymentError, NotADeployment
+from ...errors import DeploymentError, Protected
 from ...layout import FORMAT, check_format
 from ...ports import STATE, TABLES
 from . import names, releases
@@ -199,14 +199,14 @@ def _check_stack(cloud: Cloud, name: str, stack: Stack, dry_run: bool) -> None:
     elif status == "REVIEW_IN_PROGRESS":
         return
     elif status.endswith("_IN_PROGRESS"):
-        raise DeploymentError("stack %s is being changed (%s): wait until that is done" % (stack.name, status))
+        raise Protected("stack %s is being changed (%s): wait until that is done" % (stack.name, status))
     elif status.endswith("_FAILED") or status.startswith("DELETE"):
         raise DeploymentError(
             "stack %s is in state %s: see its events in CloudFormation's console, and repair or delete it there"
             % (stack.name, status)
         )
     if not status and table_exists(cloud, names.table(name, STATE)):
-        raise NotADeployment(
+        raise Protected(
             "there are tables of a deployment %s without its stack: remove them (fk-kazoo destroy %s), or import them "
             "into a stack %s with CloudFormation" % (name, name, stack.name)
         )
@@ -216,7 +216,7 @@ def _check_changes(prepared: Prepared) -> None:
     """Nothing that holds data may be made anew."""
     lost = [one for one in prepared.changes if one.kind in HOLD_DATA and (one.replacement or one.action == "Remove")]
     if lost:
-        raise DeploymentError(
+        raise Protected(
             "this would put an empty %s in the place of one with data; nothing was changed. Was the stack changed by "
             "other means?" % ", ".join(one.resource for one in lost)
         )

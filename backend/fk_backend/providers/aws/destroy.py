@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
 
 from ...core.initial import initial_nodes
-from ...errors import DeploymentError, NotADeployment
+from ...errors import DeploymentError, NoDeployment, Protected
 from ...layout import NODE
 from ...ports import STATE, TABLES
 from . import names
@@ -22,7 +22,7 @@ DELETED_AT_ONCE = 1000
 QUEUES_AT_ONCE = 1000
 
 
-class NotEmpty(DeploymentError):
+class NotEmpty(Protected):
     """There are nodes in it; ``namespaces`` are some that have them."""
 
 
@@ -52,14 +52,14 @@ def destroy(
 ) -> bool:
     """Removes the deployment; whether ``confirm`` allowed it.
 
-    NotEmpty: it has nodes beyond those that every namespace has, and ``force`` was not given. NotADeployment: there is
+    NotEmpty: it has nodes beyond those that every namespace has, and ``force`` was not given. NoDeployment: there is
     nothing of that name. DeploymentError: the message says what to do.
     """
     cloud = Cloud(session, region, endpoint_url)
     stack = Stack(cloud, name, progress)
     remains = find(cloud, name, stack)
     if not remains:
-        raise NotADeployment("there is no deployment %s in %s of account %s" % (name, cloud.region, cloud.account))
+        raise NoDeployment("there is no deployment %s in %s of account %s" % (name, cloud.region, cloud.account))
     if not force and names.table(name, STATE) in remains.tables:
         used = next(used_namespaces(cloud, name), None)
         if used is not None:

@@ -16,8 +16,8 @@ from ...errors import (
     BackendError,
     Conflict,
     DeploymentError,
+    NoDeployment,
     NoPermission,
-    NotADeployment,
     NotAllowed,
     TooLarge,
     Unavailable,
@@ -162,7 +162,7 @@ def at_connect(error: Exception, deployment: str) -> BackendError:
     """
     code = code_of(error)
     if code in _GONE:
-        return NotADeployment(
+        return NoDeployment(
             "there is no such deployment in this account and region; fk-kazoo deploy %s makes one" % deployment
         )
     if code in _DENIED:

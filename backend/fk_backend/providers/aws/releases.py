@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
-from ...errors import DeploymentError
+from ...errors import NotFound, Protected
 from . import names
 from .cloud import Cloud, absent, explained
 from .template_functions import FUNCTIONS, LIVE
@@ -75,11 +75,11 @@ def rollback(
     known = releases(cloud, names.checked(name))
     now = next((release for release in known if release.is_live), None)
     if now is None:
-        raise DeploymentError("no release of %s is live with all of its functions: fk-kazoo deploy %s" % (name, name))
+        raise NotFound("no release of %s is live with all of its functions: fk-kazoo deploy %s" % (name, name))
     then = _chosen(name, known, now, to)
     stored = stored_format(cloud, name)
     if stored is not None and stored != then.format:
-        raise DeploymentError(
+        raise Protected(
             "release %s reads and writes format %d, and %s is stored in format %d: it can't be gone back to; "
             "fk-kazoo restore makes a deployment of an earlier backup" % (then.name, then.format, name, stored)
         )
@@ -96,7 +96,7 @@ def _chosen(name: str, known: List[Release], now: Release, to: Optional[str]) ->
         found = next(iter(known[known.index(now) + 1 :]), None)
     if found is None:
         others = ", ".join(release.name for release in known if release is not now) or "there are no others"
-        raise DeploymentError("%s has no %s (%s)" % (name, to or "release before %s" % now.name, others))
+        raise NotFound("%s has no %s (%s)" % (name, to or "release before %s" % now.name, others))
     return found
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
-from ...errors import DeploymentError, NotADeployment
+from ...errors import DeploymentError, NoDeployment
 from ...layout import FORMAT
 from ...ports import TABLES
 from . import names
@@ -47,12 +47,12 @@ class Status(NamedTuple):
 def status(
     name: str, session: Any = None, *, region: Optional[str] = None, endpoint_url: Optional[str] = None
 ) -> Status:
-    """Asks AWS about everything. NotADeployment: there is no stack of that name. DeploymentError."""
+    """Asks AWS about everything. NoDeployment: there is no stack of that name. DeploymentError."""
     cloud = Cloud(session, region, endpoint_url)
     stack = Stack(cloud, name, lambda line: None)
     state = stack.status()
     if not state or state == "REVIEW_IN_PROGRESS":
-        raise NotADeployment(
+        raise NoDeployment(
             "there is no deployment %s in %s of account %s; fk-kazoo deploy %s makes one"
             % (name, cloud.region, cloud.account, name)
         )

@@ -93,9 +93,7 @@ def template(
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": "fk_kazoo deployment %s: ZooKeeper's interface without servers" % name,
-        "Metadata": {
-            "fk-kazoo": {"format": FORMAT, "namespaces": chosen, "release": release, "super": given_super}
-        },
+        "Metadata": {"fk-kazoo": {"format": FORMAT, "namespaces": chosen, "release": release, "super": given_super}},
         "Parameters": {**_PACKAGE, **PARAMETERS},
         "Rules": {
             "MaxConcurrency": {

@@ -10,7 +10,7 @@ import os
 from typing import Callable, List, Mapping, Optional
 
 from ... import layout
-from ...errors import NotADeployment
+from ...errors import NoDeployment, NotADeployment
 from ...mac import inbox_name
 from ...messages import split_id
 from ...ports import Administration, Direct, Gateway, Nobody, Ports, Queue
@@ -117,7 +117,7 @@ async def administer(name: str, options: Mapping[str, str], make: bool) -> Admin
     """
     place = files.locate(name)
     if not make and not os.path.lexists(place.directory):
-        raise NotADeployment("there is no deployment %s" % place.directory)
+        raise NoDeployment("there is no deployment %s" % place.directory)
     store = LocalStore(files.prepare(name), writable_state=True)
 
     async def close() -> None:

@@ -28,6 +28,8 @@ class Elsewhere:
     direct = None
     """Only who has the turn of the loop in which the deployment lives may write in place."""
     atomic_queries = True
+    waits = True
+    """Every call waits for the other loop."""
     limits: Limits
 
     def __init__(

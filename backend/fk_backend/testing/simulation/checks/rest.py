@@ -222,7 +222,7 @@ def locks_exclude(replay: Replay) -> Iterator[str]:
         assert isinstance(request.data, bytes)
         _, fence, path = request.data.decode().split(" ", 2)
         tree = replay.model.states[done.told.zxid]
-        line = sorted(tree[LOCKS].children) if LOCKS in tree else []
+        line = sorted(tree[LOCKS].children, key=lambda name: name[-10:]) if LOCKS in tree else []
         name = path.rpartition("/")[2]
         if not line or line[0] != name or tree[path].czxid != int(fence):
             yield "zxid %d: written under the fence of %s while the line was %s" % (done.told.zxid, path, line)

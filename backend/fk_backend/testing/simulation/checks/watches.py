@@ -162,7 +162,7 @@ class Walk:
         if isinstance(op, AddWatch) and code == Error.OK:
             self.owed[op.path, op.mode] = self.shown
         elif isinstance(op, RemoveWatches) and code == Error.OK:
-            for mode in TABLE:
+            for mode in op.modes:
                 self.armed.pop((op.path, mode), None)
                 self.owed.pop((op.path, mode), None)
         elif isinstance(op, (Exists, GetData, GetChildren)) and op.watch and line.tag in self.reads:

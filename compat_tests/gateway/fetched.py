@@ -1,0 +1,99 @@
+"""Other people's clients, fetched once by apt-get, npm and pip into ``.cache/gateway-clients``. Nothing is installed.
+
+Rule upheld here: what can't be had skips its test, with the reason in the words of the tool that could not fetch it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Sequence, Tuple
+
+import pytest
+
+PLACE = Path(__file__).resolve().parents[2] / ".cache/gateway-clients"
+CLIENTS = Path(__file__).parent / "clients"
+PATIENCE_S = 300.0
+
+
+def need(*programs: str) -> None:
+    """Skips where one of them is not installed."""
+    missing = [each for each in programs if shutil.which(each) is None]
+    if missing:
+        pytest.skip("%s is not installed" % ", ".join(missing))
+
+
+def debian(*packages: str) -> Path:
+    """The packages of Debian, unpacked: the root directory of their files."""
+    need("apt-get", "dpkg-deb")
+    root = PLACE / "debian"
+    for package in packages:
+        done = PLACE / "debs" / package
+        if not list(done.glob("*.deb.unpacked")):
+            done.mkdir(parents=True, exist_ok=True)
+            _fetch(["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", package], done)
+            (archive,) = done.glob("*.deb")
+            _fetch(["dpkg-deb", "-x", str(archive), str(root)], done)
+            archive.rename(str(archive) + ".unpacked")
+    return root
+
+
+def npm(package: str) -> Path:
+    """``node_modules`` with the package in it."""
+    need("node", "npm")
+    within = PLACE / "npm" / package
+    if not (within / "done").exists():
+        within.mkdir(parents=True, exist_ok=True)
+        (within / "package.json").write_text('{"private": true}\n')
+        _fetch(["npm", "install", "--no-audit", "--no-fund", "--silent", package], within)
+        (within / "done").touch()
+    return within / "node_modules"
+
+
+def pip(*packages: str) -> Path:
+    """A directory for PYTHONPATH with the packages in it."""
+    within = PLACE / "pip" / packages[0]
+    if not within.exists():
+        _fetch([sys.executable, "-m", "pip", "-q", "install", "--target", str(within), *packages], Path.cwd())
+    return within
+
+
+def aiozk(*modules: str) -> Tuple[List[str], Callable[[str], Dict[str, Any]]]:
+    """How aiozk's own tests are run, all or some of them: a command, and its options for where a server is."""
+    path = str(pip("aiozk", "pytest", "pytest-asyncio", "pytest-timeout"))
+    names = ["aiozk.test.%s" % each for each in modules] or ["aiozk.test"]
+    switches = ["-q", "-o", "asyncio_mode=auto", "--timeout=60", "-p", "no:cacheprovider", "--pyargs"]
+
+    def at(hosts: str) -> Dict[str, Any]:
+        host, _, port = hosts.rpartition(":")
+        return {"cwd": PLACE, "env": {**os.environ, "PYTHONPATH": path, "ZK_HOST": host, "ZK_PORT": port}}
+
+    return [sys.executable, "-m", "pytest", *switches, *names], at
+
+
+def said(command: Sequence[str], patience_s: float = PATIENCE_S, **options: Any) -> str:
+    """What a client says when all went well. AssertionError with what it said if it did not."""
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=patience_s, **options
+    )
+    assert done.returncode == 0, "%s: exit code %d\n%s" % (command[0], done.returncode, done.stdout[-6000:])
+    return str(done.stdout)
+
+
+def java_path(*jars: str) -> List[str]:
+    """Those of Debian's jars that are there, of the given names."""
+    return [str(path) for name in jars for path in sorted(Path("/usr/share/java").glob(name + ".jar"))]
+
+
+def _fetch(command: List[str], within: Path) -> None:
+    try:
+        done = subprocess.run(
+            command, cwd=within, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=PATIENCE_S
+        )
+    except subprocess.TimeoutExpired:
+        pytest.skip("%s did not fetch it in %d s" % (command[0], PATIENCE_S))
+    if done.returncode:
+        pytest.skip("%s can't fetch it here: %s" % (command[0], done.stdout.strip()[-300:]))

@@ -1,0 +1,63 @@
+"""Nodes that are held, as `fk_kazoo.holds` has them, by tasks: the fence is known at once, and nothing waits."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from kazoo.exceptions import NoNodeError
+from kazoo.protocol.paths import _prefix_root
+from kazoo.protocol.serialization import GetData
+from kazoo.protocol.states import ZnodeStat
+
+from fk_backend.core.watches import DATA
+
+from ..holds import Hold
+
+if TYPE_CHECKING:
+    from .client import KazooClient
+
+
+class TaskHold(Hold):
+    """A node whose ZnodeStat came with it. `lost` is an asyncio.Event. The watch of `lost` goes with the node."""
+
+    def __init__(self, client: KazooClient, place: str, path: str, stat: ZnodeStat) -> None:
+        super().__init__(client, place, path, stat.ephemeralOwner, bool(stat.ephemeralOwner))
+        self._fence = stat.czxid
+
+    def _event(self) -> Any:
+        return asyncio.Event()
+
+    @staticmethod
+    def _caller() -> Any:
+        return asyncio.current_task()
+
+    def watch(self) -> None:
+        """As `Hold.watch`. It is asked for at once; an answer that it is gone sets `lost`."""
+        if not (self._watched or self.ended or self.may_be_gone()):
+            self._look_again()
+
+    def _look_again(self) -> None:
+        self._watched = True
+        full = _prefix_root(self.client.chroot, self.path)
+        try:  # at a missing node this leaves no watch behind
+            asked = self.client._send(GetData(full, self._told), self._told, DATA)
+        except Exception as error:
+            self._watched = False
+            self.lose("its node %s could not be looked at: %r" % (self.path, error))
+        else:
+            asked.add_done_callback(self._asked)
+
+    def _asked(self, asked: "asyncio.Future[Any]") -> None:
+        error = asked.exception()
+        if error is None or isinstance(error, NoNodeError):
+            self._look(None if error else asked.result()[1])
+        else:
+            self._watched = False
+            self.lose("its node %s could not be looked at: %r" % (self.path, error))
+
+    def forked(self) -> None:
+        """As `Hold.forked`. No loop of the parent's runs here."""
+        self.why = self.why or "this is a forked process"
+        self.lost._value = True
+        self.gone = True

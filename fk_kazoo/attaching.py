@@ -1,0 +1,23 @@
+"""Going on with a session in another connection, unless the deployment went back behind what its client has seen."""
+
+from __future__ import annotations
+
+import logging
+from typing import Optional
+
+from fk_backend.session.engine import EXPIRED, Opened, Session
+
+log = logging.getLogger(__name__)
+
+
+async def attach(session: Session, session_id: int, password: bytes, seen_zxid: int) -> Optional[Opened]:
+    """As `Session.attach`; None, too, if ``seen_zxid`` was seen and is not there any more: then it is over.
+
+    A deployment whose files were replaced by older ones may know the session, but not what it was answered.
+    """
+    opened = await session.attach(session_id, password)
+    if opened is not None and opened.zxid < seen_zxid:
+        log.error("zxid 0x%x was seen, and the deployment is at 0x%x", seen_zxid, opened.zxid)
+        session.end(EXPIRED, "the deployment went back")
+        return None
+    return opened

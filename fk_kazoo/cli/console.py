@@ -1,0 +1,42 @@
+"""``console``: a page to look at a place."""
+
+from __future__ import annotations
+
+import sys
+import webbrowser
+
+import click
+
+from .place import Place, on_place
+
+
+@click.command("console")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="On 127.0.0.1; default: a free one."
+)
+@click.option("--write", is_flag=True, help="Data may be edited; else it is read-only.")
+@click.option("--open", "show", is_flag=True, help="Open a browser.")
+@on_place
+def console_command(place: Place, port: int, write: bool, show: bool) -> None:
+    """Serve a page to look at a place: tree, data, changes as they happen, sessions, locks, queues; until Ctrl-C.
+
+    It listens on this machine's loopback interface only, and answers to nobody but who has the link that it prints.
+    Whoever has the link sees what --auth lets you see.
+
+    \b
+    fk-kazoo console
+    fk-kazoo console --url zk://zk1:2181 --write --open
+    """
+    from fk_kazoo.console.server import Console
+
+    with place.client() as client:
+        console = Console(place, client, port, write)
+        if place.as_json:
+            place.json({"link": console.link})
+        else:
+            click.echo(console.link)
+        sys.stdout.flush()
+        place.say("%s; Ctrl-C ends it" % ("data may be changed" if write else "read-only"))
+        if show:
+            webbrowser.open(console.link)
+        console.serve()

@@ -1,0 +1,85 @@
+"""What a deployment's store says and no client is told: its sessions, what each owns, its head."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Any, Coroutine, Dict, List, NamedTuple, Optional, Type, TypeVar
+
+from fk_backend import layout
+from fk_backend.functions.loading import load_head, partition_rows, partition_sorts
+from fk_backend.ports import SESSIONS, Administration
+from fk_backend.providers import provider
+from fk_kazoo.url import DeploymentUrl
+
+T = TypeVar("T")
+
+FROM = {"local": "this machine"}
+"""Where every session of a provider is, if that can be said. Others do not tell: a session is a queue or a row."""
+
+
+class Activity(NamedTuple):
+    """How much is going on. ``holders``: sessions that own something, or did."""
+
+    zxid: int
+    sessions: int
+    holders: int
+
+
+class Inside:
+    """Reads a store beside the clients, in a loop of its own. A context manager; of one thread. BackendError."""
+
+    def __init__(self, url: DeploymentUrl) -> None:
+        self._url = url
+        self._loop = asyncio.new_event_loop()
+        try:
+            self._place: Administration = self._wait(
+                provider(url.scheme).administer(url.deployment, url.settings(), False)
+            )
+        except BaseException:
+            self._loop.close()
+            raise
+
+    def __enter__(self) -> "Inside":
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self._loop.run_until_complete(self._place.close())
+        self._loop.close()
+
+    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._loop.run_until_complete(work)
+
+    def activity(self) -> Activity:
+        """At this moment."""
+        return self._wait(self._activity())
+
+    async def _activity(self) -> Activity:
+        ports, ns = self._place.ports, self._url.namespace
+        head = await load_head(ports, ns)
+        sessions = await partition_rows(ports, SESSIONS, layout.sessions_partition(ns))
+        holders = await partition_sorts(ports, layout.holders_partition(ns))
+        return Activity(
+            head.zxid if head else 0, len(sessions), sum(1 for name in holders if not name.startswith(layout.MEMORY))
+        )
+
+    def sessions(self) -> List[Dict[str, Any]]:
+        """Each with what it owns."""
+        return self._wait(self._sessions())
+
+    async def _sessions(self) -> List[Dict[str, Any]]:
+        found, ports, ns = [], self._place.ports, self._url.namespace
+        for _, item in await partition_rows(ports, SESSIONS, layout.sessions_partition(ns)):
+            session = layout.session_of(item)
+            found.append(
+                {
+                    "session": "0x%x" % session.id,
+                    "timeout_ms": session.timeout_ms,
+                    "from": FROM.get(self._url.scheme),
+                    "identities": [one.scheme + ":" + one.id.partition(":")[0] for one in session.identities],
+                    "ephemerals": sorted(await partition_sorts(ports, layout.ephemerals_partition(ns, session.id))),
+                }
+            )
+        return found

@@ -1,0 +1,127 @@
+"""What a recipe that holds a node tells of it: fences, ``lost``, and who asks for what he has. For every client.
+
+`locks` has what goes with threads and greenlets; ``aio.recipes`` with tasks. See docs/locks.md.
+"""
+
+from __future__ import annotations
+
+import logging
+from enum import Enum
+from typing import Any, List, Optional, Type
+
+from . import notes
+from .exceptions import LockLostError, ReentrantLockError
+from .holds import Hold, begin_body, end_body
+
+
+class Lost(Enum):
+    """What happens in the body of ``with zk.Lock(...)`` when the lock may be somebody else's."""
+
+    TELL = "tell"
+    """Nothing but that ``lock.lost`` is set. This is kazoo's way, and the default."""
+    RAISE = "raise"
+    """LockLostError at the body's next call of the client, or at its end."""
+
+
+class Holder:
+    """What a lock and a lease have in common."""
+
+    client: Any
+    path: str
+    is_acquired: bool
+    _on_loss = Lost.TELL
+    _hold: Optional[Hold] = None
+    _among = "thread"
+    """Who else could release it."""
+
+    @property
+    def fence(self) -> int:
+        """The fencing token: greater than that of everybody who had the lock before. It is the node's czxid.
+
+        The deployment is asked for it once (the client for asyncio has it already), and again after each `acquire`.
+        LockLostError if the lock is not held, or may be somebody else's when it is asked. Give it to whatever the lock
+        protects: docs/locks.md.
+        """
+        return self._held().fence()
+
+    @property
+    def lost(self) -> Any:
+        """An event, as the handler or asyncio makes them, that is set as soon as the lock may be somebody else's.
+
+        With SUSPENDED, LOST, the end of the client, and when somebody deletes the lock's node. It stays set, also if
+        the session turns out to have survived; after the next `acquire` there is a new one. Not set by `release`.
+        The deployment is asked once, at the first use. LockLostError if the lock was never held.
+        """
+        hold = self._hold
+        if hold is None:
+            raise LockLostError("%s was never held" % self.path)
+        try:
+            hold.watch()
+        except Exception as error:  # it can't be known, which is what the event is about
+            hold.lose("it can't be looked at: %r" % error)
+        return hold.lost
+
+    def _held(self) -> Hold:
+        if self._hold is None or self._hold.ended or not self.is_acquired:
+            raise LockLostError("%s is not held" % self.path)
+        return self._hold
+
+    def _holds_now(self, hold: Hold) -> None:
+        before, self._hold = self._hold, hold
+        if before is not None:
+            before.end()
+        hold.kind = self._kind()
+
+    def _kind(self) -> str:
+        return ""
+
+    def _mine(self) -> List[Hold]:
+        """What the caller holds in this place and would wait for."""
+        holds = list(self.client._holds)
+        return [hold for hold in holds if hold.place == self.path and hold.is_callers() and not hold.may_be_gone()]
+
+    def _explain(self, hold: Hold, certain: bool) -> None:
+        """Whoever holds it asks for it again, and says nothing of giving up."""
+        what = "%s is asked for by who has it already, since %s, and is not re-entrant: it waits for itself" % (
+            self.path,
+            hold.where,
+        )
+        if certain:
+            raise ReentrantLockError(what)
+        text = "is asked for by who has it already, since %s: unless another %s releases it, this waits for ever"
+        notes.say(self.client, logging.WARNING, text, self.path, hold.where, self._among)
+
+    def _enter(self) -> None:
+        """The body of a ``with`` begins."""
+        hold = self._hold
+        if hold is None or not self.is_acquired:
+            raise LockLostError("%s was not acquired" % self.path)
+        hold.in_a_with = True
+        if self._on_loss is Lost.RAISE:
+            try:
+                hold.fence()
+            except BaseException:
+                self._leave()
+                raise
+            begin_body(hold)
+
+    def _leaves(self, kind: Optional[Type[BaseException]]) -> bool:
+        """The body ended, perhaps with an exception. Whether it is left, as it may be somebody else's, or released.
+
+        LockLostError if it is left, and nothing else was raised.
+        """
+        hold = self._hold
+        raises = self._on_loss is Lost.RAISE
+        if hold is not None:
+            hold.in_a_with = False
+            end_body(hold)
+        if hold is None or hold.ended or not (raises or kind is LockLostError) or not hold.may_be_gone():
+            return False
+        self._leave()  # what waits for the connection would keep the exception back
+        if kind is None:
+            raise LockLostError("%s may be held by somebody else since before the end: %s" % (self.path, hold.why))
+        return True
+
+    def _leave(self) -> None:
+        """Gives back what there is, without waiting."""
+        raise NotImplementedError
