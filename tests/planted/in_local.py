@@ -446,6 +446,14 @@ edit(
     PLACE + "test_who_has_lost_the_turn_touches_nothing_that_is_under_way",
 )
 edit(
+    "who can't wait fails where the file is busy",
+    store.LocalStore,
+    "_attempt",
+    "await asyncio.sleep(0)",
+    "pass",
+    PLACE + "test_who_can_not_wait_is_not_kept_waiting",
+)
+edit(
     "a direct write overtakes what waits",
     dispatch.Dispatcher,
     "is_free",

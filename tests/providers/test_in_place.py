@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, Tuple
 
@@ -11,7 +12,7 @@ import pytest
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Error
 from fk_backend.core.requests import Create, SetData
-from fk_backend.eager import at_once
+from fk_backend.eager import Waits, at_once
 from fk_backend.errors import Conflict
 from fk_backend.ports import STATE, Item, Key, Put, Remove
 from fk_backend.providers.local import files
@@ -145,6 +146,30 @@ def test_who_has_lost_the_turn_touches_nothing_that_is_under_way(tmp_path: Path,
     store.in_turn(lambda: True)
     at_once(store.commit(_writes(0, b"mine")))
     store.close()
+
+
+def test_who_can_not_wait_is_not_kept_waiting(tmp_path: Path, monkeypatch: Any) -> None:
+    """Another process is at the file, as a backup is: whoever reads or writes in the caller's thread leaves it be."""
+    monkeypatch.setenv("FK_KAZOO_HOME", str(tmp_path))
+    store = LocalStore(files.prepare("d"), writable_state=True)
+    other = LocalStore(files.prepare("d"), writable_state=True)
+    other._connections[STATE].execute("BEGIN IMMEDIATE")
+    refused: List[BaseException] = []
+
+    def in_a_thread() -> None:  # it has no event loop
+        try:
+            at_once(store.commit(_writes(0, b"mine")))
+        except BaseException as error:
+            refused.append(error)
+
+    thread = threading.Thread(target=in_a_thread)
+    thread.start()
+    thread.join(20)
+    assert [type(error) for error in refused] == [Waits]
+    other._connections[STATE].execute("ROLLBACK")
+    at_once(store.commit(_writes(0, b"mine")))
+    for each in (store, other):
+        each.close()
 
 
 # --- a deployment in this process -----------------------------------------------------------------

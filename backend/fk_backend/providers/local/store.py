@@ -278,6 +278,7 @@ class LocalStore:
                     raise explained from error
             except database.Busy:
                 pass
+            await asyncio.sleep(0)  # whoever has no event loop gives up here
             await asyncio.sleep(RETRY_S)
         raise Unavailable("%s is locked by another process" % self._paths[table])
 
