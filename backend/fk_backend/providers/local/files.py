@@ -233,7 +233,7 @@ def _check_access(path: str, mode: int) -> None:
 
 def _what_to_do(path: str) -> str:
     name = os.path.relpath(path, home()).split(os.sep)[0]
-    return "whoever it belongs to can share it: fk-kazoo init local://%s --group GROUP; or set %s" % (
+    return "change its mode, have its owner share it (fk-kazoo init local://%s --group GROUP), or set %s" % (
         name,
         HOME_VARIABLE,
     )
