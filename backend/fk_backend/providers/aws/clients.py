@@ -25,6 +25,8 @@ READ_TIMEOUT_S = 10.0
 FUNCTION_TIMEOUTS_S = (2.0, 6.0)
 """To connect, and to read, in a function: three tries of a request that hangs fit into the 20 s that it has."""
 LONG_POLL_S = 20
+INVOKE_TIMEOUT_S = 22.0
+"""For an invocation: longer than the function may take, so that its client hears what became of it, if anybody can."""
 TRIES = 4
 KEPT_S = 300.0
 """So long a connection is kept that nobody uses."""
@@ -98,7 +100,8 @@ class Clients:
     async def functions(self) -> Any:
         """Lambda, asked once: made when it is first needed, as its description is large."""
         if self._functions is None:
-            config = AioConfig(retries=_retries(1), **self._common)
+            kept = {**self._common, **_kept(), "read_timeout": INVOKE_TIMEOUT_S}  # who waits for longer, as `open` says
+            config = AioConfig(retries=_retries(1), **kept)
             options = {**self._options, "endpoint_url": os.environ.get(AT_FUNCTIONS) or self._options["endpoint_url"]}
             made = self.session.create_client("lambda", config=config, **options)
             self._functions = await self._stack.enter_async_context(made)

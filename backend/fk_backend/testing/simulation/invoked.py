@@ -61,6 +61,7 @@ class SimulatedInvocations:
         answer: "asyncio.Future[Tuple[Optional[Written], int]]" = world.loop.create_future()
         gone = Unknown("the function failed")
         process.on_death = [lambda: None if answer.done() else answer.set_exception(gone)]
+        world.note(self._process.name, "sent", message)
         world.note(process.name, "invoked", (message.inbox, message.first))
         task = asyncio.ensure_future(writer.write_for(ns, body))
         world.keep((task, answer))

@@ -213,8 +213,8 @@ class Deployment:
 
     def note_accepted(self, process: Process, message: Message) -> None:
         """From here on it counts, in this order."""
-        if not self.world.knobs.invoked:
-            self.world.note(process.name, "accepted", self._whole(message))
+        what = "sent" if self.world.knobs.invoked else "accepted"
+        self.world.note(process.name, what, self._whole(message))
 
     def _whole(self, message: Message) -> Message:
         """The message with the data that it only names."""

@@ -108,10 +108,11 @@ def _begun_unheard(replay: Replay) -> Iterator[str]:
     paused = {entry.who for entry in replay.log if entry.what == "fault" and entry.value.kind == PAUSE}
     timeouts = {n: live.timeout_ms / 1000 for alive in replay.model.alive for n, live in alive.items()}
     heard: Dict[int, float] = {}
+    sent = "sent" if replay.history.plan.knobs.invoked else "accepted"  # where it is taken later, it is the same
     for entry in replay.log:
         if entry.what == "beat":
             heard[entry.value[0]] = entry.at
-        elif entry.what == "accepted" and not paused & {WORLD, entry.who.partition(".")[0]}:
+        elif entry.what == sent and not paused & {WORLD, entry.who.partition(".")[0]}:
             session = entry.value.session
             silent = entry.at - heard.get(session, float("-inf"))
             if any(map(makes_ephemeral, entry.value.requests)) and silent > timeouts.get(session, silent):
