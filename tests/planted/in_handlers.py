@@ -537,8 +537,8 @@ edit("what a new queue numbers is done already", ports.Position, "covers", "> FA
 edit(
     "a word tells of sessions of other namespaces",
     words,
-    "_tally",
-    'prefix = place.ns + ":"',
+    "tally",
+    'prefix = ns + ":"',
     'prefix = ""',
     "tests/functions/test_words.py::test_words_tell_of_one_namespace",
 )

@@ -252,7 +252,7 @@ edit(
     "anybody on the machine may come in",
     host,
     "listening_socket",
-    "0o600",
+    "mode_of(place.directory)",
     "0o666",
     HOST + "test_the_door_is_the_users_own",
 )

@@ -117,7 +117,14 @@ edit(
     '"NORMAL"',
     FILES + "test_what_commits_wait_for",
 )
-edit("others on the machine may read it", database, "create", "0o600", "0o644", FILES + "test_only_the_user_gets_in")
+edit(
+    "others on the machine may read it",
+    database,
+    "create",
+    "mode_of(os.path.dirname(path))",
+    "0o644",
+    FILES + "test_only_the_user_gets_in",
+)
 edit(
     "a condition that does not hold leaves half a commit",
     statements,
