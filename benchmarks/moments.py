@@ -34,8 +34,8 @@ CLIENT = (
 HOST = (
     Moment("the host has the frame", "fk_backend.providers.local.frames", "Frames.data_received"),
     Moment("the message is in the queue", "fk_backend.providers.local.frames", "Frames.data_received", True),
-    Moment("the core begins", "fk_backend.functions.writer", "apply"),
-    Moment("the core is done", "fk_backend.functions.writer", "apply", True),
+    Moment("the core begins", "fk_backend.functions.step", "apply"),
+    Moment("the core is done", "fk_backend.functions.step", "apply", True),
     Moment("the transaction begins", "fk_backend.providers.local.store", "transaction"),
     Moment("the transaction is on disk", "fk_backend.providers.local.store", "transaction", True),
     Moment("the answer is encoded and goes to the socket", "fk_backend.providers.local.frames", "Frames.send"),

@@ -68,7 +68,7 @@ def suite(scene: Scene) -> Dict[str, Any]:
     lacking = suite_lacks()
     if lacking:
         raise NotRun(lacking)
-    chosen = [*(QUICK_SUITE if scene.scale.quick else SUITE), "-k", CHOSEN, "-q", "-p", "no:cacheprovider"]
+    chosen = [*(QUICK_SUITE if scene.scale.quick else SUITE), "-k", CHOSEN, "-q"]
     module = "compat_tests.kazoo_suite" if _IN_CHECKOUT else "fk_kazoo.verify.kazoo_suite"
     ended = _run(scene, [sys.executable, "-m", module, "--url", scene.at("kazoo-suite"), *chosen], SUITE_S)
     counts = re.findall(r"(\d+) (passed|failed|deselected|skipped)", ended.printed.strip().splitlines()[-1])

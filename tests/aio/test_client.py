@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import importlib.util
 import os
+import subprocess
+import sys
 import threading
 import time
 import traceback
@@ -714,28 +717,44 @@ def test_uvloop(url: str) -> None:
         loop.close()
 
 
+TRIO = """
+import sys
+import trio
+import trio_asyncio
+from kazoo.protocol.states import EventType
+from fk_kazoo.aio import KazooClient
+
+
+async def main():
+    async with trio_asyncio.open_loop():
+        zk, other = KazooClient(sys.argv[1]), KazooClient(sys.argv[1])
+        call = trio_asyncio.aio_as_trio
+        async with call(zk), call(other):
+            await call(zk.create)("/a")
+            async with call(zk.watch("/a")) as events:
+                await call(other.set)("/a", b"1")
+                assert (await call(events.__anext__)()).type == EventType.CHANGED
+            await call(other.Lock("/lock").acquire)()
+            with trio.move_on_after(0.2) as scope:
+                async with call(zk.Lock("/lock")):
+                    raise AssertionError
+            assert scope.cancelled_caught
+            assert len(await call(zk.get_children)("/lock")) == 1
+
+
+trio.run(main)
+"""
+
+
 def test_trio(url: str) -> None:
-    """In the event loop of trio-asyncio: the calls, an iterator, and a cancel scope that leaves no contender behind."""
-    trio_asyncio = pytest.importorskip("trio_asyncio", reason="trio-asyncio is not installed")
-    trio = pytest.importorskip("trio", reason="trio is not installed")
+    """In the event loop of trio-asyncio: the calls, an iterator, and a cancel scope that leaves no contender behind.
 
-    async def main() -> None:
-        async with trio_asyncio.open_loop():
-            zk, other = KazooClient(url), KazooClient(url)
-            call = trio_asyncio.aio_as_trio
-            async with call(zk), call(other):
-                await call(zk.create)("/a")
-                async with call(zk.watch("/a")) as events:
-                    await call(other.set)("/a", b"1")
-                    assert (await call(events.__anext__)()).type == EventType.CHANGED
-                await call(other.Lock("/lock").acquire)()
-                with trio.move_on_after(0.2) as scope:
-                    async with call(zk.Lock("/lock")):
-                        raise AssertionError
-                assert scope.cancelled_caught
-                assert len(await call(zk.get_children)("/lock")) == 1
-
-    trio.run(main)
+    In a process of its own: importing trio-asyncio changes what an event loop is, for everybody.
+    """
+    pytest.importorskip("trio", reason="trio is not installed")
+    if importlib.util.find_spec("trio_asyncio") is None:
+        pytest.skip("trio-asyncio is not installed")
+    subprocess.run([sys.executable, "-W", "ignore", "-c", TRIO, url], check=True, timeout=60)
 
 
 def test_a_deployment_that_stops_answering(memory_url: str) -> None:

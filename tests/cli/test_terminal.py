@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator
@@ -16,6 +17,11 @@ from .conftest import Run
 
 URL = "local://app"
 Start = Callable[..., Any]
+
+
+def _hears_ctrl_c() -> None:
+    """Who runs tests in the background ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture
@@ -34,7 +40,7 @@ def start(home: Path, tmp_path: Path) -> Iterator[Start]:
         )
         arguments = ["-m", "fk_kazoo", *words]
         one = pexpect.spawn(sys.executable, arguments, env=variables, dimensions=(24, columns), timeout=30,
-                            encoding="utf-8")  # fmt: skip
+                            encoding="utf-8", preexec_fn=_hears_ctrl_c)  # fmt: skip
         begun.append(one)
         return one
 

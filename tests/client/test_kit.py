@@ -147,7 +147,8 @@ def test_a_session_ends_when_its_time_is_over(zk: Any, zk_client: Make, zk_clock
 def test_a_delay(zk: Any, zk_faults: Any) -> None:
     with zk_faults.delay(zk, 30.0):
         late = zk.create_async("/late")
-        assert not late.ready()
+        with pytest.raises(zk.handler.timeout_exception):
+            late.get(timeout=0.5)
     with zk_faults.partition(zk):
         pass
     with pytest.raises(ConnectionLoss):

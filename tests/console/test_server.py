@@ -6,6 +6,7 @@ import base64
 import http.client
 import json
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -206,7 +207,12 @@ def run_command(place: Any) -> Any:
         from .conftest import URL
 
         one = subprocess.Popen(
-            [sys.executable, "-m", "fk_kazoo", *words, "--url", URL], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "fk_kazoo", *words, "--url", URL],
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(
+                signal.SIGINT, signal.SIG_DFL
+            ),  # else ignored in the background
         )
         begun.append(one)
         return one

@@ -86,7 +86,7 @@ class Host:
         else:
             interpreter()  # made now if this is its first use, not while a client waits
             self._task = self._package if self._package.is_dir() else unpack(self._package)
-        self._loop = asyncio.new_event_loop()
+        self._loop = asyncio.SelectorEventLoop()  # whatever else the process has for a policy of loops
         self._thread.start()
         self._call(self._start())
         return self
