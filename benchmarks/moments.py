@@ -36,8 +36,8 @@ HOST = (
     Moment("the message is in the queue", "fk_backend.providers.local.frames", "Frames.data_received", True),
     Moment("the core begins", "fk_backend.functions.step", "apply"),
     Moment("the core is done", "fk_backend.functions.step", "apply", True),
-    Moment("the transaction begins", "fk_backend.providers.local.store", "transaction"),
-    Moment("the transaction is on disk", "fk_backend.providers.local.store", "transaction", True),
+    Moment("the transaction begins", "fk_backend.providers.local.store", "write_all"),
+    Moment("the transaction is on disk", "fk_backend.providers.local.store", "write_all", True),
     Moment("the answer is encoded and goes to the socket", "fk_backend.providers.local.frames", "Frames.send"),
     Moment("the answer is on the socket", "fk_backend.providers.local.frames", "Frames.send", True),
 )
