@@ -45,7 +45,7 @@ demo: $(VENV)/.plain ## several processes, one killed, the others take over: end
 	@$(PY) examples/demo.py
 
 test: $(VENV)/.dev ## the tests of this repository, and the fast compatibility tests
-	$(PY) -m pytest tests -m "not slow" --numprocesses 3 --dist worksteal || { $(ONCE_MORE); \
+	$(PY) -m pytest tests -m "not slow" --numprocesses 4 --dist worksteal || { $(ONCE_MORE); \
 	  $(PY) -m pytest tests -m "not slow" --last-failed --last-failed-no-failures none; }
 	$(PY) -m pytest compat_tests -m "not slow" || { status=$$?; [ $$status -eq 5 ] || exit $$status; }
 

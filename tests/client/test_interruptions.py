@@ -21,7 +21,7 @@ from tests.client.interruptions.operations import OPERATIONS
 from tests.client.interruptions.tripwire import Tripwire
 
 SOME = {"raise": 17, "quit": 61, "stop": 31, "ask": 61, "thread-stop": 61, "thread-restart": 61, "thread-close": 83}
-"""Every so manieth line, by action; on local:// half as many. A minute and a half in all. The threads' actions take
+"""Every so manieth line, by action; on local:// half as many. A minute in all. The threads' actions take
 longest: the caller is held while another thread comes as far as it can."""
 GREENLETS = ["gevent", "gevent-patched", "eventlet", "eventlet-patched"]
 GREEN = ["create", "get", "get_behind", "set", "pipelined", "get_watched", "ensure_path"]
