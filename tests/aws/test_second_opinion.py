@@ -113,7 +113,7 @@ class TestQueues:
             assert bodies == [b"in-0" + bytes(TAG_BYTES), b"in-1" + bytes(TAG_BYTES)]
             assert [record["Attributes"]["MessageGroupId"] for record in got] == ["ns", "ns"]
             numbers = [int(record["Attributes"]["SequenceNumber"]) for record in got]
-            assert numbers == sorted(set(numbers))
+            assert len(set(numbers)) == 2  # it makes them up: they grow on AWS only
             assert not await _taken(sqs, url), "they are hidden"
             handles = [{"receiptHandle": record["ReceiptHandle"]} for record in got]
             await queues.try_again_soon(handles, 0)

@@ -389,7 +389,7 @@ def same(ending: Ending, expected: Ending, where: str) -> None:
     for role, heard in ending.told.items():
         wanted = expected.told[role]
         if role in expected.sessions:
-            assert heard == wanted, where
+            assert heard == wanted, (where, role, heard, wanted)
         assert heard.fired <= wanted.fired and heard.ended == wanted.ended, where
         if role in expected.inboxes:
             assert heard.answers == wanted.answers, (where, role)

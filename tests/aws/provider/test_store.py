@@ -41,6 +41,7 @@ class TestPrimitives(OnDynamo, PrimitiveChecks):
     pass
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.usefixtures("aws_account")
 class TestAgainstAModel(OnDynamo, StoreModelChecks):
     programs = 20

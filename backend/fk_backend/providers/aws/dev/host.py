@@ -66,7 +66,7 @@ class Host:
         self.mappings: List[Mapping] = []
         self.url = ""
         """Of Lambda's interface, as far as clients use it: what AWS_ENDPOINT_URL_LAMBDA has to be."""
-        self._interface = Interface(self.functions)
+        self._interface = Interface(self.functions, account.endpoint_url)
         self._account = account
         self._settings = functions
         self._package = package

@@ -2,6 +2,7 @@
 
 Rule upheld here: an invocation is begun once for each request, and goes on when whoever asked has gone. A function that
 is as busy as it may be refuses, as Lambda throttles. Permissions are not looked at.
+Anything else that Lambda is asked, the emulator answers, who knows what was deployed.
 
 https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
 """
@@ -12,17 +13,20 @@ import asyncio
 import json
 from typing import Any, Dict, Set
 
-from aiohttp import web
+from aiohttp import ClientSession, web
 
 from .environment import EVENT_LIMIT, InvocationFailed
 from .function import Function
 
+_OF_THE_HOP = ("connection", "content-length", "date", "keep-alive", "server", "transfer-encoding")
+
 
 class Interface:
-    """The server. ``functions``: by name, as they are when they are asked for."""
+    """The server. ``functions``: by name, as they are when they are asked for. ``emulator``: its URL."""
 
-    def __init__(self, functions: Dict[str, Function]) -> None:
+    def __init__(self, functions: Dict[str, Function], emulator: str) -> None:
         self._functions = functions
+        self._emulator = emulator
         self._under_way: Set["asyncio.Future[Any]"] = set()
         self._runner: Any = None
 
@@ -30,6 +34,7 @@ class Interface:
         """Listens; the URL."""
         app = web.Application(client_max_size=EVENT_LIMIT + 1)
         app.router.add_post("/2015-03-31/functions/{name}/invocations", self._invoke)
+        app.router.add_route("*", "/{rest:.*}", self._pass_on)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -58,6 +63,14 @@ class Interface:
             headers = {"X-Amz-Function-Error": "Unhandled"}
             return web.json_response(failure.answer, headers=headers)
         return web.json_response(result)
+
+    async def _pass_on(self, request: Any) -> Any:
+        body = await request.read()
+        async with ClientSession(auto_decompress=False) as session:
+            url = self._emulator + request.raw_path
+            async with session.request(request.method, url, headers=request.headers, data=body) as answer:
+                kept = {name: text for name, text in answer.headers.items() if name.lower() not in _OF_THE_HOP}
+                return web.Response(status=answer.status, headers=kept, body=await answer.read())
 
     def _ended(self, work: "asyncio.Future[Any]") -> None:
         self._under_way.discard(work)
