@@ -60,8 +60,9 @@ class Fresh:
         except AssertionError:  # some systems split python's venv module in two
             _run(sys.executable, "-m", "venv", "--clear", "--without-pip", str(home / "venv"))
             pip = [sys.executable, *_PIP[:2], "--python", str(self.bin / "python"), *_PIP[2:]]
-        install = ["install", "--no-compile", "%s[%s]" % (wheel, extra) if extra else str(wheel)]
-        if extra != "aws":  # which boto3 fits is found out there, and takes as long as everything else
+        install = ["install", "%s[%s]" % (wheel, extra) if extra else str(wheel)]
+        if extra != "aws":  # which boto3 fits is found out there, and its first client has 15 s for all of its imports
+            install.insert(1, "--no-compile")
             (home / "constraints").write_text("boto3==%s\n" % version("boto3"))
             install += ["--constraint", str(home / "constraints")]
         _run(*pip, *install)
