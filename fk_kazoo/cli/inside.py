@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from types import TracebackType
-from typing import Any, Coroutine, Dict, List, NamedTuple, Optional, Type, TypeVar
+from typing import Any, Dict, List, NamedTuple, Optional, Type
 
 from fk_backend import layout
 from fk_backend.functions.loading import load_head, partition_rows, partition_sorts
-from fk_backend.ports import SESSIONS, Administration
-from fk_backend.providers import provider
-from fk_kazoo.url import DeploymentUrl
-
-T = TypeVar("T")
+from fk_backend.ports import SESSIONS
+from fk_kazoo.administered import Administered
 
 FROM = {"local": "this machine"}
 """Where every session of a provider is, if that can be said. Others do not tell: a session is a queue or a row."""
@@ -26,19 +22,8 @@ class Activity(NamedTuple):
     holders: int
 
 
-class Inside:
-    """Reads a store beside the clients, in a loop of its own. A context manager; of one thread. BackendError."""
-
-    def __init__(self, url: DeploymentUrl) -> None:
-        self._url = url
-        self._loop = asyncio.new_event_loop()
-        try:
-            self._place: Administration = self._wait(
-                provider(url.scheme).administer(url.deployment, url.settings(), False)
-            )
-        except BaseException:
-            self._loop.close()
-            raise
+class Inside(Administered):
+    """What is in the store. A context manager."""
 
     def __enter__(self) -> "Inside":
         return self
@@ -46,11 +31,7 @@ class Inside:
     def __exit__(
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
-        self._loop.run_until_complete(self._place.close())
-        self._loop.close()
-
-    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
-        return self._loop.run_until_complete(work)
+        self.close()
 
     def activity(self) -> Activity:
         """At this moment."""

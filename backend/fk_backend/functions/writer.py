@@ -125,6 +125,10 @@ class Writer:
         else:
             await self._commit(step.writes, None)
             warm.advance(step.changes, step.head)
+        return self._written(ns, warm, message, entry, step)
+
+    def _written(self, ns: str, warm: Warm, message: Message, entry: Entry, step: Step) -> Written:
+        """What a direct write came to; what is known of the namespace is kept for the next one."""
         trail.done(ns, [entry._replace(inbox=message.inbox, number=message.first)], step.results)
         warm.trim()
         self._warm[ns] = warm
@@ -172,12 +176,7 @@ class Writer:
             begins = 0 < step.head.ticking == step.head.zxid and self._may_have_stopped(ns)
             await self._tell(ns, step.head, begins)
             warm.advance(step.changes, step.head)
-        named = entry._replace(inbox=received.message.inbox, number=received.message.first)
-        trail.done(ns, [named], step.results)
-        warm.trim()
-        self._warm[ns] = warm
-        head = step.head
-        return Written(step.results[0], head.zxid, head.since, head.triggers)
+        return self._written(ns, warm, received.message, entry, step)
 
     async def _work_out(self, ns: str, warm: Warm, received: Received) -> Tuple[Entry, Step]:
         """All that comes before its commit."""

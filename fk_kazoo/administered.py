@@ -1,0 +1,36 @@
+"""A deployment's store, read beside its clients: what it says and no client is told."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Coroutine, TypeVar
+
+from fk_backend.ports import Administration
+from fk_backend.providers import provider
+
+from .url import DeploymentUrl
+
+T = TypeVar("T")
+
+
+class Administered:
+    """In an event loop of its own; of one thread, and to be closed. BackendError."""
+
+    def __init__(self, url: DeploymentUrl) -> None:
+        self._url = url
+        self._loop = asyncio.new_event_loop()
+        try:
+            self._place: Administration = self._wait(
+                provider(url.scheme).administer(url.deployment, url.settings(), False)
+            )
+        except BaseException:
+            self._loop.close()
+            raise
+
+    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._loop.run_until_complete(work)
+
+    def close(self) -> None:
+        """Gives the store back."""
+        self._loop.run_until_complete(self._place.close())
+        self._loop.close()
