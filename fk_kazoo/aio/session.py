@@ -140,6 +140,7 @@ class Life:
 
         DeploymentConfigurationError, at once, if the deployment can't be used until somebody does something.
         """
+        self._own_loop()
         if self.connected and not self._stopped:
             return
         await self._stop_ended()
@@ -185,6 +186,7 @@ class Life:
 
         Where the deployment does not answer, that takes some seconds, and the session ends by its timeout.
         """
+        self._own_loop()
         if self._stopped:
             return await self._stop_ended()
         self._stopped = True
@@ -226,6 +228,15 @@ class Life:
         while self._farewells:
             await asyncio.wait(self._farewells)
         await deployments.release(opening, self)
+
+    def _own_loop(self) -> None:
+        """RuntimeError, as asyncio's own, in another event loop than the one that it was started in."""
+        if self._stopped or self._loop is None or self._loop is asyncio.get_running_loop():
+            return
+        raise RuntimeError(
+            "this client of %s was started in another event loop%s: use it there, or make a client in this one"
+            % (self.deployment, ", which is closed; its session ends by its timeout" if self._loop.is_closed() else "")
+        )
 
     async def close(self) -> None:
         """As `stop`."""
@@ -441,6 +452,7 @@ class Life:
 
         AuthFailedError, SessionExpiredError, ConnectionClosedError where nobody is there to be asked, as kazoo's.
         """
+        self._own_loop()
         state = self._state
         if state == KeeperState.AUTH_FAILED:
             raise AuthFailedError()

@@ -560,6 +560,40 @@ def test_a_loop_that_stood_still_says_so(memory_url: str, monkeypatch: pytest.Mo
 # --- one deployment, several loops ------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("closed", [False, True], ids=["that runs", "that is closed"])
+def test_a_client_of_another_loop(memory_url: str, closed: bool) -> None:
+    """Every use is refused with what to do, instead of waiting for a loop that does not call it; a new client works."""
+    zk = KazooClient(memory_url)
+
+    async def elsewhere() -> None:
+        uses = (zk.start(), zk.stop(), zk.restart(), zk.set("/a", b""), zk.get("/a"), zk.Lock("/l").acquire())
+        for use in (*uses, zk.transaction().commit()):
+            with pytest.raises(RuntimeError, match="another event loop.*" + ("closed" if closed else "use it there")):
+                await asyncio.wait_for(use, 10)
+        async with KazooClient(memory_url) as mine:
+            await mine.create("/mine", b"")
+
+    async def main() -> None:
+        await zk.start()
+        await zk.create("/a", b"1")
+        if not closed:
+            await asyncio.get_running_loop().run_in_executor(None, asyncio.run, elsewhere())
+            assert await zk.get_children("/mine") == []
+            await zk.stop()
+
+    asyncio.run(main())
+    if closed:
+        asyncio.run(elsewhere())
+    else:
+        run(_starts_again(zk))
+
+
+async def _starts_again(zk: KazooClient) -> None:
+    """Which is allowed in any loop once it was stopped."""
+    async with zk:
+        assert (await zk.get("/a"))[0] == b"1"
+
+
 def test_a_tree_outlives_its_event_loop(url: str) -> None:
     """One loop after the other; also where the first one was not closed properly."""
 
