@@ -94,7 +94,7 @@ RULES: Dict[str, Rule] = {
     ),
     PARTIAL_SQS: Rule(
         "some of a batch of SQS may fail (every so many batches)",
-        _SQS + "SQSDeveloperGuide/sqs-batch-api-actions.html",
+        _SQS + "APIReference/API_DeleteMessageBatch.html",
         3.0,
     ),
 }
