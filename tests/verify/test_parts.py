@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 import pytest
 
@@ -15,6 +15,7 @@ from fk_kazoo.commands.cost import Load, daily
 from fk_kazoo.commands.cost_figures import FIGURES, PRICES
 from fk_kazoo.verify import compatibility, plan, remains, usage
 from fk_kazoo.verify.budget import RESERVE_USD, Ledger
+from fk_kazoo.verify.compatibility import Ended
 from fk_kazoo.verify.latency import Samples, document, summary
 from fk_kazoo.verify.load import is_torn
 from fk_kazoo.verify.outcome import NotRun, NotShown
@@ -219,6 +220,38 @@ def test_what_kazoos_tests_need_is_said(monkeypatch: pytest.MonkeyPatch) -> None
     scene: Any = None
     with pytest.raises(NotRun, match="pyjks missing"):
         compatibility.suite(scene)
+
+
+@pytest.mark.parametrize(
+    "runs, found",
+    [
+        (["5 passed, 2 deselected in 3s"], {"passed": 5, "deselected": 2}),
+        (["1 failed, 4 passed in 3s", "1 passed, 4 deselected in 1s"], {"passed": 4, "passed once more": 1}),
+        (["1 failed, 4 passed in 3s", "1 failed, 4 deselected in 1s"], None),
+        (["1 error in 1s"], None),
+        (["5 deselected in 1s"], None),
+    ],
+    ids=["all pass", "one passes when it runs alone", "one fails twice", "an error", "none ran"],
+)
+def test_what_fails_of_kazoos_tests_runs_once_more(
+    monkeypatch: pytest.MonkeyPatch, runs: List[str], found: Optional[Dict[str, int]]
+) -> None:
+    asked: List[List[str]] = []
+
+    def ran(scene: Any, command: List[str], within_s: float) -> Ended:
+        asked.append(command)
+        printed = runs[len(asked) - 1]
+        return Ended(int("failed" in printed or "error" in printed), "...\n" + printed + "\n")
+
+    monkeypatch.setattr(compatibility, "_run", ran)
+    monkeypatch.setattr(compatibility, "suite_lacks", lambda: "")
+    scene: Any = SimpleNamespace(scale=SimpleNamespace(quick=False), at=str)
+    if found is None:
+        with pytest.raises(AssertionError):
+            compatibility.suite(scene)
+    else:
+        assert compatibility.suite(scene) == found
+    assert ["--last-failed" in command for command in asked] == [False, True][: len(runs)]
 
 
 def test_every_check_says_what_an_emulator_does_not_prove() -> None:
