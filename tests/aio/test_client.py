@@ -605,7 +605,12 @@ def test_a_tree_outlives_its_event_loop(url: str) -> None:
         async with KazooClient(url) as zk:
             assert (await zk.get("/a"))[0] == b"1"
 
+    async def never_stopped() -> None:
+        await KazooClient(url).start()
+
     run(first())
+    run(second())
+    asyncio.run(never_stopped())  # which cancels what is left
     run(second())
     if url.startswith("memory"):
         loop = asyncio.new_event_loop()

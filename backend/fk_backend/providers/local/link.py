@@ -169,9 +169,11 @@ class Link:
                 alone_since = self._failure = None
                 self._joined.set()
                 self._introduce(list(self._inboxes))
-                await self._gone.wait()
-                self._joined.clear()
-                await self._leave()
+                try:
+                    await self._gone.wait()
+                finally:  # cancelled, too, as by asyncio.run of an app that closed nothing: others may be the host
+                    self._joined.clear()
+                    await self._leave()
             else:
                 if clock() - alone_since > LOST_AFTER_S:
                     self._tell_lost("no process of this machine runs the functions")
