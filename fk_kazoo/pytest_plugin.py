@@ -45,9 +45,11 @@ def zk_kit(request: pytest.FixtureRequest) -> "Iterator[Kit]":
     from .testing.kit import Kit
 
     marker = request.node.get_closest_marker("zk")
-    if marker is not None and (marker.args or set(marker.kwargs) != {"url"}):
-        raise pytest.UsageError("the marker is zk(url=URL)")
-    asked = None if marker is None else marker.kwargs["url"]
+    asked = None
+    if marker is not None:
+        asked = marker.kwargs.get("url")
+        if marker.args or set(marker.kwargs) != {"url"} or not isinstance(asked, str):
+            raise pytest.UsageError("the marker is zk(url=URL)")
     with Kit(asked or request.config.getoption("--zk-url") or request.config.getini("zk_url") or None) as kit:
         yield kit
 

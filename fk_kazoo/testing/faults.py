@@ -58,8 +58,7 @@ def expire_now(client: Any, event_factory: Callable[[], Any]) -> None:
     cable, session = client._connection.cable, client.client_id[0]
 
     async def order() -> bool:
-        gateway = await client._connection._opening.gateway()
-        inside = _inside(gateway)
+        inside = _inside(await _gateway(client))
         if inside is not None:
             await expire(cast(Gateway, inside), client.deployment.namespace, session)
         return inside is not None
@@ -76,6 +75,15 @@ def expire_now(client: Any, event_factory: Callable[[], Any]) -> None:
         _strike(client, strike, KazooState.LOST, event_factory, mend)
     finally:
         mend()
+
+
+async def _gateway(client: Any) -> Any:
+    """The deployment; also where the client, which can't reach it just now, has let go of it."""
+    opening = loop.current().acquire(client.deployment)
+    try:
+        return await opening.gateway()
+    finally:
+        loop.current().release(opening)
 
 
 def _inside(gateway: Any) -> Optional[Inside]:
@@ -114,8 +122,7 @@ def expire_unheard(client: Any, session: int) -> None:
     """Has the deployment expire a session whose client hears nothing; done when it has. Its beats must be lost."""
 
     async def order() -> bool:
-        gateway = await client._connection._opening.gateway()
-        inside = _inside(gateway)
+        inside = _inside(await _gateway(client))
         if inside is None:
             raise ValueError("the functions of %s are not in this process" % client.deployment)
         ns = client.deployment.namespace

@@ -10,8 +10,10 @@ The fixtures of `fk_kazoo.pytest_plugin` are its parts; it can be used without p
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
+import sys
 import traceback
 import uuid
 from contextlib import contextmanager
@@ -85,7 +87,7 @@ class Kit:
             for client in self._ours:
                 _stop(client)
             made = self._made()
-            left = [(client, where) for client, where in made if client._connection.running]
+            left = [(client, where) for client, where in made if _runs(client)]
             for client, _where in left:
                 _stop(client)
             self._remove([client for client, _where in made])
@@ -147,7 +149,8 @@ class Kit:
 class Faults:
     """Faults, made for real; each ends by itself, at the end of the test at the latest.
 
-    They happen to clients that were made while a kit is there, by whomever. ValueError for one that was not started.
+    They happen to clients that were made while a kit is there, by whomever. ValueError for one that was not started,
+    TypeError for one for asyncio.
     """
 
     def __init__(self, kit: Kit) -> None:
@@ -166,8 +169,12 @@ class Faults:
             faults.expire_unheard(client, _session(client))
 
     def disconnect(self, client: Any) -> None:
-        """Its connection breaks, and it may connect again at once: SUSPENDED, then CONNECTED, with the same session."""
-        _cable(client)
+        """Its connection breaks, and it may connect again at once: SUSPENDED, then CONNECTED, with the same session.
+
+        One that is cut off already has none that could break.
+        """
+        if _cable(client).is_cut:
+            return
         with uninterrupted():
             faults.lose_now(client, client.handler.event_object)
 
@@ -238,7 +245,7 @@ class Faults:
     def end(self) -> None:
         """Whatever was done to clients ends. After each test, also where tests share their clients."""
         for client, _where in self._kit._made():
-            cable = getattr(client._connection, "cable", None)
+            cable = None if _is_of_asyncio(client) else getattr(client._connection, "cable", None)
             if cable is not None:
                 cable.delay_s, cable.fails_next = 0.0, None
                 in_loop(cable.heal)
@@ -281,7 +288,25 @@ def _await_told(client: Any, connected: bool) -> None:
     _await(client, told)
 
 
+def _is_of_asyncio(client: Any) -> bool:
+    module = sys.modules.get("fk_kazoo.aio.client")
+    return module is not None and isinstance(client, module.KazooClient)
+
+
+def _runs(client: Any) -> bool:
+    return not client._stopped if _is_of_asyncio(client) else bool(client._connection.running)
+
+
+def _stop_in_its_loop(client: Any) -> None:
+    """Where the loop runs, and not in this thread: else nobody can, and its session ends by its timeout."""
+    running = client._loop.is_running() and client._loop is not asyncio._get_running_loop()
+    if running:
+        asyncio.run_coroutine_threadsafe(client.stop(), client._loop).result(STOP_S)
+
+
 def _stop(client: Any) -> None:
+    if _is_of_asyncio(client):
+        return _stop_in_its_loop(client)
     try:
         client.stop()
     except KazooException:
@@ -302,6 +327,8 @@ class Route:
 
 
 def _cable(client: Any) -> Cable:
+    if _is_of_asyncio(client):
+        raise TypeError("faults happen to fk_kazoo.client.KazooClient, and not to clients for asyncio")
     try:
         return cast(Cable, client._connection.cable)
     except AttributeError:
@@ -323,6 +350,9 @@ def _watch(kit: Kit) -> None:
         _replace(Seam, "_dial", _dial)
         _replace(shipped.KazooClient, "__init__", _noting(shipped.KazooClient.__init__))
         _replace(shipped.KazooClient, "_make_state_change", _telling())
+        of_asyncio = sys.modules.get("fk_kazoo.aio.client")
+        if of_asyncio is not None:  # who uses it has imported it
+            _replace(of_asyncio.KazooClient, "__init__", _noting(of_asyncio.KazooClient.__init__))
 
 
 def _replace(owner: Any, name: str, by: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import subprocess
@@ -15,10 +16,12 @@ from kazoo.exceptions import BadVersionError, ConnectionLoss, NodeExistsError, R
 from kazoo.recipe.lock import Lock
 from kazoo.security import make_digest_acl
 
+from fk_kazoo.aio import KazooClient as AioClient
 from fk_kazoo.client import KazooClient
 from fk_kazoo.testing.kit import Kit, Leak
 from fk_kazoo.testing.recorder import Recorder
 from tests.checkout import ROOT
+from tests.client.programs.support import eventually
 
 Make = Callable[..., Any]
 
@@ -173,6 +176,31 @@ def test_who_leaves_a_client_running_is_told_where_it_was_made() -> None:
     assert not client.connected
 
 
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_client_for_asyncio_that_is_left_running(ended: bool) -> None:
+    """Whether its loop has ended or runs on. Faults are not made for it, and say so."""
+    made: List[Any] = []
+
+    async def start(url: str) -> None:
+        made.append(AioClient(url))
+        await made[0].start()
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    with pytest.raises(Leak, match=r"a client made at .*test_kit\.py:\d+"), Kit() as kit:
+        if ended:
+            asyncio.run(start(kit.url))
+        else:
+            asyncio.run_coroutine_threadsafe(start(kit.url), loop).result(10)
+        with pytest.raises(TypeError, match="asyncio"):
+            kit.faults.disconnect(made[0])
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(10)
+    loop.close()
+    assert made[0]._stopped is not ended
+
+
 def test_on_a_deployment_that_others_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A node of the kit's own, which is gone afterwards."""
     monkeypatch.setenv("FK_KAZOO_HOME", str(tmp_path / "h"))
@@ -225,6 +253,18 @@ def test_a_session_that_is_cut_off_expires(zk: Any, zk_client: Make, zk_faults: 
     with zk_faults.partition(zk):
         zk_faults.expire(zk)
         assert other.exists("/e") is None and seen.states == ["SUSPENDED"]
+    assert seen.states == ["SUSPENDED", "LOST", "CONNECTED"]
+
+
+def test_whoever_is_cut_off_may_be_struck_again(zk: Any, zk_client: Make, zk_faults: Any, zk_recorder: Make) -> None:
+    """Also between two of its tries to connect, when it has no deployment open."""
+    other, seen = zk_client(), zk_recorder(zk)
+    zk.create("/e", ephemeral=True)
+    with zk_faults.partition(zk):
+        eventually(lambda: zk._connection._opening is None)
+        zk_faults.disconnect(zk)
+        with zk_faults.suspend(zk):
+            assert other.exists("/e") is None
     assert seen.states == ["SUSPENDED", "LOST", "CONNECTED"]
 
 
