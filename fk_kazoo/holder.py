@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from enum import Enum
-from typing import Any, List, Optional, Type
+from typing import Any, List, Optional, Tuple, Type
 
 from . import notes
 from .exceptions import LockLostError, ReentrantLockError
@@ -31,6 +31,8 @@ class Holder:
     is_acquired: bool
     _on_loss = Lost.TELL
     _hold: Optional[Hold] = None
+    _entered: Tuple[Hold, ...] = ()
+    """Those whose bodies run. More than one where one object is shared, and one of them was lost."""
     _among = "thread"
     """Who else could release it."""
 
@@ -97,24 +99,43 @@ class Holder:
         if hold is None or not self.is_acquired:
             raise LockLostError("%s was not acquired" % self.path)
         hold.in_a_with = True
+        self._entered = (*self._entered, hold)
         if self._on_loss is Lost.RAISE:
             try:
                 hold.fence()
             except BaseException:
+                self._entered = tuple(each for each in self._entered if each is not hold)
                 self._leave()
                 raise
             begin_body(hold)
+
+    def _exited(self) -> Optional[Hold]:
+        """The hold whose body ends: the caller's, if several run."""
+        mine = [hold for hold in self._entered if hold.is_callers()] or [*self._entered]
+        if not mine:
+            return self._hold
+        self._entered = tuple(each for each in self._entered if each is not mine[-1])
+        return mine[-1]
+
+    def _is_anothers(self, hold: Hold) -> bool:
+        """Whether somebody else has this object now, or waits for it, as ``hold`` ended with its session."""
+        now = self._hold
+        return hold.ended if now is hold or now is None else not now.is_callers()
 
     def _leaves(self, kind: Optional[Type[BaseException]]) -> bool:
         """The body ended, perhaps with an exception. Whether it is left, as it may be somebody else's, or released.
 
         LockLostError if it is left, and nothing else was raised.
         """
-        hold = self._hold
+        hold = self._exited()
         raises = self._on_loss is Lost.RAISE
         if hold is not None:
             hold.in_a_with = False
             end_body(hold)
+        if hold is not None and hold.gone and self._is_anothers(hold):
+            if raises and kind is None:
+                raise LockLostError("%s was lost before the end: %s" % (self.path, hold.why))
+            return True
         if hold is None or hold.ended or not (raises or kind is LockLostError) or not hold.may_be_gone():
             return False
         self._leave()  # what waits for the connection would keep the exception back

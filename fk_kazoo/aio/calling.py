@@ -54,7 +54,10 @@ class Calls:
         return self._called().__await__()
 
     async def _called(self) -> Calls:
-        """After the first call. NoNodeError for the children of a node that is not there."""
+        """After the first call. NoNodeError for the children of a node that is not there.
+
+        ConnectionClosedError if it was stopped before, or the client was.
+        """
         if self._first is not None:
             await asyncio.shield(self._first)
         return self
@@ -80,7 +83,7 @@ class Calls:
                 first.set_exception(error)
         finally:
             if not first.done():
-                first.cancel()
+                first.set_exception(ConnectionClosedError("the watch ended before it was called"))
 
     async def _call(self, func: Callable[..., object], arguments: Tuple[Any, ...]) -> object:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from kazoo.security import ACL
@@ -35,6 +36,16 @@ def watch(given: Any) -> None:
     """A watch function; none is good."""
     if given and not callable(given):
         raise TypeError("Invalid type for 'watch' (must be a callable)")
+    not_awaited("watch", given)
+
+
+def not_awaited(name: str, given: Any) -> None:
+    """A function that is called, and of which nothing is awaited: a coroutine function would never run."""
+    if inspect.iscoroutinefunction(given):
+        raise TypeError(
+            "Invalid type for '%s' (a coroutine function would never be awaited: use an async iterator, or DataWatch"
+            " and ChildrenWatch)" % name
+        )
 
 
 def flags(**given: Any) -> None:

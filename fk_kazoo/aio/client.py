@@ -367,6 +367,7 @@ class KazooClient(Recipes, Telling, Life):
         """
         if not callable(watch):
             raise TypeError("Invalid type for 'watch' (must be a callable)")
+        checks.not_awaited("watch", watch)
         if mode not in (PERSISTENT, RECURSIVE):
             raise TypeError("Invalid value for 'mode' (one of AddWatchMode)")
         return cast(bool, await self._ask(AddWatch(_prefix_root(self.chroot, path), watch, mode), watch, mode))

@@ -15,6 +15,7 @@ from kazoo.retry import ForceRetryError
 from fk_backend.core.watches import DATA
 
 from .. import notes
+from ..holds import uninterrupted
 from . import retrying
 from .watches import Armed
 
@@ -103,7 +104,8 @@ class Kept:
     def _changed(self, state: _State) -> None:
         """A state listener."""
         if not self._closed and state == KazooState.CONNECTED and self._session != self._client._session_id:
-            self._client._spawn(self._again(), self._client._tasks)
+            with uninterrupted():  # whoever's call it was that this was heard by
+                self._client._spawn(self._again(), self._client._tasks)
 
     def _gone(self, event: Any) -> None:
         """A watch function: whoever had the node before has given it up, perhaps."""

@@ -32,12 +32,12 @@ from fk_backend.session.watchlist import Event
 
 from .. import jute, wire
 from ..exceptions import EXCEPTIONS, DeploymentConfigurationError
-from ..holds import Hold, interrupt
+from ..holds import Hold, interrupt, uninterrupted
 from ..loop import unforked
 from ..requests import AddWatch
 from ..url import DeploymentUrl
 from ..why import FORKED, Why
-from . import deployments, values
+from . import checks, deployments, values
 from .bell import Bell
 from .connection import Call, Connection
 from .retrying import Pauses
@@ -155,13 +155,15 @@ class Life:
             raise
         if self.connected:
             return
+        if decided.cancelled():
+            raise KazooTimeoutError("Connection time-out: it was stopped meanwhile")
         failure, refused = self._failure, self._state == KeeperState.AUTH_FAILED
         await self.stop()
         if refused:
             raise AuthFailedError()
         if isinstance(failure, DeploymentError):
             raise DeploymentConfigurationError("%s: %s" % (self.deployment, failure)) from failure
-        raise KazooTimeoutError("Connection time-out" + ("" if failure is None else ": %s" % failure)) from failure
+        raise KazooTimeoutError("Connection time-out" + ("" if failure is None else ": %s" % (str(failure) or "no answer"))) from failure
 
     def _begin(self) -> None:
         url = self.deployment
@@ -179,7 +181,8 @@ class Life:
     def _go_on(self) -> None:
         """Begins to connect."""
         self._decided = asyncio.get_running_loop().create_future()
-        self._connecting = asyncio.ensure_future(self._connect())
+        with uninterrupted():  # whoever asked just when the connection was lost
+            self._connecting = asyncio.ensure_future(self._connect())
 
     async def stop(self) -> None:
         """Ends the session and the connection, and waits until nothing of them runs any more. It may be started again.
@@ -198,6 +201,8 @@ class Life:
             await self._close_session()
         finally:
             self._end()
+            if self._decided is not None:
+                self._decided.cancel()  # who waits in `start`
             self._stopping = None
             ended.set_result(None)
             if opening is not None:
@@ -267,7 +272,7 @@ class Life:
                 self._session_callback(KeeperState.EXPIRED_SESSION)
                 continue
             except (BackendError, OSError, asyncio.TimeoutError) as error:
-                self.logger.warning("can't connect to %s: %s", self.deployment, error or "no answer")
+                self.logger.warning("can't connect to %s: %s", self.deployment, str(error) or "no answer")
                 self._failure = error
             except Exception as error:  # a bug must not leave everybody waiting
                 self.logger.exception("connecting to %s failed", self.deployment)
@@ -334,6 +339,7 @@ class Life:
         """Has ``listener(state)`` called in the event loop at each change of `state`, until it returns True."""
         if not callable(listener):
             raise ConfigurationError("listener must be callable")
+        checks.not_awaited("listener", listener)
         self._listeners[listener] = None
 
     def remove_listener(self, listener: Listener) -> None:

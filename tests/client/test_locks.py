@@ -237,6 +237,31 @@ def test_locks_within_the_body_are_released(zk: Any, zk_client: Make, zk_faults:
         assert recipe.acquire(timeout=10)
 
 
+@pytest.mark.parametrize("name", ["Lock", "Semaphore"])
+def test_who_lost_it_does_not_release_what_another_thread_has(
+    zk: Any, zk_client: Make, zk_faults: Any, name: str
+) -> None:
+    """By the same object, since the session has expired."""
+    other, shared = zk_client(), getattr(zk, name)("/held")
+    entered, leaves = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with shared:
+            entered.set()
+            leaves.wait(10)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert entered.wait(10)
+    zk_faults.expire(zk)
+    with shared:
+        held = _children(other, "/held")
+        leaves.set()
+        thread.join(10)
+        assert len(held) == 1 and _children(other, "/held") == held
+    assert _children(other, "/held") == []
+
+
 def test_who_waits_within_the_body_leaves_nothing_behind(zk: Any, zk_client: Make) -> None:
     other = zk_client()
     theirs = other.Lock("/inner")

@@ -6,7 +6,8 @@ import asyncio
 import os
 import socket
 import uuid
-from typing import TYPE_CHECKING, Optional
+from types import TracebackType
+from typing import TYPE_CHECKING, Optional, Type
 
 from kazoo.exceptions import KazooException, NodeExistsError, NoNodeError
 
@@ -60,7 +61,10 @@ class Barrier(Held):
 
 
 class DoubleBarrier(Held):
-    """So many begin together, and end together: ``async with`` enters, and leaves at the end."""
+    """So many begin together, and end together: ``async with`` enters, and leaves at the end.
+
+    A body that fails, or is cancelled, has left at once, and waits for nobody.
+    """
 
     def __init__(self, client: KazooClient, path: str, num_clients: int, identifier: Optional[str] = None) -> None:
         super().__init__(client, path)
@@ -81,6 +85,15 @@ class DoubleBarrier(Held):
     async def release(self) -> None:
         """As `leave`."""
         await self.leave()
+
+    async def __aexit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], where: Optional[TracebackType]
+    ) -> None:
+        if kind is None:
+            await self.leave()
+        else:
+            self.client._leftovers.remove(self.path + "/ready")
+            self._let_go()
 
     async def enter(self) -> None:
         """Waits until so many have entered. Who fails, or is cancelled, has not entered."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from types import TracebackType
-from typing import TYPE_CHECKING, Awaitable, Callable, Optional, Type, TypeVar
+from typing import TYPE_CHECKING, Awaitable, Callable, List, Optional, Type, TypeVar
 
 from kazoo.exceptions import LockTimeout
 from kazoo.protocol.paths import _prefix_root
@@ -82,6 +82,8 @@ class Contended(Holder, Held):
         self.cancelled = False
         self._on_loss = Lost(lost)
         self._bell = Bell()
+        self._busy = False
+        self._waiting: List[Bell] = []
 
     async def __aenter__(self) -> Self:
         await self.acquire()
@@ -114,6 +116,33 @@ class Contended(Holder, Held):
         if gone is not None:
             await asyncio.shield(gone)
         return True
+
+    async def _take_turn(self, limit: Limit) -> None:
+        """Of the tasks that share this object, in the order in which they came."""
+        if not self._busy:
+            self._busy = True
+            return
+        bell = Bell()
+        self._waiting.append(bell)
+        try:
+            if not await bell.wait(limit.left()):
+                raise self._timed_out()
+        except BaseException:
+            if bell.is_set():
+                self._pass_on()
+            else:
+                self._waiting.remove(bell)
+            raise
+
+    def _pass_on(self) -> None:
+        self._busy = bool(self._waiting)
+        if self._waiting:
+            self._waiting.pop(0).ring()
+
+    def _forget_what_is_over(self) -> None:
+        """So that it can be had anew where it ended with its session, by whichever task."""
+        if self._hold is not None and self._hold.gone and self.is_acquired:
+            self._let_go()
 
     async def _contended(self, contend: Callable[[], Awaitable[bool]], timeout: Optional[float]) -> bool:
         """Whether it was acquired by contending, over lost connections; nothing is left if not. LockTimeout."""

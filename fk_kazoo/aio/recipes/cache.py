@@ -159,7 +159,10 @@ class TreeCache(Recipe):
 
     def _fault(self, error: Exception) -> None:
         for listener in list(self._fault_listeners):
-            listener(error)
+            try:
+                listener(error)
+            except Exception:
+                self.client.logger.exception("Exception in a fault listener of the cache of %s", self.path)
         if not self._fault_listeners:
             self.client.logger.error("the cache of %s: %r", self.path, error)
 

@@ -14,7 +14,6 @@ from kazoo.retry import ForceRetryError
 from fk_backend.core.watches import DATA
 
 from ...holder import Lost
-from ..bell import Bell
 from .base import Contended, Limit
 
 if TYPE_CHECKING:
@@ -48,8 +47,6 @@ class Lock(Contended):
         self._contender = _pattern(self._names)
         self.node: Optional[str] = None
         """The name of this contender's node."""
-        self._busy = False
-        self._waiting: List[Bell] = []
         self._renew()
 
     def _renew(self) -> None:
@@ -63,8 +60,7 @@ class Lock(Contended):
         ReentrantLockError, without a timeout, for a task that would wait for itself: within ``async with`` of this
         path. Where another task may release it, that is logged.
         """
-        if self._hold is not None and self._hold.gone and self.is_acquired:
-            self._let_go()  # it ended with its session
+        self._forget_what_is_over()
         if blocking and timeout is None:
             for hold in self._mine():
                 if hold is self._hold or hold.kind in self._names:
@@ -74,28 +70,6 @@ class Lock(Contended):
             return False
         await self._take_turn(limit)
         return await self._contended(lambda: self._contend(blocking, limit, ephemeral), timeout)
-
-    async def _take_turn(self, limit: Limit) -> None:
-        """Of the tasks that share this object, in the order in which they came."""
-        if not self._busy:
-            self._busy = True
-            return
-        bell = Bell()
-        self._waiting.append(bell)
-        try:
-            if not await bell.wait(limit.left()):
-                raise self._timed_out()
-        except BaseException:
-            if bell.is_set():
-                self._pass_on()
-            else:
-                self._waiting.remove(bell)
-            raise
-
-    def _pass_on(self) -> None:
-        self._busy = bool(self._waiting)
-        if self._waiting:
-            self._waiting.pop(0).ring()
 
     async def _contend(self, blocking: bool, limit: Limit, ephemeral: bool) -> bool:
         await self._ensure_path()

@@ -99,9 +99,14 @@ class SetPartitioner(Recipe, Generic[S]):
             await self._party.leave()
 
     async def wait_for(self, *states: str, timeout: Optional[float] = None) -> bool:
-        """Whether it came to one of these states (`kazoo.recipe.partitioner.PartitionState`) within so many seconds."""
+        """Whether it came to one of these states (`kazoo.recipe.partitioner.PartitionState`) within so many seconds.
+
+        False, too, once it has failed: no other state follows.
+        """
         limit = Limit(timeout)
         while self.state not in states:
+            if self.failed:
+                return False
             bell = Bell()
             self._moved.append(bell)
             try:

@@ -8,11 +8,12 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, List, Optional, Tuple, Type
 
-from kazoo.exceptions import NodeExistsError, NoNodeError
+from kazoo.exceptions import NodeExistsError, NoNodeError, RolledBackError, RuntimeInconsistency
 
 from fk_backend.core.watches import CHILD
 
 from ..bell import Bell
+from ..transaction import TransactionRequest
 from .base import Limit, Recipe
 
 if TYPE_CHECKING:
@@ -47,6 +48,12 @@ def _check(value: Any, priority: Any) -> None:
         raise TypeError("priority must be an int")
     if priority < 0 or priority > 999:
         raise ValueError("priority must be between 0 and 999")
+
+
+def _errors(transaction: TransactionRequest) -> List[Exception]:
+    """What kept it from being done; not that the rest was rolled back, too."""
+    told = (RolledBackError, RuntimeInconsistency)
+    return [each for each in transaction.results if isinstance(each, Exception) and not isinstance(each, told)]
 
 
 class Queue(BaseQueue):
@@ -120,6 +127,8 @@ class LockingQueue(BaseQueue):
             for value in values:
                 path = "%s/%s-%03d-" % (self._entries_path, self.entry, priority)
                 transaction.create(path, value, sequence=True)
+        for error in _errors(transaction):
+            raise error
 
     async def get(self, timeout: Optional[float] = None) -> Optional[bytes]:
         """Takes an entry, or the one that it has taken and not consumed; None after ``timeout`` seconds."""
@@ -183,6 +192,8 @@ class LockingQueue(BaseQueue):
         async with self.client.transaction() as transaction:
             transaction.delete("%s/%s" % (self._entries_path, name))
             transaction.delete("%s/%s" % (self._lock_path, name))
+        if _errors(transaction):
+            return False
         self.processing_element = None
         return True
 

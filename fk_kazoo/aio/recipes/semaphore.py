@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 class Semaphore(Contended):
-    """Leases of which ``max_leases`` are had at a time: ``async with zk.Semaphore("/leases", max_leases=3):``."""
+    """Leases of which ``max_leases`` are had at a time: ``async with zk.Semaphore("/leases", max_leases=3):``.
+
+    One object has one lease at a time: tasks that share it take turns.
+    """
 
     kind = "semaphore"
 
@@ -61,14 +64,22 @@ class Semaphore(Contended):
         """Whether a lease was acquired: False only where ``blocking`` is. LockTimeout after ``timeout`` seconds.
 
         ValueError if others know it with another number of leases. ReentrantLockError, without a timeout, for a task
-        that would wait for itself: within ``async with`` of every lease that there is.
+        that would wait for itself: within ``async with`` of this object, or of every lease that there is. Where another
+        task may release it, that is logged.
         """
-        if blocking and timeout is None and not self.is_acquired:
-            mine = [hold for hold in self._mine() if hold.in_a_with]
-            if mine and len(mine) >= self.max_leases:
-                self._explain(mine[-1], True)
-        self.cancelled = False
+        self._forget_what_is_over()
+        if blocking and timeout is None:
+            mine = self._mine()
+            if self._hold in mine:
+                self._explain(self._hold, self._hold.in_a_with)
+            entered = [hold for hold in mine if hold.in_a_with]
+            if entered and len(entered) >= self.max_leases:
+                self._explain(entered[-1], True)
         limit = Limit(timeout)
+        if self._busy and not blocking:
+            return False
+        await self._take_turn(limit)
+        self.cancelled = False
         return await self._contended(lambda: self._contend(blocking, limit), timeout)
 
     async def _contend(self, blocking: bool, limit: Limit) -> bool:
@@ -119,6 +130,7 @@ class Semaphore(Contended):
         gone = self.client._leftovers.remove(self.create_path) if self._tried else None
         self.is_acquired = False
         self._renew()
+        self._pass_on()
         return gone
 
     async def lease_holders(self) -> List[str]:
