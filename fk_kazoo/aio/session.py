@@ -163,7 +163,9 @@ class Life:
             raise AuthFailedError()
         if isinstance(failure, DeploymentError):
             raise DeploymentConfigurationError("%s: %s" % (self.deployment, failure)) from failure
-        raise KazooTimeoutError("Connection time-out" + ("" if failure is None else ": %s" % (str(failure) or "no answer"))) from failure
+        raise KazooTimeoutError(
+            "Connection time-out" + ("" if failure is None else ": %s" % (str(failure) or "no answer"))
+        ) from failure
 
     def _begin(self) -> None:
         url = self.deployment
