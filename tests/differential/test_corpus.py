@@ -23,7 +23,7 @@ from compat_tests.differential.runner import Server, Transcript
 
 URLS = os.environ.get("FK_DIFFERENTIAL_URLS", "memory://corpus local://corpus").split()
 AT_ONCE = 8
-PROGRAMS = {"memory": 700, "local": 300}
+PROGRAMS = {"memory": 400, "local": 200}
 """Of the 2,000 recorded ones, evenly spread, by scheme; elsewhere all. All of them:
 ``python -m compat_tests.differential --url memory://NAME``, three minutes.
 """
@@ -65,7 +65,7 @@ def test_the_client_for_asyncio_does_what_zookeeper_was_seen_to_do(url: str) -> 
     """A part of them, by the same command: the deployments are those of the test above."""
     root = Path(__file__).resolve().parents[2]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(root / "backend")])}
-    count = 400 if url.startswith("memory") else 100
+    count = 200 if url.startswith("memory") else 100
     options = ["--asyncio", "--at-once", str(AT_ONCE), "--url", url + "-asyncio", "--programs", str(count)]
     command = [sys.executable, "-m", "compat_tests.differential", *options]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

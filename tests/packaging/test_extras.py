@@ -54,12 +54,8 @@ class Fresh:
             AWS_SHARED_CREDENTIALS_FILE=str(home / "none"),
             AWS_EC2_METADATA_DISABLED="true",
         )
-        pip = [str(self.bin / "python"), *_PIP]
-        try:
-            _run(sys.executable, "-m", "venv", str(home / "venv"))
-        except AssertionError:  # some systems split python's venv module in two
-            _run(sys.executable, "-m", "venv", "--clear", "--without-pip", str(home / "venv"))
-            pip = [sys.executable, *_PIP[:2], "--python", str(self.bin / "python"), *_PIP[2:]]
+        _run(sys.executable, "-m", "venv", "--without-pip", str(home / "venv"))  # a pip of its own takes seconds more
+        pip = [sys.executable, *_PIP[:2], "--python", str(self.bin / "python"), *_PIP[2:]]
         install = ["install", "%s[%s]" % (wheel, extra) if extra else str(wheel)]
         if extra != "aws":  # which boto3 fits is found out there, and its first client has 15 s for all of its imports
             install.insert(1, "--no-compile")

@@ -11,7 +11,7 @@ from compat_tests.differential.__main__ import replay
 from compat_tests.differential.corpus import for_deployment, load
 from compat_tests.differential.runner import Server
 
-PROGRAMS = 60
+PROGRAMS = 30
 AT_ONCE = 4
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::UserWarning:kazoo")]

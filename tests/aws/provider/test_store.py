@@ -44,4 +44,4 @@ class TestPrimitives(OnDynamo, PrimitiveChecks):
 @pytest.mark.timeout(400)
 @pytest.mark.usefixtures("aws_account")
 class TestAgainstAModel(OnDynamo, StoreModelChecks):
-    programs = 20
+    programs = 10
