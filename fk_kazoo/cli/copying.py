@@ -20,7 +20,7 @@ from .failures import FAILED, NOT_FOUND, REFUSED, Failure
 from .place import ZK, Place, require
 from .progress import Told
 from .sides import AnySide, Sides, is_url
-from .words import tell
+from .words import counted, tell
 
 SHOWN = 50
 """Differences and ephemerals that are printed; with --json all differences are."""
@@ -181,7 +181,7 @@ def _follow(wanted: Wanted, following: Mirror, counts: Dict[str, int]) -> int:
     try:
         if not wanted.cut_over:
             following.follow_until(lambda: bool(ended))
-            place.say("ended; %d changes were mirrored" % following.changes)
+            place.say("ended; mirrored: %s" % counted(following.changes, "change"))
             return 0
         left = following.cut_over(place.say)
     finally:
@@ -213,7 +213,7 @@ def differences(place: Place, report: Dict[str, Any], found: List[Dict[str, Any]
             tell("%s: %s" % (one["path"], one["what"]))
         if len(found) > SHOWN:
             tell("and %d more; --json shows all" % (len(found) - SHOWN))
-        place.say("%d differences" % len(found))
+        place.say(counted(len(found), "difference"))
     else:
         tell("every node is equal")
     return FAILED if found else 0

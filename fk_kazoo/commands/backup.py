@@ -44,7 +44,8 @@ def _backup(options: argparse.Namespace) -> int:
     taken = operation.waited_for(work())
     for each in taken:
         print("namespace %s: zxid 0x%x" % (each.ns, each.zxid))
-    print("%s: %d namespaces, %d bytes" % (options.file, len(taken), os.path.getsize(options.file)))
+    some = "namespace" if len(taken) == 1 else "namespaces"
+    print("%s: %d %s, %d bytes" % (options.file, len(taken), some, os.path.getsize(options.file)))
     return 0
 
 

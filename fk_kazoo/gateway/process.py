@@ -15,12 +15,12 @@ from .settings import Settings
 log = logging.getLogger(__name__)
 
 
-async def serve(url: DeploymentUrl, settings: Settings) -> None:
-    """Until SIGTERM or SIGINT. DeploymentError or BackendError if the deployment can't be opened; OSError."""
+async def serve(url: DeploymentUrl, settings: Settings) -> signal.Signals:
+    """Until SIGTERM or SIGINT: which one came. DeploymentError, BackendError if it can't be opened; OSError."""
     loop = asyncio.get_running_loop()
-    told = asyncio.Event()
+    told: "asyncio.Queue[signal.Signals]" = asyncio.Queue()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
+        loop.add_signal_handler(number, told.put_nowait, number)
     place = provider(url.scheme)
     options = {**url.settings(), "namespace": url.namespace}
     place.check(url.deployment, options)
@@ -29,8 +29,9 @@ async def serve(url: DeploymentUrl, settings: Settings) -> None:
         server = Server(gateway, settings)
         await server.start()
         print("fk-kazoo serve: %s on %s:%d" % (url, settings.host, server.port), flush=True)
-        await told.wait()
+        ended_by = await told.get()
         log.info("draining")
         await server.drain()
+        return ended_by
     finally:
         await gateway.close()
