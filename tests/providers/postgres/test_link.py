@@ -20,6 +20,7 @@ from fk_backend.providers.postgres.writer import TICK_S
 from fk_backend.session.engine import Session
 
 Gateways = List[PostgresGateway]
+TERMINATE_WRITER = "SELECT pg_terminate_backend(pid) FROM fk_kazoo.writer"
 
 
 class Heard:
@@ -83,6 +84,18 @@ async def written(session: Session, heard: Heard, *requests: Any) -> List[Any]:
     return [(await heard.answers.get())[1] for _ in requests]
 
 
+async def _never() -> bool:
+    """As somebody who is slower than others to become the writer."""
+    return False
+
+
+async def item(gateway: PostgresGateway, ns: str, path: str) -> Item:
+    """The node's."""
+    (found,) = await gateway.store.get([layout.node_keys(ns, path)[0]])
+    assert found is not None
+    return found
+
+
 def create(path: str, data: bytes = b"") -> Create:
     return Create(path, data, OPEN_ACL, 0, 0, False)
 
@@ -124,6 +137,43 @@ async def test_when_the_writer_is_lost_another_one_does_what_was_sent_once(serve
     assert item is not None and layout.node_of(item).version == done == 20
     idle.end("closed", "")
     second.end("closed", "")
+
+
+@several(3)
+async def test_what_is_answered_is_not_done_again_by_the_next_writer(server: Any, at: Gateways, ns: str) -> None:
+    """The answer is on its way when its asker hears, in another way, of another writer, which knows nothing of it."""
+    first, other = await elected(at[0], ns)
+    second, heard = await opened(at[1], ns)
+    third, _ = await opened(at[2], ns)
+    link, connections = at[1].link, at[1].link.connections
+    assert (await written(second, heard, create("/a"), create("/b")))[0].code == 0
+    transport = link._listener._transport
+    transport.pause_reading()  # from here on what is told comes late
+    link._become = _never  # type: ignore[method-assign]
+    second.submit(None, SetData("/a", b"", -1))
+    while layout.node_of(await item(at[0], ns, "/a")).version == 0:
+        await asyncio.sleep(0.01)
+    await written(first, other, SetData("/b", b"", -1))  # so the head does not know what was done before
+    await asyncio.get_running_loop().run_in_executor(None, server.ask, TERMINATE_WRITER)
+    while at[2].link._host is None:
+        await at[2].check()
+    asked: "asyncio.Queue[str]" = asyncio.Queue()
+    read = connections.read
+
+    async def noted(sql: str, *arguments: Any) -> Any:
+        rows = await read(sql, *arguments)
+        asked.put_nowait(sql)
+        return rows
+
+    connections.read = noted  # type: ignore[method-assign]
+    for _ in range(3):  # it asks who is the writer, again and again
+        await asked.get()
+    transport.resume_reading()
+    results = [(await heard.answers.get())[1], *(await written(second, heard, SetData("/b", b"", -1)))]
+    assert [result.code for result in results] == [0, 0]
+    assert layout.node_of(await item(at[0], ns, "/a")).version == 1
+    for session in (second, third):
+        session.end("closed", "")
 
 
 @several(2)

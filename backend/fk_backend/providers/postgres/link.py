@@ -1,7 +1,11 @@
 """A process's way to the functions: it is the writer, or it sends to the writer, or it is becoming one of the two.
 
-Messages are kept until they are answered and sent again, in order, to whoever is the writer next. Nobody polls: that
-the writer is gone shows when a message is sent, when one stays unanswered, or when a session beats.
+Messages are kept until they are answered and sent again, in order, to whoever is the writer next, but only when that
+one has said here that it has told everything: NOTIFY keeps the order, so by then the answers to what was done before
+are here, too. That there is another writer shows earlier, in what the server answers; what was sent again by then might
+be done twice.
+
+Nobody polls: that the writer is gone shows when a message is sent, when one stays unanswered, or when a session beats.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ import random
 from collections import deque
 from functools import partial
 from itertools import islice
-from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional, Set
 
 from ...errors import BackendError, DeploymentError, Unavailable
 from .connections import Connections
@@ -37,6 +41,8 @@ UNANSWERED_S, MAX_UNANSWERED_S = 0.1, 2.0
 FROZEN_S, ALIVE_S = 4.0, 3.0
 """A writer that has answered nobody here for so long is asked if it lives, and is deposed if it does not say so."""
 MOST_SENT = 200
+MOST_ANNOUNCED, MOST_DIGITS = 100, 18
+"""Anybody may announce epochs; the server says which of them there are."""
 GONE_S = 0.3
 """Whoever has nothing to ask waits so long at most before it becomes the writer of those that have."""
 GIVEN_UP = "the session moved to another connection, or was out of reach for too long"
@@ -87,6 +93,12 @@ class Link:
         self._inboxes: Dict[str, Listening] = {}
         self._incoming = Incoming(self.connections, self._drop_listener)
         self._epoch = 0
+        """Whose writer messages are sent to."""
+        self._standing = 0
+        """The one that the server named last."""
+        self._announced: Set[int] = set()
+        """Epochs whose writer said, as far as anybody can tell, that it has told everything."""
+        self._said = asyncio.Event()
         self._outgoing: Deque[Unanswered] = deque()
         self._round = 0
         """Grows whenever what is outgoing is begun anew."""
@@ -199,6 +211,7 @@ class Link:
             if first:
                 await self._refuse_pooler(listener)
             self._gone.clear()
+            self._announced.clear()
             listener.add_termination_listener(self._terminated)
             await listener.add_listener(NEWS_CHANNEL, self._news)
             self._epoch, _ = await listener.fetchrow(_STANDING)
@@ -295,12 +308,29 @@ class Link:
     def _news(self, _connection: Any, _pid: int, _channel: str, payload: str) -> None:
         """Anybody may say anything there: what it comes to is looked up."""
         kind, _, rest = payload.partition(" ")
-        if kind == "here" and rest.isdigit() and self._host is None:
-            self._start("join", self._join)
+        if kind == "here" and rest.isdigit() and len(rest) < MOST_DIGITS:
+            self._incoming.then(partial(self._hear_of, int(rest)))
         elif kind == "gone" and self._host is None and self._inboxes:
             self._start("join", partial(self._join, 0.0 if self._waits() else GONE_S * random.random()))
         elif kind == "alive":
             self._alive.set()
+
+    def _hear_of(self, epoch: int) -> None:
+        if len(self._announced) >= MOST_ANNOUNCED:
+            self._announced.clear()
+        self._announced.add(epoch)
+        self._said.set()
+        if self._host is None:
+            self._start("join", self._join)
+
+    async def _until_heard(self, epoch: int) -> None:
+        """Until this writer's own word has come back, and with it all that anybody told before. Unavailable."""
+        try:
+            while epoch not in self._announced:
+                self._said.clear()
+                await asyncio.wait_for(self._said.wait(), LISTEN_S)
+        except asyncio.TimeoutError:
+            raise Unavailable("nothing is heard of what this process itself has told") from None
 
     # --- sending --------------------------------------------------------------------------------
 
@@ -308,9 +338,11 @@ class Link:
         return [listening.unanswered[0] for listening in self._inboxes.values() if listening.unanswered]
 
     def _adopt(self, epoch: int) -> None:
-        """There is another writer: it gets everything that is not answered."""
-        if epoch > self._epoch:
+        """The server says which writer there is. If it has said so itself, it gets everything that is not answered."""
+        self._standing = epoch
+        if epoch >= self._epoch and epoch in self._announced:
             self._epoch = epoch
+            self._announced = {later for later in self._announced if later > epoch}
             self._round += 1
             self._outgoing = deque(each for listening in self._inboxes.values() for each in listening.unanswered)
             if self._outgoing and self._host is None:
@@ -356,7 +388,7 @@ class Link:
                 log.debug("%s", error)
 
     async def _depose_if_frozen(self) -> None:
-        epoch = self._epoch
+        epoch = self._standing
         self._alive.clear()
         await self.connections.write(_NOTIFY, QUEUE_CHANNEL, "?")
         try:
@@ -408,6 +440,7 @@ class Link:
             await self._ask(listener, lambda: listener.add_listener(QUEUE_CHANNEL, queued))
             await writer.start()
             await self.connections.write(_NOTIFY, NEWS_CHANNEL, "here %d" % epoch)
+            await self._until_heard(epoch)
             if listener is not self._listener or self._gone.is_set():
                 raise Unavailable("the connection to the server was lost")
         except BaseException:
