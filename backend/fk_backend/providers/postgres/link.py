@@ -19,13 +19,14 @@ from itertools import islice
 from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional, Set
 
 from ...errors import BackendError, DeploymentError, Unavailable
+from ...functions.writer import Writer
 from .connections import Connections
 from .failures import DRIVER, explain
 from .incoming import Incoming
 from .place import Place
 from .schema import LOCKS, NEWS_CHANNEL, QUEUE_CHANNEL, WRITER_LOCK
 from .server import examine, refuse_pooler
-from .writer import LOST, ElectedWriter, channel_of
+from .writer import LOST, ElectedWriter, channel_of, own_writer
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ GIVEN_UP = "the session moved to another connection, or was out of reach for too
 
 _SEND = "SELECT epoch, vacant FROM fk_kazoo.send($1, $2)"
 _STANDING = "SELECT epoch, vacant FROM fk_kazoo.standing()"
+_AT_HOME = "SELECT host(inet_client_addr()), (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 _NOTIFY = "SELECT pg_notify($1, $2)"
 _TAKE_OVER = "SELECT fk_kazoo.take_over($1), (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 _DEPOSE = "SELECT pg_terminate_backend(pid) FROM fk_kazoo.writer WHERE epoch = $1"
@@ -83,6 +85,8 @@ class Link:
         self.address: Optional[str] = None
         self._host: Optional[ElectedWriter] = None
         """Where the functions run in this process."""
+        self._own_writer: Optional[Writer] = None
+        """Of direct writes, as long as this connection is good: what it knows may not be so at another server."""
         self._listener: Any = None
         self._turn = asyncio.Lock()
         """Who has it may ask something of the listening connection."""
@@ -127,6 +131,12 @@ class Link:
             self._outgoing.append(message)
             self._start("send", self._send)
         self._start("watch", self._watch)
+
+    def writer_for(self, ns: str) -> Optional[Writer]:
+        """Who makes a direct write: the elected writer if it is here and has nothing else to do."""
+        if not self._connected.is_set() or self._gone.is_set():
+            return None
+        return self._own_writer if self._host is None else self._host.free(ns)
 
     async def listen(self, inbox: str, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
         """From now on the inbox is heard here. Unavailable."""
@@ -215,7 +225,7 @@ class Link:
             listener.add_termination_listener(self._terminated)
             await listener.add_listener(NEWS_CHANNEL, self._news)
             self._epoch, _ = await listener.fetchrow(_STANDING)
-            address = await listener.fetchval("SELECT host(inet_client_addr())")
+            address, now_ms = await listener.fetchrow(_AT_HOME)
         except DRIVER as error:
             listener.terminate()
             raise Unavailable(str(explain(error, writing=False))) from error
@@ -223,6 +233,7 @@ class Link:
             listener.terminate()
             raise
         self.address = address or "127.0.0.1"
+        self._own_writer = own_writer(self.connections, now_ms, self._own)
         self._listener, self._failure = listener, None
         self._connected.set()
 
