@@ -337,7 +337,7 @@ class Link:
     async def _until_heard(self, epoch: int) -> None:
         """Until this writer's own word has come back, and with it all that anybody told before. Unavailable."""
         try:
-            while epoch not in self._announced:
+            while epoch not in self._announced and epoch != self._epoch:
                 self._said.clear()
                 await asyncio.wait_for(self._said.wait(), LISTEN_S)
         except asyncio.TimeoutError:
