@@ -18,6 +18,8 @@ from .words import Size
 @click.option("--words", default="srvr,isro", show_default=True, help="Four letter words that are answered; * for all.")
 @click.option("--max-client-cnxns", type=click.IntRange(min=0), default=60, show_default=True, metavar="N",
               help="Connections of one address at most; 0 for any number.")  # fmt: skip
+@click.option("--max-cnxns", type=click.IntRange(min=0), default=0, metavar="N",
+              help="Connections of all addresses at most; else as many as there may be files.")  # fmt: skip
 @click.option("--jute-maxbuffer", type=Size(), default="1048575", show_default=True, help="Bytes of a request at most.")
 @click.option("--drain", type=click.FloatRange(min=0), default=5.0, show_default=True, metavar="SECONDS",
               help="How long SIGTERM waits.")  # fmt: skip

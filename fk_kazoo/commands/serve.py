@@ -52,7 +52,8 @@ def _settings(options: argparse.Namespace, url: str, namespace: str):  # type: i
         raise WrongUsage("--tls-key and --tls-client-ca go with --tls-cert")
     words = frozenset(word.strip() for word in options.words.split(",") if word.strip())
     return Settings(
-        url, namespace, host, port, words, options.max_client_cnxns, options.jute_maxbuffer, options.drain, tls, admin,
+        url, namespace, host, port, words, options.max_client_cnxns, options.max_cnxns, options.jute_maxbuffer,
+        options.drain, tls, admin,
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from fk_backend.session.served import ServedSession
 from fk_backend.session.watchlist import Event
 
 from .. import jute
+from .door import Guest
 from .facing import Facing
 from .figures import Figures, Seen
 from .settings import Settings
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 MAX_OUTSTANDING = 256
 """What may be unanswered of one connection. A read counts as `READ_COSTS`: its answer may be as large as a node."""
 READ_COSTS = 16
+READ_ALL_COSTS = 64
+"""A multiRead's answer may be as large as four nodes."""
 BYTES_COST = 1 << 14
 """A request counts once more for so many bytes of it, and one that names many paths for each of them: it is kept."""
 MAX_CONNECT_BYTES = 1 << 10
@@ -70,12 +73,12 @@ class Home(Protocol):
         ...
 
 
-class Connection(asyncio.Protocol):
-    """`asyncio.Protocol` on one side, `Listener` of its session on the other."""
+class Connection(Guest):
+    """`asyncio.Protocol` on one side, `Listener` of its session on the other. ``address``, ``port``: the client's."""
 
-    def __init__(self, home: Home) -> None:
-        self.address = ""
-        self._port = 0
+    def __init__(self, home: Home, address: str, port: int) -> None:
+        self.address = address
+        self._port = port
         self._home = home
         self._figures = home.figures
         self._received = self._sent = 0
@@ -104,15 +107,21 @@ class Connection(asyncio.Protocol):
 
     # --- asyncio's side -------------------------------------------------------------------------
 
+    def admitted(self) -> bool:
+        """`door.Guest.admitted`."""
+        if self._home.admit(self):
+            return True
+        log.info("one connection too many from %s", self.address)
+        return False
+
+    def gone(self) -> None:
+        """`door.Guest.gone`."""
+        self._home.left(self)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """`asyncio.Protocol.connection_made`."""
         self._transport = cast(asyncio.Transport, transport)
-        peer = transport.get_extra_info("peername")
-        self.address, self._port = (str(peer[0]), int(peer[1])) if peer else ("", 0)
         self._transport.set_write_buffer_limits(high=HIGH_BYTES)
-        if not self._home.admit(self):
-            log.info("too many connections from %s", self.address)
-            return self._abort()
         self._alarm = self._loop.call_later(CONNECT_S, self._tick, False)
 
     def data_received(self, data: bytes) -> None:
@@ -421,7 +430,8 @@ class Connection(asyncio.Protocol):
 def _cost(op: Any, size: int) -> int:
     """Of a request, in terms of `MAX_OUTSTANDING`."""
     paths = sum(map(len, op[1:])) if isinstance(op, ops.SetWatches) else 0
-    return (READ_COSTS if isinstance(op, _READS) else 1) + size // BYTES_COST + paths
+    least = READ_ALL_COSTS if isinstance(op, ops.ReadAll) else READ_COSTS if isinstance(op, _READS) else 1
+    return least + size // BYTES_COST + paths
 
 
 _UNKNOWN = 0

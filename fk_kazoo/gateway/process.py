@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import signal
 
 from fk_backend.providers import provider
@@ -17,6 +18,7 @@ log = logging.getLogger(__name__)
 
 async def serve(url: DeploymentUrl, settings: Settings) -> None:
     """Until SIGTERM or SIGINT. DeploymentError or BackendError if the deployment can't be opened; OSError."""
+    _allow_files()
     loop = asyncio.get_running_loop()
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -34,3 +36,12 @@ async def serve(url: DeploymentUrl, settings: Settings) -> None:
         await server.drain()
     finally:
         await gateway.close()
+
+
+def _allow_files() -> None:
+    """As many as this process may allow itself: each client takes one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    except (OSError, ValueError) as error:  # some systems say "any number" and do not mean it
+        log.info("the number of open files stays as it is: %s", error)

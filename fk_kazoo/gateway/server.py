@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import resource
+import sys
 from collections import Counter
-from typing import Any, Optional, Set
 from typing import Counter as CounterOf
+from typing import Optional, Set
 
 from fk_backend.ports import Gateway
 
 from .admin import Admin
-from .connection import CONNECT_S, Connection
+from .connection import Connection
+from .door import Door
 from .facing import Facing
 from .figures import Figures
 from .settings import Settings
 from .words import Words
 
-log = logging.getLogger(__name__)
-
-BACKLOG = 1000
+SPARE_FILES = 64
+"""Of the files that the process may have open, so many are not for clients: the deployment takes some."""
 
 
 class Server:
@@ -32,7 +33,8 @@ class Server:
         self._gateway = gateway
         self._connections: Set[Connection] = set()
         self._of_address: CounterOf[str] = Counter()
-        self._listening: Optional[Any] = None
+        self._most = settings.max_total or _files()
+        self._door: Optional[Door] = None
         self._empty = asyncio.Event()
         self._words = Words(gateway, settings, self.figures, lambda: list(self._connections))
         self.admin: Optional[Admin] = None
@@ -40,19 +42,17 @@ class Server:
     async def start(self) -> None:
         """Listens. OSError if the port is taken."""
         settings = self.settings
-        self._listening = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self), settings.host, settings.port, ssl=settings.tls, backlog=BACKLOG,
-            ssl_handshake_timeout=None if settings.tls is None else CONNECT_S,
-        )  # fmt: skip
-        self.port = int(self._listening.sockets[0].getsockname()[1])
+        door = self._door = Door(settings, lambda address, port: Connection(self, address, port))
+        await door.open()
+        self.port = door.port
         if settings.admin is not None:
             self.admin = Admin(self._words, *settings.admin)
             await self.admin.start()
 
     async def drain(self) -> None:
         """Takes no more, answers what was asked, and hangs up. Clients go on elsewhere with their sessions."""
-        if self._listening is not None:
-            self._listening.close()
+        if self._door is not None:
+            self._door.close()
         if self.admin is not None:
             self.admin.close()
         for connection in list(self._connections):
@@ -73,13 +73,13 @@ class Server:
 
     def admit(self, connection: Connection) -> bool:
         """`connection.Home.admit`."""
+        address, most = connection.address, self.settings.max_connections
+        if len(self._connections) >= self._most or (most and self._of_address[address] >= most):
+            self.figures.rejected += 1
+            return False
         self._connections.add(connection)
-        self._of_address[connection.address] += 1
-        most = self.settings.max_connections
-        if not most or self._of_address[connection.address] <= most:
-            return True
-        self.figures.rejected += 1
-        return False
+        self._of_address[address] += 1
+        return True
 
     def left(self, connection: Connection) -> None:
         """`connection.Home.left`."""
@@ -97,3 +97,9 @@ class Server:
     async def answer_word(self, word: str) -> str:
         """`connection.Home.answer_word`."""
         return await self._words.answer(word)
+
+
+def _files() -> int:
+    """As many clients as the process may have files open, but `SPARE_FILES`."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return sys.maxsize if most == resource.RLIM_INFINITY else max(1, most - SPARE_FILES)

@@ -22,6 +22,8 @@ class Settings(NamedTuple):
     """The four letter words that are answered; ``*`` among them: all."""
     max_connections: int = 60
     """Of one address; 0: any number (``maxClientCnxns``)."""
+    max_total: int = 0
+    """Of all addresses (``maxCnxns``); 0: as many as the process may have files open, but some."""
     max_request_bytes: int = jute.MAX_REQUEST_BYTES
     """``jute.maxbuffer``."""
     drain_s: float = 5.0

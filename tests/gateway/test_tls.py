@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import socket
 import ssl
 from pathlib import Path
 from typing import Any, Dict, Optional, Tuple
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from fk_kazoo import jute
+from fk_kazoo.gateway import door
 from tests.gateway.served import Place, Raw, read
 
 DAY = datetime.timedelta(days=1)
@@ -57,13 +59,38 @@ class Tls(Raw):
         self.socket = context.wrap_socket(self.socket)
 
 
-def test_who_has_a_certificate_is_let_in(files: Dict[str, str]) -> None:
+def _servers(files: Dict[str, str]) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(files["server"])
     context.load_verify_locations(files["authority"])
     context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def test_who_does_not_finish_the_handshake_has_a_place_until_it_is_hung_up_on(
+    files: Dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "HANDSHAKE_S", 1.0)
     with Place() as place:
-        port = place.gate(tls=context).port
+        gate = place.gate(tls=_servers(files), max_connections=2)
+        with Raw(gate.port) as first, Raw(gate.port) as second:
+            with pytest.raises((OSError, EOFError)):
+                Tls(gate.port, files["authority"], files["client"])
+            assert first.ended() and second.ended()
+        for sent in (b"\x16\x03\x01\x00\x05hello", b"", b"\0\0\0\x2c" + bytes(44), b"ruok"):
+            with Raw(gate.port) as client:
+                client.socket.sendall(sent)
+                client.socket.shutdown(socket.SHUT_WR)
+                while not client.ended():
+                    pass
+        with Tls(gate.port, files["authority"], files["client"]) as client:
+            assert client.connect()[1] != 0
+            assert len(gate._connections) == 1
+
+
+def test_who_has_a_certificate_is_let_in(files: Dict[str, str]) -> None:
+    with Place() as place:
+        port = place.gate(tls=_servers(files)).port
         with Tls(port, files["authority"], files["client"]) as client:
             assert client.connect()[1] != 0
             assert client.call(jute.EXISTS, read("/")).code == 0
