@@ -20,6 +20,7 @@ from fk_backend.session.served import ServedSession
 from fk_backend.session.watchlist import Event
 
 from .. import jute
+from .certificates import subject
 from .door import Guest
 from .facing import Facing
 from .figures import Figures, Seen
@@ -64,8 +65,8 @@ class Home(Protocol):
         """It is over."""
         ...
 
-    def facing(self, address: str) -> Facing:
-        """The deployment as seen from an address."""
+    def facing(self, address: str, subject: Optional[str]) -> Facing:
+        """The deployment as seen from an address, by whom a certificate names."""
         ...
 
     async def answer_word(self, word: str) -> str:
@@ -79,6 +80,7 @@ class Connection(Guest):
     def __init__(self, home: Home, address: str, port: int) -> None:
         self.address = address
         self._port = port
+        self._subject: Optional[str] = None
         self._home = home
         self._figures = home.figures
         self._received = self._sent = 0
@@ -122,6 +124,14 @@ class Connection(Guest):
         """`asyncio.Protocol.connection_made`."""
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=HIGH_BYTES)
+        tls = transport.get_extra_info("ssl_object")
+        certificate = None if tls is None else tls.getpeercert(binary_form=True)
+        if certificate:  # one that nobody asked for is not sent
+            try:
+                self._subject = subject(certificate)
+            except ValueError as error:
+                log.warning("%s: its certificate can't be read: %s", self.address, error)
+                return self._abort()
         self._alarm = self._loop.call_later(CONNECT_S, self._tick, False)
 
     def data_received(self, data: bytes) -> None:
@@ -157,7 +167,7 @@ class Connection(Guest):
         home = self._home
         try:
             if keeps:
-                await beat(home.facing(self.address), home.settings.namespace, session.id)
+                await beat(home.facing(self.address, None), home.settings.namespace, session.id)
         except BackendError as error:
             log.debug("session 0x%x: the last beat: %s", session.id, error)
         finally:
@@ -238,8 +248,8 @@ class Connection(Guest):
         self._task = asyncio.ensure_future(self._open_session(asked))
 
     async def _open_session(self, asked: jute.Connect) -> None:
-        facing = self._home.facing(self.address)
-        session = self._session = ServedSession(facing, self._home.settings.namespace, self)
+        facing = self._home.facing(self.address, self._subject)
+        session = self._session = ServedSession(facing, self._home.settings.namespace, self, facing.subject)
         read_only = False
         try:
             if asked.session:

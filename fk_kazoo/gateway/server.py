@@ -90,9 +90,9 @@ class Server:
                 del self._of_address[connection.address]
         self._empty.set()
 
-    def facing(self, address: str) -> Facing:
+    def facing(self, address: str, subject: Optional[str]) -> Facing:
         """`connection.Home.facing`."""
-        return Facing(self._gateway, address)
+        return Facing(self._gateway, address, subject)
 
     async def answer_word(self, word: str) -> str:
         """`connection.Home.answer_word`."""
