@@ -81,7 +81,7 @@ class Connection(Guest):
         self.address = address
         self._port = port
         self._subject: Optional[str] = None
-        self._home = home
+        self.home = home
         self._figures = home.figures
         self._received = self._sent = 0
         self._loop = asyncio.get_running_loop()
@@ -111,14 +111,14 @@ class Connection(Guest):
 
     def admitted(self) -> bool:
         """`door.Guest.admitted`."""
-        if self._home.admit(self):
+        if self.home.admit(self):
             return True
         log.info("one connection too many from %s", self.address)
         return False
 
     def gone(self) -> None:
         """`door.Guest.gone`."""
-        self._home.left(self)
+        self.home.left(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """`asyncio.Protocol.connection_made`."""
@@ -160,11 +160,11 @@ class Connection(Guest):
             return
         if self._task is not None:
             self._task.cancel()
-        self._home.left(self)
+        self.home.left(self)
 
     async def _leave(self, session: ServedSession, keeps: bool) -> None:
         """A client may come back within its timeout after it was last heard, wherever the last beat was in it."""
-        home = self._home
+        home = self.home
         try:
             if keeps:
                 await beat(home.facing(self.address, None), home.settings.namespace, session.id)
@@ -208,7 +208,7 @@ class Connection(Guest):
         if not self._begun and self._is_word():
             return False
         size = int.from_bytes(self._in[:4], "big", signed=True)
-        most = self._home.settings.max_request_bytes
+        most = self.home.settings.max_request_bytes
         if not 0 <= size <= (most if self._begun else min(most, MAX_CONNECT_BYTES)):
             self._figures.too_large += size > 0
             raise jute.Malformed("a frame of %d bytes" % size)
@@ -237,7 +237,7 @@ class Connection(Guest):
         return True
 
     async def _answer_word(self, word: str) -> None:
-        answer = await self._home.answer_word(word)
+        answer = await self.home.answer_word(word)
         self._send(answer.encode("utf-8", "replace"))
         self._hang_up()
 
@@ -248,8 +248,8 @@ class Connection(Guest):
         self._task = asyncio.ensure_future(self._open_session(asked))
 
     async def _open_session(self, asked: jute.Connect) -> None:
-        facing = self._home.facing(self.address, self._subject)
-        session = self._session = ServedSession(facing, self._home.settings.namespace, self, facing.subject)
+        facing = self.home.facing(self.address, self._subject)
+        session = self._session = ServedSession(facing, self.home.settings.namespace, self, facing.subject)
         read_only = False
         try:
             if asked.session:

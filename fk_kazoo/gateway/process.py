@@ -30,7 +30,8 @@ async def serve(url: DeploymentUrl, settings: Settings) -> None:
     try:
         server = Server(gateway, settings)
         await server.start()
-        print("fk-kazoo serve: %s on %s:%d" % (url, settings.host, server.port), flush=True)
+        for front in server.fronts:
+            print("fk-kazoo serve: %s on %s:%d" % (front.settings.url, front.settings.host, front.port), flush=True)
         await told.wait()
         log.info("draining")
         await server.drain()

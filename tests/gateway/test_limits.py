@@ -220,13 +220,13 @@ def _until(true: Callable[[], bool]) -> None:
 
 
 async def _unsent(gate: Server) -> int:
-    return max(each._transport.get_write_buffer_size() for each in gate._connections if each._transport)
+    return max(each._transport.get_write_buffer_size() for each in gate.connections if each._transport)
 
 
 async def _waiting(place: Place) -> List[int]:
     """How many bytes wait for each client."""
     gates = place._gates
-    return [each._transport.get_write_buffer_size() for gate in gates for each in gate._connections if each._transport]
+    return [each._transport.get_write_buffer_size() for gate in gates for each in gate.connections if each._transport]
 
 
 def test_an_address_has_so_many_connections(place: Place) -> None:
@@ -239,10 +239,10 @@ def test_an_address_has_so_many_connections(place: Place) -> None:
         with Raw(gate.port, source="127.0.0.2") as elsewhere:
             assert elsewhere.connect()[1] != 0
         assert first.call(jute.CLOSE).code == 0 and first.ended()
-        _until(lambda: len(gate._connections) == 1)
+        _until(lambda: len(gate.connections) == 1)
         with Raw(gate.port) as fourth:
             assert fourth.connect()[1] != 0
-    assert gate.figures.rejected == 1
+    assert gate.fronts[0].figures.rejected == 1
 
 
 def test_all_addresses_together_have_so_many_connections(place: Place) -> None:
@@ -328,7 +328,7 @@ def test_who_never_reads_again_is_hung_up_on(place: Place) -> None:
         stuck.call(jute.CREATE, create("/stuck", b"x" * 900_000))
         for _ in range(30):
             stuck.ask(jute.GET_DATA, read("/stuck"))
-        _until(lambda: not gate._connections)
+        _until(lambda: not gate.connections)
 
 
 @pytest.mark.parametrize(

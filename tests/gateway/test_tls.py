@@ -86,7 +86,7 @@ def test_who_does_not_finish_the_handshake_has_a_place_until_it_is_hung_up_on(
                     pass
         with Tls(gate.port, files["authority"], files["client"]) as client:
             assert client.connect()[1] != 0
-            assert len(gate._connections) == 1
+            assert len(gate.connections) == 1
 
 
 def _whole(contents: List[Tuple[Any, str]]) -> Any:
