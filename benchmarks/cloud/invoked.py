@@ -93,6 +93,7 @@ def _bills(deployment: Setting, times: int) -> Dict[str, Bill]:
 
     client.set("/bench/one", bytes(FITS))
     return {
+        "connect and close": each(lambda _: deployment.dismiss(deployment.client())),
         "set, 1 kB (its item fits 1 KB)": each(lambda _: client.set("/bench/one", bytes(FITS))),
         "set, 1,024 bytes": each(lambda _: client.set("/bench/one", bytes(KB))),
         "create, 1 kB": each(lambda n: client.create("/bench/parent/node-%05d" % n, bytes(FITS))),
