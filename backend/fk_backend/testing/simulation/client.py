@@ -164,12 +164,14 @@ class Client:
             self.world.loop.call_exception_handler({"message": self.name, "exception": error})
 
     def _died(self) -> None:
-        if not self.finished:
+        if not self.finished and not self.process.is_gone:
             self.world.loop.call_later(0.3, self.start)
 
     @property
     def quiet(self) -> bool:
         """Whether its program is over and everything is answered."""
+        if self.process.is_gone:
+            return True
         connection = self.connection
         return (
             self.program_done
