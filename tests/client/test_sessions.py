@@ -198,11 +198,11 @@ def test_a_chroot_is_a_place_in_the_same_tree(url: str, connect: Connect) -> Non
 # --- a deployment that lost what it had answered ----------------------------------------------------
 
 
-def test_a_session_that_saw_what_is_lost_is_lost_and_no_other(memory_url: str, connect: Connect) -> None:
+def test_a_session_that_saw_what_is_lost_is_lost_and_no_other(url: str, connect: Connect) -> None:
     """A store may answer before what it did is safe, and be replaced by one that does not have it."""
     lost = ("SUSPENDED", "LOST", "CONNECTED")
     for seen_more, expected in ((0, ("SUSPENDED", "CONNECTED")), (1, lost), (1000, lost)):
-        client = connect(memory_url, timeout=2.0)
+        client = connect(url, timeout=2.0)
         client.create("/a-%d" % seen_more, ephemeral=True)
         client.last_zxid += seen_more
         client.exists("/")  # what is old does not make it forget what is newer

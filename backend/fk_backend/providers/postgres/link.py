@@ -25,7 +25,7 @@ from .failures import DRIVER, explain
 from .incoming import Incoming
 from .place import Place
 from .schema import LOCKS, NEWS_CHANNEL, QUEUE_CHANNEL, WRITER_LOCK
-from .server import examine, refuse_pooler
+from .server import History, examine, history, refuse_pooler
 from .writer import LOST, ElectedWriter, channel_of, own_writer
 
 log = logging.getLogger(__name__)
@@ -81,8 +81,10 @@ class Link:
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self.connections = Connections(place, self._probe_soon)
+        self.connections = Connections(place, self._probe_soon, self._drop_listener)
         self.address: Optional[str] = None
+        self.history = History("", True)
+        """Of the server that is listened to."""
         self._host: Optional[ElectedWriter] = None
         """Where the functions run in this process."""
         self._own_writer: Optional[Writer] = None
@@ -112,6 +114,11 @@ class Link:
         self._tasks: Dict[str, "asyncio.Future[None]"] = {}
 
     # --- what the gateway asks for --------------------------------------------------------------
+
+    @property
+    def shown(self) -> str:
+        """What it is a link to, without its password."""
+        return self._place.shown
 
     async def open(self) -> None:
         """Connects. BackendError."""
@@ -225,6 +232,7 @@ class Link:
             listener.add_termination_listener(self._terminated)
             await listener.add_listener(NEWS_CHANNEL, self._news)
             self._epoch, _ = await listener.fetchrow(_STANDING)
+            self.history = await history(listener)
             address, now_ms = await listener.fetchrow(_AT_HOME)
         except DRIVER as error:
             listener.terminate()
@@ -233,6 +241,7 @@ class Link:
             listener.terminate()
             raise
         self.address = address or "127.0.0.1"
+        self.connections.belong(self.history.identity)
         self._own_writer = own_writer(self.connections, now_ms, self._own)
         self._listener, self._failure = listener, None
         self._connected.set()
