@@ -120,9 +120,12 @@ gateway: $(VENV)/.dev ## a gateway with other people's clients, and two of them 
 gateway-clients: $(VENV)/.dev ## the own tests of other people's clients (Go, Node, aiozk), through gateways and on a ZooKeeper: a quarter of an hour
 	$(PY) -m pytest compat_tests/gateway/test_their_own_tests.py
 
-gateway-suite: $(VENV)/.dev ## kazoo's own tests with kazoo's own client, through gateways
-	$(PY) -m compat_tests.kazoo_suite --url memory://gateway-suite --fk-gateway -o cache_dir=$(CURDIR)/.cache/suite-gateway || { $(ONCE_MORE); \
-	  $(PY) -m compat_tests.kazoo_suite --url memory://gateway-suite --fk-gateway -o cache_dir=$(CURDIR)/.cache/suite-gateway --last-failed --last-failed-no-failures all; }
+gateway-suite: $(VENV)/.dev ## kazoo's own tests with kazoo's own client, through gateways in front of local://
+	rm -rf .cache/gateway-suite
+	$(GATEWAY_SUITE) || { $(ONCE_MORE); $(GATEWAY_SUITE) --last-failed --last-failed-no-failures all; }
+
+GATEWAY_SUITE := FK_KAZOO_HOME=$(CURDIR)/.cache/gateway-suite $(PY) -m compat_tests.kazoo_suite \
+  --url local://gateway-suite --fk-gateway -o cache_dir=$(CURDIR)/.cache/suite-gateway
 
 zookeeper-tests: $(VENV)/.dev ## ZooKeeper's own Java tests through a gateway; they are fetched and built: Debian 12, zookeeper, a JDK (BESIDE=1: on a real ZooKeeper, too)
 	$(PY) -m compat_tests.zookeeper_tests $(if $(BESIDE),--beside-zookeeper)
