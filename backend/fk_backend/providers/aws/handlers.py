@@ -199,8 +199,8 @@ class Functions:
     async def _admitted(self, ns: str, message: Message) -> bool:
         """Whether whoever asks for a session can write items of this namespace: IAM says so, the queue can't.
 
-        Nor can who invokes a function. Nobody can tell from which address a message came, or from whom: who claims one is
-        after somebody else's rights.
+        Nor can who invokes a function. Nobody can tell from which address a message came, or from whom: who claims one
+        is after somebody else's rights.
         """
         if not layout.is_namespace(ns) or not layout.is_inbox(message.inbox):
             return True  # the writer sets it aside
