@@ -520,7 +520,7 @@ edit(
     "a batch that lost to an invocation waits until it comes again",
     writer.Writer,
     "__call__",
-    "TRIES if self._shares else 1",
+    "TRIES if self._shares else TRIES_ALONE",
     "1",
     INVOKED + "test_who_is_always_second_leaves_it_to_the_queue_which_tries_again_at_once",
 )

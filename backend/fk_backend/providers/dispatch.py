@@ -11,13 +11,13 @@ import asyncio
 import logging
 from collections import deque
 from itertools import islice
-from typing import Deque, Dict, List, NamedTuple, Optional, Sequence, Set
+from typing import Awaitable, Callable, Deque, Dict, List, NamedTuple, Optional, Sequence, Set
 
 from ..codec import Malformed
 from ..core.model import Error
 from ..errors import BackendError, Unavailable, Unknown
 from ..functions.distributor import answer_notes
-from ..functions.heartbeat import TICK_S, Heartbeat
+from ..functions.heartbeat import TICK_S
 from ..functions.writer import Writer
 from ..messages import bulletin, decode
 from ..ports import Clock, Delivery, Inboxes, Pushed
@@ -46,9 +46,17 @@ class Dispatcher:
     """Runs the functions of any number of namespaces in this event loop."""
 
     def __init__(
-        self, writer: Writer, heartbeat: Heartbeat, inboxes: Inboxes, clock: Clock, tick_s: float = TICK_S
+        self,
+        writer: Writer,
+        heartbeat: Callable[[str], Awaitable[bool]],
+        inboxes: Inboxes,
+        clock: Clock,
+        tick_s: float = TICK_S,
+        noted: Callable[[str, bool], None] = lambda ns, free: None,
     ) -> None:
+        """``noted`` is called whenever a namespace may have become free or not: see `is_free`."""
         self._tick_s = tick_s
+        self._noted = noted
         self._writer = writer
         self._heartbeat = heartbeat
         self._inboxes = inboxes
@@ -76,6 +84,7 @@ class Dispatcher:
             raise Unavailable("%d messages wait in namespace %s" % (len(queue), ns))
         self._known.add(message_id)
         queue.append(Waiting(message_id, Delivery(body, internal)))
+        self._note(ns)
         self._handle_soon(ns)
         self.watch(ns)
 
@@ -84,9 +93,13 @@ class Dispatcher:
         busy = self.halted or self._waiting.get(ns) or ns in self._workers or ns in self._untold
         return not busy and ns in self._tickers
 
+    def _note(self, ns: str) -> None:
+        self._noted(ns, self.is_free(ns))
+
     def tell_soon(self, ns: str) -> None:
         """Has the last commit of a namespace fanned out, which may be done already. From any thread."""
         self._untold.add(ns)
+        self._note(ns)
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._handle_soon, ns)
 
@@ -99,6 +112,7 @@ class Dispatcher:
         """Has the heartbeat look after a namespace, until it says that there is nothing to look after."""
         if ns not in self._tickers:
             self._tickers[ns] = asyncio.ensure_future(self._tick(ns))
+            self._note(ns)
 
     @property
     def writer(self) -> Writer:
@@ -125,6 +139,8 @@ class Dispatcher:
     async def stop(self) -> None:
         """Halts: nothing more is taken, and what the writer has in hand is finished or dropped whole."""
         self.halted = True
+        for ns in self._tickers:
+            self._note(ns)
         tasks = [*self._workers.values(), *self._tickers.values()]
         for task in tasks:
             task.cancel()
@@ -143,6 +159,7 @@ class Dispatcher:
                 self._known.difference_update(waiting.message_id for waiting in batch)
         finally:
             self._workers.pop(ns, None)
+            self._note(ns)
 
     async def _handle(self, ns: str, batch: List[Waiting]) -> None:
         failure = await self._attempt(ns, batch)
@@ -205,3 +222,4 @@ class Dispatcher:
                 await self._clock.sleep(self._tick_s)
         finally:
             self._tickers.pop(ns, None)
+            self._note(ns)
