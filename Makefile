@@ -110,9 +110,11 @@ POSTGRES_SUITE := $(PY) -m compat_tests.kazoo_suite --url '{url}' -k 'not Gevent
 zk-shell: $(VENV)/.dev ## zk-shell, unmodified, on local://
 	$(PY) -m pytest compat_tests/zk_shell
 
+OTHER_CLIENTS := compat_tests/gateway/test_other_clients.py compat_tests/gateway/test_certificates.py
+
 gateway: $(VENV)/.dev ## a gateway with other people's clients, and two of them killed in turn under load
-	$(PY) -m pytest compat_tests/gateway/test_other_clients.py || { $(ONCE_MORE); \
-	  $(PY) -m pytest compat_tests/gateway/test_other_clients.py --last-failed --last-failed-no-failures none; }
+	$(PY) -m pytest $(OTHER_CLIENTS) || { $(ONCE_MORE); \
+	  $(PY) -m pytest $(OTHER_CLIENTS) --last-failed --last-failed-no-failures none; }
 	$(PY) -m compat_tests.gateway.kills 6
 
 gateway-clients: $(VENV)/.dev ## the own tests of other people's clients (Go, Node, aiozk), through gateways and on a ZooKeeper: a quarter of an hour

@@ -92,6 +92,8 @@ class Open(NamedTuple):
     inbox: str
     address: Optional[str]
     """The client's IP address where the transport knows it: its ``ip`` identity."""
+    subject: Optional[str] = None
+    """Of the certificate that the client has shown: its ``x509`` identity."""
 
 
 class Attach(NamedTuple):
@@ -102,6 +104,7 @@ class Attach(NamedTuple):
     password: bytes
     inbox: str
     address: Optional[str]
+    subject: Optional[str] = None
 
 
 class Close(NamedTuple):

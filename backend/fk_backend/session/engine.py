@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, Dict, List, NamedTuple, Optional, cast
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple, cast
 
 from .. import layout, messages
 from ..core.model import Error, Id
@@ -111,7 +111,7 @@ class Session(DirectWrites):
         password = self._gateway.clock.random_bytes(16)
         self._identify(password)
         started = self._gateway.clock.monotonic()
-        return await self._begin(Open(self._key, timeout_ms, self._inbox, self._gateway.address), password, started)
+        return await self._begin(Open(self._key, timeout_ms, self._inbox, *self._from()), password, started)
 
     async def attach(self, session: int, password: bytes) -> Optional[Opened]:
         """Goes on with a session. None if there is no such session or the password is not its own."""
@@ -122,11 +122,14 @@ class Session(DirectWrites):
         count = await self._gateway.store.increment(key)
         self._holdings.unknown()
         try:
-            return await self._begin(Attach(session, password, self._inbox, self._gateway.address), password, started)
+            return await self._begin(Attach(session, password, self._inbox, *self._from()), password, started)
         except NoSession:
             if count == 1:  # nobody had beaten for it before; no beat ever comes to this count
                 await self._take_back(key)
             return None
+
+    def _from(self) -> Tuple[Optional[str], Optional[str]]:
+        return self._gateway.address, None
 
     def _identify(self, password: bytes) -> None:
         self._key = key_of(password)

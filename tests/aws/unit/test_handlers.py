@@ -195,13 +195,13 @@ def test_who_asks_for_a_session_has_to_show_that_it_may(request_: Any, proof: st
 
 
 @pytest.mark.parametrize("request_", [OPEN, ATTACH], ids=["open", "attach"])
-@pytest.mark.parametrize("address", ["10.0.0.1", ""])
-def test_nobody_says_what_address_it_has(request_: Any, address: str) -> None:
-    """The queue does not know it: an ACL for an address would be open to whoever claims that one."""
+@pytest.mark.parametrize("claim", [{"address": "10.0.0.1"}, {"address": ""}, {"subject": "CN=a"}, {"subject": ""}])
+def test_nobody_says_what_address_or_certificate_it_has(request_: Any, claim: Dict[str, str]) -> None:
+    """The queue does not know it: an ACL for one would be open to whoever claims that one."""
 
     async def test(stage: Stage) -> None:
         await stage.hello(NS, INBOX)
-        await stage.functions.writer([_sent(request_._replace(address=address))])
+        await stage.functions.writer([_sent(request_._replace(**claim))])
         assert [delivery.body for _, batch in stage.handed for delivery in batch] == [b""]
 
     _on_a_stage(test)

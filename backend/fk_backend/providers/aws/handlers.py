@@ -186,7 +186,7 @@ class Functions:
     async def _admitted(self, ns: str, body: bytes, sent_ms: int) -> bool:
         """Whether whoever asks for a session can write items of this namespace: IAM says so, the queue can't.
 
-        Nobody can tell from which address a message came: who claims one is after the rights of somebody else.
+        Nobody can tell from which address a message came, or from whom: who claims one is after somebody else's rights.
         """
         try:
             message = decode(body)
@@ -197,7 +197,7 @@ class Functions:
         begins = [request for request in message.requests if isinstance(request, (Open, Attach))]
         if not begins:
             return True  # it needs a session that is open at its inbox
-        if any(request.address is not None for request in begins):
+        if any(request.address is not None or request.subject is not None for request in begins):
             return False
         self._service.queues.expect(message.inbox, sent_ms / 1000)
         (item,) = await self._service.store.get([layout.hello_key(ns, message.inbox)])

@@ -6,8 +6,9 @@ from typing import Callable, Mapping, Optional
 
 from ...mac import inbox_name
 from ...messages import split_id
-from ...ports import Queue
+from ...ports import Direct, Queue
 from ..clock import AwakeClock
+from .direct import DirectWrites
 from .link import Link
 from .place import Place
 from .store import PostgresStore
@@ -18,14 +19,15 @@ class PostgresGateway:
 
     thrifty = False
     blobs = None
-    direct = None
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, queued: bool = False) -> None:
+        """``queued``: every write goes to the elected writer."""
         self.link = link
         self.address: Optional[str] = link.address
         """As the server sees it."""
         self.store = PostgresStore(link.connections)
         self.clock = AwakeClock()
+        self.direct: Optional[Direct] = None if queued else DirectWrites(link.writer_for, self.clock)
 
     @classmethod
     async def open(cls, name: str, options: Mapping[str, str]) -> "PostgresGateway":
@@ -36,7 +38,7 @@ class PostgresGateway:
         except BaseException:
             await link.close()
             raise
-        return cls(link)
+        return cls(link, options.get("via") == "queue")
 
     @property
     def queue(self) -> Queue:

@@ -6,13 +6,12 @@ A session that is lost is attached to again with its password; one that has expi
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Awaitable, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 from ...core.requests import Close, Result
 from ...errors import BackendError
 from ...session.engine import CLOSED, EXPIRED, LOST, Session
 from ...session.watchlist import Event
-from . import recipe
 from .plan import Guess, HangUp, Lock, Steal, Step
 from .ports import Deployment
 from .world import Process
@@ -107,13 +106,20 @@ class Connection:
         self.client.changed.set()
 
 
+Recipe = Callable[["Client", Lock], Awaitable[None]]
+"""What a client does that has a lock to take (`recipe.lock`)."""
+
+
 class Client:
     """One client, through crashes and reconnections."""
 
     tags = 0
 
-    def __init__(self, deployment: Deployment, number: int, steps: Sequence[Step], timeout_ms: int) -> None:
+    def __init__(
+        self, deployment: Deployment, number: int, steps: Sequence[Step], timeout_ms: int, lock: "Recipe"
+    ) -> None:
         self.deployment = deployment
+        self._lock = lock
         self.world = deployment.world
         self.name = "client-%d" % number
         self.timeout_ms = timeout_ms
@@ -239,7 +245,7 @@ class Client:
         elif isinstance(op, (Steal, Guess)):
             self._chore(self._intrude(connection, isinstance(op, Steal)))
         elif isinstance(op, Lock):
-            self._chore(recipe.lock(self, op))
+            self._chore(self._lock(self, op))
         else:
             connection.ask(op)
 

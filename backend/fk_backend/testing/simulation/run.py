@@ -26,6 +26,7 @@ from .invoked import SimulatedInvocations
 from .loop import Stuck
 from .plan import GARBAGE, LATE, PART, PAUSE, POISON, STORM, WORLD, Fault, Plan
 from .ports import Deployment
+from .recipe import lock
 from .world import Entry, Process, World, trace_of
 
 NS = "ns"
@@ -89,7 +90,7 @@ class Run:
         self.start_functions()
         timeouts = self.plan.knobs.timeouts_ms
         for number, steps in enumerate(self.plan.clients):
-            client = Client(self.deployment, number, steps, timeouts[number % len(timeouts)])
+            client = Client(self.deployment, number, steps, timeouts[number % len(timeouts)], lock)
             self.clients.append(client)
             client.start()
         for fault in self.plan.faults:
