@@ -236,8 +236,8 @@ edit(
     "every message is vouched for",
     D,
     "accept",
-    "Delivery(body, internal)",
-    "Delivery(body, True)",
+    "Delivery(body, internal, position)",
+    "Delivery(body, True, position)",
     DISPATCH + "test_what_is_handed_over_is_vouched_for_one_by_one",
 )
 edit(

@@ -13,7 +13,7 @@ import pytest
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Error
 from fk_backend.core.requests import Create, SetAcl, SetData
-from fk_backend.errors import Unknown
+from fk_backend.errors import NoPermission, Unknown
 from fk_backend.functions import writer as writers
 from fk_backend.providers import local
 from fk_backend.providers.local import files, progress, store
@@ -389,6 +389,12 @@ def test_without_room_for_the_words_the_host_writes_alone(place: files.Place, mo
     assert words.stamp == 0 and words.allot(NS, idle=True) == -1
     words.note(NS, 3)
     assert words.upto(NS) == 3
+
+
+def test_who_may_not_write_the_words_is_no_host(place: files.Place) -> None:
+    os.mkdir(place.progress)
+    with pytest.raises(NoPermission, match=r"host\.progress: Is a directory"):
+        _words(place, 1)
 
 
 def test_a_file_that_is_too_short_is_not_touched(place: files.Place, home: Path) -> None:

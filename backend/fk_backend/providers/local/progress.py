@@ -11,12 +11,14 @@ them to zero before, nor by `mmap`, which keeps a descriptor and closes its numb
 from __future__ import annotations
 
 import ctypes
+import errno
 import logging
 import mmap
 import os
 from functools import partial
 from typing import Any, Callable, Dict, Optional
 
+from ...errors import NoPermission
 from ...functions.told import NOT_KNOWN, Told
 from .files import Place
 from .modes import PRIVATE_MODE, open_to_group
@@ -111,7 +113,7 @@ class HostProgress(Progress):
     """The host's own. Slots are allotted as somebody asks for them."""
 
     def __init__(self, place: Place, stamp: int, saved: Callable[[], bool]) -> None:
-        """From here on nobody writes who was told of an earlier host's. OSError.
+        """From here on nobody writes who was told of an earlier host's. NoPermission.
 
         ``saved``: whether all that was pushed is kept, so that it may be called told.
         """
@@ -150,8 +152,14 @@ class HostProgress(Progress):
 
 
 def _made(place: Place) -> Optional[Any]:
-    """The words, all zero; None if there is no room for them."""
-    descriptor = os.open(place.progress, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_MODE)
+    """The words, all zero; None if there is no room for them. NoPermission if they can't be written."""
+    try:
+        descriptor = os.open(place.progress, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_MODE)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return None
+        what = "%s: %s; all files of a deployment must be readable and writable"
+        raise NoPermission(what % (place.progress, error.strerror)) from error
     try:
         open_to_group(descriptor, place.directory)
         missing = BYTES - os.fstat(descriptor).st_size
