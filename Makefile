@@ -110,17 +110,22 @@ POSTGRES_SUITE := $(PY) -m compat_tests.kazoo_suite --url '{url}' -k 'not Gevent
 zk-shell: $(VENV)/.dev ## zk-shell, unmodified, on local://
 	$(PY) -m pytest compat_tests/zk_shell
 
+OTHER_CLIENTS := compat_tests/gateway/test_other_clients.py compat_tests/gateway/test_certificates.py
+
 gateway: $(VENV)/.dev ## a gateway with other people's clients, and two of them killed in turn under load
-	$(PY) -m pytest compat_tests/gateway/test_other_clients.py || { $(ONCE_MORE); \
-	  $(PY) -m pytest compat_tests/gateway/test_other_clients.py --last-failed --last-failed-no-failures none; }
+	$(PY) -m pytest $(OTHER_CLIENTS) || { $(ONCE_MORE); \
+	  $(PY) -m pytest $(OTHER_CLIENTS) --last-failed --last-failed-no-failures none; }
 	$(PY) -m compat_tests.gateway.kills 6
 
 gateway-clients: $(VENV)/.dev ## the own tests of other people's clients (Go, Node, aiozk), through gateways and on a ZooKeeper: a quarter of an hour
 	$(PY) -m pytest compat_tests/gateway/test_their_own_tests.py
 
-gateway-suite: $(VENV)/.dev ## kazoo's own tests with kazoo's own client, through gateways
-	$(PY) -m compat_tests.kazoo_suite --url memory://gateway-suite --fk-gateway -o cache_dir=$(CURDIR)/.cache/suite-gateway || { $(ONCE_MORE); \
-	  $(PY) -m compat_tests.kazoo_suite --url memory://gateway-suite --fk-gateway -o cache_dir=$(CURDIR)/.cache/suite-gateway --last-failed --last-failed-no-failures all; }
+gateway-suite: $(VENV)/.dev ## kazoo's own tests with kazoo's own client, through gateways in front of local://
+	rm -rf .cache/gateway-suite
+	$(GATEWAY_SUITE) || { $(ONCE_MORE); $(GATEWAY_SUITE) --last-failed --last-failed-no-failures all; }
+
+GATEWAY_SUITE := FK_KAZOO_HOME=$(CURDIR)/.cache/gateway-suite $(PY) -m compat_tests.kazoo_suite \
+  --url local://gateway-suite --fk-gateway -o cache_dir=$(CURDIR)/.cache/suite-gateway
 
 zookeeper-tests: $(VENV)/.dev ## ZooKeeper's own Java tests through a gateway; they are fetched and built: Debian 12, zookeeper, a JDK (BESIDE=1: on a real ZooKeeper, too)
 	$(PY) -m compat_tests.zookeeper_tests $(if $(BESIDE),--beside-zookeeper)

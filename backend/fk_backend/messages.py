@@ -185,19 +185,25 @@ def _ops(value: Any) -> Tuple[Request, ...]:
 _FIELDS: Dict[str, Callable[[Any], Any]] = {
     "path": _str, "data": _data, "acl": _acl, "flags": _int32, "ttl_ms": _int, "with_stat": _bool, "version": _int32,
     "ops": _ops, "scheme": _str, "credential": _str, "password_hash": _bytes, "timeout_ms": _int, "inbox": _str,
-    "address": _text, "session": _int, "password": _bytes, "beats": _int, "zxid": _int, "at_ms": _int,
+    "address": _text, "subject": _text, "session": _int, "password": _bytes, "beats": _int, "zxid": _int, "at_ms": _int,
 }  # fmt: skip
+
+
+_LATER = (Open, Attach)
+"""Their last field, the ``subject``, is left out where there is none: functions before it know of none."""
 
 
 def _plain(request: Request) -> List[Any]:
     if isinstance(request, Multi):
         return ["Multi", [_plain(op) for op in request.ops]]
-    return [type(request).__name__, *plain(request)]
+    parts = [type(request).__name__, *plain(request)]
+    return parts[:-1] if isinstance(request, _LATER) and parts[-1] is None else parts
 
 
 def _request(value: Any) -> Request:
     kind = _KINDS.get(value[0]) if type(value) is list and value and type(value[0]) is str else None
-    if kind is None or len(value) != len(kind._fields) + 1:
+    missing = 0 if kind is None else len(kind._fields) + 1 - len(value)
+    if kind is None or not (missing == 0 or (missing == 1 and kind in _LATER)):
         raise Malformed("unknown request")
     made: Request = kind(*(_FIELDS[name](part) for name, part in zip(kind._fields, value[1:])))
     return made

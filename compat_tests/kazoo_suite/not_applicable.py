@@ -40,5 +40,8 @@ NOT_APPLICABLE: Dict[str, str] = {
 }
 """Test (file::class::test) → reason."""
 
+ON_GATEWAYS = frozenset({"test_client.py::TestSSLClient::test_create"})
+"""Those that say something where the client speaks to gateways, which do speak TLS."""
+
 BY_RELEASE: Dict[str, Dict[str, str]] = {}
 """Release of kazoo → tests that do not work in it, with ZooKeeper neither, and why."""

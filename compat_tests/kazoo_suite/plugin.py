@@ -21,7 +21,7 @@ import pytest
 from fk_backend.errors import DeploymentError
 from fk_kazoo.url import ENVIRONMENT_VARIABLE, parse
 
-from .not_applicable import BY_RELEASE, NOT_APPLICABLE
+from .not_applicable import BY_RELEASE, NOT_APPLICABLE, ON_GATEWAYS
 
 PACKAGE = "kazoo.tests"
 TIMEOUT_S = 120
@@ -174,9 +174,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item
     applicable: List[pytest.Item] = []
     deselected: List[pytest.Item] = []
     _refuse_stale_names()
-    listed = listing()
+    listed, gateways = listing(), config.getoption("--fk-gateway")
     for item in items:
-        reason = listed.get(_short(item.nodeid))
+        reason = None if gateways and _short(item.nodeid) in ON_GATEWAYS else listed.get(_short(item.nodeid))
         if reason is None:
             applicable.append(item)
         else:

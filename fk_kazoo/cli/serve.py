@@ -15,9 +15,13 @@ from .words import Size
 @click.command("serve")
 @click.argument("url", metavar="URL")
 @click.option("--listen", default="127.0.0.1:2181", show_default=True, metavar="HOST:PORT", help="Where.")
+@click.option("--namespace", multiple=True, metavar="NAME=HOST:PORT",
+              help="One more namespace, on a port of its own; as often as there are.")  # fmt: skip
 @click.option("--words", default="srvr,isro", show_default=True, help="Four letter words that are answered; * for all.")
 @click.option("--max-client-cnxns", type=click.IntRange(min=0), default=60, show_default=True, metavar="N",
               help="Connections of one address at most; 0 for any number.")  # fmt: skip
+@click.option("--max-cnxns", type=click.IntRange(min=0), default=0, metavar="N",
+              help="Connections of all addresses at most; else as many as there may be files.")  # fmt: skip
 @click.option("--jute-maxbuffer", type=Size(), default="1048575", show_default=True, help="Bytes of a request at most.")
 @click.option("--drain", type=click.FloatRange(min=0), default=5.0, show_default=True, metavar="SECONDS",
               help="How long SIGTERM waits.")  # fmt: skip

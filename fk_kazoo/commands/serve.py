@@ -6,6 +6,7 @@ Rule upheld here: importing this module imports nothing that an app may want to 
 from __future__ import annotations
 
 import argparse
+from typing import Any, Sequence
 
 from . import operation
 
@@ -24,7 +25,7 @@ def call(options: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(asctime)s %(message)s")
     try:
         url = parse(options.url)
-        settings = _settings(options, str(url), url.namespace)
+        settings = _settings(options, url)
         if url.chroot:
             raise WrongUsage("give the deployment without a chroot: clients say theirs, as with ZooKeeper")
         asyncio.run(process.serve(url, settings))
@@ -33,7 +34,7 @@ def call(options: argparse.Namespace) -> int:
     return 0
 
 
-def _settings(options: argparse.Namespace, url: str, namespace: str):  # type: ignore[no-untyped-def] # see the rule
+def _settings(options: argparse.Namespace, url: Any):  # type: ignore[no-untyped-def] # see the rule
     import ssl
 
     from fk_backend.errors import WrongUsage
@@ -52,8 +53,27 @@ def _settings(options: argparse.Namespace, url: str, namespace: str):  # type: i
         raise WrongUsage("--tls-key and --tls-client-ca go with --tls-cert")
     words = frozenset(word.strip() for word in options.words.split(",") if word.strip())
     return Settings(
-        url, namespace, host, port, words, options.max_client_cnxns, options.jute_maxbuffer, options.drain, tls, admin,
+        str(url), url.namespace, host, port, words, options.max_client_cnxns, options.max_cnxns,
+        options.jute_maxbuffer, options.drain, tls, admin, tuple(_more(options.namespace, url)),
     )  # fmt: skip
+
+
+def _more(given: Sequence[str], url: Any):  # type: ignore[no-untyped-def] # see the rule
+    from dataclasses import replace
+
+    from fk_backend.errors import WrongUsage
+    from fk_backend.layout import is_namespace
+    from fk_kazoo.gateway.settings import Also
+
+    known = {url.namespace}
+    for text in given:
+        name, equals, place = text.partition("=")
+        if not equals or not is_namespace(name):
+            raise WrongUsage("--namespace takes NAME=HOST:PORT, not %r" % text)
+        if name in known:
+            raise WrongUsage("the namespace %s is served already: give it once, and not if it is the URL's" % name)
+        known.add(name)
+        yield Also(str(replace(url, namespace=name)), name, *_place("--namespace", place))
 
 
 def _place(option: str, text: str):  # type: ignore[no-untyped-def] # see the rule

@@ -1,6 +1,8 @@
 """Health and metrics over HTTP: ``/commands/ruok``, ``/commands/is_read_only``, ``/commands/monitor``, ``/metrics``.
 
-As ZooKeeper's AdminServer and its PrometheusMetricsProvider answer them, on one port. One request a connection.
+As ZooKeeper's AdminServer and its PrometheusMetricsProvider answer them, on one port. One request a connection. Where a
+gateway serves several namespaces, metrics have the label ``namespace``, and commands are about the first one unless
+``?namespace=`` names another.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from typing import Any, Dict, Optional, Tuple
+from urllib.parse import parse_qs
 
 from fk_backend.errors import BackendError
 from fk_backend.functions.words import VERSION
@@ -27,7 +30,8 @@ Answer = Tuple[int, str, str]
 class Admin:
     """Listens on a port of its own: `start` it, `close` it."""
 
-    def __init__(self, words: Words, host: str, port: int) -> None:
+    def __init__(self, words: Dict[str, Words], host: str, port: int) -> None:
+        """``words``: of each namespace, that of the deployment's URL first."""
         self._words = words
         self._host = host
         self.port = port
@@ -59,7 +63,8 @@ class Admin:
 
     async def _answer(self, head: bytes) -> Answer:
         method, _, rest = head.decode("latin-1").partition(" ")
-        path = rest.split(" ")[0].partition("?")[0].rstrip("/")
+        path, _, query = rest.split(" ")[0].partition("?")
+        path = path.rstrip("/")
         if method not in ("GET", "HEAD"):
             return 405, TEXT, "GET or HEAD\n"
         if path == "/metrics":
@@ -67,15 +72,18 @@ class Admin:
         command = path[len("/commands/") :] if path.startswith("/commands/") else ""
         if command not in ("ruok", "is_read_only", "monitor", "mntr", "isro"):
             return 404, TEXT, "/metrics, /commands/ruok, /commands/is_read_only and /commands/monitor\n"
-        return await self._command(command)
+        (namespace,) = parse_qs(query).get("namespace", [next(iter(self._words))])[:1]
+        if namespace not in self._words:
+            return 404, TEXT, "the namespaces are %s\n" % ", ".join(self._words)
+        return await self._command(command, self._words[namespace])
 
-    async def _command(self, command: str) -> Answer:
+    async def _command(self, command: str, words: Words) -> Answer:
         told: Dict[str, Any] = {"command": command, "error": None}
         try:
             if command in ("monitor", "mntr"):
-                told.update({"version": VERSION, "server_state": "standalone"}, **await self._words.metrics())
+                told.update({"version": VERSION, "server_state": "standalone"}, **await words.metrics())
             else:
-                await self._words.check()
+                await words.check()
                 told.update({} if command == "ruok" else {"read_only": False})
         except _FAILED as error:
             told["error"] = str(error) or type(error).__name__
@@ -85,13 +93,16 @@ class Admin:
 
     async def _metrics(self) -> Answer:
         try:
-            figures = await self._words.metrics()
+            figures = {namespace: await words.metrics() for namespace, words in self._words.items()}
         except _FAILED as error:
             return 503, TEXT, "# %s\n" % error
-        lines = [
-            "# TYPE %s %s\n%s %s\n" % (name, "counter" if name in COUNTERS else "gauge", name, value)
-            for name, value in figures.items()
-        ]
+        names = dict.fromkeys(name for each in figures.values() for name in each)
+        lines = []
+        for name in names:
+            lines.append("# TYPE %s %s\n" % (name, "counter" if name in COUNTERS else "gauge"))
+            for namespace, each in figures.items():
+                label = '{namespace="%s"}' % namespace if len(figures) > 1 else ""
+                lines += ["%s%s %s\n" % (name, label, each[name])] if name in each else []
         return 200, TEXT, "".join(lines)
 
 

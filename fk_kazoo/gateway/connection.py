@@ -20,6 +20,8 @@ from fk_backend.session.served import ServedSession
 from fk_backend.session.watchlist import Event
 
 from .. import jute
+from .certificates import subject
+from .door import Guest
 from .facing import Facing
 from .figures import Figures, Seen
 from .settings import Settings
@@ -29,6 +31,8 @@ log = logging.getLogger(__name__)
 MAX_OUTSTANDING = 256
 """What may be unanswered of one connection. A read counts as `READ_COSTS`: its answer may be as large as a node."""
 READ_COSTS = 16
+READ_ALL_COSTS = 64
+"""A multiRead's answer may be as large as four nodes."""
 BYTES_COST = 1 << 14
 """A request counts once more for so many bytes of it, and one that names many paths for each of them: it is kept."""
 MAX_CONNECT_BYTES = 1 << 10
@@ -61,8 +65,8 @@ class Home(Protocol):
         """It is over."""
         ...
 
-    def facing(self, address: str) -> Facing:
-        """The deployment as seen from an address."""
+    def facing(self, address: str, subject: Optional[str]) -> Facing:
+        """The deployment as seen from an address, by whom a certificate names."""
         ...
 
     async def answer_word(self, word: str) -> str:
@@ -70,13 +74,14 @@ class Home(Protocol):
         ...
 
 
-class Connection(asyncio.Protocol):
-    """`asyncio.Protocol` on one side, `Listener` of its session on the other."""
+class Connection(Guest):
+    """`asyncio.Protocol` on one side, `Listener` of its session on the other. ``address``, ``port``: the client's."""
 
-    def __init__(self, home: Home) -> None:
-        self.address = ""
-        self._port = 0
-        self._home = home
+    def __init__(self, home: Home, address: str, port: int) -> None:
+        self.address = address
+        self._port = port
+        self._subject: Optional[str] = None
+        self.home = home
         self._figures = home.figures
         self._received = self._sent = 0
         self._loop = asyncio.get_running_loop()
@@ -104,15 +109,29 @@ class Connection(asyncio.Protocol):
 
     # --- asyncio's side -------------------------------------------------------------------------
 
+    def admitted(self) -> bool:
+        """`door.Guest.admitted`."""
+        if self.home.admit(self):
+            return True
+        log.info("one connection too many from %s", self.address)
+        return False
+
+    def gone(self) -> None:
+        """`door.Guest.gone`."""
+        self.home.left(self)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """`asyncio.Protocol.connection_made`."""
         self._transport = cast(asyncio.Transport, transport)
-        peer = transport.get_extra_info("peername")
-        self.address, self._port = (str(peer[0]), int(peer[1])) if peer else ("", 0)
         self._transport.set_write_buffer_limits(high=HIGH_BYTES)
-        if not self._home.admit(self):
-            log.info("too many connections from %s", self.address)
-            return self._abort()
+        tls = transport.get_extra_info("ssl_object")
+        certificate = None if tls is None else tls.getpeercert(binary_form=True)
+        if certificate:  # one that nobody asked for is not sent
+            try:
+                self._subject = subject(certificate)
+            except ValueError as error:
+                log.warning("%s: its certificate can't be read: %s", self.address, error)
+                return self._abort()
         self._alarm = self._loop.call_later(CONNECT_S, self._tick, False)
 
     def data_received(self, data: bytes) -> None:
@@ -141,14 +160,14 @@ class Connection(asyncio.Protocol):
             return
         if self._task is not None:
             self._task.cancel()
-        self._home.left(self)
+        self.home.left(self)
 
     async def _leave(self, session: ServedSession, keeps: bool) -> None:
         """A client may come back within its timeout after it was last heard, wherever the last beat was in it."""
-        home = self._home
+        home = self.home
         try:
             if keeps:
-                await beat(home.facing(self.address), home.settings.namespace, session.id)
+                await beat(home.facing(self.address, None), home.settings.namespace, session.id)
         except BackendError as error:
             log.debug("session 0x%x: the last beat: %s", session.id, error)
         finally:
@@ -189,7 +208,7 @@ class Connection(asyncio.Protocol):
         if not self._begun and self._is_word():
             return False
         size = int.from_bytes(self._in[:4], "big", signed=True)
-        most = self._home.settings.max_request_bytes
+        most = self.home.settings.max_request_bytes
         if not 0 <= size <= (most if self._begun else min(most, MAX_CONNECT_BYTES)):
             self._figures.too_large += size > 0
             raise jute.Malformed("a frame of %d bytes" % size)
@@ -218,7 +237,7 @@ class Connection(asyncio.Protocol):
         return True
 
     async def _answer_word(self, word: str) -> None:
-        answer = await self._home.answer_word(word)
+        answer = await self.home.answer_word(word)
         self._send(answer.encode("utf-8", "replace"))
         self._hang_up()
 
@@ -229,8 +248,8 @@ class Connection(asyncio.Protocol):
         self._task = asyncio.ensure_future(self._open_session(asked))
 
     async def _open_session(self, asked: jute.Connect) -> None:
-        facing = self._home.facing(self.address)
-        session = self._session = ServedSession(facing, self._home.settings.namespace, self)
+        facing = self.home.facing(self.address, self._subject)
+        session = self._session = ServedSession(facing, self.home.settings.namespace, self, facing.subject)
         read_only = False
         try:
             if asked.session:
@@ -421,7 +440,8 @@ class Connection(asyncio.Protocol):
 def _cost(op: Any, size: int) -> int:
     """Of a request, in terms of `MAX_OUTSTANDING`."""
     paths = sum(map(len, op[1:])) if isinstance(op, ops.SetWatches) else 0
-    return (READ_COSTS if isinstance(op, _READS) else 1) + size // BYTES_COST + paths
+    least = READ_ALL_COSTS if isinstance(op, ops.ReadAll) else READ_COSTS if isinstance(op, _READS) else 1
+    return least + size // BYTES_COST + paths
 
 
 _UNKNOWN = 0

@@ -1,4 +1,4 @@
-"""A deployment as one client of the gateway sees it: from its own address."""
+"""A deployment as one client of the gateway sees it: from its own address, and with its own certificate."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from fk_backend.ports import Blobs, Clock, Direct, Gateway, Queue, Store
 
 
 class Facing:
-    """`ports.Gateway` with the address of the client. Where the transport vouches for no address, there is none."""
+    """`ports.Gateway` with the address of the client, and the subject of its certificate.
 
-    def __init__(self, gateway: Gateway, address: str) -> None:
+    Where the transport vouches for no address, there is neither: anybody could claim one.
+    """
+
+    def __init__(self, gateway: Gateway, address: str, subject: Optional[str] = None) -> None:
         self._gateway = gateway
         self.address: Optional[str] = None if gateway.address is None else address
+        self.subject = None if gateway.address is None else subject
         self.thrifty = gateway.thrifty
 
     @property

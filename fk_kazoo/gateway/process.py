@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import signal
 
 from fk_backend.providers import provider
@@ -17,6 +18,7 @@ log = logging.getLogger(__name__)
 
 async def serve(url: DeploymentUrl, settings: Settings) -> None:
     """Until SIGTERM or SIGINT. DeploymentError or BackendError if the deployment can't be opened; OSError."""
+    _allow_files()
     loop = asyncio.get_running_loop()
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -28,9 +30,19 @@ async def serve(url: DeploymentUrl, settings: Settings) -> None:
     try:
         server = Server(gateway, settings)
         await server.start()
-        print("fk-kazoo serve: %s on %s:%d" % (url, settings.host, server.port), flush=True)
+        for front in server.fronts:
+            print("fk-kazoo serve: %s on %s:%d" % (front.settings.url, front.settings.host, front.port), flush=True)
         await told.wait()
         log.info("draining")
         await server.drain()
     finally:
         await gateway.close()
+
+
+def _allow_files() -> None:
+    """As many as this process may allow itself: each client takes one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    except (OSError, ValueError) as error:  # some systems say "any number" and do not mean it
+        log.info("the number of open files stays as it is: %s", error)

@@ -3,23 +3,60 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections import Counter
-from typing import Any, Optional, Set
-from typing import Counter as CounterOf
+from typing import Optional
 
 from fk_backend.ports import Gateway
 
 from .admin import Admin
-from .connection import CONNECT_S, Connection
+from .connection import Connection
+from .crowd import Crowd
+from .door import Door
 from .facing import Facing
 from .figures import Figures
 from .settings import Settings
 from .words import Words
 
-log = logging.getLogger(__name__)
 
-BACKLOG = 1000
+class Front:
+    """One namespace of the deployment, on a port of its own: `connection.Home`. ``port``: once it is `open`."""
+
+    def __init__(self, gateway: Gateway, settings: Settings, crowd: "Crowd[Connection]") -> None:
+        self.settings = settings
+        self.port = settings.port
+        self.figures = Figures()
+        self.words = Words(gateway, settings, self.figures, lambda: [each for each in crowd if each.home is self])
+        self._gateway = gateway
+        self._crowd = crowd
+        self._door: Optional[Door] = None
+
+    async def open(self) -> None:
+        """Listens. OSError if the port is taken."""
+        door = self._door = Door(self.settings, lambda address, port: Connection(self, address, port))
+        await door.open()
+        self.port = door.port
+
+    def close(self) -> None:
+        """Lets nobody in any more."""
+        if self._door is not None:
+            self._door.close()
+
+    def admit(self, connection: Connection) -> bool:
+        """`connection.Home.admit`."""
+        admitted = self._crowd.admit(connection)
+        self.figures.rejected += not admitted
+        return admitted
+
+    def left(self, connection: Connection) -> None:
+        """`connection.Home.left`."""
+        self._crowd.left(connection)
+
+    def facing(self, address: str, subject: Optional[str]) -> Facing:
+        """`connection.Home.facing`."""
+        return Facing(self._gateway, address, subject)
+
+    async def answer_word(self, word: str) -> str:
+        """`connection.Home.answer_word`."""
+        return await self.words.answer(word)
 
 
 class Server:
@@ -27,73 +64,42 @@ class Server:
 
     def __init__(self, gateway: Gateway, settings: Settings) -> None:
         self.settings = settings
-        self.port = settings.port
-        self.figures = Figures()
-        self._gateway = gateway
-        self._connections: Set[Connection] = set()
-        self._of_address: CounterOf[str] = Counter()
-        self._listening: Optional[Any] = None
-        self._empty = asyncio.Event()
-        self._words = Words(gateway, settings, self.figures, lambda: list(self._connections))
+        self.connections: Crowd[Connection] = Crowd(settings.max_connections, settings.max_total)
+        self.fronts = [Front(gateway, each, self.connections) for each in settings.each()]
         self.admin: Optional[Admin] = None
 
+    @property
+    def port(self) -> int:
+        """Of the first namespace."""
+        return self.fronts[0].port
+
     async def start(self) -> None:
-        """Listens. OSError if the port is taken."""
-        settings = self.settings
-        self._listening = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self), settings.host, settings.port, ssl=settings.tls, backlog=BACKLOG,
-            ssl_handshake_timeout=None if settings.tls is None else CONNECT_S,
-        )  # fmt: skip
-        self.port = int(self._listening.sockets[0].getsockname()[1])
-        if settings.admin is not None:
-            self.admin = Admin(self._words, *settings.admin)
-            await self.admin.start()
+        """Listens. OSError if a port is taken."""
+        try:
+            for front in self.fronts:
+                await front.open()
+            if self.settings.admin is not None:
+                admin = Admin({front.settings.namespace: front.words for front in self.fronts}, *self.settings.admin)
+                await admin.start()
+                self.admin = admin
+        except OSError:
+            self._close()
+            raise
 
     async def drain(self) -> None:
         """Takes no more, answers what was asked, and hangs up. Clients go on elsewhere with their sessions."""
-        if self._listening is not None:
-            self._listening.close()
-        if self.admin is not None:
-            self.admin.close()
-        for connection in list(self._connections):
+        self._close()
+        for connection in self.connections:
             connection.drain()
         try:
-            await asyncio.wait_for(self._until_empty(), self.settings.drain_s)
+            await asyncio.wait_for(self.connections.until_empty(), self.settings.drain_s)
         except asyncio.TimeoutError:
-            for connection in list(self._connections):
+            for connection in self.connections:
                 connection.cut()
         await asyncio.sleep(0)
 
-    async def _until_empty(self) -> None:
-        while self._connections:
-            self._empty.clear()
-            await self._empty.wait()
-
-    # --- for connections ------------------------------------------------------------------------
-
-    def admit(self, connection: Connection) -> bool:
-        """`connection.Home.admit`."""
-        self._connections.add(connection)
-        self._of_address[connection.address] += 1
-        most = self.settings.max_connections
-        if not most or self._of_address[connection.address] <= most:
-            return True
-        self.figures.rejected += 1
-        return False
-
-    def left(self, connection: Connection) -> None:
-        """`connection.Home.left`."""
-        if connection in self._connections:
-            self._connections.remove(connection)
-            self._of_address[connection.address] -= 1
-            if not self._of_address[connection.address]:
-                del self._of_address[connection.address]
-        self._empty.set()
-
-    def facing(self, address: str) -> Facing:
-        """`connection.Home.facing`."""
-        return Facing(self._gateway, address)
-
-    async def answer_word(self, word: str) -> str:
-        """`connection.Home.answer_word`."""
-        return await self._words.answer(word)
+    def _close(self) -> None:
+        for front in self.fronts:
+            front.close()
+        if self.admin is not None:
+            self.admin.close()

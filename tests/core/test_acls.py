@@ -28,6 +28,7 @@ from fk_backend.core.model import Acl, Acls, Error, Id, Perms
 ANN = digest_id("ann:secret")
 BEN = digest_id("ben:secret")
 HOME = Id("ip", "127.0.0.1")
+MAY = Id("x509", "CN=may,OU=ops,O=acme")
 
 
 def test_digest_is_zookeepers() -> None:
@@ -47,6 +48,26 @@ def test_refused_acls(acl: Optional[Acls]) -> None:
 def test_one_bad_entry_spoils_the_acl() -> None:
     with pytest.raises(ZkError):
         fix_up((*OPEN_ACL, Acl(31, "x509", "CN=a")), (ANN,))
+
+
+def test_who_has_a_certificate_may_name_those_of_others() -> None:
+    asked = (Acl(31, "x509", "CN=june,O=acme"), Acl(1, *MAY))
+    assert fix_up(asked, (HOME, MAY)) == asked
+    for wrong in ("june", "CN", "CN=a,", "CN=<", "XX=y"):
+        with pytest.raises(ZkError):
+            fix_up((Acl(31, "x509", wrong),), (MAY,))
+    with pytest.raises(ZkError):
+        fix_up(asked, (HOME, ANN))
+    assert fix_up((Acl(1, "auth", ""),), (HOME, MAY, ANN)) == (Acl(1, *MAY), Acl(1, *ANN))
+
+
+def test_a_certificate_lets_in_whom_it_names() -> None:
+    acl = (Acl(Perms.READ, *MAY), Acl(Perms.ALL, "x509", "CN=june,O=acme"))
+    assert allowed(acl, Perms.READ, (HOME, MAY)) and not allowed(acl, Perms.WRITE, (HOME, MAY))
+    for other in (MAY._replace(id="CN=may, OU=ops, O=acme"), MAY._replace(scheme="digest"), HOME):
+        assert not allowed(acl, Perms.READ, (other,))
+    assert may_know(readers(acl), (MAY,)) and not may_know(readers(acl), (HOME, ANN))
+    assert visible_acl(acl, (MAY,)) == acl
 
 
 def test_auth_expands_to_digests_only_and_duplicates_go() -> None:
@@ -116,9 +137,11 @@ def test_authentication() -> None:
     assert authenticate("digest", "ann:secret", None) == (ANN,)
     assert authenticate("digest", "ann:secret", ANN) == (SUPER, ANN)
     assert authenticate("digest", "ann:wrong", ANN) == (digest_id("ann:wrong"),)
-    assert authenticate("ip", "9.9.9.9", None, HOME) == (HOME,)
+    assert authenticate("ip", "9.9.9.9", None, (ANN, HOME)) == (HOME,)
     assert authenticate("ip", "9.9.9.9", None) is None
-    assert authenticate("sasl", "x", None, HOME) is None
+    assert authenticate("sasl", "x", None, (HOME,)) is None
+    assert authenticate("x509", "", None, (HOME, MAY)) == (MAY,)
+    assert authenticate("x509", MAY.id, None, (HOME, ANN)) is None
 
 
 @pytest.mark.parametrize(

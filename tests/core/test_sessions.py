@@ -7,7 +7,7 @@ from typing import List
 import pytest
 
 from fk_backend.core.acls import OPEN_ACL, digest_id
-from fk_backend.core.model import Error, EventType, Id, Trigger
+from fk_backend.core.model import Acl, Error, EventType, Id, Trigger
 from fk_backend.core.requests import Attach, Auth, Call, Close, Create, Delete, Expire, Flags, Open, Reap, SetData
 from fk_backend.core.sessions import MAX_TIMEOUT_MS, MIN_TIMEOUT_MS
 from fk_backend.core.snapshot import Ended
@@ -63,6 +63,17 @@ def test_attaching_moves_the_session_and_starts_its_identities_anew(world: World
     assert result.value == (session, 5_000, (Id("ip", "10.0.0.1"),))
     assert (result.zxid, world.last.moved) == (3, ["inbox"])
     assert codes(world, Call(session, "inbox", create("/a")), Call(session, "new", create("/b"))) == [-118, 0]
+
+
+def test_a_certificate_is_the_connections(world: World) -> None:
+    (session, *_), ann = world.one(0, Open(b"", 5_000, "inbox", "10.0.0.1", "CN=ann")).value, Id("x509", "CN=ann")
+    assert world.sessions[session].identities == (Id("ip", "10.0.0.1"), ann)
+    assert world.one(session, Auth("x509", "CN=ben")).value == (ann,)
+    assert world.one(session, create("/of-ann")._replace(acl=(Acl(31, *ann),))).code == 0
+    other = world.open("other")
+    for request in (SetData("/of-ann", b"", -1), create("/x")._replace(acl=(Acl(31, *ann),)), Auth("x509", "CN=ann")):
+        assert world.one(other, request, "other").code in (Error.NO_AUTH, Error.INVALID_ACL, Error.AUTH_FAILED)
+    assert world.one(session, SetData("/of-ann", b"", -1)).code == 0
 
 
 def test_attaching_from_the_same_inbox_moves_nothing(world: World) -> None:

@@ -71,8 +71,8 @@ class Reply(NamedTuple):
 class Raw:
     """A client of its own: each method is one step on the wire. EOFError where the gateway hung up."""
 
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE_S)
+    def __init__(self, port: int, source: str = "127.0.0.1") -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE_S, (source, 0))
         self.socket.settimeout(PATIENCE_S)
         self._xids = itertools.count(1)
 

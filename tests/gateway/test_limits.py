@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 import subprocess
 import sys
 import time
-from typing import Iterator, List
+from typing import Any, Callable, Iterator, List
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,8 +18,9 @@ from fk_backend.core.model import Error
 from fk_backend.session import ops
 from fk_kazoo import jute
 from fk_kazoo.__main__ import main
-from fk_kazoo.gateway import connection
-from tests.gateway.served import PATIENCE_S, Place, Raw, create, number, read
+from fk_kazoo.gateway import connection, door
+from fk_kazoo.gateway.server import Server
+from tests.gateway.served import OPEN_ACL, PATIENCE_S, Place, Raw, create, number, read
 
 HOSTILE = [
     b"\xff\xff\xff\xff",
@@ -73,19 +75,66 @@ def test_who_goes_on_with_nonsense_is_hung_up_on(port: int, witness: Raw, sent: 
     assert witness.call(jute.EXISTS, read("/")).code == 0
 
 
+cuts = st.just(0) | st.integers(0, 200)
 opcodes = st.sampled_from(sorted({*jute.OPS, jute.SASL, jute.PING} - {jute.CLOSE})) | st.integers(-20, 120)
 bodies = st.binary(max_size=80) | st.builds(create, st.text(max_size=5).map(lambda t: "/" + t), st.binary(max_size=9))
+fuzzed = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+WHOLE = [
+    struct.pack(">ii", xid, opcode) + body
+    for xid, (opcode, body) in enumerate(
+        [
+            (jute.CREATE, create("/fuzzed", b"data", 3)),
+            (jute.CREATE_TTL, create("/fuzzed", b"", 5) + struct.pack(">q", 5000)),
+            (jute.GET_DATA, read("/", watch=True)),
+            (jute.GET_CHILDREN2, read("/", watch=True)),
+            (jute.SET_ACL, jute.string("/none") + OPEN_ACL + number(-1)),
+            (jute.MULTI, HEAD.pack(jute.CREATE, False, -1) + create("/fuzzed/x") + HEAD.pack(-1, True, -1)),
+            (jute.MULTI_READ, HEAD.pack(jute.GET_DATA, False, -1) + read("/") + HEAD.pack(-1, True, -1)),
+            (jute.AUTH, number(0) + jute.string("digest") + jute.buffer(b"a:b")),
+            (jute.SET_WATCHES2, struct.pack(">q", 0) + jute.strings(["/"]) * 5),
+            (jute.ADD_WATCH, jute.string("/") + number(1)),
+            (jute.REMOVE_WATCHES, jute.string("/") + number(3)),
+            (jute.GET_EPHEMERALS, jute.string("/")),
+            (jute.RECONFIG, jute.string("a") * 3 + struct.pack(">q", 1)),
+        ],
+        1,
+    )
+]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@fuzzed
 @given(st.lists(st.tuples(st.integers(-10, 10), opcodes, bodies), max_size=8), st.binary(max_size=20))
-def test_whatever_is_sent_is_answered_or_hung_up_on(port: int, witness: Raw, frames: List[object], rest: bytes) -> None:
+def test_whatever_is_sent_is_answered_or_hung_up_on(port: int, witness: Raw, frames: List[Any], rest: bytes) -> None:
+    sent = b"".join(jute.framed(struct.pack(">ii", xid, opcode) + body) for xid, opcode, body in frames)
+    _costs_only_who_sends_it(port, witness, sent + rest)
+
+
+def _damaged(frame: bytes, at: int, byte: int, cut: int) -> bytes:
+    changed = bytearray(frame)
+    changed[at % len(frame)] = byte
+    return bytes(changed[: len(frame) - cut % len(frame)])
+
+
+@fuzzed
+@given(
+    st.lists(
+        st.builds(
+            _damaged, st.sampled_from(WHOLE), st.integers(0, 200), st.integers(0, 255), st.just(0) | st.integers(0)
+        ),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_whatever_is_wrong_with_a_request_costs_only_who_sends_it(port: int, witness: Raw, frames: List[bytes]) -> None:
+    _costs_only_who_sends_it(port, witness, b"".join(map(jute.framed, frames)))
+
+
+def _costs_only_who_sends_it(port: int, witness: Raw, sent: bytes) -> None:
     with Raw(port) as client:
         client.connect(timeout_ms=1000)
         try:
-            for xid, opcode, body in frames:  # type: ignore[misc]
-                client.send(struct.pack(">ii", xid, opcode) + body)
-            client.socket.sendall(rest)
+            client.socket.sendall(sent)
             client.socket.shutdown(socket.SHUT_WR)
         except OSError:
             pass
@@ -95,6 +144,40 @@ def test_whatever_is_sent_is_answered_or_hung_up_on(port: int, witness: Raw, fra
         except EOFError:
             pass
     assert witness.call(jute.EXISTS, read("/")).code == 0
+
+
+@fuzzed
+@given(st.integers(0, 44), st.integers(0, 255), st.integers(0, 44))
+def test_whatever_is_wrong_with_the_beginning_costs_only_who_sends_it(
+    port: int, witness: Raw, at: int, byte: int, cut: int
+) -> None:
+    begins = struct.pack(">iqiq", 0, 0, 1000, 0) + jute.buffer(bytes(16)) + b"\0"
+    with Raw(port) as client:
+        client.socket.sendall(jute.framed(_damaged(begins, at, byte, cut)))
+        client.socket.shutdown(socket.SHUT_WR)
+        try:
+            while True:
+                client.receive()
+        except EOFError:
+            pass
+    assert witness.call(jute.EXISTS, read("/")).code == 0
+
+
+@fuzzed
+@given(st.lists(st.integers(1, 120), max_size=12))
+def test_however_it_comes_in_pieces_it_is_answered_in_order(port: int, sizes: List[int]) -> None:
+    whole = b"".join(map(jute.framed, WHOLE))
+    with Raw(port) as client:
+        client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client.connect()
+        for size in sizes:
+            client.socket.sendall(whole[:size])
+            whole = whole[size:]
+        client.socket.sendall(whole)
+        replies = [client.reply() for _ in WHOLE]
+        while len([each for each in replies if each.xid > 0]) < len(WHOLE):
+            replies.append(client.reply())
+    assert [each.xid for each in replies if each.xid > 0] == list(range(1, len(WHOLE) + 1))
 
 
 def test_a_client_that_does_not_read_takes_bounded_memory(place: Place, port: int, witness: Raw) -> None:
@@ -111,10 +194,39 @@ def test_a_client_that_does_not_read_takes_bounded_memory(place: Place, port: in
             assert slow.reply().xid == xid
 
 
+def test_many_reads_of_much_take_bounded_memory(place: Place) -> None:
+    gate = place.gate()
+    named = HEAD.pack(jute.GET_DATA, False, -1) + read("/parts")
+    body = named * 4 + HEAD.pack(-1, True, -1)
+    with Raw(gate.port) as slow:
+        slow.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        slow.connect(timeout_ms=60_000)
+        slow.call(jute.CREATE, create("/parts", b"x" * 900_000))
+        asked = [slow.ask(jute.MULTI_READ, body) for _ in range(40)]
+        _until(lambda: place.run(_unsent(gate)) > connection.HIGH_BYTES)
+        for _ in range(10):
+            with Raw(gate.port) as other:
+                other.connect()
+        assert place.run(_unsent(gate)) < 20_000_000
+        for xid in asked:
+            assert slow.reply().xid == xid
+
+
+def _until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+async def _unsent(gate: Server) -> int:
+    return max(each._transport.get_write_buffer_size() for each in gate.connections if each._transport)
+
+
 async def _waiting(place: Place) -> List[int]:
     """How many bytes wait for each client."""
     gates = place._gates
-    return [each._transport.get_write_buffer_size() for gate in gates for each in gate._connections if each._transport]
+    return [each._transport.get_write_buffer_size() for gate in gates for each in gate.connections if each._transport]
 
 
 def test_an_address_has_so_many_connections(place: Place) -> None:
@@ -124,9 +236,41 @@ def test_an_address_has_so_many_connections(place: Place) -> None:
         second.connect()
         with Raw(gate.port) as third:
             assert third.ended()
+        with Raw(gate.port, source="127.0.0.2") as elsewhere:
+            assert elsewhere.connect()[1] != 0
         assert first.call(jute.CLOSE).code == 0 and first.ended()
+        _until(lambda: len(gate.connections) == 1)
         with Raw(gate.port) as fourth:
             assert fourth.connect()[1] != 0
+    assert gate.fronts[0].figures.rejected == 1
+
+
+def test_all_addresses_together_have_so_many_connections(place: Place) -> None:
+    gate = place.gate(max_total=2)
+    with Raw(gate.port) as first, Raw(gate.port, source="127.0.0.2") as second:
+        first.connect()
+        second.connect()
+        with Raw(gate.port, source="127.0.0.3") as third:
+            assert third.ended()
+        assert first.call(jute.EXISTS, read("/")).code == 0
+
+
+def test_where_there_are_no_more_files_nobody_is_let_in_until_there_are(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = place.gate()
+    left = iter([OSError(errno.EMFILE, "too many open files")])
+    accept = socket.socket.accept
+
+    def no_more(listening: socket.socket) -> Any:
+        for error in left:
+            raise error
+        return accept(listening)
+
+    monkeypatch.setattr(socket.socket, "accept", no_more)
+    monkeypatch.setattr(door, "PAUSE_S", 0.01)
+    with Raw(gate.port) as client:
+        assert client.connect()[1] != 0
 
 
 def test_a_request_is_so_large(place: Place) -> None:
@@ -184,10 +328,7 @@ def test_who_never_reads_again_is_hung_up_on(place: Place) -> None:
         stuck.call(jute.CREATE, create("/stuck", b"x" * 900_000))
         for _ in range(30):
             stuck.ask(jute.GET_DATA, read("/stuck"))
-        deadline = time.monotonic() + PATIENCE_S
-        while gate._connections and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert not gate._connections
+        _until(lambda: not gate.connections)
 
 
 @pytest.mark.parametrize(
@@ -204,10 +345,18 @@ def test_a_request_that_is_much_work_keeps_nobody_waiting(place: Place, port: in
         client.connect(timeout_ms=60_000)
         client.ask(opcode, body)
         client.socket.setblocking(False)
-        for _ in range(20):
+        meanwhile = 0
+        while not _heard(client):
             assert other.call(jute.EXISTS, read("/")).code == 0
-            with pytest.raises(BlockingIOError):  # it is still at it
-                client.socket.recv(1, socket.MSG_PEEK)
+            meanwhile += 1
+        assert meanwhile >= 5
+
+
+def _heard(client: Raw) -> bool:
+    try:
+        return client.socket.recv(1, socket.MSG_PEEK) != b""
+    except BlockingIOError:
+        return False
 
 
 def test_a_read_of_many_nodes_is_not_larger_than_a_client_takes(port: int) -> None:

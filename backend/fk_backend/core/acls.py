@@ -1,7 +1,8 @@
 """Rule: who may do what is decided as ZooKeeper decides it, for the schemes that it has without plugins.
 
-``world`` (only ``anyone``), ``digest`` and ``ip`` may stand in an ACL, ``auth`` is expanded to the digests that the
-session has shown. ``super`` is an identity only; ``sasl``, ``x509`` and all others are unknown here.
+``world`` (only ``anyone``), ``digest`` and ``ip`` may stand in an ACL, ``auth`` is expanded to the digests and the
+certificate that the session has shown. ``x509`` may stand in one that is set by a session with a certificate: a server
+knows the scheme only where it asks for certificates. ``super`` is an identity only; all others are unknown here.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Iterable, List, Optional, Tuple
 from .addresses import address_matches, is_address_range
 from .errors import ZkError
 from .model import Acl, Acls, Error, Id, Perms
+from .names import is_distinguished_name
 
 ANYONE = Id("world", "anyone")
 
@@ -26,12 +28,16 @@ READ_ACL: Acls = (Acl(Perms.READ, *ANYONE),)
 
 SUPER = Id("super", "")
 
+AUTHENTICATED = ("digest", "x509")
+"""Schemes that say who one is, and not only where (``AuthenticationProvider.isAuthenticated``)."""
+
 
 def fix_up(acl: Optional[Iterable[Acl]], identities: Tuple[Id, ...]) -> Acls:
     """The ACL to store for the one that was asked for (``PrepRequestProcessor.fixupACL``).
 
-    Duplicates go, the first of them stays; ``auth`` becomes one entry for each digest of ``identities``.
-    Raises ZkError(INVALID_ACL) for an ACL without entries, an unknown scheme or an id that is none of its scheme.
+    Duplicates go, the first of them stays; ``auth`` becomes one entry for each digest and certificate of
+    ``identities``. Raises ZkError(INVALID_ACL) for an ACL without entries, an unknown scheme or an id that is none of
+    its scheme.
     """
     if acl == OPEN_ACL:  # the usual one, in no time, and all nodes share it
         return OPEN_ACL
@@ -45,20 +51,22 @@ def fix_up(acl: Optional[Iterable[Acl]], identities: Tuple[Id, ...]) -> Acls:
 
 def _expand(entry: Acl, identities: Tuple[Id, ...]) -> List[Acl]:
     if entry.scheme == "auth":
-        expanded = [Acl(entry.perms, *identity) for identity in identities if identity.scheme == "digest"]
+        expanded = [Acl(entry.perms, *identity) for identity in identities if identity.scheme in AUTHENTICATED]
     else:
-        expanded = [entry] if _is_valid(entry) else []
+        expanded = [entry] if _is_valid(entry, identities) else []
     if not expanded:
         raise ZkError(Error.INVALID_ACL)
     return expanded
 
 
-def _is_valid(entry: Acl) -> bool:
+def _is_valid(entry: Acl, identities: Tuple[Id, ...]) -> bool:
     if entry.scheme == "world":
         return entry.id == ANYONE.id
     if entry.scheme == "digest":
         # Java's split(":") drops empty strings at the end, and so does DigestAuthenticationProvider.isValid.
         return len(entry.id.rstrip(":").split(":")) == 2
+    if entry.scheme == "x509":
+        return is_distinguished_name(entry.id) and any(identity.scheme == "x509" for identity in identities)
     return entry.scheme == "ip" and is_address_range(entry.id)
 
 
@@ -83,7 +91,7 @@ def _names_one_of(entry: Acl, identities: Tuple[Id, ...]) -> bool:
 def _matches(identity: Id, expression: str) -> bool:
     if identity.scheme == "ip":
         return address_matches(identity.id, expression)
-    return identity.scheme == "digest" and identity.id == expression
+    return identity.scheme in AUTHENTICATED and identity.id == expression
 
 
 def require(acl: Acls, perm: int, identities: Tuple[Id, ...]) -> None:
@@ -146,17 +154,18 @@ def digest_id(credential: str) -> Id:
 
 
 def authenticate(
-    scheme: str, credential: str, super_id: Optional[Id], address: Optional[Id] = None
+    scheme: str, credential: str, super_id: Optional[Id], identities: Tuple[Id, ...] = ()
 ) -> Optional[Tuple[Id, ...]]:
     """The identities that ``credential`` proves, the one named by ``scheme`` last; None if it proves none.
 
     ``digest`` accepts everything, as ZooKeeper does: the password is checked where an ACL names its hash. The
-    deployment's ``super_id`` is ``super`` as well. ``ip`` proves the address that the connection has anyway,
-    whatever the credential says (``IPAuthenticationProvider``); where none is known, nothing.
+    deployment's ``super_id`` is ``super`` as well. ``ip`` and ``x509`` prove the address and the certificate that the
+    connection has anyway, which are among its ``identities``, whatever the credential says
+    (``IPAuthenticationProvider``, ``X509AuthenticationProvider``); where there is none, nothing.
     """
     if scheme == "digest":
         identity = digest_id(credential)
         return (SUPER, identity) if identity == super_id else (identity,)
-    if scheme == "ip" and address is not None:
-        return (address,)
+    if scheme in ("ip", "x509"):
+        return tuple(identity for identity in identities if identity.scheme == scheme)[:1] or None
     return None

@@ -92,6 +92,8 @@ class Open(NamedTuple):
     inbox: str
     address: Optional[str]
     """The client's IP address where the transport knows it: its ``ip`` identity."""
+    subject: Optional[str] = None
+    """Of the certificate that the client has shown: its ``x509`` identity."""
 
 
 class Attach(NamedTuple):
@@ -102,6 +104,7 @@ class Attach(NamedTuple):
     password: bytes
     inbox: str
     address: Optional[str]
+    subject: Optional[str] = None
 
 
 class Close(NamedTuple):
@@ -143,6 +146,8 @@ class WatchSubtrees(NamedTuple):
 
 DIRECT = (Create, Delete, SetData, SetAcl, Multi)
 """What changes the tree alone, and neither who the session is nor whether it goes on."""
+INVOKED = (*DIRECT, Auth, Open, Attach, Close, WatchSubtrees)
+"""What a session can ask for at all: where a writer that is invoked does all of it."""
 Request = Union[Op, Multi, Auth, Open, Attach, Close, Expire, Reap, Sweep, Rest, WatchSubtrees]
 
 

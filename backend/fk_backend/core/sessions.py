@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from typing import Optional, Tuple
+from typing import Tuple, Union
 
 from . import acls, owners, tree
 from .errors import ZkError
@@ -31,7 +31,7 @@ def open_session(view: View, request: Open) -> Opened:
         id=view.snapshot.namespace_id << 40 | view.next_zxid,
         password_hash=request.password_hash,
         timeout_ms=max(MIN_TIMEOUT_MS, min(request.timeout_ms, MAX_TIMEOUT_MS)),
-        identities=_address_identities(request.address),
+        identities=_of_connection(request),
         inbox=request.inbox,
     )
     view.put_session(session.id, session)
@@ -49,19 +49,19 @@ def attach(view: View, request: Attach) -> Opened:
         raise ZkError(Error.SESSION_EXPIRED)
     if session.inbox != request.inbox:
         view.moved.append(session.inbox)
-    moved = session._replace(inbox=request.inbox, identities=_address_identities(request.address))
+    moved = session._replace(inbox=request.inbox, identities=_of_connection(request))
     view.put_session(session.id, moved)
     return moved.id, moved.timeout_ms, moved.identities
 
 
-def _address_identities(address: Optional[str]) -> Tuple[Id, ...]:
-    return () if address is None else (Id("ip", address),)
+def _of_connection(request: Union[Open, Attach]) -> Tuple[Id, ...]:
+    known = (("ip", request.address), ("x509", request.subject))
+    return tuple(Id(scheme, name) for scheme, name in known if name is not None)
 
 
 def auth(view: View, session: Session, request: Auth) -> Tuple[Id, ...]:
     """Add what the credential proves. What the session has already changes nothing and takes no zxid."""
-    address = next((identity for identity in session.identities if identity.scheme == "ip"), None)
-    proved = acls.authenticate(request.scheme, request.credential, view.snapshot.super_id, address)
+    proved = acls.authenticate(request.scheme, request.credential, view.snapshot.super_id, session.identities)
     if proved is None:
         raise ZkError(Error.AUTH_FAILED)
     identities = tuple(dict.fromkeys(session.identities + proved))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, List, Tuple, cast
+from typing import Any, List, Optional, Tuple, cast
 
 from .. import layout
 from ..core import acls
@@ -12,8 +12,9 @@ from ..core.paths import ROOT, join
 from ..core.requests import Result, WatchSubtrees
 from ..core.watches import CHILD, DATA, PERSISTENT, RECURSIVE
 from ..errors import StorageFull, Unavailable
-from ..ports import SESSIONS
+from ..ports import SESSIONS, Gateway
 from .engine import UNASKED, Session
+from .listener import Listener
 from .ops import (
     CheckWatches,
     CountBelow,
@@ -42,6 +43,14 @@ class ServedSession(Session):
     """As `Session`, with `ops.Served`."""
 
     _turn_began_s = 0.0
+
+    def __init__(self, gateway: Gateway, ns: str, listener: Listener, subject: Optional[str] = None) -> None:
+        """``subject``: of the certificate that the client has shown."""
+        super().__init__(gateway, ns, listener)
+        self._subject = subject
+
+    def _from(self) -> Tuple[Optional[str], Optional[str]]:
+        return self._gateway.address, self._subject
 
     @property
     def watermark(self) -> int:
