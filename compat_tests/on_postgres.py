@@ -22,16 +22,16 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Dict, List, Optional, Type
+from typing import Any, Dict, List, Optional, Sequence, Type
 
 PROGRAMS = "/usr/lib/postgresql/*/bin"
 """Where Debian has them, a directory for each version."""
 START_S = 60.0
 ADMIN, CLIENT, DATABASE = "postgres", "app", "coordination"
+HERE = "127.0.0.1"
 PASSWORD = "not/so:secret@all"
 SETTINGS = {
     "unix_socket_directories": "",
-    "listen_addresses": "127.0.0.1",
     "max_connections": "200",
     "shared_buffers": "64MB",
     "logging_collector": "off",
@@ -75,6 +75,8 @@ class PostgresServer:
 
     ``fsync``: whether what it commits survives a power cut; a killed process it survives in any case. ``primary``: of
     which it is a standby. ``disk``: where its files are, if not in /tmp; whoever the server runs as must get there.
+    ``made``: more options of initdb. ``host``, ``inside``: in another network, its address there and
+    the command that runs another one in it; this needs root.
     """
 
     def __init__(
@@ -83,12 +85,19 @@ class PostgresServer:
         settings: Optional[Dict[str, str]] = None,
         primary: Optional["PostgresServer"] = None,
         disk: Path = Path("/tmp"),
+        made: Sequence[str] = (),
+        host: str = HERE,
+        inside: Sequence[str] = (),
     ) -> None:
+        self.host = host
+        self._made = made
+        self._inside = inside
         self._primary = primary
         found = programs()
         assert found is not None, unavailable()
         self.programs = found
-        self._settings = {**SETTINGS, "fsync": "on" if fsync else "off", **(settings or {})}
+        listens = {"listen_addresses": "*" if inside else host}
+        self._settings = {**SETTINGS, **listens, "fsync": "on" if fsync else "off", **(settings or {})}
         self._user = user()
         self.directory = Path(tempfile.mkdtemp(prefix="fk-postgres-", dir=disk))
         self.data = self.directory / "data"
@@ -97,7 +106,8 @@ class PostgresServer:
 
     def url_of(self, role: str, password: Optional[str] = None, database: str = DATABASE) -> str:
         """As that role; clients of this machine are trusted, unless ``pg_hba.conf`` is changed."""
-        return "postgresql://%s%s@127.0.0.1:%d/%s" % (role, ":" + password if password else "", self.port, database)
+        login = role + ":" + password if password else role
+        return "postgresql://%s@%s:%d/%s" % (login, self.host, self.port, database)
 
     @property
     def url(self) -> str:
@@ -114,11 +124,14 @@ class PostgresServer:
             self._own(self.directory)
             if self._primary is None:
                 options = ["--auth=trust", "--username", ADMIN, "--encoding=UTF8", "--no-sync", "--locale=C"]
-                self.run("initdb", *options, "--pgdata", str(self.data))
+                self.run("initdb", *options, *self._made, "--pgdata", str(self.data))
+                if self._inside:
+                    with open(self.data / "pg_hba.conf", "a") as rules:
+                        rules.write("host all all samenet trust\n")
                 self.start()
                 self.set_up()
             else:
-                options = ["-h", "127.0.0.1", "-p", str(self._primary.port), "-U", ADMIN, "--checkpoint=fast"]
+                options = ["-h", self._primary.host, "-p", str(self._primary.port), "-U", ADMIN, "--checkpoint=fast"]
                 self.run("pg_basebackup", *options, "--no-sync", "-R", "-D", str(self.data))
                 self.start()
         except BaseException:
@@ -152,8 +165,12 @@ class PostgresServer:
         """Starts it, and waits until it answers."""
         words = [word for name, value in self._settings.items() for word in ("-c", "%s=%s" % (name, value))]
         command = [os.path.join(self.programs, "postgres"), "-D", str(self.data), "-p", str(self.port), *words]
+        whose = self._as_user()
+        if self._inside:
+            become = ["--reuid", str(whose.pop("user")), "--regid", str(whose.pop("group")), "--clear-groups"]
+            command = [*self._inside, "setpriv", *become, *command]
         with open(self.directory / "log", "ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, **self._as_user())
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, **whose)
         until = time.monotonic() + START_S
         while True:
             try:

@@ -11,6 +11,7 @@ lists did hold.
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
 import json
 import os
@@ -205,6 +206,12 @@ def main() -> int:
     parser.add_argument("--zookeeper", metavar="HOSTS", help="run the fleet with kazoo itself on these servers")
     parser.add_argument("--deployment", metavar="URL", help="run it on this deployment, in a namespace of its own")
     options = parser.parse_args()
+    needed = "kazoo" if options.zookeeper else "fk_kazoo.client"
+    try:
+        importlib.import_module(needed)
+    except ImportError as error:
+        print(f"{error}: run `make demo`, or `{sys.executable} -m pip install .` first", file=sys.stderr)
+        return 2
     home = Path(tempfile.mkdtemp(prefix="fk-kazoo-demo-"))
     script = Path(__file__).with_name("fleet.py")
     hosts = options.zookeeper or f"local://demo-{os.getpid()}"

@@ -284,6 +284,8 @@ class Seam(kazoo_connection.ConnectionHandler):
         reply = self._decoded(wire.connected(opened.timeout_ms, opened.session, opened.password, line.read_only))
         if reply.time_out <= 0:
             raise SessionExpiredError("Session has expired")
+        if opened.zxid:  # of a new session: it has seen nothing of what the one before it saw
+            client.last_zxid = opened.zxid
         client._session_id = reply.session_id or None
         client._session_passwd = reply.passwd
         client._protocol_version = reply.protocol_version

@@ -18,7 +18,8 @@ option          schemes     meaning
 namespace       all         an independent tree in the deployment: 1 to 64 of ``A-Za-z0-9._-``; default ``default``
 region          aws         the region the deployment is in
 endpoint_url    aws         ``http(s)://host[:port][/path]`` of the cloud's interface, where it is not the usual one
-via             aws         ``queue``: every write goes by the queue, none is an invocation of the writer
+via             aws,        ``queue``: every write goes by the queue, none is an invocation of the writer, or
+                postgresql  committed by who asks
 durability      postgresql  ``disk`` or ``standby``: what an answered write must survive; else it is refused
 sslmode …       postgresql  libpq's own: `LIBPQ`
 ==============  ==========  ==================================================================================
@@ -51,7 +52,7 @@ _OPTIONS: Dict[str, Tuple[Tuple[str, ...], str, str]] = {
     "namespace": (SCHEMES, r"[A-Za-z0-9._-]{1,64}", "1 to 64 letters, digits, dots, underscores and hyphens"),
     "region": (("aws",), r"[a-z0-9]+(-[a-z0-9]+)*", "a region's name such as eu-central-1"),
     "endpoint_url": (("aws",), r"https?://[^\s/?#@]+(/[^\s?#@]*)?", "http(s)://host[:port][/path] without user name"),
-    "via": (("aws",), "queue", "queue"),
+    "via": (("aws", "postgresql"), "queue", "queue"),
     "durability": (("postgresql",), "disk|standby", "disk or standby"),
     **dict.fromkeys(LIBPQ, (("postgresql",), r"[^\x00]+", "as libpq has it")),
 }

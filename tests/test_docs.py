@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import List, Tuple
 
@@ -38,3 +41,18 @@ def test_a_linked_file_exists(page: str, target: str) -> None:
 def test_the_architecture_stays_short() -> None:
     """Whoever wants to contribute reads all of it."""
     assert len((ROOT / "docs/architecture.md").read_text("utf-8").splitlines()) <= 400
+
+
+def test_the_first_example_prints_what_the_readme_says(tmp_path: Path) -> None:
+    """Twice: it is on the disk."""
+    page = (ROOT / "README.md").read_text("utf-8")
+    block = re.search(r"```python\n(.*?)```", page, re.DOTALL)
+    assert block is not None
+    program = tmp_path / "example.py"
+    program.write_text(block[1], "utf-8")
+    environ = {**os.environ, "FK_KAZOO_HOME": str(tmp_path / "home"), "PYTHONPATH": "%s:%s" % (ROOT, ROOT / "backend")}
+    printed = [
+        subprocess.run([sys.executable, str(program)], env=environ, capture_output=True, text=True, timeout=60).stdout
+        for _ in range(2)
+    ]
+    assert ["`%s`" % line.strip() for line in printed] == re.findall("`/reports/r-[0-9]+`", page)

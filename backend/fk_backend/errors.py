@@ -3,6 +3,7 @@
 BackendError
 ├── Refused            definite: it did not happen, and asking again will not help by itself
 │   ├── Conflict       a condition did not hold
+│   ├── WentBack       the deployment may have lost what this session was answered
 │   ├── StorageFull    no room, or the medium is read-only
 │   └── TooLarge       over a documented limit
 ├── Unavailable        definite: it did not happen; asking again later may help
@@ -32,6 +33,10 @@ class Refused(BackendError):
 
 class Conflict(Refused):
     """A condition of a commit did not hold: somebody else was first."""
+
+
+class WentBack(Refused):
+    """The deployment was replaced by one that may not have what this session was answered: it can't go on with it."""
 
 
 class StorageFull(Refused):

@@ -17,7 +17,7 @@
 | interest | ``ns:/path`` | mode ``:`` inbox | id of the registration, empty |
 | interest | ``ns:*`` | ``/path:`` inbox | the same, for recursive watches |
 | interest | ``ns:beats`` | id | the beat counter |
-| interest | ``ns:hello`` | inbox | empty: whoever listens there may write to the namespace |
+| interest | ``ns:hello`` | inbox | when it was put: whoever is told there may write to the namespace |
 
 One query over ``ns:/path`` shows a node, its family and its children; creating a child rewrites the
 family and never the data. Each of the two items names the rev of the other at its own commit (0: there was none), so
@@ -210,6 +210,11 @@ def hello_key(ns: str, inbox: str) -> Key:
     return Key(INTEREST, ns + ":hello", inbox)
 
 
+def hello_item(now_ms: int) -> Item:
+    """As stored."""
+    return Item(1, b"%d" % now_ms)
+
+
 def recursive_partition(ns: str) -> str:
     """Of the registrations that cover a whole subtree."""
     return ns + ":*"
@@ -286,6 +291,11 @@ def interest_of(key: Key) -> Optional[Interest]:
 def number_of(item: Item) -> Optional[int]:
     """The number of a registration; None for what no session gives."""
     return item.rev if type(item.rev) is int and 0 < item.rev < _COUNTS else None
+
+
+def said_ms(item: Item) -> int:
+    """When a `Hello` was put, in ms since the epoch, as its sender says; 0 for what no session puts."""
+    return int(item.body) if item.body.isdigit() and len(item.body) < 16 else 0
 
 
 def count_of(item: Optional[Item]) -> int:

@@ -51,6 +51,9 @@ def _ms(invoke_ms: float, samples: int) -> Dict[str, Dict[str, float]]:
         await client.timed_ms(create("/a", bytes(FITS)))
         await client.timed_ms(create("/locks", b""))
         for number in range(samples):
+            began = cloud.loop.now
+            await Client(cloud, "default").open()
+            found.setdefault("connect", []).append((cloud.loop.now - began) * 1000)
             found.setdefault("set, 1 kB", []).append(await client.timed_ms(set_data("/a", bytes(FITS))))
             found.setdefault("create, 1 kB", []).append(await client.timed_ms(create("/a/n%06d" % number, bytes(FITS))))
             found.setdefault("lock cycle", []).append(await _cycle(client))
@@ -90,6 +93,7 @@ def _bills(deployment: Setting, times: int) -> Dict[str, Bill]:
 
     client.set("/bench/one", bytes(FITS))
     return {
+        "connect and close": each(lambda _: deployment.dismiss(deployment.client())),
         "set, 1 kB (its item fits 1 KB)": each(lambda _: client.set("/bench/one", bytes(FITS))),
         "set, 1,024 bytes": each(lambda _: client.set("/bench/one", bytes(KB))),
         "create, 1 kB": each(lambda n: client.create("/bench/parent/node-%05d" % n, bytes(FITS))),
@@ -100,11 +104,12 @@ def _bills(deployment: Setting, times: int) -> Dict[str, Bill]:
 
 def _bars(by_ms: Dict[float, Any], bills: Dict[str, Bill]) -> List[Dict[str, Any]]:
     ours, queue = by_ms[INVOKE_MS], by_ms[0.0]
-    cycle = "lock cycle, beside the queue's"
+    connect, cycle = "connect, beside the queue's", "lock cycle, beside the queue's"
     found = [
         _bar("set, 1 kB, median", ours["set, 1 kB"]["p50"], queue["set, 1 kB"]["p50"], 28, "ms"),
         _bar("set, 1 kB, p99", ours["set, 1 kB"]["p99"], queue["set, 1 kB"]["p99"], 100, "ms"),
         _bar("create, 1 kB, median", ours["create, 1 kB"]["p50"], queue["create, 1 kB"]["p50"], 38, "ms"),
+        _bar(connect, ours["connect"]["p50"], queue["connect"]["p50"], 0.6 * queue["connect"]["p50"], "ms"),
         _bar(cycle, ours["lock cycle"]["p50"], queue["lock cycle"]["p50"], 0.58 * queue["lock cycle"]["p50"], "ms"),
     ]
     names = ("set, 1 kB (its item fits 1 KB)", "create, 1 kB", "create of an existing node")

@@ -56,7 +56,7 @@ def requests(cost: Dict[str, Any]) -> Table:
     table = [["one operation", "requests, those of the inbox's poll apart", "write units", "read units"]]
     for row in cost["rows"]:
         sent = {kind: count for kind, count in row["requests"].items() if not kind.endswith("inbox") or "Send" in kind}
-        told = ", ".join("%s%s" % ("" if n == 1 else "%s × " % _count(n), kind) for kind, n in sent.items())
+        told = ", ".join("%s × %s" % (_count(n), kind) for kind, n in sent.items())
         used = row["used"]
         table.append([row["row"], told, _count(used.get("wru", 0)), _count(used.get("rru", 0))])
     return table

@@ -13,10 +13,12 @@ from collections import deque
 from random import Random
 from typing import Any, Callable, Deque, Dict, List, Optional, Sequence
 
+from fk_backend import layout
 from fk_backend.errors import BackendError
+from fk_backend.functions.senders import begins
 from fk_backend.functions.writer import Writer
 from fk_backend.mac import inbox_name
-from fk_backend.messages import Message, encode
+from fk_backend.messages import Message, decode, encode
 from fk_backend.ports import Delivery, Item, Key, Limits, Listing, Page, Ports, Position, Pushed, Put, Written, after
 from fk_backend.providers.aws.store import DynamoStore
 from fk_backend.providers.contention import Contention
@@ -105,6 +107,8 @@ class Cloud:
         while queue:
             batch = [queue.popleft() for _ in range(min(BATCH, len(queue)))]
             idle, writer = self.environment(group)
+            for delivery in batch:
+                await self.admit(group, delivery.body)
             await writer(group, batch)
             idle.append(writer)
             if queue:
@@ -115,6 +119,13 @@ class Cloud:
         """One that is idle, or a new one, and where to put it afterwards."""
         idle = self.idle.setdefault(group if self.loyal else "", [])
         return idle, idle.pop() if idle else Writer(Ports(self.store, self, self, self.clock), shares=True)
+
+    async def admit(self, ns: str, body: bytes) -> None:
+        """As the function does before it opens a session: see `providers.aws.handlers`."""
+        message = decode(body)
+        if begins(message):
+            (hello,) = await self.store.get([layout.hello_key(ns, message.inbox)])
+            assert hello is not None
 
     # --- inboxes --------------------------------------------------------------------------------
 
@@ -219,6 +230,7 @@ class SimulatedInvocations:
         await cloud.pause(ms / 2)
         idle, writer = cloud.environment(ns)
         written: Optional[Written] = None
+        await cloud.admit(ns, body)
         try:
             written, conflicts = await writer.write_for(ns, body)
         except BackendError:

@@ -12,9 +12,12 @@ import sys
 from pathlib import Path
 from typing import Dict, List, Optional
 
-import pytest
+try:
+    import pytest
 
-from . import plugin
+    from . import plugin
+except ImportError as error:
+    raise SystemExit("%s: %s -m pip install -e '.[test]' installs what is needed" % (error, sys.executable)) from None
 
 HERE = Path(__file__).parent
 

@@ -16,7 +16,8 @@ from typing import Any, Callable, Dict, List
 from fk_kazoo.client import KazooClient
 
 URL = os.environ["SERVED_URL"]
-LOCK = threading.Lock()
+locks: Dict[int, Any] = {}
+"""By process, made when needed: one that was made before gevent patched would stop all greenlets of its thread."""
 clients: Dict[int, Any] = {}
 """By process."""
 
@@ -38,8 +39,8 @@ if os.environ["SERVED_CLIENT"] == "module":
 
 def client() -> Any:
     """This process's client, connected."""
-    with LOCK:
-        pid = os.getpid()
+    pid = os.getpid()
+    with locks.setdefault(pid, threading.Lock()):
         if pid not in clients:
             made = inherited if os.environ["SERVED_CLIENT"] == "module" else _make()
             made.start()

@@ -26,6 +26,7 @@ from kazoo.retry import KazooRetry, RetryFailedError
 
 from fk_backend.core.requests import Result
 from fk_backend.errors import BackendError, DeploymentError, Unavailable
+from fk_backend.ports import Gateway
 from fk_backend.providers import provider
 from fk_backend.session.engine import EXPIRED
 from fk_backend.session.watchlist import Event
@@ -291,11 +292,7 @@ class Life:
         """Whether it is connected, or was stopped; False if the session is over."""
         self._session_callback(KeeperState.CONNECTING)
         url = self.deployment
-        assert self._opening is not None
-        if self._opening.failed():
-            failed, self._opening = self._opening, deployments.acquire(url, self)
-            await deployments.release(failed, self)
-        gateway = await self._opening.gateway()
+        gateway = await self._gateway()
         connection = Connection(gateway, url, self)
         timeout_s = max(self._session_timeout / 1000.0, getattr(provider(url.scheme), "FIRST_ANSWER_S", 0.0))
         wanted = (self._session_id, self._session_passwd, self._session_timeout, self.last_zxid)
@@ -315,6 +312,14 @@ class Life:
         self._greet(connection)
         self._decide()
         return True
+
+    async def _gateway(self) -> Gateway:
+        """The way to the deployment, opened again where it is not there any more. BackendError."""
+        assert self._opening is not None
+        if self._opening.failed():
+            failed, self._opening = self._opening, deployments.acquire(self.deployment, self)
+            await deployments.release(failed, self)
+        return await self._opening.gateway()
 
     def _greet(self, connection: Connection) -> None:
         """What a connection starts with: credentials, the watches that stay, and what was asked meanwhile."""

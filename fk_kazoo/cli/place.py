@@ -191,6 +191,13 @@ def on_place(function: F) -> F:
     return call  # type: ignore[return-value] # click keeps what it decorates
 
 
+def joined(here: str, path: str) -> str:
+    """A path as seen from a node: ``..``, ``.`` and names that begin with no slash."""
+    import posixpath
+
+    return posixpath.normpath(posixpath.join(here, path)).replace("//", "/")
+
+
 class NodePath(ParamType):
     """A node's path. Completes by looking."""
 
@@ -213,9 +220,7 @@ class NodePath(ParamType):
         """As seen from `here`."""
         if text.startswith("/"):
             return text
-        from .shell import absolute
-
-        return absolute(cls.here, text)
+        return joined(cls.here, text)
 
     def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> List[Any]:
         """The children of what was typed so far."""

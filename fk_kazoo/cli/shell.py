@@ -11,7 +11,7 @@ import click
 
 from fk_kazoo.url import DEFAULT_URL, ENVIRONMENT_VARIABLE
 
-from .place import leave
+from .place import joined, leave
 
 NOT_HERE = ("shell", "run", "dev", "completion")
 HELP = "A command without fk-kazoo before it. use URL: another place; cd PATH, pwd; help [COMMAND]; exit, or Ctrl-D."
@@ -88,18 +88,11 @@ def _use(state: State, url: str) -> int:
 
 
 def _cd(state: State, path: str) -> int:
-    wanted = absolute(state.path, path)
+    wanted = joined(state.path, path)
     done = _command(state, ["stat", wanted], quiet=True)
     if done == 0:
         state.path = wanted
     return done
-
-
-def absolute(here: str, path: str) -> str:
-    """A path as seen from a node: ``..``, ``.`` and names that begin with no slash."""
-    import posixpath
-
-    return posixpath.normpath(posixpath.join(here, path)).replace("//", "/")
 
 
 def _command(state: State, words: List[str], quiet: bool = False) -> int:

@@ -10,7 +10,7 @@ FIGURES: Dict[str, Any] = {
     },
     "write": {
         "event_source": 2.0,
-        "gb_s": 0.0136093,
+        "gb_s": 0.0136315,
         "inbox_deletes": 1.0,
         "inbox_pushes": 1.0,
         "inbox_receives": 1.0,
@@ -25,7 +25,7 @@ FIGURES: Dict[str, Any] = {
     },
     "write_large": {
         "event_source": 2.0,
-        "gb_s": 0.0386993,
+        "gb_s": 0.0389605,
         "inbox_deletes": 1.0,
         "inbox_pushes": 1.0,
         "inbox_receives": 1.0,

@@ -34,7 +34,8 @@ from ..connection import Seam
 from ..holds import uninterrupted
 from ..line import Line
 from ..url import DeploymentUrl, parse
-from . import cluster, faults
+from . import aio_faults, cluster, faults
+from .aio_faults import AsyncFaults
 from .clock import DrivenClock
 from .cluster import ANSWER, MESSAGE, PATIENCE_S, Cable
 
@@ -149,19 +150,21 @@ class Kit:
 class Faults:
     """Faults, made for real; each ends by itself, at the end of the test at the latest.
 
-    They happen to clients that were made while a kit is there, by whomever. ValueError for one that was not started,
-    TypeError for one for asyncio.
+    They happen to clients that were made while a kit is there, by whomever. ValueError for one that was not started.
+    `delay`, `fail_next` and `crash_writer` are for clients of `fk_kazoo.aio`, too; what waits is in `aio`.
     """
 
     def __init__(self, kit: Kit) -> None:
         self._kit = kit
+        self.aio = AsyncFaults()
+        """`expire`, `disconnect`, `partition` and `suspend` for clients of `fk_kazoo.aio`, as coroutines."""
 
     def expire(self, client: Any) -> None:
         """The deployment expires the client's session. Its listeners are told LOST, then CONNECTED: with a new session.
 
         Its ephemeral nodes are gone, and its watches, as kazoo has it. One that is cut off is told when it is not.
         """
-        _cable(client)
+        _cable_of_threads(client)
         if client.connected:
             with uninterrupted():  # by a lock in whose body the test does this
                 faults.expire_now(client, client.handler.event_object)
@@ -173,7 +176,7 @@ class Faults:
 
         One that is cut off already has none that could break.
         """
-        if _cable(client).is_cut:
+        if _cable_of_threads(client).is_cut:
             return
         with uninterrupted():
             faults.lose_now(client, client.handler.event_object)
@@ -184,7 +187,7 @@ class Faults:
 
         When it ends they are connected again: CONNECTED, or LOST before, if their sessions ended meanwhile.
         """
-        cables = [_cable(client) for client in clients]
+        cables = [_cable_of_threads(client) for client in clients]
         for cable in cables:
             in_loop(cable.cut)
         try:
@@ -229,7 +232,7 @@ class Faults:
         LOST, then CONNECTED. Nothing may be asked of it meanwhile: it stands still. ValueError where the functions are
         in another process, as on `local://` with another host.
         """
-        cable, session = _cable(client), _session(client)
+        cable, session = _cable_of_threads(client), _session(client)
         in_loop(lambda: cable.pause(True))
         expired = False
         try:
@@ -245,10 +248,10 @@ class Faults:
     def end(self) -> None:
         """Whatever was done to clients ends. After each test, also where tests share their clients."""
         for client, _where in self._kit._made():
-            cable = None if _is_of_asyncio(client) else getattr(client._connection, "cable", None)
+            cable = _laid(client)
             if cable is not None:
                 cable.delay_s, cable.fails_next = 0.0, None
-                in_loop(cable.heal)
+                (aio_faults.in_its_loop if aio_faults.is_of_asyncio(client) else _in_loop)(client, cable.heal)
 
 
 def _below(url: str, chroot: str) -> DeploymentUrl:
@@ -288,13 +291,12 @@ def _await_told(client: Any, connected: bool) -> None:
     _await(client, told)
 
 
-def _is_of_asyncio(client: Any) -> bool:
-    module = sys.modules.get("fk_kazoo.aio.client")
-    return module is not None and isinstance(client, module.KazooClient)
+def _in_loop(_client: Any, what: Callable[[], None]) -> None:
+    in_loop(what)
 
 
 def _runs(client: Any) -> bool:
-    return not client._stopped if _is_of_asyncio(client) else bool(client._connection.running)
+    return not client._stopped if aio_faults.is_of_asyncio(client) else bool(client._connection.running)
 
 
 def _stop_in_its_loop(client: Any) -> None:
@@ -305,7 +307,7 @@ def _stop_in_its_loop(client: Any) -> None:
 
 
 def _stop(client: Any) -> None:
-    if _is_of_asyncio(client):
+    if aio_faults.is_of_asyncio(client):
         return _stop_in_its_loop(client)
     try:
         client.stop()
@@ -326,13 +328,24 @@ class Route:
         return cast(Gateway, self._cable.through(await self._opening.gateway()))
 
 
+def _laid(client: Any) -> Optional[Cable]:
+    """The client's cable, of either kind; None if it never connected here."""
+    if aio_faults.is_of_asyncio(client):
+        return aio_faults.laid(client)
+    return cast("Optional[Cable]", getattr(client._connection, "cable", None))
+
+
 def _cable(client: Any) -> Cable:
-    if _is_of_asyncio(client):
-        raise TypeError("faults happen to fk_kazoo.client.KazooClient, and not to clients for asyncio")
-    try:
-        return cast(Cable, client._connection.cable)
-    except AttributeError:
-        raise ValueError("the client was started before the kit was there, or not at all") from None
+    cable = _laid(client)
+    if cable is None:
+        raise ValueError("the client was started before the kit was there, or not at all")
+    return cable
+
+
+def _cable_of_threads(client: Any) -> Cable:
+    if aio_faults.is_of_asyncio(client):
+        raise TypeError("this is a client for asyncio: await the method of that name in `faults.aio`")
+    return _cable(client)
 
 
 # --- what is watched while there are kits -----------------------------------------------------------
@@ -353,6 +366,7 @@ def _watch(kit: Kit) -> None:
         of_asyncio = sys.modules.get("fk_kazoo.aio.client")
         if of_asyncio is not None:  # who uses it has imported it
             _replace(of_asyncio.KazooClient, "__init__", _noting(of_asyncio.KazooClient.__init__))
+            _replace(of_asyncio.Life, "_gateway", aio_faults.through_cables(of_asyncio.Life._gateway))
 
 
 def _replace(owner: Any, name: str, by: Any) -> None:

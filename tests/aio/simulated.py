@@ -169,7 +169,9 @@ class Watcher:
 class App:
     """As `simulation.client.Client`: an app with one client, through crashes."""
 
-    def __init__(self, deployment: Deployment, number: int, steps: Sequence[Step], timeout_ms: int) -> None:
+    def __init__(
+        self, deployment: Deployment, number: int, steps: Sequence[Step], timeout_ms: int, _lock: object
+    ) -> None:
         self.deployment, self.world = deployment, deployment.world
         self.name, self.timeout_ms, self.steps = "client-%d" % number, timeout_ms, steps
         self.finished = self.program_done = False

@@ -329,7 +329,7 @@ def test_an_expired_session(memory_url: str) -> None:
     run(main())
 
 
-@pytest.mark.parametrize("seen_more", [0, 1000])
+@pytest.mark.parametrize("seen_more", [0, 1, 1000])
 def test_a_deployment_that_went_back(memory_url: str, seen_more: int) -> None:
     """Who was told more than it knows any more has lost its session; nobody else has."""
 

@@ -10,7 +10,7 @@ from kazoo.recipe.partitioner import PartitionState
 
 from fk_backend.errors import Unavailable
 from fk_kazoo.aio import KazooClient
-from fk_kazoo.exceptions import ConnectionClosedError, ConnectionLoss, LockLostError, NoNodeError
+from fk_kazoo.exceptions import CancelledError, ConnectionClosedError, ConnectionLoss, LockLostError, NoNodeError
 from fk_kazoo.handlers.threading import KazooTimeoutError
 from fk_kazoo.locks import Lost
 
@@ -38,6 +38,25 @@ def test_tasks_that_share_an_object_take_turns(name: str) -> None:
             tasks.append(asyncio.ensure_future(task()))
             await asyncio.sleep(0.1)
         await asyncio.wait_for(asyncio.gather(*tasks), 60)
+        assert await zk.get_children("/held") == []
+
+    run(play)
+
+
+@pytest.mark.parametrize("name", ["Lock", "Semaphore"])
+def test_who_waits_for_its_turn_is_cancelled_as_who_contends(name: str) -> None:
+    async def play(world: World) -> None:
+        zk = await world.client("zk")
+        shared: Any = getattr(zk, name)("/held")
+        await shared.acquire()
+        waiting = [asyncio.ensure_future(shared.acquire()) for _ in range(2)]
+        await asyncio.sleep(1)
+        shared.cancel()
+        with pytest.raises(CancelledError):
+            await asyncio.wait_for(waiting[0], 60)
+        await shared.release()
+        assert await asyncio.wait_for(waiting[1], 60)  # only one is cancelled at a time, and nobody later
+        await shared.release()
         assert await zk.get_children("/held") == []
 
     run(play)
@@ -128,6 +147,24 @@ def test_a_locking_queue_says_what_was_not_done() -> None:
         await other.delete("/queue", recursive=True)
         with pytest.raises(NoNodeError):
             await queue.put(b"2")
+
+    run(play)
+
+
+def test_the_body_of_a_locking_queue_that_lost_its_entry_ends_with_an_error() -> None:
+    """What it worked on may be with somebody else: it must not look done."""
+
+    async def play(world: World) -> None:
+        zk, other = await world.client("zk"), await world.client("other")
+        await zk.LockingQueue("/queue").put(b"1")
+        with pytest.raises(LockLostError):
+            async with zk.LockingQueue("/queue"):
+                await expire(world, zk)
+                assert await other.LockingQueue("/queue").get() == b"1"
+        queue = zk.LockingQueue("/queue")
+        await queue.put(b"2")
+        async with queue as value:
+            assert value == b"2" and await queue.consume()
 
     run(play)
 

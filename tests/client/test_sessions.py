@@ -198,11 +198,12 @@ def test_a_chroot_is_a_place_in_the_same_tree(url: str, connect: Connect) -> Non
 # --- a deployment that lost what it had answered ----------------------------------------------------
 
 
-def test_a_session_that_saw_what_is_lost_is_lost_and_no_other(memory_url: str, connect: Connect) -> None:
+def test_a_session_that_saw_what_is_lost_is_lost_and_no_other(url: str, connect: Connect) -> None:
     """A store may answer before what it did is safe, and be replaced by one that does not have it."""
-    for seen_more, expected in ((0, ("SUSPENDED", "CONNECTED")), (1000, ("SUSPENDED", "LOST", "CONNECTED"))):
-        client = connect(memory_url, timeout=2.0)
-        client.create("/a", ephemeral=True)
+    lost = ("SUSPENDED", "LOST", "CONNECTED")
+    for seen_more, expected in ((0, ("SUSPENDED", "CONNECTED")), (1, lost), (1000, lost)):
+        client = connect(url, timeout=2.0)
+        client.create("/a-%d" % seen_more, ephemeral=True)
         client.last_zxid += seen_more
         client.exists("/")  # what is old does not make it forget what is newer
         states, session = States(client), client.client_id[0]
@@ -210,5 +211,8 @@ def test_a_session_that_saw_what_is_lost_is_lost_and_no_other(memory_url: str, c
         client.mend()
         states.wait(*expected)
         assert (client.client_id[0] == session) == (not seen_more)
+        client.cut_off()
+        client.mend()
+        states.wait(*expected, "SUSPENDED", "CONNECTED")  # the new session has seen nothing that is lost
         if not seen_more:
-            client.delete("/a")
+            client.delete("/a-0")

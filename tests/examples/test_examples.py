@@ -161,3 +161,12 @@ def test_a_service_with_a_leader(start: Start) -> None:
     assert client.get_children("/leader-api/election") == []
     client.stop()
     client.close()
+
+
+@pytest.mark.parametrize("command", [["examples/demo.py"], ["-m", "compat_tests.kazoo_suite"]])
+def test_who_has_nothing_installed_is_told_what_to_do(command: List[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONPATH")
+    done = subprocess.run(
+        [sys.executable, "-S", *command], cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20
+    )
+    assert done.returncode and "pip install" in done.stderr and "Traceback" not in done.stderr

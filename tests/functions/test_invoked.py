@@ -10,11 +10,12 @@ import pytest
 from fk_backend import layout
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Error
-from fk_backend.core.requests import Attach, Auth, Close, Create, Delete, SetData
+from fk_backend.core.requests import Attach, Auth, Check, Close, Create, Delete, Open, SetData
 from fk_backend.core.watches import DATA
 from fk_backend.errors import Conflict, Refused, Unavailable, Unknown
 from fk_backend.functions import writer as writer_module
 from fk_backend.functions.writer import Writer
+from fk_backend.mac import inbox_name
 from fk_backend.messages import Message, encode
 from fk_backend.ports import UNLIMITED, Delivery, Limits, Position
 from fk_backend.providers.memory.store import MemoryStore
@@ -75,19 +76,20 @@ def test_it_is_done_and_told_and_its_sender_alone_is_answered() -> None:
 
 
 @pytest.mark.parametrize(
-    "request_, key, inbox",
+    "request_, key",
     [
-        (SetData("/a", b"x", -1), b"another key", "one"),
-        (Close(), KEY, "one"),
-        (Auth("digest", "a:b"), KEY, "one"),
+        (SetData("/a", b"x", -1), b"another key"),
+        (Close(), b"another key"),
+        (Auth("digest", "a:b"), b"another key"),
+        (Check("/a", -1), KEY),
     ],
-    ids=["forged", "closing", "auth"],
+    ids=["forged", "forged end", "forged credential", "check alone"],
 )
-def test_what_nobody_may_send_so_is_refused(request_: Any, key: bytes, inbox: str) -> None:
+def test_what_nobody_may_send_so_is_refused(request_: Any, key: bytes) -> None:
     async def play(bench: Bench, session: int) -> None:
         before = await bench.contents()
         with pytest.raises(Refused):
-            await invoke(bench.writer, session, request_, key, inbox)
+            await invoke(bench.writer, session, request_, key)
         with pytest.raises(Refused):
             await bench.writer.write_for(NS, b"garbage" * 9)
         with pytest.raises(Refused):
@@ -95,6 +97,61 @@ def test_what_nobody_may_send_so_is_refused(request_: Any, key: bytes, inbox: st
         assert await bench.contents() == before
 
     on_bench(play)
+
+
+def test_a_session_begins_and_ends_without_a_queue() -> None:
+    async def play(bench: Bench, _: int) -> None:
+        pushed = len(bench.inboxes.pushed)
+        name, more = inbox_name(NS, KEY, b"0001"), inbox_name(NS, KEY, b"0002")
+        opened, _ = await invoke(bench.writer, 0, Open(KEY, 5000, name, None), inbox=name)
+        session, timeout_ms, _ = opened.result.value
+        assert timeout_ms == 5000
+        moved, _ = await invoke(bench.writer, 0, Attach(session, PASSWORD, more, None), inbox=more)
+        assert moved.result.value[0] == session and bench.inboxes.dropped == [name]
+        proved, _ = await invoke(bench.writer, session, Auth("digest", "a:b"), inbox=more)
+        assert [scheme for scheme, _ in proved.result.value] == ["digest"]
+        assert (await invoke(bench.writer, session, Close(), inbox=name))[0].result.code == Error.SESSION_MOVED
+        assert (await invoke(bench.writer, session, Close(), inbox=more))[0].result.code == Error.OK
+        assert (await invoke(bench.writer, session, Close(), inbox=more))[0].result.code == Error.SESSION_EXPIRED
+        wrong, _ = await invoke(bench.writer, 0, Attach(session, b"wrong", "four", None), inbox="four")
+        assert wrong.result.code == Error.SESSION_EXPIRED and len(bench.inboxes.pushed) == pushed
+
+    on_bench(play)
+
+
+def test_the_queue_of_a_client_that_attaches_again_stays() -> None:
+    async def play(bench: Bench, _: int) -> None:
+        name = inbox_name(NS, KEY, b"0001")
+        opened, _ = await invoke(bench.writer, 0, Open(KEY, 5000, name, None), inbox=name)
+        attach = Attach(opened.result.value[0], PASSWORD, name + "-1", None)
+        assert (await invoke(bench.writer, 0, attach, inbox=name + "-1"))[0].result.code == Error.OK
+        assert bench.inboxes.dropped == []
+
+    on_bench(play)
+
+
+def test_a_session_asks_at_its_own_inbox_alone() -> None:
+    async def play(bench: Bench, session: int) -> None:
+        others = inbox_name(NS, b"another", b"0001")
+        for request in (Open(KEY, 5000, others, None), Attach(session, PASSWORD, others, None)):
+            with pytest.raises(Refused):
+                await invoke(bench.writer, 0, request, inbox=others)
+            with pytest.raises(Refused):
+                await invoke(bench.writer, 0, request, inbox="three")
+
+    on_bench(play)
+
+
+def test_an_end_that_takes_several_commits_is_left_to_what_comes_again() -> None:
+    async def play(bench: Bench, session: int) -> None:
+        for number in range(8):
+            await bench.ask("one", session, 2 + number, create("/e%d" % number, 1))
+        before = await bench.contents()
+        with pytest.raises(Refused):
+            await invoke(sharing(bench), session, Close())
+        assert await bench.contents() == before
+
+    on_bench(play, Limits(writes=15))
 
 
 def test_one_that_is_late_is_fenced_by_the_connection_after_it() -> None:

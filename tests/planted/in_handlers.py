@@ -471,9 +471,25 @@ edit(
     "whatever a session may ask for is done by an invocation",
     writer,
     "_direct",
-    " or not isinstance(message.requests[0], DIRECT)",
+    " or not isinstance(message.requests[0], INVOKED)",
     "",
     INVOKED + "test_what_nobody_may_send_so_is_refused",
+)
+edit(
+    "anybody may invoke the writer for a session at anybody's inbox",
+    writer.Writer,
+    "_is_its_own",
+    "return is_sender(message, received.delivery.body, None)",
+    "return True",
+    INVOKED + "test_a_session_asks_at_its_own_inbox_alone",
+)
+edit(
+    "an invocation leaves ephemerals of a session that it ended to nobody",
+    writer.Writer,
+    "_work_out",
+    "if step.head.closing:",
+    "if False:",
+    INVOKED + "test_an_end_that_takes_several_commits_is_left_to_what_comes_again",
 )
 edit(
     "an invocation forgets what is done of a message",

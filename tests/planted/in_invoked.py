@@ -6,7 +6,7 @@ from typing import Any, List
 
 from fk_backend.errors import Refused, Unavailable, Unknown
 from fk_backend.functions import reserve, step, writer
-from fk_backend.session import direct, engine
+from fk_backend.session import beginning, direct, engine
 
 from .bug import plant, swap
 from .edited import changed
@@ -37,7 +37,8 @@ edit(
 edit(
     "invoked answer before events",
     "its answer is shown before the events that it shows",
-    D, "_write_alone", "await self._show(tag, written.result, board)", "self._reply(tag, written.result)",
+    D, "_write_alone", "await self._landed(tag, op, written.result, board)",
+    "self._watermark = max(self._watermark, written.zxid); await self._landed(tag, op, written.result, board)",
 )  # fmt: skip
 edit(
     "number is lost",
@@ -83,6 +84,28 @@ edit(
 )  # fmt: skip
 
 
+edit(
+    "sends before it listens",
+    "a write goes to the queue before there is an inbox for its answer",
+    S, "_send", "await self._listen()", "pass",
+)  # fmt: skip
+edit(
+    "nobody looks",
+    "what a function that died has told nobody is not looked for",
+    beginning.Beginning, "_look", "if len(self._watches):", "if False:",
+)  # fmt: skip
+edit(
+    "looks past a promise",
+    "who looks takes a promise for kept, whether its node was written or not",
+    beginning.Beginning, "_look", "await self._reader.begun(head)", "head.zxid",
+)  # fmt: skip
+edit(
+    "kept promise not seen",
+    "who looks takes a promise for open, although its node was written",
+    beginning.Beginning, "_look", "await self._reader.begun(head)", "head.settled",
+)  # fmt: skip
+
+
 @plant("a promise that nobody can keep is left as it is", (writer, "settle"))
 async def promise_of_nobody(ports: Any, ns: str, head: Any, messages: Any) -> Any:
     return head if head.reserved.inbox == "" else await settle(ports, ns, head, messages)
@@ -96,4 +119,6 @@ async def invoked_twice(self: Any, ns: str, body: bytes) -> Any:
         return await write_for(self, ns, body)
 
 
+DESERTED = ["nobody looks", "looks past a promise", "kept promise not seen"]
+"""Of who looks for what nobody tells: they show where a function died, and its client with it."""
 NAMES += ["promise of nobody", "invoked twice"]

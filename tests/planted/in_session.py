@@ -48,7 +48,12 @@ swap(
     (
         D,
         "_write_alone",
-        changed(D, "_write_alone", "await self._show(tag, written.result, board)", "self._reply(tag, written.result)"),
+        changed(
+            D,
+            "_write_alone",
+            "await self._landed(tag, op, written.result, board)",
+            "self._watermark = max(self._watermark, written.zxid); await self._landed(tag, op, written.result, board)",
+        ),
     ),
 )
 

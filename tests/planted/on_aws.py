@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fk_backend.functions import distributor
+from fk_backend.functions import step
 from fk_backend.providers.aws import (
     blobs,
     clients,
@@ -309,16 +309,16 @@ edit(
     "a late goodbye takes the next connection's queue along",
     poll.Poll,
     "leave",
-    "self._inbox != inbox",
-    "False",
+    "inbox == self._newest",
+    "True",
     AGAIN + "test_a_former_connection_that_says_goodbye_late_takes_nothing_along",
 )
 edit(
     "the queue that a client goes on with is removed",
-    distributor,
-    "_tidy",
-    "if shared_name(inbox) not in in_use:",
-    "if True:",
+    step,
+    "_left",
+    "if shared_name(inbox) not in in_use",
+    "if True",
     "tests/functions/test_fan_out.py::test_the_queue_of_a_client_that_connects_again_stays",
 )
 edit("a push that was lost is done", Q, "_push", "raise translated(error, writing=True) from error", "pass", WRONG)

@@ -146,6 +146,8 @@ class WatchSubtrees(NamedTuple):
 
 DIRECT = (Create, Delete, SetData, SetAcl, Multi)
 """What changes the tree alone, and neither who the session is nor whether it goes on."""
+INVOKED = (*DIRECT, Auth, Open, Attach, Close, WatchSubtrees)
+"""What a session can ask for at all: where a writer that is invoked does all of it."""
 Request = Union[Op, Multi, Auth, Open, Attach, Close, Expire, Reap, Sweep, Rest, WatchSubtrees]
 
 

@@ -14,7 +14,6 @@ from .. import layout
 from ..core.model import Trigger
 from ..errors import StorageFull
 from ..layout import Head
-from ..mac import shared_name
 from ..messages import Answers, Bulletin, Ended, bulletin, encode_note
 from ..ports import INTEREST, Ports, Pushed, Remove
 from ..triggers import ENTRY_BYTES, bytes_of
@@ -64,10 +63,8 @@ async def _tidy(ports: Ports, ns: str, head: Head, hits: List[Registration]) -> 
     await drop_fired(ports, hits)
     for inbox in (*head.moved, *(ended.inbox for ended in head.ended)):
         await ports.store.purge(INTEREST, inbox)
-    in_use = {shared_name(inbox) for inbox, _, _ in head.answers if inbox not in head.moved}
     for inbox in head.moved:
-        if shared_name(inbox) not in in_use:  # else a client that connected again goes on with its queue
-            await ports.inboxes.drop(inbox)
+        await ports.inboxes.drop(inbox)
     if head.garbage and ports.blobs is not None:
         await ports.blobs.remove(head.garbage)
     if head.ended:

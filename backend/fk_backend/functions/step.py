@@ -12,10 +12,11 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..core.apply import apply
 from ..core.model import Error
-from ..core.requests import Call, Close, Expire, Result, Sweep
+from ..core.requests import Attach, Call, Close, Expire, Result, Sweep
 from ..core.snapshot import Changes, Missing, Outcome
 from ..errors import Refused
 from ..layout import Head
+from ..mac import shared_name
 from ..messages import Entry
 from ..ports import Ports, Position, Put
 from .distributor import keep
@@ -177,12 +178,19 @@ def _next_head(
         triggers,
         (*answers, *((inbox, upto, []) for inbox, upto in sorted(done.items()) if inbox not in answered), *cut),
         tuple(outcome.ended),
-        tuple(outcome.moved),
+        _left(outcome, part),
         head.subtrees or bool(outcome.changes.subtrees),
         (*head.closing[1:], *outcome.closing),  # while there is one to close, this commit is its sweep
         None,
         _ticking(head, outcome),
     )
+
+
+def _left(outcome: Outcome, part: Sequence[Entry]) -> Tuple[str, ...]:
+    """The inboxes that sessions have moved from: not where a client that connected again goes on with its queue."""
+    attached = [entry.call.request.inbox for entry in part if isinstance(entry.call.request, Attach)]
+    in_use = {shared_name(inbox) for inbox in attached if inbox not in outcome.moved}
+    return tuple(inbox for inbox in outcome.moved if shared_name(inbox) not in in_use)
 
 
 def _ticking(head: Head, outcome: Outcome) -> int:

@@ -13,7 +13,7 @@ from typing import Any, Awaitable, Dict, List, NamedTuple, Optional, Sequence, T
 from .. import layout
 from ..codec import Malformed
 from ..core.model import Error, Id
-from ..core.requests import DIRECT, Attach, Call, Open, Result, Sweep
+from ..core.requests import INVOKED, Attach, Call, Open, Result, Sweep
 from ..core.snapshot import Missing
 from ..errors import BackendError, Conflict, Refused, StorageFull, Unavailable, Unknown
 from ..layout import Head, is_inbox, is_namespace
@@ -189,6 +189,8 @@ class Writer:
         entry, step = await self._step_of(ns, warm, received.message, unfinished(warm.head))
         if step.begins:
             raise Refused("namespace %s: the heartbeat is to begin, and only what comes again can see to that" % ns)
+        if step.head.closing:
+            raise Refused("namespace %s: the end of a session takes several commits, and only a batch comes again" % ns)
         if not step.writes:
             await self._confirm(ns, warm)
         return entry, step
@@ -196,6 +198,8 @@ class Writer:
     async def _is_its_own(self, ns: str, warm: Warm, received: Received) -> bool:
         """Whether the session that it names sent it, or there is no such session, which is what it is told then."""
         message, sessions = received.message, warm.snapshot.sessions
+        if begins(message):
+            return is_sender(message, received.delivery.body, None)
         if message.session not in sessions:
             await look_ahead(self._ports, ns, warm, [message])
         if message.session not in sessions:
@@ -400,8 +404,8 @@ def _direct(ns: str, body: bytes) -> Received:
         raise Refused(str(error)) from None
     if why:
         raise Refused(why)
-    if len(message.requests) != 1 or not isinstance(message.requests[0], DIRECT):
-        raise Refused("only one change of the tree is done directly")
+    if len(message.requests) != 1 or not isinstance(message.requests[0], INVOKED):
+        raise Refused("only one request of a session is done directly")
     return Received(message, Delivery(body, internal=False))
 
 

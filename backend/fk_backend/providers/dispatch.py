@@ -11,16 +11,16 @@ import asyncio
 import logging
 from collections import deque
 from itertools import islice
-from typing import Deque, Dict, List, NamedTuple, Optional, Sequence, Set
+from typing import Awaitable, Callable, Deque, Dict, List, NamedTuple, Optional, Sequence, Set
 
 from ..codec import Malformed
 from ..core.model import Error
-from ..errors import BackendError, Unavailable, Unknown
+from ..errors import BackendError, Conflict, Unavailable, Unknown
 from ..functions.distributor import answer_notes
-from ..functions.heartbeat import TICK_S, Heartbeat
+from ..functions.heartbeat import TICK_S
 from ..functions.writer import Writer
 from ..messages import bulletin, decode
-from ..ports import Clock, Delivery, Inboxes, Pushed
+from ..ports import Clock, Delivery, Inboxes, Position, Pushed
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,9 @@ MAX_RETRY_S = 2.0
 """The first and the longest pause between tries."""
 
 
+NO_NUMBER = Position()
+
+
 class Waiting(NamedTuple):
     """A message in the queue."""
 
@@ -43,10 +46,15 @@ class Waiting(NamedTuple):
 
 
 class Dispatcher:
-    """Runs the functions of any number of namespaces in this event loop."""
+    """Runs the functions of any number of namespaces in this event loop. ``heartbeat``: as `Heartbeat.__call__`."""
 
     def __init__(
-        self, writer: Writer, heartbeat: Heartbeat, inboxes: Inboxes, clock: Clock, tick_s: float = TICK_S
+        self,
+        writer: Writer,
+        heartbeat: Callable[[str], Awaitable[bool]],
+        inboxes: Inboxes,
+        clock: Clock,
+        tick_s: float = TICK_S,
     ) -> None:
         self._tick_s = tick_s
         self._writer = writer
@@ -64,8 +72,13 @@ class Dispatcher:
         """Where it runs, since something came."""
         self.halted = False
 
-    def accept(self, ns: str, message_id: str, body: bytes, internal: bool = False) -> None:
-        """Takes a message, once. Unavailable if the functions are halted or too much waits."""
+    def accept(
+        self, ns: str, message_id: str, body: bytes, internal: bool = False, position: Position = NO_NUMBER
+    ) -> None:
+        """Takes a message, once. Unavailable if the functions are halted or too much waits.
+
+        ``position``: where others write beside the queue.
+        """
         if self.halted:
             raise Unavailable("the functions of this deployment are halted")
         if message_id in self._known:
@@ -75,7 +88,7 @@ class Dispatcher:
         if len(queue) >= MAX_WAITING:
             raise Unavailable("%d messages wait in namespace %s" % (len(queue), ns))
         self._known.add(message_id)
-        queue.append(Waiting(message_id, Delivery(body, internal)))
+        queue.append(Waiting(message_id, Delivery(body, internal, position)))
         self._handle_soon(ns)
         self.watch(ns)
 
@@ -164,6 +177,8 @@ class Dispatcher:
                 return None
             except (Unavailable, Unknown) as error:
                 log.warning("namespace %s: %s; trying again", ns, error)
+            except Conflict:  # where others write beside the queue
+                log.debug("namespace %s: others were first, again and again", ns)
             except Exception as error:  # a bug met with this very input: isolate it, keep the namespace going
                 log.exception("namespace %s: the writer failed", ns)
                 failures += 1

@@ -10,11 +10,13 @@ BEAT = 2
 """What a beat adds to its counter: 1 alone is what an attach adds, and takes back where nothing was before."""
 
 
-async def beat(gateway: Gateway, ns: str, session: int) -> None:
-    """Moves the session's counter. BackendError."""
+async def beat(gateway: Gateway, ns: str, session: int) -> int:
+    """Moves the session's counter; to what. BackendError."""
     key = layout.beat_key(ns, session)
     try:
-        await gateway.store.increment(key, BEAT)
+        count = await gateway.store.increment(key, BEAT)
     except TooLarge:  # somebody wrote what can't be added to
         await gateway.store.commit([Put(key, Item(BEAT, b""))])
+        count = BEAT
     await gateway.check()
+    return count

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import Any, Callable, Optional, cast
 
-from ..core.model import Error
-from ..core.requests import Request, Result
+from ..core.model import Error, Id
+from ..core.requests import DIRECT, INVOKED, Auth, Close, Request, Result, WatchSubtrees
 from ..eager import Waits, at_once
 from ..errors import BackendError, Unknown
 from ..messages import Bulletin, Message, bulletin
 from ..ports import Gateway
 from .flag import Flag
 from .holdings import Holdings
-from .ops import DIRECT, Op
+from .ops import WRITES, Fail, Op
 from .packing import sendable, size_of
 from .queues import Queues
 from .watchlist import WatchList
@@ -25,6 +25,9 @@ MAX_DIRECT_BYTES = 64 << 10
 """Of a request that goes directly, so that its answer fits into a response, whatever it is."""
 LOST = "lost"
 EXPIRED = "expired"
+CLOSED = "closed"
+UNASKED = object()
+"""The tag of what the session itself submits."""
 OUT_OF_TOUCH = "out of touch for two thirds of the session timeout"
 
 
@@ -79,7 +82,7 @@ class DirectWrites(Queues):
     async def _write_alone(self) -> bool:
         """Has a write with no company done without the queue. Whether it was; else it is still the first that waits."""
         direct, (tag, op) = self._gateway.direct, self._todo[0]
-        if direct is None or direct.at_once or self._flight or len(self._todo) > 1 or not self._may_go_alone(op):
+        if direct is None or direct.at_once or self._flight or not self._is_alone() or not self._may_go_alone(op):
             return False
         self._todo.popleft()
         written, number = None, self._next
@@ -96,18 +99,38 @@ class DirectWrites(Queues):
             self._next = number
             self._todo.appendleft((tag, op))
             return False
-        code, value, _ = written.result
-        if self._has_ended(code):
-            return True
-        self._holdings.settled(op, code, value)
         board = bulletin(written.zxid, written.since, written.triggers) if len(self._watches) else None
-        await self._show(tag, written.result, board)
+        await self._landed(tag, op, written.result, board)
         self._answered = max(self._answered, written.zxid)
         return True
 
+    async def _landed(self, tag: Any, op: Any, result: Result, board: Optional[Bulletin]) -> None:
+        """The answer to a write, in its turn."""
+        code, value, zxid = result
+        if self._has_ended(code):
+            return
+        self._holdings.settled(op, code, value)
+        if isinstance(op, WatchSubtrees) and code:  # the watch behind it would never hear of anything
+            self._todo[0] = (self._todo[0][0], Fail(code))
+        if isinstance(op, Auth) and code == Error.OK:
+            self._watches.became(zxid, [Id(*i) for i in value])
+        await self._show(tag, result, board)
+        if isinstance(op, Close) and code == Error.OK:
+            self.end(CLOSED, "closed")
+
+    @property
+    def _invokes(self) -> bool:
+        """Whether all that a session asks for may be invocations: where a queue is paid for, and need not be."""
+        direct = self._gateway.direct
+        return self._gateway.thrifty and direct is not None and not direct.at_once
+
+    def _is_alone(self) -> bool:
+        """Whether no other write waits behind the first one: what waits for its answer anyway is no company."""
+        return len(self._todo) == 1 or not isinstance(self._todo[1][1], WRITES)
+
     def _may_go_alone(self, op: Op) -> bool:
         """Whether the queue need not have it: nothing of it is to be laid down anywhere before."""
-        if not isinstance(op, DIRECT) or not sendable(op, self._gateway):
+        if not isinstance(op, INVOKED if self._invokes else DIRECT) or not sendable(op, self._gateway):
             return False
         blobs = self._gateway.blobs
         return blobs is None or size_of(op, None) <= min(blobs.inline_bytes, MAX_DIRECT_BYTES)

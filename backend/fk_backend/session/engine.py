@@ -14,22 +14,24 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple, cast
 
 from .. import layout, messages
 from ..core.model import Error, Id
-from ..core.requests import Attach, Auth, Close, Open, Request, Result, WatchSubtrees
+from ..core.requests import Attach, Auth, Open, Request, Result, WatchSubtrees
 from ..core.watches import RECURSIVE
 from ..eager import begin, current_task
 from ..errors import BackendError, Conflict, Refused, StorageFull, Unavailable, Unknown
 from ..mac import NONCE_BYTES, key_of
 from ..messages import PING, Answers, Bulletin, Ended, Fired, Message, bulletin, message_id
-from ..ports import Gateway, Item, Key, Put, Remove
+from ..ports import Gateway, Key, Remove
 from .beats import beat
+from .beginning import Beginning
+from .direct import CLOSED as CLOSED
 from .direct import EXPIRED as EXPIRED
 from .direct import LOST as LOST
 from .direct import OUT_OF_TOUCH as OUT_OF_TOUCH
-from .direct import DirectWrites
+from .direct import UNASKED as UNASKED
 from .flag import Flag
 from .holdings import Holdings
 from .listener import Listener
-from .ops import READS, WRITES, AddWatch, Fail, Op, RemoveWatches, Sync
+from .ops import READS, WRITES, AddWatch, Fail, Look, Op, RemoveWatches, Sync
 from .packing import MAX_MESSAGE_BYTES, MAX_MESSAGE_REQUESTS, laid_down, sendable, size_of
 from .queues import Pending
 from .reading import Reader
@@ -47,11 +49,6 @@ MAX_LEAVE_S = 10.0
 MOMENT_S = 0.001
 """So much after something is due, it is due whatever the clock's resolution."""
 
-UNASKED = object()
-"""The tag of what the session itself submits."""
-
-CLOSED = "closed"
-
 
 class Opened(NamedTuple):
     """What a connection starts with."""
@@ -66,7 +63,7 @@ class NoSession(Refused):
     """The session has expired, or the password is not its own."""
 
 
-class Session(DirectWrites):
+class Session(Beginning):
     """One connection of one session. Make it, `open` or `attach` it, `submit` to it, until it is over."""
 
     __slots__ = ()
@@ -88,7 +85,7 @@ class Session(DirectWrites):
         """The zxid of the head with which the last answer came."""
         self._watermark = 0
         self._watches = WatchList()
-        self._reader = Reader(gateway.store, gateway.blobs, ns, self._watches)
+        self._reader = Reader(gateway.store, gateway.blobs, ns, self._watches, self._listen)
         self._tasks: List["asyncio.Future[None]"] = []
         self._going: "Optional[asyncio.Future[None]]" = None
         self._pinged = False
@@ -99,7 +96,10 @@ class Session(DirectWrites):
         self._farewell: Optional["asyncio.Future[None]"] = None
         self._timeout_s = 0.0
         self._contact = 0.0
-        self._begun = False
+        self._beaten = float("-inf")
+        self._begun = self._listens = False
+        self._count = 0
+        """What its beat counter stood at, as far as it knows; 0: there may be none."""
         self._over = self._read_only = False
         self._holdings = Holdings(always=not gateway.thrifty)
         self.id = 0
@@ -120,6 +120,7 @@ class Session(DirectWrites):
         started = self._gateway.clock.monotonic()
         # An expiry that is under way was judged by a count that is over now.
         count = await self._gateway.store.increment(key)
+        self._count = count
         self._holdings.unknown()
         try:
             return await self._begin(Attach(session, password, self._inbox, *self._from()), password, started)
@@ -143,17 +144,8 @@ class Session(DirectWrites):
 
     async def _begin(self, request: Request, password: bytes, heard: float) -> Opened:
         """``heard``: not later than what counts as a beat."""
-        await self._gateway.listen(self._inbox, self._receive, self._lost)
-        checked = begin(self._gateway.check())
-        checked.add_done_callback(self._checked)
         try:
-            if checked.done():
-                checked.result()
-            if self._gateway.thrifty:
-                await self._gateway.store.commit([self._hello()])
-            await self._gateway.queue.send(self._ns, message_id(self._inbox, 0), self._message(0, [request]))
-            note = await self._first_note(request, checked)
-            code, value, zxid = Result(Error.SESSION_EXPIRED, None, 0) if isinstance(note, Ended) else note.results[0]
+            (code, value, zxid), answered = await self._first_answer(request)
             if code == Error.SESSION_EXPIRED:
                 raise NoSession("there is no such session")
             if code:
@@ -166,43 +158,15 @@ class Session(DirectWrites):
         except BaseException:
             await self._gateway.hush(self._inbox, keep=False)
             raise
-        finally:
-            checked.cancel()
         self._watches.became(zxid, [Id(*i) for i in identities])
-        self._watermark, self._answered = zxid, note.bulletin.zxid
+        self._watermark, self._answered = zxid, answered
         self._next = self._awaited = 1
         self._begun = True
         self._tasks = [asyncio.ensure_future(self._beat())]
+        if self._gateway.thrifty:
+            self._tasks.append(asyncio.ensure_future(self._keep_looking()))
         self._wake_soon()
         return Opened(self.id, password, timeout_ms, zxid)
-
-    async def _first_note(self, request: Request, checked: "asyncio.Future[None]") -> Any:
-        """The answer; or that this very session expired meanwhile, which may be told before it."""
-        ended = set()
-        while True:
-            while not self._mail and not self._over:
-                self._bell.clear()
-                await self._bell.wait()
-                if checked.done() and not self._mail:
-                    checked.result()
-            if not self._mail:
-                raise Unavailable("the deployment went out of reach")
-            note = messages.decode_note(self._mail.popleft())
-            if isinstance(note, Ended):  # of any session: whoever sends messages can have that told
-                ended.add(note.session)
-            if isinstance(note, Answers):
-                code, value, _ = note.results[0]
-                return note if code or value[0] not in ended else Ended(value[0], True)
-            if isinstance(request, Attach) and request.session in ended:
-                return Ended(request.session, True)
-
-    def _checked(self, checked: "asyncio.Future[None]") -> None:
-        self._bell.set()
-        if not checked.cancelled():
-            checked.exception()  # whoever still waits for the answer raises it
-
-    def _hello(self) -> Put:
-        return Put(layout.hello_key(self._ns, self._inbox), Item(1, b""), owner=self._inbox)
 
     async def observe(self, timeout_ms: int) -> Opened:
         """No session, reads only: for a deployment whose functions can't be reached while its store can."""
@@ -357,6 +321,7 @@ class Session(DirectWrites):
                 if not body:
                     name = message_id(self._inbox, first)
                     body = self._message(first, await laid_down(self._gateway, self._ns, self.id, name, requests))
+                await self._listen()
                 await self._gateway.queue.send(self._ns, message_id(self._inbox, first), body)
                 return
             except (Unavailable, Unknown) as error:
@@ -415,16 +380,9 @@ class Session(DirectWrites):
         for code, value, zxid in answers.results:
             pending = self._flight.popleft()
             self._awaited = pending.number + 1
-            if self._has_ended(code):
+            await self._landed(pending.tag, pending.op, Result(code, value, zxid), answers.bulletin)
+            if self._over:
                 return
-            self._holdings.settled(pending.op, code, value)
-            if pending.tag is UNASKED and code:  # the watch behind it would never hear of anything
-                self._todo[0] = (self._todo[0][0], Fail(code))
-            if isinstance(pending.op, Auth) and code == Error.OK:
-                self._watches.became(zxid, [Id(*i) for i in value])
-            await self._show(pending.tag, Result(code, value, zxid), answers.bulletin)
-            if isinstance(pending.op, Close) and code == Error.OK:
-                return self.end(CLOSED, "closed")
         self._answered = max(self._answered, answers.bulletin.zxid)
 
     # --- reads ----------------------------------------------------------------------------------
@@ -440,6 +398,8 @@ class Session(DirectWrites):
                 await self._pause(since, error)
 
     async def _try_read(self, tag: Any, op: Op) -> None:
+        if isinstance(op, Look):
+            return await self._look()
         if isinstance(op, Fail):
             return await self._show(tag, Result(op.code, None, self._watermark))
         if isinstance(op, Sync):
@@ -544,13 +504,20 @@ class Session(DirectWrites):
     # --- beats ----------------------------------------------------------------------------------
 
     def _hold(self, op: Any) -> bool:
-        """Before a write is sent. Whether the session may own something from now on, and did not before."""
+        """Before a write is sent. Whether it has to beat first: it may own something from now on, and did not before.
+
+        Not if it has beaten just now: then no counter that stood still for long is its own. The next beat is in time.
+        """
         held = bool(self._holdings)
         self._holdings.asked(op)
-        begins = bool(self._holdings) and not held
-        if begins:
-            self._contact = self._gateway.clock.monotonic()
-        return begins
+        if held or not self._holdings:
+            return False
+        now = self._gateway.clock.monotonic()
+        is_heard = now - self._beaten < self._timeout_s / 6
+        self._contact = self._beaten if is_heard else now
+        if is_heard:
+            self._beating.set()
+        return not is_heard
 
     async def _beat(self) -> None:
         """Three beats in a timeout. That a beat was heard is what "in touch" means."""
@@ -588,11 +555,11 @@ class Session(DirectWrites):
             await asyncio.wait((heard, alarm), return_when=asyncio.FIRST_COMPLETED)
             if not heard.done():
                 raise Unavailable("no answer to a beat")
-            heard.result()
+            self._counted(heard.result())
         finally:
             heard.cancel()
             alarm.cancel()
-        self._contact = started
+        self._contact = self._beaten = started
 
 
 def _retry_s(tried_s: float) -> float:

@@ -123,10 +123,14 @@ class Fail(NamedTuple):
     code: int
 
 
+class Look(NamedTuple):
+    """Asked by the session itself, of nobody: to look for what it was not told."""
+
+
 Read = Union[Exists, GetData, GetChildren, GetAcl]
 Write = Union[Create, Delete, SetData, SetAcl, Check, Multi, Auth, Close, WatchSubtrees]
 READS = (Exists, GetData, GetChildren, GetAcl)
 WRITES = (Create, Delete, SetData, SetAcl, Multi, Auth, Close, WatchSubtrees)
-Op = Union[Read, Sync, AddWatch, RemoveWatches, Fail, Write]
+Op = Union[Read, Sync, AddWatch, RemoveWatches, Fail, Look, Write]
 Served = Union[Op, SetWatches, Resume, CheckWatches, ReadAll, GetEphemerals, CountBelow, Reconfig, WhoAmI]
 """With what only `served.ServedSession` answers."""

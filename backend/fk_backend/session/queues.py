@@ -22,9 +22,9 @@ class Queues:
     """The part of a session that has them. Slots, as a thousand sessions in a process are nothing special."""
 
     __slots__ = (
-        "__dict__ __weakref__ _answered _answers _at_it _awaited _beating _begun _bell _contact _farewell _flight"
-        " _gateway _going _holdings _inbox _key _listener _mail _next _nonce _ns _over _pinged _read_only _reader _soon"
-        " _tasks _timeout_s _todo _unheard _watches _watermark id"
+        "__dict__ __weakref__ _answered _answers _at_it _awaited _beaten _beating _begun _bell _contact _count"
+        " _farewell _flight _gateway _going _holdings _inbox _key _listener _listens _mail _next _nonce _ns _over"
+        " _pinged _read_only _reader _soon _tasks _timeout_s _todo _unheard _watches _watermark id"
     ).split()
     _mail: Deque[bytes]
     _todo: Deque[Tuple[Any, Op]]

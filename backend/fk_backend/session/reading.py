@@ -7,7 +7,7 @@ the writer missed belongs to a reader that sees the new state.
 from __future__ import annotations
 
 import asyncio
-from typing import Collection, Dict, List, NamedTuple, Optional, Set, Tuple
+from typing import Awaitable, Callable, Collection, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from .. import layout
 from ..core import acls, reads, watches
@@ -42,13 +42,22 @@ class Reading(NamedTuple):
 class Reader:
     """Reads for one connection, and keeps its registrations."""
 
-    def __init__(self, store: Store, blobs: Optional[Blobs], ns: str, armed: WatchList) -> None:
+    def __init__(
+        self,
+        store: Store,
+        blobs: Optional[Blobs],
+        ns: str,
+        armed: WatchList,
+        listen: Optional[Callable[[], Awaitable[None]]] = None,
+    ) -> None:
+        """``listen``: sees to it that there is an inbox to register."""
         self._store = store
         self._blobs = blobs
         self._ns = ns
         self.inbox = ""
         """Of the connection, once that has one."""
         self._armed = armed
+        self._listen = listen
         self._numbers = 0
 
     async def head(self) -> Head:
@@ -163,6 +172,8 @@ class Reader:
     # --- registrations --------------------------------------------------------------------------
 
     async def _register(self, path: str, mode: str) -> int:
+        if self._listen is not None:
+            await self._listen()
         self._numbers += 1
         self._armed.asked[(path, mode)] = None
         key = layout.registration_key(self._ns, path, mode, self.inbox)
@@ -181,10 +192,10 @@ class Reader:
         """A watch that stays: everything after the head as of now."""
         number = await self._register(path, mode)
         *pair, item = await self._store.get([*layout.node_keys(self._ns, path), layout.head_key(self._ns)])
-        floor = 0 if item is None else await self._begun(layout.head_of(item))
+        floor = 0 if item is None else await self.begun(layout.head_of(item))
         return Watch(path, mode, number, floor, layout.pair_of(pair) is not None)
 
-    async def _begun(self, head: Head) -> int:
+    async def begun(self, head: Head) -> int:
         """The zxid after which everything is told to who registered before this head was read.
 
         A promise that is kept may have been told before that, and is not told again. One that is not kept yet will be.

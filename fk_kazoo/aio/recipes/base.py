@@ -6,7 +6,7 @@ import asyncio
 from types import TracebackType
 from typing import TYPE_CHECKING, Awaitable, Callable, List, Optional, Type, TypeVar
 
-from kazoo.exceptions import LockTimeout
+from kazoo.exceptions import CancelledError, LockTimeout
 from kazoo.protocol.paths import _prefix_root
 from kazoo.protocol.states import ZnodeStat
 from kazoo.retry import RetryFailedError
@@ -104,9 +104,12 @@ class Contended(Holder, Held):
         self._holds_now(TaskHold(self.client, self.path, path, stat))
 
     def cancel(self) -> None:
-        """Ends a pending `acquire`, which raises kazoo's CancelledError."""
+        """Ends a pending `acquire`, which raises kazoo's CancelledError: of who contends, or whose turn is next."""
         self.cancelled = True
-        self._bell.ring()
+        if self.is_acquired and self._waiting:
+            self._waiting[0].ring()
+        else:
+            self._bell.ring()
 
     async def release(self) -> bool:
         """Gives it back; whether it was held. It is given back, however its task is cancelled."""
@@ -127,11 +130,14 @@ class Contended(Holder, Held):
         try:
             if not await bell.wait(limit.left()):
                 raise self._timed_out()
+            if bell in self._waiting:  # it is not its turn: `cancel` rang
+                self.cancelled = False
+                raise CancelledError()
         except BaseException:
-            if bell.is_set():
-                self._pass_on()
-            else:
+            if bell in self._waiting:
                 self._waiting.remove(bell)
+            else:
+                self._pass_on()
             raise
 
     def _pass_on(self) -> None:

@@ -12,6 +12,7 @@ from kazoo.exceptions import NodeExistsError, NoNodeError, RolledBackError, Runt
 
 from fk_backend.core.watches import CHILD
 
+from ...exceptions import LockLostError
 from ..bell import Bell
 from ..transaction import TransactionRequest
 from .base import Limit, Recipe
@@ -95,7 +96,7 @@ class LockingQueue(BaseQueue):
     """A queue whose entries come back if whoever took them fails.
 
     ``async with zk.LockingQueue("/queue") as value:`` takes one, and consumes it at the end; it gives it back if the
-    body raises or is cancelled.
+    body raises or is cancelled. LockLostError at the end of a body that did not have its entry any more.
     """
 
     lock = "/taken"
@@ -214,7 +215,7 @@ class LockingQueue(BaseQueue):
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], where: Optional[TracebackType]
     ) -> None:
         try:
-            if kind is None:
-                await self.consume()
+            if kind is None and self.processing_element is not None and not await self.consume():
+                raise LockLostError("the entry that was taken from %s may be with somebody else by now" % self.path)
         finally:
             await self.release()

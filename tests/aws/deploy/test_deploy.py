@@ -13,6 +13,7 @@ from fk_backend.layout import FORMAT, OLDEST_FORMAT
 from fk_backend.providers.aws import deploy as deploying
 from fk_backend.providers.aws import names, releases
 from fk_backend.providers.aws.cloud import Cloud
+from fk_backend.providers.aws.formats import stored_format
 from fk_backend.providers.aws.stacks import Change, StackFailed
 from fk_backend.providers.aws.template import template
 from fk_kazoo.__main__ import main
@@ -36,7 +37,7 @@ def test_what_a_deployment_is(place: Place) -> None:
             *(names.bucket(NAME, account, region), "fk-deploy-%s-%s" % (account, region)),
         ]
     )
-    assert deploying.stored_format(Cloud(), NAME) == FORMAT
+    assert stored_format(Cloud(), NAME) == FORMAT
     count = len(outcome.changes)
     assert any(re.fullmatch(r"CREATE_COMPLETE StateTable \(\d+ of %d, \d+ s\)" % count, line) for line in place.told)
     assert re.fullmatch(r"CREATE_COMPLETE fk-test \(%d of %d, \d+ s\)" % (count, count), place.told[-1])
@@ -145,7 +146,7 @@ def test_a_deployment_of_a_version_before_gets_this_ones_number(place: Place) ->
     item = _item(*names.FORMAT_KEY, OLDEST_FORMAT)
     place.client("dynamodb").put_item(TableName=names.table(NAME, "state"), Item=item)
     place.deploy(parameters={"Memory": "1024"})
-    assert deploying.stored_format(Cloud(), NAME) == FORMAT
+    assert stored_format(Cloud(), NAME) == FORMAT
 
 
 def test_tables_without_a_stack_are_refused(place: Place) -> None:

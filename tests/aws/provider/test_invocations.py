@@ -8,10 +8,15 @@ from typing import Any, Callable, List
 import pytest
 from kazoo.exceptions import ConnectionLoss
 from kazoo.protocol.states import KazooState
+from kazoo.security import make_digest_acl
 
+from fk_backend.errors import Unavailable, Unknown
+from fk_backend.functions.writer import Writer
 from fk_backend.providers.aws import names
 from fk_backend.providers.aws.clients import AT_FUNCTIONS
 from fk_backend.providers.aws.dev.function import Function
+from fk_backend.session import beginning
+from fk_backend.session.engine import Session
 
 from ..conftest import DEPLOYMENT, Deployment
 from .conftest import Requests
@@ -32,6 +37,7 @@ def _direct(deployment: Deployment) -> List[Any]:
 
 def test_a_write_alone_is_one_invocation(requests: Requests, invoked: Deployment, connect: Callable[..., Any]) -> None:
     zk, queued = connect(), connect("&via=queue")
+    invoked.invocations.clear()
     requests.clear()
     zk.create("/a", b"1")
     zk.set("/a", b"2")
@@ -40,6 +46,82 @@ def test_a_write_alone_is_one_invocation(requests: Requests, invoked: Deployment
     queued.set("/a", b"3")
     assert requests.sent["SendMessage"] == 2 and len(_direct(invoked)) == 2  # the message, and its answer
     assert zk.get("/a")[0] == b"3"
+
+
+QUEUES = ("CreateQueue", "DeleteQueue", "SendMessage", "ReceiveMessage", "DeleteMessageBatch")
+
+
+def test_without_watches_there_is_no_queue_from_connecting_to_closing(
+    requests: Requests, invoked: Deployment, connect: Callable[..., Any]
+) -> None:
+    zk = connect()
+    zk.add_auth("digest", "a:b")
+    zk.create("/alone", b"1", acl=[make_digest_acl("a", "b", all=True)])
+    zk.set("/alone", b"2")
+    assert zk.get("/alone")[0] == b"2" and zk.get_children("/alone") == []
+    zk.stop()
+    assert {name: requests.sent[name] for name in QUEUES} == dict.fromkeys(QUEUES, 0)
+    assert len(_direct(invoked)) == 5  # opening, the credential, two writes, closing
+
+
+def test_the_first_watch_makes_the_inbox_and_what_is_pipelined_uses_it(
+    requests: Requests, invoked: Deployment, connect: Callable[..., Any]
+) -> None:
+    zk, other = connect(), connect()
+    zk.create("/w", b"1")
+    fired = threading.Event()
+    assert requests.sent["CreateQueue"] == 0
+    zk.get("/w", watch=lambda event: fired.set())
+    assert requests.sent["CreateQueue"] == 1
+    other.set("/w", b"2")
+    assert fired.wait(20)
+    assert [one.get(20) for one in [zk.create_async("/p-", sequence=True) for _ in range(3)]]
+    zk.exists("/none", watch=lambda event: None)
+    assert requests.sent["CreateQueue"] == 1
+    zk.stop()
+    other.stop()
+    assert requests.sent["DeleteQueue"] == 1
+
+
+def test_who_connects_again_goes_on_with_the_inbox(
+    requests: Requests, invoked: Deployment, connect: Callable[..., Any]
+) -> None:
+    zk, other, fired = connect(), connect(), threading.Event()
+    zk.create("/w", b"1")
+    zk.get("/w", watch=lambda event: fired.set())
+    session, connected = zk.client_id[0], threading.Event()
+    zk.add_listener(lambda state: state == KazooState.CONNECTED and connected.set())
+    zk._connection._socket.close()
+    assert connected.wait(20) and zk.client_id[0] == session
+    zk.get("/w", watch=lambda event: fired.set())
+    other.set("/w", b"2")
+    assert fired.wait(20) and requests.sent["CreateQueue"] == 1
+    zk.stop()
+    assert requests.sent["DeleteQueue"] == 1
+
+
+def test_what_a_function_that_died_with_its_client_has_told_nobody_is_found(
+    invoked: Deployment, connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zk, other, fired = connect(), connect(), threading.Event()
+    zk.create("/w", b"1")
+    monkeypatch.setattr(beginning, "LOOK_S", 1.0)
+    watching = connect()
+    watching.get("/w", watch=lambda event: fired.set())
+    tell = Writer._tell
+
+    async def killed(self: Any, *_: Any) -> None:
+        monkeypatch.setattr(Writer, "_tell", tell)
+        raise Unknown("killed")
+
+    async def dead(*_: Any) -> None:
+        raise Unavailable("its client is dead, too")
+
+    monkeypatch.setattr(Session, "attach", dead)
+    monkeypatch.setattr(Writer, "_tell", killed)
+    with pytest.raises(ConnectionLoss):
+        other.set("/w", b"2")
+    assert fired.wait(20) and watching.get("/w")[0] == b"2"
 
 
 def test_what_is_pipelined_goes_to_the_queue_and_stays_in_order(
@@ -104,7 +186,8 @@ def test_where_there_is_no_room_the_queue_has_it(
     invoked: Deployment, connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     zk = connect()
+    opened = len(_direct(invoked))
     monkeypatch.setattr(Function, "is_full", True)
     for number in range(3):
         assert zk.create("/n-", sequence=True) == "/n-%010d" % number
-    assert not _direct(invoked)
+    assert len(_direct(invoked)) == opened

@@ -15,11 +15,11 @@ from fk_backend import layout
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Error, Session
 from fk_backend.core.requests import Attach, Create, Expire, Open, Request
-from fk_backend.errors import Unavailable, Unknown
+from fk_backend.errors import Refused, Unavailable, Unknown
 from fk_backend.mac import inbox_name
 from fk_backend.messages import Message, decode_note, encode, message_id
 from fk_backend.ports import Delivery, Item, Key, Position, Pushed, Put
-from fk_backend.providers.aws import handlers
+from fk_backend.providers.aws import direct, handlers
 from fk_backend.providers.aws.handlers import Functions, Service
 from fk_backend.providers.aws.ticks import KEPT_ORDERS, TICK_S, Memory, Orders, Tick, Ticked
 from fk_backend.providers.memory.store import MemoryStore
@@ -41,6 +41,7 @@ class Queues:
     def __init__(self) -> None:
         self.pushed: List[Pushed] = []
         self.again: List[Tuple[List[str], int]] = []
+        self.expected: List[Tuple[str, float]] = []
         self.ticks: List[Tuple[str, int]] = []
 
     async def push(self, notes: Sequence[Pushed]) -> None:
@@ -52,7 +53,8 @@ class Queues:
         self.again.append(([record["messageId"] for record in records], after_s))
 
     def expect(self, inbox: str, made_s: float) -> None:
-        """`Queues.expect`: nobody waits here."""
+        """Remembers it: nobody waits here."""
+        self.expected.append((inbox, made_s))
 
     async def tick_again(self, records: Sequence[Tuple[Any, int]]) -> None:
         """Remembers which, and when."""
@@ -61,6 +63,19 @@ class Queues:
 
 SESSION = 7
 SENT_MS = 1_700_000_000_000
+
+
+class Called:
+    """A writer."""
+
+    write_for: Any = None
+
+    def __init__(self, write: Callable[[str, Sequence[Delivery]], Awaitable[None]]) -> None:
+        self._write = write
+
+    async def __call__(self, ns: str, batch: Sequence[Delivery]) -> None:
+        """`Writer`."""
+        await self._write(ns, batch)
 
 
 class Stage:
@@ -79,7 +94,7 @@ class Stage:
             clients=self.stub,
             queues=self.queues,
             store=self.store,
-            writer=self.write,
+            writer=Called(self.write),
             orders=self.orders,
             pulse=self.beat,
         )
@@ -190,6 +205,47 @@ def test_who_asks_for_a_session_has_to_show_that_it_may(request_: Any, proof: st
         await stage.functions.writer([record])
         ((_, (delivery,)),) = stage.handed
         assert (delivery.body != b"") == (proof == "its own")
+
+    _on_a_stage(test)
+
+
+@pytest.mark.parametrize("proof, address", [(True, None), (False, None), (True, "10.0.0.1")])
+@pytest.mark.parametrize("request_", [OPEN, ATTACH], ids=["open", "attach"])
+def test_who_invokes_the_writer_for_a_session_has_to_show_that_it_may(
+    request_: Any, proof: bool, address: Optional[str]
+) -> None:
+    async def test(stage: Stage) -> None:
+        asked: List[Any] = []
+
+        async def write_for(ns: str, body: bytes) -> Any:
+            asked.append((ns, body))
+            raise Refused("it was asked")
+
+        stage.functions._service.writer.write_for = write_for  # type: ignore[method-assign]
+        if proof:
+            await stage.hello(NS, INBOX)
+        body = encode(Message(INBOX, 0, 0, (request_._replace(address=address),)), KEY)
+        refused = await stage.functions.direct(direct.event(NS, body), 20.0)
+        assert "refused" in refused and asked == ([(NS, body)] if proof and address is None else [])
+
+    _on_a_stage(test)
+
+
+NEW = {"new": {"dataType": "String", "stringValue": "inbox"}}
+
+
+@pytest.mark.parametrize("forged", [False, True])
+@pytest.mark.parametrize("attributes", [NEW, {}, None, {"other": {}}], ids=str)
+def test_what_answers_a_message_waits_for_an_inbox_that_is_new(attributes: Any, forged: bool) -> None:
+    """Which only who has the session may say: an inbox that never comes would hold up the namespace."""
+
+    async def test(stage: Stage) -> None:
+        await stage.live()
+        body = encode(Message(INBOX, SESSION, 1, (CREATE,)), b"another" if forged else KEY)
+        more = {} if attributes is None else {"messageAttributes": attributes}
+        await stage.functions.writer([{**_record(body), **more}])
+        expected = attributes is NEW and not forged
+        assert stage.queues.expected == ([(INBOX, (SENT_MS + 1) / 1000)] if expected else [])
 
     _on_a_stage(test)
 

@@ -82,7 +82,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Lambda:
     made = Lambda()
     cloud = SimpleNamespace(client=lambda kind: made)
     monkeypatch.setattr(releases, "Cloud", lambda *_: cloud)
-    monkeypatch.setattr(deploy, "stored_format", lambda *_: FORMAT)
+    monkeypatch.setattr(releases, "stored_format", lambda *_: FORMAT)
     return made
 
 

@@ -267,11 +267,14 @@ def test_only_what_belongs_to_nothing_goes() -> None:
         for number in (7, 99):
             await floor.put(layout.beat_key(NS, number))
         await floor.put(layout.registration_key(NS, "/a", "nonsense", "live"))
+        now_ms = int(time.time() * 1000)
+        for inbox, said_ms in (("asks", now_ms), ("asked", now_ms - 4_000_000), ("lies", now_ms + 4_000_000)):
+            await floor.store.put([(layout.hello_key(NS, inbox), layout.hello_item(said_ms))])
         swept = await floor.sweep()
         gone = {(key.sort.rpartition(":")[0], key.sort.rpartition(":")[2]) for key in floor.store.discarded}
         counter = ("", layout.session_name(99))
-        assert gone == {("data", "none"), ("data", "old"), ("nonsense", "live"), counter}
-        assert floor.mail.dropped == ["old"] and (swept.inboxes, swept.registrations) == (1, 4)
+        assert gone == {("data", "none"), ("data", "old"), ("nonsense", "live"), counter, ("", "asked"), ("", "lies")}
+        assert floor.mail.dropped == ["old"] and (swept.inboxes, swept.registrations) == (1, 6)
         assert {key.table for key in floor.store.discarded} == {INTEREST}
 
     asyncio.run(check())

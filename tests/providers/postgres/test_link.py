@@ -3,88 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Awaitable, Callable, List
+from typing import Any, List
 
 import pytest
 
-from compat_tests.on_postgres import PostgresServer
-from fk_backend import layout
-from fk_backend.core.acls import OPEN_ACL
-from fk_backend.core.requests import Close, Create, SetData
+from fk_backend.core.requests import Close, SetData
 from fk_backend.errors import Unavailable
 from fk_backend.ports import STATE, Item, Key, Put
 from fk_backend.providers.postgres import link as module
-from fk_backend.providers.postgres.gateway import PostgresGateway
 from fk_backend.providers.postgres.schema import PAYLOAD_BYTES
 from fk_backend.providers.postgres.writer import TICK_S
-from fk_backend.session.engine import Session
 
-Gateways = List[PostgresGateway]
-
-
-class Heard:
-    """What a session told."""
-
-    def __init__(self) -> None:
-        self.answers: "asyncio.Queue[Any]" = asyncio.Queue()
-        self.ended: "asyncio.Queue[str]" = asyncio.Queue()
-
-    def replied(self, tag: Any, result: Any) -> None:
-        self.answers.put_nowait((tag, result))
-
-    def fired(self, event: Any) -> None:
-        pass
-
-    def over(self, reason: str, why: str) -> None:
-        self.ended.put_nowait(reason)
+from .links import TERMINATE_WRITER, Gateways, asked, create, elected, node, opened, several, written
 
 
-def several(count: int) -> Callable[[Callable[..., Awaitable[None]]], Callable[..., None]]:
-    """A test with so many links of different processes, as it were."""
-
-    def wrapped(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-        def run(server: PostgresServer) -> None:
-            async def work() -> None:
-                name = server.url.partition("://")[2]
-                gateways = [await PostgresGateway.open(name, {}) for _ in range(count)]
-                try:
-                    await asyncio.wait_for(test(server, gateways, "ns-" + test.__name__[5:45]), 60)
-                finally:
-                    await asyncio.gather(*[gateway.close() for gateway in gateways])
-
-            asyncio.run(work())
-
-        run.__name__, run.__doc__ = test.__name__, test.__doc__
-        return run
-
-    return wrapped
-
-
-async def opened(gateway: PostgresGateway, ns: str) -> "tuple[Session, Heard]":
-    heard = Heard()
-    session = Session(gateway, ns, heard)
-    await session.open(10_000)
-    return session, heard
-
-
-async def elected(gateway: PostgresGateway, ns: str) -> "tuple[Session, Heard]":
-    """As `opened`, and the writer: the one of the last test may answer until its process has ended."""
-    both = await opened(gateway, ns)
-    while gateway.link._host is None:
-        await gateway.check()
-        await asyncio.sleep(0.05)
-    return both
-
-
-async def written(session: Session, heard: Heard, *requests: Any) -> List[Any]:
-    """The results, in order."""
-    for request in requests:
-        session.submit(None, request)
-    return [(await heard.answers.get())[1] for _ in requests]
-
-
-def create(path: str, data: bytes = b"") -> Create:
-    return Create(path, data, OPEN_ACL, 0, 0, False)
+async def _never() -> bool:
+    """As somebody who is slower than others to become the writer."""
+    return False
 
 
 @several(2)
@@ -96,14 +31,13 @@ async def test_one_is_the_writer_and_what_is_large_goes_by_parcel(server: Any, a
     made = [create("/%d" % size, b"x" * size) for size in sizes]
     assert [result.code for result in await written(second, heard, *made)] == [0] * len(sizes)
     for size in sizes:
-        (item,) = await at[0].store.get([layout.node_keys(ns, "/%d" % size)[0]])
-        assert item is not None and layout.node_of(item).data == b"x" * size
+        assert (await node(at[0], ns, "/%d" % size)).data == b"x" * size
     assert await at[0].link.connections.read("SELECT id FROM fk_kazoo.parcel") == []
     first.end("closed", "")
     second.end("closed", "")
 
 
-@several(3)
+@several(3, via="queue")
 async def test_when_the_writer_is_lost_another_one_does_what_was_sent_once(server: Any, at: Gateways, ns: str) -> None:
     """Its connection is cut again and again, in the middle of increments that each have to be done exactly once."""
     idle, _ = await elected(at[0], ns)
@@ -114,16 +48,51 @@ async def test_when_the_writer_is_lost_another_one_does_what_was_sent_once(serve
     for _ in range(20):
         second.submit(None, SetData("/a", b"", -1))
         await asyncio.sleep(0)
-    pid = await at[1].link.connections.read("SELECT pid FROM fk_kazoo.writer")
-    await asyncio.get_running_loop().run_in_executor(None, server.ask, "SELECT pg_terminate_backend($1)", pid[0][0])
+    await asked(server, TERMINATE_WRITER)
     for _ in range(20):
         _, result = await heard.answers.get()
         assert result.code == 0
         done += 1
-    (item,) = await at[1].store.get([layout.node_keys(ns, "/a")[0]])
-    assert item is not None and layout.node_of(item).version == done == 20
+    assert (await node(at[1], ns, "/a")).version == done == 20
     idle.end("closed", "")
     second.end("closed", "")
+
+
+@several(3, via="queue")
+async def test_what_is_answered_is_not_done_again_by_the_next_writer(server: Any, at: Gateways, ns: str) -> None:
+    """The answer is on its way when its asker hears, in another way, of another writer, which knows nothing of it."""
+    first, other = await elected(at[0], ns)
+    second, heard = await opened(at[1], ns)
+    third, _ = await opened(at[2], ns)
+    link, connections = at[1].link, at[1].link.connections
+    assert (await written(second, heard, create("/a"), create("/b")))[0].code == 0
+    transport = link._listener._transport
+    transport.pause_reading()  # from here on what is told comes late
+    link._become = _never  # type: ignore[method-assign]
+    second.submit(None, SetData("/a", b"", -1))
+    while (await node(at[0], ns, "/a")).version == 0:
+        await asyncio.sleep(0.01)
+    await written(first, other, SetData("/b", b"", -1))  # so the head does not know what was done before
+    await asked(server, TERMINATE_WRITER)
+    while at[2].link._host is None:
+        await at[2].check()
+    reads: "asyncio.Queue[str]" = asyncio.Queue()
+    read = connections.read
+
+    async def noted(sql: str, *arguments: Any) -> Any:
+        rows = await read(sql, *arguments)
+        reads.put_nowait(sql)
+        return rows
+
+    connections.read = noted  # type: ignore[method-assign]
+    for _ in range(3):  # it asks who is the writer, again and again
+        await reads.get()
+    transport.resume_reading()
+    results = [(await heard.answers.get())[1], *(await written(second, heard, SetData("/b", b"", -1)))]
+    assert [result.code for result in results] == [0, 0]
+    assert (await node(at[0], ns, "/a")).version == 1
+    for session in (second, third):
+        session.end("closed", "")
 
 
 @several(2)
@@ -141,7 +110,7 @@ async def test_who_is_the_writer_no_more_can_commit_nothing(server: Any, at: Gat
     assert listener.is_closed()  # and with it went the lock
 
 
-@several(2)
+@several(2, via="queue")
 async def test_a_writer_that_is_frozen_is_deposed(server: Any, at: Gateways, ns: str) -> None:
     """Its session holds the lock, and nobody is at home there."""
     other = await at[1].link.connections.open()
@@ -163,18 +132,13 @@ async def test_a_writer_that_is_frozen_is_deposed(server: Any, at: Gateways, ns:
 @several(2)
 async def test_nobody_polls(server: Any, at: Gateways, ns: str) -> None:
     """Without sessions nothing is asked at all, by the writer as little as by anybody else."""
-
-    async def ask(sql: str) -> List[Any]:
-        rows: List[Any] = await asyncio.get_running_loop().run_in_executor(None, server.ask, sql)
-        return rows
-
-    await ask("DELETE FROM fk_kazoo.sessions")  # of other tests, whose leases would be looked at
+    await asked(server, "DELETE FROM fk_kazoo.sessions")  # of other tests, whose leases would be looked at
     session, heard = await opened(at[0], ns)
     await written(session, heard, create("/a"), Close())
-    asked = "SELECT query_start FROM pg_stat_activity WHERE application_name = 'fk_kazoo' ORDER BY pid"
+    queries = "SELECT query_start FROM pg_stat_activity WHERE application_name = 'fk_kazoo' ORDER BY pid"
     before: List[Any] = []
     for _ in range(15):  # until what the session has left is swept
-        seen = await ask(asked)
+        seen = await asked(server, queries)
         if seen == before and len(seen) >= 2:
             return
         before = seen

@@ -111,9 +111,7 @@ def explained() -> Iterator[None]:
     except ValueError as error:  # botocore's own for a URL that is none
         if not str(error).startswith(NO_URL):
             raise
-        raise WrongUsage(
-            "%s: write http(s)://host[:port]; see --endpoint-url and AWS_ENDPOINT_URL" % error
-        ) from error
+        raise WrongUsage("%s: write http(s)://host[:port]; see --endpoint-url and AWS_ENDPOINT_URL" % error) from error
 
 
 def _of_service(error: Any) -> DeploymentError:

@@ -13,10 +13,11 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Seq
 from urllib.parse import urlencode
 
 from ...errors import DeploymentError, Protected
-from ...layout import FORMAT, check_format
+from ...layout import check_format
 from ...ports import STATE, TABLES
 from . import names, releases
 from .cloud import Cloud, absent, explained
+from .formats import stored_format, write_format
 from .stacks import BODY_LIMIT, Change, Prepared, Progress, Stack
 from .template import PARAMETERS, client_policy, template
 from .template_data import NOT_PUBLIC, tls_only
@@ -119,44 +120,6 @@ def url_of(cloud: Cloud, name: str) -> str:
     """What to give to KazooClient."""
     query = {"region": cloud.region, **({"endpoint_url": cloud.endpoint_url} if cloud.endpoint_url else {})}
     return "aws://%s?%s" % (name, urlencode(query, safe=":/"))
-
-
-# --- the format -----------------------------------------------------------------------------------
-
-
-def stored_format(cloud: Cloud, name: str) -> Optional[int]:
-    """Of the deployment's tables. None: it has none yet, or there are no tables."""
-    partition, sort = names.FORMAT_KEY
-    database = cloud.client("dynamodb")
-    with explained():
-        try:
-            answer = database.get_item(
-                TableName=names.table(name, STATE),
-                Key={names.PARTITION: {"S": partition}, names.SORT: {"S": sort}},
-                ConsistentRead=True,
-            )
-        except database.exceptions.ClientError as error:
-            if absent(error):
-                return None
-            raise
-    return int(answer["Item"][names.REV]["N"]) if "Item" in answer else None
-
-
-def write_format(cloud: Cloud, name: str) -> None:
-    """Writes the format unless it is there: from now on, a version before has to keep away."""
-    partition, sort = names.FORMAT_KEY
-    database = cloud.client("dynamodb")
-    item = {names.PARTITION: {"S": partition}, names.SORT: {"S": sort}, names.REV: {"N": str(FORMAT)}}
-    with explained():
-        try:
-            database.put_item(
-                TableName=names.table(name, STATE),
-                Item=item,
-                ConditionExpression="attribute_not_exists(%s) OR %s < :now" % (names.PARTITION, names.REV),
-                ExpressionAttributeValues={":now": item[names.REV]},
-            )
-        except database.exceptions.ConditionalCheckFailedException:
-            pass
 
 
 def _check_format(cloud: Cloud, name: str) -> None:

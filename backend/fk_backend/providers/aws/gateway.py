@@ -84,9 +84,11 @@ class AwsGateway:
     async def hush(self, inbox: str, keep: bool) -> None:
         """`ports.Gateway.hush`."""
         poll = self._polls.get(shared_name(inbox))
-        if self._closed or poll is None or not poll.leave(inbox) or keep:  # not served: the client connected again
+        if self._closed or poll is None or not poll.leave(inbox) or (keep and poll.has_queue):
             return
         self._forget(poll)
+        if not poll.has_queue:
+            return
         self._farewells += 1
         self._quiet.clear()
         try:

@@ -20,16 +20,16 @@ from ...core.requests import Attach, Open
 from ...errors import BackendError, Conflict, Refused, Unavailable, Unknown
 from ...functions.distributor import answer_notes
 from ...functions.heartbeat import SENDER, Heartbeat
-from ...functions.senders import is_sender
+from ...functions.senders import begins, is_sender
 from ...functions.writer import Writer
-from ...messages import bulletin, decode
+from ...messages import Message, bulletin, decode
 from ...ports import Delivery, Ports, Position
 from ..clock import SystemClock
 from . import direct, metrics, names
 from .blobs import S3Blobs
 from .clients import Clients
 from .failures import cut_off
-from .queues import Queues
+from .queues import NEW, Queues
 from .store import DynamoStore
 from .sweep import Sweep
 from .ticks import TICK_S, Orders, Pulse, Tick, Ticked, WallClock
@@ -92,6 +92,14 @@ def _position(record: Record) -> Position:
     return Position(int(attributes.get("SequenceNumber", 0)), int(attributes.get("SentTimestamp", 0)))
 
 
+def _message(body: bytes) -> Optional[Message]:
+    """None for what the writer sets aside."""
+    try:
+        return decode(body)
+    except codec.Malformed:
+        return None
+
+
 def _receives(record: Record) -> int:
     return int(record["attributes"]["ApproximateReceiveCount"])
 
@@ -131,6 +139,9 @@ class Functions:
         if asked is None:
             return direct.refusal(Refused("no direct message"))
         ns, body = asked
+        message = _message(body)
+        if message is not None and not await self._admitted(ns, message):
+            return direct.refusal(Refused("a session is asked for by somebody who may not write there"))
         try:
             written, conflicts = await asyncio.wait_for(self._service.writer.write_for(ns, body), seconds)
         except Unknown:
@@ -175,33 +186,39 @@ class Functions:
         return []
 
     async def _delivery(self, ns: str, record: Record) -> Delivery:
-        body = _body(record)
-        sent_id = record["attributes"].get("MessageDeduplicationId", "")
-        if not await self._admitted(ns, body, _position(record).sent_ms):
-            log.error("namespace %s: a session was asked for by somebody who may not write there", ns)
-            return Delivery(b"", False)
+        body, sent_id = _body(record), record["attributes"].get("MessageDeduplicationId", "")
+        message = _message(body)
+        if message is not None:
+            if not await self._admitted(ns, message):
+                log.error("namespace %s: a session was asked for by somebody who may not write there", ns)
+                return Delivery(b"", False)
+            await self._expect(ns, message, body, record)
         internal = sent_id.startswith(SENDER) and await self._service.orders.gave(ns, sent_id)
         return Delivery(body, internal, _position(record))
 
-    async def _admitted(self, ns: str, body: bytes, sent_ms: int) -> bool:
+    async def _admitted(self, ns: str, message: Message) -> bool:
         """Whether whoever asks for a session can write items of this namespace: IAM says so, the queue can't.
 
-        Nobody can tell from which address a message came, or from whom: who claims one is after somebody else's rights.
+        Nor can who invokes a function. Nobody can tell from which address a message came, or from whom: who claims one
+        is after somebody else's rights.
         """
-        try:
-            message = decode(body)
-        except codec.Malformed:
-            return True  # the writer sets it aside
         if not layout.is_namespace(ns) or not layout.is_inbox(message.inbox):
-            return True  # so it does that
-        begins = [request for request in message.requests if isinstance(request, (Open, Attach))]
-        if not begins:
+            return True  # the writer sets it aside
+        asking = [request for request in message.requests if isinstance(request, (Open, Attach))]
+        if not asking:
             return True  # it needs a session that is open at its inbox
-        if any(request.address is not None or request.subject is not None for request in begins):
+        if any(request.address is not None or request.subject is not None for request in asking):
             return False
-        self._service.queues.expect(message.inbox, sent_ms / 1000)
         (item,) = await self._service.store.get([layout.hello_key(ns, message.inbox)])
         return item is not None
+
+    async def _expect(self, ns: str, message: Message, body: bytes, record: Record) -> None:
+        """What answers a message waits for its inbox, if that was made just before it was sent."""
+        made = begins(message)
+        if not made and NEW.keys() <= record.get("messageAttributes", {}).keys():
+            made = is_sender(message, body, await self._session(ns, message.session))
+        if made:
+            self._service.queues.expect(message.inbox, _position(record).sent_ms / 1000)
 
     async def heartbeat(self, records: Sequence[Record]) -> List[str]:
         """Looks after the namespaces that messages name, side by side. The ids of what has to come again."""

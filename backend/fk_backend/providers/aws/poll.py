@@ -11,6 +11,7 @@ import asyncio
 import math
 from typing import Any, Callable, List, Optional
 
+from ...errors import Unavailable
 from . import clients
 from .failures import code_of, translated
 from .queues import AT_ONCE, NEW_S, NO_QUEUE, Queues, decoded
@@ -21,6 +22,8 @@ RETRY_S = 0.1
 MAX_RETRY_S = 1.0
 DELETE_S = 2.0
 """So long what was taken may wait for more to be deleted with."""
+
+MOVED = "the session moved to another connection"
 
 pause = asyncio.sleep
 
@@ -39,6 +42,7 @@ class Poll:
         self._queues = queues
         self._url = ""
         self._connections = 0
+        self._newest = name
         self._inbox = ""
         """Of the connection that is served; "" if there is none."""
         self._receive: Callable[[bytes], None]
@@ -54,16 +58,27 @@ class Poll:
         """Whether there is a connection that is not over."""
         return bool(self._inbox)
 
+    @property
+    def has_queue(self) -> bool:
+        """Whether the queue was made."""
+        return bool(self._url)
+
     def next_inbox(self) -> str:
         """The name of the inbox of one more connection."""
         self._connections += 1
-        return self.name if self._connections == 1 else "%s-%d" % (self.name, self._connections - 1)
+        if self._connections > 1:
+            self._newest = "%s-%d" % (self.name, self._connections - 1)
+        return self._newest
 
     async def serve(self, inbox: str, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
         """From now on what comes is this connection's. BackendError.
 
-        Makes the queue, unless it is made. ``lost`` is called when it is gone, or out of reach for long.
+        Makes the queue, unless it is made. ``lost`` is called when it is gone, or out of reach for long; and at once
+        where the client has connected again.
         """
+        if inbox != self._newest:
+            lost(MOVED)
+            raise Unavailable(MOVED)
         if not self._url:
             self._url, self._made_s = await self._queues.make(inbox), clients.now_s()
         self._inbox, self._receive, self._lost = inbox, receive, lost
@@ -71,15 +86,14 @@ class Poll:
             self._task = asyncio.ensure_future(self._run())
 
     def leave(self, inbox: str) -> bool:
-        """That connection is over; whether it was the one that is served.
+        """That connection is over; whether the client has not connected again.
 
         The long poll that is under way goes on for its twenty seconds: SQS may hand a message to a request that was
         given up, and the next connection would wait for its first answer until it comes again.
         """
-        if self._inbox != inbox:
-            return False
-        self._inbox = ""
-        return True
+        if self._inbox == inbox:
+            self._inbox = ""
+        return inbox == self._newest
 
     def lose(self, why: str) -> None:
         """Tells whoever is served that the connection is lost."""
@@ -108,7 +122,7 @@ class Poll:
                 new = clients.now_s() - self._made_s <= NEW_S
                 if code_of(error) in NO_QUEUE and not new:
                     self.is_gone = True
-                    return self.lose("the session moved to another connection, or its inbox was removed")
+                    return self.lose(MOVED + ", or its inbox was removed")
                 now = loop.time()
                 failing_since = min(failing_since, now)
                 if now - failing_since > LOST_AFTER_S:

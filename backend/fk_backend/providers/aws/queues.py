@@ -16,7 +16,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from ...errors import BackendError
 from ...mac import TAG_BYTES, shared_name
-from ...messages import PING
+from ...messages import PING, split_id
 from ...ports import Pushed
 from . import clients, names
 from .clients import LONG_POLL_S, Clients
@@ -41,6 +41,8 @@ SQS API Reference, CreateQueue: "you must wait at least one second after the que
 queue".
 """
 MAX_EXPECTED = 10_000
+NEW = {"new": {"DataType": "String", "StringValue": "inbox"}}
+"""Of a message whose sender has made its inbox just now: an answer waits for it."""
 SEEN_S = 5
 """So long after it was taken from an inbox a message comes again, unless it is deleted."""
 HIDES = 3
@@ -89,6 +91,8 @@ class Queues:
         """When messages were sent first that are not known to be taken, by id."""
         self._expected: Dict[str, float] = {}
         """Until when inboxes may not be there yet."""
+        self._made: Dict[str, float] = {}
+        """When this client made queues of which nothing was received yet, in seconds since the epoch."""
 
     @classmethod
     async def find(cls, clients: Clients, deployment: str) -> "Queues":
@@ -116,12 +120,20 @@ class Queues:
             MessageBody=base64.b64encode(body).decode(),
             MessageGroupId=group,
             MessageDeduplicationId=_deduplication_id(message_id, body),
+            **({"MessageAttributes": NEW} if self._is_new(split_id(message_id)[0]) else {}),
         )
         try:
             await wrote(request)
             self._unsure.pop(message_id, None)
         finally:
             clients.sent_first_s.reset(token)
+
+    def _is_new(self, inbox: str) -> bool:
+        """Whether an answer there may come before the queue does."""
+        name = names.inbox_queue(self._deployment, shared_name(inbox))
+        if self._made.get(name, 0.0) + NEW_S < clients.now_s():
+            self._made.pop(name, None)
+        return name in self._made
 
     def expect(self, inbox: str, made_s: float) -> None:
         """An inbox was made at that time at the latest, in seconds since the epoch. Pushes to a new one wait for it."""
@@ -183,6 +195,9 @@ class Queues:
         """Makes an inbox; its URL."""
         name, tags = names.inbox_queue(self._deployment, shared_name(inbox)), names.tags(self._deployment)
         answer = await read(self._sqs.create_queue(QueueName=name, Attributes=SEEN_ATTRIBUTES, tags=tags))
+        while len(self._made) >= MAX_EXPECTED:
+            del self._made[next(iter(self._made))]
+        self._made[name] = clients.now_s()
         return str(answer["QueueUrl"])
 
     async def try_again_soon(self, records: Sequence[Any], after_s: int) -> None:
@@ -255,7 +270,10 @@ class Queues:
     async def receive(self, url: str) -> List[Any]:
         """A long poll."""
         answer = await self._sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=AT_ONCE, WaitTimeSeconds=LONG_POLL_S)
-        return list(answer.get("Messages", ()))
+        messages = list(answer.get("Messages", ()))
+        if messages:  # it is there
+            self._made.pop(url.rpartition("/")[2], None)
+        return messages
 
     async def delete(self, url: str, received: Sequence[Any]) -> None:
         """What was received will not come again. If this fails it will, which does no harm."""

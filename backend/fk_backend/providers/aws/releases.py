@@ -13,6 +13,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional
 from ...errors import NotFound, Protected
 from . import names
 from .cloud import Cloud, absent, explained
+from .formats import stored_format
 from .template_functions import FUNCTIONS, INVOKED, LIVE
 
 KEPT = 5
@@ -69,8 +70,6 @@ def rollback(
     It takes seconds: nothing is deployed. Parameters of the template, tables, queues and permissions stay as they are.
     DeploymentError: there is none, or it can't read what is stored.
     """
-    from .deploy import stored_format
-
     cloud = Cloud(session, region, endpoint_url)
     known = releases(cloud, names.checked(name))
     now = next((release for release in known if release.is_live), None)

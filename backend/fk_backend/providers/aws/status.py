@@ -12,8 +12,9 @@ from ...layout import FORMAT
 from ...ports import TABLES
 from . import names
 from .cloud import Cloud, explained
-from .deploy import stored_format, url_of
+from .deploy import url_of
 from .destroy import inbox_urls
+from .formats import stored_format
 from .releases import releases
 from .stacks import Stack
 from .template_functions import FUNCTIONS

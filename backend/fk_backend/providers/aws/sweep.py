@@ -204,18 +204,20 @@ class Sweep:
         Counters of sessions that are over: no id comes twice. And what nobody can understand: clients can store
         anything there.
         """
-        removed = 0
+        removed, now_ms = 0, time.time() * 1000
         old: Dict[str, bool] = {}
         async for page in self._store.pages(INTEREST):
             gone: List[Key] = []
             left: List[Tuple[str, Key]] = []
             counters: List[Tuple[Key, Key]] = []
-            for key, _ in page:
+            for key, item in page:
                 found = layout.interest_of(key)
                 if found is None:
                     gone.append(key)
                 elif isinstance(found, layout.Beat):
                     counters.append((key, layout.session_key(key.partition.partition(":")[0], found.session)))
+                elif isinstance(found, layout.Hello) and abs(now_ms - layout.said_ms(item)) < 1000 * self._young_s:
+                    continue  # a session is about to be asked for there, and need not have made it
                 elif shared_name(found.inbox) not in live:
                     left.append((shared_name(found.inbox), key))
             sessions = await self._store.load([session for _, session in counters])

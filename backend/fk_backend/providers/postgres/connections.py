@@ -16,6 +16,7 @@ import asyncpg
 from ...errors import DeploymentError, Unavailable
 from .failures import DRIVER, at_connect, explain
 from .place import Place
+from .server import history
 
 log = logging.getLogger(__name__)
 
@@ -53,11 +54,23 @@ _DURABLE = (
 
 
 class Connections:
-    """Those of one process to one deployment. ``broken`` is called when one of them was lost."""
+    """Those of one process to one deployment. ``broken`` is called when one of them was lost.
 
-    def __init__(self, place: Place, broken: Optional[Callable[[], None]] = None) -> None:
+    All of them are to the same server: what was read at one of them is written on condition of at another. ``moved`` is
+    called when there is another one.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        broken: Optional[Callable[[], None]] = None,
+        moved: Optional[Callable[[], None]] = None,
+    ) -> None:
         self._place = place
         self._broken = broken
+        self._moved = moved
+        self._identity = ""
+        """Of the server's history, since `belong` was called."""
         self._idle: List[Any] = []
         self._free = {writing: asyncio.Semaphore(AT_ONCE) for writing in (False, True)}
         """Reads never wait for writes, which may wait for a standby."""
@@ -78,6 +91,14 @@ class Connections:
             raise at_connect(error, self._place.shown) from error
         return connection
 
+    def belong(self, identity: str) -> None:
+        """From here on it is that server; connections to another one are closed, or as soon as they are given back."""
+        if identity != self._identity:
+            self._identity = identity
+            idle, self._idle = self._idle, []
+            for connection in idle:
+                connection.terminate()
+
     async def read(self, sql: str, *arguments: Any) -> List[Any]:
         """The rows. Unavailable and DeploymentError."""
         return await self._run(sql, arguments, writing=False)
@@ -93,6 +114,7 @@ class Connections:
 
     async def _run(self, sql: str, arguments: Any, writing: bool) -> List[Any]:
         async with self._free[writing]:
+            identity = self._identity
             connection = await self._take()
             try:
                 rows: List[Any] = await connection.fetch(sql, *arguments, timeout=None if writing else READ_S)
@@ -103,6 +125,8 @@ class Connections:
                         self._broken()
                 raise explain(error, writing) from error
             finally:
+                if identity != self._identity:
+                    connection.terminate()
                 self._give_back(connection)
             return rows
 
@@ -113,7 +137,19 @@ class Connections:
                 return connection
         if self._closed:
             raise Unavailable("the deployment is closed")
-        return await self.open()
+        identity, connection = self._identity, await self.open()
+        if identity:
+            try:
+                is_there = (await history(connection)).identity == identity
+            except DRIVER as error:
+                connection.terminate()
+                raise at_connect(error, self._place.shown) from error
+            if not is_there:
+                connection.terminate()
+                if self._moved is not None:
+                    self._moved()
+                raise Unavailable("%s is another server now" % self._place.shown)
+        return connection
 
     def _give_back(self, connection: Any) -> None:
         if connection.is_closed():

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Callable, Mapping, Optional
+from typing import Callable, Dict, Mapping, Optional
 
+from ...errors import WentBack
 from ...mac import inbox_name
 from ...messages import split_id
-from ...ports import Queue
+from ...ports import Direct, Queue
 from ..clock import AwakeClock
+from .direct import DirectWrites
 from .link import Link
 from .place import Place
+from .server import History
 from .store import PostgresStore
+
+MOST_SESSIONS = 100_000
+"""Of so many it is remembered which server has answered them."""
 
 
 class PostgresGateway:
@@ -18,14 +24,19 @@ class PostgresGateway:
 
     thrifty = False
     blobs = None
-    direct = None
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, queued: bool = False) -> None:
+        """``queued``: every write goes to the elected writer."""
+        self._keys: Dict[str, bytes] = {}
+        """Inbox → the key of the session that asked for it and does not listen yet."""
+        self._seen: Dict[bytes, History] = {}
+        """Session's key → the history of the server that has answered it."""
         self.link = link
         self.address: Optional[str] = link.address
         """As the server sees it."""
         self.store = PostgresStore(link.connections)
         self.clock = AwakeClock()
+        self.direct: Optional[Direct] = None if queued else DirectWrites(link.writer_for, self.clock)
 
     @classmethod
     async def open(cls, name: str, options: Mapping[str, str]) -> "PostgresGateway":
@@ -36,7 +47,7 @@ class PostgresGateway:
         except BaseException:
             await link.close()
             raise
-        return cls(link)
+        return cls(link, options.get("via") == "queue")
 
     @property
     def queue(self) -> Queue:
@@ -50,11 +61,25 @@ class PostgresGateway:
 
     def inbox(self, ns: str, key: bytes, nonce: bytes) -> str:
         """`ports.Gateway.inbox`."""
-        return inbox_name(ns, key, nonce)
+        inbox = inbox_name(ns, key, nonce)
+        self._keys[inbox] = key
+        return inbox
 
     async def listen(self, inbox: str, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
-        """`ports.Gateway.listen`."""
+        """`ports.Gateway.listen`. WentBack if the server may not have what the session was answered by another one.
+
+        That it has a later zxid says nothing: others may have gone on there.
+        """
+        key = self._keys.pop(inbox, b"")
         await self.link.listen(inbox, receive, lost)
+        now = self.link.history
+        before = self._seen.pop(key, now)
+        if before.identity != now.identity and not before.keeps:
+            await self.link.hush(inbox)
+            raise WentBack("%s: the server took over from one whose answers it may not have" % self.link.shown)
+        self._seen[key] = now
+        if len(self._seen) > MOST_SESSIONS:
+            del self._seen[next(iter(self._seen))]
 
     async def hush(self, inbox: str, keep: bool) -> None:
         """`ports.Gateway.hush`."""

@@ -17,6 +17,7 @@ TRIES, RETRY_S = 5, 0.05
 _FETCH = "DELETE FROM fk_kazoo.parcel WHERE id = $1 RETURNING body"
 
 Handle = Callable[[str, bytes], None]
+NOTHING = ""
 
 
 class Incoming:
@@ -37,6 +38,13 @@ class Incoming:
                 self._task = asyncio.ensure_future(self._work())
         else:
             self._hand_on(handle, head, body)
+
+    def then(self, handle: Callable[[], None]) -> None:
+        """Calls it when everything that came before is handed on."""
+        if self._waiting:
+            self._waiting.append((lambda head, body: handle(), NOTHING, NOTHING))
+        else:
+            handle()
 
     def stop(self) -> None:
         """Nothing more is handed on."""

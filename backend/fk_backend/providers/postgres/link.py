@@ -1,7 +1,11 @@
 """A process's way to the functions: it is the writer, or it sends to the writer, or it is becoming one of the two.
 
-Messages are kept until they are answered and sent again, in order, to whoever is the writer next. Nobody polls: that
-the writer is gone shows when a message is sent, when one stays unanswered, or when a session beats.
+Messages are kept until they are answered and sent again, in order, to whoever is the writer next, but only when that
+one has said here that it has told everything: NOTIFY keeps the order, so by then the answers to what was done before
+are here, too. That there is another writer shows earlier, in what the server answers; what was sent again by then might
+be done twice.
+
+Nobody polls: that the writer is gone shows when a message is sent, when one stays unanswered, or when a session beats.
 """
 
 from __future__ import annotations
@@ -12,16 +16,17 @@ import random
 from collections import deque
 from functools import partial
 from itertools import islice
-from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional, Set
 
 from ...errors import BackendError, DeploymentError, Unavailable
+from ...functions.writer import Writer
 from .connections import Connections
 from .failures import DRIVER, explain
 from .incoming import Incoming
 from .place import Place
 from .schema import LOCKS, NEWS_CHANNEL, QUEUE_CHANNEL, WRITER_LOCK
-from .server import examine, refuse_pooler
-from .writer import LOST, ElectedWriter, channel_of
+from .server import History, examine, history, refuse_pooler
+from .writer import LOST, ElectedWriter, channel_of, own_writer
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +42,15 @@ UNANSWERED_S, MAX_UNANSWERED_S = 0.1, 2.0
 FROZEN_S, ALIVE_S = 4.0, 3.0
 """A writer that has answered nobody here for so long is asked if it lives, and is deposed if it does not say so."""
 MOST_SENT = 200
+MOST_ANNOUNCED, MOST_DIGITS = 100, 18
+"""Anybody may announce epochs; the server says which of them there are."""
 GONE_S = 0.3
 """Whoever has nothing to ask waits so long at most before it becomes the writer of those that have."""
 GIVEN_UP = "the session moved to another connection, or was out of reach for too long"
 
 _SEND = "SELECT epoch, vacant FROM fk_kazoo.send($1, $2)"
 _STANDING = "SELECT epoch, vacant FROM fk_kazoo.standing()"
+_AT_HOME = "SELECT host(inet_client_addr()), (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 _NOTIFY = "SELECT pg_notify($1, $2)"
 _TAKE_OVER = "SELECT fk_kazoo.take_over($1), (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 _DEPOSE = "SELECT pg_terminate_backend(pid) FROM fk_kazoo.writer WHERE epoch = $1"
@@ -73,10 +81,14 @@ class Link:
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self.connections = Connections(place, self._probe_soon)
+        self.connections = Connections(place, self._probe_soon, self._drop_listener)
         self.address: Optional[str] = None
+        self.history = History("", True)
+        """Of the server that is listened to."""
         self._host: Optional[ElectedWriter] = None
         """Where the functions run in this process."""
+        self._own_writer: Optional[Writer] = None
+        """Of direct writes, as long as this connection is good: what it knows may not be so at another server."""
         self._listener: Any = None
         self._turn = asyncio.Lock()
         """Who has it may ask something of the listening connection."""
@@ -87,6 +99,12 @@ class Link:
         self._inboxes: Dict[str, Listening] = {}
         self._incoming = Incoming(self.connections, self._drop_listener)
         self._epoch = 0
+        """Whose writer messages are sent to."""
+        self._standing = 0
+        """The one that the server named last."""
+        self._announced: Set[int] = set()
+        """Epochs whose writer said, as far as anybody can tell, that it has told everything."""
+        self._said = asyncio.Event()
         self._outgoing: Deque[Unanswered] = deque()
         self._round = 0
         """Grows whenever what is outgoing is begun anew."""
@@ -96,6 +114,11 @@ class Link:
         self._tasks: Dict[str, "asyncio.Future[None]"] = {}
 
     # --- what the gateway asks for --------------------------------------------------------------
+
+    @property
+    def shown(self) -> str:
+        """What it is a link to, without its password."""
+        return self._place.shown
 
     async def open(self) -> None:
         """Connects. BackendError."""
@@ -115,6 +138,12 @@ class Link:
             self._outgoing.append(message)
             self._start("send", self._send)
         self._start("watch", self._watch)
+
+    def writer_for(self, ns: str) -> Optional[Writer]:
+        """Who makes a direct write: the elected writer if it is here and has nothing else to do."""
+        if not self._connected.is_set() or self._gone.is_set():
+            return None
+        return self._own_writer if self._host is None else self._host.free(ns)
 
     async def listen(self, inbox: str, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
         """From now on the inbox is heard here. Unavailable."""
@@ -199,10 +228,12 @@ class Link:
             if first:
                 await self._refuse_pooler(listener)
             self._gone.clear()
+            self._announced.clear()
             listener.add_termination_listener(self._terminated)
             await listener.add_listener(NEWS_CHANNEL, self._news)
             self._epoch, _ = await listener.fetchrow(_STANDING)
-            address = await listener.fetchval("SELECT host(inet_client_addr())")
+            self.history = await history(listener)
+            address, now_ms = await listener.fetchrow(_AT_HOME)
         except DRIVER as error:
             listener.terminate()
             raise Unavailable(str(explain(error, writing=False))) from error
@@ -210,6 +241,8 @@ class Link:
             listener.terminate()
             raise
         self.address = address or "127.0.0.1"
+        self.connections.belong(self.history.identity)
+        self._own_writer = own_writer(self.connections, now_ms, self._own)
         self._listener, self._failure = listener, None
         self._connected.set()
 
@@ -295,12 +328,29 @@ class Link:
     def _news(self, _connection: Any, _pid: int, _channel: str, payload: str) -> None:
         """Anybody may say anything there: what it comes to is looked up."""
         kind, _, rest = payload.partition(" ")
-        if kind == "here" and rest.isdigit() and self._host is None:
-            self._start("join", self._join)
+        if kind == "here" and rest.isdigit() and len(rest) < MOST_DIGITS:
+            self._incoming.then(partial(self._hear_of, int(rest)))
         elif kind == "gone" and self._host is None and self._inboxes:
             self._start("join", partial(self._join, 0.0 if self._waits() else GONE_S * random.random()))
         elif kind == "alive":
             self._alive.set()
+
+    def _hear_of(self, epoch: int) -> None:
+        if len(self._announced) >= MOST_ANNOUNCED:
+            self._announced.clear()
+        self._announced.add(epoch)
+        self._said.set()
+        if self._host is None:
+            self._start("join", self._join)
+
+    async def _until_heard(self, epoch: int) -> None:
+        """Until this writer's own word has come back, and with it all that anybody told before. Unavailable."""
+        try:
+            while epoch not in self._announced and epoch != self._epoch:
+                self._said.clear()
+                await asyncio.wait_for(self._said.wait(), LISTEN_S)
+        except asyncio.TimeoutError:
+            raise Unavailable("nothing is heard of what this process itself has told") from None
 
     # --- sending --------------------------------------------------------------------------------
 
@@ -308,9 +358,11 @@ class Link:
         return [listening.unanswered[0] for listening in self._inboxes.values() if listening.unanswered]
 
     def _adopt(self, epoch: int) -> None:
-        """There is another writer: it gets everything that is not answered."""
-        if epoch > self._epoch:
+        """The server says which writer there is. If it has said so itself, it gets everything that is not answered."""
+        self._standing = epoch
+        if epoch >= self._epoch and epoch in self._announced:
             self._epoch = epoch
+            self._announced = {later for later in self._announced if later > epoch}
             self._round += 1
             self._outgoing = deque(each for listening in self._inboxes.values() for each in listening.unanswered)
             if self._outgoing and self._host is None:
@@ -356,7 +408,7 @@ class Link:
                 log.debug("%s", error)
 
     async def _depose_if_frozen(self) -> None:
-        epoch = self._epoch
+        epoch = self._standing
         self._alive.clear()
         await self.connections.write(_NOTIFY, QUEUE_CHANNEL, "?")
         try:
@@ -408,6 +460,7 @@ class Link:
             await self._ask(listener, lambda: listener.add_listener(QUEUE_CHANNEL, queued))
             await writer.start()
             await self.connections.write(_NOTIFY, NEWS_CHANNEL, "here %d" % epoch)
+            await self._until_heard(epoch)
             if listener is not self._listener or self._gone.is_set():
                 raise Unavailable("the connection to the server was lost")
         except BaseException:

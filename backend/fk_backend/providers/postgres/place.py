@@ -11,7 +11,7 @@ import os
 from typing import Any, Dict, Mapping
 from urllib.parse import quote, urlencode
 
-OWN = ("namespace", "durability", "password")
+OWN = ("namespace", "durability", "password", "via")
 """Options that are ours to read."""
 VARIABLES = (
     "PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGSERVICE", "PGSERVICEFILE", "PGPASSFILE", "PGSSLMODE",

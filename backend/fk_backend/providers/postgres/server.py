@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Set
+from typing import Any, NamedTuple, Set
+
+import asyncpg
 
 from ...errors import DeploymentError, Unavailable
 from .failures import DRIVER, at_connect
@@ -21,6 +23,34 @@ _POOLER = (
     "address and port, or have the pooler use session mode for this database"
 )
 _warned: Set[str] = set()
+
+
+class History(NamedTuple):
+    """What one server's database has gone through: two connections of the same one see the same commits, in order."""
+
+    identity: str
+    """Of the cluster, the database, and the timeline, which is another one after each promotion and each restore."""
+    keeps: bool
+    """Whether what is answered is on a standby, too: then a promotion loses nothing of it."""
+
+
+# A server that does not tell its timeline (Aurora has one storage for all of its servers) has one for ever.
+_IDENTITY = (
+    "SELECT (pg_control_system()).system_identifier::text || '.' || (SELECT oid::text FROM pg_database "
+    "WHERE datname = current_database()) || '.' || left(pg_walfile_name(pg_current_wal_lsn()), 8)"
+)
+
+
+async def history(connection: Any) -> History:
+    """That of a connection to a primary. What the driver raises if the connection is lost."""
+    try:
+        identity = await connection.fetchval(_IDENTITY)
+    except asyncpg.PostgresError as error:
+        if connection.is_closed():
+            raise
+        log.debug("which timeline it is is not told: %s", error)
+        identity = "unknown"
+    return History(identity, bool(await connection.fetchval("SHOW synchronous_standby_names")))
 
 
 async def examine(connection: Any, place: Place) -> None:

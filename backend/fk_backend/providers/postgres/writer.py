@@ -12,14 +12,15 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from typing import Callable, Dict, List, Sequence, Tuple
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
+from ... import layout
 from ...errors import Unavailable
 from ...functions.heartbeat import SENDER, Heartbeat
 from ...functions.writer import Writer
 from ...layout import is_inbox, is_namespace
 from ...messages import MAX_NUMBER, message_id, split_id
-from ...ports import Ports, Pushed
+from ...ports import Nobody, Ports, Position, Pushed
 from ..clock import SystemClock
 from ..dispatch import Dispatcher
 from .connections import Connections
@@ -43,6 +44,12 @@ def channel_of(inbox: str) -> str:
     return "fk_kazoo_" + hashlib.sha256(inbox.encode()).hexdigest()[:40]
 
 
+Own = Callable[[str, str, bytes], bool]
+"""Hands what is pushed to an inbox of this process; whether it is one."""
+NUMBERS = 1 << 32
+"""Messages of one epoch, at most."""
+
+
 class DatabaseClock(SystemClock):
     """One whose date is the database's, whichever machine the writer is on. From then on time goes on by itself.
 
@@ -57,30 +64,88 @@ class DatabaseClock(SystemClock):
         return self._began_ms + int(time.monotonic() * 1000)
 
 
-class ElectedWriter:
-    """The functions of a deployment. It is `ports.Queue` and `ports.Inboxes` for them."""
+class Tells:
+    """`ports.Inboxes`: what is for others goes by NOTIFY, all of it in one statement."""
 
-    def __init__(
-        self,
-        connections: Connections,
-        epoch: int,
-        now_ms: int,
-        own: Callable[[str, str, bytes], bool],
-        deposed: Callable[[], None],
-    ) -> None:
-        """``own``: hands what is pushed to an inbox of this process; whether it is one."""
-        self.epoch = epoch
+    def __init__(self, connections: Connections, own: Own) -> None:
         self._connections = connections
         self._own = own
+
+    async def push(self, messages: Sequence[Pushed]) -> None:
+        """`ports.Inboxes.push`."""
+        await self._tell([(inbox, str(upto), body) for inbox, body, upto in messages if not inbox.startswith(SENDER)])
+
+    async def drop(self, inbox: str) -> None:
+        """`ports.Inboxes.drop`: whoever listens there is told that it is over."""
+        await self._tell([(inbox, LOST, b"")])
+
+    async def _tell(self, told: Sequence[Tuple[str, str, bytes]]) -> None:
+        elsewhere = [each for each in told if not self._own(*each)]
+        if elsewhere:
+            channels, heads, bodies = zip(*[(channel_of(inbox), head, body) for inbox, head, body in elsewhere])
+            await self._connections.write(TELL, list(channels), list(heads), list(bodies))
+
+
+def own_writer(connections: Connections, now_ms: int, own: Own) -> Writer:
+    """For the direct writes of a process that was not elected."""
+    ports = Ports(PostgresStore(connections), Tells(connections, own), Nobody(), DatabaseClock(now_ms))
+    return Writer(ports, shares=True)
+
+
+class Looks:
+    """The heartbeat, and with it a look at the head: what somebody committed and was not able to tell is told.
+
+    A head that is there at two looks was told long ago by whoever made it, or that one is dead.
+    """
+
+    def __init__(self, heartbeat: Heartbeat, ports: Ports, tell_soon: Callable[[str], None]) -> None:
+        self._heartbeat = heartbeat
+        self._store = ports.store
+        self._tell_soon = tell_soon
+        self._seen: Dict[str, Tuple[int, bool]] = {}
+        """Namespace → the head's zxid, and whether it was seen to that it is told."""
+
+    async def __call__(self, ns: str) -> bool:
+        """`Heartbeat.__call__`."""
+        (item,) = await self._store.get([layout.head_key(ns)])
+        zxid = 0 if item is None else item.rev
+        seen, done = self._seen.get(ns, (0, True))
+        if seen == zxid and not done:
+            self._tell_soon(ns)
+        self._seen[ns] = (zxid, seen == zxid)
+        more = await self._heartbeat(ns)
+        if not more:
+            more = seen != zxid  # else nobody would look again
+        return more
+
+
+class ElectedWriter:
+    """The functions of a deployment. It is `ports.Queue` for them."""
+
+    def __init__(
+        self, connections: Connections, epoch: int, now_ms: int, own: Own, deposed: Callable[[], None]
+    ) -> None:
+        self.epoch = epoch
         self.store = PostgresStore(connections, epoch, deposed)
         clock = DatabaseClock(now_ms)
-        ports = Ports(self.store, self, self, clock)
-        self._writer = Writer(ports)
-        self._functions = Dispatcher(self._writer, Heartbeat(ports, LATE_S), self, clock, TICK_S)
+        self.tells = tells = Tells(connections, own)
+        ports = Ports(self.store, tells, self, clock)
+        self._writer = Writer(ports, shares=True)
+        looks = Looks(Heartbeat(ports, LATE_S), ports, self._tell_soon)
+        self._functions = Dispatcher(self._writer, looks, tells, clock, TICK_S)
         self._next: Dict[str, int] = {}
         """Inbox → the number that its next message has at least."""
         self._early: List[Tuple[str, str, int, bytes]] = []
         self._ready = False
+        self._number = epoch * NUMBERS
+        """Of the last message. Those of a later epoch are greater: what comes again there was not done before."""
+
+    def _tell_soon(self, ns: str) -> None:
+        self._functions.tell_soon(ns)
+
+    def free(self, ns: str) -> Optional[Writer]:
+        """Who writes, if nothing of the namespace waits or is being handled."""
+        return self._writer if self._ready and self._functions.is_free(ns) else None
 
     async def start(self) -> None:
         """Finishes what the last writer left; then takes messages."""
@@ -113,7 +178,7 @@ class ElectedWriter:
         if first < self._next.get(inbox, 0):
             return
         try:
-            self._functions.accept(ns, message_id(inbox, first), body)
+            self._functions.accept(ns, message_id(inbox, first), body, position=self._position())
         except Unavailable as error:  # nothing that comes after it may be taken
             log.warning("namespace %s: a connection is cut off: %s", ns, error)
             first = MAX_NUMBER
@@ -124,19 +189,9 @@ class ElectedWriter:
 
     async def send(self, group: str, message_id: str, body: bytes) -> None:
         """`ports.Queue.send`, for the functions themselves."""
-        self._functions.accept(group, message_id, body, internal=message_id.startswith(SENDER))
+        internal = message_id.startswith(SENDER)
+        self._functions.accept(group, message_id, body, internal, self._position())
 
-    async def push(self, messages: Sequence[Pushed]) -> None:
-        """`ports.Inboxes.push`: one statement for all that are elsewhere."""
-        await self._tell([(inbox, str(upto), body) for inbox, body, upto in messages if not inbox.startswith(SENDER)])
-
-    async def drop(self, inbox: str) -> None:
-        """`ports.Inboxes.drop`: whoever listens there is told that it is over."""
-        self._next.pop(inbox, None)
-        await self._tell([(inbox, LOST, b"")])
-
-    async def _tell(self, told: Sequence[Tuple[str, str, bytes]]) -> None:
-        elsewhere = [each for each in told if not self._own(*each)]
-        if elsewhere:
-            channels, heads, bodies = zip(*[(channel_of(inbox), head, body) for inbox, head, body in elsewhere])
-            await self._connections.write(TELL, list(channels), list(heads), list(bodies))
+    def _position(self) -> Position:
+        self._number += 1
+        return Position(self._number)

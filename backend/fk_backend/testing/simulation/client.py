@@ -6,13 +6,12 @@ A session that is lost is attached to again with its password; one that has expi
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Awaitable, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 from ...core.requests import Close, Result
 from ...errors import BackendError
 from ...session.engine import CLOSED, EXPIRED, LOST, Session
 from ...session.watchlist import Event
-from . import recipe
 from .plan import Guess, HangUp, Lock, Steal, Step
 from .ports import Deployment
 from .world import Process
@@ -107,13 +106,20 @@ class Connection:
         self.client.changed.set()
 
 
+Recipe = Callable[["Client", Lock], Awaitable[None]]
+"""What a client does that has a lock to take (`recipe.lock`)."""
+
+
 class Client:
     """One client, through crashes and reconnections."""
 
     tags = 0
 
-    def __init__(self, deployment: Deployment, number: int, steps: Sequence[Step], timeout_ms: int) -> None:
+    def __init__(
+        self, deployment: Deployment, number: int, steps: Sequence[Step], timeout_ms: int, lock: "Recipe"
+    ) -> None:
         self.deployment = deployment
+        self._lock = lock
         self.world = deployment.world
         self.name = "client-%d" % number
         self.timeout_ms = timeout_ms
@@ -158,12 +164,14 @@ class Client:
             self.world.loop.call_exception_handler({"message": self.name, "exception": error})
 
     def _died(self) -> None:
-        if not self.finished:
+        if not self.finished and not self.process.is_gone:
             self.world.loop.call_later(0.3, self.start)
 
     @property
     def quiet(self) -> bool:
         """Whether its program is over and everything is answered."""
+        if self.process.is_gone:
+            return True
         connection = self.connection
         return (
             self.program_done
@@ -239,7 +247,7 @@ class Client:
         elif isinstance(op, (Steal, Guess)):
             self._chore(self._intrude(connection, isinstance(op, Steal)))
         elif isinstance(op, Lock):
-            self._chore(recipe.lock(self, op))
+            self._chore(self._lock(self, op))
         else:
             connection.ask(op)
 

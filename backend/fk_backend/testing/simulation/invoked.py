@@ -58,6 +58,7 @@ class SimulatedInvocations:
         world = self._deployment.world
         process, writer = self._writers().take()
         process.direct, process.looked = message, None
+        process.deserted = self._desertion(process)
         answer: "asyncio.Future[Tuple[Optional[Written], int]]" = world.loop.create_future()
         gone = Unknown("the function failed")
         process.on_death = [lambda: None if answer.done() else answer.set_exception(gone)]
@@ -67,7 +68,7 @@ class SimulatedInvocations:
         world.keep((task, answer))
 
         def over(task: "asyncio.Future[Any]") -> None:
-            process.direct = None
+            process.direct = process.deserted = None
             self._writers().give_back(process, writer)
             error = task.exception()
             world.note(process.name, "returned", "" if error is None else "%s: %s" % (type(error).__name__, error))
@@ -83,6 +84,23 @@ class SimulatedInvocations:
 
         task.add_done_callback(over)
         return answer
+
+    def _desertion(self, function: Process) -> Optional[Callable[[], None]]:
+        """What ends both after the first or the second commit; None if nothing does."""
+        client = self._process
+        left, client.deserting = client.deserting, 0
+        if not left:
+            return None
+
+        def committed() -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                client.is_gone = True
+                client.die()
+                function.die()
+
+        return committed
 
     def in_turn(self, has_turn: Callable[[], bool]) -> None:
         """`ports.Direct.in_turn`: it waits, so nobody asks."""

@@ -41,6 +41,10 @@ class Knobs(NamedTuple):
     """How often a client's write that is alone is done in its own process: see `direct`."""
     invoked: float = 0.0
     """How often a client's write that is alone is done by a function that it invokes: see `invoked`."""
+    late_inbox_s: float = 0.0
+    """A new inbox takes nothing for up to so long. Only answers wait for it."""
+    look_s: float = 0.0
+    """So often sessions look for what nobody told them; 0: as often as they do."""
     poison: bool = False
     """The writer has a bug: it fails on every message with a request of POISON."""
 
@@ -85,6 +89,9 @@ STORM = "storm"
 """Every third call of the process fails for ``span`` seconds: ``detail`` is unavailable, lost or undone."""
 JUMP = "jump"
 """The process's wall clock jumps by ``span`` seconds."""
+DESERTION = "desertion"
+"""The next function that the client invokes dies after its commit (``detail``: its "first" or "second"), and so does
+the client, for good: nobody attaches, and nobody writes, so that nothing is told for it."""
 LATE = "late"
 """The timer is ``span`` seconds late; ``detail``: twice, to fire twice."""
 

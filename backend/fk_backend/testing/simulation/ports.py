@@ -64,6 +64,8 @@ class Inbox:
 
     def __init__(self, process: Process, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
         self.process = process
+        world = process.world
+        self.there_at = world.now + process.random.random() * (0.0 if world.calm else world.knobs.late_inbox_s)
         self.receive: Optional[Callable[[bytes], None]] = receive
         self.lost: Optional[Callable[[str], None]] = lost
 
@@ -161,6 +163,8 @@ class Deployment:
             self.world.note(process.name, "kept", kept[0])
         if moves:
             self.world.note(process.name, "commit", Commit(before, self.head_rev(), process.judged_ms, tuple(writes)))
+        if process.deserted is not None and (kept or moves):
+            process.deserted()
 
     def _taken_by(self, process: Process, writes: Sequence[object], moves: bool, goes_on: bool) -> None:
         """Where writers are invoked beside the queue, what is committed is taken by that, in this order."""
@@ -229,11 +233,12 @@ class Deployment:
     def push(self, message: Pushed) -> None:
         """Posts something, once or twice, if there is still an inbox."""
         inbox = self.inboxes.get(message.inbox)
-        if inbox is None:
+        late_s = 0.0 if inbox is None else max(0.0, inbox.there_at - self.world.now)
+        if inbox is None or (late_s and not message.upto):
             return
         copies = 1 + (self.world.random.random() < self.world.knobs.doubles)
         for _ in range(copies):
-            self._post(message, inbox.process.lag() * 2)
+            self._post(message, late_s + inbox.process.lag() * 2)
 
     def _post(self, message: Pushed, delay: float) -> None:
         self.in_the_post += 1

@@ -6,22 +6,20 @@ while its node is the first in line.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 from ...core.acls import OPEN_ACL
 from ...core.model import Error
 from ...core.requests import Create, Delete, Flags, SetData
 from ...session.ops import Exists, GetChildren
+from .client import Client, Connection
 from .plan import Lock
-
-if TYPE_CHECKING:
-    from .client import Client, Connection
 
 POLL_S = 0.05
 TRIES = 40
 
 
-async def lock(client: "Client", wanted: Lock) -> None:
+async def lock(client: Client, wanted: Lock) -> None:
     """Takes the lock and gives it back; gives up when the connection goes."""
     connection = await client.connected()
     node = Create(wanted.path + "/lock-", b"", OPEN_ACL, Flags.EPHEMERAL_SEQUENTIAL, 0, True)
@@ -37,7 +35,7 @@ async def lock(client: "Client", wanted: Lock) -> None:
         await connection.ask(Delete(path, -1))
 
 
-async def _first(client: "Client", connection: "Connection", above: str, path: str) -> bool:
+async def _first(client: Client, connection: Connection, above: str, path: str) -> bool:
     name = path.rsplit("/", 1)[1]
     for _ in range(TRIES):
         listed: Optional[Any] = await connection.ask(GetChildren(above, False))

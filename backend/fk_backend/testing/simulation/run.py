@@ -17,6 +17,7 @@ from ...core import apply as core
 from ...functions import step, writer
 from ...functions.heartbeat import TICK_S
 from ...ports import INTEREST, SESSIONS, TABLES, Item, Key
+from ...session import beginning
 from . import hostile, taken
 from .client import Client
 from .direct import SimulatedDirect
@@ -25,6 +26,7 @@ from .invoked import SimulatedInvocations
 from .loop import Stuck
 from .plan import GARBAGE, LATE, PART, PAUSE, POISON, STORM, WORLD, Fault, Plan
 from .ports import Deployment
+from .recipe import lock
 from .world import Entry, Process, World, trace_of
 
 NS = "ns"
@@ -86,7 +88,7 @@ class Run:
         self.start_functions()
         timeouts = self.plan.knobs.timeouts_ms
         for number, steps in enumerate(self.plan.clients):
-            client = Client(self.deployment, number, steps, timeouts[number % len(timeouts)])
+            client = Client(self.deployment, number, steps, timeouts[number % len(timeouts)], lock)
             self.clients.append(client)
             client.start()
         for fault in self.plan.faults:
@@ -117,7 +119,10 @@ class Run:
         spans = [fault.at + fault.span for fault in self.plan.faults if fault.kind in (PART, STORM, PAUSE)]
         await self.world.sleep(max([last, *spans]) - self.world.now + 0.01)
         self._heal()
-        await self._until(lambda: all(client.quiet for client in self.clients) and self._settled(), "answers")
+        await self._until(self._is_quiet, "answers")
+        if self.plan.knobs.look_s:  # what nobody told is found
+            await self.world.sleep(max(self.plan.knobs.look_s, *beginning.UNTOLD_S) + 1.0)
+            await self._until(self._is_quiet, "answers")
         self.busy, self.busy_blobs = self.contents(), dict(self.deployment.blobs)
         self.world.note("world", "quiet")
         for number, client in enumerate(self.clients):
@@ -125,6 +130,9 @@ class Run:
         await self._until(lambda: self._parted() and self._empty() and self._settled(), "sessions")
         await self._until(lambda: self.timer.messages <= 1, "one message of ticks")
         await self.world.sleep(IDLE_TICKS * TICK_S)
+
+    def _is_quiet(self) -> bool:
+        return all(client.quiet for client in self.clients) and self._settled()
 
     def _heal(self) -> None:
         self.world.note("world", "healed")
@@ -137,7 +145,7 @@ class Run:
             self.deployment.on_wake()  # as the daily sweep does
         for client in self.clients:
             client.process.troubles.clear()
-            client.process.doom = ""
+            client.process.doom, client.process.deserting = "", 0
 
     def _parted(self) -> bool:
         """Whether every client has heard of its end: until then it beats, and its counter may be there once more."""
@@ -191,6 +199,8 @@ def constants(plan: Plan) -> Iterator[None]:
     """Limits as small as the plan says, so that small runs reach them; and the bug that makes a message poison."""
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(writer, "MAX_CALLS", plan.knobs.commit_calls))
+        if plan.knobs.look_s:
+            stack.enter_context(mock.patch.object(beginning, "LOOK_S", plan.knobs.look_s))
         if plan.knobs.invoked:
             stack.enter_context(mock.patch.object(writer, "next_step", taken.witnessed(step.next_step)))
             stack.enter_context(mock.patch.object(writer, "recorded", taken.recording(step.recorded)))

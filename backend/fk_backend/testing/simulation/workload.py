@@ -12,6 +12,7 @@ from ...core.watches import PERSISTENT, RECURSIVE
 from ...session.ops import AddWatch, Exists, GetAcl, GetChildren, GetData, RemoveWatches, Sync
 from .plan import (
     CRASH,
+    DESERTION,
     GARBAGE,
     JUMP,
     LATE,
@@ -309,7 +310,17 @@ def invoked(seed: int) -> Plan:
     made, r = direct(seed), Random("%d invoked" % seed)
     # A writer that fails on a message is the queue's matter.
     knobs = made.knobs._replace(direct=0.0, invoked=made.knobs.direct, thrifty=r.random() < 0.5, poison=False)
-    return made._replace(knobs=knobs._replace(inline_bytes=r.choice((0, 0, 200)), fresh=r.choice((0.0, 0.3, 0.7))))
+    knobs = knobs._replace(inline_bytes=r.choice((0, 0, 200)), fresh=r.choice((0.0, 0.3, 0.7)))
+    if knobs.thrifty:  # inboxes are made when they are needed, and who watches looks now and then
+        knobs = knobs._replace(late_inbox_s=r.choice((0.0, 1.0)), look_s=r.choice((0.5, 3.0)))
+        number = r.randrange(len(made.clients))
+        last_s = max((step.at for step in made.clients[number]), default=0.0)
+        fault = Fault(
+            DESERTION, "client-%d" % number, round(last_s * r.random(), 4), 0.0, r.choice(("first", "second"))
+        )
+        if r.random() < 0.4:
+            made = made._replace(faults=tuple(sorted((*made.faults, fault), key=lambda each: each.at)))
+    return made._replace(knobs=knobs)
 
 
 WORLDS: Dict[str, Callable[[int], Plan]] = {

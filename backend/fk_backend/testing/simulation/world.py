@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, TypeV
 
 from ...errors import Unavailable, Unknown
 from .loop import SimulatedLoop
-from .plan import CRASH, JUMP, PART, PAUSE, STORM, Fault, Knobs
+from .plan import CRASH, DESERTION, JUMP, PART, PAUSE, STORM, Fault, Knobs
 
 T = TypeVar("T")
 HANG_S = 0.5
@@ -98,6 +98,8 @@ class World:
                 process.paused_until = max(process.paused_until, self.now + fault.span)
             elif fault.kind == CRASH:
                 process.doom = fault.detail
+            elif fault.kind == DESERTION:
+                process.deserting = 1 + (fault.detail == "second")
             elif fault.kind == JUMP:
                 process.wall_s += fault.span
             elif fault.kind in (PART, STORM):
@@ -117,8 +119,14 @@ class Process:
         self.wall_s = 0.0
         self.troubles: List[Tuple[float, Fault]] = []
         self.on_death: List[Callable[[], None]] = []
+        self.deserting = 0
+        """After how many commits of what it invokes it dies: see `plan.DESERTION`."""
+        self.is_gone = False
+        """Whether nobody starts it again."""
         self.direct: Any = None
         """The direct message that it was invoked with."""
+        self.deserted: Optional[Callable[[], None]] = None
+        """Called after a commit."""
         self.asking: List[Any] = []
         """Where writers are invoked beside the queue: the messages that its next commit of the head takes."""
         self.looks_at: Optional[int] = None

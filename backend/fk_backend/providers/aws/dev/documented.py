@@ -59,9 +59,7 @@ RULES: Dict[str, Rule] = {
         _SQS + "SQSDeveloperGuide/FIFO-key-terms.html",
         always=True,
     ),
-    MIXED: Rule(
-        "a batch of a FIFO queue may hold several groups", _LAMBDA + "services-sqs-scaling.html", always=True
-    ),
+    MIXED: Rule("a batch of a FIFO queue may hold several groups", _LAMBDA + "services-sqs-scaling.html", always=True),
     CHAINS: Rule(
         "a function is not invoked more than about 16 times in one chain of requests (times)",
         _LAMBDA + "invocation-recursion.html",

@@ -1,0 +1,69 @@
+"""Writes that a process commits by itself, beside the elected writer: nothing is sent, or waited for.
+
+Which of two that meet was first, the condition on the head decides. Nobody knows of a commit but who made it: that
+process tells the others, and says nothing to the elected writer. If it dies before, whoever writes next tells it, since
+the head says so; and the elected writer looks once a second whether something was left (`writer.Looks`).
+
+What was sent to the elected writer may come again after somebody else's commit: each message has a number there, which
+the head keeps (`ports.Position`), and what failed is committed, too (`Writer.shares`).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Callable, Dict, Optional, Set
+
+from ...errors import BackendError, Conflict, Unknown
+from ...functions.writer import Writer
+from ...messages import Message, encode
+from ...ports import Clock, Written
+from ..contention import Contention
+
+log = logging.getLogger(__name__)
+
+
+class DirectWrites:
+    """`ports.Direct`. Each is asked once, since whatever is asked twice may be done twice."""
+
+    at_once = False
+
+    def __init__(self, writer: Callable[[str], Optional[Writer]], clock: Clock) -> None:
+        """``writer``: who would do it for a namespace, now; None while it is the queue's."""
+        self._writer = writer
+        self._clock = clock
+        self._company: Dict[str, Contention] = {}
+        """By namespace."""
+        self._at_it: Set[str] = set()
+        """Namespaces to which somebody of this process is writing: two would only be in each other's way."""
+
+    async def write(self, ns: str, message: Message, key: bytes = b"") -> Optional[Written]:
+        """`ports.Direct.write`. After others' writes: the queue, for a while."""
+        company = self._company.setdefault(ns, Contention())
+        if ns in self._at_it or not company.is_due(self._clock.monotonic()):
+            return None
+        writer = self._writer(ns)
+        if writer is None:
+            return None
+        self._at_it.add(ns)
+        try:
+            written, conflicts = await writer.write_for(ns, encode(message, key))
+        except Unknown:
+            raise
+        except BackendError as error:
+            log.debug("namespace %s: a write goes to the queue: %s", ns, error)
+            if isinstance(error, Conflict):
+                company.met(self._clock.monotonic())
+            return None
+        finally:
+            self._at_it.discard(ns)
+        if conflicts:
+            company.met(self._clock.monotonic())
+        else:
+            company.alone()
+        return written
+
+    def in_turn(self, has_turn: Callable[[], bool]) -> None:
+        """`ports.Direct.in_turn`: it waits, so nobody asks."""
+
+    def told(self, ns: str) -> None:
+        """`ports.Direct.told`: that has been seen to."""

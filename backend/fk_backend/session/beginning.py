@@ -1,0 +1,195 @@
+"""How a connection begins, and when it has an inbox.
+
+Where writes can be invocations and everything is paid for, so can be what opens a session, goes on with it and closes
+it: then an inbox is made by the first thing that is told or answered there, a watch or a write that goes to the queue.
+A session without an inbox hears of its end from its next write. One that does not write looks at its beat counter now
+and then: who attaches to the session moves it, and it is removed with the session. Clients can write it, so it proves
+nothing: if it is not what it should be, the writer is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, List, Optional, Tuple
+
+from .. import layout, messages
+from ..core.model import Error
+from ..core.requests import Attach, Multi, Request, Result
+from ..eager import begin
+from ..errors import BackendError, Unavailable, Unknown
+from ..messages import Answers, Ended, Message, bulletin, message_id
+from ..ports import Put
+from .beats import BEAT
+from .direct import UNASKED, DirectWrites
+from .flag import Flag
+from .ops import Look
+from .reading import Reader
+
+LOOK_S = 30.0
+"""So often a session looks for what nobody tells it."""
+UNTOLD_S = (1.5, 4.5)
+"""So long after its inbox was made a session with watches looks at the head as well: an inbox may not be there yet when
+its name is known, and what is told meanwhile is lost (`providers.aws.queues.NEW_S`)."""
+RARE_BEAT_S = 3600.0
+"""So often a session beats that nobody can ask for a sign of life: once a day those are ended that gave none."""
+
+
+class Beginning(DirectWrites):
+    """The part of `engine.Session` that does that."""
+
+    __slots__ = ()
+
+    _bell: Flag
+    _reader: Reader
+    _tasks: "List[asyncio.Future[None]]"
+    _pinged: bool
+    _begun: bool
+    _listens: bool
+    _count: int
+
+    def _wake(self) -> None:
+        """Of the session."""
+        raise NotImplementedError
+
+    def _receive(self, body: bytes) -> None:
+        """Of the session."""
+        raise NotImplementedError
+
+    def _lost(self, why: str) -> None:
+        """Of the session."""
+        raise NotImplementedError
+
+    async def _catch_up(self, zxid: int, board: Any = None) -> None:
+        """Of the session."""
+        raise NotImplementedError
+
+    # --- the first request ----------------------------------------------------------------------
+
+    async def _first_answer(self, request: Request) -> Tuple[Result, int]:
+        """What opening or attaching came to, and the zxid of the head with which that is so. BackendError."""
+        if self._gateway.thrifty:
+            await self._gateway.store.commit([self._hello()])
+        found = await self._invoked(request, 0) if self._invokes else None
+        return found or await self._queued(request)
+
+    def _hello(self) -> Put:
+        """It says when it was put: the inbox that would tell may never be made."""
+        said_ms = self._gateway.clock.now_ms()
+        return Put(layout.hello_key(self._ns, self._inbox), layout.hello_item(said_ms), owner=self._inbox)
+
+    async def _invoked(self, request: Request, number: int) -> Optional[Tuple[Result, int]]:
+        """What a request comes to that needs no queue; None if that was not to be had. Unknown."""
+        direct, message = self._gateway.direct, Message(self._inbox, self.id, number, (request,), self._hint)
+        assert direct is not None
+        try:
+            written = await direct.write(self._ns, message, self._key)
+        except Unknown:
+            raise
+        except BackendError:  # definite: nothing was done
+            return None
+        return None if written is None else (written.result, written.zxid)
+
+    async def _queued(self, request: Request) -> Tuple[Result, int]:
+        await self._listen()
+        checked = begin(self._gateway.check())
+        checked.add_done_callback(self._checked)
+        try:
+            if checked.done():
+                checked.result()
+            body = messages.encode(Message(self._inbox, 0, 0, (request,)), self._key)
+            await self._gateway.queue.send(self._ns, message_id(self._inbox, 0), body)
+            note = await self._first_note(request, checked)
+        finally:
+            checked.cancel()
+        if isinstance(note, Ended):
+            return Result(Error.SESSION_EXPIRED, None, 0), 0
+        return Result(*note.results[0]), note.bulletin.zxid
+
+    async def _first_note(self, request: Request, checked: "asyncio.Future[None]") -> Any:
+        """The answer; or that this very session expired meanwhile, which may be told before it."""
+        ended = set()
+        while True:
+            while not self._mail and not self._over:
+                self._bell.clear()
+                await self._bell.wait()
+                if checked.done() and not self._mail:
+                    checked.result()
+            if not self._mail:
+                raise Unavailable("the deployment went out of reach")
+            note = messages.decode_note(self._mail.popleft())
+            if isinstance(note, Ended):  # of any session: whoever sends messages can have that told
+                ended.add(note.session)
+            if isinstance(note, Answers):
+                code, value, _ = note.results[0]
+                return note if code or value[0] not in ended else Ended(value[0], True)
+            if isinstance(request, Attach) and request.session in ended:
+                return Ended(request.session, True)
+
+    def _checked(self, checked: "asyncio.Future[None]") -> None:
+        self._bell.set()
+        if not checked.cancelled():
+            checked.exception()  # whoever still waits for the answer raises it
+
+    # --- the inbox ------------------------------------------------------------------------------
+
+    async def _listen(self) -> None:
+        """Makes the inbox, unless it is there: before anything that is told or answered there. BackendError."""
+        if self._listens:
+            return
+        await self._gateway.listen(self._inbox, self._receive, self._lost)
+        self._listens = True
+        if self._begun and self._gateway.thrifty:
+            self._tasks.extend(asyncio.ensure_future(self._look_in(pause_s)) for pause_s in UNTOLD_S)
+
+    # --- what nobody tells ----------------------------------------------------------------------
+
+    async def _look_in(self, pause_s: float) -> None:
+        await self._gateway.clock.sleep(pause_s)
+        if len(self._watches) or not self._listens:
+            self._add_todo(UNASKED, Look())
+            self._wake()
+
+    async def _keep_looking(self) -> None:
+        beaten_s = self._gateway.clock.monotonic()
+        while not self._over:
+            await self._look_in(LOOK_S)
+            now_s = self._gateway.clock.monotonic()
+            if not self._listens and now_s - beaten_s > RARE_BEAT_S:
+                beaten_s = now_s
+                self._beat_once()
+
+    def _beat_once(self) -> None:
+        self._pinged = True
+        self._beating.set()
+
+    async def _look(self) -> None:
+        """For events that nobody told, and for the end of the session where nobody can tell it. BackendError."""
+        if len(self._watches):
+            head = await self._reader.head()
+            board = bulletin(head.zxid, head.since, head.triggers)
+            await self._catch_up(await self._reader.begun(head), board)
+        if not self._listens:
+            (item,) = await self._gateway.store.get([layout.beat_key(self._ns, self.id)])
+            count = layout.count_of(item)
+            if count == 0:
+                self._beat_once()  # so that there is one that can go
+            if count == 0 or count != self._count:
+                await self._ask_if_it_lives()
+            self._count = count
+
+    def _counted(self, count: int) -> None:
+        """After a beat of its own, which moved the counter to this."""
+        before, self._count = self._count, count
+        if before and count != before + BEAT and not self._listens and self._begun:
+            self._add_todo(UNASKED, Look())
+            self._count = -1
+            self._wake()
+
+    async def _ask_if_it_lives(self) -> None:
+        """By a request of nothing, judged as every other one of this connection; its number is one that is over."""
+        try:
+            found = await self._invoked(Multi(()), 0)
+        except Unknown:  # it changes nothing, whenever it is done
+            return
+        if found is not None:
+            self._has_ended(found[0].code)

@@ -1,0 +1,183 @@
+"""Writes that a process commits by itself: one call, told to everybody, once, whoever dies or writes meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, List, Sequence
+
+import pytest
+
+from fk_backend.core.model import Error
+from fk_backend.core.requests import SetData
+from fk_backend.errors import Unknown
+from fk_backend.providers.postgres.gateway import PostgresGateway
+from fk_backend.providers.postgres.schema import COMMITS_LOCK, LOCKS
+from fk_backend.session.ops import GetData
+
+from .links import TERMINATE_WRITER, Gateways, asked, create, elected, node, opened, several, written
+
+SET = SetData("/a", b"", -1)
+
+
+def noted(gateway: PostgresGateway) -> List[str]:
+    """What this process asks of the server from here on that changes something."""
+    write, statements = gateway.link.connections.write, []
+
+    async def writing(sql: str, *arguments: Any) -> List[Any]:
+        statements.append(sql.partition("(")[0].split(".")[-1])
+        return await write(sql, *arguments)
+
+    gateway.link.connections.write = writing  # type: ignore[method-assign]
+    return statements
+
+
+@several(2)
+async def test_alone_a_write_is_one_call_and_others_hear_of_it(server: Any, at: Gateways, ns: str) -> None:
+    first, others = await elected(at[0], ns)
+    second, heard = await opened(at[1], ns)
+    await written(second, heard, create("/a"))
+    statements = noted(at[1])
+    assert [(await written(second, heard, SET))[0].code for _ in range(3)] == [0, 0, 0]
+    assert statements == ["commit"] * 3
+    first.submit("watched", GetData("/a", True))
+    assert (await others.answers.get())[1].code == 0
+    await written(second, heard, SET)
+    assert (await others.events.get()).path == "/a"
+    assert statements == ["commit"] * 4 + ["tell", "note"]  # the event, and that the watch is gone
+    (failed,) = await written(second, heard, SetData("/missing", b"", -1))
+    assert failed.code == Error.NO_NODE and len(statements) == 6
+
+
+@several(2)
+async def test_several_together_and_what_is_queued_go_to_the_writer(server: Any, at: Gateways, ns: str) -> None:
+    await elected(at[0], ns)
+    second, heard = await opened(at[1], ns)
+    await written(second, heard, create("/a"))
+    statements = noted(at[1])
+    await written(second, heard, SET, SET, SET)
+    assert "commit" not in statements and "send" in statements
+    queued = await PostgresGateway.open(server.url.partition("://")[2], {"via": "queue"})
+    try:
+        third, hearing = await opened(queued, ns)
+        statements = noted(queued)
+        await written(third, hearing, SET)
+        assert "commit" not in statements and "send" in statements
+    finally:
+        await queued.close()
+
+
+@several(3)
+async def test_who_meets_others_leaves_it_to_the_writer_and_nothing_is_lost(server: Any, at: Gateways, ns: str) -> None:
+    """All three write as fast as they can; one of them is the elected writer's own process."""
+    sessions = [await elected(at[0], ns), await opened(at[1], ns), await opened(at[2], ns)]
+    await written(*sessions[0], create("/a"))
+    statements = [noted(gateway) for gateway in at]
+
+    async def work(session: Any, heard: Any) -> List[int]:
+        return [(await written(session, heard, SET))[0].code for _ in range(40)]
+
+    assert await asyncio.gather(*[work(*each) for each in sessions]) == [[0] * 40] * 3
+    assert (await node(at[0], ns, "/a")).version == 120
+    assert all("send" in each for each in statements[1:])
+
+
+@several(2)
+async def test_what_was_committed_and_not_told_is_told_by_the_writer(server: Any, at: Gateways, ns: str) -> None:
+    first, others = await elected(at[0], ns)
+    second, heard = await opened(at[1], ns)
+    await written(second, heard, create("/a"))
+    first.submit("watched", GetData("/a", True))
+    await others.answers.get()
+    writer = at[1].link.writer_for(ns)
+    assert writer is not None
+
+    async def dies(*_: object) -> None:
+        raise asyncio.CancelledError
+
+    writer._tell = dies  # type: ignore[assignment]
+    second.submit(None, SET)
+    assert (await others.events.get()).path == "/a"
+    assert (await node(at[0], ns, "/a")).version == 1
+
+
+@several(2)
+async def test_a_write_without_an_answer_ends_the_connection_and_the_next_one_goes_on(
+    server: Any, at: Gateways, ns: str
+) -> None:
+    """Its connection to the server is cut while it commits."""
+    await elected(at[0], ns)
+    second, heard = await opened(at[1], ns)
+    await written(second, heard, create("/a"), SET)
+    holder = await at[0].link.connections.open()
+    try:
+        await holder.fetch("SELECT pg_advisory_lock(%d, %d)" % (LOCKS, COMMITS_LOCK))
+        second.submit(None, SET)
+        waiting = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'advisory'"
+        while not await asked(server, waiting):
+            await asyncio.sleep(0.01)
+        assert await heard.ended.get() == "lost"
+    finally:
+        holder.terminate()
+    again, hearing = await opened(at[1], ns)
+    assert (await written(again, hearing, SET))[0].code == 0
+    assert (await node(at[0], ns, "/a")).version == 2
+
+
+@several(3)
+async def test_what_the_writer_does_not_know_to_be_done_is_not_done_again(server: Any, at: Gateways, ns: str) -> None:
+    """Its commit has no answer; before it looks, somebody else has told what was done and written something else."""
+    await elected(at[0], ns)
+    second, heard = await opened(at[1], ns)
+    third, hearing = await opened(at[2], ns)
+    assert [each.code for each in await written(second, heard, create("/a"), create("/b"))] == [0, 0]
+    host = at[0].link._host
+    assert host is not None
+    commit, cut, done = host.store.commit, [], asyncio.Event()
+
+    async def unanswered(writes: Sequence[object]) -> None:
+        await commit(writes)
+        if not cut:
+            cut.append(1)
+            await written(third, hearing, SetData("/b", b"", -1))
+            done.set()
+            raise Unknown("cut")
+
+    host.store.commit = unanswered  # type: ignore[method-assign]
+    assert [each.code for each in await written(second, heard, SET, SET)] == [0, 0]
+    await done.wait()
+    assert [each.code for each in await written(second, heard, SetData("/b", b"", 1), SET)] == [0, 0]
+    assert (await node(at[0], ns, "/a")).version == 3
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_failures_of_the_queue_stay_failures(server: Any, dies: bool) -> None:
+    """What failed and was told is not tried again under what somebody else wrote meanwhile."""
+
+    @several(3)
+    async def play(server: Any, at: Gateways, ns: str) -> None:
+        ns = "%s-%d" % (ns, dies)
+        await elected(at[0], ns)
+        second, heard = await opened(at[1], ns)
+        third, hearing = await opened(at[2], ns)
+        host = at[0].link._host
+        assert host is not None
+        push, told, made = host.tells.push, [], asyncio.Event()
+
+        async def unanswered(notes: Sequence[Any]) -> None:
+            await push(notes)
+            if not told:
+                told.append(1)
+                await written(third, hearing, create("/a"))
+                made.set()
+                if dies:
+                    await asked(server, TERMINATE_WRITER)
+                raise Unknown("cut")
+
+        host.tells.push = unanswered  # type: ignore[method-assign]
+        results = await written(second, heard, SET, SET)
+        assert [each.code for each in results] == [Error.NO_NODE] * 2
+        await made.wait()
+        assert (await written(second, heard, SET))[0].code == 0
+        assert (await node(at[2], ns, "/a")).version == 1
+
+    play(server)
