@@ -16,7 +16,7 @@ from fk_backend.errors import BackendError
 from fk_backend.session import ops
 from fk_backend.session.beats import beat
 from fk_backend.session.engine import CLOSED, LOST, Opened
-from fk_backend.session.served import ServedSession
+from fk_backend.session.served import TURN_S, ServedSession
 from fk_backend.session.watchlist import Event
 
 from .. import jute
@@ -49,6 +49,10 @@ _READS = (*ops.READS, ops.ReadAll, ops.GetEphemerals, ops.CountBelow)
 PASSWORD_BYTES = 16
 _INTERNAL = object()
 """The tag of what the gateway itself asks for."""
+
+
+Asked = Tuple[int, int, Any, int, float]
+"""xid, opcode, operation, cost, and when it was taken."""
 
 
 class Home(Protocol):
@@ -94,6 +98,8 @@ class Connection(Guest):
         """Whether the first bytes were understood."""
         self._open = False
         """Whether requests are taken."""
+        self._at_once = False
+        """Whether reads never wait, so that one may be done while nothing else is."""
         self._cost = 0
         self._full = False
         """Whether the client does not read what it is sent."""
@@ -101,6 +107,8 @@ class Connection(Guest):
         """What waited for it when it was last looked at, while nothing was read from it."""
         self._paused = False
         self._draining = False
+        self._waits = False
+        """Whether it has had its turn."""
         self._over = False
         self._timeout_s = CONNECT_S
         self._heard = self._loop.time()
@@ -178,9 +186,12 @@ class Connection(Guest):
 
     def _go_on(self) -> None:
         """Takes the requests that are there and may be taken now."""
+        until = self._loop.time() + TURN_S
         try:
             while not self._over and self._may_take() and self._take_one():
-                pass
+                if self._loop.time() > until:  # the others' turn
+                    self._waits = True
+                    self._loop.call_soon(self._next_turn)
         except jute.Malformed as error:
             log.info("%s: %s", self.address, error)
             self._abort()
@@ -190,10 +201,16 @@ class Connection(Guest):
         self._flush()
         self._hold(not self._may_take() and len(self._in) > 0)
 
+    def _next_turn(self) -> None:
+        self._waits = False
+        self._go_on()
+
     def _may_take(self) -> bool:
         if not self._begun:
             return True
-        return self._open and not self._full and not self._draining and self._cost < MAX_OUTSTANDING
+        if self._waits or self._full or self._draining:
+            return False
+        return self._open and self._cost < MAX_OUTSTANDING
 
     def _hold(self, hold: bool) -> None:
         """No more is read from a client than one frame beyond what may be taken."""
@@ -276,6 +293,7 @@ class Connection(Guest):
         self._send(jute.framed(jute.connected(timeout_ms, number, password, read_only, asked.old)))
         self._timeout_s = timeout_ms / 1000.0
         self._open = True
+        self._at_once = not read_only and not facing.store.limits.remote
         self._rearm()
         self._go_on()
 
@@ -305,9 +323,14 @@ class Connection(Guest):
                 op, opcode = ops.Fail(Error.UNIMPLEMENTED), _UNKNOWN
             except jute.Malformed:
                 op = ops.Fail(Error.MARSHALLING)
+            taken = self._loop.time()
+            if self._at_once and isinstance(op, ops.READS) and not getattr(op, "watch", False):
+                result = session.read_now(op)
+                if result is not None:
+                    return self._answer(session, (xid, opcode, op, 0, taken), result)
             cost = _cost(op, len(frame))
             self._cost += cost
-            session.submit((xid, opcode, op, cost, self._loop.time()), op)
+            session.submit((xid, opcode, op, cost, taken), op)
 
     # --- the session's listener -----------------------------------------------------------------
 
@@ -316,8 +339,16 @@ class Connection(Guest):
         session = self._session
         if tag is _INTERNAL or session is None:
             return
-        xid, opcode, op, cost, taken = cast(Tuple[int, int, Any, int, float], tag)
-        self._cost -= cost
+        asked = cast(Asked, tag)
+        self._cost -= asked[3]
+        self._answer(session, asked, result)
+        if self._draining:
+            self._end_if_drained()
+        elif self._paused:
+            self._loop.call_soon(self._go_on)
+
+    def _answer(self, session: ServedSession, asked: Asked, result: Result) -> None:
+        xid, opcode, op, _, taken = asked
         self._figures.answered(self._loop.time() - taken)
         code = result.code
         if code == Error.DEAD_LETTERED:  # nobody knows whether it was done, which only a lost connection says
@@ -327,11 +358,7 @@ class Connection(Guest):
         self._send(jute.reply(xid, max(session.watermark, result.zxid), _told(code), jute.body(opcode, op, result)))
         if opcode == _UNKNOWN or (opcode == jute.AUTH and code):
             self._figures.auth_failed += opcode == jute.AUTH
-            return self._hang_up()
-        if self._draining:
-            self._end_if_drained()
-        elif self._paused:
-            self._loop.call_soon(self._go_on)
+            self._hang_up()
 
     def fired(self, event: Event) -> None:
         """`Listener.fired`."""

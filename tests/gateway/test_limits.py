@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Iterator, List
 
 import pytest
@@ -350,6 +351,22 @@ def test_a_request_that_is_much_work_keeps_nobody_waiting(place: Place, port: in
             assert other.call(jute.EXISTS, read("/")).code == 0
             meanwhile += 1
         assert meanwhile >= 5
+
+
+def test_many_requests_at_once_keep_nobody_waiting(port: int) -> None:
+    count = 9000
+    asked = jute.framed(struct.pack(">ii", 1, jute.EXISTS) + read("/"))
+    with Raw(port) as other, Raw(port) as client, ThreadPoolExecutor(2) as thread:
+        other.connect(timeout_ms=60_000)
+        client.connect(timeout_ms=60_000)
+        sent = thread.submit(client.socket.sendall, asked * count)
+        answers = thread.submit(lambda: [client.reply().xid for _ in range(count)])
+        meanwhile = 0
+        while not answers.done():
+            assert other.call(jute.EXISTS, read("/")).code == 0
+            meanwhile += 1
+        sent.result()
+        assert answers.result() == [1] * count and meanwhile >= 10
 
 
 def _heard(client: Raw) -> bool:
