@@ -26,9 +26,12 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         return _run(given[1:])
     if arguments is not None:
         return _command(given)
-    from fk_kazoo import interrupts
+    try:
+        from fk_kazoo import interrupts
 
-    return interrupts.until_the_end(lambda: _command(given))
+        return interrupts.until_the_end(lambda: _command(given))
+    except KeyboardInterrupt:
+        return 130
 
 
 def _command(given: List[str]) -> int:

@@ -23,10 +23,11 @@ INTERRUPTED = 130
 
 def until_the_end(command: Callable[[], int]) -> int:
     """The exit code of a command that is all that this process does: it ends after it."""
-    sys.unraisablehook = _heard
-    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)  # interrupted before it began
     try:
         try:
+            sys.unraisablehook = _heard
+            # Interrupted before it began.
+            warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
             return command()
         finally:
             _end()

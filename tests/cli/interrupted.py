@@ -15,9 +15,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Tuple
 
+from fk_backend.backup.restore import examine
 from fk_kazoo.cli.place import connect, leave
+from fk_kazoo.moving.dump import DumpSide
 
 URL = "local://app"
 NODES = 400
@@ -113,9 +115,10 @@ class Scene:
     def _check(self, name: str, done: Done) -> None:
         assert done.code in ((130, -2) if name in FOR_EVER else (130, -2, 0)), (name, done)
         assert not [one for one in TROUBLE if one in done.said], (name, done.said)
-        assert done.code != 130 or "interrupted" in done.said or name == "serve", (name, done)
+        assert done.code != 130 or "interrupted" in done.said or name == "serve" or not done.said, (name, done)
         made = {one.name for one in self._now.iterdir()} - {one.name for one in self._before.iterdir()}
-        assert made <= ({"new.gz", "new.backup", "new"} if done.code == 0 else set()), (name, made)
+        assert made <= set(WHOLE), (name, made)
+        assert all(WHOLE[one](self._now / one) for one in made), (name, made)
         homes = set(os.listdir(self._now / "home")) - {"app", "old", "mirrored", "copied", "restored"}
         assert not homes, (name, homes)
 
@@ -131,6 +134,19 @@ class Scene:
             left = self._call(self._now, "ls")
             assert left.stdout == "app\nzookeeper\n", left
 
+
+def _examined(file: Path) -> bool:
+    with open(file, "rb") as opened:
+        examine(opened)
+    return True
+
+
+WHOLE: Dict[str, Callable[[Path], bool]] = {
+    "new.gz": lambda file: DumpSide(str(file)).nodes == NODES + 2,
+    "new.backup": _examined,
+    "new": lambda file: file.stat().st_size == 100,
+}
+"""Files that commands make. One that has its name is whole, also if the interrupt came right after."""
 
 _SOCKETS = shutil.ignore_patterns("*.sock")
 
