@@ -606,3 +606,11 @@ edit(
     "warm if warm is not None and not wakes else await self._wake(ns, [])",
     BESIDE + "test_they_take_turns_and_each_sees_what_the_others_wrote",
 )
+edit(
+    "a host that nobody can write by says that it serves",
+    H,
+    "_pong",
+    "if self.is_locked_out:",
+    "if False:",
+    BESIDE + "test_while_somebody_is_stopped_in_the_middle_of_a_commit_nobody_is_told_that_all_is_well",
+)

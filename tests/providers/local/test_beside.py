@@ -13,7 +13,7 @@ import pytest
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Error
 from fk_backend.core.requests import Create, SetAcl, SetData
-from fk_backend.errors import NoPermission, Unknown
+from fk_backend.errors import NoPermission, Unavailable, Unknown
 from fk_backend.functions import writer as writers
 from fk_backend.providers import local
 from fk_backend.providers.local import files, progress, store
@@ -302,6 +302,34 @@ def test_the_next_host_waits_for_who_began_and_lets_nobody_begin_for_the_last_on
         await on.until(lambda: on.other.link.is_host)
         assert not last(NS) and on.other.direct is not direct
         assert (await on.asked(on.here, on.ear_here, SetData("/a", b"x", 0))).code == Error.OK
+
+    play(scene)
+
+
+def test_while_somebody_is_stopped_in_the_middle_of_a_commit_nobody_is_told_that_all_is_well(
+    place: files.Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a beat is not heard, and who holds a lock is told in time."""
+    monkeypatch.setattr(local.host, "LOCKED_S", 0.05)
+
+    async def scene(on: Scene) -> None:
+        done(on.here.write_now(MADE))
+        stopped = sqlite3.connect(place.state, isolation_level=None)
+        stopped.execute("BEGIN IMMEDIATE")
+        try:
+            assert on.here.write_now(SetData("/a", b"x", 0)) is None
+            on.here.submit("asked", SetData("/a", b"x", 0))
+            await on.until(lambda: on.host.link._host.is_locked_out)
+            asking = asyncio.ensure_future(on.other.check())
+            with pytest.raises(Unavailable, match="may have been stopped"):
+                await on.host.check()
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(asyncio.shield(asking), 0.3)
+        finally:
+            stopped.close()  # which rolls back
+        await asking
+        await on.until(lambda: bool(on.ear_here.answers))
+        await on.host.check()
 
     play(scene)
 

@@ -43,6 +43,10 @@ BACK_S = 1.0
 Without it, where hosts end sooner than `ABSENT_S`, one after the other, nobody would ever be given up.
 """
 
+LOCKED_S = 1.0
+"""After so long without the lock of the files the host says of itself no more that it serves. A commit takes ms."""
+PONG_RETRY_S = 0.1
+
 _held: Set[str] = set()
 """Locks of this process: the operating system would grant it the same lock twice."""
 
@@ -303,7 +307,7 @@ class Host:
         elif kind == "tell":
             self._functions.tell_soon(_namespace(rest[0]))
         elif kind == "ping":
-            peer.send("pong", rest[0], self._progress.stamp)
+            self._pong(peer, rest[0])
         elif kind == "hello":
             for inbox, last in rest[0]:
                 self.listen(_inbox(inbox), _number(last), _remote_ear(peer, inbox))
@@ -311,6 +315,18 @@ class Host:
             self.hush(_inbox(rest[0]), keep=False)
         else:
             raise ValueError("unknown frame %r" % (kind,))
+
+    @property
+    def is_locked_out(self) -> bool:
+        """Whether somebody has been writing for so long that he may have been stopped: nothing can be written."""
+        return self.store.locked_s() > LOCKED_S
+
+    def _pong(self, peer: Frames, number: Any) -> None:
+        """As soon as something can be written: whoever asks whether there is a host wants to know that."""
+        if self.is_locked_out:
+            asyncio.get_event_loop().call_later(PONG_RETRY_S, self._pong, peer, number)
+        else:
+            peer.send("pong", number, self._progress.stamp)
 
     def _closed(self, peer: Frames) -> None:
         self._peers.discard(peer)

@@ -134,6 +134,8 @@ class Link:
             await asyncio.wait_for(self._joined.wait(), LOST_AFTER_S)
         except asyncio.TimeoutError:
             raise Unavailable("no process of this machine runs the functions right now") from None
+        if self._host is not None and self._host.is_locked_out:
+            raise Unavailable("another process has been writing for so long that it may have been stopped")
         if self._peer is not None:
             await self._answered(self._peer)
 

@@ -77,6 +77,7 @@ class LocalStore:
         self._connections: Dict[str, sqlite3.Connection] = {}
         self._resting = False
         self._has_turn: Callable[[], Any] = _always
+        self._locked_since: Optional[float] = None
         self._open()
 
     def in_turn(self, has_turn: Callable[[], bool]) -> None:
@@ -86,6 +87,10 @@ class LocalStore:
     def only_while(self, may: Callable[[str], Condition]) -> None:
         """A namespace is written to only while that holds: looked at within each commit to STATE and SESSIONS."""
         self._may = may
+
+    def locked_s(self) -> float:
+        """For how long another process has been in the way of what is to be written; 0: it is not."""
+        return 0.0 if self._locked_since is None else time.monotonic() - self._locked_since
 
     async def fence(self) -> None:
         """When it returns, every commit of another process is over that had begun before. Unavailable."""
@@ -300,7 +305,10 @@ class LocalStore:
             try:
                 connection = self._connection(table)
                 self._require_ours(table)
-                return step(connection)
+                result = step(connection)
+                if doing == "write" and table != INTEREST:
+                    self._locked_since = None
+                return result
             except sqlite3.Error as error:
                 self._require_ours(table)
                 explained = database.explain(error, self._paths[table], doing)
@@ -308,6 +316,8 @@ class LocalStore:
                     raise explained from error
             except database.Busy:
                 pass
+            if doing == "write" and table != INTEREST and self._locked_since is None:
+                self._locked_since = time.monotonic()
             await asyncio.sleep(0)  # whoever has no event loop gives up here
             await asyncio.sleep(RETRY_S)
         raise Unavailable("%s is locked by another process" % self._paths[table])
