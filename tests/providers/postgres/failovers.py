@@ -28,7 +28,7 @@ def run(times: int) -> Dict[str, int]:
         primary.ask("SELECT pg_reload_conf()")
         hosts = ",".join("%s:%d" % (HERE, each.port) for each in (primary, standby))
         url = "postgresql://%s@%s/%s" % (CLIENT, hosts, DATABASE)
-        setters = [Setter(url, "/set-%d" % number) for number in range(SETTERS)]
+        setters = [Setter(url, "/set-%d" % number, locks=True) for number in range(SETTERS)]
         try:
             for _ in range(times):
                 for each in setters:

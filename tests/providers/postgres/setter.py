@@ -8,6 +8,7 @@ from typing import Tuple
 
 from kazoo.exceptions import KazooException
 from kazoo.handlers.threading import KazooTimeoutError
+from kazoo.retry import KazooRetry
 
 from fk_kazoo.client import KazooClient
 from fk_kazoo.locks import Lost
@@ -17,18 +18,19 @@ LOCKED_EVERY = 5
 """Of so many writes one is of what all share, under a lock."""
 
 
-def main(url: str, path: str, say: Connection) -> None:
+def main(url: str, path: str, locks: bool, say: Connection) -> None:
     """Until it is killed. What it says: what it was, its number or fence, the version that it is told or the error."""
     logging.basicConfig(level=logging.CRITICAL)
     zk = KazooClient(url, timeout=6)
     zk.start(timeout=60)
-    zk.ensure_path(path)
-    zk.ensure_path(GUARDED)
-    number = int(zk.get(path)[0] or b"0")
+    insist = KazooRetry(max_tries=-1, max_delay=0.2)
+    for each in (path, GUARDED):
+        insist(zk.ensure_path, each)
+    number = int(insist(zk.get, path)[0] or b"0")
     while True:
         number += 1
         try:
-            if number % LOCKED_EVERY == 0:
+            if locks and number % LOCKED_EVERY == 0:
                 say.send(("held", *_locked(zk)))
             version = zk.set_async(path, b"%d" % number).get(timeout=30).version
             say.send(("set", number, version))
