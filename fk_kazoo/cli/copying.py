@@ -12,7 +12,7 @@ from kazoo.exceptions import UnimplementedError
 from fk_kazoo.moving.apply import OVERWRITE, Applier
 from fk_kazoo.moving.client_side import ClientSide, Rule
 from fk_kazoo.moving.compare import compare
-from fk_kazoo.moving.dump import DumpSide, DumpWriter
+from fk_kazoo.moving.dump import DumpSide, writing
 from fk_kazoo.moving.mirror import Mirror
 from fk_kazoo.moving.records import EPHEMERAL, Record, ancestors
 
@@ -147,7 +147,7 @@ def _to_file(wanted: Wanted, reading: AnySide, roots: List[str], told: Told) -> 
     if os.path.lexists(path) and wanted.on_conflict != OVERWRITE:
         raise Failure("%s is there already; --on-conflict overwrite replaces it" % path, REFUSED)
     tell, created, ephemerals = _listed(source), 0, 0
-    with DumpWriter(path, source.url, roots) as file:
+    with writing(path, source.url, roots) as file:
         for record in itertools.chain(_above(reading, roots), reading.walk(roots)):
             if record.kind == EPHEMERAL:
                 ephemerals += 1

@@ -9,10 +9,11 @@ import base64
 import os
 import re
 import sys
-import tempfile
 from typing import TYPE_CHECKING, Any, Dict, List
 
 import click
+
+from fk_kazoo.files import whole_file
 
 if TYPE_CHECKING:
     ParamType = click.ParamType[Any]  # generic for the types' sake, in later releases alone
@@ -121,16 +122,9 @@ def write_whole(path: str, data: bytes) -> None:
             there.write(data)
         return
     path = os.path.realpath(path)
-    directory, name = os.path.split(path)
-    number, part = tempfile.mkstemp(prefix=name + ".", suffix=".part", dir=directory)
-    try:
-        with open(number, "wb") as file:
-            file.write(data)
-        os.chmod(part, os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o666 & ~_umask())
-        os.replace(part, path)
-    except BaseException:
-        os.unlink(part)
-        raise
+    mode = os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o666 & ~_umask()
+    with whole_file(path, over=True, mode=mode) as file:
+        file.write(data)
 
 
 def _umask() -> int:

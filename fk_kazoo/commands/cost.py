@@ -27,7 +27,7 @@ DAYS_A_MONTH = 30
 
 class Load(NamedTuple):
     """A day of a deployment: reads, writes, connected clients, those of them with ephemerals, kB of a node's data, and
-    how many of the clients have an inbox: who watches something, or has pipelined writes."""
+    how many of the clients wait at an inbox: who watches something, or pipelines writes now and then."""
 
     reads: float
     writes: float

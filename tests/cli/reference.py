@@ -105,11 +105,10 @@ def main(wanted: Sequence[str]) -> None:
         for name in wanted or SESSIONS:
             if name in SESSIONS:
                 found[name] = _played(Path(base), name, home)
-        if set(wanted or EMULATED) & set(EMULATED):
+        for name in set(wanted or EMULATED) & set(EMULATED):
             with emulated(permissions=False) as variables:
-                for name in set(wanted or EMULATED) & set(EMULATED):
-                    given = {key: value for key, value in variables.items() if key.startswith("AWS_")}
-                    found[name] = _played(Path(base), name, home, **given)
+                given = {key: value for key, value in variables.items() if key.startswith("AWS_")}
+                found[name] = _played(Path(base), name, home, **given)
     PAGE.write_text(written(found), "utf-8")
 
 

@@ -202,8 +202,8 @@ SESSIONS: Dict[str, str] = {
 
 EMULATED: Dict[str, str] = {
     "deploy": """
-        fk-kazoo deploy prod --package functions.zip --yes 2> progress | grep -c '^Add'
-        tail -1 progress
+        fk-kazoo deploy prod --package functions.zip --yes > deployed.txt 2> progress
+        grep -c '^Add' deployed.txt
         fk-kazoo deploy prod --package functions.zip --yes
     """,
     "status": """
@@ -250,6 +250,12 @@ FIGURES: Dict[str, List[Fixed]] = {
 """What else differs from run to run."""
 
 
+def _releases() -> Fixed:
+    """What a release is called follows from the package and the template. Here: from when it is first printed."""
+    names: Dict[str, str] = {}
+    return r"\b[0-9a-f]{8}(?= of \d)", lambda found: names.setdefault(found[0], "%08x" % (0x3F2A9C01 + len(names)))
+
+
 def template(directory: Path) -> Tuple[Path, str]:
     """What each begins with, and its session."""
     home = directory / "home"
@@ -273,5 +279,5 @@ def played(command: str, directory: Path, before: Path, **variables: str) -> str
     fixed: List[Fixed] = [(str(home), "/home/me/.fk_kazoo")]
     if "developers" in lines:
         fixed.append((r"\b%s\b" % group, "developers"))
-    with Terminal(work, variables, [*fixed, *FIGURES.get(command, ())]) as terminal:
+    with Terminal(work, variables, [_releases(), *fixed, *FIGURES.get(command, ())]) as terminal:
         return terminal.session(lines.replace("developers", group)).replace("--group " + group, "--group developers")

@@ -177,7 +177,9 @@ def test_locks_sessions_doctor_and_bench(run: Run, url: str, client: Callable[..
     (lock,) = run("locks", "/locks", "--json").json
     assert [(one["data"], one["holds"]) for one in lock["contenders"]] == [("first", True), ("second", False)]
     assert "holds" in run("locks").out
-    assert any(len(one["ephemerals"]) == 1 for one in run("sessions", "--json").json)
+    owned = [one["ephemerals"] for one in run("sessions", "--json").json]
+    assert sorted(map(len, owned))[-2:] == [1, 1], owned
+    assert all(path.startswith("/locks/a/") for paths in owned for path in paths), "and nothing else is taken for one"
     done = run("doctor")
     assert done.code == 0 and done.out.count("ok ") == 10, done
     assert set(run("bench", "--seconds", "0.1", "--json").json) == {

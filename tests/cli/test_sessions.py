@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Tuple
 
@@ -9,6 +10,9 @@ import pytest
 
 from . import reference
 from .sessions import EMULATED, SESSIONS, played, template
+
+REWRITTEN = ("cost",)
+"""Benchmarks write its figures anew."""
 
 
 @pytest.fixture(scope="module")
@@ -27,4 +31,7 @@ def test_the_reference_says_what_the_commands_say(before: Tuple[Path, str]) -> N
 
 @pytest.mark.parametrize("command", SESSIONS)
 def test_a_session(command: str, tmp_path: Path, before: Tuple[Path, str]) -> None:
-    assert played(command, tmp_path, before[0]) == reference.sessions_shown()[command]
+    printed, shown = played(command, tmp_path, before[0]), reference.sessions_shown()[command]
+    if command in REWRITTEN:
+        printed, shown = (re.sub(r"[\d.]+", "0", text) for text in (printed, shown))
+    assert printed == shown

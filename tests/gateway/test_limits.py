@@ -53,7 +53,7 @@ def port(place: Place) -> int:
 def witness(port: int) -> Iterator[Raw]:
     """A client that has nothing to do with it."""
     with Raw(port) as client:
-        client.connect(timeout_ms=60_000)
+        client.connect(timeout_ms=600_000)
         yield client
         assert client.call(jute.EXISTS, read("/")).code == 0
 

@@ -67,7 +67,7 @@ HINTS = {
     "one watcher is told": 151,
     "unheard stays": 77,
     "credential too early": 42,
-    "heard too early": 144,
+    "heard too early": 2932,
     "told of secrets": 47,
     "judged afterwards": 142,
     "nothing new to tell": 1097,
