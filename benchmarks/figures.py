@@ -9,10 +9,10 @@ import statistics
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 BARS: Dict[str, Dict[str, float]] = {
-    "single": {"local": 2.0, "memory": 4.0},
-    "pipelined": {"local": 1.5},
-    "lock": {"local": 2.0},
-    "event": {"local": 2.0},
+    "single": {"local": 2.0, "memory": 4.0, "postgresql": 1.0, "postgresql-queue": 0.66},
+    "pipelined": {"local": 1.5, "postgresql": 2.0},
+    "lock": {"local": 2.0, "postgresql": 1.0},
+    "event": {"local": 2.0, "postgresql": 0.66},
     "connect": {"local": 2.0},
     "memory": {"local": 3.0},
     "throughput": {},

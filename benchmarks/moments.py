@@ -23,23 +23,14 @@ class Moment(NamedTuple):
     ends: bool = False
 
 
-CLIENT = (
-    Moment("kazoo has made a request of it", "fk_kazoo.connection", "ConnectionHandler.submit_now"),
-    Moment("its message is encoded and goes to the socket", "fk_backend.providers.local.frames", "Frames.send"),
-    Moment("its message is on the socket", "fk_backend.providers.local.frames", "Frames.send", True),
-    Moment("the client has the frame with the answer", "fk_backend.providers.local.frames", "Frames.data_received"),
-    Moment("the session shows the answer", "fk_kazoo.connection", "Line.replied"),
-    Moment("kazoo has its result", "kazoo.handlers.utils", "AsyncResult.set"),
-)
-HOST = (
-    Moment("the host has the frame", "fk_backend.providers.local.frames", "Frames.data_received"),
-    Moment("the message is in the queue", "fk_backend.providers.local.frames", "Frames.data_received", True),
+MOMENTS = (
+    Moment("the session is asked", "fk_backend.session.direct", "DirectWrites.write_now"),
     Moment("the core begins", "fk_backend.functions.step", "apply"),
     Moment("the core is done", "fk_backend.functions.step", "apply", True),
     Moment("the transaction begins", "fk_backend.providers.local.store", "write_all"),
     Moment("the transaction is on disk", "fk_backend.providers.local.store", "write_all", True),
-    Moment("the answer is encoded and goes to the socket", "fk_backend.providers.local.frames", "Frames.send"),
-    Moment("the answer is on the socket", "fk_backend.providers.local.frames", "Frames.send", True),
+    Moment("the session has the answer", "fk_backend.session.direct", "DirectWrites.write_now", True),
+    Moment("kazoo has its result", "kazoo.handlers.utils", "AsyncResult.set"),
 )
 Note = Tuple[str, int]
 
@@ -54,9 +45,9 @@ class Notes:
         """Now."""
         self._notes.append((what, time.perf_counter_ns()))
 
-    def watch(self, side: str) -> None:
-        """From now on the moments of a side are noted."""
-        for moment in CLIENT if side == "client" else HOST:
+    def watch(self) -> None:
+        """From now on they are noted."""
+        for moment in MOMENTS:
             owner: Any = importlib.import_module(moment.module)
             *above, name = moment.name.split(".")
             for part in above:

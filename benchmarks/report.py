@@ -10,11 +10,18 @@ import sqlite3
 from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
-from .systems import NAMES, REPOSITORY
+from .systems import DATABASES, NAMES, REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "performance.md"
 PICTURES = REPOSITORY / "docs" / "pictures"
-LABELS = {"zookeeper": "ZooKeeper", "local": "local://", "memory": "memory://", "zake": "zake", "postgresql": "postgresql://"}
+LABELS = {
+    "zookeeper": "ZooKeeper",
+    "local": "local://",
+    "memory": "memory://",
+    "zake": "zake",
+    "postgresql": "postgresql://",
+    "postgresql-queue": "postgresql://?via=queue",
+}
 
 
 def machine() -> Dict[str, Any]:
@@ -56,7 +63,7 @@ def _ratio(row: Dict[str, Any], system: str) -> str:
 def lines(results: Dict[str, Any]) -> List[List[str]]:
     """The table: a heading and rows."""
     systems = [name for name in NAMES if any(name in row["systems"] for row in results["rows"])]
-    ours = ("local", "memory", "postgresql")
+    ours = ("local", "memory", *DATABASES)
     compared = [name for name in ours if any(name in row["ratios"] for row in results["rows"])]
     table = [["", "unit", *(LABELS[s] for s in systems), *("%s against ZooKeeper" % LABELS[s] for s in compared)]]
     for row in results["rows"]:

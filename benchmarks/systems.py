@@ -15,7 +15,9 @@ from tests.differential.zookeeper_server import ZookeeperServer, unavailable
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 USUAL = ("zookeeper", "local", "memory", "zake")
-NAMES = (*USUAL, "postgresql")
+DATABASES = {"postgresql": "", "postgresql-queue": "?via=queue"}
+"""By what a URL ends."""
+NAMES = (*USUAL, *DATABASES)
 HEAP = "1000m"
 """What ZooKeeper's own start script gives a server."""
 
@@ -93,9 +95,9 @@ class System:
         if self.name == "zookeeper":
             self._server = ZookeeperServer(self._directory, durable=True, heap=HEAP).__enter__()
             self.url = "zookeeper:" + self._server.hosts
-        elif self.name == "postgresql":
+        elif self.name in DATABASES:
             self._database = on_postgres.PostgresServer(fsync=True, disk=Path("/var/tmp")).__enter__()
-            self.url = self._database.url
+            self.url = self._database.url + DATABASES[self.name]
         elif self.name == "local":
             self.host = Told(self.url, "host", self._directory)
             self.host.ask("start")
@@ -115,7 +117,7 @@ class System:
     @property
     def shared(self) -> bool:
         """Whether several processes can use it."""
-        return self.name in ("zookeeper", "local", "postgresql")
+        return self.name in ("zookeeper", "local", *DATABASES)
 
     def worker(self, name: str) -> Told:
         """A process with a client that is not started yet."""
@@ -142,7 +144,7 @@ def missing(name: str) -> Optional[str]:
     """Why a system can't be measured here, or None."""
     if name == "zookeeper":
         return unavailable()
-    if name == "postgresql":
+    if name in DATABASES:
         return on_postgres.unavailable()
     if name == "zake":
         try:

@@ -99,9 +99,9 @@ class Worker:
 
     # --- moments ------------------------------------------------------------------------------------
 
-    def watch(self, side: str) -> None:
-        """From now on the moments of a side are noted (see `moments`)."""
-        self._notes.watch(side)
+    def watch(self) -> None:
+        """From now on moments are noted (see `moments`)."""
+        self._notes.watch()
 
     def sets(self, count: int) -> None:
         """Calls of `set`, one after the other."""

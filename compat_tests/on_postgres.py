@@ -88,6 +88,7 @@ class PostgresServer:
         made: Sequence[str] = (),
         host: str = HERE,
         inside: Sequence[str] = (),
+        port: Optional[int] = None,
     ) -> None:
         self.host = host
         self._made = made
@@ -101,7 +102,7 @@ class PostgresServer:
         self._user = user()
         self.directory = Path(tempfile.mkdtemp(prefix="fk-postgres-", dir=disk))
         self.data = self.directory / "data"
-        self.port = free_port()
+        self.port = port or free_port()
         self.process: Optional[subprocess.Popen[bytes]] = None
 
     def url_of(self, role: str, password: Optional[str] = None, database: str = DATABASE) -> str:

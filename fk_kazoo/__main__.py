@@ -24,6 +24,17 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["run"]:
         return _run(given[1:])
+    if arguments is not None:
+        return _command(given)
+    try:
+        from fk_kazoo import interrupts
+
+        return interrupts.until_the_end(lambda: _command(given))
+    except KeyboardInterrupt:
+        return 130
+
+
+def _command(given: List[str]) -> int:
     if given[:1] == ["--version"]:
         print(version_line())
         return 0

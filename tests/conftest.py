@@ -8,13 +8,15 @@ from typing import Iterator
 import pytest
 
 LOGGERS = tuple(logging.getLogger(name) for name in ("kazoo", "kazoo.client", "fk_kazoo", "fk_backend"))
+LEVELS = tuple(logger.level for logger in LOGGERS)
+"""As they are before any test, or a fixture of a whole module, has run."""
 
 
 @pytest.fixture(autouse=True)
 def loggers_as_before() -> Iterator[None]:
     """Their levels, and whether all are disabled."""
-    levels, disabled = [logger.level for logger in LOGGERS], logging.root.manager.disable
+    disabled = logging.root.manager.disable
     yield
     logging.disable(disabled)
-    for logger, level in zip(LOGGERS, levels):
+    for logger, level in zip(LOGGERS, LEVELS):
         logger.setLevel(level)

@@ -437,6 +437,7 @@ class Gateway(Protocol):
         """Makes the inbox and has ``receive`` called, in this event loop, with everything pushed to it.
 
         ``lost`` is called with the reason when the transport knows that the deployment is out of reach for long.
+        WentBack: it may not have what the session was answered for which the inbox is.
         """
         ...
 

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any, Dict, List
 
 from fk_backend.core.requests import Create, Result, SetData
-from fk_backend.session.engine import Session
+from fk_backend.session.engine import CLOSED, Session
 
 from .simulated import Cloud, SimulatedGateway
 
@@ -64,7 +64,7 @@ class Client:
 
     def over(self, reason: str, why: str) -> None:
         """`Listener.over`."""
-        raise AssertionError("%s: %s" % (reason, why))
+        assert reason == CLOSED, "%s: %s" % (reason, why)
 
 
 async def in_flight(client: Client, op: Any, count: int, depth: int) -> None:

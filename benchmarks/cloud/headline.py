@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional
 
-from fk_kazoo.commands.cost import DAY_S, LONG_POLL_S, POLLERS, Load, daily
+from fk_kazoo.commands.cost import DAY_S, DAYS_A_MONTH, LONG_POLL_S, POLLERS, Load, daily
 
 from . import original
 from .bill import Bill, prices
@@ -27,7 +27,7 @@ def headline(bills: Dict[str, Bill], figures: Dict[str, Any], price: Dict[str, f
         ours = (reads * bills["get"].usd(which) + writes * bills["set"].usd(which)) / 1e6
         theirs = (reads * original.read_usd(which) + writes * original.write_usd(which)) / 1e6
         theirs_all = theirs + writes * original.left_out_usd(which, original.EPOCH_WCU[0]) / 1e6 + _idle_usd(which)
-        ours_all = sum(daily(Load(reads, writes, CLIENTS), figures, price).values())
+        ours_all = sum(daily(_load(reads, writes), figures, price).values())
         made.append(
             {
                 "servers": servers,
@@ -47,10 +47,14 @@ def _idle_usd(which: str) -> float:
     return original.FUNCTIONS * POLLERS * DAY_S / LONG_POLL_S * prices(which)["sqs_fifo_request_64kB"]
 
 
+def _load(reads: float, writes: float) -> Load:
+    return Load(reads, writes, CLIENTS, inboxes=CLIENTS)
+
+
 def even(share: float, servers_usd: float, figures: Any, price: Dict[str, float]) -> Optional[float]:
     """Requests a day at which ours costs what the servers do, at a share of reads, everything counted."""
-    fixed = sum(daily(Load(0, 0, CLIENTS), figures, price).values())
-    million = sum(daily(Load(1e6 * share, 1e6 * (1 - share), CLIENTS), figures, price).values()) - fixed
+    fixed = sum(daily(_load(0, 0), figures, price).values())
+    million = sum(daily(_load(1e6 * share, 1e6 * (1 - share)), figures, price).values()) - fixed
     return None if fixed >= servers_usd else 1e6 * (servers_usd - fixed) / million
 
 
@@ -59,6 +63,24 @@ def their_even(share: float, servers_usd: float, which: str) -> float:
     write = original.write_usd(which) + original.left_out_usd(which, original.EPOCH_WCU[0])
     million = share * original.read_usd(which) + (1 - share) * write
     return 1e6 * (servers_usd - _idle_usd(which)) / million
+
+
+IDLE_USD = 1.43
+"""What ten connected clients cost in a month when every one of them had an inbox, and dead letters were polled for."""
+
+
+def idle(figures: Dict[str, Any], price: Dict[str, float]) -> Dict[str, Any]:
+    """A month in which ten clients are connected and ask for nothing, item by item, in USD."""
+
+    def month(load: Load) -> Dict[str, float]:
+        return {what: DAYS_A_MONTH * usd for what, usd in daily(load, figures, price).items() if usd}
+
+    return {
+        "nobody": month(Load(0, 0, 0)),
+        "ten clients": month(Load(0, 0, CLIENTS)),
+        "ten clients that watch": month(Load(0, 0, CLIENTS, inboxes=CLIENTS)),
+        "before": IDLE_USD,
+    }
 
 
 def border(figures: Dict[str, Any], price: Dict[str, float], which: str) -> List[Dict[str, Any]]:

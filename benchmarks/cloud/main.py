@@ -34,6 +34,7 @@ def cost(smoke: bool) -> Dict[str, Any]:
         "bars": costs.bars(bills),
         "figures": found,
         "headline": {which: headline.headline(bills, found, prices[which], which) for which in prices},
+        "idle": headline.idle(found, prices["current"]),
         "border": {which: headline.border(found, prices[which], which) for which in prices},
     }
 

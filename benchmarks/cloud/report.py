@@ -36,6 +36,7 @@ def tables(results: Dict[str, Any]) -> List[Tuple[str, Table]]:
         found.append(("cost-bars", bars(cost["bars"], "USD a million")))
         found.append(("headline", headline(cost)))
         found.append(("border", border(cost)))
+        found.append(("idle", idle(cost["idle"])))
     if "direct" in results:
         found.append(("direct", direct(results["direct"])))
         found.append(("direct-bars", direct_bars(results["direct"])))
@@ -109,6 +110,18 @@ def border(cost: Dict[str, Any]) -> Table:
                     ours = fleet["ours"][place]
                     cells = ["never" if ours is None else _millions(ours), _millions(fleet["theirs"][place])]
                     table.append([fleet["servers"], which, "%.0f%%" % (100 * share), *cells])
+    return table
+
+
+def idle(found: Dict[str, Any]) -> Table:
+    """USD a month of a deployment that is asked for nothing."""
+    cases = [name for name in found if name != "before"]
+    table = [["USD a month, current prices", *cases]]
+    for what in found[cases[-1]]:
+        table.append([what, *("%.3f" % found[case].get(what, 0.0) for case in cases)])
+    sums = {case: sum(found[case].values()) for case in cases}
+    table.append(["together", *("%.2f" % sums[case] for case in cases)])
+    table.append(["beside ten clients before", *("%.2f" % (sums[case] / found["before"]) for case in cases)])
     return table
 
 

@@ -139,6 +139,7 @@ def verify_command(**options: Any) -> int:
 @click.option("--writes", type=_Amount(0), required=True, metavar="N", help="Writes a day, one at a time.")
 @click.option("--clients", type=int, default=1, metavar="N", help="Connected clients (default: 1).")
 @click.option("--holders", type=int, metavar="N", help="Of these, with ephemerals such as locks (default: 0).")
+@click.option("--watching", type=int, metavar="N", help="Of these, that watch something or pipeline (default: all).")
 @click.option("--kb", type=float, default=1.0, help="Data of a node, in kB (default: 1; at most %d)." % cost.MAX_KB)
 @click.option("--prices", type=click.Choice(["current", "paper"]), default="current", show_default=True)
 def cost_command(**options: Any) -> int:

@@ -10,7 +10,7 @@ import click
 from .failures import REFUSED, Failure
 from .look import walk
 from .place import NodePath, Place, on_place, read_data
-from .words import Duration, acl_text, acls, tell
+from .words import Duration, acl_text, acls, counted, tell
 
 _FILE = click.option("--file", "-f", type=click.Path(), metavar="FILE", help="The data are a file's.")
 _VERSION = click.option("--version", "-v", type=int, default=-1, help="Only if the node has this version.")
@@ -126,7 +126,7 @@ def rm_command(place: Place, path: Tuple[str, ...], recursive: bool, force: bool
     fk-kazoo rm /app/old
     fk-kazoo rm -r /app
     """
-    from kazoo.exceptions import NoNodeError
+    from kazoo.exceptions import KazooException, NoNodeError
 
     from fk_kazoo.moving.apply import remove_tree
 
@@ -146,10 +146,13 @@ def rm_command(place: Place, path: Tuple[str, ...], recursive: bool, force: bool
             except NoNodeError:
                 if not force:
                     raise NoNodeError(one) from None
+            except KazooException as error:
+                error.args = error.args or (one,)
+                raise
     if place.as_json:
         place.json({"removed": count})
     elif recursive:
-        place.say("%d nodes removed" % count)
+        place.say("%s removed" % counted(count, "node"))
 
 
 @click.command("acl")
@@ -193,14 +196,19 @@ def cp_command(place: Place, source: str, destination: str, recursive: bool, ove
     fk-kazoo cp /app/config /app/config.old
     fk-kazoo cp -r /app /backup/app
     """
+    from kazoo.exceptions import NoNodeError
+
     from fk_kazoo.moving.apply import FAIL, OVERWRITE, Applier
     from fk_kazoo.moving.records import is_below
 
     from .sides import Sides
 
-    if is_below(destination, source) and recursive:
-        raise Failure("%s is in %s" % (destination, source), REFUSED)
+    if destination == source or (recursive and is_below(destination, source)):
+        raise Failure("%s is %s%s" % (destination, "" if destination == source else "in ", source), REFUSED)
     with Sides() as sides, place.client() as client:
+        parent = destination.rpartition("/")[0]
+        if parent and client.exists(parent) is None:
+            raise NoNodeError(parent)
         side = sides.of_client(client, place)
         found = side.walk([source]) if recursive else (one for one in side.lookup([source]) if one is not None)
         records = (
@@ -215,8 +223,6 @@ def cp_command(place: Place, source: str, destination: str, recursive: bool, ove
             to.apply(records)
             counts = to.finish()
     if not any(counts):
-        from kazoo.exceptions import NoNodeError
-
         raise NoNodeError(source)
     if place.as_json:
         place.json(counts._asdict())

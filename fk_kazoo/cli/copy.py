@@ -10,13 +10,13 @@ from fk_backend.errors import BadUrl
 from fk_kazoo.moving.apply import ON_CONFLICT
 from fk_kazoo.moving.client_side import Rule
 from fk_kazoo.moving.compare import compare
-from fk_kazoo.moving.records import CONTAINER, TTL, is_below
+from fk_kazoo.moving.records import CONTAINER, TTL, is_below, join
 
 from .copying import Wanted, copy, differences, of_dump, total
 from .failures import REFUSED, Failure
 from .place import NodePath, Place, credential
 from .progress import Told
-from .sides import Sides, identity, is_url
+from .sides import Sides, is_url, where
 from .words import Duration
 
 
@@ -98,7 +98,9 @@ def copy_command(
     places = _places(source, destination, auth, timeout, as_json, quiet)
     if options["mirror"] and (options["dry_run"] or not is_url(source) or not is_url(destination)):
         raise click.UsageError("--mirror is between two URLs, and no dry run")
-    return copy(Wanted(places[0], places[1], _named(paths), _rules(container, ttl), **options))
+    named = _named(paths)
+    _refuse_into_itself(source, destination, named)
+    return copy(Wanted(places[0], places[1], named, _rules(container, ttl), **options))
 
 
 @click.command("compare")
@@ -141,12 +143,21 @@ def _places(
 ) -> List[Place]:
     for one in auth:
         credential(one)
-    if identity(source) == identity(destination):
+    if where(source) == where(destination):
         raise Failure("SRC and DST are the same place", REFUSED)
     for text in (source, destination):
         if text.startswith(("local:", "aws:", "zk:", "memory:")) and not is_url(text):
             raise BadUrl("%r: write %s://%s" % (text, *text.replace("/", "").split(":", 1)))
     return [Place(text, auth, timeout, as_json, quiet) for text in (source, destination)]
+
+
+def _refuse_into_itself(source: str, destination: str, paths: Sequence[str]) -> None:
+    """What is copied into a part of itself would never end."""
+    (one, below), (other, chroot) = where(source), where(destination)
+    for path in paths or ["/"]:
+        root, copied = (join(at or "/", path.lstrip("/")).rstrip("/") or "/" for at in (below, chroot))
+        if one == other and is_below(copied, root):
+            raise Failure("DST is in what is to be copied: %s of %s" % (root, one), REFUSED)
 
 
 def _rules(container: Sequence[str], ttl: Sequence[str]) -> List[Rule]:

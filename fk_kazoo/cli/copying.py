@@ -12,7 +12,7 @@ from kazoo.exceptions import UnimplementedError
 from fk_kazoo.moving.apply import OVERWRITE, Applier
 from fk_kazoo.moving.client_side import ClientSide, Rule
 from fk_kazoo.moving.compare import compare
-from fk_kazoo.moving.dump import DumpSide, DumpWriter
+from fk_kazoo.moving.dump import DumpSide, writing
 from fk_kazoo.moving.mirror import Mirror
 from fk_kazoo.moving.records import EPHEMERAL, Record, ancestors
 
@@ -20,7 +20,7 @@ from .failures import FAILED, NOT_FOUND, REFUSED, Failure
 from .place import ZK, Place, require
 from .progress import Told
 from .sides import AnySide, Sides, is_url
-from .words import tell
+from .words import counted, tell
 
 SHOWN = 50
 """Differences and ephemerals that are printed; with --json all differences are."""
@@ -147,7 +147,7 @@ def _to_file(wanted: Wanted, reading: AnySide, roots: List[str], told: Told) -> 
     if os.path.lexists(path) and wanted.on_conflict != OVERWRITE:
         raise Failure("%s is there already; --on-conflict overwrite replaces it" % path, REFUSED)
     tell, created, ephemerals = _listed(source), 0, 0
-    with DumpWriter(path, source.url, roots) as file:
+    with writing(path, source.url, roots) as file:
         for record in itertools.chain(_above(reading, roots), reading.walk(roots)):
             if record.kind == EPHEMERAL:
                 ephemerals += 1
@@ -181,7 +181,7 @@ def _follow(wanted: Wanted, following: Mirror, counts: Dict[str, int]) -> int:
     try:
         if not wanted.cut_over:
             following.follow_until(lambda: bool(ended))
-            place.say("ended; %d changes were mirrored" % following.changes)
+            place.say("ended; mirrored: %s" % counted(following.changes, "change"))
             return 0
         left = following.cut_over(place.say)
     finally:
@@ -213,7 +213,7 @@ def differences(place: Place, report: Dict[str, Any], found: List[Dict[str, Any]
             tell("%s: %s" % (one["path"], one["what"]))
         if len(found) > SHOWN:
             tell("and %d more; --json shows all" % (len(found) - SHOWN))
-        place.say("%d differences" % len(found))
+        place.say(counted(len(found), "difference"))
     else:
         tell("every node is equal")
     return FAILED if found else 0

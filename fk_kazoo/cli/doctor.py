@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -9,18 +12,44 @@ from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 import click
 
-from .failures import FAILED, explained
+from .failures import FAILED, Failure, explained
 from .place import Place, leave, on_place, require
+from .words import tell
 
 ANSWER_S = 10.0
+LEASE_S = 2
+"""Session timeout of the process that is killed; a ZooKeeper may take more of it."""
+EXPIRY_S = 30.0
+"""How long its ephemeral may stay: a ZooKeeper's least timeout is four seconds as it comes, and an AWS tick is late."""
+MADE = ("fk-kazoo-doctor-", "fk-kazoo-bench-")
+"""What names begin with that are left if a command is killed."""
+
+REACH = {
+    "local": "look at the disk and at whose the files are; fk-kazoo deployments lists what is there",
+    "aws": "fk-kazoo status says how its stack, queues and functions are; are these the right account and region?",
+    "postgresql": "is the server running, and was fk-kazoo init done for the database?",
+    "zk": "is it running, and does a firewall let this machine in? srvr by nc HOST PORT shows it",
+}
+DO = {
+    "permissions": "give --auth SCHEME:CREDENTIAL, or a chroot where you may write: URL/PATH",
+    "write": "look at the room on the disk, or at fk-kazoo status; a ZooKeeper may be without its majority",
+    "read": "somebody else may remove these nodes; else tell us",
+    "watch": "look for errors of the functions or the server; fk-kazoo top shows whether they have fallen behind",
+    "sequence": "somebody else may remove these nodes; else tell us",
+    "session": "look for errors of the functions or the server",
+    "lease": "sessions do not expire in time: fk-kazoo status shows the heartbeat function; or is a clock wrong?",
+    "leftovers": "remove them with fk-kazoo rm -r",
+}
+"""What to do where a check does not hold."""
 
 
 @click.command("doctor")
 @on_place
 def doctor_command(place: Place) -> int:
-    """Check a place from end to end: reach, a write, a read, a watch, a sequence, a session's end, leftovers.
+    """Check a place from end to end: versions, reach, permissions, a write, a watch, a lease, leftovers and more.
 
-    Makes nodes below /fk-kazoo-doctor-…, and removes them. Exit code 1 if a check does not hold.
+    Makes nodes below /fk-kazoo-doctor-…, and removes them. The lease: a process that owns an ephemeral is killed, and
+    it has to go with the session; that takes seconds. Exit code 1 if a check does not hold; then it says what to do.
 
     \b
     fk-kazoo doctor
@@ -35,18 +64,27 @@ def doctor_command(place: Place) -> int:
             said, good = check(), True
         except Exception as error:
             found = explained(error)
-            if found is None and not isinstance(error, AssertionError):
+            if found is None:
                 raise
-            said, good = found[0] if found else str(error), False
+            said, good = found[0], False
         took_ms = (time.monotonic() - begun) * 1000
-        results.append({"check": name, "good": good, "ms": round(took_ms, 1), "says": said})
+        todo = None if good else _todo(place, name)
+        results.append({"check": name, "good": good, "ms": round(took_ms, 1), "says": said, "do": todo})
         if not place.as_json:
-            click.echo("%-3s %-12s %8.1f ms  %s" % ("ok" if good else "!!", name, took_ms, said))
+            tell("%-3s %-12s %8.1f ms  %s" % ("ok" if good else "!!", name, took_ms, said))
+            if todo:
+                tell("    %s" % todo)
         if not good:
             break
     if place.as_json:
         place.json(results)
     return 0 if all(one["good"] for one in results) else FAILED
+
+
+def _todo(place: Place, check: str) -> str:
+    if check == "reach":
+        return REACH["zk" if place.is_zookeeper else place.deployment.scheme]
+    return DO[check]
 
 
 def _checks(place: Place) -> Iterator[Tuple[str, Callable[[], str]]]:
@@ -68,11 +106,13 @@ def _checks(place: Place) -> Iterator[Tuple[str, Callable[[], str]]]:
         if not held:
             return
         client = held[0]
+        yield "permissions", lambda: _permissions(place, client, root)
         yield "write", lambda: "created at zxid 0x%x" % _created(client, root)
         yield "read", lambda: _read(client, root)
         yield "watch", lambda: _watched(client, root)
         yield "sequence", lambda: _sequence(client, root)
         yield "session", lambda: _session(place, client, root)
+        yield "lease", lambda: _lease(place, client, root)
         yield "leftovers", lambda: _leftovers(client, root)
     finally:
         for one in held:
@@ -83,19 +123,43 @@ def _checks(place: Place) -> Iterator[Tuple[str, Callable[[], str]]]:
             leave(one)
 
 
-def _another(place: Place) -> Any:
+def _another(place: Place, with_auth: bool = True) -> Any:
     from .place import connect
 
-    return connect(place.url, place.auth, place.timeout_s, False)
+    return connect(place.url, place.auth if with_auth else [], place.timeout_s, False)
+
+
+def _permissions(place: Place, client: Any, root: str) -> str:
+    """What is done here may be done; and who may not is refused."""
+    from kazoo.exceptions import NoAuthError
+    from kazoo.security import OPEN_ACL_UNSAFE, make_acl
+
+    client.get_children("/")
+    client.create(root, b"", [make_acl("world", "anyone", read=True, delete=True, admin=True)])
+    other = _another(place, with_auth=False)
+    try:
+        other.set(root, b"forbidden")
+    except NoAuthError:
+        client.set_acls(root, OPEN_ACL_UNSAFE)
+        return "may create and delete at the root; what an ACL forbids is refused"
+    finally:
+        leave(other)
+    raise Failure("ACLs are not enforced: a ZooKeeper with skipACL=yes?")
+
+
+def _hold(good: object, why: str) -> None:
+    if not good:
+        raise Failure(why)
 
 
 def _created(client: Any, root: str) -> int:
-    client.create(root, b"1")
-    return int(client.exists(root).czxid)
+    path = root + "/written"
+    client.create(path, b"1")
+    return int(client.exists(path).czxid)
 
 
 def _read(client: Any, root: str) -> str:
-    assert client.get(root)[0] == b"1", "what was written was not read"
+    _hold(client.get(root + "/written")[0] == b"1", "what was written was not read")
     return "what was written is read"
 
 
@@ -103,13 +167,13 @@ def _watched(client: Any, root: str) -> str:
     fired = threading.Event()
     client.get(root, watch=lambda _: fired.set())
     client.set(root, b"2")
-    assert fired.wait(ANSWER_S), "a watch did not fire within %d s" % ANSWER_S
+    _hold(fired.wait(ANSWER_S), "a watch did not fire within %d s" % ANSWER_S)
     return "a watch fires"
 
 
 def _sequence(client: Any, root: str) -> str:
     first, second = (client.create(root + "/n-", b"", sequence=True) for _ in range(2))
-    assert first < second, "sequential names do not grow"
+    _hold(first < second, "sequential names do not grow")
     return "names grow"
 
 
@@ -119,17 +183,35 @@ def _session(place: Place, client: Any, root: str) -> str:
         other.create(root + "/mine", b"", ephemeral=True)
     finally:
         leave(other)
-    assert client.exists(root + "/mine") is None, "an ephemeral outlived its session"
+    _hold(client.exists(root + "/mine") is None, "an ephemeral outlived its session")
     return "an ephemeral goes with its session"
+
+
+def _lease(place: Place, client: Any, root: str) -> str:
+    """The ephemeral of a process that can't say goodbye goes when its session's time is over."""
+    path, gone = root + "/lease", threading.Event()
+    url = place.url if place.is_zookeeper else place.deployment.whole()
+    # By variables, since others see a process's arguments.
+    environ = {**os.environ, "FK_KAZOO_URL": url, "FK_KAZOO_AUTH": " ".join(map(":".join, place.auth))}
+    command = [sys.executable, "-m", "fk_kazoo", "create", "-e", path, "--timeout", str(LEASE_S), "--quiet"]
+    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None and owner.stderr is not None
+        made = owner.stdout.readline()
+        killed_s = time.monotonic()
+        owner.kill()
+        _hold(made, "its owner could not be started: %s" % owner.stderr.read().strip())
+    if client.exists(path, watch=lambda _: gone.set()) is not None:
+        _hold(gone.wait(EXPIRY_S), "the ephemeral of a killed process was still there after %d s" % EXPIRY_S)
+    return "the ephemeral of a killed process was gone after %.1f s" % (time.monotonic() - killed_s)
 
 
 def _leftovers(client: Any, root: str) -> str:
     before_ms = (time.time() - 3600) * 1000
     found = []
     for name in client.get_children("/"):
-        if name.startswith("fk-kazoo-doctor-") and "/" + name != root:
+        if name.startswith(MADE) and "/" + name != root:
             stat = client.exists("/" + name)
             if stat is not None and stat.ctime < before_ms:
                 found.append("/" + name)
-    assert not found, "left by a check that was killed: fk-kazoo rm -r %s" % " ".join(found)
+    _hold(not found, "left by a command that was killed: %s" % " ".join(found))
     return "none"

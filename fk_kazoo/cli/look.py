@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 import click
 
 from .place import NodePath, Place, on_place
-from .words import Size, data_fields, printable, size, tell
+from .words import Size, data_fields, printable, size, tell, write_whole
 
 AT_ONCE = 500
 
@@ -172,8 +172,7 @@ def get_command(place: Place, path: str, output: Optional[str]) -> None:
         return
     data = data or b""
     if output:
-        with open(output, "wb") as file:
-            file.write(data)
+        write_whole(output, data)
         return
     sys.stdout.flush()
     if sys.stdout.isatty():

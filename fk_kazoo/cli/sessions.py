@@ -65,7 +65,7 @@ def _of_zookeeper(place: Place) -> Iterator[Dict[str, Any]]:
     known = {found[2]: (found[1], int(found[3])) for found in map(_CONNECTION.match, connections.splitlines()) if found}
     owned: Dict[str, List[str]] = {session: [] for session in known}
     now = ""
-    for line in dumped.partition("Sessions with Ephemerals")[2].splitlines():
+    for line in dumped.partition("Sessions with Ephemerals")[2].partition("Connections dump")[0].splitlines():
         if line.startswith("0x"):
             now = line.rstrip(":")
             owned.setdefault(now, [])

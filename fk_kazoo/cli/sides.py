@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from types import TracebackType
 from typing import Any, List, Optional, Sequence, Tuple, Type, Union
@@ -22,18 +23,19 @@ def is_url(text: str) -> bool:
     return "://" in text
 
 
-def identity(text: str) -> Tuple[str, ...]:
-    """Equal for what is the same place."""
+def where(text: str) -> Tuple[str, str]:
+    """Equal for what is the same place, and where in it: ``""``, or the chroot. BadUrl."""
     if not is_url(text):
-        return ("file", os.path.realpath(text))
+        return os.path.realpath(text), ""
     if text.lower().startswith(ZK):
         from .zookeeper import hosts_of
 
-        hosts, _, chroot = hosts_of(text).partition("/")
-        return ("zk", ",".join(sorted(hosts.split(","))), chroot)
+        hosts, slash, chroot = hosts_of(text).partition("/")
+        return ZK + ",".join(sorted(hosts.split(","))), slash + chroot
     from fk_kazoo.url import parse
 
-    return ("url", str(parse(text)))
+    url = parse(text)
+    return str(dataclasses.replace(url, chroot="")), url.chroot
 
 
 class Sides:

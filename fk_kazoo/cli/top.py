@@ -99,7 +99,7 @@ def _fields(place: Place, before: Optional[Dict[str, float]], now: Dict[str, flo
 def _usd(writes_per_s: float, sessions: float, holders: float) -> float:
     from fk_kazoo.commands.cost_figures import FIGURES, PRICES
 
-    load = Load(0, writes_per_s * 86_400, int(sessions), int(min(holders, sessions)))
+    load = Load(0, writes_per_s * 86_400, int(sessions), int(min(holders, sessions)), inboxes=int(sessions))
     return sum(daily(load, FIGURES, PRICES["current"]).values()) / 24
 
 

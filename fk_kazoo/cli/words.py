@@ -6,11 +6,14 @@ Rule upheld here: what can't be understood is a usage error that says what can.
 from __future__ import annotations
 
 import base64
+import os
 import re
 import sys
 from typing import TYPE_CHECKING, Any, Dict, List
 
 import click
+
+from fk_kazoo.files import whole_file
 
 if TYPE_CHECKING:
     ParamType = click.ParamType[Any]  # generic for the types' sake, in later releases alone
@@ -65,6 +68,11 @@ def size(count: float) -> str:
     return "%.1f GB" % count
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 node``, ``2 nodes``."""
+    return "%d %s%s" % (count, noun, "" if count == 1 else "s")
+
+
 def tell(text: str, nl: bool = True, err: bool = False) -> None:
     """Prints it. On a terminal, nothing that is stored in it drives the terminal; a pipe gets it as it is."""
     live = (sys.stderr if err else sys.stdout).isatty()
@@ -105,6 +113,25 @@ def _acl(entry: str) -> Any:
 def acl_text(perms: int, scheme: str, name: str) -> str:
     """One entry as `acls` reads it."""
     return "%s:%s:%s" % (scheme, name, "".join(letter for letter in SHOWN if perms & PERMS[letter]))
+
+
+def write_whole(path: str, data: bytes) -> None:
+    """Into a file, all of it or nothing: what is there stays as it is if there is no room. OSError."""
+    if os.path.lexists(path) and not os.path.isfile(path):  # a pipe, a terminal
+        with open(path, "wb") as there:
+            there.write(data)
+        return
+    path = os.path.realpath(path)
+    mode = os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o666 & ~_umask()
+    with whole_file(path, over=True, mode=mode) as file:
+        file.write(data)
+
+
+def _umask() -> int:
+    """Of this process: there is no way to look at it but to set it."""
+    before = os.umask(0o077)
+    os.umask(before)
+    return before
 
 
 def data_fields(data: Any) -> Dict[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, List
 
 from .operation import FAILED as FAILED
-from .operation import INTERRUPTED
+from .operation import INTERRUPTED as INTERRUPTED
 from .operation import NOT_FOUND as NOT_FOUND
 from .operation import code_of as code_of
 from .operation import complain as complain

@@ -7,14 +7,11 @@ has the name that was asked for is a whole backup.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
-from typing import TYPE_CHECKING, BinaryIO
+
+from fk_kazoo.files import whole_file
 
 from . import operation
-
-if TYPE_CHECKING:
-    from typing import Iterator
 
 COMMAND = "backup"
 
@@ -36,7 +33,7 @@ def _backup(options: argparse.Namespace) -> int:
     async def work() -> "list[Taken]":
         place = await operation.administered(url, make=False)
         try:
-            with _whole(options.file) as file:
+            with whole_file(options.file, over=False) as file:
                 return await take(place, Archive(file), str(url), options.namespace, told)
         finally:
             await place.close()
@@ -44,36 +41,6 @@ def _backup(options: argparse.Namespace) -> int:
     taken = operation.waited_for(work())
     for each in taken:
         print("namespace %s: zxid 0x%x" % (each.ns, each.zxid))
-    print("%s: %d namespaces, %d bytes" % (options.file, len(taken), os.path.getsize(options.file)))
+    some = "namespace" if len(taken) == 1 else "namespaces"
+    print("%s: %d %s, %d bytes" % (options.file, len(taken), some, os.path.getsize(options.file)))
     return 0
-
-
-@contextlib.contextmanager
-def _whole(path: str) -> "Iterator[BinaryIO]":
-    """A file that has its name when it is whole, on disk, and nobody else's has come there. OSError, which names it.
-
-    Data and digests of passwords are in it: only its owner may read it.
-    """
-    import tempfile
-
-    directory, name = os.path.split(path)
-    part = ""
-    try:
-        number, part = tempfile.mkstemp(prefix=name + ".", suffix=".part", dir=directory or ".")
-        with open(number, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(part, path)
-        except FileExistsError:
-            raise
-        except OSError:  # where files have one name each
-            os.rename(part, path)
-    except OSError as error:
-        error.filename = path
-        error.filename2 = None
-        raise
-    finally:
-        if part and os.path.lexists(part):
-            os.unlink(part)

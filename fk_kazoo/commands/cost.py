@@ -15,18 +15,26 @@ DAY_S = 86_400
 LONG_POLL_S = 20
 POLLERS = 5
 """Long polls that Lambda keeps open at an idle queue: what is said of it, in no document of AWS a promise."""
+LOOK_S = 30
+"""So often a connected client looks for what nobody told it, at a request of one unit."""
+DEAD_LETTERS_S = 300
+"""So often dead letters are asked for."""
+DEAD_LETTERS_GB_S = 0.01
+"""Of one time that there is none: 20 ms with 512 MB."""
 MAX_KB = 1000
 DAYS_A_MONTH = 30
 
 
 class Load(NamedTuple):
-    """A day of a deployment: reads, writes, connected clients, those of them with ephemerals, kB of a node's data."""
+    """A day of a deployment: reads, writes, connected clients, those of them with ephemerals, kB of a node's data, and
+    how many of the clients wait at an inbox: who watches something, or pipelines writes now and then."""
 
     reads: float
     writes: float
     clients: int = 1
     holders: int = 0
     kb: float = 1.0
+    inboxes: int = 0
 
 
 Figures = Mapping[str, Any]
@@ -55,8 +63,12 @@ def daily(load: Load, figures: Figures, price: Mapping[str, float]) -> Dict[str,
         "writes: function": load.writes * usd(write, "gb_s", "invocations"),
         "writes: receives, deletes, logs": load.writes
         * usd(write, "event_source", "inbox_receives", "inbox_deletes", "log_gb"),
-        "idle queues of the functions": polls * POLLERS * (2 * price["event_source"] + price["inbox_receives"]),
-        "clients that wait for answers": polls * load.clients * price["inbox_receives"],
+        "idle queues of the functions": polls * POLLERS * (price["event_source"] + price["inbox_receives"]),
+        "looks for dead letters": DAY_S
+        / DEAD_LETTERS_S
+        * (price["queue_sends"] + price["invocations"] + DEAD_LETTERS_GB_S * price["gb_s"]),
+        "clients that look for news": DAY_S / LOOK_S * load.clients * price["rru"],
+        "clients that wait for answers": polls * load.inboxes * price["inbox_receives"],
         "sessions with ephemerals": DAY_S * (beating + ticking),
     }
 
@@ -83,10 +95,11 @@ def call(options: argparse.Namespace) -> int:
     from .cost_figures import FIGURES, PRICES
 
     holders = options.holders or 0
-    if not 0 <= options.kb <= MAX_KB or not 0 <= holders <= options.clients:
-        print("fk-kazoo cost: --kb is 0 to %d, and --holders at most --clients" % MAX_KB, file=sys.stderr)
+    watching = options.clients if options.watching is None else options.watching
+    if not 0 <= options.kb <= MAX_KB or not 0 <= holders <= options.clients or not 0 <= watching <= options.clients:
+        print("fk-kazoo cost: --kb is 0 to %d; --holders, --watching at most --clients" % MAX_KB, file=sys.stderr)
         return 2
-    load = Load(options.reads, options.writes, options.clients, holders, options.kb)
+    load = Load(options.reads, options.writes, options.clients, holders, options.kb, watching)
     price = PRICES[options.prices]
     found = daily(load, FIGURES, price)
     total = sum(found.values())

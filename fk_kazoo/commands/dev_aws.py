@@ -26,7 +26,7 @@ ACCOUNT = "123456789012"
 
 
 def serve(options: argparse.Namespace) -> int:
-    """Runs until SIGINT or SIGTERM; 1 if it can't start or the emulator ends."""
+    """Runs until SIGTERM (0) or SIGINT (130), also while it starts; 1 if it can't start or the emulator ends."""
     lacking = console.missing()
     if lacking:
         return _complain(lacking)
@@ -36,8 +36,9 @@ def serve(options: argparse.Namespace) -> int:
     from fk_backend.providers.aws.dev.emulator import Emulator, EmulatorFailed
     from fk_backend.providers.aws.dev.venvs import SetUpFailed
 
-    ending = threading.Event()
-    before = {one: signal.signal(one, lambda *_: ending.set()) for one in (signal.SIGINT, signal.SIGTERM)}
+    ending = _Ending()
+    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGTERM, ending.tell)
     try:
         names.checked(options.name)
         if options.package:
@@ -45,6 +46,8 @@ def serve(options: argparse.Namespace) -> int:
         print("starting the emulator (the first time it is installed, which takes a moment)", flush=True)
         with Emulator(options.port, ENFORCING if options.permissions else None) as emulator:
             return _serve(options, emulator, ending)
+    except KeyboardInterrupt:
+        return _complain("interrupted", console.INTERRUPTED)
     except BackendError as error:
         return _complain(str(error), console.code_of(error))
     except (EmulatorFailed, SetUpFailed, OSError, ValueError) as error:
@@ -54,7 +57,20 @@ def serve(options: argparse.Namespace) -> int:
             signal.signal(one, handler)
 
 
-def _serve(options: argparse.Namespace, emulator: "Emulator", ending: threading.Event) -> int:
+class _Ending:
+    """That it was told to end, and by which signal."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self.exit_code = 0
+
+    def tell(self, number: int, _: object) -> None:
+        """A signal's handler."""
+        self.exit_code = console.INTERRUPTED if number == signal.SIGINT else 0
+        self.event.set()
+
+
+def _serve(options: argparse.Namespace, emulator: "Emulator", ending: _Ending) -> int:
     from fk_backend.providers.aws.dev import access, resources
     from fk_backend.providers.aws.dev.host import Host, functions_of, ignore
 
@@ -71,6 +87,7 @@ def _serve(options: argparse.Namespace, emulator: "Emulator", ending: threading.
     credentials = account.environment
     if options.permissions:
         credentials.update(access.of_client(account, access.client_policy(account)))
+    signal.signal(signal.SIGINT, ending.tell)  # until now it was a KeyboardInterrupt: nothing was there to be drained
     with host:
         credentials["AWS_ENDPOINT_URL_LAMBDA"] = host.url  # the emulator has no functions
         print(_how_to_use(account, credentials), flush=True)
@@ -95,13 +112,13 @@ def _deployed(options: argparse.Namespace, account: "Account") -> Path:
     return package
 
 
-def _wait(host: "Host", emulator: "Emulator", ending: threading.Event) -> int:
-    while not ending.wait(0.5):
+def _wait(host: "Host", emulator: "Emulator", ending: _Ending) -> int:
+    while not ending.event.wait(0.5):
         if not emulator.running:
             return _complain("the emulator has ended")
     print("ending", flush=True)
     host.stop()
-    return 0
+    return ending.exit_code
 
 
 def _how_to_use(account: "Account", credentials: Dict[str, str]) -> str:

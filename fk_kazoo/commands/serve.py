@@ -17,6 +17,7 @@ def call(options: argparse.Namespace) -> int:
     """Runs until SIGINT or SIGTERM; the exit code."""
     import asyncio
     import logging
+    import signal
 
     from fk_backend.errors import BackendError, WrongUsage
     from fk_kazoo.gateway import process
@@ -28,10 +29,10 @@ def call(options: argparse.Namespace) -> int:
         settings = _settings(options, url)
         if url.chroot:
             raise WrongUsage("give the deployment without a chroot: clients say theirs, as with ZooKeeper")
-        asyncio.run(process.serve(url, settings))
+        ended_by = asyncio.run(process.serve(url, settings))
     except (BackendError, OSError) as error:
         return operation.complain(COMMAND, str(error), operation.code_of(error))
-    return 0
+    return operation.INTERRUPTED if ended_by == signal.SIGINT else 0
 
 
 def _settings(options: argparse.Namespace, url: Any):  # type: ignore[no-untyped-def] # see the rule

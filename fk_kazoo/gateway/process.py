@@ -16,13 +16,13 @@ from .settings import Settings
 log = logging.getLogger(__name__)
 
 
-async def serve(url: DeploymentUrl, settings: Settings) -> None:
-    """Until SIGTERM or SIGINT. DeploymentError or BackendError if the deployment can't be opened; OSError."""
+async def serve(url: DeploymentUrl, settings: Settings) -> signal.Signals:
+    """Until SIGTERM or SIGINT: which one came. DeploymentError, BackendError if it can't be opened; OSError."""
     _allow_files()
     loop = asyncio.get_running_loop()
-    told = asyncio.Event()
+    told: "asyncio.Queue[signal.Signals]" = asyncio.Queue()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
+        loop.add_signal_handler(number, told.put_nowait, number)
     place = provider(url.scheme)
     options = {**url.settings(), "namespace": url.namespace}
     place.check(url.deployment, options)
@@ -32,9 +32,10 @@ async def serve(url: DeploymentUrl, settings: Settings) -> None:
         await server.start()
         for front in server.fronts:
             print("fk-kazoo serve: %s on %s:%d" % (front.settings.url, front.settings.host, front.port), flush=True)
-        await told.wait()
+        ended_by = await told.get()
         log.info("draining")
         await server.drain()
+        return ended_by
     finally:
         await gateway.close()
 

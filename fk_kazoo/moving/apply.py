@@ -11,7 +11,7 @@ from __future__ import annotations
 import collections
 import json
 import tempfile
-from typing import Any, Callable, Deque, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Deque, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from kazoo.exceptions import NodeExistsError, NoNodeError, NotEmptyError
 from kazoo.security import ACL, Id
@@ -79,7 +79,10 @@ class Applier:
         self._told = told
         self._counts: "collections.Counter[str]" = collections.Counter()
         self._spool = tempfile.TemporaryFile("w+", encoding="utf-8", errors="surrogatepass")
-        self._absent: Set[str] = set()
+        self._pending: Deque[Tuple[List[Record], Any]] = collections.deque()
+        self._unseen: List[List[Record]] = []
+        self._is_there = False
+        """Whether the last one looked at was there already: then the next ones may be, too."""
 
     def __enter__(self) -> "Applier":
         return self
@@ -100,13 +103,38 @@ class Applier:
 
     def apply(self, records: Iterable[Record]) -> None:
         """Writes them. Conflicting, and what kazoo raises: what was written until then stays, each node whole."""
-        pending: Deque[Tuple[List[Record], Any]] = collections.deque()
+        self._pending.clear()
+        self._unseen.clear()
         for some in _packed(self._noted(records)):
-            pending.append((some, None if self._dry_run else self._created(some)))
-            if len(pending) > AHEAD:
-                self._settle(*pending.popleft())
-        while pending:
-            self._settle(*pending.popleft())
+            self._hand_on(some)
+        self._look()
+        while self._pending:
+            self._settle(*self._pending.popleft())
+
+    def _hand_on(self, some: List[Record]) -> None:
+        """To its creation; or, where those before it were there already, to a look: creating in vain costs a commit."""
+        if not self._is_there:
+            self._begin(some)
+            return
+        self._unseen.append(some)
+        if len(self._unseen) == AHEAD:
+            self._look()
+
+    def _look(self) -> None:
+        waiting, self._unseen = self._unseen, []
+        found = iter(self._side.lookup([one.path for some in waiting for one in some]))
+        for some in waiting:
+            there = [next(found) for _ in some]
+            if any(there):
+                self._compare(some, there)
+            else:
+                self._is_there = False
+                self._begin(some)
+
+    def _begin(self, some: List[Record]) -> None:
+        self._pending.append((some, None if self._dry_run else self._created(some)))
+        if len(self._pending) > AHEAD:
+            self._settle(*self._pending.popleft())
 
     def _noted(self, records: Iterable[Record]) -> Iterator[Record]:
         """Without ephemerals; with the counters noted for the end."""
@@ -142,7 +170,7 @@ class Applier:
         if good:
             self._count("created", len(some))
             return
-        self._compare(some)
+        self._compare(some, self._side.lookup([one.path for one in some]))
 
     def _create(self, record: Record) -> Any:
         client, acl = self._client, acls_of(record)
@@ -154,8 +182,9 @@ class Applier:
 
     # --- what is there already ------------------------------------------------------------------
 
-    def _compare(self, records: Sequence[Record]) -> None:
-        for record, found in zip(records, self._side.lookup([one.path for one in records])):
+    def _compare(self, records: Sequence[Record], there: Sequence[Optional[Record]]) -> None:
+        self._is_there = there[-1] is not None
+        for record, found in zip(records, there):
             if found is None:
                 if not self._dry_run:
                     self._create_alone(record)
@@ -219,27 +248,31 @@ class Applier:
     def raise_counters(self, wanted: Dict[str, int]) -> None:
         """Path → how many children it ever had in the source."""
         asked = [(path, creates, self._client.exists_async(path)) for path, creates in wanted.items()]
+        missing: Dict[str, int] = {}
         for path, creates, answer in asked:
             stat = answer.get()
             if stat is not None and creates_of(stat) < creates and not stat.ephemeralOwner:
-                self._fill(path, creates - creates_of(stat))
-
-    def _fill(self, path: str, missing: int) -> None:
+                missing[path] = creates - creates_of(stat)
         pending: Deque[Tuple[int, Any]] = collections.deque()
-        child = join(path, FILLER)
-        while missing or pending:
-            while missing and len(pending) < FILLS_AHEAD:
-                count = min(FILLS, missing)
-                transaction = self._client.transaction()
-                for _ in range(count):
-                    transaction.create(child)
-                    transaction.delete(child)
-                pending.append((count, transaction.commit_async()))
-                missing -= count
-            count, answer = pending.popleft()
-            _checked(answer.get())
-            self._counts["raised"] += count
-            self._progress("counters", count)
+        for some in _fillings(missing):
+            pending.append((sum(count for _, count in some), self._filled(some)))
+            if len(pending) == FILLS_AHEAD:
+                self._settle_filled(*pending.popleft())
+        while pending:
+            self._settle_filled(*pending.popleft())
+
+    def _filled(self, some: Sequence[Tuple[str, int]]) -> Any:
+        transaction = self._client.transaction()
+        for path, count in some:
+            for _ in range(count):
+                transaction.create(join(path, FILLER))
+                transaction.delete(join(path, FILLER))
+        return transaction.commit_async()
+
+    def _settle_filled(self, count: int, answer: Any) -> None:
+        _checked(answer.get())
+        self._counts["raised"] += count
+        self._progress("counters", count)
 
     # --- one by one, for a mirror ---------------------------------------------------------------
 
@@ -294,6 +327,22 @@ def _packed(records: Iterable[Record]) -> Iterator[List[Record]]:
             size = 0
         else:
             now.append(record)
+    if now:
+        yield now
+
+
+def _fillings(missing: Dict[str, int]) -> Iterator[List[Tuple[str, int]]]:
+    """What one transaction each raises: paths, and by how much."""
+    now: List[Tuple[str, int]] = []
+    room = FILLS
+    for path, left in missing.items():
+        while left:
+            count = min(left, room)
+            now.append((path, count))
+            left, room = left - count, room - count
+            if not room or len(now) == TOGETHER:
+                yield now
+                now, room = [], FILLS
     if now:
         yield now
 

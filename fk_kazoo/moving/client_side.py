@@ -61,7 +61,7 @@ class ClientSide:
             waiting: List[List[str]] = [[root]]
             first = True
             while waiting:
-                paths = waiting[-1][-AT_ONCE:]
+                paths = waiting[-1][: -AT_ONCE - 1 : -1]
                 del waiting[-1][-AT_ONCE:]
                 if not waiting[-1]:
                     waiting.pop()
@@ -71,7 +71,8 @@ class ClientSide:
                 first = False
                 found = [one for one in read_now if one is not None]
                 yield from found
-                waiting.extend(self._below([path_of(one) for one in found if stat_of(one).numChildren]))
+                below = list(self._below([path_of(one) for one in found if stat_of(one).numChildren]))
+                waiting.extend(reversed(below))
 
     def _below(self, parents: Sequence[str]) -> Iterator[List[str]]:
         asked = [(path, self.client.get_children_async(path)) for path in parents]

@@ -23,9 +23,7 @@ import binascii
 import contextlib
 import gzip
 import json
-import os
 import sqlite3
-import tempfile
 import time
 import zlib
 from typing import Any, Iterator, List, Optional, Sequence
@@ -34,6 +32,7 @@ from kazoo.exceptions import NoNodeError
 
 from fk_backend.core import paths as valid
 from fk_backend.errors import DeploymentError
+from fk_kazoo.files import whole_file
 
 from .records import CONTAINER, PERSISTENT, TTL, Record, chunks, is_below
 
@@ -45,44 +44,33 @@ class NoDump(DeploymentError):
 
 
 class DumpWriter:
-    """A file that has its name when it is whole; only its owner may read it. A context manager."""
+    """What writes nodes down. `writing` makes it."""
 
-    def __init__(self, path: str, source: str, roots: Sequence[str]) -> None:
-        self.path = path
-        self._first = {"format": FORMAT, "version": VERSION, "source": source, "paths": list(roots)}
-        self._nodes = 0
-
-    def __enter__(self) -> "DumpWriter":
-        directory, name = os.path.split(self.path)
-        number, self._part = tempfile.mkstemp(prefix=name + ".", suffix=".part", dir=directory or ".")
-        self._raw = open(number, "wb")
-        self._file = gzip.GzipFile("", "wb", 6, self._raw, mtime=0)
-        self._line({**self._first, "made_ms": int(time.time() * 1000)})
-        return self
+    def __init__(self, file: gzip.GzipFile) -> None:
+        self._file = file
+        self.nodes = 0
 
     def add(self, record: Record) -> None:
         """Writes a node down."""
         data = None if record.data is None else base64.b64encode(record.data).decode("ascii")
         fields = {"path": record.path, "data": data, "acl": record.acl, "kind": record.kind, "ttl_ms": record.ttl_ms}
-        self._line({**fields, "creates": record.creates})
-        self._nodes += 1
+        self.line({**fields, "creates": record.creates})
+        self.nodes += 1
 
-    def _line(self, value: Any) -> None:
+    def line(self, value: Any) -> None:
+        """One object."""
         self._file.write(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n")
 
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        try:
-            if kind is None:
-                self._line({"end": True, "nodes": self._nodes})
-                self._file.close()
-                self._raw.flush()
-                os.fsync(self._raw.fileno())
-                os.rename(self._part, self.path)
-        finally:
-            with contextlib.suppress(OSError):
-                self._raw.close()
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._part)
+
+@contextlib.contextmanager
+def writing(path: str, source: str, roots: Sequence[str]) -> Iterator[DumpWriter]:
+    """A dump that has its name when it is whole; only its owner may read it. OSError."""
+    with whole_file(path, over=True) as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as file:
+        writer = DumpWriter(file)
+        first = {"format": FORMAT, "version": VERSION, "source": source, "paths": list(roots)}
+        writer.line({**first, "made_ms": int(time.time() * 1000)})
+        yield writer
+        writer.line({"end": True, "nodes": writer.nodes})
 
 
 class DumpSide:

@@ -78,7 +78,8 @@ class Ledger:
         alive_s = sum(min(end, now) - began for began, end in list(self._began.values()))
         none = sum(daily(Load(0, 0, 0, 0), FIGURES, price).values())
         asked = sum(daily(Load(self.reads, self.writes, 0, 0), FIGURES, price).values()) - none
-        there = sum(daily(Load(0, 0, CLIENTS, HOLDERS), FIGURES, price).values()) / DAY_S + ALARMS_USD_S
+        connected = Load(0, 0, CLIENTS, HOLDERS, inboxes=CLIENTS)
+        there = sum(daily(connected, FIGURES, price).values()) / DAY_S + ALARMS_USD_S
         return MARGIN * (asked + there * alive_s + self.asked * ASKED_USD)
 
     @property

@@ -83,6 +83,7 @@ def poison(scene: Scene) -> Dict[str, Any]:
         behind_s = time.monotonic() - began
         _nonsense(queue, queue.get_queue_url(QueueName=names.dead_queue(scene.name))["QueueUrl"], "poison", body)
         bucket = names.bucket(scene.name, cloud.account, cloud.region)
+        scene.place.look_for_dead_letters(scene.name)
 
         def kept() -> List[bytes]:
             found = storage.list_objects_v2(Bucket=bucket, Prefix="dead/poison/").get("Contents", ())

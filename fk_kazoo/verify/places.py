@@ -6,6 +6,7 @@ Rule upheld here: whatever a place made it removes, however far it came. Package
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import time
 from pathlib import Path
@@ -18,6 +19,8 @@ from fk_backend.providers.aws import destroy, names, package
 from fk_backend.providers.aws.cloud import Cloud, absent, explained
 
 Tell = Callable[[str], None]
+NO_EVENT: Dict[str, Any] = {"Records": []}
+"""What a schedule says."""
 SERVICES = ("cloudformation", "cloudwatch", "dynamodb", "events", "iam", "lambda", "logs", "s3", "sqs", "sts")
 """Whose clients several checks use at once."""
 
@@ -111,6 +114,13 @@ class Place:
                 version = functions.publish_version(FunctionName=function)["Version"]
                 functions.update_alias(FunctionName=function, Name=alias["Name"], FunctionVersion=version)
 
+    def look_for_dead_letters(self, name: str) -> None:
+        """As the schedule does every few minutes."""
+        with explained():
+            self.cloud.client("lambda").invoke(
+                FunctionName=names.function(name, names.DEAD_LETTER), Qualifier="live", Payload=json.dumps(NO_EVENT)
+            )
+
     def close(self) -> None:
         """Lets go of what runs here."""
 
@@ -179,6 +189,10 @@ class Emulated(Place):
     def chill(self, name: str, which: str) -> None:
         """Ends the processes that wait for an invocation."""
         self._hosts[name].chill(names.function(name, which))
+
+    def look_for_dead_letters(self, name: str) -> None:
+        """By hand, as there."""
+        self._hosts[name].invoke(names.function(name, names.DEAD_LETTER), NO_EVENT)
 
     def close(self) -> None:
         """The emulator, and what the environment said before."""

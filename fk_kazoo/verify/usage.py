@@ -151,7 +151,7 @@ def compared(found: Mapping[str, float], window: Window) -> Dict[str, Any]:
     price, measured = PRICES["current"], _priced(found)
     load = Load(window.reads, window.writes, 0, 0)
     model = daily(load, FIGURES, price)
-    for what in ("writes: receives, deletes, logs", "idle queues of the functions"):
+    for what in ("writes: receives, deletes, logs", "idle queues of the functions", "looks for dead letters"):
         model.pop(what)  # SQS counts messages, and charges requests
     model["writes: queue and answers"] -= window.writes * price["inbox_pushes"] * FIGURES["write"]["inbox_pushes"]
     total, said = sum(measured.values()), sum(model.values())

@@ -34,17 +34,17 @@ def _gone(pid: int) -> bool:
     return False
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_what_it_prints_can_be_used_and_nothing_is_left(emulator: Emulator, number: signal.Signals) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_what_it_prints_can_be_used_and_nothing_is_left(emulator: Emulator, number: signal.Signals, code: int) -> None:
     """``emulator`` only for its skip: this one starts its own."""
     with subprocess.Popen([*COMMAND, "--name", "mine"], stdout=subprocess.PIPE, text=True) as dev:
         try:
-            _use(dev, number)
+            _use(dev, number, code)
         finally:
             dev.kill()
 
 
-def _use(dev: "subprocess.Popen[str]", number: signal.Signals) -> None:
+def _use(dev: "subprocess.Popen[str]", number: signal.Signals, code: int) -> None:
     assert dev.stdout is not None
     exports: Dict[str, str] = {}
     for text in dev.stdout:
@@ -63,7 +63,7 @@ def _use(dev: "subprocess.Popen[str]", number: signal.Signals) -> None:
     assert children
     dev.send_signal(number)
     assert dev.stdout.read().splitlines()[-1] == "ending"
-    assert dev.wait() == 0
+    assert dev.wait() == code
     assert all(map(_gone, children))
 
 

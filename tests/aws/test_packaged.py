@@ -56,9 +56,16 @@ def test_dead_letters_are_kept(packaged: Packaged) -> None:
     """Of a sender who is not there any more."""
     name = names.function("test", names.DEAD_LETTER)
     body = encode(Message("0" * 32, 1, 1, (Delete("/a", -1),)))
-    record = {"messageId": "m", "body": base64.b64encode(body).decode(), "attributes": {"MessageGroupId": "ns"}}
-    packaged.host.invoke(name, {"Records": [record]})
-    packaged.check()
     account = packaged.account
-    bucket = names.bucket("test", account.number, account.region)
-    assert account.client("s3").get_object(Bucket=bucket, Key="dead/ns/m")["Body"].read() == body
+    queue, bucket = names.dead_queue("test"), names.bucket("test", account.number, account.region)
+    sent = account.client("sqs").send_message(
+        QueueUrl=account.queue_url(queue),
+        MessageBody=base64.b64encode(body).decode(),
+        MessageGroupId="ns",
+        MessageDeduplicationId="m",
+    )
+    assert packaged.host.invoke(name, {"Records": []}) == {"kept": 1}
+    assert packaged.host.invoke(name, {"Records": []}) == {"kept": 0}
+    packaged.check()
+    key = "dead/ns/" + sent["MessageId"]
+    assert account.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read() == body

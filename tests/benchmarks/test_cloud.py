@@ -86,18 +86,28 @@ def test_what_is_shipped_knows_the_prices() -> None:
 def test_cost_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert command(["cost", "--reads", "80_000", "--writes", "20,000", "--clients", "10", "--prices", "paper"]) == 0
     printed = capsys.readouterr().out
-    load = cost.Load(80_000, 20_000, 10)
+    load = cost.Load(80_000, 20_000, 10, inboxes=10)
     assert "%.4f USD/day" % sum(cost.daily(load, FIGURES, PRICES["paper"]).values()) in printed
     assert "3 × t3.small" in printed
     assert command(["cost", "--reads", "1", "--writes", "1", "--clients", "1", "--holders", "2"]) == 2
+    assert command(["cost", "--reads", "1", "--writes", "1", "--clients", "1", "--watching", "2"]) == 2
     assert command(["cost", "--reads", "0", "--writes", "0", "--clients", "0", "--kb", "64"]) == 0
 
 
 def test_costs_grow_with_what_they_are_for() -> None:
     price = PRICES["current"]
-    some = cost.Load(1000, 1000, 2, 1, 1)
+    some = cost.Load(1000, 1000, 2, 1, 1, 1)
     whole = sum(cost.daily(some, FIGURES, price).values())
-    for more in ({"reads": 2000}, {"writes": 2000}, {"clients": 3}, {"holders": 2}, {"kb": 5}, {"kb": 100}):
+    grown_by = (
+        {"reads": 2000},
+        {"writes": 2000},
+        {"clients": 3},
+        {"inboxes": 2},
+        {"holders": 2},
+        {"kb": 5},
+        {"kb": 100},
+    )
+    for more in grown_by:
         assert sum(cost.daily(some._replace(**more), FIGURES, price).values()) > whole, more
     times = cost.even_at(some, FIGURES, price, 10.0)
     assert times is not None

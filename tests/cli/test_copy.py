@@ -178,6 +178,23 @@ def test_killed_and_resumed(client: Clients, zookeeper: str, home: Path, run: Ru
     assert creates_of(seen.exists("/app/n0000")) == 150
 
 
+def test_what_is_there_costs_no_commits(run: Run, client: Clients) -> None:
+    """A copy that goes on looks first; and it notices where what is there ends."""
+    source, destination = client("local://source"), client(LOCAL)
+    source.create("/app", b"")
+    for number in range(2000):
+        source.create_async("/app/n%04d" % number, b"x")
+    source.sync("/app")
+    assert run("copy", "local://source", LOCAL).code == 0
+    for number in (700, 701, *range(1500, 2000)):
+        destination.delete("/app/n%04d" % number)
+    for created in (502, 0):
+        before = destination.set("/app", b"").mzxid
+        assert run("copy", "local://source", LOCAL, "--json").json["created"] == created
+        assert destination.set("/app", b"").mzxid - before < 60, "requests in vain, or one for each node"
+    assert destination.get_children("/app") == source.get_children("/app")
+
+
 def test_counters_are_raised_wherever_a_copy_begins_again(run: Run, client: Clients) -> None:
     """A destination that has used numbers itself keeps them: the next one is above both."""
     source, destination = client("local://source"), client(LOCAL)

@@ -19,6 +19,7 @@ from .conftest import Run
 CODES: Dict[Type[BaseException], int] = {
     errors.BackendError: 1,
     errors.Refused: 4,
+    errors.WentBack: 4,
     errors.Conflict: 4,
     errors.StorageFull: 1,
     errors.TooLarge: 4,

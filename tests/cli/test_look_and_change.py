@@ -11,9 +11,9 @@ from typing import Any, Callable, List
 
 import pytest
 
+from fk_kazoo.cli import doctor
 from fk_kazoo.cli.main import MODULES
 
-from . import reference
 from .conftest import Run
 
 
@@ -64,6 +64,10 @@ def test_kinds(run: Run, url: str, client: Callable[..., Any]) -> None:
         (["stat", "/none"], 3, "/none"),
         (["rm", "/none"], 3, "/none"),
         (["rm", "-f", "/none"], 0, ""),
+        (["rm", "/none/below", "/there"], 3, "/none/below"),
+        (["rm", "/", "/there"], 4, "the root can't be removed"),
+        (["rm", "/there", "-v", "9"], 4, "somebody changed it: /there"),
+        (["cp", "/there", "/none/below"], 3, "no such node: /none"),
         (["create", "/there"], 4, "a node already: /there"),
         (["create", "/none/below"], 3, "/none/below"),
         (["get", "there/../there/./"], 0, ""),
@@ -173,9 +177,11 @@ def test_locks_sessions_doctor_and_bench(run: Run, url: str, client: Callable[..
     (lock,) = run("locks", "/locks", "--json").json
     assert [(one["data"], one["holds"]) for one in lock["contenders"]] == [("first", True), ("second", False)]
     assert "holds" in run("locks").out
-    assert any(len(one["ephemerals"]) == 1 for one in run("sessions", "--json").json)
+    owned = [one["ephemerals"] for one in run("sessions", "--json").json]
+    assert sorted(map(len, owned))[-2:] == [1, 1], owned
+    assert all(path.startswith("/locks/a/") for paths in owned for path in paths), "and nothing else is taken for one"
     done = run("doctor")
-    assert done.code == 0 and done.out.count("ok ") == 8, done
+    assert done.code == 0 and done.out.count("ok ") == 10, done
     assert set(run("bench", "--seconds", "0.1", "--json").json) == {
         "get",
         "set",
@@ -183,6 +189,27 @@ def test_locks_sessions_doctor_and_bench(run: Run, url: str, client: Callable[..
         "set, pipelined",
     }
     assert run("ls").out == "locks\nzookeeper\n", "nothing is left"
+
+
+def test_doctor_says_what_to_do(
+    run: Run, url: str, client: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the check that does not hold, and it goes no further; what it made is gone."""
+    assert run("create", "/closed", "--acl", "world:anyone:r").code == 0
+    monkeypatch.setattr(doctor, "EXPIRY_S", 0.05)
+    for place, check, says in ((url, "lease", "still there after"), (url + "/closed", "permissions", "not allowed")):
+        done = run("doctor", "--url", place, "--json")
+        *before, last = done.json
+        assert done.code == 1 and all(one["good"] and one["do"] is None for one in before)
+        assert (last["check"], last["good"], says in last["says"]) == (check, False, True), last
+        assert last["do"] == doctor.DO[check]
+    assert "--auth SCHEME:CREDENTIAL" in run("doctor", "--url", url + "/closed").out.splitlines()[-1]
+    assert run("ls").out == "closed\nzookeeper\n"
+    monkeypatch.setattr(doctor, "MADE", ("clo",))
+    client(url).create("/close", b"")
+    monkeypatch.setattr("time.time", lambda: 4e9)  # what is an hour old was left by somebody
+    monkeypatch.setattr(doctor, "EXPIRY_S", 60.0)
+    assert "left by a command that was killed: /close" in run("doctor").out
 
 
 def test_watch_prints_what_happens(home: Path, run: Run) -> None:
@@ -225,8 +252,3 @@ def test_help_needs_no_deployment_and_shows_examples(run: Run, home: Path) -> No
             done = run(name, "--help")
             assert done.code == 0 and ("fk-kazoo " + name) in done.out.replace("Usage: fk-kazoo", ""), name
     assert not home.exists()
-
-
-def test_the_reference_says_what_the_commands_say() -> None:
-    """`python -m tests.cli.reference` writes it."""
-    assert reference.PAGE.read_text("utf-8") == reference.written()

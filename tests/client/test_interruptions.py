@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Any, Dict, List
+from typing import Any, Callable, Dict, List
 
 import pytest
 from kazoo.handlers.threading import SequentialThreadingHandler
@@ -23,6 +23,9 @@ from tests.client.interruptions.tripwire import Tripwire
 SOME = {"raise": 17, "quit": 61, "stop": 31, "ask": 61, "thread-stop": 61, "thread-restart": 61, "thread-close": 83}
 """Every so manieth line, by action; on local:// half as many. A minute in all. The threads' actions take
 longest: the caller is held while another thread comes as far as it can."""
+BESIDE = {"raise": 37, "quit": 151, "stop": 151}
+"""The same where another process is the host, of what may be done beside it."""
+WRITES = ["create", "set", "delete"]
 GREENLETS = ["gevent", "gevent-patched", "eventlet", "eventlet-patched"]
 GREEN = ["create", "get", "get_behind", "set", "pipelined", "get_watched", "ensure_path"]
 """Operations among greenlets; the others take the same ways. The last one is made of several, in callbacks."""
@@ -44,6 +47,13 @@ def test_some_lines(request: pytest.FixtureRequest, scheme: str, action: str) ->
     """Every operation."""
     every = SOME[action] * (2 if scheme == "local" else 1)
     _check(_interrupt(request.getfixturevalue(scheme + "_url"), action, every), 1500 // every)
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("action", BESIDE)
+def test_writes_beside_a_host(run: Callable[..., Any], local_url: str, action: str) -> None:
+    run("holder", local_url, 30, "/holder").expect("ready")
+    _check(interrupt("threading", local_url, WRITES, [action], BESIDE[action], most=20), 300 // BESIDE[action])
 
 
 @pytest.mark.slow

@@ -210,9 +210,7 @@ def run_command(place: Any) -> Any:
             [sys.executable, "-m", "fk_kazoo", *words, "--url", URL],
             stdout=subprocess.PIPE,
             text=True,
-            preexec_fn=lambda: signal.signal(
-                signal.SIGINT, signal.SIG_DFL
-            ),  # else ignored in the background
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # else ignored in the background
         )
         begun.append(one)
         return one

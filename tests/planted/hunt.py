@@ -16,9 +16,19 @@ from fk_backend.testing.simulation.crashes import crash, crossings, scenario
 from fk_backend.testing.simulation.explore import SMALL_SCOPES, explore
 from fk_backend.testing.simulation.plan import CRASH, DESERTION, PAUSE, STORM, Fault, HangUp, Plan, Step
 from fk_backend.testing.simulation.run import run
-from fk_backend.testing.simulation.workload import ALL, HIDDEN_ACL, SECRET, SETUP, direct, flickering, invoked, plan
+from fk_backend.testing.simulation.workload import (
+    ALL,
+    HIDDEN_ACL,
+    SECRET,
+    SETUP,
+    beside,
+    direct,
+    flickering,
+    invoked,
+    plan,
+)
 
-from . import in_core, in_functions, in_invoked, in_session
+from . import in_beside, in_core, in_functions, in_invoked, in_session
 from .bug import BUGS, Bug
 
 FIRST_SEEDS, SEEDS = 150, 1000
@@ -57,7 +67,7 @@ HINTS = {
     "one watcher is told": 151,
     "unheard stays": 77,
     "credential too early": 42,
-    "heard too early": 144,
+    "heard too early": 2932,
     "told of secrets": 47,
     "judged afterwards": 142,
     "nothing new to tell": 1097,
@@ -166,6 +176,31 @@ def _deserted(seed: int) -> Plan:
     return Plan(seed, knobs, (tuple(sorted(watching, key=lambda step: step.at)), writing), (fault,))
 
 
+def _beside(seed: int) -> Plan:
+    """One client sends bursts to the host, two write beside it, one of which dies, and a fourth looks."""
+    r = Random("%d beside" % seed)
+    changes = (
+        *(SetData("/a", b"%d" % number, -1) for number in range(3)),
+        *(Create("/b", b"", OPEN_ACL, 0, 0, False), Delete("/b", -1), Create("/q/n-", b"", OPEN_ACL, 2, 0, False)),
+    )
+    bursts = [(round(0.3 + number * 0.25, 4), r.choice((1, 2, 4))) for number in range(8)]
+    piped = tuple(Step(at, r.choice(changes)) for at, count in bursts for _ in range(count))
+    alone = [
+        tuple(Step(round(0.3 + n * 0.06 + r.random() / 20, 4), r.choice(changes)) for n in range(30)) for _ in "ab"
+    ]
+    looks = tuple(Step(round(0.3 + number * 0.2, 4), Exists(r.choice(("/a", "/b")), True)) for number in range(10))
+    faults = [
+        Fault(CRASH, "client-2", round(0.3 + r.random() * 2, 4), 0.0, r.choice(("before", "after"))) for _ in "abc"
+    ]
+    faults += [Fault(CRASH, "writer", round(0.3 + r.random() * 2, 4), 0.0, "after") for _ in "ab"]
+    faults += [Fault(STORM, r.choice(("client-1", "writer")), round(0.3 + r.random() * 2, 4), 0.3, "lost")]
+    knobs = beside(seed).knobs._replace(
+        beside=1.0, lag=0.005, slow=0.02, commit_calls=r.choice((1, 2, 500)), timeouts_ms=(3000,), poison=False
+    )
+    programs = ((*(Step(0.0, op) for op in SETUP), *piped), *alone, looks)
+    return Plan(seed, knobs, programs, tuple(sorted(faults, key=lambda fault: fault.at)))
+
+
 WORLDS: Dict[str, Callable[[int], Plan]] = {
     "resent as new": _deaf,
     "a torn node is taken": flickering,
@@ -177,6 +212,7 @@ WORLDS: Dict[str, Callable[[int], Plan]] = {
     **dict.fromkeys(in_invoked.NAMES, _meeting),
     **dict.fromkeys(in_invoked.DESERTED, _deserted),
     **dict.fromkeys(("owner unheard", "invoked answer before events"), invoked),
+    **dict.fromkeys(in_beside.NAMES, _beside),
     **dict.fromkeys(
         (
             "everybody may know",

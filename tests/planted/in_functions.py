@@ -58,7 +58,7 @@ async def answered_before_commit(self: Any, writes: Any, promise: Any) -> None:
 @plant("what a crash left to be told is not told", (W, "_wake"))
 async def fan_out_not_done_again(self: Any, ns: str, messages: Any) -> Any:
     head = await loading.load_head(self._ports, ns)
-    self._told[ns] = 0 if head is None else head.zxid
+    self._told.note(ns, 0 if head is None else head.zxid)
     return await wake(self, ns, messages)
 
 

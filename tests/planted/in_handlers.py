@@ -236,8 +236,8 @@ edit(
     "every message is vouched for",
     D,
     "accept",
-    "Delivery(body, internal)",
-    "Delivery(body, True)",
+    "Delivery(body, internal, position)",
+    "Delivery(body, True, position)",
     DISPATCH + "test_what_is_handed_over_is_vouched_for_one_by_one",
 )
 edit(
@@ -536,7 +536,7 @@ edit(
     "a batch that lost to an invocation waits until it comes again",
     writer.Writer,
     "__call__",
-    "TRIES if self._shares else 1",
+    "TRIES if self._shares else TRIES_ALONE",
     "1",
     INVOKED + "test_who_is_always_second_leaves_it_to_the_queue_which_tries_again_at_once",
 )

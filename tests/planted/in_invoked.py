@@ -59,7 +59,7 @@ edit(
 edit(
     "invoked and not told",
     "what an invocation committed is told to nobody, and taken for told",
-    W, "_write_for", "await self._tell(ns, step.head, begins)", "self._told[ns] = step.head.zxid",
+    W, "_write_for", "await self._tell(ns, step.head, begins)", "self._told.note(ns, step.head.zxid)",
 )  # fmt: skip
 edit(
     "failed by an old head",

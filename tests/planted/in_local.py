@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from fk_backend.functions import writer
 from fk_backend.providers import direct, dispatch, memory, writes
-from fk_backend.providers.local import frames, host, link, outbox, statements, store
+from fk_backend.providers.local import beside, frames, host, link, outbox, progress, statements, store
 from fk_backend.providers.memory import store as memory_store
 
 from .edited import Family
@@ -132,7 +133,14 @@ edit(
 )
 edit("a process may name anything an inbox", host, "_inbox", "raise ValueError", "return value or ValueError", RUBBISH)
 edit("a process may number by anything", host, "_number", "raise ValueError", "return value or ValueError", RUBBISH)
-edit("a process may send to what is no namespace", H, "_handle", "not layout.is_namespace(ns) or ", "", RUBBISH)
+edit(
+    "a process may send to what is no namespace",
+    host,
+    "_namespace",
+    "raise ValueError",
+    "return value or ValueError",
+    RUBBISH,
+)
 edit(
     "a frame of no known kind is overlooked",
     H,
@@ -353,7 +361,7 @@ edit(
     "any answer is every check's",
     L,
     "_received",
-    "self._pings.get(rest[0])",
+    "self._pings.get(number)",
     "next(iter(self._pings.values()))",
     LINK + "test_a_check_is_answered_by_its_own_ping_and_ends_with_the_host",
 )
@@ -432,17 +440,17 @@ edit(
     "a transaction is made in steps",
     statements,
     "write_all",
-    "all(map(partial.__call__, checks, map(_make, [*begin, *statements, *commit])))",
-    "all([check(call()) for check, call in zip(checks, [*begin, *statements, *commit])])",
+    "steps: Iterator[Any] = map(partial.__call__, checks, map(_make, [*begin, *statements, *commit]))",
+    "steps = iter([check(call()) for check, call in zip(checks, [*begin, *statements, *commit])])",
     BETWEEN,
     also=(store,),
 )
 edit(
     "who has lost the turn undoes what another thread has begun",
     statements,
-    "_undo",
-    "steps = [has_turn, ",
-    "steps = [",
+    "_undoing",
+    "return [has_turn, ",
+    "return [",
     PLACE + "test_who_has_lost_the_turn_touches_nothing_that_is_under_way",
 )
 edit(
@@ -461,12 +469,12 @@ edit(
     "",
     PLACE + "test_while_something_waits_or_is_handled_it_is_the_queues_turn",
 )
-edit("nobody hears of a direct write", direct.InPlace, "write", "functions.tell_soon(ns)\n    return", "return", HEARD)
+edit("nobody hears of a direct write", direct.InPlace, "write", "self._tell_soon(ns)\n    return", "return", HEARD)
 edit(
     "nobody hears of a direct write that was interrupted",
     direct.InPlace,
     "told",
-    "self._functions.tell_soon(ns)",
+    "self._tell_soon(ns)",
     "pass",
     PLACE + "test_who_was_interrupted_leaves_nobody_untold",
 )
@@ -495,4 +503,106 @@ edit(
     "False",
     IN_STORE + "test_what_no_store_takes",
     also=(memory_store,),
+)
+
+# --- beside the host ------------------------------------------------------------------------------
+
+BESIDE = "tests/providers/local/test_beside.py::"
+P = progress.Progress
+HP = progress.HostProgress
+edit(
+    "what the host begins with is overlooked within a commit",
+    store.LocalStore,
+    "commit",
+    "self._has_turn, may)",
+    "self._has_turn)",
+    BESIDE + "test_while_the_host_has_something_it_is_the_hosts_turn",
+)
+edit(
+    "the host does not say that it begins with something",
+    dispatch.Dispatcher,
+    "accept",
+    "self._note(ns)",
+    "pass",
+    BESIDE + "test_while_the_host_has_something_it_is_the_hosts_turn",
+)
+edit(
+    "the host does not say that it is done",
+    dispatch.Dispatcher,
+    "_work",
+    "self._note(ns)",
+    "pass",
+    BESIDE + "test_they_take_turns_and_each_sees_what_the_others_wrote",
+)
+edit(
+    "what is written beside the host is told to nobody",
+    beside.Beside,
+    "_tell",
+    'self._peer.send("tell", ns)',
+    "pass",
+    BESIDE + "test_what_may_have_been_done_is_told",
+)
+edit(
+    "what a killed process wrote is told to nobody",
+    H,
+    "_look_after",
+    "self._functions.tell_soon(ns)",
+    "pass",
+    BESIDE + "test_who_is_interrupted_leaves_nobody_untold",
+)
+edit(
+    "a new host does not wait for who is in the middle of a commit",
+    H,
+    "start",
+    "await self.store.fence()",
+    "pass",
+    BESIDE + "test_the_next_host_waits_for_who_began_and_lets_nobody_begin_for_the_last_one",
+)
+edit(
+    "a new host leaves the words of the last one",
+    progress,
+    "_made",
+    "words[2 * slot] = 0",
+    "pass",
+    BESIDE + "test_what_another_host_left_says_nothing",
+)
+edit(
+    "what another host had told is taken for told",
+    HP,
+    "allot",
+    "0 if upto == NOT_KNOWN else upto ^ self._stamp",
+    "self._words[2 * slot + 1] if upto == NOT_KNOWN else upto ^ self._stamp",
+    BESIDE + "test_what_another_host_left_says_nothing",
+)
+edit(
+    "what is pushed and not kept is taken for told",
+    HP,
+    "note",
+    "if self._saved():",
+    "if True:",
+    BESIDE + "test_a_host_whose_pushes_are_not_kept_lets_nobody_write",
+)
+edit(
+    "others go on while pushes are not kept",
+    HP,
+    "set_idle",
+    " and self._saved()",
+    "",
+    BESIDE + "test_a_host_whose_pushes_are_not_kept_lets_nobody_write",
+)
+edit(
+    "what is not told is written over",
+    writer.Writer,
+    "_write_directly",
+    "self._told.upto(ns) != warm.head.zxid or ",
+    "",
+    BESIDE + "test_who_is_interrupted_leaves_nobody_untold",
+)
+edit(
+    "what was known before somebody else wrote is tried again",
+    writer.Writer,
+    "write",
+    "await (self._wake(ns, []) if wakes else self._look(ns))",
+    "warm if warm is not None and not wakes else await self._wake(ns, [])",
+    BESIDE + "test_they_take_turns_and_each_sees_what_the_others_wrote",
 )

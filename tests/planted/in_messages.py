@@ -49,7 +49,7 @@ edit(
     "what is missing of a request is made up",
     messages,
     "_request",
-    "len(value) != len(kind._fields) + 1",
+    "not (missing == 0 or (missing == 1 and kind in _LATER))",
     "False",
     FIELD,
 )

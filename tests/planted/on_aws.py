@@ -405,7 +405,7 @@ edit(
     "_admitted",
     "request.address is not None",
     "False",
-    HANDLER + "test_nobody_says_what_address_it_has",
+    HANDLER + "test_nobody_says_what_address_or_certificate_it_has",
 )
 edit("a message has no number", handlers, "_position", 'int(attributes.get("SequenceNumber", 0))', "0", ORDERED)
 edit(

@@ -196,9 +196,37 @@ def test_who_watches_looks_for_what_it_was_not_told(after_s: float) -> None:
         assert stage.lose() == 1 and not actor.events()
         await stage.clock.advance(after_s, step=0.5)
         assert actor.events() == [("/a", 3)]
-        reads = len(actor.gateway.store.calls)
-        await stage.clock.advance(10 * LOOK_S, step=0.5)
-        assert len(actor.gateway.store.calls) - reads == 0, "who watches nothing has nothing to look for"
+
+    on_stage(play)
+
+
+def test_an_inbox_is_listened_to_as_long_as_anything_may_come_there() -> None:
+    """And stays when nobody does: the next watch goes on with it."""
+
+    async def play(stage: Stage) -> None:
+        actor, other = await _opened(stage), await _opened_beside(stage)
+        await actor.submit("watch", GetData("/a", True))
+        await stage.clock.advance(3 * LOOK_S, step=0.5)
+        assert actor.inbox in stage.ears
+        await other.submit("w", WRITE)
+        await stage.deliver()
+        assert actor.events() == [("/a", 3)] and actor.gateway.hushed == []
+        await stage.clock.advance(2 * LOOK_S, step=0.5)
+        assert actor.gateway.hushed == [(actor.inbox, True)] and not stage.ears
+        await actor.submit("again", GetData("/a", True))
+        await other.submit("more", WRITE)
+        await stage.deliver()
+        assert actor.events() == [("/a", 3)] * 2 and len(actor.session._tasks) < 6
+
+    on_stage(play)
+
+
+def test_who_may_use_the_queue_alone_listens_from_the_first_request_to_the_last() -> None:
+    async def play(stage: Stage) -> None:
+        stage.thrifty = True
+        actor = await stage.open()
+        await stage.clock.advance(3 * LOOK_S, step=0.5)
+        assert list(stage.ears) == [actor.inbox] and actor.gateway.hushed == []
 
     on_stage(play)
 

@@ -16,7 +16,7 @@ from fk_backend.testing.simulation.checks import CHECKS, judge
 from fk_backend.testing.simulation.crashes import KINDS, cover, crossings, scenario
 from fk_backend.testing.simulation.run import run
 from fk_backend.testing.simulation.shrink import broken, shrink
-from fk_backend.testing.simulation.workload import SECRETS, beset, flickering, invoked, plan
+from fk_backend.testing.simulation.workload import SECRETS, beset, beside, flickering, invoked, plan
 from tests.planted.hunt import BUGS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -51,6 +51,12 @@ def test_a_node_that_comes_and_goes_is_read_as_it_was() -> None:
 def test_writers_that_are_invoked_beside_the_queues_keep_every_promise() -> None:
     tally = campaign(680, 25, 1, world=invoked)  # among them one that the simulation itself once took for wrong
     assert tally.schedules == 25 and not tally.failures
+
+
+def test_writers_beside_a_host_keep_every_promise() -> None:
+    """Killed, stopped and cut off before and after each of their steps."""
+    tally = campaign(0, 40, 1, world=beside)
+    assert tally.schedules == 40 and not tally.failures
 
 
 def test_schedules_with_secrets_keep_every_promise() -> None:

@@ -29,6 +29,7 @@ from .loading import Write, fresh_head, load
 from .reserve import settle
 from .senders import begins, is_sender
 from .step import Step, answers_of, next_step, recorded, unfinished
+from .told import Told
 from .waking import beside, is_behind, look_ahead, unheard
 from .warm import Warm
 from .watch import is_watched
@@ -41,6 +42,8 @@ WAKE_AGAIN_S = 60.0
 """So often a writer wakes the heartbeat anew while there come ephemerals: it begins again if its ticks were lost."""
 TRIES = 5
 """So often a batch of the queue is tried at once where others write beside it; then it comes again."""
+TRIES_ALONE = 2
+"""The same where others leave off as soon as they see it: one of them may just be writing."""
 MAX_CONFLICTS = 1
 """After so many a direct write is left to the queue."""
 MAX_CALLS = 500
@@ -59,14 +62,18 @@ class Received(NamedTuple):
 class Writer:
     """The writer function. One instance may serve any number of namespaces, one batch of each at a time."""
 
-    def __init__(self, ports: Ports, super_id: Optional[Id] = None, shares: bool = False) -> None:
-        """``shares``: others commit beside the queue, whenever they like: see `write_for`."""
+    def __init__(
+        self, ports: Ports, super_id: Optional[Id] = None, shares: bool = False, told: Optional[Told] = None
+    ) -> None:
+        """``shares``: others commit beside the queue, whenever they like: see `write_for`.
+
+        ``told``: what writers know together of their fan-outs; None: this one knows of its own.
+        """
         self._ports = ports
         self._shares = shares
         self._super_id = super_id
         self._warm: Dict[str, Warm] = {}
-        self._told: Dict[str, int] = {}
-        """Namespace → zxid up to which this instance knows that everything was fanned out."""
+        self._told = told or Told()
         self._woken: Dict[str, float] = {}
         """Namespace → when this instance woke the heartbeat last, in seconds."""
 
@@ -85,7 +92,7 @@ class Writer:
                 return await self._handle(ns, warm, messages)
             except Conflict:
                 pass  # another instance went on from there
-        for tries in range(TRIES if self._shares else 1, 0, -1):
+        for tries in range(TRIES if self._shares else TRIES_ALONE, 0, -1):
             try:
                 return await self._handle(ns, await self._wake(ns, messages), messages)
             except Conflict:
@@ -105,9 +112,8 @@ class Writer:
                 return await self._write_directly(ns, warm, message, wakes)
             except Conflict:
                 pass  # another instance went on from there
-        if not wakes:
-            raise Conflict("namespace %s: it is not known how it is" % ns)
-        return await self._write_directly(ns, await self._wake(ns, []), message, wakes)
+        warm = await (self._wake(ns, []) if wakes else self._look(ns))
+        return await self._write_directly(ns, warm, message, wakes)
 
     async def _write_directly(self, ns: str, warm: Warm, message: Message, wakes: bool) -> Written:
         """Nothing is done before the commit, whatever interrupts it, but what is known here is forgotten then.
@@ -117,7 +123,7 @@ class Writer:
         if wakes:
             await self._tell_rest(ns, warm)
             await self._finish_closing(ns, warm, {})
-        elif self._told.get(ns) != warm.head.zxid or warm.head.closing:
+        elif self._told.upto(ns) != warm.head.zxid or warm.head.closing:
             raise Conflict("namespace %s: the last commit is not told" % ns)
         entry, step = await self._step_of(ns, warm, message, {})
         if not step.writes:
@@ -213,19 +219,20 @@ class Writer:
         if warm is None:
             return False
         head = warm.head
-        if self._told.get(ns) != head.zxid:
+        if self._told.upto(ns) != head.zxid:
             fresh = [trigger for trigger in head.triggers if trigger.zxid > head.confirmed]
             others = head.answers or head.ended or head.moved or head.garbage
             begins = self._ports.timer is not None and head.ticking == head.zxid
             if others or begins or await is_watched(self._ports, ns, fresh, head.subtrees):
                 return False
-            self._told[ns] = head.zxid
+            self._told.note(ns, head.zxid)
         return True
 
     async def _tell_rest(self, ns: str, warm: Warm) -> None:
-        """What a direct write has left to be told, before anything else is done."""
+        """What a direct write has left to be told, before anything else is done. Conflict if it is not the last one."""
         head = warm.head
-        if self._told.get(ns) != head.zxid:
+        if self._told.upto(ns) != head.zxid:
+            await self._confirm(ns, warm)
             await self._tell(ns, head, 0 < head.ticking == head.zxid)
 
     async def recover(self, ns: str) -> Head:
@@ -241,13 +248,20 @@ class Writer:
         if head.reserved is not None:
             head = await settle(self._ports, ns, head, asked)
         warm = Warm(head, self._super_id, journal_until_ms)
-        if self._told.get(ns) != head.zxid:
+        if self._told.upto(ns) != head.zxid:
             telling = self._tell(ns, unheard(head, asked), 0 < head.ticking == head.zxid)
             if self._ports.store.limits.remote:
                 await beside(telling, self._ports, ns, warm, asked[: _fitting(messages)])
             else:
                 await telling
         return warm
+
+    async def _look(self, ns: str) -> Warm:
+        """The namespace as it is, for who leaves it to others to do what its last commit left to do."""
+        head, journal_until_ms = await load_head_and_journal(self._ports, ns)
+        if head is None or head.reserved is not None:
+            raise Conflict("namespace %s: its last commit is not over" % ns)
+        return Warm(head, self._super_id, journal_until_ms)
 
     async def _handle(self, ns: str, warm: Warm, messages: List[Received]) -> None:
         messages = [each for each in messages if not warm.head.handled.covers(each.delivery.position)]
@@ -313,7 +327,7 @@ class Writer:
                 self._woken[ns] = self._ports.clock.monotonic()
         except Exception as error:
             raise Unknown("fan-out of zxid %d: %r" % (head.zxid, error)) from error
-        self._told[ns] = head.zxid
+        self._told.note(ns, head.zxid)
 
     def _may_have_stopped(self, ns: str) -> bool:
         """Whether it is long ago that this instance woke the heartbeat: what keeps it going may be lost."""

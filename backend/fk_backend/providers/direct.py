@@ -1,4 +1,4 @@
-"""Where the functions run in this very process, a caller need not wait for another thread: its write is made in place.
+"""Where the files, or the functions, are at hand, a caller need not wait for anybody: its write is made in place.
 
 Only while nothing of the namespace waits or is being handled. Everything up to the commit is worked out and changes
 nothing, and the commit is one step (see the stores), so a signal's handler may interrupt it anywhere.
@@ -10,9 +10,9 @@ from typing import Callable, Optional
 
 from ..eager import Waits, at_once
 from ..errors import BackendError, Unknown
+from ..functions.writer import Writer
 from ..messages import Message
 from ..ports import Written
-from .dispatch import Dispatcher
 
 
 class InPlace:
@@ -22,34 +22,36 @@ class InPlace:
 
     def __init__(
         self,
-        functions: Dispatcher,
-        may: Callable[[], bool] = lambda: True,
+        writer: Callable[[], Writer],
+        is_free: Callable[[str], bool],
+        tell_soon: Callable[[str], None],
         in_turn: Callable[[Callable[[], bool]], None] = lambda has_turn: None,
     ) -> None:
-        """``may``: whether nothing else of the provider has to come before the next commit."""
-        self._functions = functions
-        self._may = may
+        """``is_free``: whether a namespace has nobody at work in it; ``tell_soon`` has its last commit fanned out."""
+        self._writer = writer
+        self._is_free = is_free
+        self._tell_soon = tell_soon
         self.in_turn = in_turn
         """`ports.Direct.in_turn`, for a store that has to know."""
 
     async def write(self, ns: str, message: Message, key: bytes = b"") -> Optional[Written]:
         """`ports.Direct.write`. It waits for nothing, or it has not done anything."""
-        functions = self._functions
-        if not functions.is_free(ns) or not self._may():
+        if not self._is_free(ns):
             return None
+        writer = self._writer()
         try:
-            written = await functions.writer.write(ns, message, wakes=False)
+            written = await writer.write(ns, message, wakes=False)
         except Unknown:
-            functions.tell_soon(ns)
+            self._tell_soon(ns)
             raise
         try:
-            if at_once(functions.writer.is_told(ns)):
+            if at_once(writer.is_told(ns)):
                 return written
         except (BackendError, Waits):
             pass
-        functions.tell_soon(ns)
+        self._tell_soon(ns)
         return written
 
     def told(self, ns: str) -> None:
         """`ports.Direct.told`."""
-        self._functions.tell_soon(ns)
+        self._tell_soon(ns)

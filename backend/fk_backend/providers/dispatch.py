@@ -55,8 +55,11 @@ class Dispatcher:
         inboxes: Inboxes,
         clock: Clock,
         tick_s: float = TICK_S,
+        noted: Callable[[str, bool], None] = lambda ns, free: None,
     ) -> None:
+        """``noted`` is called whenever a namespace may have become free or not: see `is_free`."""
         self._tick_s = tick_s
+        self._noted = noted
         self._writer = writer
         self._heartbeat = heartbeat
         self._inboxes = inboxes
@@ -89,6 +92,7 @@ class Dispatcher:
             raise Unavailable("%d messages wait in namespace %s" % (len(queue), ns))
         self._known.add(message_id)
         queue.append(Waiting(message_id, Delivery(body, internal, position)))
+        self._note(ns)
         self._handle_soon(ns)
         self.watch(ns)
 
@@ -97,9 +101,13 @@ class Dispatcher:
         busy = self.halted or self._waiting.get(ns) or ns in self._workers or ns in self._untold
         return not busy and ns in self._tickers
 
+    def _note(self, ns: str) -> None:
+        self._noted(ns, self.is_free(ns))
+
     def tell_soon(self, ns: str) -> None:
         """Has the last commit of a namespace fanned out, which may be done already. From any thread."""
         self._untold.add(ns)
+        self._note(ns)
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._handle_soon, ns)
 
@@ -112,6 +120,7 @@ class Dispatcher:
         """Has the heartbeat look after a namespace, until it says that there is nothing to look after."""
         if ns not in self._tickers:
             self._tickers[ns] = asyncio.ensure_future(self._tick(ns))
+            self._note(ns)
 
     @property
     def writer(self) -> Writer:
@@ -138,6 +147,8 @@ class Dispatcher:
     async def stop(self) -> None:
         """Halts: nothing more is taken, and what the writer has in hand is finished or dropped whole."""
         self.halted = True
+        for ns in self._tickers:
+            self._note(ns)
         tasks = [*self._workers.values(), *self._tickers.values()]
         for task in tasks:
             task.cancel()
@@ -156,6 +167,7 @@ class Dispatcher:
                 self._known.difference_update(waiting.message_id for waiting in batch)
         finally:
             self._workers.pop(ns, None)
+            self._note(ns)
 
     async def _handle(self, ns: str, batch: List[Waiting]) -> None:
         failure = await self._attempt(ns, batch)
@@ -220,3 +232,4 @@ class Dispatcher:
                 await self._clock.sleep(self._tick_s)
         finally:
             self._tickers.pop(ns, None)
+            self._note(ns)

@@ -139,20 +139,33 @@ class Beginning(DirectWrites):
         await self._gateway.listen(self._inbox, self._receive, self._lost)
         self._listens = True
         if self._begun and self._gateway.thrifty:
-            self._tasks.extend(asyncio.ensure_future(self._look_in(pause_s)) for pause_s in UNTOLD_S)
+            under_way = [task for task in self._tasks if not task.done()]
+            self._tasks = [*under_way, *(asyncio.ensure_future(self._look_after(pause_s)) for pause_s in UNTOLD_S)]
+
+    async def _need_no_more(self) -> None:
+        """Stops listening, where nothing is waited for and nobody is told: until then the inbox is asked all the time.
+
+        It stays, and `_listen` goes on with it.
+        """
+        if self._listens and self._invokes and not len(self._watches):
+            await self._gateway.hush(self._inbox, keep=True)
+            self._listens = False
 
     # --- what nobody tells ----------------------------------------------------------------------
 
-    async def _look_in(self, pause_s: float) -> None:
+    async def _look_after(self, pause_s: float) -> None:
         await self._gateway.clock.sleep(pause_s)
-        if len(self._watches) or not self._listens:
+        if len(self._watches):
             self._add_todo(UNASKED, Look())
             self._wake()
 
     async def _keep_looking(self) -> None:
         beaten_s = self._gateway.clock.monotonic()
         while not self._over:
-            await self._look_in(LOOK_S)
+            await self._gateway.clock.sleep(LOOK_S)
+            if len(self._watches) or self._invokes:
+                self._add_todo(UNASKED, Look())
+                self._wake()
             now_s = self._gateway.clock.monotonic()
             if not self._listens and now_s - beaten_s > RARE_BEAT_S:
                 beaten_s = now_s
@@ -168,6 +181,7 @@ class Beginning(DirectWrites):
             head = await self._reader.head()
             board = bulletin(head.zxid, head.since, head.triggers)
             await self._catch_up(await self._reader.begun(head), board)
+        await self._need_no_more()
         if not self._listens:
             (item,) = await self._gateway.store.get([layout.beat_key(self._ns, self.id)])
             count = layout.count_of(item)

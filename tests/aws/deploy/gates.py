@@ -190,6 +190,18 @@ def data_faults(template: Template) -> Iterator[str]:
                 yield "%s: can be read without TLS" % name
 
 
+def _is_asked(template: Template, queue: str) -> bool:
+    """Whether a function that a schedule invokes may take from the queue."""
+    roles, arn = policies(template), "arn:aws:sqs:%s:%s:%s" % (REGION, ACCOUNT, queue)
+    for _, rule in of_kind(template, "AWS::Events::Rule"):
+        for target in rule.get("Targets", ()):
+            _, function = behind(template, {"FunctionName": target["Arn"]})
+            role = roles[_role_of(template, function)]
+            if allows(role, "sqs:ReceiveMessage", arn) and allows(role, "sqs:DeleteMessage", arn):
+                return True
+    return False
+
+
 def queue_faults(template: Template) -> Iterator[str]:
     """Of the queues and what is told about them."""
     for name, queue in of_kind(template, "AWS::SQS::Queue"):
@@ -208,6 +220,8 @@ def queue_faults(template: Template) -> Iterator[str]:
             dead = template["Resources"][dead_name]["Properties"]
             if bool(dead.get("FifoQueue")) != fifo:
                 yield "%s: is of another kind than its dead letter queue" % name
+            if not _is_asked(template, dead["QueueName"]):
+                yield "%s: nobody takes its dead letters" % name
             if dead["MessageRetentionPeriod"] <= queue["MessageRetentionPeriod"]:
                 yield "%s: a dead letter's time counts from when it was sent" % name
 

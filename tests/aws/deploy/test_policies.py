@@ -38,8 +38,8 @@ NEEDED: Dict[str, Set[str]] = {
         "sqs:GetQueueUrl sqs:ReceiveMessage sqs:SendMessage".split()
     ),
     "DeadLetterRole": set(
-        "dynamodb:GetItem logs:CreateLogStream logs:PutLogEvents s3:PutObject sqs:ChangeMessageVisibility "
-        "sqs:DeleteMessage sqs:GetQueueAttributes sqs:GetQueueUrl sqs:ReceiveMessage sqs:SendMessage".split()
+        "dynamodb:GetItem logs:CreateLogStream logs:PutLogEvents s3:PutObject sqs:DeleteMessage sqs:GetQueueUrl "
+        "sqs:ReceiveMessage sqs:SendMessage".split()
     ),
     "SweeperRole": set(
         "dynamodb:BatchGetItem dynamodb:BatchWriteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query dynamodb:Scan "

@@ -17,6 +17,7 @@ from fk_backend.providers.aws.dev.resources import Account
 from fk_backend.providers.aws.stacks import BODY_LIMIT
 from fk_backend.providers.aws.template import PARAMETERS, template
 from fk_backend.providers.aws.template_data import WARM_WRITES
+from fk_kazoo.commands import cost
 
 from . import gates
 from .conftest import NAME, Place
@@ -128,10 +129,15 @@ def _without_tls(made: Dict[str, Any]) -> None:
         (_set("WriterMapping", MaximumBatchingWindowInSeconds=1), "WriterMapping: FIFO queues have no batching window"),
         (_unset("WriterMapping", "FunctionResponseTypes"), "WriterMapping: one failure"),
         (_set("HeartbeatMapping", BatchSize=100), "HeartbeatMapping: a batch"),
-        (_set("DeadLetterMapping", StartingPosition="LATEST"), "DeadLetterMapping: that is for streams"),
+        (_set("HeartbeatMapping", StartingPosition="LATEST"), "HeartbeatMapping: that is for streams"),
         (_without_action("WriterRole", "sqs:ReceiveMessage"), "lacks sqs:ReceiveMessage"),
         (_without_action("HeartbeatRole", "sqs:DeleteMessage"), "lacks sqs:DeleteMessage"),
-        (_without_action("DeadLetterRole", "sqs:GetQueueAttributes"), "lacks sqs:GetQueueAttributes"),
+        (_without_action("HeartbeatRole", "sqs:GetQueueAttributes"), "lacks sqs:GetQueueAttributes"),
+        (_without_action("DeadLetterRole", "sqs:ReceiveMessage"), "WritesQueue: nobody takes its dead letters"),
+        (
+            _set("DeadLetterSchedule", Targets=[{"Id": "x", "Arn": {"Ref": "SweeperLive"}}]),
+            "WritesQueue: nobody takes its dead letters",
+        ),
         (_set("WriterFunction", Timeout=31), "WriterMapping: a message would come again"),
         (_set("WriterFunction", Handler="fk_backend.providers.aws.handlers.write"), "has no attribute 'write'"),
         (_set("WriterFunction", Handler="handlers.writer"), "No module named 'handlers'"),
@@ -213,6 +219,13 @@ def test_the_functions_are_those_that_are_run_here() -> None:
     }
     assert deployed == run
     assert set(template_functions.FUNCTIONS) == {names.WRITER, names.HEARTBEAT, names.DEAD_LETTER, names.SWEEPER}
+
+
+def test_dead_letters_are_asked_for_here_as_often_as_there() -> None:
+    """And no queue is polled for them all the time."""
+    account = Account(NAME, gates.ACCOUNT, "http://127.0.0.1:1", gates.REGION)
+    (found,) = [one for one in functions_of(account) if one.name == names.function(NAME, names.DEAD_LETTER)]
+    assert (found.sources, found.every_s, found.event) == ((), cost.DEAD_LETTERS_S, '{"Records": []}')
 
 
 def test_what_is_made_without_a_template_is_the_same(place: Place) -> None:

@@ -51,6 +51,13 @@ TEMPLATE = {
             "Type": "AWS::Lambda::EventSourceMapping",
             "Properties": {"FunctionName": {"Ref": "Plain"}, "EventSourceArn": "arn:aws:sqs:us-east-1:1:other"},
         },
+        "Rule": {
+            "Type": "AWS::Events::Rule",
+            "Properties": {
+                "ScheduleExpression": "rate(5 minutes)",
+                "Targets": [{"Id": "plain", "Arn": {"Ref": "Plain"}, "Input": '{"a": 1}'}],
+            },
+        },
         "Off": {
             "Type": "AWS::Lambda::EventSourceMapping",
             "Properties": {"FunctionName": {"Ref": "Plain"}, "EventSourceArn": "arn:x:off", "Enabled": False},
@@ -62,7 +69,7 @@ TEMPLATE = {
 def test_functions_and_their_sources() -> None:
     variables = (("LEVEL", "DEBUG"), ("URL", "x/us-east-1"))
     full = Settings("fk-mine-writer", "a.b", 20, 512, variables, (Source("fk-mine-writes.fifo", 5, True),), 3, True)
-    plain = Settings("plain", "c.d", 3, 128, (), (Source("other", 10, False),), 10)
+    plain = Settings("plain", "c.d", 3, 128, (), (Source("other", 10, False),), 10, False, 300, '{"a": 1}')
     assert functions_in(TEMPLATE, ACCOUNT, {"Level": "DEBUG"}) == [full, plain]
 
 
@@ -91,6 +98,21 @@ def test_conditions_are_judged() -> None:
     full, _ = functions_in(TEMPLATE, ACCOUNT)
     assert dict(full.environment) == {"LEVEL": "INFO", "URL": "x/us-east-1", "NONE": "not debugging"}
     assert full.sources == ()
+
+
+@pytest.mark.parametrize("rate", ["rate(5 minutes)", "rate(1 hour)", "rate(1 day)", "cron(0 12 * * ? *)", "rate(soon)"])
+@pytest.mark.parametrize("state", ["ENABLED", "DISABLED"])
+def test_how_often_a_schedule_runs(rate: str, state: str) -> None:
+    target = {"Id": "x", "Arn": {"Ref": "Plain"}}
+    rule = {"ScheduleExpression": rate, "State": state, "Targets": [target]}
+    resources = {"Plain": TEMPLATE["Resources"]["Plain"], "R": {"Type": "AWS::Events::Rule", "Properties": rule}}
+    expected = {"rate(5 minutes)": 300.0, "rate(1 hour)": 3600.0, "rate(1 day)": 86400.0}.get(rate)
+    if expected is None and state == "ENABLED":
+        with pytest.raises(NotUnderstood):
+            functions_in({"Resources": resources}, ACCOUNT)
+    else:
+        (plain,) = functions_in({"Resources": resources}, ACCOUNT)
+        assert plain.every_s == (expected if state == "ENABLED" else 0.0) and plain.event == "{}"
 
 
 @pytest.mark.parametrize("value", [{"Ref": "Missing"}, {"Fn::Transform": "x"}])

@@ -17,6 +17,7 @@ from fk_backend.providers.aws.clients import AT_FUNCTIONS
 from fk_backend.providers.aws.dev.function import Function
 from fk_backend.session import beginning
 from fk_backend.session.engine import Session
+from tests.service.processes import eventually
 
 from ..conftest import DEPLOYMENT, Deployment
 from .conftest import Requests
@@ -80,7 +81,7 @@ def test_the_first_watch_makes_the_inbox_and_what_is_pipelined_uses_it(
     assert requests.sent["CreateQueue"] == 1
     zk.stop()
     other.stop()
-    assert requests.sent["DeleteQueue"] == 1
+    eventually(lambda: requests.sent["DeleteQueue"] == 1, "its inbox is removed")
 
 
 def test_who_connects_again_goes_on_with_the_inbox(
@@ -97,7 +98,7 @@ def test_who_connects_again_goes_on_with_the_inbox(
     other.set("/w", b"2")
     assert fired.wait(20) and requests.sent["CreateQueue"] == 1
     zk.stop()
-    assert requests.sent["DeleteQueue"] == 1
+    eventually(lambda: requests.sent["DeleteQueue"] == 1, "its inbox is removed")
 
 
 def test_what_a_function_that_died_with_its_client_has_told_nobody_is_found(

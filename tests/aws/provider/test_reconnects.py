@@ -12,6 +12,7 @@ from typing import Any, Awaitable, Callable, Dict, List
 import pytest
 from botocore.exceptions import ClientError
 
+from fk_backend.errors import Unavailable
 from fk_backend.mac import shared_name
 from fk_backend.ports import Pushed
 from fk_backend.providers.aws import clients
@@ -161,6 +162,49 @@ def test_a_queue_that_was_removed_is_not_gone_back_to(monkeypatch: pytest.Monkey
         assert len(sqs.made) == 2 and shared_name(inbox) != shared_name(former)
 
     now_s = clients.now_s()
+    _checked(check)
+
+
+def test_who_stops_listening_and_needs_it_again_goes_on_with_the_queue() -> None:
+    async def check(sqs: Sqs, gateway: AwsGateway, client: Client) -> None:
+        inbox, heard = await client.connect()
+        await gateway.hush(inbox, keep=True)
+        again: List[bytes] = []
+        await gateway.listen(inbox, again.append, client.lost.append)
+        await gateway.queue.push([Pushed(inbox, b"x")])
+        await _until(lambda: again)
+        assert (again, heard, len(sqs.made)) == ([b"x"], [], 1) and not client.lost
+        await gateway.hush(inbox, keep=False)
+        assert not sqs.queues
+
+    _checked(check)
+
+
+def test_who_needs_no_queue_has_none_made_and_none_removed() -> None:
+    async def check(sqs: Sqs, gateway: AwsGateway, client: Client) -> None:
+        first = gateway.inbox(NS, KEY, b"0001")
+        await gateway.hush(first, keep=True)
+        second = gateway.inbox(NS, KEY, b"0002")
+        assert first != second
+        await gateway.hush(second, keep=False)
+        assert not sqs.made and not sqs.queues and not gateway._polls and not gateway._last
+
+    _checked(check)
+
+
+def test_a_former_connection_takes_nothing_from_the_next_one() -> None:
+    """It may be one that never listened, and asks for it after the client has connected again."""
+
+    async def check(sqs: Sqs, gateway: AwsGateway, client: Client) -> None:
+        former = gateway.inbox(NS, KEY, b"0001")
+        inbox, heard = await client.connect()
+        with pytest.raises(Unavailable):
+            await gateway.listen(former, lambda body: None, client.lost.append)
+        assert client.lost and "moved" in client.lost[0]
+        await gateway.queue.push([Pushed(inbox, b"x")])
+        await _until(lambda: heard)
+        assert heard == [b"x"]
+
     _checked(check)
 
 

@@ -42,6 +42,8 @@ class Queues:
         self.pushed: List[Pushed] = []
         self.again: List[Tuple[List[str], int]] = []
         self.expected: List[Tuple[str, float]] = []
+        self.letters: List[List[Any]] = []
+        self.forgotten: List[str] = []
         self.ticks: List[Tuple[str, int]] = []
 
     async def push(self, notes: Sequence[Pushed]) -> None:
@@ -55,6 +57,14 @@ class Queues:
     def expect(self, inbox: str, made_s: float) -> None:
         """Remembers it: nobody waits here."""
         self.expected.append((inbox, made_s))
+
+    async def dead_letters(self) -> List[Any]:
+        """What is there, but for what is hidden."""
+        return list(self.letters.pop(0)) if self.letters else []
+
+    async def forget_dead_letters(self, received: Sequence[Any]) -> None:
+        """Remembers which."""
+        self.forgotten.extend(letter["MessageId"] for letter in received)
 
     async def tick_again(self, records: Sequence[Tuple[Any, int]]) -> None:
         """Remembers which, and when."""
@@ -395,6 +405,48 @@ def test_a_dead_letter_is_kept_before_its_sender_is_told(monkeypatch: pytest.Mon
         assert await stage.functions.dead_letter([record, _record(b"rubbish", number=2)]) == []
         (note,) = stage.queues.pushed
         assert note.upto == 7 and [call.request["Body"] for call in stage.stub.calls[1:]][1] == b"rubbish"
+
+    _on_a_stage(test)
+
+
+def _letter(body: bytes, number: int) -> Any:
+    text = base64.b64encode(body).decode()
+    return {"MessageId": "m%d" % number, "Body": text, "ReceiptHandle": "r", "Attributes": {"MessageGroupId": NS}}
+
+
+def test_dead_letters_are_asked_for_until_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And are gone when they are kept and their senders told."""
+    monkeypatch.setenv("FK_DEPLOYMENT", "d")
+
+    async def test(stage: Stage) -> None:
+        await stage.live()
+        body = encode(Message(INBOX, SESSION, 1, (CREATE,)), KEY)
+        stage.queues.letters = [[_letter(body, 1), _letter(b"rubbish", 2)], [_letter(body, 3)], []]
+        assert await stage.functions.dead_letters(10.0) == 3
+        assert stage.queues.forgotten == ["m1", "m2", "m3"] and len(stage.queues.pushed) == 2
+        assert await stage.functions.dead_letters(10.0) == 0
+        stage.queues.letters = [[_letter(body, 4)]]
+        assert await stage.functions.dead_letters(0.0) == 0, "no time is left"
+
+    _on_a_stage(test)
+
+
+def test_a_dead_letter_that_can_not_be_kept_comes_again_and_keeps_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FK_DEPLOYMENT", "d")
+
+    async def test(stage: Stage) -> None:
+        keep = stage.functions._keep
+
+        async def failing(ns: str, message_id: str, body: bytes) -> None:
+            if message_id == "m1":
+                raise Unavailable("no bucket")
+            await keep(ns, message_id, body)
+
+        stage.functions._keep = failing  # type: ignore[method-assign]
+        stage.queues.letters = [[_letter(b"one", 1), _letter(b"two", 2)]]
+        with pytest.raises(Unavailable):
+            await stage.functions.dead_letters(10.0)
+        assert stage.queues.forgotten == ["m2"]
 
     _on_a_stage(test)
 

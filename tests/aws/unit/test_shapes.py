@@ -246,6 +246,21 @@ SHAPES: Dict[str, Tuple[Ask, List[Any], List[Tuple[str, str, Any]]]] = {
         [],
         [("sqs", "receive_message", {"QueueUrl": "url", "MaxNumberOfMessages": 10, "WaitTimeSeconds": 20})],
     ),
+    "dead letters": (
+        lambda e: e.queues.dead_letters(),
+        [{"Messages": []}],
+        [
+            (
+                "sqs",
+                "receive_message",
+                {
+                    "QueueUrl": "http://sqs/123/fk-d-dead.fifo",
+                    "MaxNumberOfMessages": 10,
+                    "AttributeNames": ["MessageGroupId"],
+                },
+            )
+        ],
+    ),
     "delete": (
         lambda e: e.queues.delete("url", [{"ReceiptHandle": "r"}]),
         [],

@@ -23,7 +23,7 @@ def _without_fsync(of: Callable[[str], bool]) -> None:
 def not_durable() -> None:
     """A commit does not wait for the disk."""
     connect = database.connect
-    database.connect = lambda path, tables, durable, writable: connect(path, tables, False, writable)
+    database.connect = lambda path, tables, durable, *more: connect(path, tables, False, *more)
 
 
 def outbox_not_synced() -> None:
@@ -74,7 +74,7 @@ def told_before_committed() -> None:
 def commits_in_pieces() -> None:
     """Every statement is a commit of its own."""
 
-    def write_all(connection: Any, path: str, writes: Any) -> bool:
+    def write_all(connection: Any, path: str, writes: Any, *more: Any) -> bool:
         return all(check(connection.execute(sql, values)) for sql, values, check in map(statements._part, writes))
 
     statements.write_all = store.write_all = write_all

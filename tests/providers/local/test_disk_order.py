@@ -184,11 +184,11 @@ class Disk:
 
 
 def _judged(calls: List[Call], home: Path) -> Disk:
-    """But for the first that is sent, which tells no news: who comes asks whether the host serves."""
+    """But for the first two that are sent, which tell no news: whether the host serves, and where its progress is."""
     disk = Disk(str(home / "d"))
-    served = next(call for call in calls if call.name in ("sendto", "sendmsg"))
+    no_news = [id(call) for call in calls if call.name in ("sendto", "sendmsg")][:2]
     for call in calls:
-        if call is not served:
+        if id(call) not in no_news:
             disk.see(call)
     return disk
 

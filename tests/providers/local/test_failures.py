@@ -62,7 +62,7 @@ def test_a_locked_file_is_waited_for_without_stopping_the_loop(place: files.Plac
 def test_a_file_that_stays_locked_is_unavailable(
     place: files.Place, host: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "ATTEMPTS", 2)
+    monkeypatch.setattr(store, "PATIENCE_S", 0.1)
     other = sqlite3.connect(place.interest, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     for writing in (host.commit([put(WATCH, 1)]), host.increment(WATCH), host.purge(INTEREST, "o")):

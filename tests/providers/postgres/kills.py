@@ -5,81 +5,95 @@ python -m tests.providers.postgres.kills ROUNDS
 
 from __future__ import annotations
 
-import os
+import multiprocessing
 import random
 import signal
-import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
 from compat_tests.on_postgres import PostgresServer
 from fk_kazoo.client import KazooClient
 
-ROOT = Path(__file__).resolve().parents[3]
+from . import setter
+
 PATIENCE_S = 45.0
-SERVER_EVERY = 3
-"""Each of so many rounds kills the server, the others a client: which one may be the writer."""
+SETTERS = 3
+SERVER_EVERY, RESTART_EVERY = 8, 20
+"""Each of so many rounds kills the server, or restarts it in order; the others a client, which may be the writer."""
+
+
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["tests.providers.postgres.setter"])  # a new client has imported everything already
 
 
 class Setter:
-    """One `setter`, started again whenever it was killed."""
+    """One `setter`, started again whenever it was killed. ``locks``: it locks, too, which the next one waits for."""
 
-    def __init__(self, url: str, path: str) -> None:
-        self._url, self.path = url, path
-        self.said: List[Tuple[str, int, str]] = []
+    def __init__(self, url: str, path: str, locks: bool = False) -> None:
+        self._url, self.path, self._locks = url, path, locks
+        self.said: List[Tuple[str, int, Any]] = []
         self.start()
 
     def start(self) -> None:
         """In a process of its own."""
-        command = [sys.executable, "-m", "tests.providers.postgres.setter", self._url, self.path]
-        environ = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'backend'}"}
-        self.process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True)
-        self._reader = threading.Thread(target=self._read, args=[self.process])
+        hears, says = FORKS.Pipe(duplex=False)
+        self.process = FORKS.Process(target=setter.main, args=(self._url, self.path, self._locks, says), daemon=True)
+        self.process.start()
+        says.close()
+        self._reader = threading.Thread(target=self._read, args=[hears])
         self._reader.start()
 
-    def _read(self, process: Any) -> None:
-        for line in process.stdout:
-            if line.endswith("\n"):
-                what, number, more = line.split()
-                self.said.append((what, int(number), more))
+    def _read(self, hears: Any) -> None:
+        with hears:
+            while True:
+                try:
+                    self.said.append(hears.recv())
+                except (EOFError, OSError):
+                    return
 
     def kill(self) -> None:
         """As nobody can prevent."""
         self.process.kill()
-        self.process.wait()
+        self.process.join()
         self._reader.join()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
         self.said.append(("killed", 0, ""))
 
     @property
     def answered(self) -> List[Tuple[int, int]]:
         """(number, version) of each write that was answered."""
-        return [(number, int(more)) for what, number, more in self.said if what == "set"]
+        return [(number, more) for what, number, more in self.said if what == "set"]
 
     def wait_for_more(self) -> None:
         """Until something more is answered."""
         count, until = len(self.answered), time.monotonic() + PATIENCE_S
         while len(self.answered) <= count:
             assert time.monotonic() < until, "%s: nothing is answered any more: %r" % (self.path, self.said[-5:])
-            assert self.process.poll() is None, "the setter ended"
+            assert self.process.is_alive(), "the setter ended"
             time.sleep(0.01)
 
     def judge(self, data: bytes, version: int) -> None:
         """Nothing answered is lost, and nothing is done twice: each write adds one to the version."""
         numbers, versions = [n for n, _ in self.answered], [v for _, v in self.answered]
         assert versions == sorted(set(versions)), "versions go back or come twice"
-        open_ends = len([1 for what, _, _ in self.said if what != "set"])
+        open_ends = len([1 for what, _, _ in self.said if what in ("unknown", "killed")])
         assert len(versions) <= version <= len(versions) + open_ends, (len(versions), version, open_ends)
         assert not numbers or int(data) >= numbers[-1], "%s holds %r, %d was answered" % (self.path, data, numbers[-1])
 
 
-def crash(server: PostgresServer) -> None:
-    """The server is killed, and started again."""
-    server.stop(signal.SIGKILL)
+def judge_holders(setters: Sequence[Setter]) -> int:
+    """Never two holders of the lock: who wrote later under it had a later fence, or the same. How many wrote."""
+    held = sorted((version, fence) for each in setters for what, fence, version in each.said if what == "held")
+    fences = [fence for _, fence in held]
+    assert fences == sorted(fences), "two holders of the lock: %r" % held
+    assert len({version for version, _ in held}) == len(held)
+    return len(held)
+
+
+def crash(server: PostgresServer, how: int = signal.SIGKILL) -> None:
+    """The server is killed, or stopped in another way, and started again."""
+    server.stop(how)
     until = time.monotonic() + PATIENCE_S
     while True:
         try:
@@ -93,14 +107,17 @@ def run(server: PostgresServer, rounds: int, seed: int) -> Dict[str, int]:
     """Kills, and judges. How many of what."""
     chance = random.Random(seed)
     url = server.url + "?namespace=kills-%d" % seed
-    setters = [Setter(url, "/set-%d" % number) for number in range(2)]
-    killed = {"servers": 0, "clients": 0}
+    setters = [Setter(url, "/set-%d" % number) for number in range(SETTERS)]
+    killed = {"servers": 0, "restarts": 0, "clients": 0}
     try:
         for each in setters:
             each.wait_for_more()
         for number in range(1, rounds + 1):
-            time.sleep(chance.random() * 0.3)
-            if number % SERVER_EVERY == 0:
+            time.sleep(chance.random() * 0.1)
+            if number % RESTART_EVERY == 0:
+                crash(server, signal.SIGINT)
+                killed["restarts"] += 1
+            elif number % SERVER_EVERY == 0:
                 crash(server)
                 killed["servers"] += 1
             else:

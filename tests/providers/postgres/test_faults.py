@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import signal
 import subprocess
 import tempfile
 import threading
@@ -179,3 +180,21 @@ def test_cut_cables() -> None:
             each.wait("SUSPENDED", "LOST", "CONNECTED")
             assert zk.retry(zk.get, "/other")[0] == b"20"
         print("gone after", sorted(round(at - began, 1) for at in gone.values()))
+
+
+@pytest.mark.timeout(120)
+def test_while_a_synchronous_standby_is_away_nothing_is_answered() -> None:
+    """What was asked then is answered as soon as it is back; sessions live on meanwhile, and reads go on."""
+    with PostgresServer() as primary, PostgresServer(primary=primary) as standby, running(primary.url) as zk:
+        primary.ask("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        primary.ask("SELECT pg_reload_conf()")
+        zk.create("/a")
+        session = zk.client_id
+        standby.stop(signal.SIGINT)
+        asked = zk.set_async("/a", b"1")
+        while not primary.ask("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'"):
+            time.sleep(0.01)
+        assert not asked.ready()
+        standby.start()
+        assert asked.get(timeout=60).version == 1
+        assert zk.client_id == session and zk.get("/a")[0] == b"1"

@@ -1,5 +1,6 @@
 """Creates sequential nodes as fast as it can and watches everybody's: ``worker.py URL NAME LOG [PAUSE]``.
 
+By two clients, so that who creates has no watches, and writes beside the host whenever that is possible.
 Everything that happens to it goes to LOG, a line each, at once: ``start ZXID``, ``ack TIME PATH DATA``, ``event PATH``,
 ``state STATE``, ``error …``. Reads lines: ``pause`` (stop creating), ``verify FILE`` (read each ``PATH DATA`` in it,
 and answer with those that are not so), ``stop``. PAUSE: seconds between two creates; with it, a lost connection is no
@@ -73,11 +74,14 @@ def main() -> None:
     surely(
         client.add_watch, BELOW, lambda event: log("event", event.type, event.path), AddWatchMode.PERSISTENT_RECURSIVE
     )
+    creates: Any = KazooClient(url, timeout=20)
+    creates.start(timeout=30)
     start, _ = surely(client.create, BELOW + "/start-", sequence=True, include_data=True)
     log("start", start)
-    client.add_listener(lambda state: log("state", state))
+    for each in (client, creates):
+        each.add_listener(lambda state: log("state", state))
     enough = threading.Event()
-    worker = threading.Thread(target=work, args=(client, name, log, enough, pause_s), daemon=True)
+    worker = threading.Thread(target=work, args=(creates, name, log, enough, pause_s), daemon=True)
     worker.start()
     print("ready")
     for line in sys.stdin:
@@ -88,9 +92,10 @@ def main() -> None:
         elif line.startswith("verify "):
             print("ok " + verified(client, line.split()[1]))
         elif line.strip() == "stop":
-            client.remove_listener(client.state_listeners.pop())
-            client.stop()
-            client.close()
+            for each in (creates, client):
+                each.remove_listener(each.state_listeners.pop())
+                each.stop()
+                each.close()
             print("ok")
             return
 

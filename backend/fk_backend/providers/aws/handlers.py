@@ -11,6 +11,7 @@ import base64
 import logging
 import math
 import os
+import time
 from functools import partial
 from typing import Any, Awaitable, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, TypeVar
 
@@ -85,6 +86,12 @@ def _body(record: Record) -> bytes:
         return base64.b64decode(record["body"], validate=True)
     except ValueError:
         return b""
+
+
+def _record_of(message: Any) -> Record:
+    """A message as it was received, as an event source hands it over."""
+    attributes = dict(message.get("Attributes", {}))
+    return {"messageId": message["MessageId"], "body": message["Body"], "attributes": attributes}
 
 
 def _position(record: Record) -> Position:
@@ -244,8 +251,34 @@ class Functions:
         tick = Tick.of(record["body"], sent_ms, record["messageId"])
         return await asyncio.wait_for(_again_if_cut_off(lambda: self._service.pulse(tick)), MAX_TICK_S)
 
+    async def dead_letters(self, seconds: float) -> int:
+        """Keeps what the writer never got done with, whatever ended it, and tells its senders; how many there were.
+
+        What can't be kept comes again, and is no reason to leave the rest: it is raised when that is done.
+        """
+        queues, ends_s, done = self._service.queues, time.monotonic() + seconds, 0
+        failed: Optional[Exception] = None
+        while time.monotonic() < ends_s:
+            letters = await queues.dead_letters()
+            if not letters:
+                break
+            kept = []
+            for letter in letters:
+                try:
+                    await self.dead_letter([_record_of(letter)])
+                    kept.append(letter)
+                except Exception as error:
+                    log.exception("message %s stays in the queue of dead letters", letter["MessageId"])
+                    failed = error
+            if kept:
+                await queues.forget_dead_letters(kept)
+            done += len(kept)
+        if failed is not None:
+            raise failed
+        return done
+
     async def dead_letter(self, records: Sequence[Record]) -> List[str]:
-        """What the writer never got done with, whatever ended it."""
+        """Dead letters, as a queue would hand them over."""
         for record in records:
             await self._set_aside(record, names.DEAD_LETTER)
         return []
@@ -330,9 +363,14 @@ def _failures(message_ids: Sequence[str]) -> Record:
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in message_ids]}
 
 
+def _seconds(context: Any) -> float:
+    """What an invocation may take."""
+    return float(context.get_remaining_time_in_millis()) / 1000.0 - MARGIN_S
+
+
 def writer(event: Record, context: Any) -> Record:
     """For messages of the writes queue, and for clients that invoke it."""
-    seconds = context.get_remaining_time_in_millis() / 1000.0 - MARGIN_S
+    seconds = _seconds(context)
     if str(context.invoked_function_arn).endswith(":" + names.DIRECT):  # a client: it may say what it likes
         answer: Record = _run(lambda functions: functions.direct(event, seconds))
         return answer
@@ -344,9 +382,11 @@ def heartbeat(event: Record, context: object) -> Record:
     return _failures(_run(lambda functions: functions.heartbeat(event["Records"])))
 
 
-def dead_letter(event: Record, context: object) -> Record:
-    """For messages of the dead-letter queue."""
-    return _failures(_run(lambda functions: functions.dead_letter(event["Records"])))
+def dead_letter(event: Record, context: Any) -> Record:
+    """Every few minutes; and for messages of the dead-letter queue, while a release before this one is replaced."""
+    if event["Records"]:
+        return _failures(_run(lambda functions: functions.dead_letter(event["Records"])))
+    return {"kept": _run(lambda functions: functions.dead_letters(_seconds(context)))}
 
 
 def sweep(event: Record, context: object) -> Record:

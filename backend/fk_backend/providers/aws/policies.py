@@ -83,7 +83,7 @@ def _heartbeat(name: str) -> List[Statement]:
 
 def _dead_letter(name: str) -> List[Statement]:
     return [
-        _queue("Consume", CONSUME, names.dead_queue(name)),
+        _queue("Consume", ("ReceiveMessage", "DeleteMessage"), names.dead_queue(name)),
         _queue("Find", ("GetQueueUrl",), names.writes_queue(name)),
         _queue("Tell", ("SendMessage",), names.inbox_prefix(name) + "*"),
         _tables("Sender", name, ("GetItem",), SESSIONS),

@@ -267,6 +267,19 @@ class Queues:
             raise translated(error, writing=False) from error
         return int(float(answer["Attributes"].get("CreatedTimestamp", 0)))  # some have a fraction
 
+    async def dead_letters(self) -> List[Any]:
+        """Up to ten of them, which hide until their time is up; none of those behind one that is hidden."""
+        request = self._sqs.receive_message(
+            QueueUrl=self.url(names.dead_queue(self._deployment)),
+            MaxNumberOfMessages=AT_ONCE,
+            AttributeNames=["MessageGroupId"],
+        )
+        return list((await read(request)).get("Messages", ()))
+
+    async def forget_dead_letters(self, received: Sequence[Any]) -> None:
+        """They are done with."""
+        await self.delete(self.url(names.dead_queue(self._deployment)), received)
+
     async def receive(self, url: str) -> List[Any]:
         """A long poll."""
         answer = await self._sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=AT_ONCE, WaitTimeSeconds=LONG_POLL_S)

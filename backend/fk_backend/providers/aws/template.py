@@ -119,7 +119,7 @@ def template(
             **template_data.queues(name),
             **template_data.bucket(name),
             **template_functions.functions(name, release),
-            **template_functions.schedule(name),
+            **template_functions.schedules(name),
             **template_alarms.alarms(name),
             **template_dashboard.dashboard(name),
             **_client_policies(name, chosen),

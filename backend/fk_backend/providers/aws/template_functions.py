@@ -29,8 +29,11 @@ LOGGING = {"LogFormat": "JSON", "SystemLogLevel": "WARN", "ApplicationLogLevel":
 RECURSIVE = (names.WRITER, names.HEARTBEAT)
 """Whose messages may lead back to them: the writer wakes the heartbeat, which sends the writer what has to end. Lambda
 would stop them after 16 rounds: https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html."""
-SOURCES = {names.WRITER: ("Writes", 10), names.HEARTBEAT: ("Timer", 10), names.DEAD_LETTER: ("Dead", 1)}
+SOURCES = {names.WRITER: ("Writes", 10), names.HEARTBEAT: ("Timer", 10)}
 """Which queue triggers which function, and how many messages it is given at once."""
+SCHEDULES = {names.DEAD_LETTER: "rate(5 minutes)", names.SWEEPER: "rate(1 day)"}
+"""What runs which function when. Of dead letters there are none, as a rule: a trigger's polls of their queue would cost
+more in a month than everything that it finds."""
 
 
 LIVE = "live"
@@ -153,28 +156,30 @@ def _mapping(function: str, queue: str, batch: int) -> Resource:
     }
 
 
-def schedule(name: str) -> Dict[str, Resource]:
-    target = {"Id": "sweeper", "Arn": {"Ref": "SweeperLive"}}
-    return {
-        "SweeperSchedule": {
+def schedules(name: str) -> Dict[str, Resource]:
+    """Rules, and what allows them to invoke. The event is a batch of nothing to a release that knew of no schedule."""
+    resources: Dict[str, Resource] = {}
+    for which, rate in SCHEDULES.items():
+        title = title_of(which)
+        resources[title + "Schedule"] = {
             "Type": "AWS::Events::Rule",
             "Properties": {
-                "Name": names.function(name, names.SWEEPER),
-                "ScheduleExpression": "rate(1 day)",
+                "Name": names.function(name, which),
+                "ScheduleExpression": rate,
                 "State": {"Fn::If": ["MappingsEnabled", "ENABLED", "DISABLED"]},
-                "Targets": [target],
+                "Targets": [{"Id": which, "Arn": {"Ref": title + "Live"}, "Input": '{"Records": []}'}],
             },
-        },
-        "SweeperPermission": {
+        }
+        resources[title + "Permission"] = {
             "Type": "AWS::Lambda::Permission",
             "Properties": {
                 "Action": "lambda:InvokeFunction",
-                "FunctionName": {"Ref": "SweeperLive"},
+                "FunctionName": {"Ref": title + "Live"},
                 "Principal": "events.amazonaws.com",
-                "SourceArn": {"Fn::GetAtt": ["SweeperSchedule", "Arn"]},
+                "SourceArn": {"Fn::GetAtt": [title + "Schedule", "Arn"]},
             },
-        },
-    }
+        }
+    return resources
 
 
 def title_of(which: str) -> str:

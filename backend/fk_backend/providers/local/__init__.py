@@ -1,7 +1,8 @@
 """A deployment on one machine: SQLite files under ``$FK_KAZOO_HOME``, shared by any number of processes.
 
-Reads and watch registrations go to the files directly; writes go to the process that is the host now. There is no
-daemon to start: the first process is the host, and when it ends, another one is.
+Reads and watch registrations go to the files directly, and so does a write while the process that is the host now has
+nothing to do; else it is the host's. There is no daemon to start: the first process is the host, and when it ends,
+another one is.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from ...messages import split_id
 from ...ports import Administration, Direct, Gateway, Nobody, Ports, Queue
 from ..clock import SystemClock
 from . import files, host, outbox
+from .beside import Beside
 from .link import Link
 from .store import LocalStore, namespaces
 
@@ -35,9 +37,10 @@ class LocalGateway:
 
     def __init__(self, place: files.Place) -> None:
         self.place = place
-        self.store = LocalStore(place, writable_state=False)
+        self.store = LocalStore(place, writable_state=True, beside=True)
         self.clock = SystemClock()
-        self.link = Link(place, files.super_id(place))
+        super_id = files.super_id(place)
+        self.link = Link(place, super_id, Beside(place, self.store, super_id))
         _links.append(self)
 
     @property

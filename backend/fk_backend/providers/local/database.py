@@ -101,12 +101,15 @@ def check(path: str) -> None:
     check_format(path, version)
 
 
-def connect(path: str, tables: Iterable[str], durable: bool, writable: bool) -> sqlite3.Connection:
+def connect(
+    path: str, tables: Iterable[str], durable: bool, writable: bool, busy_ms: int = BUSY_MS
+) -> sqlite3.Connection:
     """A connection to a database that `check` found good, which has to have these tables.
 
     ``durable``: a commit waits for the disk (synchronous=FULL); otherwise it survives a killed process, not a power
     cut (NORMAL), https://sqlite.org/pragma.html#pragma_synchronous. Without ``writable`` nothing is written through
-    it; the file is opened for writing all the same, since readers of a WAL share memory.
+    it; the file is opened for writing all the same, since readers of a WAL share memory. ``busy_ms``: how long a
+    statement waits for a lock.
     """
     options: Dict[str, Any] = {"isolation_level": None, "check_same_thread": False, "cached_statements": 256}
     try:
@@ -119,7 +122,7 @@ def connect(path: str, tables: Iterable[str], durable: bool, writable: bool) -> 
         connection.execute("PRAGMA query_only=%d" % (not writable))
         for table in tables:
             connection.execute("SELECT rev, owner, body FROM %s WHERE part = '' AND sort = ''" % table).fetchall()
-        connection.execute("PRAGMA busy_timeout=%d" % BUSY_MS)
+        connection.execute("PRAGMA busy_timeout=%d" % busy_ms)
     except sqlite3.Error as error:
         connection.close()
         raise explain(error, path, "open") from error

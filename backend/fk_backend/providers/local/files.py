@@ -5,10 +5,11 @@ shared (`modes`):
 
 | file | what it is |
 | --- | --- |
-| ``state.db`` | SQLite: tables ``state`` and ``sessions``; written by the host |
+| ``state.db`` | SQLite: tables ``state`` and ``sessions``; written by the host, and beside it |
 | ``interest.db`` | SQLite: table ``interest``; written by every process |
 | ``outbox.log`` | pushes that are not acknowledged; the host's (`outbox`) |
 | ``host.lock``, ``host.sock`` | who is the host, and the way to it |
+| ``host.progress`` | where others may write beside the host: memory that all processes share (`progress`) |
 | ``super.digest`` | if it is there: ``user:hash`` as in ZooKeeper's ``DigestAuthenticationProvider.superDigest`` |
 
 The files must be on a disk of this machine: WAL does not work over a network (https://sqlite.org/wal.html).
@@ -71,6 +72,11 @@ class Place(NamedTuple):
     def socket(self) -> str:
         """The host's socket. It may be too long to connect to: see `reachable_socket`."""
         return os.path.join(self.directory, "host.sock")
+
+    @property
+    def progress(self) -> str:
+        """The file of what the host tells everybody."""
+        return os.path.join(self.directory, "host.progress")
 
     @property
     def super_digest(self) -> str:

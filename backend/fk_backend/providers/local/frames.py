@@ -8,13 +8,16 @@ A frame is 4 bytes of length (big-endian) and a `codec` value, a list whose firs
 | ``send ns inbox first body`` | a message for the queue |
 | ``got inbox last`` | I have everything of this inbox up to ``last`` |
 | ``drop inbox`` | this inbox is not needed any more |
+| ``slot ns`` | where is the namespace in `progress`? Asked of who has a stamp |
+| ``tell ns`` | what was written there beside the host is to be fanned out |
 | ``ping n`` | answered by ``pong n`` |
 
 | from the host | |
 | --- | --- |
 | ``push inbox seq upto body`` | something for an inbox; requests numbered below ``upto`` are answered |
 | ``lost inbox`` | the inbox is gone: its session moved, or it was given up |
-| ``pong n`` | |
+| ``slot ns slot`` | -1: nowhere, all of it takes the queue |
+| ``pong n stamp`` | the host's stamp in `progress`; 0: nobody writes beside it |
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ from .files import Place
 from .frames import Frames
 from .modes import PRIVATE_MODE, mode_of, open_to_group
 from .outbox import Kept, Outbox
+from .progress import HostProgress
 from .store import LocalStore, namespaces
 
 log = logging.getLogger(__name__)
@@ -97,6 +98,10 @@ class Host:
     def __init__(self, place: Place, lock: Lock, super_id: Optional[Id]) -> None:
         self._place = place
         self._lock = lock
+        self._unsaved: List[Tuple[str, Kept]] = []
+        clock = SystemClock()
+        stamp = int.from_bytes(clock.random_bytes(8), "big")
+        self._progress = HostProgress(place, stamp, lambda: not self._unsaved)
         self._door = listening_socket(place)
         try:
             self.store = LocalStore(place, writable_state=True)
@@ -104,21 +109,25 @@ class Host:
         except BaseException:
             self._door.close()
             raise
-        self._unsaved: List[Tuple[str, Kept]] = []
         self._ears: Dict[str, Ear] = {}
         self._absent: Dict[str, float] = {}
         """Inboxes that nobody listens to, and since when (the loop's seconds)."""
         self._peers: Set[Frames] = set()
-        clock = SystemClock()
         ports = Ports(self.store, self, self, clock)
-        self._writer = Writer(ports, super_id)
-        self._functions = Dispatcher(self._writer, Heartbeat(ports), self, clock)
-        self.direct = InPlace(self._functions, lambda: not self._unsaved, self.store.in_turn)
+        self._writer = Writer(ports, super_id, told=self._progress)
+        self._heartbeat = Heartbeat(ports)
+        self._functions = Dispatcher(self._writer, self._look_after, self, clock, noted=self._progress.set_idle)
+        self.direct = InPlace(lambda: self._writer, self._is_free, self._functions.tell_soon, self.store.in_turn)
         self._server: Optional[asyncio.AbstractServer] = None
         self._listening = Descriptor.of(self._door.fileno())
 
     async def start(self) -> None:
-        """Finishes what the last host left, then lets in who waits at the door."""
+        """Finishes what the last host left, then lets in who waits at the door.
+
+        Who writes beside the host does so for one that he knows. Those of the last one are over after the fence, so
+        that what they left to be told is found.
+        """
+        await self.store.fence()
         for ns in await namespaces(self.store):
             await self._writer.recover(ns)
             self._functions.watch(ns)
@@ -153,6 +162,19 @@ class Host:
         descriptors = [self._outbox.file, self._listening, *(peer.descriptor for peer in self._peers)]
         self._outbox.file = None
         return [descriptor for descriptor in descriptors if descriptor is not None]
+
+    # --- writes beside the queue ----------------------------------------------------------------
+
+    def _is_free(self, ns: str) -> bool:
+        return self._functions.is_free(ns) and not self._unsaved
+
+    async def _look_after(self, ns: str) -> bool:
+        """A tick. What somebody wrote who was killed, or stopped, before he told of it is told by the next one."""
+        if self._functions.is_free(ns):
+            (head,) = await self.store.get([layout.head_key(ns)])
+            if head is not None and self._progress.upto(ns) != head.rev:
+                self._functions.tell_soon(ns)
+        return await self._heartbeat(ns)
 
     # --- queue and inboxes ----------------------------------------------------------------------
 
@@ -269,14 +291,19 @@ class Host:
     def _handle(self, peer: Frames, kind: str, *rest: Any) -> None:
         if kind == "send":
             ns, inbox, first, body = rest
-            if not layout.is_namespace(ns) or type(body) is not bytes:
+            if type(body) is not bytes:
                 raise ValueError("no message")
-            self.accept(ns, _inbox(inbox), _number(first), body)
+            self.accept(_namespace(ns), _inbox(inbox), _number(first), body)
         elif kind == "got":
             inbox, last = rest
             self._outbox.acknowledge(_inbox(inbox), _number(last))
+        elif kind == "slot":
+            ns = _namespace(rest[0])
+            peer.send("slot", ns, self._progress.allot(ns, self._is_free(ns)))
+        elif kind == "tell":
+            self._functions.tell_soon(_namespace(rest[0]))
         elif kind == "ping":
-            peer.send("pong", rest[0])
+            peer.send("pong", rest[0], self._progress.stamp)
         elif kind == "hello":
             for inbox, last in rest[0]:
                 self.listen(_inbox(inbox), _number(last), _remote_ear(peer, inbox))
@@ -291,6 +318,12 @@ class Host:
         for inbox in missed:
             del self._ears[inbox]
         self._miss(missed)
+
+
+def _namespace(value: Any) -> str:
+    if not layout.is_namespace(value):
+        raise ValueError("no namespace")
+    return str(value)
 
 
 def _inbox(value: Any) -> str:

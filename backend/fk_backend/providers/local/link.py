@@ -17,6 +17,7 @@ from ...core.model import Id
 from ...errors import DeploymentError, Unavailable
 from ..descriptors import Descriptor
 from ..direct import InPlace
+from .beside import Beside
 from .files import Place
 from .frames import Frames
 from .host import Ear, Host, Lock
@@ -66,16 +67,18 @@ class Listening:
 class Link:
     """The link of one process to one deployment."""
 
-    def __init__(self, place: Place, super_id: Optional[Id]) -> None:
+    def __init__(self, place: Place, super_id: Optional[Id], beside: Optional[Beside] = None) -> None:
+        """``beside``: what writes while another process is the host; None: nothing does."""
         self._place = place
         self._super_id = super_id
+        self._beside = beside
         self._inboxes: Dict[str, Listening] = {}
         self._host: Optional[Host] = None
         self._peer: Optional[Frames] = None
         self._joined = asyncio.Event()
         self._gone = asyncio.Event()
         self._closing = asyncio.Event()
-        self._pings: Dict[int, "asyncio.Future[None]"] = {}
+        self._pings: Dict[int, "asyncio.Future[int]"] = {}
         self._ping = 0
         self._acknowledging = False
         self._failure: Optional[DeploymentError] = None
@@ -89,8 +92,10 @@ class Link:
 
     @property
     def direct(self) -> Optional[InPlace]:
-        """What writes in the caller's thread, while the functions run in this process."""
-        return None if self._host is None else self._host.direct
+        """What writes in the caller's thread: in the host's process, and beside it where it leaves off."""
+        if self._host is not None:
+            return self._host.direct
+        return None if self._beside is None else self._beside.direct
 
     # --- what the gateway asks for --------------------------------------------------------------
 
@@ -100,6 +105,8 @@ class Link:
         if listening is None:
             raise Unavailable("the connection is closed")
         listening.unanswered.append(Unanswered(ns, first, body))
+        if self._beside is not None:
+            self._beside.uses(ns)
         if self._host is not None:
             self._host.accept(ns, inbox, first, body)
         elif self._peer is not None:
@@ -215,21 +222,24 @@ class Link:
         _, self._peer = await loop.create_connection(lambda: Frames(self._received, self._lost_peer), sock=door)
         self._joined.set()  # who asks whether there is a host waits for its answer, too
         try:
-            await self._answered(self._peer)
+            stamp = await self._answered(self._peer)
         except Unavailable:  # it never got as far as serving
             self._joined.clear()
             await self._leave()
             return False
+        if self._beside is not None:
+            self._beside.joined(self._peer, stamp)
         return True
 
-    async def _answered(self, peer: Frames) -> None:
-        """Returns when the host has answered: it serves. Unavailable if it is gone before."""
+    async def _answered(self, peer: Frames) -> int:
+        """Returns when the host has answered: it serves. With its stamp. Unavailable if it is gone before."""
         self._ping += 1
         number, answer = self._ping, asyncio.get_event_loop().create_future()
         self._pings[number] = answer
         try:
             peer.send("ping", number)
-            await answer
+            stamp: int = await answer
+            return stamp
         finally:
             self._pings.pop(number, None)
 
@@ -243,6 +253,8 @@ class Link:
         host, self._host = self._host, None
         peer, self._peer = self._peer, None
         self._is_gone()
+        if self._beside is not None:
+            self._beside.left()
         if peer is not None:
             peer.hang_up()
         if host is not None:
@@ -286,9 +298,12 @@ class Link:
             if listening is not None:
                 listening.lost(GIVEN_UP)
         elif kind == "pong":
-            waiting = self._pings.get(rest[0])
+            number, stamp = (*rest, 0)[:2]  # a host of a version before has none
+            waiting = self._pings.get(number)
             if waiting is not None and not waiting.done():
-                waiting.set_result(None)
+                waiting.set_result(stamp)
+        elif kind == "slot" and self._beside is not None:
+            self._beside.found(*rest)
 
     def _acknowledge_soon(self) -> None:
         if not self._acknowledging:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from functools import partial
-from operator import attrgetter, methodcaller, truth
-from typing import Any, Callable, List, NamedTuple, Sequence, Tuple, TypeVar
+from operator import attrgetter, methodcaller, not_, truth
+from typing import Any, Callable, Iterator, List, NamedTuple, Sequence, Tuple, TypeVar
 
 from ...ports import TABLES, Key, Put
 from ..writes import Write
@@ -20,6 +20,12 @@ _make = methodcaller("__call__")
 _ANY_TIME = partial(bool, True)
 _ANY, _ONE, _ROW = partial(truth), partial(attrgetter("rowcount")), partial(methodcaller("fetchone"))
 """Whether a cursor says that it was done: as soon as there is one; for one row; for a row that it found."""
+_NONE = partial(not_)
+"""Whether what is nothing but done was done."""
+
+Condition = Tuple[Callable[[], Any], "partial[Any]"]
+"""What is looked at, and whether what was seen there lets one go on: both in C."""
+ANY_TIME: Condition = (_ANY_TIME, _ANY)
 
 KEYS_AT_ONCE = 64
 """Keys in one SELECT, a power of two. More are read by several, in one transaction."""
@@ -135,39 +141,47 @@ def _roll_back(connection: sqlite3.Connection) -> None:
 
 
 def write_all(
-    connection: sqlite3.Connection, path: str, writes: Sequence[Write], has_turn: Callable[[], Any] = _ANY_TIME
+    connection: sqlite3.Connection,
+    path: str,
+    writes: Sequence[Write],
+    has_turn: Callable[[], Any] = _ANY_TIME,
+    may: Condition = ANY_TIME,
 ) -> bool:
     """All of the writes in one transaction; nothing, and False, if a condition does not hold, or the turn is lost.
 
     A client writes in the caller's thread, and in the main one a signal's handler may run between any two instructions,
     and raise, or let the event loop go on. So the transaction is one call of what is written in C: `all` goes from
-    statement to statement, and stops where a condition does not hold. Who has lost the turn (``has_turn``, in C, too)
-    touches nothing: another thread may be in the middle of a transaction.
+    statement to statement, and stops where a condition does not hold; then `any` goes on to what rolls it back. Who has
+    lost the turn (``has_turn``, in C, too) touches nothing: another thread may be in the middle of a transaction.
+    ``may`` is looked at when no other process writes, and none will before this is done.
     """
     reached: List[str] = []
+    looked, holds = may
     parts = [_part(write) for write in writes]
     statements = [partial(connection.execute, sql, values) for sql, values, _ in parts]
-    begin = [has_turn, partial(connection.execute, "BEGIN IMMEDIATE"), partial(reached.__iadd__, ("begin",))]
-    commit = [partial(reached.__iadd__, ("commit",)), partial(connection.execute, "COMMIT")]
-    checks = [_ANY, _ANY, _ANY, *(check for _, _, check in parts), _ANY, _ANY]
+    begin = [has_turn, partial(connection.execute, "BEGIN IMMEDIATE"), looked]
+    commit = [partial(reached.append, "commit"), partial(connection.execute, "COMMIT"), partial(reached.append, "end")]
+    checks: List[Any] = [_ANY, _ANY, holds, *(check for _, _, check in parts), _NONE, _ANY, _NONE]
+    steps: Iterator[Any] = map(partial.__call__, checks, map(_make, [*begin, *statements, *commit]))
     _undo(connection, has_turn)
     try:
-        done = all(map(partial.__call__, checks, map(_make, [*begin, *statements, *commit])))
+        any(map(_make, [partial(all, steps), partial(all, map(_make, _undoing(connection, has_turn)))]))
     except BaseException as error:
         _undo(connection, has_turn)
         if "commit" in reached and isinstance(error, sqlite3.Error):
             raise database.explain(error, path, "commit") from error
         raise
-    if not done and reached:
-        _undo(connection, has_turn)
-    return done
+    return "end" in reached
 
 
 def _undo(connection: sqlite3.Connection, has_turn: Callable[[], Any]) -> None:
     """Rolls back what was begun in this turn and not brought to its end, in one step."""
-    steps = [has_turn, partial(getattr, connection, "in_transaction"), partial(connection.execute, "ROLLBACK")]
     with contextlib.suppress(sqlite3.Error):
-        all(map(_make, steps))
+        all(map(_make, _undoing(connection, has_turn)))
+
+
+def _undoing(connection: sqlite3.Connection, has_turn: Callable[[], Any]) -> "List[Callable[[], Any]]":
+    return [has_turn, partial(getattr, connection, "in_transaction"), partial(connection.execute, "ROLLBACK")]
 
 
 def _part(write: Write) -> Tuple[str, Tuple[Any, ...], "partial[Any]"]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import time
 from functools import partial
 from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple, TypeVar
 
@@ -18,13 +19,25 @@ from ...ports import INTEREST, SESSIONS, STATE, UNLIMITED, Item, Key, Listing, P
 from ..descriptors import missed
 from ..writes import checked_writes
 from . import database, files, left
-from .statements import KEYS_AT_ONCE, PURGED_AT_ONCE, SQL, read, selecting, transaction, write_all
+from .statements import (
+    ANY_TIME,
+    KEYS_AT_ONCE,
+    PURGED_AT_ONCE,
+    SQL,
+    Condition,
+    read,
+    selecting,
+    transaction,
+    write_all,
+)
 
 T = TypeVar("T")
 
-ATTEMPTS = 100
-"""How often a lock is asked for; each time for `database.BUSY_MS`, 5 s in all."""
+PATIENCE_S = 5.0
+"""How long a lock is asked for, again and again, and each time for `database.BUSY_MS`."""
 RETRY_S = 0.001
+BESIDE_BUSY_MS = 2
+"""So long who writes beside the host waits for a lock: the host would wait for the same one, and has the queue."""
 
 
 _always = partial(bool, True)
@@ -43,9 +56,10 @@ _inherited: Set[str] = set()
 class LocalStore:
     """`ports.Store` of one process on the files of a deployment. For one thread at a time.
 
-    ``writable_state``: whether this process may write STATE and SESSIONS; the host alone may. A commit waits for the
-    disk there (synchronous=FULL), and not in INTEREST (NORMAL). A commit that names a key twice, or keys of INTEREST
-    and of another table, is a ValueError, as in every store.
+    ``writable_state``: whether STATE and SESSIONS are written through it: by the host, and ``beside`` the host where
+    that leaves it to others (see `only_while`). A commit waits for the disk there (synchronous=FULL), and not in
+    INTEREST (NORMAL). A commit that names a key twice, or keys of INTEREST and of another table, is a ValueError, as in
+    every store.
 
     Opening raises what `files.check` raises, and DeploymentError in a forked child that inherited the files open. Reads
     raise Unavailable, and NotADeployment where the file is damaged; writes also StorageFull, TooLarge and Unknown.
@@ -54,9 +68,11 @@ class LocalStore:
     atomic_queries = True
     limits = UNLIMITED
 
-    def __init__(self, place: files.Place, writable_state: bool) -> None:
+    def __init__(self, place: files.Place, writable_state: bool, beside: bool = False) -> None:
         files.check(place)
         self._writable_state = writable_state
+        self._beside = beside
+        self._may: Callable[[str], Condition] = lambda ns: ANY_TIME
         self._paths = {STATE: place.state, SESSIONS: place.state, INTEREST: place.interest}
         self._connections: Dict[str, sqlite3.Connection] = {}
         self._resting = False
@@ -66,6 +82,14 @@ class LocalStore:
     def in_turn(self, has_turn: Callable[[], bool]) -> None:
         """`ports.Direct.in_turn`: several threads take turns, and who loses his meanwhile changes nothing."""
         self._has_turn = has_turn
+
+    def only_while(self, may: Callable[[str], Condition]) -> None:
+        """A namespace is written to only while that holds: looked at within each commit to STATE and SESSIONS."""
+        self._may = may
+
+    async def fence(self) -> None:
+        """When it returns, every commit of another process is over that had begun before. Unavailable."""
+        await self._transact(STATE, lambda connection: None)
 
     def _open(self) -> None:
         if _inherited.intersection(map(os.path.realpath, self._paths.values())):
@@ -78,12 +102,13 @@ class LocalStore:
 
     def _connect(self) -> None:
         try:
-            state = database.connect(self._paths[STATE], (STATE, SESSIONS), True, self._writable_state)
+            busy_ms = BESIDE_BUSY_MS if self._beside else database.BUSY_MS
+            state = database.connect(self._paths[STATE], (STATE, SESSIONS), True, self._writable_state, busy_ms)
             self._connections = {STATE: state, SESSIONS: state}
             interest = database.connect(self._paths[INTEREST], (INTEREST,), False, True)
             interest.text_factory = _text
             self._connections[INTEREST] = interest
-            if self._writable_state:
+            if self._writable_state and not self._beside:
                 for connection in set(self._connections.values()):
                     database.stamp(connection)
         except BaseException:
@@ -204,7 +229,11 @@ class LocalStore:
 
         table = checked[0].key.table
         path = self._writable(table)
-        if not await self._attempt(table, "write", lambda c: write_all(c, path, checked, self._has_turn)):
+        ns = checked[0].key.partition.partition(":")[0]
+        may = looked, holds = ANY_TIME if table == INTEREST else self._may(ns)
+        if not await self._attempt(table, "write", lambda c: write_all(c, path, checked, self._has_turn, may)):
+            if not holds(looked()):
+                raise Unavailable("namespace %s: it is the host's turn" % ns)
             conditions = [(*write.key, write.expect) for write in checked if write.expect is not None]
             raise Conflict("one of these is not at its rev: %s" % conditions[:5])
 
@@ -266,7 +295,8 @@ class LocalStore:
 
     async def _attempt(self, table: str, doing: str, step: Callable[[sqlite3.Connection], T]) -> T:
         """Tries until nothing is in the way."""
-        for _ in range(ATTEMPTS):
+        give_up_s = time.monotonic() + PATIENCE_S
+        while time.monotonic() < give_up_s:
             try:
                 connection = self._connection(table)
                 self._require_ours(table)

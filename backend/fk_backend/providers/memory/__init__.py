@@ -55,7 +55,7 @@ class MemoryDeployment:
         self._ports, self._super_id = Ports(self.store, self, self, self.clock), super_id
         self._writer = Writer(self._ports, super_id)
         self._functions = Dispatcher(self._writer, Heartbeat(self._ports), self, self.clock)
-        self.direct = InPlace(self._functions)
+        self.direct = InPlace(lambda: self._writer, self._functions.is_free, self._functions.tell_soon)
         self.home: Optional[asyncio.AbstractEventLoop] = asyncio._get_running_loop()
         self.given_up = False
         """Whether it goes on elsewhere: who comes here opens it anew."""

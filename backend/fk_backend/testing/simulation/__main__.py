@@ -23,7 +23,7 @@ from .narrate import narrate
 from .plan import Plan
 from .run import run
 from .shrink import broken, shrink
-from .workload import SECRETS, WORLDS, direct, flickering, invoked, plan
+from .workload import SECRETS, WORLDS, beside, direct, flickering, invoked, plan
 
 CI_SCHEDULES = 20_000
 CI_SECRETS = 2_000
@@ -31,7 +31,8 @@ CI_SECRETS = 2_000
 CI_SECONDS = 3000.0
 """Beside everything else that CI does, at the lowest priority; alone it takes five minutes."""
 CI_FLICKERING = 1_000
-CI_DIRECT = 1_000
+CI_DIRECT = 500
+CI_BESIDE = 500
 CI_INVOKED = 1_000
 
 
@@ -90,6 +91,8 @@ def ci(jobs: int) -> int:
     failed += report(campaign(0, CI_FLICKERING, jobs, None, progress, flickering))
     print("writes that no queue has, in the clients' own processes: --world direct")
     failed += report(campaign(0, CI_DIRECT, jobs, None, progress, direct))
+    print("writes beside a host, in other processes of its machine: --world beside")
+    failed += report(campaign(0, CI_BESIDE, jobs, None, progress, beside))
     print("writers that are invoked while the queue's are at work: --world invoked")
     failed += report(campaign(0, CI_INVOKED, jobs, None, progress, invoked))
     covered = cover()

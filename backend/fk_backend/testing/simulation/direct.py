@@ -25,14 +25,15 @@ class DirectStore(SimulatedStore):
     async def commit(self, writes: Sequence[object]) -> None:
         """`ports.Store.commit`."""
 
-        def effect() -> None:
-            if any(getattr(write, "key", None) == layout.head_key(self._deployment.ns) for write in writes):
-                head = self._deployment.head_rev()
-                if any(getattr(write, "expect", None) == head for write in writes) or head == 0:
-                    self.take()
-            self._deployment.commit(self._process, writes)
+        await self._process.call("store", "commit", lambda: self.write(writes))
 
-        await self._process.call("store", "commit", effect)
+    def write(self, writes: Sequence[object]) -> None:
+        """The commit's effect."""
+        if any(getattr(write, "key", None) == layout.head_key(self._deployment.ns) for write in writes):
+            head = self._deployment.head_rev()
+            if any(getattr(write, "expect", None) == head for write in writes) or head == 0:
+                self.take()
+        self._deployment.commit(self._process, writes)
 
     def take(self) -> None:
         """From here on it may have been done."""

@@ -100,7 +100,8 @@ class Trigger:
         self._deployment = deployment
         self._world = deployment.world
         shares = deployment.world.knobs.invoked > 0
-        self.writers = Instances(deployment, "writer", lambda ports: Writer(ports, shares=shares))
+        told = deployment.told if deployment.world.knobs.beside else None
+        self.writers = Instances(deployment, "writer", lambda ports: Writer(ports, shares=shares, told=told))
         host = deployment.ports(Process(deployment.world, "host"))
         self._dispatcher = Dispatcher(cast(Writer, self._once), cast(Heartbeat, None), host.inboxes, host.clock)
         """What finds out which message it is that can't be handled."""
@@ -244,6 +245,9 @@ class Timer:
             await self._world.never()
         while True:
             await self._pause(TICK_S)
+            if self._world.knobs.beside and self._deployment.is_free():
+                if self._deployment.told.upto(self._deployment.ns) != self._deployment.head_rev():
+                    self._deployment.tell()  # whoever wrote beside the host was killed, or stopped
             ticks = [self._tick(self._deployment.ns) for _ in range(1 + self.twice)]
             self.twice = False
             await asyncio.gather(*ticks)

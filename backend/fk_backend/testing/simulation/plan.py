@@ -39,6 +39,8 @@ class Knobs(NamedTuple):
     """Sessions beat only while they own something, and the heartbeat rests while none does: as on AWS."""
     direct: float = 0.0
     """How often a client's write that is alone is done in its own process: see `direct`."""
+    beside: float = 0.0
+    """How often a client's write that is alone is done beside a host, as the host may begin to write: see `beside`."""
     invoked: float = 0.0
     """How often a client's write that is alone is done by a function that it invokes: see `invoked`."""
     late_inbox_s: float = 0.0

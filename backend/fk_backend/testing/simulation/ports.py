@@ -13,6 +13,7 @@ from ...core.model import Blob
 from ...core.requests import Multi
 from ...errors import Refused
 from ...functions import large
+from ...functions.told import Told
 from ...mac import inbox_name
 from ...messages import Message, decode, split_id
 from ...ports import (
@@ -91,6 +92,8 @@ class Deployment:
         """The client whose own writer is at work."""
         self.untold = False
         """Whether such a one may have left a commit to be fanned out."""
+        self.told = Told()
+        """Of all who write beside each other, where several do."""
         self._promised: List[Message] = []
         """What is taken as soon as the node is written that the head promises."""
         self._held: List[Callable[[], None]] = []
@@ -135,6 +138,15 @@ class Deployment:
             take()
         if self.untold or held:
             self.on_message()
+
+    def is_free(self) -> bool:
+        """Whether the host has nothing to do, and leaves it to whoever asks."""
+        return not self.queue and not self.untold and self.is_idle()
+
+    def tell(self) -> None:
+        """The host is asked for the fan-out of what was written beside it."""
+        self.untold = True
+        self.on_message()
 
     # --- effects, each in one instant -----------------------------------------------------------
 

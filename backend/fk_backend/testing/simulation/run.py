@@ -19,6 +19,7 @@ from ...functions.heartbeat import TICK_S
 from ...ports import INTEREST, SESSIONS, TABLES, Item, Key
 from ...session import beginning
 from . import hostile, taken
+from .beside import SimulatedBeside
 from .client import Client
 from .direct import SimulatedDirect
 from .hosts import Timer, Trigger
@@ -67,6 +68,8 @@ class Run:
         self.deployment = Deployment(self.world, NS)
         if plan.knobs.direct:
             self.deployment.direct_of = lambda process: SimulatedDirect(self.deployment, process)
+        if plan.knobs.beside:
+            self.deployment.direct_of = lambda process: SimulatedBeside(self.deployment, process)
         if plan.knobs.invoked:
             self.deployment.direct_of = lambda process: SimulatedInvocations(
                 self.deployment, process, lambda: self.trigger.writers

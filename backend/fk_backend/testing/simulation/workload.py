@@ -296,6 +296,13 @@ def direct(seed: int) -> Plan:
     return made._replace(knobs=knobs, clients=programs)
 
 
+def beside(seed: int) -> Plan:
+    """The plan of a seed in which clients write beside a host, on its machine."""
+    made, r = direct(seed), Random("%d beside" % seed)
+    knobs = made.knobs._replace(direct=0.0, beside=made.knobs.direct, atomic_queries=True, two_steps=False)
+    return made._replace(knobs=knobs._replace(fresh=r.choice((0.0, 0.1, 0.5))))
+
+
 def _apart(r: Random, program: Tuple[Step, ...]) -> Tuple[Step, ...]:
     """With pauses, in most of which what was asked before is answered."""
     late, found = 0.0, []
@@ -328,6 +335,7 @@ WORLDS: Dict[str, Callable[[int], Plan]] = {
     "flickering": flickering,
     "hostile": hostile,
     "direct": direct,
+    "beside": beside,
     "invoked": invoked,
 }
 """By name: what makes plans from seeds."""

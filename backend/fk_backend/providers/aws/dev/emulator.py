@@ -69,12 +69,16 @@ class Emulator:
         """Returns when it answers. EmulatorFailed if it does not."""
         if sys.version_info < (3, 10):
             raise EmulatorFailed("the emulator needs Python 3.10 or later")
-        for _ in range(ATTEMPTS):
-            self.port = self._wanted or _free_port()
-            if self._start():
-                return self
-            if self._wanted:
-                break
+        try:
+            for _ in range(ATTEMPTS):
+                self.port = self._wanted or _free_port()
+                if self._start():
+                    return self
+                if self._wanted:
+                    break
+        except BaseException:  # Ctrl-C, too
+            self.stop()
+            raise
         raise EmulatorFailed(
             "ministack on port %d did not start: %s" % (self.port, self._printed or "it printed nothing")
         )

@@ -37,6 +37,10 @@ class Settings(NamedTuple):
     """How many invocations run at once at most (reserved concurrency)."""
     recursive: bool = False
     """RecursiveLoop is Allow: however often it is invoked in one chain of requests."""
+    every_s: float = 0.0
+    """So often a schedule invokes it; 0: none does."""
+    event: str = "{}"
+    """What that invokes it with, as JSON."""
 
 
 Log = Callable[[str, str], None]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import json
 import os
 import shutil
 import tempfile
@@ -20,7 +21,7 @@ from typing import Any, Callable, Coroutine, Dict, List, Optional, Sequence, Typ
 
 from ..template import template
 from . import access
-from .environment import Environment, Settings, Source
+from .environment import Environment, InvocationFailed, Settings, Source
 from .function import Function, Invocation
 from .interface import Interface
 from .mapping import Mapping
@@ -67,6 +68,7 @@ class Host:
         self.url = ""
         """Of Lambda's interface, as far as clients use it: what AWS_ENDPOINT_URL_LAMBDA has to be."""
         self._interface = Interface(self.functions, account.endpoint_url)
+        self._schedules: "List[asyncio.Future[None]]" = []
         self._account = account
         self._settings = functions
         self._package = package
@@ -132,10 +134,21 @@ class Host:
                 variables.update(access.of_function(self._account, settings.name))
             function = Function(settings, self._starter(settings, variables), self._observe)
             self.functions[settings.name] = function
+            if settings.every_s:
+                self._schedules.append(asyncio.ensure_future(self._run_every(settings, function)))
             if settings.sources:
                 client = await self._closing.enter_async_context(_queue_client(variables))
                 for source in settings.sources:
                     self._map(client, source, function)
+
+    async def _run_every(self, settings: Settings, function: Function) -> None:
+        """As a rule of EventBridge does."""
+        while True:
+            await asyncio.sleep(settings.every_s)
+            try:
+                await function.invoke(json.loads(settings.event))
+            except InvocationFailed as error:
+                self._trouble("%s: %s" % (settings.name, error))
 
     def _map(self, client: Any, source: Source, function: Function) -> None:
         url, arn = self._account.queue_url(source.queue), self._account.queue_arn(source.queue)
@@ -154,6 +167,8 @@ class Host:
         return start
 
     async def _stop(self, drain: bool) -> None:
+        for schedule in self._schedules:
+            schedule.cancel()
         await asyncio.gather(*(mapping.stop(drain) for mapping in self.mappings))
         await asyncio.gather(*(function.close() for function in self.functions.values()))
         await self._interface.close()

@@ -44,8 +44,12 @@ class _Reader:
             if mapping.get("Enabled", True):
                 function = _function_name(str(mapping["FunctionName"]))
                 sources.setdefault(function, []).append(_source(mapping))
+        rules = [rule for rule in self._properties("AWS::Events::Rule") if rule.get("State") != "DISABLED"]
+        schedules = {_function_name(str(target["Arn"])): (rule, target) for rule in rules for target in rule["Targets"]}
         return [
-            _settings(function, tuple(sources.get(function["FunctionName"], ())))
+            _settings(
+                function, tuple(sources.get(function["FunctionName"], ())), *schedules.get(function["FunctionName"], ())
+            )
             for function in self._properties("AWS::Lambda::Function")
         ]
 
@@ -128,7 +132,24 @@ def _source(mapping: Mapping[str, Any]) -> Source:
     return Source(str(mapping["EventSourceArn"]).rpartition(":")[2], int(mapping.get("BatchSize", 10)), report)
 
 
-def _settings(function: Mapping[str, Any], sources: Any) -> Settings:
+_RATE = re.compile("rate\\(([0-9]+) (minute|hour|day)s?\\)")
+_UNITS_S = {"minute": 60.0, "hour": 3600.0, "day": 86400.0}
+
+
+def _every_s(expression: str) -> float:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html"""
+    found = _RATE.fullmatch(expression)
+    if found is None:
+        raise NotUnderstood("ScheduleExpression: %s" % expression)
+    return int(found[1]) * _UNITS_S[found[2]]
+
+
+def _settings(
+    function: Mapping[str, Any],
+    sources: Any,
+    rule: Optional[Mapping[str, Any]] = None,
+    target: Optional[Mapping[str, Any]] = None,
+) -> Settings:
     variables = function.get("Environment", {}).get("Variables", {})
     return Settings(
         name=function["FunctionName"],
@@ -139,4 +160,6 @@ def _settings(function: Mapping[str, Any], sources: Any) -> Settings:
         sources=sources,
         concurrency=int(function.get("ReservedConcurrentExecutions", CONCURRENCY)),
         recursive=function.get("RecursiveLoop", "Terminate") == "Allow",
+        every_s=_every_s(str(rule["ScheduleExpression"])) if rule else 0.0,
+        event=str(target.get("Input", "{}")) if target else "{}",
     )

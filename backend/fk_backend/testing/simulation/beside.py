@@ -1,0 +1,107 @@
+"""`ports.Direct` of a client in another process than the host: its writer is at work while the host's may begin to be.
+
+The host's word is looked at in the instant of the commit, and nothing holds the host up. What is told is known to both.
+"""
+
+from __future__ import annotations
+
+from typing import List, Optional, Sequence, cast
+
+from ... import layout
+from ...errors import BackendError, Unavailable, Unknown
+from ...functions.writer import Writer
+from ...messages import Message
+from ...ports import Item, Key, Store, Written
+from .direct import DirectStore
+from .ports import Deployment
+from .world import Process
+
+
+class BesideStore(DirectStore):
+    """A store whose commits are only done while the host has nothing to do."""
+
+    _seen = 0
+    """The head that was read or written last."""
+
+    async def load(self, keys: Sequence[Key]) -> List[Optional[Item]]:
+        """`ports.Store.load`."""
+        found = await super().load(keys)
+        head = layout.head_key(self._deployment.ns)
+        self._seen = next((item.rev for key, item in zip(keys, found) if item and key == head), self._seen)
+        return found
+
+    async def get(self, keys: Sequence[Key]) -> List[Optional[Item]]:
+        """`ports.Store.get`: what fails is taken by the look at the head by which it fails."""
+        if self.message is None or list(keys) != [layout.head_key(self._deployment.ns)]:
+            return await super().get(keys)
+
+        def effect() -> List[Optional[Item]]:
+            if self._deployment.head_rev() == self._seen:
+                self._may()  # what the queue has already is taken before it, though it is done after it
+                self.take()
+            found: List[Optional[Item]] = self._deployment.at_once(self._items.get(keys))
+            return found
+
+        return await self._process.call("store", "get", effect)
+
+    async def commit(self, writes: Sequence[object]) -> None:
+        """`ports.Store.commit`."""
+
+        def effect() -> None:
+            self._may()
+            self.write(writes)
+            self._seen = self._deployment.head_rev()
+
+        await self._process.call("store", "commit", effect)
+
+    def _may(self) -> None:
+        if not self._deployment.is_free():
+            raise Unavailable("it is the host's turn")
+
+
+class SimulatedBeside:
+    """Of one client process."""
+
+    at_once = False
+
+    def __init__(self, deployment: Deployment, process: Process) -> None:
+        self._deployment = deployment
+        self._process = process
+        self._store = BesideStore(deployment, process)
+        ports = deployment.ports(process)._replace(store=cast(Store, self._store))
+        self._writer = Writer(ports, told=deployment.told)
+
+    async def write(self, ns: str, message: Message, key: bytes = b"") -> Optional[Written]:
+        """`ports.Direct.write`, as `providers.direct.InPlace` has it."""
+        if self._process.random.random() >= self._deployment.world.knobs.beside or not self._deployment.is_free():
+            return None
+        self._store.message = message
+        try:
+            written = await self._writer.write(ns, message, wakes=False)
+        except Unknown:
+            await self._tell()
+            raise
+        finally:
+            self._store.message = None
+        if not await self._is_told():
+            await self._tell()
+        return written
+
+    async def _is_told(self) -> bool:
+        try:
+            return await self._writer.is_told(self._deployment.ns)
+        except BackendError:
+            return False
+
+    async def _tell(self) -> None:
+        """The host is asked for the fan-out, unless it is gone: the next one finds out by itself."""
+        try:
+            await self._process.call("queue", "tell", self._deployment.tell)
+        except BackendError:
+            pass
+
+    def in_turn(self, has_turn: object) -> None:
+        """`ports.Direct.in_turn`: it waits, so nobody asks."""
+
+    def told(self, ns: str) -> None:
+        """`ports.Direct.told`: see `write`."""

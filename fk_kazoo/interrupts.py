@@ -1,0 +1,67 @@
+"""Ctrl-C at any moment of a command: exit code 130, one line, no traceback, and nothing half done.
+
+Rule upheld here: importing this module imports nothing that an app may want to patch.
+"""
+
+from __future__ import annotations
+
+import _thread
+import contextlib
+import signal
+import sys
+import warnings
+from typing import TYPE_CHECKING, Callable, Iterator
+
+from .files import remove_parts
+
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any, Optional
+
+INTERRUPTED = 130
+
+
+def until_the_end(command: Callable[[], int]) -> int:
+    """The exit code of a command that is all that this process does: it ends after it."""
+    try:
+        try:
+            sys.unraisablehook = _heard
+            # Interrupted before it began.
+            warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+            return command()
+        finally:
+            _end()
+    except KeyboardInterrupt:
+        _end()
+        print("fk-kazoo: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _end() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is left is to end, which is what was asked for
+    remove_parts()
+
+
+def _heard(found: "sys.UnraisableHookArgs") -> None:
+    """Where nothing can be raised, as while an object is removed, an interrupt would be lost: it comes again."""
+    if found.exc_type is KeyboardInterrupt:
+        _thread.interrupt_main()
+    else:
+        sys.__unraisablehook__(found)
+
+
+@contextlib.contextmanager
+def not_now() -> Iterator[None]:
+    """What is short, and must not be done by half: Ctrl-C is heard when it is over."""
+    come = []
+
+    def later(number: int, frame: "Optional[FrameType]") -> "Any":
+        come.append(number)
+
+    before = signal.signal(signal.SIGINT, later)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if come:
+            signal.raise_signal(signal.SIGINT)

@@ -1,0 +1,71 @@
+"""Failovers to a synchronous standby while others write on; then every write that was answered is read again.
+
+python -m tests.providers.postgres.failovers TIMES
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from contextlib import ExitStack
+from typing import Dict
+
+from compat_tests.on_postgres import CLIENT, DATABASE, HERE, PostgresServer
+from fk_kazoo.client import KazooClient
+
+from .kills import SETTERS, Setter, judge_holders
+
+SYNCHRONOUS = {"synchronous_standby_names": "*"}
+
+
+def run(times: int) -> Dict[str, int]:
+    """Two servers, of which the primary is killed, the other one promoted, and a new standby made, again and again."""
+    with ExitStack() as stack:
+        primary = stack.enter_context(PostgresServer())
+        standby = stack.enter_context(PostgresServer(primary=primary, settings=SYNCHRONOUS))
+        primary.ask("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        primary.ask("SELECT pg_reload_conf()")
+        hosts = ",".join("%s:%d" % (HERE, each.port) for each in (primary, standby))
+        url = "postgresql://%s@%s/%s" % (CLIENT, hosts, DATABASE)
+        setters = [Setter(url, "/set-%d" % number, locks=True) for number in range(SETTERS)]
+        try:
+            for _ in range(times):
+                for each in setters:
+                    each.wait_for_more()
+                primary.stop(signal.SIGKILL)
+                standby.ask("SELECT pg_promote()")
+                left, primary = primary, standby
+                standby = stack.enter_context(PostgresServer(primary=primary, settings=SYNCHRONOUS, port=left.port))
+            for each in setters:
+                each.wait_for_more()
+        finally:
+            for each in setters:
+                each.kill()
+        _judge(url, setters)
+        answered = sum(len(each.answered) for each in setters)
+        unknown = sum(what == "unknown" for each in setters for what, _, _ in each.said)
+        return {"failovers": times, "answered": answered, "unknown": unknown, "locked": judge_holders(setters)}
+
+
+def _judge(url: str, setters: "list[Setter]") -> None:
+    zk = KazooClient(url)
+    zk.start(timeout=30)
+    try:
+        for each in setters:
+            data, stat = zk.get(each.path)
+            each.judge(data, stat.version)
+    finally:
+        zk.stop()
+        zk.close()
+
+
+def main() -> None:
+    """Prints what it did."""
+    started = time.monotonic()
+    done = run(int(sys.argv[1]))
+    print("%s in %.0f s: nothing answered was lost or done twice" % (done, time.monotonic() - started))
+
+
+if __name__ == "__main__":
+    main()
