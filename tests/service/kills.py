@@ -36,8 +36,8 @@ STARTED = 4
 PAUSE_S = 0.05
 SEED = 1
 LONGEST_S = 1.5
-"""Longest wait of a survivor. A takeover is a matter of some tenths of a second; here three deployments are killed at
-once on what may be two busy cores.
+"""Longest wait of a survivor. A takeover is a matter of a second at most on a machine that has nothing else to do; here
+three deployments are killed at once on what may be two busy cores.
 """
 OUTBOX_BYTES = 4 * COMPACT_BYTES
 """How much a new host may have to read: about as much after five hundred kills as after five."""
