@@ -24,7 +24,7 @@ KEPT_S = 90.0
 
 
 def connects(scene: Scene) -> Dict[str, Any]:
-    """100 clients come, 25 at a time, read, and go; each connection is a session and an inbox of its own."""
+    """100 clients come, 25 at a time, read, and go; each connection is a session of its own."""
 
     def connect(number: int) -> str:
         scene.go_on()
