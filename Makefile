@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/bytecode
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proofs check kazoo-suite kazoo-suite-memory kazoo-suite-local matrix servers zk-shell postgres on-postgres gateway gateway-clients gateway-suite zookeeper-tests clean
+.PHONY: help demo test proofs check kazoo-suite kazoo-suite-memory kazoo-suite-local matrix servers zk-shell postgres on-postgres gateway gateway-clients gateway-suite gateway-large zookeeper-tests clean
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -123,6 +123,9 @@ gateway-clients: $(VENV)/.dev ## the own tests of other people's clients (Go, No
 gateway-suite: $(VENV)/.dev ## kazoo's own tests with kazoo's own client, through gateways in front of local://
 	rm -rf .cache/gateway-suite
 	$(GATEWAY_SUITE) || { $(ONCE_MORE); $(GATEWAY_SUITE) --last-failed --last-failed-no-failures all; }
+
+gateway-large: $(VENV)/.dev ## large programs (two ClickHouse replicas) through gateways that are killed, and on a ZooKeeper; fetched from Debian
+	$(PY) -m pytest compat_tests/gateway/test_large.py
 
 GATEWAY_SUITE := FK_KAZOO_HOME=$(CURDIR)/.cache/gateway-suite $(PY) -m compat_tests.kazoo_suite \
   --url local://gateway-suite --fk-gateway -o cache_dir=$(CURDIR)/.cache/suite-gateway

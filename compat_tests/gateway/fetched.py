@@ -41,6 +41,18 @@ def debian(*packages: str) -> Path:
     return root
 
 
+def with_what_it_needs(package: str) -> Path:
+    """As `debian`, with everything that it depends on and that is not installed here."""
+    need("apt-get", "dpkg-deb")
+    planned = subprocess.run(
+        ["apt-get", "-s", "install", "--no-install-recommends", package],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=PATIENCE_S,
+    )  # fmt: skip
+    if planned.returncode:
+        pytest.skip("apt-get can't install %s here: %s" % (package, planned.stdout.strip()[-300:]))
+    return debian(*(line.split()[1] for line in planned.stdout.splitlines() if line.startswith("Inst ")))
+
+
 def npm(package: str) -> Path:
     """``node_modules`` with the package in it."""
     need("node", "npm")

@@ -1,0 +1,65 @@
+"""Large programs that need a ZooKeeper, through two gateways of which one is killed, and on a real ZooKeeper.
+
+Each takes long to fetch, and minutes to run: they are behind ``make gateway-large``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+from typing import Any, Iterator, List
+
+import pytest
+
+from tests.differential.zookeeper_server import ZookeeperServer, unavailable
+
+from . import clickhouse
+from .kills import Gateway
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+
+@contextlib.contextmanager
+def two_gateways(home: Path) -> Iterator[List[Gateway]]:
+    """In front of one new local:// deployment."""
+    with contextlib.ExitStack() as stack:
+        gateways = [Gateway({**os.environ, "FK_KAZOO_HOME": str(home)}) for _ in range(2)]
+        for each in gateways:
+            stack.callback(each.leave_nothing)
+        yield gateways
+
+
+def _killed(gateway: Gateway) -> Any:
+    def happens() -> None:
+        gateway.end(signal.SIGKILL)
+        gateway.start()
+
+    return happens
+
+
+@pytest.fixture
+def zookeeper(tmp_path: Path) -> Iterator[ZookeeperServer]:
+    reason = unavailable()
+    if reason is not None:
+        pytest.skip(reason)
+    (tmp_path / "zookeeper").mkdir()
+    with ZookeeperServer(tmp_path / "zookeeper") as server:
+        yield server
+
+
+def test_clickhouse(tmp_path: Path, zookeeper: ZookeeperServer) -> None:
+    """Two replicas. One gateway after the other is killed while they write; nothing is lost or done twice."""
+    said = []
+    (tmp_path / "theirs").mkdir()
+    with clickhouse.two(tmp_path / "theirs", [zookeeper.port]) as replicas:
+        said.append(clickhouse.tour(replicas, {}))
+    (tmp_path / "ours").mkdir()
+    with (
+        two_gateways(tmp_path) as gateways,
+        clickhouse.two(tmp_path / "ours", [each.port for each in gateways]) as replicas,
+    ):
+        kills = {"insert 3": _killed(gateways[0]), "insert 6": _killed(gateways[1])}
+        said.append(clickhouse.tour(replicas, kills))
+    assert said[0] == said[1]
