@@ -44,6 +44,30 @@ def test_what_it_prints_can_be_used_and_nothing_is_left(emulator: Emulator, numb
             dev.kill()
 
 
+@pytest.mark.parametrize("after_s", [0.2, 1.5, 4.0])
+def test_interrupted_while_it_starts(emulator: Emulator, after_s: float) -> None:
+    """At once, with nothing left, and in one line."""
+    with subprocess.Popen(
+        COMMAND,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where a shell began us so
+    ) as dev:
+        try:
+            assert dev.stdout is not None and dev.stdout.readline().startswith("starting the emulator")
+            try:
+                dev.wait(after_s)
+            except subprocess.TimeoutExpired:
+                children = _children(dev.pid)
+                dev.send_signal(signal.SIGINT)
+            said = dev.stdout.read()
+            assert dev.wait() == 130 and "Traceback" not in said and "Exception" not in said, said
+            assert all(map(_gone, children))
+        finally:
+            dev.kill()
+
+
 def _use(dev: "subprocess.Popen[str]", number: signal.Signals, code: int) -> None:
     assert dev.stdout is not None
     exports: Dict[str, str] = {}

@@ -101,6 +101,7 @@ class Terminal:
         printed, given = io.BytesIO(), b""
         line, _, errors = line.partition(" 2> ")
         line, _, file = line.partition(" > ")
+        assert " " not in errors + file, "outputs come last here"
         aside = io.BytesIO() if errors else printed
         parts = re.split(r" \| (?=\w)", line)
         for number, part in enumerate(parts):
