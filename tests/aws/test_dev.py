@@ -54,10 +54,10 @@ def _use(dev: "subprocess.Popen[str]", number: signal.Signals, code: int) -> Non
         if "as they are invoked" in text:
             break
     assert re.fullmatch(r"aws://mine\?region=us-east-1&endpoint_url=http://127\.0\.0\.1:\d+", exports["FK_KAZOO_URL"])
-    code = "import boto3, sys; print(*boto3.client('sqs', endpoint_url=sys.argv[1]).list_queues()['QueueUrls'])"
+    script = "import boto3, sys; print(*boto3.client('sqs', endpoint_url=sys.argv[1]).list_queues()['QueueUrls'])"
     clean = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
     url = exports["FK_KAZOO_URL"].split("endpoint_url=")[1]
-    queues = subprocess.check_output([sys.executable, "-c", code, url], env={**clean, **exports}, text=True)
+    queues = subprocess.check_output([sys.executable, "-c", script, url], env={**clean, **exports}, text=True)
     assert "/%s/%s" % (exports["AWS_ACCESS_KEY_ID"], names.writes_queue("mine")) in queues
     children = _children(dev.pid)
     assert children

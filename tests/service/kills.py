@@ -35,7 +35,7 @@ STARTED = 4
 """How many have begun, at least, before the next kill: one of them survives it."""
 PAUSE_S = 0.05
 SEED = 1
-LONGEST_S = 3.0
+LONGEST_S = 1.5
 """Longest wait of a survivor. A takeover is a matter of a second at most on a machine that has nothing else to do; here
 three deployments are killed at once on what may be two busy cores.
 """

@@ -45,12 +45,20 @@ def test_the_order_in_which_choices_are_tried_changes_nothing_of_what_there_is()
     assert len(seen) == explore(scope).states
 
 
-@pytest.mark.parametrize(("name", "at"), [("looked before commit", 0), ("no rearm", 1), ("read before registering", 2)])
-def test_a_planted_bug_is_found(name: str, at: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "at", "check"),
+    [
+        ("looked before commit", 0, "V3"),
+        ("no rearm", 1, "V3"),
+        ("read before registering", 2, "V3"),
+        ("no fence after unknown", 3, "W5"),
+    ],
+)
+def test_a_planted_bug_is_found(name: str, at: int, check: str) -> None:
     (bug,) = [bug for bug in BUGS if bug.name == name]
     with bug.planted():
         violations = explore(SMALL_SCOPES[at], stop_at=1).violations
-    assert {violation.split(": ")[1] for violation in violations} == {"V3"}
+    assert {violation.split(": ")[1] for violation in violations} == {check}
 
 
 def test_the_limit_is_kept_and_told() -> None:

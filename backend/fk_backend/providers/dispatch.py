@@ -72,7 +72,7 @@ class Dispatcher:
         self._untold: Set[str] = set()
         """Namespaces whose last commit is still to be fanned out, by a batch of nothing."""
         self._loop: Optional[asyncio.AbstractEventLoop] = None
-        """Where it runs, since something came."""
+        """Where it runs, since there is something to watch."""
         self.halted = False
 
     def accept(
@@ -86,7 +86,6 @@ class Dispatcher:
             raise Unavailable("the functions of this deployment are halted")
         if message_id in self._known:
             return
-        self._loop = asyncio.get_running_loop()
         queue = self._waiting.setdefault(ns, deque())
         if len(queue) >= MAX_WAITING:
             raise Unavailable("%d messages wait in namespace %s" % (len(queue), ns))
@@ -118,6 +117,7 @@ class Dispatcher:
 
     def watch(self, ns: str) -> None:
         """Has the heartbeat look after a namespace, until it says that there is nothing to look after."""
+        self._loop = asyncio.get_running_loop()
         if ns not in self._tickers:
             self._tickers[ns] = asyncio.ensure_future(self._tick(ns))
             self._note(ns)

@@ -1,10 +1,11 @@
 """Processes killed with SIGKILL, servers too, while others write on; then every write that was answered is read again.
 
-python -m tests.providers.postgres.kills ROUNDS
+python -m tests.providers.postgres.kills ROUNDS [SECONDS]
 """
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import random
 import signal
@@ -103,8 +104,9 @@ def crash(server: PostgresServer, how: int = signal.SIGKILL) -> None:
             time.sleep(0.2)
 
 
-def run(server: PostgresServer, rounds: int, seed: int) -> Dict[str, int]:
-    """Kills, and judges. How many of what."""
+def run(server: PostgresServer, rounds: int, seed: int, seconds: float = math.inf) -> Dict[str, int]:
+    """Kills, and judges. How many of what; fewer if it takes longer than so long."""
+    until = time.monotonic() + seconds
     chance = random.Random(seed)
     url = server.url + "?namespace=kills-%d" % seed
     setters = [Setter(url, "/set-%d" % number) for number in range(SETTERS)]
@@ -113,6 +115,8 @@ def run(server: PostgresServer, rounds: int, seed: int) -> Dict[str, int]:
         for each in setters:
             each.wait_for_more()
         for number in range(1, rounds + 1):
+            if time.monotonic() > until:
+                break
             time.sleep(chance.random() * 0.1)
             if number % RESTART_EVERY == 0:
                 crash(server, signal.SIGINT)
@@ -146,7 +150,7 @@ def main() -> None:
     """Prints what it did."""
     started, seed = time.monotonic(), random.randrange(1 << 16)
     with PostgresServer() as server:
-        done = run(server, int(sys.argv[1]), seed)
+        done = run(server, int(sys.argv[1]), seed, *map(float, sys.argv[2:]))
     print("seed %d: %s in %.0f s: nothing answered was lost or done twice" % (seed, done, time.monotonic() - started))
 
 

@@ -162,6 +162,7 @@ class Play:
         self.world = world
         self.random = Random("%s %d" % (world, seed))
         self.loop = SimulatedLoop(Random(seed))
+        self.loop.call_soon_threadsafe = self.loop.call_soon  # there is one thread
         self.server = Server(self.loop, Random("server %d" % seed))
         self.faults: List[str] = []
         self.lost_after: Dict[str, int] = {}
@@ -210,7 +211,9 @@ class Play:
             victim = self.random.choice(self.clients)
             if self.world == HANDED:
                 victim = next((each for each in self.clients if each.gateway.link._host is not None), victim)
-                victim.connections.failing = self.random.choice([0.0, 0.1])
+                victim.connections.failing = self.random.choice([0.0, 0.2])
+                if self.random.random() < 0.4:
+                    continue  # it stays the writer, and does not hear what became of its commits
             if self.world == FELL:
                 await self._fall()
             else:

@@ -221,6 +221,7 @@ class Connections:
         """How often a call fails."""
         self.away_until = 0.0
         self._running: Set[Any] = set()
+        self._wires: List[Wire] = []
         self.server.networks.append(self)
 
     @property
@@ -233,13 +234,15 @@ class Connections:
         await asyncio.sleep(self.server.lag())
         if self.away:
             raise Unavailable("away")
-        self.wire = Wire(self.server)
-        return self.wire
+        self._wires.append(Wire(self.server))
+        return self._wires[-1]
 
     def cut(self, for_s: float) -> None:
         """The listening connection is lost, and for so long there is no other one."""
         self.away_until = max(self.away_until, self.server.loop.now + for_s)
-        self.wire.cut()
+        wires, self._wires = self._wires, []
+        for wire in wires:
+            wire.cut()
 
     def belong(self, identity: str) -> None:
         """As the real one's."""

@@ -16,6 +16,7 @@ from fk_backend.ports import Position
 from fk_backend.providers.postgres.gateway import PostgresGateway
 from fk_backend.providers.postgres.link import Link
 from fk_backend.providers.postgres.writer import ElectedWriter
+from fk_backend.testing.simulation.loop import Stuck
 
 from .plays import FELL, HANDED, LOST, WORLDS, play
 
@@ -86,6 +87,6 @@ def test_mistakes_are_caught(mistake: Mistake) -> None:
         for seed in range(HUNTED):
             try:
                 play(mistake.world, seed)
-            except (AssertionError, asyncio.TimeoutError):
+            except (AssertionError, Stuck, asyncio.TimeoutError):
                 return
     raise AssertionError("not caught by %d seeds" % HUNTED)

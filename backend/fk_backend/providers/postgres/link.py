@@ -206,6 +206,8 @@ class Link:
             await asyncio.wait_for(self._connected.wait(), JOINED_S)
         except asyncio.TimeoutError:
             raise Unavailable("%s is out of reach" % self._place.shown) from None
+        if self._listener is None:  # it was there, and is lost again
+            raise Unavailable("the connection to the server was lost")
         return self._listener
 
     async def _ask(self, listener: Any, asked: Callable[[], Any]) -> Any:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, cast
 
-from ...errors import Conflict
+from ...errors import BackendError, Conflict, Unknown
 from ...functions.writer import Writer
 from ...mac import inbox_name
+from ...messages import Message, decode, encode
 from ...ports import Clock, Delivery, Inboxes, Item, Key, Limits, Listing, Page, Ports, Pushed, Queue, Store
+from ...session.engine import LOST
 from .client import Begun, Connection
 from .plan import Knobs
 from .ports import SimulatedClock
@@ -30,6 +32,10 @@ class Ask(NamedTuple):
     name: str
     args: Tuple[Any, ...]
     judged_ms: int
+    asking: Tuple[Message, ...] = ()
+    """Where writers are invoked: what a commit takes, see `taken`."""
+    looks_at: Optional[int] = None
+    """And the zxid of the head by which something fails, if the head is still that."""
 
 
 class Answered(NamedTuple):
@@ -50,10 +56,19 @@ class Arrived(NamedTuple):
     """Heard: a push."""
 
     body: bytes
+    inbox: str
 
 
 class Evicted(NamedTuple):
     """Heard: its inbox is another connection's."""
+
+    inbox: str
+
+
+class Invoked(NamedTuple):
+    """Heard: a client invokes it with a message."""
+
+    body: bytes
 
 
 class Program(NamedTuple):
@@ -78,8 +93,10 @@ class Did(NamedTuple):
 class Alone:
     """A process, and a loop in which there is nothing else. Time stands still there."""
 
-    def __init__(self, name: str, recent_bytes: int, two_steps: bool) -> None:
+    def __init__(self, name: str, recent_bytes: int, two_steps: bool, invoked: bool) -> None:
+        """``invoked``: some clients invoke writers of their own, beside the queue's."""
         self.name = name
+        self.invoked = invoked
         self.ns = NS
         self.world = World(1, Knobs())
         self.process = Still(self.world, name)
@@ -127,7 +144,12 @@ class Alone:
     async def ask(self, port: str, name: str, *args: Any) -> Any:
         """A call; its answer is heard some time."""
         self._made += 1
-        self._asks.append((self._made, Ask(self.name, port, name, args, self.process.judged_ms)))
+        process, asking, looks_at = self.process, (), None
+        if port == "store" and name == "commit":
+            asking, process.asking = tuple(process.asking), []
+        elif port == "store" and name == "get":
+            looks_at = process.looks_at
+        self._asks.append((self._made, Ask(self.name, port, name, args, process.judged_ms, asking, looks_at)))
         answer = self._waiting[self._made] = self.world.loop.create_future()
         return await answer
 
@@ -150,14 +172,16 @@ class ClientAlone(Alone):
     address: Optional[str] = None
     thrifty = False
     blobs: Any = None
-    direct: Any = None
 
-    def __init__(self, number: int, recent_bytes: int, two_steps: bool) -> None:
-        super().__init__("client-%d" % number, recent_bytes, two_steps)
+    def __init__(self, number: int, recent_bytes: int, two_steps: bool, invoked: bool, invokes: bool) -> None:
+        """``invokes``: its own writes are invocations, and who has no answer attaches anew."""
+        super().__init__("client-%d" % number, recent_bytes, two_steps, invoked)
+        self.direct = _Invocations(self) if invokes else None
         self.store = _Store(self)
         self.queue = _Queue(self)
         self.clock = SimulatedClock(self.process)
-        self.changed = asyncio.Event()
+        self.changed = self
+        self.opened: Any = None
         self.deployment = self  # as much of a Client and its Deployment as a Connection needs
         self._inbox: Any = None
         self._tag = number * 1000
@@ -179,16 +203,28 @@ class ClientAlone(Alone):
         elif isinstance(what, Program):
             for op in what.ops:
                 self.connection.ask(op)
-        elif self._inbox is not None:
-            receive, lost = self._inbox
+        elif self._inbox is not None and self._inbox[0] == what.inbox:
+            _, receive, lost = self._inbox
             if isinstance(what, Arrived):
                 receive(what.body)
             else:
                 lost("the session moved to another connection")
 
     async def _open(self) -> None:
-        opened = await self.connection.session.open(TIMEOUT_MS)
+        opened = self.opened = await self.connection.session.open(TIMEOUT_MS)
         begun = Begun(self.connection.name, None, opened.session, opened.timeout_ms)
+        self.world.note(self.name, "begun", begun)
+
+    def set(self) -> None:
+        """Called when a connection is over: that of who has no answer to an invocation."""
+        if self.direct is not None and self.connection.over_with == LOST:
+            self.start(self._attach())
+
+    async def _attach(self) -> None:
+        self.connection = Connection(cast(Any, self), self.process)
+        opened = await self.connection.session.attach(self.opened.session, self.opened.password)
+        assert opened is not None
+        begun = Begun(self.connection.name, opened.session, opened.session, opened.timeout_ms)
         self.world.note(self.name, "begun", begun)
 
     def inbox(self, ns: str, key: bytes, nonce: bytes) -> str:
@@ -197,11 +233,12 @@ class ClientAlone(Alone):
 
     async def listen(self, inbox: str, receive: Any, lost: Any) -> None:
         """`ports.Gateway.listen`."""
-        self._inbox = receive, lost
+        self._inbox = inbox, receive, lost
 
     async def hush(self, inbox: str, keep: bool) -> None:
         """`ports.Gateway.hush`."""
-        self._inbox = None
+        if self._inbox is not None and self._inbox[0] == inbox:
+            self._inbox = None
 
     async def check(self) -> None:
         """`ports.Gateway.check`."""
@@ -210,13 +247,16 @@ class ClientAlone(Alone):
 class WriterAlone(Alone):
     """An instance of the writer."""
 
-    def __init__(self, number: int, recent_bytes: int, two_steps: bool) -> None:
-        super().__init__("writer-%d" % number, recent_bytes, two_steps)
+    def __init__(self, number: int, recent_bytes: int, two_steps: bool, invoked: bool) -> None:
+        super().__init__("writer-%d" % number, recent_bytes, two_steps, invoked)
         store, inboxes, queue = cast(Store, _Store(self)), cast(Inboxes, _Inboxes(self)), cast(Queue, _Queue(self))
-        self._writer = Writer(Ports(store, inboxes, queue, cast(Clock, SimulatedClock(self.process))))
+        self._writer = Writer(Ports(store, inboxes, queue, cast(Clock, SimulatedClock(self.process))), shares=invoked)
 
     def take(self, what: Any) -> None:
-        """`Batch`; before it, nothing."""
+        """`Batch` or `Invoked`; before it, nothing."""
+        if isinstance(what, Invoked):
+            self.process.direct = decode(what.body)
+            self.start(self._write_for(what.body))
         if isinstance(what, Batch):
             self.start(self._handle(what.deliveries))
 
@@ -228,6 +268,30 @@ class WriterAlone(Alone):
         else:
             await self.ask("queue", "delete", len(deliveries))
 
+    async def _write_for(self, body: bytes) -> None:
+        try:
+            written, _ = await self._writer.write_for(NS, body)
+        except Unknown as error:
+            await self.ask("direct", "reply", error)
+        except BackendError:
+            await self.ask("direct", "reply", None)
+        else:
+            await self.ask("direct", "reply", written)
+
+
+class _Invocations:
+    """`ports.Direct` of a client alone."""
+
+    at_once = False
+
+    def __init__(self, alone: Alone) -> None:
+        self._alone = alone
+
+    async def write(self, ns: str, message: Message, key: bytes = b"") -> Any:
+        """`ports.Direct.write`."""
+        self._alone.world.note(self._alone.name, "sent", message)
+        return await self._alone.ask("direct", "invoke", encode(message, key))
+
 
 class _Store:
     """`ports.Store` of a process alone. Each call is one instant."""
@@ -236,6 +300,7 @@ class _Store:
 
     def __init__(self, alone: Alone) -> None:
         self._alone = alone
+        self._process = alone.process
         self.limits = alone.limits
 
     async def get(self, keys: Sequence[Key]) -> List[Optional[Item]]:

@@ -45,7 +45,9 @@ class Effect(NamedTuple):
 class Effects:
     """States of the store and of the queue, by number, and what calls make of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, invoked: bool = False) -> None:
+        """``invoked``: writers are invoked beside the queue's, so what is sent is taken by a commit."""
+        self._knobs = Knobs(invoked=float(invoked))
         self.asks = Numbers()
         self.outcomes = Numbers()
         """What a process hears: a value, or `Failed`."""
@@ -100,9 +102,10 @@ class Effects:
         return found
 
     def _store(self, store: int, asked: Ask) -> Effect:
-        world = World(1, Knobs())
+        world = World(1, self._knobs)
         process = Process(world, asked.who)
         process.judged_ms = asked.judged_ms
+        process.asking, process.looks_at = list(asked.asking), asked.looks_at
         deployment = Deployment(world, NS)
         deployment.items = self._stores.values[store].copy()
         items: Any = deployment.items
@@ -130,8 +133,9 @@ class Effects:
         message_id, body, internal = asked.args
         if any(message_id == known for known, _ in accepted):
             return Effect(self.queues.of(accepted), self.nothing, ())
+        what = "sent" if self._knobs.invoked else "accepted"
         after = (*accepted, (message_id, Delivery(body, internal, Position(len(accepted) + 1))))
-        return Effect(self.queues.of(after), self.nothing, self.noted([(asked.who, "accepted", decode(body))]))
+        return Effect(self.queues.of(after), self.nothing, self.noted([(asked.who, what, decode(body))]))
 
 
 def _frozen(value: Any) -> Any:

@@ -9,12 +9,16 @@ judged, by all checks that do not depend on who was first by the clock.
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
+from unittest import mock
 
 from ...core.acls import OPEN_ACL
 from ...core.requests import Close, Create, Delete, Multi, SetData
+from ...functions import step, writer
 from ...ports import Key
 from ...session.ops import Exists, GetChildren, GetData
+from . import taken
 from .checks import CHECKS
 from .maze import Maze, Scope, State
 from .plan import Knobs, Plan
@@ -53,6 +57,14 @@ class Frame:
 
 def explore(scope: Scope, limit: int = 1 << 62, stop_at: int = 5, maze: Optional[Maze] = None) -> Explored:
     """Every state of a scope, or as many as the limit allows."""
+    with ExitStack() as stack:
+        if scope.invoked:
+            stack.enter_context(mock.patch.object(writer, "next_step", taken.witnessed(step.next_step)))
+            stack.enter_context(mock.patch.object(writer, "recorded", taken.recording(step.recorded)))
+        return _explore(scope, limit, stop_at, maze)
+
+
+def _explore(scope: Scope, limit: int, stop_at: int, maze: Optional[Maze]) -> Explored:
     started = time.process_time()
     maze = maze or Maze(scope)
     state, notes = maze.begin(SETUP)
@@ -92,7 +104,7 @@ def judge(maze: Maze, way: List[Frame]) -> List[str]:
     complaints = ["a task failed: %s" % entry.value for entry in log if entry.what == "failed"]
     found = maze.effects.rows(way[-1].state.store)
     rows: Dict[Any, Any] = {Key(*key): row.item for key, row in sorted(found.items())}
-    plan = Plan(1, Knobs(), (), ())
+    plan = Plan(1, Knobs(invoked=float(bool(maze.scope.invoked))), (), ())
     replay = Replay(History(plan, log, rows, rows, complaints, 0, 0.0))
     told = " ".join(frame.label for frame in way)
     return ["%s: %s: %s" % (told, name, what) for name in LEAF_CHECKS for what in CHECKS[name](replay)]
@@ -111,6 +123,7 @@ SMALL_SCOPES = (
     Scope("one watch, one write, a push that comes twice", ((LOOK,), (WRITE,)), doubles=1),
     Scope("one watch, one write, a crash", ((LOOK,), (WRITE,)), crashes=1),
     Scope("one watch, one deletion, no list", ((IS_THERE,), (GONE,)), recent_bytes=0),
+    Scope("one write invoked, one queued, a crash", ((WRITE,), (B,)), crashes=1, invoked=(1,)),
 )
 """What a change has to pass."""
 LARGE_SCOPES = (
@@ -124,6 +137,9 @@ LARGE_SCOPES = (
     Scope("two who watch, one write, a crash", ((LOOK,), (LOOK,), (WRITE,)), crashes=1),
     Scope("two reads, two writes, a double", ((LOOK, LOOK), (WRITE, B)), doubles=1),
     Scope("a write between two reads, a double", ((LOOK, B, LOOK), (WRITE,)), doubles=1),
+    Scope("a watch, a write invoked, a crash", ((LOOK,), (WRITE,)), crashes=1, invoked=(1,)),
+    Scope("two writes of one node invoked, a crash", ((WRITE,), (WRITE,)), crashes=1, invoked=(0, 1)),
+    Scope("a write of a node invoked, one queued, two crashes", ((WRITE,), (WRITE,)), crashes=2, invoked=(1,)),
     Scope("both watch and write, a double", ((LOOK, WRITE), (LOOK, WRITE)), doubles=1),
 )
 """For a long run: one watch and one change, a crash and a double, of every kind; and some with more of both."""

@@ -10,7 +10,20 @@ from __future__ import annotations
 import struct
 from typing import Any, Dict, List, NamedTuple, Tuple
 
-from .alone import Alone, Answered, Arrived, Ask, Batch, ClientAlone, Evicted, Failed, Program, WriterAlone
+from ...errors import Unknown
+from .alone import (
+    Alone,
+    Answered,
+    Arrived,
+    Ask,
+    Batch,
+    ClientAlone,
+    Evicted,
+    Failed,
+    Invoked,
+    Program,
+    WriterAlone,
+)
 from .effects import Effects, Numbers
 
 DEAD = -1
@@ -20,7 +33,7 @@ INSTANT = ("increment",)
 """Calls that touch what nobody else does, so that their place in the order changes nothing."""
 
 
-PACKED = struct.Struct("=IIIIIBBBBBB")
+PACKED = struct.Struct("=IIIIIIBBBBBB")
 
 
 class Scope(NamedTuple):
@@ -34,6 +47,8 @@ class Scope(NamedTuple):
     """How often a batch is handed to another writer although the first one is at it."""
     recent_bytes: int = 1 << 20
     two_steps: bool = False
+    invoked: Tuple[int, ...] = ()
+    """The clients, by their places, whose own writes are invocations."""
 
 
 class State(NamedTuple):
@@ -55,6 +70,8 @@ class State(NamedTuple):
     crashes: int
     doubles: int
     late: int
+    calls: Tuple[Tuple[int, int, int], ...] = ()
+    """Invocations under way: the client, the number of its call, the writer."""
 
 
 class Step(NamedTuple):
@@ -80,7 +97,7 @@ class Maze:
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
-        self.effects = Effects()
+        self.effects = Effects(bool(scope.invoked))
         self.locals: List[Local] = []
         self.clients = len(scope.programs)
         self._words = Numbers()
@@ -88,13 +105,16 @@ class Maze:
         self._steps: Dict[Tuple[int, int, int], Step] = {}
         self._live: Dict[int, Alone] = {}
         self._writers: Dict[int, int] = {}
+        self._inboxes: Dict[str, int] = {}
 
     # --- processes ------------------------------------------------------------------------------
 
     def born(self, who: int) -> Alone:
         """A process that has heard nothing: a client, or from number ``clients`` on a writer."""
-        how = self.scope.recent_bytes, self.scope.two_steps
-        return ClientAlone(who, *how) if who < self.clients else WriterAlone(who - self.clients + 1, *how)
+        how = self.scope.recent_bytes, self.scope.two_steps, bool(self.scope.invoked)
+        if who < self.clients:
+            return ClientAlone(who, *how, who in self.scope.invoked)
+        return WriterAlone(who - self.clients + 1, *how)
 
     def root(self, who: int) -> int:
         """The number of a process that has heard nothing."""
@@ -113,8 +133,8 @@ class Maze:
         if number < 0:
             return self._words.values[heard]
         if number == 0:
-            body = self.effects.pushes.values[heard][1]
-            return Evicted() if body is None else Arrived(body)
+            inbox, body = self.effects.pushes.values[heard]
+            return Evicted(inbox) if body is None else Arrived(body, inbox)
         value = self.effects.outcomes.values[heard]
         return Failed(number, value.error) if isinstance(value, Failed) else Answered(number, value)
 
@@ -122,6 +142,8 @@ class Maze:
         before = self.locals[local]
         alone = self._live.pop(local, None) or self.told_again(local)
         did = alone.hear(what)
+        if isinstance(alone, ClientAlone) and alone.connection.name:
+            self._inboxes[alone.connection.name] = before.who
         open_calls = list(before.calls)
         if isinstance(what, (Answered, Failed)):
             open_calls = [call for call in open_calls if call[0] != what.number]
@@ -149,8 +171,9 @@ class Maze:
     def key(self, state: State) -> bytes:
         """A state in few bytes: the same for the same state, and for no other."""
         of = self._groups.of
-        store, queue, done, busy, current, processes, post, astray, *left = state
-        return PACKED.pack(store, queue, of(processes), of(post), of(astray), done, busy, current, *left)
+        store, queue, done, busy, current, processes, post, astray, *left, calls = state
+        groups = of(processes), of(post), of(astray), of(calls)
+        return PACKED.pack(store, queue, *groups, done, busy, current + 1, *left)
 
     # --- what may happen ------------------------------------------------------------------------
 
@@ -159,7 +182,7 @@ class Maze:
         found: List[Tuple[Any, ...]] = []
         for place, local in enumerate(state.processes):
             if local != DEAD:
-                calls = self.locals[local].calls
+                calls = [call for call in self.locals[local].calls if not self._is_under_way(state, place, *call)]
                 found.extend(("answer", place, number, ask) for number, ask in calls)
                 if state.crashes and place >= self.clients:
                     found.extend(("dies", place, number, ask) for number, ask in calls)
@@ -181,10 +204,12 @@ class Maze:
         kind = choice[0]
         if kind == "answer":
             _, place, number, ask = choice
+            if self.effects.asks.values[ask].port == "direct":
+                return self._invocation(state, place, number, ask, notes), notes
             state, outcome = self._happen(state, ask, notes, place)
             return self._hear(state, place, number, outcome, notes), notes
         if kind == "dies":
-            return self._die(state, choice[1], choice[2]), notes
+            return self._die(state, choice[1], choice[2], notes), notes
         if kind == "push" or kind == "double":
             push = choice[1]
             if kind == "double":
@@ -200,6 +225,34 @@ class Maze:
         if kind == "late":
             state = state._replace(late=state.late - 1)
         return self._hand_over(state, kind == "late", notes), notes
+
+    def _is_under_way(self, state: State, place: int, number: int, ask: int) -> bool:
+        return any(call[:2] == (place, number) for call in state.calls)
+
+    def _invocation(self, state: State, place: int, number: int, ask: int, notes: List[int]) -> State:
+        """It begins, in an environment of its own, or its writer has answered."""
+        asked: Ask = self.effects.asks.values[ask]
+        if asked.name == "invoke":
+            writer = len(state.processes)
+            state = state._replace(
+                processes=(*state.processes, self._new_writer(writer)), calls=(*state.calls, (place, number, writer))
+            )
+            return self.tell(state, writer, Invoked(asked.args[0]), notes)
+        state = state._replace(processes=(*state.processes[:place], DEAD, *state.processes[place + 1 :]))
+        return self._answered(state, place, asked.args[0], notes)
+
+    def _answered(self, state: State, writer: int, value: Any, notes: List[int]) -> State:
+        """The client of an invocation hears what came of it."""
+        (call,) = [call for call in state.calls if call[2] == writer]
+        outcomes, failed = self.effects.outcomes, isinstance(value, Exception)
+        outcome = outcomes.under((type(value), str(value)), Failed(0, value)) if failed else outcomes.of(value)
+        state = state._replace(calls=tuple(other for other in state.calls if other != call))
+        return self._hear(state, call[0], call[1], outcome, notes)
+
+    def _new_writer(self, place: int) -> int:
+        if place not in self._writers:
+            self._writers[place] = self.root(place)
+        return self._writers[place]
 
     def _happen(self, state: State, ask: int, notes: List[int], place: int) -> Tuple[State, int]:
         """The effect of a call, and the number of what came of it."""
@@ -238,24 +291,25 @@ class Maze:
         """A process hears a word."""
         return self._hear(state, place, -1, self._words.of(word), notes)
 
-    def _die(self, state: State, place: int, number: int) -> State:
+    def _die(self, state: State, place: int, number: int, notes: List[int]) -> State:
         """At a call: others that it made are on their way."""
         calls = self.locals[state.processes[place]].calls
-        return state._replace(
+        state = state._replace(
             processes=(*state.processes[:place], DEAD, *state.processes[place + 1 :]),
             astray=tuple(sorted((*state.astray, *(ask for other, ask in calls if other != number)))),
             busy=0 if place == state.current else state.busy,
             crashes=state.crashes - 1,
         )
+        if any(call[2] == place for call in state.calls):
+            return self._answered(state, place, Unknown("the function failed"), notes)
+        return state
 
     def _hand_over(self, state: State, late: bool, notes: List[int]) -> State:
         """All that waits, to the writer of the last batch, or to a new one."""
         current = state.current
         if current == DEAD or late or state.processes[current] == DEAD:
             current = len(state.processes)
-            if current not in self._writers:
-                self._writers[current] = self.root(current)
-            state = state._replace(processes=(*state.processes, self._writers[current]))
+            state = state._replace(processes=(*state.processes, self._new_writer(current)))
         batch = self.effects.queues.values[state.queue][state.done :]
         state = state._replace(current=current, busy=len(batch))
         return self.tell(state, current, Batch(tuple(delivery for _, delivery in batch)), notes)
@@ -267,15 +321,12 @@ class Maze:
         notes: List[int] = []
         effects = self.effects
         state = State(effects.empty, effects.no_messages, 0, 0, DEAD, (), (), (), 0, 0, 0)
-        self._inboxes: Dict[str, int] = {}
         for place in range(self.clients):
             local = self.root(place)
-            alone = self._live[local] = self.born(place)
+            self._live[local] = self.born(place)
             state = state._replace(processes=(*state.processes, local))
         for place in range(self.clients):
             state = self.tell(state, place, None, notes)
-            alone = self._live[state.processes[place]]
-            self._inboxes[alone.connection.name] = place  # type: ignore[attr-defined]
             state = self._settled(state, notes)
         state = self._settled(self.tell(state, 0, Program((first,)), notes), notes)
         for place, program in enumerate(self.scope.programs):
