@@ -10,6 +10,7 @@ from fk_backend import layout
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Node
 from fk_backend.core.requests import Create
+from fk_backend.errors import Unavailable
 from fk_backend.providers.postgres.gateway import PostgresGateway
 from fk_backend.session.engine import Session
 
@@ -57,10 +58,15 @@ def several(count: int, **options: str) -> Callable[[Callable[..., Awaitable[Non
 
 
 async def opened(gateway: PostgresGateway, ns: str) -> "tuple[Session, Heard]":
-    heard = Heard()
-    session = Session(gateway, ns, heard)
-    await session.open(10_000)
-    return session, heard
+    """A session; tried again where a busy machine takes its time with an election."""
+    while True:
+        heard = Heard()
+        session = Session(gateway, ns, heard)
+        try:
+            await session.open(10_000)
+            return session, heard
+        except Unavailable:
+            continue
 
 
 async def elected(gateway: PostgresGateway, ns: str) -> "tuple[Session, Heard]":
