@@ -145,7 +145,7 @@ def test_everything_once(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "bench-cloud.json").read_text())["growth"] == results["growth"]
     assert (tmp_path / "cost-dark.svg").read_text().count("</svg>") == 1
     found = report.tables(results)
-    assert len(found) == 14 and all(len(table) > 1 for _, table in found)
+    assert len(found) == 15 and all(len(table) > 1 for _, table in found)
     page = report.PAGE.read_text()
     assert all("<!-- end of %s -->" % title in page for title, _ in found)
     assert set(results["cost"]["figures"]) == set(FIGURES)

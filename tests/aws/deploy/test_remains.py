@@ -20,8 +20,8 @@ def test_everything_is_found_and_after_that_nothing(place: Place) -> None:
     assert looked.unknown == {}
     assert "queue " + inbox in looked.left
     count = Counter(one.rpartition(" ")[0] for one in looked.left)
-    assert (count["stack"], count["table"], count["bucket"], count["rule"]) == (1, 3, 1, 1)
-    assert count["queue"] == 4 and count["event source mapping of"] == 3
+    assert (count["stack"], count["table"], count["bucket"], count["rule"]) == (1, 3, 1, 2)
+    assert count["queue"] == 4 and count["event source mapping of"] == 2
     assert count["function"] == count["role"] == count["log group of"] == 4
     assert count["policy"] and count["alarm"]
     destroy(NAME, force=True)
