@@ -16,7 +16,7 @@ from fk_backend.core.requests import Create, SetAcl, SetData
 from fk_backend.errors import NoPermission, Unavailable, Unknown
 from fk_backend.functions import writer as writers
 from fk_backend.providers import local
-from fk_backend.providers.local import files, progress, store
+from fk_backend.providers.local import beside, files, progress, store
 from fk_backend.providers.local.host import Host
 from fk_backend.session.engine import Session
 from fk_backend.session.ops import Exists, GetData
@@ -123,6 +123,46 @@ def done(result: Any) -> Any:
     """It was written at once, and well."""
     assert result is not None and result.code == Error.OK
     return result
+
+
+@pytest.fixture(autouse=True)
+def nobody_gives_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has company writes at once all the same, except where just that is tested."""
+    if "company" not in request.node.name:
+        monkeypatch.setattr(beside, "COMPANY_S", 0.0)
+
+
+def test_company_is_somebody_who_wrote_just_now_or_who_is_at_it() -> None:
+    now = [100.0]
+    company = beside.Company(lambda: now[0])
+    company.wrote(NS, 7)
+    company.wrote(NS, 8)
+    assert not company.is_there(NS), "both were its own"
+    now[0] += 1.0
+    company.wrote(NS, 20)
+    assert not company.is_there(NS), "that was long ago"
+    company.wrote(NS, 22)
+    assert company.is_there(NS) and not company.is_there("another")
+    now[0] += beside.COMPANY_S
+    assert not company.is_there(NS)
+    company.met(NS)
+    assert company.is_there(NS)
+
+
+def test_who_has_company_leaves_writing_to_the_host_for_a_while(
+    place: files.Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beside, "COMPANY_S", 3600.0)
+    monkeypatch.setattr(beside, "NEAR_S", 3600.0)
+
+    async def scene(on: Scene) -> None:
+        done(on.here.write_now(MADE))
+        done(on.at_host.write_now(SetData("/a", b"1", 0)))
+        done(on.here.write_now(SetData("/a", b"2", 1)))
+        assert on.here.write_now(SetData("/a", b"3", 2)) is None
+        assert (await on.asked(on.here, on.ear_here, SetData("/a", b"3", 2))).code == Error.OK
+
+    play(scene)
 
 
 def test_a_write_is_done_without_the_host(place: files.Place, monkeypatch: pytest.MonkeyPatch) -> None:

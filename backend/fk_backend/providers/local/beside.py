@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Optional, Set
+from time import monotonic
+from typing import Callable, Dict, Optional, Set, Tuple
 
 from ...core.model import Id
+from ...errors import BackendError
 from ...functions.writer import Writer
-from ...ports import Nobody, Ports
+from ...messages import Message
+from ...ports import Nobody, Ports, Written
 from ..clock import SystemClock
 from ..direct import InPlace
 from .files import Place
@@ -21,6 +24,66 @@ from .progress import Progress, shared
 from .store import LocalStore
 
 log = logging.getLogger(__name__)
+
+NEAR_S = 0.01
+"""Who finds that somebody else wrote within that time of his own last write is not alone."""
+COMPANY_S = 0.25
+"""For how long he leaves writing to the host then: it commits together what waits, and knows the tree, while writers
+that alternate read it anew each time."""
+
+
+class Company:
+    """Whether others write to a namespace just now, as far as one process notices."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._until: Dict[str, float] = {}
+        self._last: Dict[str, Tuple[int, float]] = {}
+
+    def is_there(self, ns: str) -> bool:
+        """Whether there was some lately."""
+        return self._clock() < self._until.get(ns, 0.0)
+
+    def met(self, ns: str) -> None:
+        """Somebody else is at it."""
+        self._until[ns] = self._clock() + COMPANY_S
+
+    def wrote(self, ns: str, zxid: int) -> None:
+        """This process wrote, and the head was there then."""
+        now = self._clock()
+        before, at = self._last.get(ns, (zxid, 0.0))
+        self._last[ns] = zxid, now
+        if zxid > before + 1 and now - at < NEAR_S:
+            self.met(ns)
+
+
+class DirectBeside(InPlace):
+    """`InPlace`, which leaves writing to the host while others write as well."""
+
+    def __init__(
+        self,
+        writer: Callable[[], Writer],
+        is_free: Callable[[str], bool],
+        tell_soon: Callable[[str], None],
+        in_turn: Callable[[Callable[[], bool]], None],
+    ) -> None:
+        super().__init__(writer, is_free, tell_soon, in_turn)
+        self._company = Company()
+
+    async def write(self, ns: str, message: Message, key: bytes = b"") -> Optional[Written]:
+        """`ports.Direct.write`."""
+        if self._company.is_there(ns):
+            return None
+        try:
+            written = await super().write(ns, message, key)
+        except BackendError:
+            self._company.met(ns)
+            raise
+        if written is None:
+            self._company.met(ns)
+        else:
+            self._company.wrote(ns, written.zxid)
+        return written
 
 
 class Beside:
@@ -50,7 +113,7 @@ class Beside:
         writer = Writer(Ports(self._store, nobody, nobody, SystemClock()), self._super_id, told=progress)
         self._store.only_while(progress.while_idle)
         self._peer, self._progress = peer, progress
-        self.direct = InPlace(lambda: writer, progress.is_idle, self._tell_soon, self._store.in_turn)
+        self.direct = DirectBeside(lambda: writer, progress.is_idle, self._tell_soon, self._store.in_turn)
         for ns in self._namespaces:
             peer.send("slot", ns)
 
