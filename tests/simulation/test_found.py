@@ -24,7 +24,7 @@ from fk_backend.session.engine import NoSession
 from fk_backend.session.ops import AddWatch, Exists, GetChildren
 from fk_backend.testing.simulation.checks import judge
 from fk_backend.testing.simulation.run import run
-from fk_backend.testing.simulation.workload import plan
+from fk_backend.testing.simulation.workload import invoked, plan
 from tests.functions.doubles import KEY, NS, Bench, Crash, Doom
 from tests.session.doubles import Actor, Stage, on_stage, rest
 
@@ -427,3 +427,8 @@ SEEDS += (589258, 794562)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_what_once_broke_something_does_so_no_more(seed: int) -> None:
     assert judge(run(plan(seed)), search=True) == []
+
+
+def test_a_new_inbox_that_may_have_missed_something_ends_its_connection() -> None:
+    """A recursive watch of a session without an inbox, and a write while the queue that it makes is not there yet."""
+    assert not judge(run(invoked(5567)))

@@ -15,12 +15,13 @@ from typing import Any, List, Optional, Tuple
 from .. import layout, messages
 from ..core.model import Error
 from ..core.requests import Attach, Multi, Request, Result
+from ..core.watches import is_one_shot
 from ..eager import begin
 from ..errors import BackendError, Unavailable, Unknown
 from ..messages import Answers, Ended, Message, bulletin, message_id
 from ..ports import Put
 from .beats import BEAT
-from .direct import UNASKED, DirectWrites
+from .direct import LOST, UNASKED, DirectWrites
 from .flag import Flag
 from .ops import Look
 from .reading import Reader
@@ -46,6 +47,8 @@ class Beginning(DirectWrites):
     _begun: bool
     _listens: bool
     _count: int
+    _new_until = 0.0
+    """Until when its inbox is new, on the gateway's clock: what was told at its beginning may be lost."""
 
     def _wake(self) -> None:
         """Of the session."""
@@ -139,6 +142,7 @@ class Beginning(DirectWrites):
         await self._gateway.listen(self._inbox, self._receive, self._lost)
         self._listens = True
         if self._begun and self._gateway.thrifty:
+            self._new_until = self._gateway.clock.monotonic() + UNTOLD_S[-1] + 1.0
             under_way = [task for task in self._tasks if not task.done()]
             self._tasks = [*under_way, *(asyncio.ensure_future(self._look_after(pause_s)) for pause_s in UNTOLD_S)]
 
@@ -152,6 +156,16 @@ class Beginning(DirectWrites):
             self._listens = False
 
     # --- what nobody tells ----------------------------------------------------------------------
+
+    def _passed_over(self) -> None:
+        """Triggers were passed over that only a push can tell a watch of that stays; to a new inbox it may be lost.
+
+        Then the connection ends, as ZooKeeper's does where such a watch may miss something, and the app is told.
+        """
+        if self._gateway.clock.monotonic() < self._new_until:
+            if any(not is_one_shot(watch.mode) for watch in self._watches.all()):
+                why = "events may have been told before its inbox was there"
+                asyncio.get_running_loop().call_soon(self.end, LOST, why)
 
     async def _look_after(self, pause_s: float) -> None:
         await self._gateway.clock.sleep(pause_s)

@@ -476,6 +476,7 @@ class Session(Beginning):
                 board = bulletin(head.zxid, head.since, head.triggers)
             if board.since > self._watermark:
                 self._watches.skip(self._watermark, board.since)
+                self._passed_over()
                 for event in await self._reader.reconcile(zxid, board):
                     self._fire(event)
             else:
