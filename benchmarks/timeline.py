@@ -10,6 +10,9 @@ from typing import Any, Dict, List
 from .moments import ASKED, RETURNED, Note
 from .systems import System
 
+WARM = 1000
+"""Enough that whoever had company at the beginning, while others connected, writes by himself again."""
+
 
 def run(count: int, disk: Path) -> Dict[str, Any]:
     """Microseconds from the call to each moment, and from the moment before: medians over ``count`` calls."""
@@ -18,7 +21,7 @@ def run(count: int, disk: Path) -> Dict[str, Any]:
         client.ask("watch")
         client.ask("start")
         client.ask("prepare")
-        client.ask("row", row="set", count=max(count // 5, 1))
+        client.ask("row", row="set", count=WARM)
         client.ask("noted")
         client.ask("sets", count=count)
         notes = sorted(client.ask("noted"), key=lambda each: each[1])

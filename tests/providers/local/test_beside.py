@@ -142,8 +142,14 @@ def test_company_is_somebody_who_wrote_just_now_or_who_is_at_it() -> None:
     company.wrote(NS, 20)
     assert not company.is_there(NS), "that was long ago"
     company.wrote(NS, 22)
+    assert not company.is_there(NS), "that may have been the host"
+    company.wrote(NS, 24)
     assert company.is_there(NS) and not company.is_there("another")
     now[0] += beside.COMPANY_S
+    assert not company.is_there(NS)
+    company.wrote(NS, 25)
+    company.forget(NS)  # it sent some to the host
+    company.wrote(NS, 27)
     assert not company.is_there(NS)
     company.met(NS)
     assert company.is_there(NS)
@@ -154,13 +160,16 @@ def test_who_has_company_leaves_writing_to_the_host_for_a_while(
 ) -> None:
     monkeypatch.setattr(beside, "COMPANY_S", 3600.0)
     monkeypatch.setattr(beside, "NEAR_S", 3600.0)
+    monkeypatch.setattr(beside, "AGAIN_S", 3600.0)
 
     async def scene(on: Scene) -> None:
         done(on.here.write_now(MADE))
         done(on.at_host.write_now(SetData("/a", b"1", 0)))
         done(on.here.write_now(SetData("/a", b"2", 1)))
-        assert on.here.write_now(SetData("/a", b"3", 2)) is None
-        assert (await on.asked(on.here, on.ear_here, SetData("/a", b"3", 2))).code == Error.OK
+        done(on.at_host.write_now(SetData("/a", b"3", 2)))
+        done(on.here.write_now(SetData("/a", b"4", 3)))
+        assert on.here.write_now(SetData("/a", b"5", 4)) is None
+        assert (await on.asked(on.here, on.ear_here, SetData("/a", b"5", 4))).code == Error.OK
 
     play(scene)
 

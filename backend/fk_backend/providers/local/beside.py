@@ -26,7 +26,9 @@ from .store import LocalStore
 log = logging.getLogger(__name__)
 
 NEAR_S = 0.01
-"""Who finds that somebody else wrote within that time of his own last write is not alone."""
+"""Somebody else wrote within that time of one's own last write."""
+AGAIN_S = 0.05
+"""Who finds that twice within that time is not alone. Once may be the host, which looks after the namespace."""
 COMPANY_S = 0.25
 """For how long he leaves writing to the host then: it commits together what waits, and knows the tree, while writers
 that alternate read it anew each time."""
@@ -38,7 +40,8 @@ class Company:
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._until: Dict[str, float] = {}
-        self._last: Dict[str, Tuple[int, float]] = {}
+        self._last: Dict[str, Tuple[int, float, float]] = {}
+        """The zxid of its last write, when that was, and when somebody else had written just before one of its own."""
 
     def is_there(self, ns: str) -> bool:
         """Whether there was some lately."""
@@ -48,12 +51,17 @@ class Company:
         """Somebody else is at it."""
         self._until[ns] = self._clock() + COMPANY_S
 
+    def forget(self, ns: str) -> None:
+        """What is written next is by somebody else, or by the host for this process."""
+        self._last.pop(ns, None)
+
     def wrote(self, ns: str, zxid: int) -> None:
         """This process wrote, and the head was there then."""
         now = self._clock()
-        before, at = self._last.get(ns, (zxid, 0.0))
-        self._last[ns] = zxid, now
-        if zxid > before + 1 and now - at < NEAR_S:
+        before, at, others = self._last.get(ns, (zxid, 0.0, 0.0))
+        is_near = zxid > before + 1 and now - at < NEAR_S
+        self._last[ns] = zxid, now, now if is_near else others
+        if is_near and now - others < AGAIN_S:
             self.met(ns)
 
 
@@ -79,8 +87,8 @@ class DirectBeside(InPlace):
         except BackendError:
             self._company.met(ns)
             raise
-        if written is None:
-            self._company.met(ns)
+        if written is None:  # the host is at it, maybe for this process, and so is what comes next
+            self._company.forget(ns)
         else:
             self._company.wrote(ns, written.zxid)
         return written
