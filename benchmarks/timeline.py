@@ -11,7 +11,7 @@ from .moments import ASKED, RETURNED, Note
 from .systems import System
 
 WARM = 1000
-"""Enough that whoever had company at the beginning, while others connected, writes by himself again."""
+"""Enough that contention at the beginning, while others connected, is over."""
 
 
 def run(count: int, disk: Path) -> Dict[str, Any]:

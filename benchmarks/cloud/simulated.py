@@ -218,12 +218,12 @@ class SimulatedInvocations:
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
-        self._company: Dict[str, Contention] = {}
+        self._contention: Dict[str, Contention] = {}
 
     async def write(self, ns: str, message: Message, key: bytes = b"") -> Optional[Written]:
         """`ports.Direct.write`."""
-        cloud, company = self._cloud, self._company.setdefault(ns, Contention())
-        if not company.is_due(cloud.loop.now):
+        cloud, contention = self._cloud, self._contention.setdefault(ns, Contention())
+        if not contention.is_due(cloud.loop.now):
             return None
         body = encode(message, key)
         ms = cloud.chance.ms(SEND, len(body)) * cloud.invoke_ms / curve(SEND, 1024).at(0.5)
@@ -237,7 +237,7 @@ class SimulatedInvocations:
             conflicts = 1
         idle.append(writer)
         await cloud.pause(ms / 2)
-        company.met(cloud.loop.now) if conflicts else company.alone()
+        contention.met(cloud.loop.now) if conflicts else contention.alone()
         return written
 
     def in_turn(self, has_turn: Callable[[], bool]) -> None:

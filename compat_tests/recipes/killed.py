@@ -165,11 +165,15 @@ def _locking_queue(town: Town, victim: Victim) -> None:
 
 def _counter(town: Town, victim: Victim) -> None:
     mine, own = town.settle().Counter(town.path + "/counter"), 0
-    for enough in range(1, 11):
+
+    def has_its_turn() -> bool:
+        return len(victim.has) >= own
+
+    while own < 10:
         mine += 1
         own += 1
         # Who is overtaken backs off longer each time (kazoo's retry): without a pause it might never be the first.
-        eventually(lambda enough=enough: len(victim.has) >= enough, "the victim counts")  # type: ignore[misc]
+        eventually(has_its_turn, "the victim counts")
     victim.kill()
     done = own + len(victim.has)
     assert done <= mine.value <= done + 1, (own, len(victim.has), mine.value)

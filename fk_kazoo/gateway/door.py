@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from typing import Callable, List, Protocol, Set
+from typing import List, Protocol, Set
 
 from .settings import Settings
 
@@ -100,10 +100,9 @@ class Door:
 
     async def _greet(self, come: socket.socket, guest: Guest) -> None:
         tls = self._settings.tls
-        give: Callable[[], Guest] = lambda: guest  # noqa: E731
         try:
             await self._loop.connect_accepted_socket(
-                give, come, ssl=tls, ssl_handshake_timeout=None if tls is None else HANDSHAKE_S
+                lambda: guest, come, ssl=tls, ssl_handshake_timeout=None if tls is None else HANDSHAKE_S
             )
         except OSError as error:  # of TLS, too
             log.info("no handshake: %s", error)

@@ -90,6 +90,14 @@ class Raw:
         """The next frame."""
         return self.exactly(int.from_bytes(self.exactly(4), "big"))
 
+    def drain(self) -> None:
+        """Whatever comes, until the gateway hangs up."""
+        try:
+            while True:
+                self.receive()
+        except EOFError:
+            pass
+
     def exactly(self, count: int) -> bytes:
         """So many bytes."""
         parts = b""

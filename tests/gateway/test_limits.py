@@ -139,11 +139,7 @@ def _costs_only_who_sends_it(port: int, witness: Raw, sent: bytes) -> None:
             client.socket.shutdown(socket.SHUT_WR)
         except OSError:
             pass
-        try:
-            while True:
-                client.receive()
-        except EOFError:
-            pass
+        client.drain()
     assert witness.call(jute.EXISTS, read("/")).code == 0
 
 
@@ -156,11 +152,7 @@ def test_whatever_is_wrong_with_the_beginning_costs_only_who_sends_it(
     with Raw(port) as client:
         client.socket.sendall(jute.framed(_damaged(begins, at, byte, cut)))
         client.socket.shutdown(socket.SHUT_WR)
-        try:
-            while True:
-                client.receive()
-        except EOFError:
-            pass
+        client.drain()
     assert witness.call(jute.EXISTS, read("/")).code == 0
 
 

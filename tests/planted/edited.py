@@ -12,7 +12,7 @@ import sys
 import textwrap
 from typing import Any, List, NamedTuple, Tuple
 
-from .bug import Bug, Patch
+from .bug import Bug, Patch, swap
 
 
 class Named(NamedTuple):
@@ -84,3 +84,10 @@ def changed(place: Any, attribute: str, old: str, new: str) -> Any:
     code = compile(text, "<planted: %s>" % attribute, "exec", flags=flags, dont_inherit=True)
     exec(code, vars(sys.modules[function.__module__]), made)
     return made["make"](place)
+
+
+def edit(names: List[str], name: str, says: str, place: Any, attribute: str, old: str, new: str, *also: Any) -> None:
+    """Registers a bug of the simulation, among ``names``: ``old`` is ``new`` in a function's source, ``also`` there."""
+    made = changed(place, attribute, old, new)
+    swap(name, says, (place, attribute, made), *((where, attribute, made) for where in also))
+    names.append(name)

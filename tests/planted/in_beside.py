@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, List
+from functools import partial
+from typing import List
 
 from fk_backend.functions import writer
 from fk_backend.testing.simulation import beside
 
-from .bug import swap
-from .edited import changed
+from . import edited
 
 W, B = writer.Writer, beside.BesideStore
 NAMES: List[str] = []
 """Of the bugs here: they are looked for in worlds in which somebody writes beside a host."""
 
 
-def edit(name: str, says: str, place: Any, attribute: str, old: str, new: str) -> None:
-    """Registers a bug: ``old`` is ``new`` in the source of a function."""
-    swap(name, says, (place, attribute, changed(place, attribute, old, new)))
-    NAMES.append(name)
-
+edit = partial(edited.edit, NAMES)
 
 edit(
     "word looked at before",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, List
 
 from fk_backend.errors import Refused, Unavailable, Unknown
 from fk_backend.functions import reserve, step, writer
 from fk_backend.session import beginning, direct, engine
 
-from .bug import plant, swap
-from .edited import changed
+from . import edited
+from .bug import plant
 
 D, S, W = direct.DirectWrites, engine.Session, writer.Writer
 settle, write_for = reserve.settle, W.write_for
@@ -17,12 +18,7 @@ NAMES: List[str] = []
 """Of the bugs here: they are looked for in worlds in which writers are invoked."""
 
 
-def edit(name: str, says: str, place: Any, attribute: str, old: str, new: str, *also: Any) -> None:
-    """Registers a bug: ``old`` is ``new`` in the source of a function."""
-    made = changed(place, attribute, old, new)
-    swap(name, says, (place, attribute, made), *((where, attribute, made) for where in also))
-    NAMES.append(name)
-
+edit = partial(edited.edit, NAMES)
 
 edit(
     "no fence after unknown",

@@ -14,7 +14,7 @@ from fk_backend.errors import Unavailable
 from fk_backend.functions.writer import Writer
 from fk_backend.mac import inbox_name
 from fk_backend.messages import Answers, Fired, Message, decode, decode_note
-from fk_backend.ports import Clock, Delivery, Gateway, Limits, Ports, Pushed, Queue
+from fk_backend.ports import Clock, Delivery, Gateway, Limits, Ports, Pushed, Queue, Written
 from fk_backend.providers.memory.store import MemoryStore
 from fk_backend.session.engine import Opened, Session
 from fk_backend.session.watchlist import Event
@@ -318,6 +318,38 @@ class Stage:
         for actor in self.actors:
             actor.session.end("lost", "the test is over")
         await rest()
+
+
+class DirectOnStage:
+    """`ports.Direct` on a stage. ``fails``: what the next one raises, before it or (``late``) after it was done."""
+
+    at_once: bool
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.fails: Optional[Exception] = None
+        self.late: Optional[Exception] = None
+        self.calls = 0
+
+    async def write(self, ns: str, message: Message, key: bytes = b"") -> Optional[Written]:
+        """`ports.Direct.write`."""
+        self.calls += 1
+        if self.fails is not None:
+            raise self.fails
+        written = await self.done(ns, message, key)
+        if self.late is not None:
+            raise self.late
+        return written
+
+    async def done(self, ns: str, message: Message, key: bytes) -> Written:
+        """Does it."""
+        raise NotImplementedError
+
+    def in_turn(self, has_turn: Callable[[], bool]) -> None:
+        """`ports.Direct.in_turn`."""
+
+    def told(self, ns: str) -> None:
+        """`ports.Direct.told`."""
 
 
 def on_stage(play: Callable[[Stage], Any]) -> None:

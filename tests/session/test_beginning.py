@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Optional, cast
+from typing import Any, cast
 
 import pytest
 
@@ -18,38 +18,21 @@ from fk_backend.session.beginning import LOOK_S, RARE_BEAT_S, UNTOLD_S
 from fk_backend.session.engine import Session
 from fk_backend.session.ops import AddWatch, Exists, GetData
 
-from .doubles import NS, Actor, Stage, on_stage, rest
+from .doubles import NS, Actor, DirectOnStage, Stage, on_stage, rest
 
 NODE = Create("/a", b"old", OPEN_ACL, 0, 0, False)
 WRITE = SetData("/a", b"new", -1)
 
 
-class Invoked:
-    """`ports.Direct` on a stage. ``fails``: what the next one raises, before it or (``late``) after it was done."""
+class Invoked(DirectOnStage):
+    """Where a function is called."""
 
     at_once = False
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
-        self.fails: Optional[Exception] = None
-        self.late: Optional[Exception] = None
-        self.calls = 0
-
-    async def write(self, ns: str, message: Message, key: bytes = b"") -> Optional[Written]:
-        """`ports.Direct.write`."""
-        self.calls += 1
-        if self.fails is not None:
-            raise self.fails
-        written, _ = await self._stage.writer.write_for(ns, encode(message, key))
-        if self.late is not None:
-            raise self.late
+    async def done(self, ns: str, message: Message, key: bytes) -> Written:
+        """As the function does it."""
+        written, _ = await self.stage.writer.write_for(ns, encode(message, key))
         return written
-
-    def in_turn(self, has_turn: Callable[[], bool]) -> None:
-        """`ports.Direct.in_turn`."""
-
-    def told(self, ns: str) -> None:
-        """`ports.Direct.told`."""
 
 
 def _actor(stage: Stage) -> Actor:

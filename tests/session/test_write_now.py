@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict
 
 import pytest
 
@@ -14,38 +14,21 @@ from fk_backend.messages import Message
 from fk_backend.ports import Written
 from fk_backend.session.ops import GetData, Sync
 
-from .doubles import NS, Actor, Stage, on_stage
+from .doubles import NS, Actor, DirectOnStage, Stage, on_stage
 
 WRITE = SetData("/a", b"now", -1)
 
 
-class Here:
-    """`ports.Direct` on a stage. ``fails``: what the next one raises, before it or (``late``) after it was done."""
+class Here(DirectOnStage):
+    """Where the functions are in this process."""
 
     at_once = True
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
-        self.fails: Optional[Exception] = None
-        self.late: Optional[Exception] = None
-        self.calls = 0
-
-    async def write(self, ns: str, message: Message, key: bytes = b"") -> Optional[Written]:
-        """`ports.Direct.write`."""
-        self.calls += 1
-        if self.fails is not None:
-            raise self.fails
-        written = await self._stage.writer.write(NS, message)
-        self._stage.zxid = written.zxid
-        if self.late is not None:
-            raise self.late
+    async def done(self, ns: str, message: Message, key: bytes) -> Written:
+        """By the writer itself."""
+        written = await self.stage.writer.write(NS, message)
+        self.stage.zxid = written.zxid
         return written
-
-    def in_turn(self, has_turn: Callable[[], bool]) -> None:
-        """`ports.Direct.in_turn`."""
-
-    def told(self, ns: str) -> None:
-        """`ports.Direct.told`."""
 
 
 async def _opened(stage: Stage) -> Actor:

@@ -12,7 +12,8 @@ PAUSE_S, MAX_PAUSE_S = 0.25, 8.0
 class Contention:
     """Of one namespace, as one client has met it. Times are `ports.Clock.monotonic`'s."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_pause_s: float = MAX_PAUSE_S) -> None:
+        self._max_pause_s = max_pause_s
         self._until = float("-inf")
         self._pause_s = 0.0
 
@@ -22,7 +23,7 @@ class Contention:
 
     def met(self, now: float) -> None:
         """Somebody else wrote at the same time, or there was no room for the invocation."""
-        self._pause_s = min(max(self._pause_s * 2, PAUSE_S), MAX_PAUSE_S)
+        self._pause_s = min(max(self._pause_s * 2, PAUSE_S), self._max_pause_s)
         self._until = now + self._pause_s
 
     def alone(self) -> None:

@@ -13,9 +13,8 @@ from contextlib import ExitStack
 from typing import Dict
 
 from compat_tests.on_postgres import CLIENT, DATABASE, HERE, PostgresServer
-from fk_kazoo.client import KazooClient
 
-from .kills import SETTERS, Setter, judge_holders
+from .kills import SETTERS, Setter, judge_answered, judge_holders
 
 SYNCHRONOUS = {"synchronous_standby_names": "*"}
 
@@ -48,22 +47,10 @@ def run(times: int, seconds: float = math.inf) -> Dict[str, int]:
         finally:
             for each in setters:
                 each.kill()
-        _judge(url, setters)
+        judge_answered(url, setters)
         answered = sum(len(each.answered) for each in setters)
         unknown = sum(what == "unknown" for each in setters for what, _, _ in each.said)
         return {"failovers": done, "answered": answered, "unknown": unknown, "locked": judge_holders(setters)}
-
-
-def _judge(url: str, setters: "list[Setter]") -> None:
-    zk = KazooClient(url)
-    zk.start(timeout=30)
-    try:
-        for each in setters:
-            data, stat = zk.get(each.path)
-            each.judge(data, stat.version)
-    finally:
-        zk.stop()
-        zk.close()
 
 
 def main() -> None:

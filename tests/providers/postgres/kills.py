@@ -83,6 +83,19 @@ class Setter:
         assert not numbers or int(data) >= numbers[-1], "%s holds %r, %d was answered" % (self.path, data, numbers[-1])
 
 
+def judge_answered(url: str, setters: Sequence[Setter]) -> None:
+    """What was answered was done, and once."""
+    zk = KazooClient(url)
+    zk.start(timeout=30)
+    try:
+        for each in setters:
+            data, stat = zk.get(each.path)
+            each.judge(data, stat.version)
+    finally:
+        zk.stop()
+        zk.close()
+
+
 def judge_holders(setters: Sequence[Setter]) -> int:
     """Never two holders of the lock: who wrote later under it had a later fence, or the same. How many wrote."""
     held = sorted((version, fence) for each in setters for what, fence, version in each.said if what == "held")
@@ -134,15 +147,7 @@ def run(server: PostgresServer, rounds: int, seed: int, seconds: float = math.in
     finally:
         for each in setters:
             each.kill()
-    zk = KazooClient(url)
-    zk.start(timeout=30)
-    try:
-        for each in setters:
-            data, stat = zk.get(each.path)
-            each.judge(data, stat.version)
-    finally:
-        zk.stop()
-        zk.close()
+    judge_answered(url, setters)
     return {**killed, "answered": sum(len(each.answered) for each in setters)}
 
 

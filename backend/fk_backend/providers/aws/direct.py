@@ -105,15 +105,15 @@ class Invocations:
         self._clients = clients
         self._function = names.function(deployment, names.WRITER)
         self._clock = clock
-        self._company: Dict[str, Contention] = {}
+        self._contention: Dict[str, Contention] = {}
         """By namespace."""
         self._without_until = float("-inf")
 
     async def write(self, ns: str, message: Message, key: bytes = b"") -> Optional[Written]:
         """`ports.Direct.write`. Others' writes, throttles and a deployment without it: the queue, for a while."""
         now = self._clock.monotonic()
-        company = self._company.setdefault(ns, Contention())
-        if now < self._without_until or not company.is_due(now):
+        contention = self._contention.setdefault(ns, Contention())
+        if now < self._without_until or not contention.is_due(now):
             return None
         try:
             told = await self._invoke(event(ns, encode(message, key)))
@@ -124,15 +124,15 @@ class Invocations:
                 log.info("writes go to the queue: %s", error)
                 self._without_until = now + WITHOUT_S
             else:
-                company.met(self._clock.monotonic())
+                contention.met(self._clock.monotonic())
             return None
         if told is None:
             self._without_until = now + WITHOUT_S
             return None
         if told.conflicts:
-            company.met(self._clock.monotonic())
+            contention.met(self._clock.monotonic())
         elif told.written is not None:
-            company.alone()
+            contention.alone()
         if told.why:
             log.debug("namespace %s: a write goes to the queue: %s", ns, told.why)
         return told.written

@@ -17,6 +17,7 @@ from ...functions.writer import Writer
 from ...messages import Message
 from ...ports import Nobody, Ports, Written
 from ..clock import SystemClock
+from ..contention import Contention
 from ..direct import InPlace
 from .files import Place
 from .frames import Frames
@@ -28,41 +29,31 @@ log = logging.getLogger(__name__)
 NEAR_S = 0.01
 """Somebody else wrote within that time of one's own last write."""
 AGAIN_S = 0.05
-"""Who finds that twice within that time is not alone. Once may be the host, which looks after the namespace."""
-COMPANY_S = 0.25
-"""For how long he leaves writing to the host then: it commits together what waits, and knows the tree, while writers
-that alternate read it anew each time."""
+"""Twice within that time is contention. Once may be the host, which looks after the namespace."""
+QUEUED_S = 0.25
+"""For how long writes go to the host's queue then: it commits together what waits, and keeps the tree in its cache,
+which writers that alternate have to read anew each time."""
 
 
-class Company:
-    """Whether others write to a namespace just now, as far as one process notices."""
+class Alternation:
+    """Whether somebody else writes to a namespace in between the writes of this process, as far as it notices."""
 
-    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
-        self._clock = clock
-        self._until: Dict[str, float] = {}
-        self._last: Dict[str, Tuple[int, float, float]] = {}
-        """The zxid of its last write, when that was, and when somebody else had written just before one of its own."""
+    def __init__(self) -> None:
+        self._zxid: Optional[int] = None
+        self._at = self._others = float("-inf")
 
-    def is_there(self, ns: str) -> bool:
-        """Whether there was some lately."""
-        return self._clock() < self._until.get(ns, 0.0)
-
-    def met(self, ns: str) -> None:
-        """Somebody else is at it."""
-        self._until[ns] = self._clock() + COMPANY_S
-
-    def forget(self, ns: str) -> None:
+    def forget(self) -> None:
         """What is written next is by somebody else, or by the host for this process."""
-        self._last.pop(ns, None)
+        self._zxid, self._at, self._others = None, float("-inf"), float("-inf")
 
-    def wrote(self, ns: str, zxid: int) -> None:
-        """This process wrote, and the head was there then."""
-        now = self._clock()
-        before, at, others = self._last.get(ns, (zxid, 0.0, 0.0))
-        is_near = zxid > before + 1 and now - at < NEAR_S
-        self._last[ns] = zxid, now, now if is_near else others
-        if is_near and now - others < AGAIN_S:
-            self.met(ns)
+    def is_seen(self, zxid: int, now: float) -> bool:
+        """Whether it is, now that this process has written and the head is there."""
+        is_near = self._zxid is not None and zxid > self._zxid + 1 and now - self._at < NEAR_S
+        is_seen = is_near and now - self._others < AGAIN_S
+        self._zxid, self._at = zxid, now
+        if is_near:
+            self._others = now
+        return is_seen
 
 
 class DirectBeside(InPlace):
@@ -76,21 +67,23 @@ class DirectBeside(InPlace):
         in_turn: Callable[[Callable[[], bool]], None],
     ) -> None:
         super().__init__(writer, is_free, tell_soon, in_turn)
-        self._company = Company()
+        self._others: Dict[str, Tuple[Contention, Alternation]] = {}
+        """By namespace."""
 
     async def write(self, ns: str, message: Message, key: bytes = b"") -> Optional[Written]:
         """`ports.Direct.write`."""
-        if self._company.is_there(ns):
+        contention, alternation = self._others.setdefault(ns, (Contention(QUEUED_S), Alternation()))
+        if not contention.is_due(monotonic()):
             return None
         try:
             written = await super().write(ns, message, key)
         except BackendError:
-            self._company.met(ns)
+            contention.met(monotonic())
             raise
         if written is None:  # the host is at it, maybe for this process, and so is what comes next
-            self._company.forget(ns)
-        else:
-            self._company.wrote(ns, written.zxid)
+            alternation.forget()
+        elif alternation.is_seen(written.zxid, monotonic()):
+            contention.met(monotonic())
         return written
 
 

@@ -31,15 +31,15 @@ class DirectWrites:
         """``writer``: who would do it for a namespace, now; None while it is the queue's."""
         self._writer = writer
         self._clock = clock
-        self._company: Dict[str, Contention] = {}
+        self._contention: Dict[str, Contention] = {}
         """By namespace."""
         self._at_it: Set[str] = set()
         """Namespaces to which somebody of this process is writing: two would only be in each other's way."""
 
     async def write(self, ns: str, message: Message, key: bytes = b"") -> Optional[Written]:
         """`ports.Direct.write`. After others' writes: the queue, for a while."""
-        company = self._company.setdefault(ns, Contention())
-        if ns in self._at_it or not company.is_due(self._clock.monotonic()):
+        contention = self._contention.setdefault(ns, Contention())
+        if ns in self._at_it or not contention.is_due(self._clock.monotonic()):
             return None
         writer = self._writer(ns)
         if writer is None:
@@ -52,14 +52,14 @@ class DirectWrites:
         except BackendError as error:
             log.debug("namespace %s: a write goes to the queue: %s", ns, error)
             if isinstance(error, Conflict):
-                company.met(self._clock.monotonic())
+                contention.met(self._clock.monotonic())
             return None
         finally:
             self._at_it.discard(ns)
         if conflicts:
-            company.met(self._clock.monotonic())
+            contention.met(self._clock.monotonic())
         else:
-            company.alone()
+            contention.alone()
         return written
 
     def in_turn(self, has_turn: Callable[[], bool]) -> None:

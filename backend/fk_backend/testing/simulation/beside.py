@@ -5,14 +5,13 @@ The host's word is looked at in the instant of the commit, and nothing holds the
 
 from __future__ import annotations
 
-from typing import List, Optional, Sequence, cast
+from typing import List, Optional, Sequence
 
 from ... import layout
 from ...errors import BackendError, Unavailable, Unknown
-from ...functions.writer import Writer
 from ...messages import Message
-from ...ports import Item, Key, Store, Written
-from .direct import DirectStore
+from ...ports import Item, Key, Written
+from .direct import DirectStore, InTheClient
 from .ports import Deployment
 from .world import Process
 
@@ -59,17 +58,11 @@ class BesideStore(DirectStore):
             raise Unavailable("it is the host's turn")
 
 
-class SimulatedBeside:
+class SimulatedBeside(InTheClient):
     """Of one client process."""
 
-    at_once = False
-
     def __init__(self, deployment: Deployment, process: Process) -> None:
-        self._deployment = deployment
-        self._process = process
-        self._store = BesideStore(deployment, process)
-        ports = deployment.ports(process)._replace(store=cast(Store, self._store))
-        self._writer = Writer(ports, told=deployment.told)
+        super().__init__(deployment, process, BesideStore(deployment, process), deployment.told)
 
     async def write(self, ns: str, message: Message, key: bytes = b"") -> Optional[Written]:
         """`ports.Direct.write`, as `providers.direct.InPlace` has it."""
@@ -87,21 +80,9 @@ class SimulatedBeside:
             await self._tell()
         return written
 
-    async def _is_told(self) -> bool:
-        try:
-            return await self._writer.is_told(self._deployment.ns)
-        except BackendError:
-            return False
-
     async def _tell(self) -> None:
         """The host is asked for the fan-out, unless it is gone: the next one finds out by itself."""
         try:
             await self._process.call("queue", "tell", self._deployment.tell)
         except BackendError:
             pass
-
-    def in_turn(self, has_turn: object) -> None:
-        """`ports.Direct.in_turn`: it waits, so nobody asks."""
-
-    def told(self, ns: str) -> None:
-        """`ports.Direct.told`: see `write`."""

@@ -10,6 +10,7 @@ from typing import Callable, Optional, Sequence, cast
 
 from ... import layout
 from ...errors import BackendError
+from ...functions.told import Told
 from ...functions.writer import Writer
 from ...messages import Message
 from ...ports import Store, Written
@@ -42,17 +43,42 @@ class DirectStore(SimulatedStore):
             self._deployment.note_accepted(self._process, message)
 
 
-class SimulatedDirect:
-    """Of one client process."""
+class InTheClient:
+    """`ports.Direct`, of one client process that has a writer."""
 
     at_once = False
 
-    def __init__(self, deployment: Deployment, process: Process) -> None:
+    def __init__(
+        self, deployment: Deployment, process: Process, store: DirectStore, told: Optional[Told] = None
+    ) -> None:
         self._deployment = deployment
         self._process = process
-        self._store = DirectStore(deployment, process)
+        self._store = store
+        self._writer = Writer(deployment.ports(process)._replace(store=cast(Store, store)), told=told)
+
+    async def write(self, ns: str, message: Message, key: bytes = b"") -> Optional[Written]:
+        """`ports.Direct.write`."""
+        raise NotImplementedError
+
+    async def _is_told(self) -> bool:
+        try:
+            return await self._writer.is_told(self._deployment.ns)
+        except BackendError:
+            return False
+
+    def in_turn(self, has_turn: Callable[[], bool]) -> None:
+        """`ports.Direct.in_turn`: it waits, so nobody asks."""
+
+    def told(self, ns: str) -> None:
+        """`ports.Direct.told`: see `write`."""
+
+
+class SimulatedDirect(InTheClient):
+    """Where the functions are in the process, too."""
+
+    def __init__(self, deployment: Deployment, process: Process) -> None:
+        super().__init__(deployment, process, DirectStore(deployment, process))
         process.on_death.append(lambda: deployment.let_go(process))
-        self._writer = Writer(deployment.ports(process)._replace(store=cast(Store, self._store)))
 
     async def write(self, ns: str, message: Message, key: bytes = b"") -> Optional[Written]:
         """`ports.Direct.write`."""
@@ -72,15 +98,3 @@ class SimulatedDirect:
         written = await self._writer.write(self._deployment.ns, message)
         self._store.take()
         return written
-
-    async def _is_told(self) -> bool:
-        try:
-            return await self._writer.is_told(self._deployment.ns)
-        except BackendError:
-            return False
-
-    def in_turn(self, has_turn: Callable[[], bool]) -> None:
-        """`ports.Direct.in_turn`: it waits, so nobody asks."""
-
-    def told(self, ns: str) -> None:
-        """`ports.Direct.told`: see `write`."""
