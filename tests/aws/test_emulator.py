@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from fk_backend.providers.aws import names
-from fk_backend.providers.aws.dev import resources
+from fk_backend.providers.aws.dev import emulator as emulated
+from fk_backend.providers.aws.dev import resources, venvs
 from fk_backend.providers.aws.dev.emulator import Emulator, EmulatorFailed
 from fk_backend.providers.aws.dev.resources import Account
 
@@ -21,6 +23,27 @@ from fk_backend.providers.aws.dev.emulator import Emulator
 emulator = Emulator().start()
 print(emulator.pid, flush=True)
 time.sleep(600)
+"""
+
+RECEIVED_TOO_OFTEN = """
+import itertools, json, runpy, sys, types
+from ministack.services import sqs
+changes = runpy.run_path(sys.argv[1])
+seconds = itertools.count()
+sqs.time = types.SimpleNamespace(time=lambda: next(seconds))  # every look at the clock is a second later
+if sys.argv[2] == "changed":
+    changes["_one_moment_for_a_receive"]()
+dead = {"is_fifo": False, "messages": []}
+sqs._queue_by_arn = lambda arn: dead
+policy = json.dumps({"maxReceiveCount": 3, "deadLetterTargetArn": "dead"})
+received = 0
+for visible_at in range(6):
+    message = {"visible_at": visible_at, "receive_count": 3, "group_id": None}
+    queue = {"is_fifo": False, "messages": [message], "attributes": {"RedrivePolicy": policy}}
+    seconds = itertools.count()
+    sqs._dlq_sweep(queue)
+    received += len(sqs._collect_msgs(queue, 10, 30))
+print(received)
 """
 
 
@@ -77,3 +100,14 @@ def test_everything_of_a_deployment_is_there(aws_account: Account) -> None:
     assert attributes["Attributes"]["QueueArn"] == aws_account.queue_arn(names.dead_queue(name))
     bucket = names.bucket(name, aws_account.number, aws_account.region)
     assert [one["Name"] for one in aws_account.client("s3").list_buckets()["Buckets"]] == [bucket]
+
+
+@pytest.mark.parametrize("as_it_is, too_often", [("unchanged", 1), ("changed", 0)])
+def test_what_was_received_too_often_is_never_received_once_more(as_it_is: str, too_often: int) -> None:
+    """Also if it becomes visible between two looks at the clock."""
+    python = venvs.interpreter("ministack", emulated.REQUIREMENT)
+    program = Path(emulated.__file__).with_name("emulator_main.py")
+    done = subprocess.run(
+        [str(python), "-c", RECEIVED_TOO_OFTEN, str(program), as_it_is], stdout=subprocess.PIPE, text=True, check=True
+    )
+    assert int(done.stdout) == too_often

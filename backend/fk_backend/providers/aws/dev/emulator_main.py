@@ -9,7 +9,9 @@ Rule upheld here: answers are ministack's. Changed is when they come, who gets t
 3. What AWS documents and ministack does not do, as far as `documented` says that it is wanted.
 4. The tracing header of a SendMessage is kept with the message, as on AWS (SQS Developer Guide, "Amazon SQS and AWS
    X-Ray"): by it Lambda knows chains of requests.
-5. Its standard input is a pipe that only its starter holds. At its end the starter is gone, and so is ministack.
+5. What was received too often is never received once more: ministack asks the clock twice, and gives out what becomes
+   visible in between.
+6. Its standard input is a pipe that only its starter holds. At its end the starter is gone, and so is ministack.
 """
 
 from __future__ import annotations
@@ -130,6 +132,23 @@ def _traces_go_along() -> None:
     sqs.handle_request, sqs._build_send_sys_attrs = handle_request, build_send_sys_attrs
 
 
+def _one_moment_for_a_receive() -> None:
+    from ministack.services import sqs
+
+    sweep, collect, clock = sqs._dlq_sweep, sqs._collect_msgs, sqs.time
+
+    def _collect_msgs(queue: Any, *arguments: Any) -> Any:
+        now = clock.time()
+        sqs.time = types.SimpleNamespace(time=lambda: now)
+        try:
+            sweep(queue)
+            return collect(queue, *arguments)
+        finally:
+            sqs.time = clock
+
+    sqs._collect_msgs = _collect_msgs
+
+
 def _loopback_is_safe() -> None:
     from ministack.core import iam_evaluator
 
@@ -147,6 +166,7 @@ if __name__ == "__main__":
     _as_documented()
     _traces_go_along()
     _batches_need_no_more()
+    _one_moment_for_a_receive()
     _loopback_is_safe()
     sys.argv = ["ministack"]
     runpy.run_module("ministack", run_name="__main__", alter_sys=True)
