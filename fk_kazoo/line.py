@@ -244,8 +244,8 @@ class Line:
     def write_now(self, request: Any) -> Union[Result, Done, None]:
         """The answer of a write that is done in this very thread; None if it was not done, and has to be asked for.
 
-        A Done: it was done, and that is to be asked for. Unknown: it may have been done, and the session does not go on. Raises what a signal's handler raises, too: then
-        it is done or not, and the loop sees to what is left of it.
+        A Done: it was done, and that is to be asked for. Unknown: it may have been done, and the session does not go
+        on. Raises what a signal's handler raises, too: then it is done or not, and the loop sees to what is left of it.
         """
         thread = loop.current()
         try:
