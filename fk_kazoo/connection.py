@@ -19,7 +19,7 @@ from kazoo.protocol import connection as kazoo_connection
 from kazoo.protocol.serialization import Connect, ReplyHeader, Transaction
 from kazoo.protocol.states import KeeperState
 
-from fk_backend.core.model import Error
+from fk_backend.core.model import Error, Id
 from fk_backend.errors import Unknown
 from fk_backend.providers import provider
 from fk_backend.providers.descriptors import Descriptor
@@ -114,6 +114,11 @@ class Seam(kazoo_connection.ConnectionHandler):
     def _direct(self) -> bool:
         """Whether results may be set in the loop's thread now: a greenlet's must be set in its hub."""
         return primitives.of_threads(self.client.handler)
+
+    @property
+    def identities(self) -> Tuple[Id, ...]:
+        """Who the session is by now, as ACLs name it."""
+        return () if self._line is None else self._line.identities
 
     @property
     def running(self) -> bool:

@@ -16,7 +16,7 @@ from kazoo.exceptions import ConnectionDropped, SessionExpiredError
 from kazoo.protocol.connection import PING_XID, WATCH_XID
 from kazoo.protocol.serialization import ReplyHeader
 
-from fk_backend.core.model import Error
+from fk_backend.core.model import Error, Id
 from fk_backend.core.requests import Result
 from fk_backend.errors import BackendError, Unknown
 from fk_backend.providers.descriptors import Descriptor
@@ -225,6 +225,11 @@ class Line:
         except KeyError:
             return False
         return True
+
+    @property
+    def identities(self) -> Tuple[Id, ...]:
+        """Of its session, as of what was shown last."""
+        return () if self._session is None else self._session.identities
 
     def read_now(self, request: Any) -> Optional[Result]:
         """The result of a read, if everything before it was shown and the loop is idle; None if it has to wait."""

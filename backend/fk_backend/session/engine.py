@@ -423,6 +423,11 @@ class Session(Beginning):
             await self._reader.settle(read)
         self._reply(tag, read.result)
 
+    @property
+    def identities(self) -> Tuple[Id, ...]:
+        """What its credentials and its address have proved, as of what was shown last."""
+        return self._watches.identities
+
     def read_now(self, op: Op) -> Optional[Result]:
         """A read without a watch, where it can be shown at once. None if something comes before it: submit it.
 
