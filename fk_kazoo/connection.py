@@ -258,8 +258,12 @@ class Seam(kazoo_connection.ConnectionHandler):
             sock.close()
 
     def _expand_client_hosts(self) -> Any:
-        """Names are not resolved: nothing connects to a host."""
-        return [(host, host, port) for host, port in self.client.hosts]
+        """The deployment, whatever hosts the app names: nothing connects to those.
+
+        kazoo says "Closing connection to %s:%s" of what it takes for host and port, so it gets the parts of the URL.
+        """
+        scheme, _, rest = str(self.client.deployment).partition(":")
+        return [(scheme, scheme, rest)]
 
     def _connect_attempt(self, host: str, hostip: str, port: int, retry: Any) -> Any:
         self.handler = Selecting(primitives.selecting(self.client.handler), self)
@@ -271,12 +275,14 @@ class Seam(kazoo_connection.ConnectionHandler):
                 line.socket.discard()
                 loop.current().call(line.hang_up)
 
-    def _connect(self, host: str, hostip: str, port: int) -> Tuple[float, float]:
+    def _connect(self, host: Any, hostip: str, port: Any) -> Tuple[float, float]:
         client = self.client
         self.logger.info("Connecting to %s", client.deployment)
         timeout_s = max(client._session_timeout / 1000.0, self.first_answer_s)
         line = self._line = self._dial(host, port)
         self._socket = line.socket
+        if not isinstance(port, int):
+            host, port = client.hosts[0]
         line.socket.peer = (host, port) if port else (client.deployment.deployment, 0)
         if client._stopped.is_set():  # `stop` may have looked for something to hang up before this was there
             raise ConnectionDropped("the client is being stopped")
@@ -343,7 +349,8 @@ class Seam(kazoo_connection.ConnectionHandler):
     def _pings(self, line: Line) -> Any:
         """kazoo asks at each ping, while it is read-only, whether there is a server that takes writes."""
         while True:
-            yield (self.client.hosts[0] if line.writable else False)
+            host, _, port = self._expand_client_hosts()[0]
+            yield ((host, port) if line.writable else False)
 
     def _submit(self, request: Any, timeout: float, xid: Optional[int] = None) -> None:
         if not self.handler.select([], [self._socket], [], timeout)[1]:
