@@ -19,14 +19,16 @@ from kazoo.protocol import connection as kazoo_connection
 from kazoo.protocol.serialization import Connect, ReplyHeader, Transaction
 from kazoo.protocol.states import KeeperState
 
-from fk_backend.core.model import Error
+from fk_backend.core.model import Error, Id
 from fk_backend.errors import Unknown
 from fk_backend.providers import provider
 from fk_backend.providers.descriptors import Descriptor
+from fk_backend.session.ops import Done
 
 from . import loop, primitives, wire, workers
 from .doorbell import Doorbell
 from .line import Asked, Line
+from .settling import Settle, at_once, soon
 from .why import STILL_S
 
 log = logging.getLogger(__name__)
@@ -112,6 +114,11 @@ class Seam(kazoo_connection.ConnectionHandler):
     def _direct(self) -> bool:
         """Whether results may be set in the loop's thread now: a greenlet's must be set in its hub."""
         return primitives.of_threads(self.client.handler)
+
+    @property
+    def identities(self) -> Tuple[Id, ...]:
+        """Who the session is by now, as ACLs name it."""
+        return () if self._line is None else self._line.identities
 
     @property
     def running(self) -> bool:
@@ -251,8 +258,12 @@ class Seam(kazoo_connection.ConnectionHandler):
             sock.close()
 
     def _expand_client_hosts(self) -> Any:
-        """Names are not resolved: nothing connects to a host."""
-        return [(host, host, port) for host, port in self.client.hosts]
+        """The deployment, whatever hosts the app names: nothing connects to those.
+
+        kazoo says "Closing connection to %s:%s" of what it takes for host and port, so it gets the parts of the URL.
+        """
+        scheme, _, rest = str(self.client.deployment).partition(":")
+        return [(scheme, scheme, rest)]
 
     def _connect_attempt(self, host: str, hostip: str, port: int, retry: Any) -> Any:
         self.handler = Selecting(primitives.selecting(self.client.handler), self)
@@ -264,12 +275,14 @@ class Seam(kazoo_connection.ConnectionHandler):
                 line.socket.discard()
                 loop.current().call(line.hang_up)
 
-    def _connect(self, host: str, hostip: str, port: int) -> Tuple[float, float]:
+    def _connect(self, host: Any, hostip: str, port: Any) -> Tuple[float, float]:
         client = self.client
         self.logger.info("Connecting to %s", client.deployment)
         timeout_s = max(client._session_timeout / 1000.0, self.first_answer_s)
         line = self._line = self._dial(host, port)
         self._socket = line.socket
+        if not isinstance(port, int):
+            host, port = client.hosts[0]
         line.socket.peer = (host, port) if port else (client.deployment.deployment, 0)
         if client._stopped.is_set():  # `stop` may have looked for something to hang up before this was there
             raise ConnectionDropped("the client is being stopped")
@@ -336,7 +349,8 @@ class Seam(kazoo_connection.ConnectionHandler):
     def _pings(self, line: Line) -> Any:
         """kazoo asks at each ping, while it is read-only, whether there is a server that takes writes."""
         while True:
-            yield (self.client.hosts[0] if line.writable else False)
+            host, _, port = self._expand_client_hosts()[0]
+            yield ((host, port) if line.writable else False)
 
     def _submit(self, request: Any, timeout: float, xid: Optional[int] = None) -> None:
         if not self.handler.select([], [self._socket], [], timeout)[1]:
@@ -400,10 +414,14 @@ class Seam(kazoo_connection.ConnectionHandler):
             return True
         if result is None:
             return False
+        if isinstance(result, Done):
+            if not self._hand_over(line, Asked(request, async_object), not loop.in_main_thread(), result):
+                async_object.set_exception(ConnectionLoss())
+            return True
         self._set(Asked(request, async_object), result.zxid, result.code, wire.reply(request, result))
         return True
 
-    def _set(self, asked: Asked, zxid: int, code: int, body: bytes) -> None:
+    def _set(self, asked: Asked, zxid: int, code: int, body: bytes, settle: Settle = at_once) -> None:
         """Sets what kazoo's `_read_response` would.
 
         kazoo's ``_pending`` holds what kazoo's own thread sent, and nothing else: its answers come in that order.
@@ -415,7 +433,7 @@ class Seam(kazoo_connection.ConnectionHandler):
             client.last_zxid = zxid
         missing = code == Error.NO_NODE and request.type == wire.EXISTS
         if code and not missing:
-            result.set_exception(EXCEPTIONS[code]())
+            settle(result.set_exception, EXCEPTIONS[code]())
             return
         response = None
         if not missing:
@@ -426,11 +444,11 @@ class Seam(kazoo_connection.ConnectionHandler):
                 if type(request).__module__ in _KNOWN:  # these read what we write: a signal's handler raised
                     raise
                 self.logger.exception("Exception raised during deserialization of request: %s", request)
-                result.set_exception(error)
+                settle(result.set_exception, error)
                 return
             if request.type == wire.MULTI:
                 response = Transaction.unchroot(client, response)
-        result.set(response)
+        settle(result.set, response)
         watcher = getattr(request, "watcher", None)
         if watcher and not client._stopped.is_set():
             lists = request.type in (wire.GET_CHILDREN, wire.GET_CHILDREN2)
@@ -453,12 +471,16 @@ class Seam(kazoo_connection.ConnectionHandler):
             return False
         asked = Asked(wire.by_hand(request), async_object)
         first = line is self._greeted and not client._pending and not line.asked and not loop.in_main_thread()
+        return self._hand_over(line, asked, first)
+
+    def _hand_over(self, line: Line, asked: Asked, here: bool, *done: Done) -> bool:
+        """Has the loop see to what a caller sent, in this thread if that may be. Whether somebody answers it."""
         try:
             line.asked[asked] = None
             if line.closed:  # if somebody else has taken it out, he answers it
                 return not line.take_out(asked)
-            if not (first and loop.current().call_now(line.ask, asked)):
-                loop.current().call(line.ask, asked)
+            if not (here and loop.current().call_now(line.ask, asked, *done)):
+                loop.current().call(line.ask, asked, *done)
         except BaseException:  # a signal's handler raised: this may be done or not, and nobody waits for the answer
             line.take_out(asked)
             loop.current().wake()
@@ -473,7 +495,7 @@ class Seam(kazoo_connection.ConnectionHandler):
             if asked is None:
                 self._read_watch_event(body, 0)
             elif line.take_out(asked):
-                self._set(asked, header.zxid, header.err, body)
+                self._set(asked, header.zxid, header.err, body, soon)
         except Exception:
             self.logger.exception("delivering a reply failed")
             self.drop()
@@ -522,7 +544,7 @@ class Seam(kazoo_connection.ConnectionHandler):
         asked, self._taken = self._taken, None
         if asked is not None:
             if self._line is not None and self._line.take_out(asked):
-                self._set(asked, header.zxid, header.err, buffer)
+                self._set(asked, header.zxid, header.err, buffer, soon)
             return None
         if self.client._pending and header.err == Error.OK:
             self.client._answered(self.client._pending[0][0])

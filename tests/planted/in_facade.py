@@ -92,7 +92,7 @@ edit(
 )
 edit("an answer is set that another one has set", C, "_read_response", "self._line.take_out(asked)", "True", ONCE)
 edit("an answer that comes directly is set whoever has it", C, "_deliver", "elif line.take_out(asked):", "else:", ONCE)
-edit("what is asked when it has ended is answered by nobody", C, "submit_now", "if line.closed:", "if False:", ONCE)
+edit("what is asked when it has ended is answered by nobody", C, "_hand_over", "if line.closed:", "if False:", ONCE)
 edit(
     "what is asked while it ends is answered by nobody",
     L,
@@ -121,7 +121,7 @@ edit(
 edit(
     "a call that was interrupted is answered",
     C,
-    "submit_now",
+    "_hand_over",
     "line.take_out(asked)\n        loop",
     "loop",
     LINE + "test_a_call_that_was_interrupted_is_answered_by_nobody",
@@ -129,7 +129,7 @@ edit(
 edit(
     "who was interrupted before he woke the loop leaves it asleep",
     C,
-    "submit_now",
+    "_hand_over",
     "loop.current().wake()",
     "pass",
     LINE + "test_a_call_that_was_interrupted_is_answered_by_nobody",
