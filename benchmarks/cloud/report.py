@@ -151,7 +151,8 @@ def direct_bars(found: Dict[str, Any]) -> Table:
     """What was meant for them."""
     table = [["", "unit", "invoked", "by the queue", "meant", "holds"]]
     for bar in found["bars"]:
-        cells = [figure(bar["ours"]), figure(bar["queued"]), "≤ %s" % figure(bar["most"])]
+        meant = "%s %s" % ("≥" if bar["at_least"] else "≤", figure(bar["meant"]))
+        cells = [figure(bar["ours"]), figure(bar["queued"]), meant]
         table.append([bar["what"], bar["unit"], *cells, "yes" if bar["holds"] else "**no**"])
     return table
 
