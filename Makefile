@@ -59,6 +59,11 @@ check: $(VENV)/.dev ## linters, types, and the import boundaries
 	$(VENV)/bin/mypy --strict fk_kazoo backend examples
 	$(PY) -m pytest --quiet tests/test_boundaries.py
 
+.PHONY: docs
+docs: $(VENV)/.dev ## the documentation as a site, in .cache/site; links and places within pages are checked
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
+	@echo "open .cache/site/index.html"
+
 # --- compatibility ---
 
 kazoo-suite: $(VENV)/.dev ## kazoo's own tests, on memory:// and on local://, both at once
