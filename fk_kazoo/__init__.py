@@ -9,6 +9,8 @@ Every module of kazoo that an app imports is found here under its own name. ``fk
 of this package; ``fk_kazoo.version`` mirrors ``kazoo.version``, the release of kazoo whose behaviour you get.
 
 pytest takes whatever comes with a plugin for tests of its user: PYTEST_DONT_REWRITE says that it is none.
+
+Imports: kazoo, fk_backend. Never: boto3, aiobotocore, asyncpg, sqlite3, starlette, uvicorn.
 """
 
 from __future__ import annotations
