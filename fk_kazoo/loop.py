@@ -32,13 +32,10 @@ T = TypeVar("T")
 
 LINGER_S = 1.0
 """How long a deployment stays open after its last client of this process is done with it."""
-
 LOOK_S = 1.0
 """How long it may take until it is noticed that somebody else closed files, if nothing happens meanwhile."""
-
 STILL_S = 5.0
 """How long a fork waits for the loop's thread to stand still."""
-
 _abandoned: List[object] = []
 """What a forked child inherited. Kept, because finalizing it would close what is the parent's."""
 
@@ -57,6 +54,11 @@ def _unpatched(module: str, name: str) -> Any:
 def real_lock() -> Any:
     """A lock that blocks the thread, whatever has been patched. Hold it for moments only."""
     return _unpatched("_thread", "allocate_lock")()
+
+
+def start_thread(function: Callable[..., object], *args: Any) -> None:
+    """Runs it in a real thread, for which nothing waits."""
+    _unpatched("_thread", "start_new_thread")(function, args)
 
 
 class Turn:
@@ -232,7 +234,7 @@ class Loop(_SelectorEventLoop):  # type: ignore[misc] # as typed, it needs a Typ
             with contextlib.suppress(RuntimeError):  # the loop ended meanwhile
                 self.call_soon_threadsafe(settle, addresses, failed)
 
-        _unpatched("_thread", "start_new_thread")(look_up, ())
+        start_thread(look_up)
         return await found
 
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Any = None) -> Any:
@@ -275,7 +277,7 @@ class LoopThread:
         self.loop = Loop(cast(selectors.BaseSelector, selector))
         self.loop.wakes = Descriptor.of(self.loop._csock.fileno())
         self.loop.set_exception_handler(_told)
-        _unpatched("_thread", "start_new_thread")(self._main, ())
+        start_thread(self._main)
         self._started.acquire()
 
     def _main(self) -> None:

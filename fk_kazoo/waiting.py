@@ -8,28 +8,49 @@ from __future__ import annotations
 
 import functools
 import threading
+from operator import attrgetter
 from typing import Any, Callable
 
-NAMES = ("create", "delete", "set", "set_acls")
+NAMES = ("create", "create_container", "create_ttl", "delete", "set", "set_acls")
 NOBODY = 0
 
 
-def _waiting(inherited: Callable[..., Any]) -> Callable[..., Any]:
+def _waiting(inherited: Callable[..., Any], client_of: Callable[[Any], Any]) -> Callable[..., Any]:
     @functools.wraps(inherited)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        self._waits = threading.get_ident()
+        client = client_of(self)
+        client._waits = threading.get_ident()
         try:
             return inherited(self, *args, **kwargs)
         finally:
-            self._waits = NOBODY
+            client._waits = NOBODY
 
     return call
+
+
+def _transaction(inherited: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(inherited)
+    def transaction(self: Any) -> Any:
+        made = inherited(self)
+        kind: Any = type(made)
+        made.__class__ = _whose_commit_waits(kind)
+        return made
+
+    return transaction
+
+
+@functools.lru_cache(maxsize=64)
+def _whose_commit_waits(kind: Any) -> Any:
+    """A class of transactions, kazoo's as a rule, whose ``commit`` is such a call."""
+    commit = _waiting(kind.commit, attrgetter("client"))
+    return type(kind.__name__, (kind,), {"commit": commit, "__module__": kind.__module__, "__doc__": kind.__doc__})
 
 
 def note_who_waits(client: Any) -> Any:
     """Has the methods of a client's class note the thread that calls them."""
     for name in NAMES:
-        setattr(client, name, _waiting(getattr(client, name)))
+        setattr(client, name, _waiting(getattr(client, name), lambda self: self))
+    client.transaction = _transaction(client.transaction)
     client._waits = NOBODY
     return client
 

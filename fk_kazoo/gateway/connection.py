@@ -365,6 +365,8 @@ class Connection(Guest):
         if result is None:
             return self._not_alone(session)
         self._lone = None
+        if isinstance(result, ops.Done):
+            return session.submit(asked, result)
         self.replied(asked, result)
 
     # --- the session's listener -----------------------------------------------------------------

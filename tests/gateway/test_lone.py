@@ -75,6 +75,19 @@ def test_what_comes_together_is_sent_together_and_answered_in_order(place: Place
         assert len(place.deployment.sent) > before
 
 
+def test_the_event_of_ones_own_write_comes_before_its_answer(place: Place) -> None:
+    with Raw(place.gate().port) as client:
+        client.connect()
+        client.call(jute.CREATE, create("/own"))
+        client.call(jute.GET_DATA, read("/own", watch=True))
+        before = len(place.deployment.sent)
+        client.ask(jute.SET_DATA, written("/own", b"2"))
+        event = client.reply()
+        assert event.xid == jute.NOTIFICATION_XID and event.body == struct.pack(">ii", 3, 3) + jute.string("/own")
+        assert client.reply().code == 0 and len(place.deployment.sent) == before
+        assert client.call(jute.SET_DATA, written("/own", b"3")).code == 0
+
+
 def test_who_watches_hears_of_it_and_what_it_owned_ends_with_it(place: Place) -> None:
     port = place.gate().port
     with Raw(port) as watcher, Raw(port) as client:
