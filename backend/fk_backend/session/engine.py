@@ -483,8 +483,10 @@ class Session(Beginning):
                 board = bulletin(head.zxid, head.since, head.triggers)
             if board.since > self._watermark:
                 self._watches.skip(self._watermark, board.since)
-                self._passed_over()
-                for event in await self._reader.reconcile(zxid, board):
+                armed = self._watches.all()
+                events = await self._reader.reconcile(zxid, board)
+                self._passed_over(armed)
+                for event in events:
                     self._fire(event)
             else:
                 self._deliver(zxid, board)
