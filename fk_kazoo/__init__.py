@@ -1,7 +1,7 @@
 """A ZooKeeper client without ZooKeeper servers: kazoo's client on a FaaSKeeper deployment.
 
 Rule upheld here: importing this package imports nothing else, neither kazoo nor anything that gevent or eventlet
-would have to patch first. Swap one import, and the rest of an app written for kazoo stays as it is::
+would have to patch first. Swap one import, and the rest of an app written for kazoo stays as it is:
 
     from fk_kazoo.client import KazooClient
 
