@@ -576,7 +576,7 @@ class KazooClient(Extensions, _kazoo.KazooClient):
         self._persistent = {}
 
 
-note_who_waits(KazooClient)
+note_who_waits(KazooClient, TransactionRequest)
 
 
 def _owned(lock: Any) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from typing import Any, Callable, Deque, Dict, List, Optional, Tuple, cast
+from typing import Any, Callable, Deque, Dict, List, Optional, Tuple, Union, cast
 
 from kazoo.exceptions import ConnectionDropped, SessionExpiredError
 from kazoo.protocol.connection import PING_XID, WATCH_XID
@@ -23,7 +23,7 @@ from fk_backend.providers.descriptors import Descriptor
 from fk_backend.session.engine import EXPIRED, LOST, Opened, Session
 from fk_backend.session.watchlist import Event
 
-from . import loop, wire
+from . import loop, values, wire
 from .attaching import attach
 from .doorbell import Doorbell
 
@@ -43,7 +43,8 @@ class Asked:
         self.result = result
 
 
-Reply = Tuple[int, int, int, bytes, Optional[Asked]]
+Body = Union[bytes, values.Value]
+Reply = Tuple[int, int, int, Body, Optional[Asked]]
 """xid, zxid, error, body, and what was asked if a caller sent it."""
 
 
@@ -70,7 +71,7 @@ class Line:
         self._ended: Optional[Tuple[str, str]] = None
         self._handing = False
         """Whether kazoo's thread is busy with what it took. Set before that leaves `_replies`: one always shows it."""
-        self.deliver: Optional[Callable[["Line", ReplyHeader, bytes, Optional[Asked]], bool]] = None
+        self.deliver: Optional[Callable[["Line", ReplyHeader, Body, Optional[Asked]], bool]] = None
         """Where events and answers of `asked` go in the loop's thread; None: all waits for kazoo's."""
         self.asked: Dict[Asked, None] = {}
         """What callers sent and nobody answered yet, oldest first. Whoever takes one out is the one to answer it."""
@@ -134,7 +135,7 @@ class Line:
     def replied(self, tag: Any, result: Result) -> None:
         """`Listener.replied`."""
         if isinstance(tag, Asked):
-            self._put(ASKED_XID, result.zxid, result.code, wire.reply(tag.request, result), tag)
+            self._put(ASKED_XID, result.zxid, result.code, values.answer(tag.request, result), tag)
             return
         xid, request = tag
         self._put(xid, result.zxid, result.code, wire.reply(request, result))
@@ -162,7 +163,7 @@ class Line:
         """It rings no more."""
         loop.end(self._bell, self._rings)
 
-    def _put(self, xid: int, zxid: int, code: int, body: bytes, asked: Optional[Asked] = None) -> None:
+    def _put(self, xid: int, zxid: int, code: int, body: Body, asked: Optional[Asked] = None) -> None:
         """kazoo's thread answers what it sent; the rest goes there only if something waits there that came before."""
         with self._lock:
             waits = self._replies or self._handing or (asked is None and xid != WATCH_XID)
@@ -187,7 +188,7 @@ class Line:
 
     # --- in kazoo's thread ----------------------------------------------------------------------
 
-    def take(self) -> Tuple[ReplyHeader, bytes, Optional[Asked]]:
+    def take(self) -> Tuple[ReplyHeader, Body, Optional[Asked]]:
         """The next reply; the socket is readable. ConnectionDropped or SessionExpiredError when it is over."""
         with self._lock:
             if self._replies:
