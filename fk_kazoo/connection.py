@@ -459,8 +459,8 @@ class Seam(kazoo_connection.ConnectionHandler):
             line.asked[asked] = None
             if line.closed:  # if somebody else has taken it out, he answers it
                 return not line.take_out(asked)
-            if not (first and loop.current().call_now(line.ask, asked)):
-                loop.current().call(line.ask, asked)
+            if not (first and loop.known().call_now(line.ask, asked)):
+                loop.known().call(line.ask, asked)
         except BaseException:  # a signal's handler raised: this may be done or not, and nobody waits for the answer
             line.take_out(asked)
             loop.current().wake()

@@ -228,7 +228,7 @@ class Line:
 
     def read_now(self, request: Any) -> Optional[Result]:
         """The result of a read, if everything before it was shown and the loop is idle; None if it has to wait."""
-        turn = loop.current().turn
+        turn = loop.known().turn
         lent = turn.lent
         result = turn.borrow(self._read_now, request)
         return result if turn.lent == lent else None  # a signal's handler stopped the client meanwhile
@@ -247,7 +247,7 @@ class Line:
         Unknown: it may have been done, and the session does not go on. Raises what a signal's handler raises, too: then
         it is done or not, and the loop sees to what is left of it.
         """
-        thread = loop.current()
+        thread = loop.known()
         try:
             return thread.turn.borrow(self._write_now, request, thread.turn.is_mine)
         except Unknown as error:

@@ -7,7 +7,7 @@ from kazoo.protocol import serialization as kazoo
 from fk_backend.core.requests import Create, Delete, SetData
 from fk_backend.providers import dispatch
 from fk_backend.session import engine, ops
-from fk_kazoo import client, connection, jute, line, listeners, loop, url, values, wire
+from fk_kazoo import client, connection, jute, line, listeners, loop, turns, url, values, wire
 
 from .edited import Family
 
@@ -190,7 +190,7 @@ edit("a read at once overtakes what waits", L, "_read_now", " or self._replies",
 edit("a read at once overtakes what kazoo's thread is busy with", L, "_read_now", " or self._handing", "", OVERTAKES)
 edit(
     "who asks meanwhile is kept waiting by what is interrupted",
-    loop.Turn,
+    turns.Turn,
     "part_with",
     "self.give()",
     "pass",
@@ -198,7 +198,7 @@ edit(
 )
 edit(
     "what was interrupted does not see that others had the turn",
-    loop.Turn,
+    turns.Turn,
     "part_with",
     "self.lent += 1",
     "pass",
@@ -249,7 +249,7 @@ edit(
 )
 edit(
     "a turn is lent to whoever interrupts it",
-    loop.Turn,
+    turns.Turn,
     "borrow",
     "if self.is_mine():",
     "if False:",
@@ -257,7 +257,7 @@ edit(
 )
 edit(
     "a turn that was interrupted is never given back",
-    loop.Turn,
+    turns.Turn,
     "_give_back",
     "self.give()",
     "pass",
