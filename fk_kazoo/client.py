@@ -55,7 +55,7 @@ from fk_backend.errors import DeploymentError
 from fk_backend.functions.words import answer_word
 from fk_backend.providers import provider
 
-from . import holds, listeners, loop, refusals, workers
+from . import holds, listeners, loop, refusals, settling, workers
 from .connection import SET_WATCHES_XID
 from .exceptions import DeploymentConfigurationError
 from .extensions import Extensions
@@ -322,7 +322,7 @@ class KazooClient(Extensions, _kazoo.KazooClient):
                 asked.append(queue.popleft()[1])
         for result in asked:
             if result is not None and not result.ready():
-                result.set_exception(ConnectionLoss())
+                settling.soon(result.set_exception, ConnectionLoss())
         if self._last_notice is not None:
             self._last_notice.settled.set()
         workers.stop(self.handler, patience_s=0.0)
@@ -425,7 +425,7 @@ class KazooClient(Extensions, _kazoo.KazooClient):
     def _notify_pending(self, state: Any) -> None:
         """As kazoo's. The lock: a call that saw the session alive is queued before the queue is thrown away."""
         for asked in self._connection.leave():
-            asked.result.set_exception(_UNANSWERED.get(state, ConnectionLoss)())
+            settling.soon(asked.result.set_exception, _UNANSWERED.get(state, ConnectionLoss)())
         self._ending = True
         held = self._queueing.acquire(False)
         while not held and not self._in_call:  # its holder may wait for room in the pipe that this thread empties

@@ -19,14 +19,16 @@ from kazoo.protocol import connection as kazoo_connection
 from kazoo.protocol.serialization import Connect, ReplyHeader, Transaction
 from kazoo.protocol.states import KeeperState
 
-from fk_backend.core.model import Error
+from fk_backend.core.model import Error, Id
 from fk_backend.errors import Unknown
 from fk_backend.providers import provider
 from fk_backend.providers.descriptors import Descriptor
+from fk_backend.session.ops import Done
 
 from . import loop, primitives, values, wire, workers
 from .doorbell import Doorbell
 from .line import Asked, Line
+from .settling import Settle, at_once, soon
 from .waiting import link_at_once
 from .why import STILL_S
 
@@ -113,6 +115,11 @@ class Seam(kazoo_connection.ConnectionHandler):
     def _direct(self) -> bool:
         """Whether results may be set in the loop's thread now: a greenlet's must be set in its hub."""
         return primitives.of_threads(self.client.handler)
+
+    @property
+    def identities(self) -> Tuple[Id, ...]:
+        """Who the session is by now, as ACLs name it."""
+        return () if self._line is None else self._line.identities
 
     @property
     def running(self) -> bool:
@@ -400,12 +407,18 @@ class Seam(kazoo_connection.ConnectionHandler):
             return True
         if result is None:
             return False
+        if isinstance(result, Done):
+            if not self._hand_over(line, Asked(request, async_object), not loop.in_main_thread(), result):
+                async_object.set_exception(ConnectionLoss())
+            return True
         if request.type in wire.CREATES:
             link_at_once(async_object)
         self._set(Asked(request, async_object), result.zxid, result.code, values.answer(request, result))
         return True
 
-    def _set(self, asked: Asked, zxid: int, code: int, body: Union[bytes, values.Value]) -> None:
+    def _set(
+        self, asked: Asked, zxid: int, code: int, body: Union[bytes, values.Value], settle: Settle = at_once
+    ) -> None:
         """Sets what kazoo's `_read_response` would.
 
         kazoo's ``_pending`` holds what kazoo's own thread sent, and nothing else: its answers come in that order.
@@ -417,7 +430,7 @@ class Seam(kazoo_connection.ConnectionHandler):
             client.last_zxid = zxid
         missing = code == Error.NO_NODE and request.type == wire.EXISTS
         if code and not missing:
-            result.set_exception(EXCEPTIONS[code]())
+            settle(result.set_exception, EXCEPTIONS[code]())
             return
         response = None
         if not missing:
@@ -428,11 +441,11 @@ class Seam(kazoo_connection.ConnectionHandler):
                 if type(request).__module__ in _KNOWN:  # these read what we write: a signal's handler raised
                     raise
                 self.logger.exception("Exception raised during deserialization of request: %s", request)
-                result.set_exception(error)
+                settle(result.set_exception, error)
                 return
             if request.type == wire.MULTI:
                 response = Transaction.unchroot(client, response)
-        result.set(response)
+        settle(result.set, response)
         watcher = getattr(request, "watcher", None)
         if watcher and not client._stopped.is_set():
             lists = request.type in (wire.GET_CHILDREN, wire.GET_CHILDREN2)
@@ -455,12 +468,16 @@ class Seam(kazoo_connection.ConnectionHandler):
             return False
         asked = Asked(request, async_object)
         first = line is self._greeted and not client._pending and not line.asked and not loop.in_main_thread()
+        return self._hand_over(line, asked, first)
+
+    def _hand_over(self, line: Line, asked: Asked, here: bool, *done: Done) -> bool:
+        """Has the loop see to what a caller sent, in this thread if that may be. Whether somebody answers it."""
         try:
             line.asked[asked] = None
             if line.closed:  # if somebody else has taken it out, he answers it
                 return not line.take_out(asked)
-            if not (first and loop.known().call_now(line.ask, asked)):
-                loop.known().call(line.ask, asked)
+            if not (here and loop.known().call_now(line.ask, asked, *done)):
+                loop.known().call(line.ask, asked, *done)
         except BaseException:  # a signal's handler raised: this may be done or not, and nobody waits for the answer
             line.take_out(asked)
             loop.current().wake()
@@ -475,7 +492,7 @@ class Seam(kazoo_connection.ConnectionHandler):
             if asked is None:
                 self._read_watch_event(body, 0)
             elif line.take_out(asked):
-                self._set(asked, header.zxid, header.err, body)
+                self._set(asked, header.zxid, header.err, body, soon)
         except Exception:
             self.logger.exception("delivering a reply failed")
             self.drop()
@@ -524,7 +541,7 @@ class Seam(kazoo_connection.ConnectionHandler):
         asked, self._taken = self._taken, None
         if asked is not None:
             if self._line is not None and self._line.take_out(asked):
-                self._set(asked, header.zxid, header.err, buffer)
+                self._set(asked, header.zxid, header.err, buffer, soon)
             return None
         if self.client._pending and header.err == Error.OK:
             self.client._answered(self.client._pending[0][0])

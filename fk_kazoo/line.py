@@ -16,11 +16,12 @@ from kazoo.exceptions import ConnectionDropped, SessionExpiredError
 from kazoo.protocol.connection import PING_XID, WATCH_XID
 from kazoo.protocol.serialization import ReplyHeader
 
-from fk_backend.core.model import Error
+from fk_backend.core.model import Error, Id
 from fk_backend.core.requests import Result
 from fk_backend.errors import BackendError, Unknown
 from fk_backend.providers.descriptors import Descriptor
 from fk_backend.session.engine import EXPIRED, LOST, Opened, Session
+from fk_backend.session.ops import Done
 from fk_backend.session.watchlist import Event
 
 from . import loop, values, wire
@@ -127,10 +128,10 @@ class Line:
         elif self._session is not None:
             self._session.submit((xid, request), wire.operation(request))
 
-    def ask(self, asked: Asked) -> None:
-        """Passes on what a caller sent."""
+    def ask(self, asked: Asked, done: Optional[Done] = None) -> None:
+        """Passes on what a caller sent; or, given what it came to, has it answered in its turn."""
         if self._session is not None:
-            self._session.submit(asked, wire.operation(asked.request))
+            self._session.submit(asked, wire.operation(asked.request) if done is None else done)
 
     def replied(self, tag: Any, result: Result) -> None:
         """`Listener.replied`."""
@@ -226,6 +227,11 @@ class Line:
             return False
         return True
 
+    @property
+    def identities(self) -> Tuple[Id, ...]:
+        """Of its session, as of what was shown last."""
+        return () if self._session is None else self._session.identities
+
     def read_now(self, request: Any) -> Optional[Result]:
         """The result of a read, if everything before it was shown and the loop is idle; None if it has to wait."""
         turn = loop.known().turn
@@ -241,11 +247,11 @@ class Line:
             return None
         return session.read_now(wire.operation(request))
 
-    def write_now(self, request: Any) -> Optional[Result]:
+    def write_now(self, request: Any) -> Union[Result, Done, None]:
         """The answer of a write that is done in this very thread; None if it was not done, and has to be asked for.
 
-        Unknown: it may have been done, and the session does not go on. Raises what a signal's handler raises, too: then
-        it is done or not, and the loop sees to what is left of it.
+        A Done: it was done, and that is to be asked for. Unknown: it may have been done, and the session does not go
+        on. Raises what a signal's handler raises, too: then it is done or not, and the loop sees to what is left of it.
         """
         thread = loop.known()
         try:
@@ -257,7 +263,7 @@ class Line:
             thread.call(self._make_good)
             raise
 
-    def _write_now(self, request: Any, has_turn: Callable[[], bool]) -> Optional[Result]:
+    def _write_now(self, request: Any, has_turn: Callable[[], bool]) -> Union[Result, Done, None]:
         """In the loop's turn. It may be interrupted at any line, and lose the turn: see `fk_backend.ports.Direct`."""
         session = self._session
         if session is None or self._replies or self._handing or self._ended is not None:

@@ -26,6 +26,7 @@ from fk_backend.providers.descriptors import Descriptor, missed, still
 from . import forks
 from .turns import FilesClosed, Lent, Loop, unpatched
 from .turns import real_lock as real_lock
+from .turns import start_thread as start_thread
 from .url import DeploymentUrl
 
 log = logging.getLogger(__name__)
@@ -89,7 +90,7 @@ class LoopThread:
         selector.loop = self.loop
         self.loop.wakes = Descriptor.of(self.loop._csock.fileno())
         self.loop.set_exception_handler(_told)
-        unpatched("_thread", "start_new_thread")(self._main, ())
+        start_thread(self._main)
         self._started.acquire()
 
     def _main(self) -> None:

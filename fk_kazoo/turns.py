@@ -37,6 +37,11 @@ def real_lock() -> Any:
     return unpatched("_thread", "allocate_lock")()
 
 
+def start_thread(function: Callable[..., object], *args: Any) -> None:
+    """Runs it in a real thread, for which nothing waits."""
+    unpatched("_thread", "start_new_thread")(function, args)
+
+
 class Turn:
     """Who has it has the loop to itself, for moments. Whoever is interrupted while taking it still gives it back.
 
@@ -224,7 +229,7 @@ class Loop(_SelectorEventLoop):  # type: ignore[misc] # as typed, it needs a Typ
             with contextlib.suppress(RuntimeError):  # the loop ended meanwhile
                 self.call_soon_threadsafe(settle, addresses, failed)
 
-        unpatched("_thread", "start_new_thread")(look_up, ())
+        start_thread(look_up)
         return await found
 
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Any = None) -> Any:

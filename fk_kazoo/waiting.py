@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import functools
 import threading
+from operator import attrgetter
 from typing import Any, Callable
 
-NAMES = ("create", "delete", "set", "set_acls")
+NAMES = ("create", "create_container", "create_ttl", "delete", "set", "set_acls")
 NOBODY = 0
 
 
-def _waiting(inherited: Callable[..., Any], of: str = "") -> Callable[..., Any]:
-    """``of``: the attribute that is the client; nothing: it is a client's own method."""
-
+def _waiting(inherited: Callable[..., Any], client_of: Callable[[Any], Any]) -> Callable[..., Any]:
     @functools.wraps(inherited)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        client = getattr(self, of) if of else self
+        client = client_of(self)
         client._waits = threading.get_ident()
         try:
             return inherited(self, *args, **kwargs)
@@ -27,6 +26,24 @@ def _waiting(inherited: Callable[..., Any], of: str = "") -> Callable[..., Any]:
             client._waits = NOBODY
 
     return call
+
+
+def _transaction(inherited: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(inherited)
+    def transaction(self: Any) -> Any:
+        made = inherited(self)
+        kind: Any = type(made)
+        made.__class__ = _whose_commit_waits(kind)
+        return made
+
+    return transaction
+
+
+@functools.lru_cache(maxsize=64)
+def _whose_commit_waits(kind: Any) -> Any:
+    """A class of transactions, kazoo's as a rule, whose ``commit`` is such a call."""
+    commit = _waiting(kind.commit, attrgetter("client"))
+    return type(kind.__name__, (kind,), {"commit": commit, "__module__": kind.__module__, "__doc__": kind.__doc__})
 
 
 def link_at_once(result: Any) -> None:
@@ -37,25 +54,11 @@ def link_at_once(result: Any) -> None:
     result.rawlink = lambda callback: callback(result)
 
 
-def _handing_out(inherited: Callable[..., Any], kind: Any) -> Callable[..., Any]:
-    """Of a method that makes transactions of that kind: ones whose `commit` notes who calls it. An app's stay."""
-    noting = type(kind.__name__, (kind,), {"__doc__": kind.__doc__, "commit": _waiting(kind.commit, "client")})
-
-    @functools.wraps(inherited)
-    def transaction(self: Any) -> Any:
-        made = inherited(self)
-        if type(made) is kind:
-            made.__class__ = noting
-        return made
-
-    return transaction
-
-
-def note_who_waits(client: Any, transaction: Any) -> Any:
-    """Has the methods of a client's class, and ``commit`` of kazoo's transactions, note the thread that calls them."""
+def note_who_waits(client: Any) -> Any:
+    """Has the methods of a client's class note the thread that calls them."""
     for name in NAMES:
-        setattr(client, name, _waiting(getattr(client, name)))
-    client.transaction = _handing_out(client.transaction, transaction)
+        setattr(client, name, _waiting(getattr(client, name), lambda self: self))
+    client.transaction = _transaction(client.transaction)
     client._waits = NOBODY
     return client
 

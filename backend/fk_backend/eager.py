@@ -57,6 +57,8 @@ def _resumed(coroutine: Coroutine[Any, Any, T], awaited: Any) -> Generator[Any, 
         except StopIteration as done:
             result: T = done.value
             return result
+        finally:
+            failure = None  # its traceback leads here: a cycle would keep all that the coroutine has for the collector
 
 
 class Waits(Exception):

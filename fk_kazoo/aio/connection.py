@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Any, Dict, List, Optional, Protocol
+from typing import Any, Dict, List, Optional, Protocol, Union
 
 from kazoo.exceptions import ConnectionLoss
 
@@ -13,7 +13,7 @@ from fk_backend.errors import BackendError, Unknown
 from fk_backend.ports import Gateway
 from fk_backend.providers import provider
 from fk_backend.session.engine import LOST, Opened, Session
-from fk_backend.session.ops import RemoveWatches
+from fk_backend.session.ops import Done, RemoveWatches
 from fk_backend.session.watchlist import Event
 
 from .. import wire
@@ -124,10 +124,11 @@ class Connection:
                 await gateway.check()
                 self._session.end(LOST, "writes are taken again")
 
-    def now(self, request: Any) -> Optional[Result]:
+    def now(self, request: Any) -> Union[Result, Done, None]:
         """The answer, where nothing has to be waited for, or None: `send` it.
 
-        ConnectionLoss: a write may have been done, and this connection is over.
+        A Done: it was done, and there are events to be told before its answer; `send` that, too. ConnectionLoss: a
+        write may have been done, and this connection is over.
         """
         session = self._session
         if not self._at_once or session.busy:
@@ -156,10 +157,10 @@ class Connection:
     def _turn_ended(self) -> None:
         self._writer = None
 
-    def send(self, call: Call) -> None:
-        """Asks; the answer comes to the owner."""
+    def send(self, call: Call, done: Optional[Done] = None) -> None:
+        """Asks; the answer comes to the owner. With what it came to, if it is done."""
         self.calls[call] = None
-        self._session.submit(call, wire.operation(call.request))
+        self._session.submit(call, wire.operation(call.request) if done is None else done)
 
     def disarm(self, armed: Armed) -> None:
         """Removes a watch that nobody waits for; after what was asked for before."""

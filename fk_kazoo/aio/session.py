@@ -29,6 +29,7 @@ from fk_backend.errors import BackendError, DeploymentError, Unavailable
 from fk_backend.ports import Gateway
 from fk_backend.providers import provider
 from fk_backend.session.engine import EXPIRED
+from fk_backend.session.ops import Done
 from fk_backend.session.watchlist import Event
 
 from .. import jute, values, wire
@@ -489,7 +490,9 @@ class Life:
         except ConnectionLoss as error:
             call.fail(error)
             return True
-        if result is not None:
+        if isinstance(result, Done):
+            connection.send(call, result)
+        elif result is not None:
             self.answered(call, result)
         return result is not None
 

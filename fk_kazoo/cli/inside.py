@@ -15,9 +15,8 @@ FROM = {"local": "this machine"}
 
 
 class Activity(NamedTuple):
-    """How much is going on. ``holders``: sessions that own something, or did."""
+    """Who is connected. ``holders``: sessions that own something, or did."""
 
-    zxid: int
     sessions: int
     holders: int
 
@@ -33,18 +32,20 @@ class Inside(Administered):
     ) -> None:
         self.close()
 
+    def zxid(self) -> int:
+        """Of the last commit; 0 before the first."""
+        head = self._wait(load_head(self._place.ports, self._url.namespace))
+        return head.zxid if head else 0
+
     def activity(self) -> Activity:
         """At this moment."""
         return self._wait(self._activity())
 
     async def _activity(self) -> Activity:
         ports, ns = self._place.ports, self._url.namespace
-        head = await load_head(ports, ns)
         sessions = await partition_rows(ports, SESSIONS, layout.sessions_partition(ns))
         holders = await partition_sorts(ports, layout.holders_partition(ns))
-        return Activity(
-            head.zxid if head else 0, len(sessions), sum(1 for name in holders if not name.startswith(layout.MEMORY))
-        )
+        return Activity(len(sessions), sum(1 for name in holders if not name.startswith(layout.MEMORY)))
 
     def sessions(self) -> List[Dict[str, Any]]:
         """Each with what it owns."""

@@ -6,12 +6,12 @@ import contextlib
 import dataclasses
 import os
 from types import TracebackType
-from typing import Any, List, Optional, Sequence, Tuple, Type, Union
+from typing import Any, Optional, Sequence, Tuple, Type, Union
 
 from fk_backend.errors import BackendError
 from fk_kazoo.moving.client_side import ClientSide, Rule
 from fk_kazoo.moving.dump import DumpSide
-from fk_kazoo.moving.kinds import Kinds
+from fk_kazoo.moving.stored import Stored
 
 from .place import ZK, Place
 
@@ -66,11 +66,11 @@ class Sides:
         """The side of a connected client."""
         if place.is_zookeeper:
             return ClientSide(client, None, rules)
-        kinds: List[Kinds] = []
+        client.exists("/")  # behind the credentials: the session is who it will be
         try:
-            kinds.append(Kinds(place.deployment))
+            stored = Stored(place.deployment, client._connection.identities)
         except BackendError as error:
             place.say("containers and TTL nodes can't be told from others: %s" % error)
             return ClientSide(client, None, rules)
-        self._stack.callback(kinds[0].close)
-        return ClientSide(client, kinds[0], rules)
+        self._stack.callback(stored.close)
+        return ClientSide(client, stored, rules)

@@ -11,8 +11,8 @@ import logging
 from typing import Any, List, Optional, Protocol, Tuple, cast
 
 from fk_backend.core.model import Error
-from fk_backend.core.requests import Close, Result
-from fk_backend.errors import BackendError
+from fk_backend.core.requests import DIRECT, Close, Result
+from fk_backend.errors import BackendError, Unknown
 from fk_backend.session import ops
 from fk_backend.session.beats import beat
 from fk_backend.session.engine import CLOSED, LOST, Opened
@@ -24,6 +24,7 @@ from .certificates import subject
 from .door import Guest
 from .facing import Facing
 from .figures import Figures, Seen
+from .lone import Lone
 from .settings import Settings
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Home(Protocol):
 
     settings: Settings
     figures: Figures
+    lone: Lone
 
     def admit(self, connection: "Connection") -> bool:
         """Whether the client may have one more connection."""
@@ -99,7 +101,9 @@ class Connection(Guest):
         self._open = False
         """Whether requests are taken."""
         self._at_once = False
-        """Whether reads never wait, so that one may be done while nothing else is."""
+        """Whether reads and commits are done in this very process, so that one may be while nothing else is."""
+        self._lone: Optional[Asked] = None
+        """A write that came while nothing else was asked for: whether others came with it shows in the next turn."""
         self._cost = 0
         self._full = False
         """Whether the client does not read what it is sent."""
@@ -323,14 +327,47 @@ class Connection(Guest):
                 op, opcode = ops.Fail(Error.UNIMPLEMENTED), _UNKNOWN
             except jute.Malformed:
                 op = ops.Fail(Error.MARSHALLING)
-            taken = self._loop.time()
-            if self._at_once and isinstance(op, ops.READS) and not getattr(op, "watch", False):
-                result = session.read_now(op)
-                if result is not None:
-                    return self._answer(session, (xid, opcode, op, 0, taken), result)
-            cost = _cost(op, len(frame))
+            self._ask(session, xid, opcode, op, len(frame))
+
+    def _ask(self, session: ServedSession, xid: int, opcode: int, op: Any, size: int) -> None:
+        """Has it done: here and now if nothing comes before it and it need not wait, else in its turn."""
+        taken = self._loop.time()
+        if self._lone is not None:
+            self._not_alone(session)
+        elif self._at_once and isinstance(op, ops.READS) and not getattr(op, "watch", False):
+            result = session.read_now(op)
+            if result is not None:
+                return self._answer(session, (xid, opcode, op, 0, taken), result)
+        elif self._at_once and isinstance(op, DIRECT) and not session.busy:
+            cost = _cost(op, size)
             self._cost += cost
-            session.submit((xid, opcode, op, cost, taken), op)
+            self._lone = (xid, opcode, op, cost, taken)
+            return self.home.lone.take(self._write_lone)
+        cost = _cost(op, size)
+        self._cost += cost
+        session.submit((xid, opcode, op, cost, taken), op)
+
+    def _not_alone(self, session: ServedSession) -> None:
+        """The write that waited goes the way of all others, in front of what comes next."""
+        asked, self._lone = self._lone, None
+        if asked is not None:
+            session.submit(asked, asked[2])
+
+    def _write_lone(self, alone: bool) -> None:
+        """The next turn has come."""
+        asked, session = self._lone, self._session
+        if asked is None or session is None or self._over:
+            return
+        try:
+            result = session.write_now(asked[2]) if alone else None
+        except Unknown as error:  # whoever comes back finds out
+            return session.end(LOST, str(error))
+        if result is None:
+            return self._not_alone(session)
+        self._lone = None
+        if isinstance(result, ops.Done):
+            return session.submit(asked, result)
+        self.replied(asked, result)
 
     # --- the session's listener -----------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from .crowd import Crowd
 from .door import Door
 from .facing import Facing
 from .figures import Figures
+from .lone import Lone
 from .settings import Settings
 from .words import Words
 
@@ -24,6 +25,7 @@ class Front:
         self.settings = settings
         self.port = settings.port
         self.figures = Figures()
+        self.lone = Lone()
         self.words = Words(gateway, settings, self.figures, lambda: [each for each in crowd if each.home is self])
         self._gateway = gateway
         self._crowd = crowd

@@ -11,7 +11,7 @@ from __future__ import annotations
 import collections
 import json
 import tempfile
-from typing import Any, Callable, Deque, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Deque, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from kazoo.exceptions import NodeExistsError, NoNodeError, NotEmptyError
 from kazoo.security import ACL, Id
@@ -20,21 +20,24 @@ from fk_backend.core.model import Error
 from fk_backend.errors import DeploymentError, Refused
 
 from .client_side import ClientSide
-from .records import CONTAINER, EPHEMERAL, PERSISTENT, TTL, Record, chunks, creates_of, join
+from .records import CONTAINER, EPHEMERAL, PERSISTENT, TTL, Record, chunks, creates_of, join, parent_of
 
 FAIL, SKIP, OVERWRITE = "fail", "skip", "overwrite"
 ON_CONFLICT = (FAIL, SKIP, OVERWRITE)
 AHEAD = 16
 """Requests that are on their way at the same time."""
-TOGETHER = 24
-"""Nodes in one request: on AWS a transaction holds 100 items, and a node is up to four."""
+WRITES = 96
+"""Items that one request comes to, at most: on AWS a transaction holds 100, of which some are the head's."""
+WRITES_OF_NODE, WRITES_OF_PARENT = 2, 1
+"""Items of a node that is created, and of each node in which there is one."""
 TOGETHER_BYTES = 64 << 10
+"""Paths and data of one request."""
 LOOKS = 500
 """Reads that are on their way at the same time."""
 FILLER = "fk-kazoo-counter"
 """The child that is created and deleted to raise a counter. Nobody ever sees it: both are in one transaction."""
-FILLS = 80
-"""Times in one transaction."""
+FILLS, FILLED = 80, 24
+"""Times in one transaction, and of how many nodes."""
 FILLS_AHEAD = 8
 
 Progress = Callable[[str, int], None]
@@ -247,10 +250,8 @@ class Applier:
 
     def raise_counters(self, wanted: Dict[str, int]) -> None:
         """Path → how many children it ever had in the source."""
-        asked = [(path, creates, self._client.exists_async(path)) for path, creates in wanted.items()]
         missing: Dict[str, int] = {}
-        for path, creates, answer in asked:
-            stat = answer.get()
+        for (path, creates), stat in zip(wanted.items(), self._side.stats(list(wanted))):
             if stat is not None and creates_of(stat) < creates and not stat.ephemeralOwner:
                 missing[path] = creates - creates_of(stat)
         pending: Deque[Tuple[int, Any]] = collections.deque()
@@ -315,18 +316,21 @@ def remove_tree(client: Any, path: str, itself: bool = True) -> int:
 def _packed(records: Iterable[Record]) -> Iterator[List[Record]]:
     """What can be created by one request: persistent nodes with data, if they are not much."""
     now: List[Record] = []
+    parents: Set[str] = set()
     size = 0
     for record in records:
         alone = record.kind != PERSISTENT or record.data is None or record.path == "/"
-        size += len(record.path) + len(record.data or b"")
-        if now and (alone or len(now) >= TOGETHER or size > TOGETHER_BYTES):
+        parent, bytes_ = parent_of(record.path), len(record.path) + len(record.data or b"")
+        writes = WRITES_OF_NODE * (len(now) + 1) + WRITES_OF_PARENT * len(parents | {parent})
+        if now and (alone or writes > WRITES or size + bytes_ > TOGETHER_BYTES):
             yield now
-            now, size = [], len(record.path) + len(record.data or b"")
+            now, parents, size = [], set(), 0
         if alone:
             yield [record]
-            size = 0
         else:
             now.append(record)
+            parents.add(parent)
+            size += bytes_
     if now:
         yield now
 
@@ -340,7 +344,7 @@ def _fillings(missing: Dict[str, int]) -> Iterator[List[Tuple[str, int]]]:
             count = min(left, room)
             now.append((path, count))
             left, room = left - count, room - count
-            if not room or len(now) == TOGETHER:
+            if not room or len(now) == FILLED:
                 yield now
                 now, room = [], FILLS
     if now:

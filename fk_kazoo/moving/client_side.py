@@ -1,4 +1,7 @@
-"""A ZooKeeper or a deployment as a side of a copy, read through its client with many requests on their way."""
+"""A ZooKeeper or a deployment as a side of a copy, read with many requests on their way.
+
+A deployment is read from its store, if that may be had (`stored`); all else is read by the client.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,8 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tupl
 
 from kazoo.exceptions import NoAuthError, NoNodeError
 
-from .kinds import Kinds
 from .records import EPHEMERAL, PERSISTENT, Record, creates_of, is_reserved, join
+from .stored import Stored
 
 AT_ONCE = 256
 
@@ -16,16 +19,18 @@ T = TypeVar("T")
 
 Rule = Tuple[str, str, int]
 """(pattern of paths, kind, TTL in ms): what a ZooKeeper does not tell, said by the user."""
+_Found = Tuple[str, Optional[bytes], Tuple[Tuple[int, str, str], ...], Any, str, int]
+"""Path, data, ACL, Stat, kind, TTL in ms."""
 
 
 class ClientSide:
-    """``kinds``: None where only ``rules`` say which nodes are containers or have a TTL."""
+    """``stored``: None where only ``rules`` say which nodes are containers or have a TTL."""
 
-    def __init__(self, client: Any, kinds: Optional[Kinds] = None, rules: Sequence[Rule] = ()) -> None:
+    def __init__(self, client: Any, stored: Optional[Stored] = None, rules: Sequence[Rule] = ()) -> None:
         self.client = client
-        self._kinds = kinds
+        self._stored = stored
         self._rules = rules
-        self.tells_kinds = kinds is not None
+        self.tells_kinds = stored is not None
 
     def walk(self, roots: Sequence[str]) -> Iterator[Record]:
         """`Side.walk`. The tree may change meanwhile: what is gone when its turn comes is left out."""
@@ -42,12 +47,16 @@ class ClientSide:
 
     def present(self, paths: Sequence[str]) -> List[bool]:
         """`Side.present`."""
-        return [one is not None and not one[1].ephemeralOwner for one in self._stats(paths)]
+        return [stat is not None and not stat.ephemeralOwner for stat in self.stats(paths)]
+
+    def stats(self, paths: Sequence[str]) -> List[Optional[Any]]:
+        """The Stat of each; None where there is nothing."""
+        if self._stored is not None:
+            return list(self._stored.stats(paths))
+        return [answer.get() for answer in [self.client.exists_async(path) for path in paths]]
 
     def _stats(self, paths: Sequence[str]) -> List[Optional[Tuple[str, Any]]]:
-        asked = [(path, self.client.exists_async(path)) for path in paths]
-        stats = [(path, answer.get()) for path, answer in asked]
-        return [None if stat is None else (path, stat) for path, stat in stats]
+        return [None if stat is None else (path, stat) for path, stat in zip(paths, self.stats(paths))]
 
     def _walk(
         self,
@@ -61,10 +70,7 @@ class ClientSide:
             waiting: List[List[str]] = [[root]]
             first = True
             while waiting:
-                paths = waiting[-1][: -AT_ONCE - 1 : -1]
-                del waiting[-1][-AT_ONCE:]
-                if not waiting[-1]:
-                    waiting.pop()
+                paths = _taken(waiting, AT_ONCE)
                 read_now = read(paths)
                 if first and read_now[0] is None:
                     raise NoNodeError(root)
@@ -75,26 +81,49 @@ class ClientSide:
                 waiting.extend(reversed(below))
 
     def _below(self, parents: Sequence[str]) -> Iterator[List[str]]:
-        asked = [(path, self.client.get_children_async(path)) for path in parents]
-        for path, answer in asked:
-            try:
-                names = answer.get()
-            except NoNodeError:
-                continue
-            except NoAuthError:
-                raise NoAuthError(path) from None
+        for path, names in self._names(parents):
             below = [join(path, name) for name in sorted(names, reverse=True)]
             below = [one for one in below if not is_reserved(one)]
             if below:
                 yield below
+
+    def _names(self, parents: Sequence[str]) -> Iterator[Tuple[str, List[str]]]:
+        """The names of the children of those that are still there."""
+        if self._stored is not None:
+            yield from zip(parents, self._stored.names(parents))
+            return
+        for path, answer in [(path, self.client.get_children_async(path)) for path in parents]:
+            try:
+                yield path, answer.get()
+            except NoNodeError:
+                continue
+            except NoAuthError:
+                raise NoAuthError(path) from None
 
     def lookup(self, paths: Sequence[str]) -> List[Optional[Record]]:
         """`Side.lookup`."""
         return [None if one is None else one[0] for one in self._read(paths)]
 
     def _read(self, paths: Sequence[str], acls: bool = True) -> List[Optional[Tuple[Record, Any]]]:
+        found = self._read_stored(paths) if self._stored is not None else self._asked(paths, acls)
+        made: Dict[str, Tuple[Record, Any]] = {}
+        for path, data, entries, stat, kind, ttl_ms in found:
+            if any(scheme == "digest" and name.endswith(":x") for _, scheme, name in entries):
+                raise NoAuthError("%s: its ACL is hidden from who may not administer it, so it can't move" % path)
+            if stat.ephemeralOwner:
+                kind, ttl_ms = EPHEMERAL, 0
+            record = Record(path, data, entries, kind, ttl_ms, creates_of(stat), stat.version, stat.aversion)
+            made[path] = (record, stat)
+        return [made.get(path) for path in paths]
+
+    def _read_stored(self, paths: Sequence[str]) -> Iterator[_Found]:
+        assert self._stored is not None
+        for path, node in zip(paths, self._stored.nodes(paths)):
+            if node is not None:
+                yield path, node.data, node.acl, node.stat, node.kind, node.ttl_ms
+
+    def _asked(self, paths: Sequence[str], acls: bool) -> Iterator[_Found]:
         asked = [(self.client.get_async(path), self.client.get_acls_async(path) if acls else None) for path in paths]
-        read: Dict[str, Tuple[Any, Any, Any]] = {}
         for path, (node, listed) in zip(paths, asked):
             try:
                 (data, stat), (acl, _) = node.get(), listed.get() if listed is not None else ((), None)
@@ -102,21 +131,24 @@ class ClientSide:
                 continue
             except NoAuthError:
                 raise NoAuthError(path) from None
-            if any(one.id.scheme == "digest" and one.id.id.endswith(":x") for one in acl):
-                raise NoAuthError("%s: its ACL is hidden from who may not administer it, so it can't move" % path)
-            read[path] = (data, stat, acl)
-        kinds = self._kinds.of(list(read)) if self._kinds is not None else [self._guessed(path) for path in read]
-        made: Dict[str, Tuple[Record, Any]] = {}
-        for (path, (data, stat, acl)), (kind, ttl_ms) in zip(read.items(), kinds):
-            if stat.ephemeralOwner:
-                kind, ttl_ms = EPHEMERAL, 0
             entries = tuple((int(one.perms), str(one.id.scheme), str(one.id.id)) for one in acl)
-            record = Record(path, data, entries, kind, ttl_ms, creates_of(stat), stat.version, stat.aversion)
-            made[path] = (record, stat)
-        return [made.get(path) for path in paths]
+            yield (path, data, entries, stat, *self._guessed(path))
 
     def _guessed(self, path: str) -> Tuple[str, int]:
         for pattern, kind, ttl_ms in self._rules:
             if fnmatch.fnmatchcase(path, pattern):
                 return kind, ttl_ms
         return PERSISTENT, 0
+
+
+def _taken(waiting: List[List[str]], most: int) -> List[str]:
+    """The next ones: from the end of the last list on, so that small families are read together."""
+    taken: List[str] = []
+    while waiting and len(taken) < most:
+        last = waiting[-1]
+        room = most - len(taken)
+        taken.extend(last[: -room - 1 : -1])
+        del last[-room:]
+        if not last:
+            waiting.pop()
+    return taken

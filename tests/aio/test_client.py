@@ -281,6 +281,7 @@ def test_a_lost_connection(memory_url: str) -> None:
             session = zk.client_id
             async with zk.watch("/a") as events:
                 assert zk._connection is not None
+                zk._connection._at_once = False
                 unanswered = zk._send(_set("/a"))
                 zk._connection.hang_up()
                 with pytest.raises(exceptions.ConnectionLoss):

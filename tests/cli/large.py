@@ -2,7 +2,7 @@
 
 python -m tests.cli.large [NODES] [--kills N] [--aws MINUTES]: 0 if every node is equal on each side. Fills a ZooKeeper,
 copies it to ``local://`` without and with kills, which are spread over the whole copy by how many nodes are there, then
-back below a chroot. ``--aws``: then as many nodes as fit, to the emulated AWS and from there to ``local://``.
+back below a chroot. ``--aws``: then as many nodes as fit, to the emulated AWS and from there to the ZooKeeper again.
 """
 
 from __future__ import annotations
@@ -166,10 +166,11 @@ def on_aws(source: str, nodes: int, minutes: float) -> None:
         say("copy to AWS, emulated, %d nodes" % sum(done.printed.get(key, 0) for key in ("created", "equal")), done)
         assert done.code == 0, done
         compared(source, url, *paths, "--timeout", "60")
-        done = run("copy", url, "local://back", *paths, "--timeout", "60")
-        say("copy from AWS to local://", done)
+        done = run("copy", url, source + "/aws", *paths, "--timeout", "60")
+        say("copy from AWS to ZooKeeper", done)
         assert done.code == 0, done
-        compared(source, "local://back", *paths)
+        compared(url, source + "/aws", *paths, "--timeout", "60")
+        compared(source, source + "/aws", *paths, "--timeout", "60")
 
 
 def main() -> int:

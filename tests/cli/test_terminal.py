@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator
+from typing import Any, Callable, Dict, Iterator, Sequence
 
 import pexpect
 import pytest
@@ -24,25 +24,23 @@ def _hears_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+def on_terminal(words: Sequence[str], columns: int, environ: Dict[str, str]) -> Any:
+    """A command, begun."""
+    variables: Dict[str, str] = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "PYTEST_VERSION")}
+    variables.update(TERM="xterm-256color", PROMPT_TOOLKIT_NO_CPR="1", **environ)
+    return pexpect.spawn(sys.executable, ["-m", "fk_kazoo", *words], env=variables, dimensions=(24, columns),
+                         timeout=30, encoding="utf-8", preexec_fn=_hears_ctrl_c)  # fmt: skip
+
+
 @pytest.fixture
 def start(home: Path, tmp_path: Path) -> Iterator[Start]:
     """``start("top")``: the command on a terminal of 80 columns."""
     begun = []
 
     def call(*words: str, columns: int = 80, **environ: str) -> Any:
-        variables: Dict[str, str] = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "PYTEST_VERSION")}
-        variables.update(
-            TERM="xterm-256color",
-            PROMPT_TOOLKIT_NO_CPR="1",
-            FK_KAZOO_URL=URL,
-            XDG_STATE_HOME=str(tmp_path / "state"),
-            **environ,
-        )
-        arguments = ["-m", "fk_kazoo", *words]
-        one = pexpect.spawn(sys.executable, arguments, env=variables, dimensions=(24, columns), timeout=30,
-                            encoding="utf-8", preexec_fn=_hears_ctrl_c)  # fmt: skip
-        begun.append(one)
-        return one
+        more = {"FK_KAZOO_URL": URL, "XDG_STATE_HOME": str(tmp_path / "state"), **environ}
+        begun.append(on_terminal(words, columns, more))
+        return begun[-1]
 
     yield call
     for one in begun:
@@ -61,6 +59,7 @@ def test_top_is_live_and_ends_by_ctrl_c(run: Run, start: Start) -> None:
     child = start("top", "--interval", "0.2")
     child.expect(r"local://app  \d\d:\d\d:\d\d")
     child.expect(r"\d +a read from here, ms")
+    child.expect(r"\d +a write from here, ms")
     run("create", "/b", "--url", URL)
     child.expect(r"[1-9]\.\d +[1-9][0-9.]* +writes a second")
     child.sendintr()
@@ -83,9 +82,26 @@ def test_top_in_a_pipe(run: Run, place: str, request: pytest.FixtureRequest, cli
     first, second = map(json.loads, done.out.splitlines())
     assert done.code == 0 and first["sessions"] >= 1 and first["read_ms"] > 0 and second["time_ms"] > first["time_ms"]
     assert (first["queue"] is None) == (place == "local") and first["writes_per_s"] is not None
+    assert first["write_ms"] > 0 and first["writes_per_s"] == 0, "its own writes are none"
+    assert first["reads_per_s"] is None and first["function_ms"] is None, "nobody tells"
     if place == "local":
-        assert first["holders"] >= 1 and first["usd_per_hour"] == 0
+        assert first["holders"] == 1 and first["usd_per_hour"] == 0
     assert "writes a second" in run("top", "--url", url, "-n", "1", "--interval", "0.1").out
+
+
+def test_top_writes_nothing_where_it_may_not(run: Run, start: Start, client: Callable[..., Any]) -> None:
+    client(URL).set_acls("/", [make_acl("world", "anyone", read=True)])
+    child = start("top", "-n", "1", "--interval", "0.1")
+    assert ended(child) == 0
+    assert "writes from here are not measured: NoAuthError" in child.before
+    assert "a write from here" not in child.before and "a read from here" in child.before
+
+
+def test_what_top_writes_goes_with_it(run: Run, client: Callable[..., Any]) -> None:
+    one = client(URL)
+    before = one.exists("/").cversion
+    assert run("top", "--url", URL, "-n", "1", "--interval", "0.1").code == 0
+    assert one.exists("/").cversion > before and one.get_children("/") == ["zookeeper"]
 
 
 def test_the_shell_completes_and_remembers(run: Run, start: Start) -> None:

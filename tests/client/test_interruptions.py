@@ -25,7 +25,7 @@ SOME = {"raise": 17, "quit": 61, "stop": 31, "ask": 61, "thread-stop": 61, "thre
 longest: the caller is held while another thread comes as far as it can."""
 BESIDE = {"raise": 37, "quit": 151, "stop": 151}
 """The same where another process is the host, of what may be done beside it."""
-WRITES = ["create", "set", "delete"]
+WRITES = ["set", "set_watched", "delete", "commit"]
 GREENLETS = ["gevent", "gevent-patched", "eventlet", "eventlet-patched"]
 GREEN = ["create", "get", "get_behind", "set", "pipelined", "get_watched", "ensure_path"]
 """Operations among greenlets; the others take the same ways. The last one is made of several, in callbacks."""

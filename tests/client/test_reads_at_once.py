@@ -180,25 +180,3 @@ def test_who_waits_for_a_write_waits_for_no_other_thread(direct: Any) -> None:
     assert not linked.wait(0.1)
     free.set()
     assert linked.wait(10) and result.get(timeout=10) == "/later"
-
-
-def test_a_transaction_is_done_in_the_thread_that_commits_it(direct: Any) -> None:
-    client = direct
-    submitted: List[Any] = []
-    client._connection.submit_now = lambda *asked: bool(submitted.append(asked))  # the other way
-
-    def commit() -> bool:
-        """Not if the loop is busy at that very moment: then it is queued."""
-        del submitted[:]
-        with client.transaction() as transaction:
-            transaction.create("/t", b"x")
-            transaction.delete("/t")
-        assert type(transaction.operations[0]).__name__ == "Create"
-        return not submitted
-
-    eventually(commit, what="a transaction is done at once")
-    made = client.transaction()
-    made.check("/", 99)
-    assert [type(each).__name__ for each in made.commit()] == ["BadVersionError"]
-    with pytest.raises(ValueError, match="already committed"):
-        made.commit()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
+import weakref
 from typing import Any, Callable, Coroutine, List
 
 import pytest
@@ -109,3 +111,23 @@ def test_what_goes_over_a_network_has_a_task_and_a_context_of_its_own() -> None:
         assert NAME.get() == "outside"
 
     asyncio.run(check())
+
+
+def test_what_is_cancelled_leaves_nothing_to_the_garbage_collector() -> None:
+    """That runs in any thread, and what a signal's handler raises within it is lost (`sys.unraisablehook`)."""
+
+    async def check() -> None:
+        waiting = begin(_waits(10))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        assert waiting.cancelled()
+        task = weakref.ref(waiting)
+        del waiting
+        assert task() is None
+
+    gc.disable()
+    try:
+        asyncio.run(check())
+    finally:
+        gc.enable()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from fk_backend import layout
 from fk_backend.core import watches
 from fk_backend.core.acls import OPEN_ACL
-from fk_backend.core.model import Error
+from fk_backend.core.model import Error, Session
 from fk_backend.core.requests import Close, Create, Delete, Expire, Reap, SetData
 from fk_backend.errors import Unavailable
 from fk_backend.functions.heartbeat import AT_ONCE, REAP_EVERY, TICK_S, Heartbeat, Lease, Watched
@@ -142,6 +142,35 @@ class SlowStore(MemoryStore):
             self.bench.clock.now_s += seconds
             await self.increment(layout.beat_key(NS, session))
         return await super().query(table, partition, start, end, limit)
+
+
+def test_a_session_is_read_once_however_often_it_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With 5,000 of them that was most of what an idle deployment did."""
+    read: List[int] = []
+
+    def session_of(item: Item) -> Session:
+        read.append(item.rev)
+        return whole(item)
+
+    whole = layout.session_of
+    monkeypatch.setattr(layout, "session_of", session_of)
+
+    async def check() -> None:
+        ward = Ward()
+        ends, stays = await ward.bench.open("ends", 1000), await ward.bench.open("stays", 4000)
+        read.clear()
+        for _ in range(5):
+            await ward.beat(stays)
+            await ward.tick()
+        assert len(read) == len({*read}) == 2
+        assert not await ward.alive(ends) and await ward.alive(stays)
+        later = await ward.bench.open("later", 1000)
+        read.clear()
+        for _ in range(5):
+            await ward.tick()
+        assert len(read) == 1 and not await ward.alive(later) and await ward.alive(stays)
+
+    asyncio.run(check())
 
 
 def test_the_time_that_reading_takes_is_not_the_sessions() -> None:

@@ -11,9 +11,11 @@ import pytest
 
 from fk_backend import layout
 from fk_backend.core.acls import OPEN_ACL
+from fk_backend.core.apply import apply
 from fk_backend.core.model import Error
 from fk_backend.core.requests import Close, Create, Delete, Expire, Multi, SetData
 from fk_backend.errors import Conflict
+from fk_backend.functions import step
 from fk_backend.messages import Message
 from fk_backend.ports import SESSIONS, Limits, Put
 from fk_backend.providers.aws.store import DynamoStore
@@ -48,6 +50,28 @@ def test_a_batch_is_cut_into_what_the_store_takes() -> None:
         assert [result[0] for result in results] == [Error.OK] * 50
         assert [result[2] for result in results] == list(range(2, 52)), "consecutive zxids, in order"
         assert max(map(len, bench.store.commits)) <= 20 and len(bench.store.commits) < 20
+
+    asyncio.run(check())
+
+
+def test_what_has_not_fitted_is_not_worked_out_for_each_commit_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forty transactions that fill a commit each: a copy to AWS sends them so."""
+    worked_out: List[int] = []
+
+    def counted(snapshot: Any, calls: Any, now_ms: int) -> Any:
+        worked_out.append(len(calls))
+        return apply(snapshot, calls, now_ms)
+
+    monkeypatch.setattr(step, "apply", counted)
+
+    async def check() -> None:
+        bench = Bench(Counting(Limits(writes=20)))
+        session = await bench.open("one")
+        worked_out.clear()
+        multis = [Multi(tuple(_create("/m%02d-%d" % (number, n)) for n in range(9))) for number in range(40)]
+        results = await bench.ask("one", session, 1, *multis)
+        assert [result[0] for result in results] == [Error.OK] * 40
+        assert sum(worked_out) < 4 * 40 + 2 * 40, "a constant for each commit, and not all that is left"
 
     asyncio.run(check())
 

@@ -201,6 +201,27 @@ def _beside(seed: int) -> Plan:
     return Plan(seed, knobs, programs, tuple(sorted(faults, key=lambda fault: fault.at)))
 
 
+def _in_turn(seed: int) -> Plan:
+    """Two clients write what they watch themselves, beside a host or in turns with it; a third one only watches."""
+    r = Random("%d in turn" % seed)
+    changes = (
+        *(SetData("/a", b"%d" % number, -1) for number in range(3)),
+        *(Create("/b", b"", OPEN_ACL, 0, 0, False), Delete("/b", -1), Create("/q/n-", b"", OPEN_ACL, 2, 0, False)),
+    )
+    looks = (GetData("/a", True), Exists("/b", True), GetChildren("/q", True))
+    programs = [
+        tuple(Step(round(0.3 + n * 0.06 + r.random() / 20, 4), r.choice((*changes, *looks))) for n in range(40))
+        for _ in "ab"
+    ]
+    watching = tuple(Step(round(0.3 + number * 0.2, 4), r.choice(looks)) for number in range(10))
+    faults = (Fault(STORM, "client-1", round(0.3 + r.random() * 2, 4), 0.3, "lost"),) if seed % 3 == 0 else ()
+    made = beside(seed).knobs._replace(beside=1.0) if seed % 2 else direct(seed).knobs._replace(direct=1.0)
+    knobs = made._replace(
+        lag=0.005, slow=0.02, timeouts_ms=(3000,), poison=False, recent_bytes=r.choice((0, 30, ALL)), thrifty=False
+    )
+    return Plan(seed, knobs, ((*(Step(0.0, op) for op in SETUP), *programs[0]), programs[1], watching), faults)
+
+
 WORLDS: Dict[str, Callable[[int], Plan]] = {
     "resent as new": _deaf,
     "a torn node is taken": flickering,
@@ -213,6 +234,7 @@ WORLDS: Dict[str, Callable[[int], Plan]] = {
     **dict.fromkeys(in_invoked.DESERTED, _deserted),
     **dict.fromkeys(("owner unheard", "invoked answer before events"), invoked),
     **dict.fromkeys(in_beside.NAMES, _beside),
+    **dict.fromkeys(in_beside.IN_TURN, _in_turn),
     **dict.fromkeys(
         (
             "everybody may know",

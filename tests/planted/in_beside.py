@@ -6,17 +6,41 @@ from functools import partial
 from typing import List
 
 from fk_backend.functions import writer
+from fk_backend.session import direct, engine
 from fk_backend.testing.simulation import beside
 
 from . import edited
 
-W, B = writer.Writer, beside.BesideStore
+D, S, W, B = direct.DirectWrites, engine.Session, writer.Writer, beside.BesideStore
 NAMES: List[str] = []
 """Of the bugs here: they are looked for in worlds in which somebody writes beside a host."""
 
 
-edit = partial(edited.edit, NAMES)
+IN_TURN: List[str] = []
+"""Of those that show where who watches writes in its own thread."""
 
+edit, in_turn = partial(edited.edit, NAMES), partial(edited.edit, IN_TURN)
+
+in_turn(
+    "own event after the answer",
+    "a write of the caller's own thread is answered before the events of what it did itself",
+    D, "_comes_before", "seen < trigger.zxid <= zxid", "seen < trigger.zxid < zxid",
+)  # fmt: skip
+in_turn(
+    "earlier event overtaken",
+    "a write of the caller's own thread is answered before the events of what others did before it",
+    D, "_comes_before", "seen < trigger.zxid <= zxid", "trigger.zxid == zxid",
+)  # fmt: skip
+in_turn(
+    "list taken for whole",
+    "a write of the caller's own thread is answered although the list of triggers does not reach back",
+    D, "_comes_before", "if written.since > seen:", "if False:",
+)  # fmt: skip
+in_turn(
+    "done and forgotten",
+    "a write of the caller's own thread is answered without the events that the loop should tell first",
+    S, "_try_read", "return await self._show(tag, op.result, op.board)", "return self._reply(tag, op.result)",
+)  # fmt: skip
 edit(
     "word looked at before",
     "what the host begins with after the write was begun is overlooked",

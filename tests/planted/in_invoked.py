@@ -33,8 +33,8 @@ edit(
 edit(
     "invoked answer before events",
     "its answer is shown before the events that it shows",
-    D, "_write_alone", "await self._landed(tag, op, written.result, board)",
-    "self._watermark = max(self._watermark, written.zxid); await self._landed(tag, op, written.result, board)",
+    D, "_write_alone", "await self._arrived(tag, op, written)",
+    "self._watermark = max(self._watermark, written.zxid); await self._arrived(tag, op, written)",
 )  # fmt: skip
 edit(
     "number is lost",

@@ -51,8 +51,8 @@ swap(
         changed(
             D,
             "_write_alone",
-            "await self._landed(tag, op, written.result, board)",
-            "self._watermark = max(self._watermark, written.zxid); await self._landed(tag, op, written.result, board)",
+            "await self._arrived(tag, op, written)",
+            "self._watermark = max(self._watermark, written.zxid); await self._arrived(tag, op, written)",
         ),
     ),
 )

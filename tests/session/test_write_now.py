@@ -7,12 +7,12 @@ from typing import Any, Callable, Dict
 import pytest
 
 from fk_backend.core.acls import OPEN_ACL
-from fk_backend.core.model import Error
-from fk_backend.core.requests import Auth, Close, Create, SetData
+from fk_backend.core.model import Error, EventType
+from fk_backend.core.requests import Auth, Close, Create, Multi, Result, SetData
 from fk_backend.errors import Conflict, StorageFull, Unavailable, Unknown
 from fk_backend.messages import Message
 from fk_backend.ports import Written
-from fk_backend.session.ops import GetData, Sync
+from fk_backend.session.ops import Done, GetData, Sync
 
 from .doubles import NS, Actor, DirectOnStage, Stage, on_stage
 
@@ -92,11 +92,99 @@ def test_a_write_does_not_overtake(before: str) -> None:
     on_stage(play)
 
 
-def test_with_a_watch_armed_its_events_come_first() -> None:
+# --- with watches ---------------------------------------------------------------------------------
+
+OTHER = Create("/b", b"", OPEN_ACL, 0, 0, False)
+BOTH = Multi((SetData("/a", b"now", -1), OTHER))
+
+
+async def _shown(actor: Actor, tag: str, outcome: Any) -> None:
+    """As whoever has written does it: what is not the answer itself is to be submitted."""
+    assert isinstance(outcome, Done)
+    await actor.submit(tag, outcome)
+
+
+@pytest.mark.parametrize("op", [WRITE, BOTH])
+def test_the_event_of_ones_own_write_comes_before_its_answer(op: Any) -> None:
     async def play(stage: Stage) -> None:
         actor = await _opened(stage)
         await actor.submit("watch", GetData("/a", True))
-        assert actor.session.write_now(WRITE) is None and actor.gateway.direct.calls == 0
+        await _shown(actor, "w", actor.session.write_now(op))
+        assert actor.said()[-2:] == ["event", "w"] and actor.reply("w").zxid == actor.log[-2].value.zxid == stage.zxid
+        await stage.writer(NS, [])  # which tells of it
+        await stage.deliver()
+        assert actor.events() == [("/a", EventType.CHANGED)] and actor.session.write_now(WRITE) is not None
+
+    on_stage(play)
+
+
+def test_what_fires_no_watch_of_ones_own_is_answered_at_once() -> None:
+    async def play(stage: Stage) -> None:
+        actor = await _opened(stage)
+        await actor.submit("watch", GetData("/a", True))
+        result = actor.session.write_now(OTHER)
+        assert isinstance(result, Result) and result.code == Error.OK and actor.session._watermark == result.zxid
+        await _shown(actor, "w", actor.session.write_now(WRITE))
+        assert actor.events() == [("/a", EventType.CHANGED)]
+
+    on_stage(play)
+
+
+@pytest.mark.parametrize("op", [OTHER, Create("/a", b"", OPEN_ACL, 0, 0, False)], ids=["done", "failed"])
+def test_what_others_wrote_before_is_told_before_the_answer(op: Any) -> None:
+    """Its push is on its way; and so it is with an answer that says that nothing was done."""
+
+    async def play(stage: Stage) -> None:
+        actor = await _opened(stage)
+        await actor.submit("watch", GetData("/a", True))
+        other = await stage.open()
+        await other.do("other", SetData("/a", b"other", -1))
+        outcome = actor.session.write_now(op)
+        assert actor.events() == []
+        await _shown(actor, "w", outcome)
+        assert actor.said()[-2:] == ["event", "w"] and actor.log[-2].value.zxid == other.reply("other").zxid
+        await stage.deliver()
+        assert len(actor.events()) == 1
+
+    on_stage(play)
+
+
+def test_what_the_list_of_triggers_tells_no_more_is_looked_for() -> None:
+    async def play(stage: Stage) -> None:
+        stage.store.limits = stage.store.limits._replace(recent_bytes=0)
+        actor = await _opened(stage)
+        await actor.submit("watch", GetData("/a", True))
+        other = await stage.open()
+        await other.do("other", SetData("/a", b"other", -1))
+        await other.do("another", Create("/c", b"", OPEN_ACL, 0, 0, False))
+        await _shown(actor, "w", actor.session.write_now(OTHER))
+        assert actor.said()[-2:] == ["event", "w"]
+
+    on_stage(play)
+
+
+def test_who_is_interrupted_before_it_was_submitted_hears_the_event_all_the_same() -> None:
+    async def play(stage: Stage) -> None:
+        actor = await _opened(stage)
+        await actor.submit("watch", GetData("/a", True))
+        assert isinstance(actor.session.write_now(WRITE), Done)
+        await stage.writer(NS, [])
+        await stage.deliver()
+        assert actor.events() == [("/a", EventType.CHANGED)]
+        assert isinstance(actor.session.write_now(OTHER), Result)
+
+    on_stage(play)
+
+
+def test_what_is_pushed_in_between_is_told_once() -> None:
+    async def play(stage: Stage) -> None:
+        actor = await _opened(stage)
+        await actor.submit("watch", GetData("/a", True))
+        outcome = actor.session.write_now(WRITE)
+        await stage.writer(NS, [])
+        await stage.deliver()
+        await _shown(actor, "w", outcome)
+        assert actor.said()[-2:] == ["event", "w"] and len(actor.events()) == 1
 
     on_stage(play)
 

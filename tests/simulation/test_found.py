@@ -432,3 +432,8 @@ def test_what_once_broke_something_does_so_no_more(seed: int) -> None:
 def test_a_new_inbox_that_may_have_missed_something_ends_its_connection() -> None:
     """A recursive watch of a session without an inbox, and a write while the queue that it makes is not there yet."""
     assert not judge(run(invoked(5567)))
+
+
+def test_a_node_that_came_and_went_while_the_queue_of_its_watch_was_new_is_not_passed_over() -> None:
+    """Seen in the 3,000,380th schedule of the world ``invoked``: the node showed nothing, and its event was lost."""
+    assert not judge(run(invoked(3000380)))

@@ -55,6 +55,8 @@ class Watched:
     due_s: float = 0.0
     """When the next look was due; 0: there was none."""
     sent: int = 0
+    known: Dict[str, Tuple[int, int, "Lease"]] = field(default_factory=dict)
+    """By its key, each session as it was read last: rev, id, and lease. Reading one takes longer than all else here."""
 
 
 class Lease(NamedTuple):
@@ -98,7 +100,7 @@ class Heartbeat:
     async def __call__(self, ns: str) -> bool:
         """Ends what has to end. Whether there is anything left to come back for."""
         watched = self._watched.setdefault(ns, Watched())
-        look = await self.look(ns, watched, await self._sessions(ns))
+        look = await self.look(ns, watched, await self._sessions(ns, watched))
         for message in packed(look.requests, self._run, watched.sent + 1):
             watched.sent += len(message.requests)
             await self._ports.queue.send(ns, message_id(message.inbox, message.first), encode(message))
@@ -108,12 +110,13 @@ class Heartbeat:
         """Looks at the sessions: who stood still for the timeout is given up, unless it is listed and owns nothing."""
         now = self._ports.clock.monotonic()
         self._forgive(watched, now)
-        beats = await self._beats(ns, leases)
+        names = {session: layout.session_name(session) for session in leases}
+        beats = await self._beats(ns, names)
         read = self._ports.clock.monotonic()
         silent: Dict[int, int] = {}
         pauses = [RARE_TICKS * self._tick_s]
         for session, lease in leases.items():
-            count = layout.count_of(beats.get(layout.session_name(session)))
+            count = layout.count_of(beats.get(names[session]))
             seen, since = watched.leases.get(session, (-1, read))
             if seen != count:
                 watched.leases[session] = (count, read)
@@ -127,7 +130,7 @@ class Heartbeat:
         requests = await self._given_up(ns, leases, silent)
         watched.leases.update((each.session, (each.beats, read)) for each in requests)  # asked again after a timeout
         if not self._owners_only:
-            await self._sweep(ns, watched, beats.keys() - {layout.session_name(session) for session in leases}, beats)
+            await self._sweep(ns, watched, beats.keys() - names.values(), beats)
         reaps, reapable = await self._reaps(ns, watched, now, bool(leases))
         pause_s = max(min(pauses), self._tick_s) if self._owners_only and not silent else self._tick_s
         watched.due_s = now + pause_s
@@ -193,26 +196,29 @@ class Heartbeat:
         if watched.due_s and late > self._tick_s:
             watched.leases = {s: (count, min(now, since + late)) for s, (count, since) in watched.leases.items()}
 
-    async def _sessions(self, ns: str) -> Dict[int, Lease]:
+    async def _sessions(self, ns: str, watched: Watched) -> Dict[int, Lease]:
         """All of them: each has to beat."""
-        found: Dict[int, Lease] = {}
-        for _, item in await partition_rows(self._ports, SESSIONS, layout.sessions_partition(ns)):
-            session = layout.session_of(item)
-            found[session.id] = Lease(session.timeout_ms / 1000.0)
-        return found
+        known: Dict[str, Tuple[int, int, Lease]] = {}
+        for sort, item in await partition_rows(self._ports, SESSIONS, layout.sessions_partition(ns)):
+            before = watched.known.get(sort)
+            if before is None or before[0] != item.rev:
+                session = layout.session_of(item)
+                before = (item.rev, session.id, Lease(session.timeout_ms / 1000.0))
+            known[sort] = before
+        watched.known = known
+        return {session: lease for _, session, lease in known.values()}
 
-    async def _beats(self, ns: str, sessions: Mapping[int, Lease]) -> Dict[str, Item]:
+    async def _beats(self, ns: str, names: Mapping[int, str]) -> Dict[str, Item]:
         """Counters by name: those of the sessions, and some others, if there are any, unless these are holders."""
-        names = {layout.session_name(session): session for session in sessions}
         rows: Dict[str, Item] = {}
         if not self._owners_only or len(names) > BY_NAME:
             enough = len(names) + MAX_STRAYS
             rows.update(await partition_rows(self._ports, INTEREST, layout.beats_partition(ns), enough))
             if len(rows) <= enough:
                 return rows
-        unseen = [name for name in names if name not in rows]
-        found = await self._ports.store.load([layout.beat_key(ns, names[name]) for name in unseen])
-        rows.update((name, item) for name, item in zip(unseen, found) if item is not None)
+        unseen = [session for session, name in names.items() if name not in rows]
+        found = await self._ports.store.load([layout.beat_key(ns, session) for session in unseen])
+        rows.update((names[session], item) for session, item in zip(unseen, found) if item is not None)
         return rows
 
 

@@ -272,8 +272,10 @@ class Writer:
         while messages:
             count = _fitting(messages)
             entries = _entries(messages[:count], done)
+            most = len(entries)
             while entries:
-                handled = await self._write(ns, warm, entries, done)
+                handled = await self._write(ns, warm, entries[:most], done)
+                most = 2 * handled  # what has not fitted once need not all be worked out each time
                 done.update((entry.inbox, entry.number + 1) for entry in entries[:handled])
                 entries = entries[handled:]
                 await self._finish_closing(ns, warm, done)

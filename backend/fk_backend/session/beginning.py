@@ -25,6 +25,7 @@ from .direct import LOST, UNASKED, DirectWrites
 from .flag import Flag
 from .ops import Look
 from .reading import Reader
+from .watchlist import Watch
 
 LOOK_S = 30.0
 """So often a session looks for what nobody tells it."""
@@ -157,15 +158,21 @@ class Beginning(DirectWrites):
 
     # --- what nobody tells ----------------------------------------------------------------------
 
-    def _passed_over(self) -> None:
-        """Triggers were passed over that only a push can tell a watch of that stays; to a new inbox it may be lost.
+    def _passed_over(self, armed: List[Watch]) -> None:
+        """Triggers were passed over that only a push can tell some of these watches; to a new inbox it may be lost.
 
-        Then the connection ends, as ZooKeeper's does where such a watch may miss something, and the app is told.
+        A watch that stays, or one whose registration was consumed though its node shows nothing: it may have come and
+        gone. Then the connection ends, as ZooKeeper's does where such a watch may miss something, and the app is told.
         """
-        if self._gateway.clock.monotonic() < self._new_until:
-            if any(not is_one_shot(watch.mode) for watch in self._watches.all()):
-                why = "events may have been told before its inbox was there"
-                asyncio.get_running_loop().call_soon(self.end, LOST, why)
+        if self._gateway.clock.monotonic() >= self._new_until:
+            return
+        if any(not is_one_shot(watch.mode) or self._is_registered_again(watch) for watch in armed):
+            why = "events may have been told before its inbox was there"
+            asyncio.get_running_loop().call_soon(self.end, LOST, why)
+
+    def _is_registered_again(self, watch: Watch) -> bool:
+        now = self._watches.get(watch.path, watch.mode)
+        return now is not None and now.number != watch.number
 
     async def _look_after(self, pause_s: float) -> None:
         await self._gateway.clock.sleep(pause_s)

@@ -6,17 +6,17 @@ asked for again: the connection ends, and attaching anew fences what is late.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Optional, cast
+from typing import Any, Callable, Optional, Union, cast
 
 from ..core.model import Error, Id
 from ..core.requests import DIRECT, INVOKED, Auth, Close, Request, Result, WatchSubtrees
 from ..eager import Waits, at_once
 from ..errors import BackendError, Unknown
 from ..messages import Bulletin, Message, bulletin
-from ..ports import Gateway
+from ..ports import Gateway, Written
 from .flag import Flag
 from .holdings import Holdings
-from .ops import WRITES, Fail, Op
+from .ops import WRITES, Done, Fail, Op
 from .packing import sendable, size_of
 from .queues import Queues
 from .watchlist import WatchList
@@ -99,10 +99,13 @@ class DirectWrites(Queues):
             self._next = number
             self._todo.appendleft((tag, op))
             return False
-        board = bulletin(written.zxid, written.since, written.triggers) if len(self._watches) else None
-        await self._landed(tag, op, written.result, board)
+        await self._arrived(tag, op, written)
         self._answered = max(self._answered, written.zxid)
         return True
+
+    async def _arrived(self, tag: Any, op: Op, written: Written) -> None:
+        board = bulletin(written.zxid, written.since, written.triggers) if len(self._watches) else None
+        await self._landed(tag, op, written.result, board)
 
     async def _landed(self, tag: Any, op: Any, result: Result, board: Optional[Bulletin]) -> None:
         """The answer to a write, in its turn."""
@@ -151,14 +154,15 @@ class DirectWrites(Queues):
         self._next += 1
         return Message(self._inbox, self.id, number, (cast(Request, op),), self._hint)
 
-    def write_now(self, op: Op, has_turn: Optional[Callable[[], bool]] = None) -> Optional[Result]:
+    def write_now(self, op: Op, has_turn: Optional[Callable[[], bool]] = None) -> Union[Result, Done, None]:
         """Does a write at once, where that needs nobody else. None if it was not done: submit it.
 
-        For whoever has the event loop to itself, in any thread: see `ports.Direct.at_once`. Unknown: it may have been
-        done, and the session must not go on.
+        A Done, if it was done and events come before its answer: submit that, before anything else. For whoever has
+        the event loop to itself, in any thread: see `ports.Direct.at_once`. Unknown: it may have been done, and the
+        session must not go on.
         """
         direct = self._gateway.direct
-        if direct is None or not direct.at_once or self._over or self._read_only or self.busy or len(self._watches):
+        if direct is None or not direct.at_once or self._over or self._read_only or self.busy:
             return None
         if self.overdue() or not self._may_go_alone(op):
             return None
@@ -174,8 +178,24 @@ class DirectWrites(Queues):
             return None
         if self.overdue():
             raise Unknown(OUT_OF_TOUCH)
+        return self._outcome(written)
+
+    def _outcome(self, written: Written) -> Union[Result, Done]:
+        """Its answer, or what is to be submitted. In one step either way, since a signal's handler may raise.
+
+        If it does, the events come by their push, whether this was submitted or not.
+        """
+        if len(self._watches) and self._comes_before(written):
+            return Done(written.result, bulletin(written.zxid, written.since, written.triggers))
         self._watermark = max(self._watermark, written.result.zxid)
         return written.result
+
+    def _comes_before(self, written: Written) -> bool:
+        """Whether the session may have events to tell before that answer: its own, and what others did before it."""
+        seen, zxid = self._watermark, written.result.zxid
+        if written.since > seen:
+            return zxid > seen
+        return any(seen < trigger.zxid <= zxid and self._watches.hit_by(trigger) for trigger in written.triggers)
 
     def tell_rest(self) -> None:
         """In the event loop, after a `write_now` was interrupted: whoever was to hear of it does."""

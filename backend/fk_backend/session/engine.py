@@ -31,7 +31,7 @@ from .direct import UNASKED as UNASKED
 from .flag import Flag
 from .holdings import Holdings
 from .listener import Listener
-from .ops import READS, WRITES, AddWatch, Fail, Look, Op, RemoveWatches, Sync
+from .ops import READS, WRITES, AddWatch, Done, Fail, Look, Op, RemoveWatches, Sync
 from .packing import MAX_MESSAGE_BYTES, MAX_MESSAGE_REQUESTS, laid_down, sendable, size_of
 from .queues import Pending
 from .reading import Reader
@@ -400,6 +400,8 @@ class Session(Beginning):
     async def _try_read(self, tag: Any, op: Op) -> None:
         if isinstance(op, Look):
             return await self._look()
+        if isinstance(op, Done):
+            return await self._show(tag, op.result, op.board)
         if isinstance(op, Fail):
             return await self._show(tag, Result(op.code, None, self._watermark))
         if isinstance(op, Sync):
@@ -420,6 +422,11 @@ class Session(Beginning):
         if read.number:
             await self._reader.settle(read)
         self._reply(tag, read.result)
+
+    @property
+    def identities(self) -> Tuple[Id, ...]:
+        """What its credentials and its address have proved, as of what was shown last."""
+        return self._watches.identities
 
     def read_now(self, op: Op) -> Optional[Result]:
         """A read without a watch, where it can be shown at once. None if something comes before it: submit it.
@@ -476,8 +483,10 @@ class Session(Beginning):
                 board = bulletin(head.zxid, head.since, head.triggers)
             if board.since > self._watermark:
                 self._watches.skip(self._watermark, board.since)
-                self._passed_over()
-                for event in await self._reader.reconcile(zxid, board):
+                armed = self._watches.all()
+                events = await self._reader.reconcile(zxid, board)
+                self._passed_over(armed)
+                for event in events:
                     self._fire(event)
             else:
                 self._deliver(zxid, board)

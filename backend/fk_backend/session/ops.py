@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple, Tuple, Union
 
 from ..core.requests import DIRECT as DIRECT
-from ..core.requests import Auth, Check, Close, Create, Delete, Multi, SetAcl, SetData, WatchSubtrees
+from ..core.requests import Auth, Check, Close, Create, Delete, Multi, Result, SetAcl, SetData, WatchSubtrees
 from ..core.watches import MODES
+from ..messages import Bulletin
 
 
 class Exists(NamedTuple):
@@ -123,6 +124,16 @@ class Fail(NamedTuple):
     code: int
 
 
+class Done(NamedTuple):
+    """What a write came to that is done, to be answered in its turn: there are events that come before it.
+
+    The bulletin is of the head with which that is so.
+    """
+
+    result: Result
+    board: Bulletin
+
+
 class Look(NamedTuple):
     """Asked by the session itself, of nobody: to look for what it was not told."""
 
@@ -131,6 +142,6 @@ Read = Union[Exists, GetData, GetChildren, GetAcl]
 Write = Union[Create, Delete, SetData, SetAcl, Check, Multi, Auth, Close, WatchSubtrees]
 READS = (Exists, GetData, GetChildren, GetAcl)
 WRITES = (Create, Delete, SetData, SetAcl, Multi, Auth, Close, WatchSubtrees)
-Op = Union[Read, Sync, AddWatch, RemoveWatches, Fail, Look, Write]
+Op = Union[Read, Sync, AddWatch, RemoveWatches, Fail, Done, Look, Write]
 Served = Union[Op, SetWatches, Resume, CheckWatches, ReadAll, GetEphemerals, CountBelow, Reconfig, WhoAmI]
 """With what only `served.ServedSession` answers."""

@@ -117,21 +117,27 @@ class WatchList:
     def _at(self, zxid: int) -> Tuple[Id, ...]:
         return next(identities for since, identities in reversed(self._was) if since <= zxid)
 
+    def hit_by(self, trigger: Trigger) -> List[Watch]:
+        """The armed watches that were waiting for a trigger."""
+        candidates = self.on(trigger.path)
+        if self._recursive:
+            above = (self._armed.get((path, RECURSIVE)) for path in paths.ancestors(trigger.path))
+            candidates.extend(watch for watch in above if watch is not None)
+        return [
+            watch
+            for watch in candidates
+            if watch.floor < trigger.zxid and watches.matches(watch.mode, watch.path, trigger)
+        ]
+
     def fire(self, trigger: Trigger) -> Optional[Event]:
         """The event of a trigger, if a watch was waiting for it: one event, however many watches.
 
         None, and the watches that are there for once are gone, if the session may not know of it.
         """
-        candidates = self.on(trigger.path)
-        if self._recursive:
-            above = (self._armed.get((path, RECURSIVE)) for path in paths.ancestors(trigger.path))
-            candidates.extend(watch for watch in above if watch is not None)
-        hit = False
-        for watch in candidates:
-            if watch.floor < trigger.zxid and watches.matches(watch.mode, watch.path, trigger):
-                hit = True
-                if watches.is_one_shot(watch.mode):
-                    self.drop(watch)
+        hit = self.hit_by(trigger)
+        for watch in hit:
+            if watches.is_one_shot(watch.mode):
+                self.drop(watch)
         return Event(*trigger[:3]) if hit and acls.may_know(trigger.readers, self._at(trigger.zxid)) else None
 
 

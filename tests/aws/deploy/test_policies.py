@@ -47,7 +47,8 @@ NEEDED: Dict[str, Set[str]] = {
         "sqs:GetQueueUrl sqs:ListQueues sqs:SendMessage".split()
     ),
     "ClientPolicy": set(
-        "dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query dynamodb:UpdateItem s3:GetObject "
+        "dynamodb:BatchGetItem dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query "
+        "dynamodb:UpdateItem s3:GetObject "
         "lambda:InvokeFunction s3:PutObject sqs:CreateQueue sqs:DeleteMessage sqs:DeleteQueue sqs:GetQueueUrl "
         "sqs:ReceiveMessage sqs:SendMessage sqs:TagQueue".split()
     ),

@@ -329,6 +329,29 @@ class ExistsWatched(Watched):
         return bool(value.dataLength == len(self.own))
 
 
+class SetWatched(Watched):
+    """A write that fires a watch of the same client: the event comes once, whatever becomes of the answer."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.client.get(self.path, watch=self.watch)
+
+    def make(self) -> Any:
+        return self.client.set(self.path, b"own")
+
+    def right(self, value: Any) -> bool:
+        return bool(value.version == 1)
+
+    def after(self, answered: bool, other: Any) -> None:
+        if self.client.get(self.path)[1].version == 0:
+            assert not answered, "it was not done"
+            self.change(other)
+        if not self.cut_off:
+            self.fired.wait(EVENT_S)
+            assert self.events == [self.path], "events: %s" % self.events
+        assert self.events in ([], [self.path]), "events: %s" % self.events
+
+
 class GetChildrenWatched(Watched):
     """A child watch."""
 
@@ -426,6 +449,7 @@ OPERATIONS: Dict[str, Type[Call]] = {
     "get_acls": GetAcls,
     "set_acls": SetAcls,
     "set": Set,
+    "set_watched": SetWatched,
     "sync": Sync,
     "commit": Commit,
     "add_auth": AddAuth,

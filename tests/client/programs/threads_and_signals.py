@@ -185,16 +185,27 @@ class TimeIsUp(Exception):
 
 
 def alarms() -> None:
-    """A time limit around reads and writes, as setitimer makes it: it always comes out, and leaves nothing behind."""
+    """A time limit around reads, as setitimer makes it: it always comes out, and leaves nothing behind.
+
+    But for what Python itself loses: it can raise nothing out of the callback of a weak reference, which the garbage
+    collector may call at any moment, and tells `sys.unraisablehook` instead. That is rare, and nothing of ours.
+    """
     client, random = connected(), Random(1)
     client.ensure_path("/a/child")
-    raised = caught = failed = 0
+    raised = caught = failed = lost = 0
+
+    def heard(found: Any) -> None:
+        nonlocal lost
+        lost += found.exc_type is TimeIsUp
+        if found.exc_type is not TimeIsUp:
+            wrong.append("nobody was told of %r in %r" % (found.exc_value, found.object))
 
     def ring(*_: Any) -> None:
         nonlocal raised
         raised += 1
         raise TimeIsUp
 
+    sys.unraisablehook = heard
     signal.signal(signal.SIGALRM, ring)
     calls: List[Callable[[], Any]] = [
         lambda: client.get_children("/a") == ["child"],
@@ -203,19 +214,21 @@ def alarms() -> None:
     ]
     end = time.monotonic() + 4
     while time.monotonic() < end and not wrong:
-        before, call = raised, random.choice(calls)
+        before, lost_before, call = raised, lost, random.choice(calls)
         try:
             signal.setitimer(signal.ITIMER_REAL, 0.0003 + random.random() * 0.002)
             while raised == before:
                 if not call():
                     wrong.append("the answer of another request")
-            wrong.append("the alarm was lost")
+            if lost == lost_before:
+                wrong.append("the alarm was lost")
         except TimeIsUp:
             caught += 1
         except CUT_OFF:  # kazoo's guess: its own `_call` takes an interruption for a closed connection
             failed += 1
     signal.setitimer(signal.ITIMER_REAL, 0)
-    assert wrong or (raised == caught + failed and caught > 100 and failed <= caught / 50), (raised, caught, failed)
+    counts = (raised, caught, failed, lost)
+    assert wrong or (raised == caught + failed + lost and caught > 100 and failed + lost <= caught / 50), counts
     for number in range(100):
         assert client.retry(client.get, "/a")[0] == b"" and client.set("/a/child", b"%d" % number).dataLength < 3
         assert client.get_children("/a") == ["child"]

@@ -46,7 +46,7 @@ def client(name: str, namespace: Optional[str] = None) -> Policy:
     own = None if namespace is None else [namespace + ":*"]
     inboxes = names.inbox_prefix(name) + ("" if namespace is None else inbox_prefix(namespace)) + "*"
     return _policy(
-        _keyed(_tables("ReadState", name, ("GetItem", "Query"), STATE), own and [*own, names.FORMAT_KEY[0]]),
+        _keyed(_tables("ReadState", name, READ, STATE), own and [*own, names.FORMAT_KEY[0]]),
         _keyed(_tables("Watch", name, ("GetItem", "Query", *WRITE), INTEREST), own),
         _queue("Submit", SEND, names.writes_queue(name)),
         _allow("Write", "lambda", ("InvokeFunction",), _arn("lambda", "function:" + direct(name))),

@@ -12,6 +12,7 @@ from ...core.requests import Close, Result
 from ...errors import BackendError
 from ...session.engine import CLOSED, EXPIRED, LOST, Session
 from ...session.watchlist import Event
+from .in_turn import InTurn
 from .plan import Guess, HangUp, Lock, Steal, Step
 from .ports import Deployment
 from .world import Process
@@ -60,7 +61,9 @@ class Connection:
     def __init__(self, client: "Client", process: Process) -> None:
         self.client = client
         self.process = process
-        self.session = Session(client.deployment.gateway(process), client.deployment.ns, self)
+        knobs = process.world.knobs
+        kind = InTurn if knobs.direct or knobs.beside else Session
+        self.session = kind(client.deployment.gateway(process), client.deployment.ns, self)
         self.waiting: Dict[int, "asyncio.Future[Optional[Result]]"] = {}
         self.over_with: Optional[str] = None
 
