@@ -576,7 +576,7 @@ class KazooClient(Extensions, _kazoo.KazooClient):
         self._persistent = {}
 
 
-note_who_waits(KazooClient, TransactionRequest)
+note_who_waits(KazooClient)
 
 
 def _owned(lock: Any) -> bool:
