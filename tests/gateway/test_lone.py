@@ -103,18 +103,6 @@ def test_who_watches_hears_of_it_and_what_it_owned_ends_with_it(place: Place) ->
         assert watcher.reply().body == struct.pack(">ii", 2, 3) + jute.string("/heard")
 
 
-def test_its_own_event_comes_before_its_answer(place: Place) -> None:
-    with Raw(place.gate().port) as client:
-        client.connect()
-        client.call(jute.CREATE, create("/mine"))
-        client.call(jute.GET_DATA, read("/mine", watch=True))
-        before = len(place.deployment.sent)
-        xid = client.ask(jute.SET_DATA, written("/mine", b"2"))
-        event, answer = client.reply(), client.reply()
-        assert event.xid == jute.NOTIFICATION_XID and event.body == struct.pack(">ii", 3, 3) + jute.string("/mine")
-        assert (answer.xid, answer.code) == (xid, 0) and len(place.deployment.sent) == before
-
-
 def test_one_of_which_nobody_knows_ends_the_connection_and_not_the_session(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
