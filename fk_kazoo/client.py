@@ -358,9 +358,9 @@ class KazooClient(Extensions, _kazoo.KazooClient):
     # --- calls ----------------------------------------------------------------------------------
 
     def _call(self, request: Any, async_object: Any) -> Any:
-        loop.here()
+        thread = loop.current()
         listeners.calling()
-        loop.current().turn.part_with()
+        thread.turn.part_with()
         holds.interrupt(self)
         if self._ending:  # callers that try again at once would not let the connection's thread have the lock
             self.handler.sleep_func(2 * TURN_S)
