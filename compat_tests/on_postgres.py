@@ -3,13 +3,15 @@
 python -m compat_tests.on_postgres python -m compat_tests.kazoo_suite --url {url}
 
 ``{url}`` is the deployment's; FK_KAZOO_URL names it, too. The server is a real one, of the newest PostgreSQL that is
-installed here; it is made for the command in a directory of its own, on a port of its own, and gone after it.
+installed here, or of the one whose programs are in the directory FK_POSTGRES_BIN; it is made for the command in a
+directory of its own, on a port of its own, and gone after it.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import glob
 import os
 import pwd
@@ -26,6 +28,7 @@ from typing import Any, Dict, List, Optional, Sequence, Type
 
 PROGRAMS = "/usr/lib/postgresql/*/bin"
 """Where Debian has them, a directory for each version."""
+CHOSEN = "FK_POSTGRES_BIN"
 START_S = 60.0
 ADMIN, CLIENT, DATABASE = "postgres", "app", "coordination"
 HERE = "127.0.0.1"
@@ -40,11 +43,20 @@ SETTINGS = {
 
 
 def programs() -> Optional[str]:
-    """The directory of the newest server's programs, or None."""
+    """The directory of the chosen or the newest server's programs, or None."""
+    if os.environ.get(CHOSEN):
+        return os.path.realpath(os.environ[CHOSEN])
     found = [place for place in glob.glob(PROGRAMS) if os.path.exists(os.path.join(place, "initdb"))]
     by_version = sorted(found, key=lambda place: int(place.split(os.sep)[-2]))
     on_path = shutil.which("initdb")
     return by_version[-1] if by_version else os.path.dirname(os.path.realpath(on_path)) if on_path else None
+
+
+def lacks(*names: str) -> str:
+    """Which of these programs do not come with the server; none: empty."""
+    place = programs()
+    missing = [name for name in names if place is None or not os.path.exists(os.path.join(place, name))]
+    return "no %s beside %s/initdb" % (", ".join(missing), place) if missing else ""
 
 
 def unavailable() -> Optional[str]:
@@ -132,8 +144,11 @@ class PostgresServer:
                 self.start()
                 self.set_up()
             else:
-                options = ["-h", self._primary.host, "-p", str(self._primary.port), "-U", ADMIN, "--checkpoint=fast"]
-                self.run("pg_basebackup", *options, "--no-sync", "-R", "-D", str(self.data))
+                if lacks("pg_basebackup"):
+                    asyncio.run(self._copy(self._primary))
+                else:
+                    login = ["-h", self._primary.host, "-p", str(self._primary.port), "-U", ADMIN]
+                    self.run("pg_basebackup", *login, "--checkpoint=fast", "--no-sync", "-R", "-D", str(self.data))
                 self.start()
         except BaseException:
             self.__exit__(None, None, None)
@@ -145,6 +160,26 @@ class PostgresServer:
     ) -> None:
         self.stop(signal.SIGQUIT)  # nobody needs what is on its disk
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    async def _copy(self, primary: "PostgresServer") -> None:
+        """What pg_basebackup does, for a primary whose files are at hand. PostgreSQL 15 and later."""
+        import asyncpg
+
+        connection = await asyncpg.connect(primary.url_of(ADMIN), timeout=5, command_timeout=60)
+        try:
+            await connection.fetch("SELECT pg_backup_start('standby', true)")
+            with contextlib.suppress(shutil.Error):  # files that go meanwhile are not needed
+                shutil.copytree(primary.data, self.data, ignore=shutil.ignore_patterns("postmaster.*"))
+            (label,) = await connection.fetchrow("SELECT labelfile FROM pg_backup_stop(false)")
+        finally:
+            await connection.close()
+        (self.data / "backup_label").write_text(label)
+        (self.data / "standby.signal").touch()
+        with open(self.data / "postgresql.auto.conf", "a") as settings:
+            place = "host=%s port=%d user=%s" % (primary.host, primary.port, ADMIN)
+            settings.write("primary_conninfo = '%s'\n" % place)
+        for path in [self.data, *self.data.rglob("*")]:
+            self._own(path)
 
     def _own(self, path: Path) -> None:
         if self._user is not None:

@@ -16,7 +16,7 @@ import pytest
 
 PLACE = Path(__file__).resolve().parents[2] / ".cache/gateway-clients"
 CLIENTS = Path(__file__).parent / "clients"
-PATIENCE_S = 600.0
+PATIENCE_S = 900.0
 
 
 def need(*programs: str) -> None:
@@ -71,6 +71,26 @@ def pip(*packages: str) -> Path:
     if not within.exists():
         _fetch([sys.executable, "-m", "pip", "-q", "install", "--target", str(within), *packages], Path.cwd())
     return within
+
+
+def sources(requirement: str) -> Path:
+    """A source archive of PyPI's (``name==version``), unpacked and not built: building one copies its files thrice."""
+    need("tar")
+    name = requirement.replace("==", "-").replace("_", "-")
+    root = PLACE / "sources" / name
+    if not root.exists():
+        within = PLACE / "sources" / (name + ".part")
+        shutil.rmtree(within, ignore_errors=True)
+        within.mkdir(parents=True)
+        whole = ["--no-deps", "--no-binary", ":all:", "--no-cache-dir", "--dest", str(within)]
+        _fetch([sys.executable, "-m", "pip", "-q", "download", *whole, requirement], within)
+        (archive,) = within.glob("*.tar.gz")
+        _fetch(["tar", "-xzf", str(archive)], within)
+        archive.unlink()
+        (unpacked,) = within.iterdir()
+        unpacked.rename(root)
+        within.rmdir()
+    return root
 
 
 def aiozk(*modules: str) -> Tuple[List[str], Callable[[str], Dict[str, Any]]]:

@@ -9,13 +9,13 @@ import contextlib
 import os
 import signal
 from pathlib import Path
-from typing import Any, Iterator, List
+from typing import Any, Callable, Iterator, List
 
 import pytest
 
 from tests.differential.zookeeper_server import ZookeeperServer, unavailable
 
-from . import clickhouse
+from . import clickhouse, flink, spark
 from .kills import Gateway
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -63,3 +63,39 @@ def test_clickhouse(tmp_path: Path, zookeeper: ZookeeperServer) -> None:
         kills = {"insert 3": _killed(gateways[0]), "insert 6": _killed(gateways[1])}
         said.append(clickhouse.tour(replicas, kills))
     assert said[0] == said[1]
+
+
+def test_sparks_masters(tmp_path: Path, zookeeper: ZookeeperServer) -> None:
+    """The leader is killed, and one gateway after the other before anybody leads again: an application goes on.
+
+    (A leader that loses its connection ends by itself, whatever it was connected to.)
+    """
+    (tmp_path / "theirs").mkdir()
+    said = [spark.tour(tmp_path / "theirs", [zookeeper.port], _nothing)]
+    (tmp_path / "ours").mkdir()
+    with two_gateways(tmp_path) as gateways:
+        said.append(spark.tour(tmp_path / "ours", [each.port for each in gateways], _each_killed(gateways)))
+    assert said[0] == said[1]
+
+
+def test_flinks_job_managers(tmp_path: Path, zookeeper: ZookeeperServer) -> None:
+    """One gateway after the other is killed under a leader, which stays; then it is killed, and they are once more."""
+    (tmp_path / "theirs").mkdir()
+    said = [flink.tour(tmp_path / "theirs", [zookeeper.port], _nothing, _nothing)]
+    (tmp_path / "ours").mkdir()
+    with two_gateways(tmp_path) as gateways:
+        ports, kills = [each.port for each in gateways], _each_killed(gateways)
+        said.append(flink.tour(tmp_path / "ours", ports, kills, kills))
+    assert said[0] == said[1]
+
+
+def _nothing() -> None:
+    """What happens to a ZooKeeper that is alone."""
+
+
+def _each_killed(gateways: List[Gateway]) -> Callable[[], None]:
+    def happens() -> None:
+        for each in gateways:
+            _killed(each)()
+
+    return happens

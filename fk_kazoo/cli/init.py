@@ -14,7 +14,8 @@ from fk_kazoo.commands import init
 @click.argument("url", metavar="URL")
 @click.option("--group", metavar="GROUP", help="Of local://: who is in this group may use the deployment, too.")
 @click.option("--role", multiple=True, metavar="ROLE", help="Lets that role use it; may be given again.")
-def init_command(url: str, group: Optional[str], role: Sequence[str]) -> int:
+@click.option("--namespace", metavar="NAME", help="Of --role: that namespace alone, which is nobody else's then.")
+def init_command(url: str, group: Optional[str], role: Sequence[str], namespace: Optional[str]) -> int:
     """Make a deployment in a PostgreSQL database, or open one of this machine to a group.
 
     Again is no error: what is of an earlier version is brought up to date. postgresql://: makes the schema fk_kazoo in
@@ -24,6 +25,7 @@ def init_command(url: str, group: Optional[str], role: Sequence[str]) -> int:
 
     \b
     fk-kazoo init postgresql://owner@db.example/app --role app
+    fk-kazoo init postgresql://owner@db.example/app --role billing --namespace bills
     fk-kazoo init local://app --group developers
     """
-    return init.call(Namespace(url=url, group=group, role=list(role)))
+    return init.call(Namespace(url=url, group=group, role=list(role), namespace=namespace))

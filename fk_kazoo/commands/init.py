@@ -18,6 +18,8 @@ def _init(options: argparse.Namespace) -> int:
     from fk_backend.errors import BadUrl, WrongUsage
 
     url = operation.parsed(options.url)
+    if url.scheme != "postgresql" and options.namespace:
+        raise WrongUsage("--namespace is of postgresql:// deployments")
     if url.scheme == "local" and options.group:
         return _share(url.deployment, options.group)
     if options.group:
@@ -26,10 +28,10 @@ def _init(options: argparse.Namespace) -> int:
         raise BadUrl("%s: only a postgresql:// deployment is made this way, or a local:// one with --group" % url)
     from fk_backend.providers import postgres
 
-    made = operation.waited_for(postgres.init(url.deployment, url.settings(), options.role))
+    made = operation.waited_for(postgres.init(url.deployment, url.settings(), options.role, options.namespace or ""))
     print("%s: %s" % (url, "ready" if made else "it was ready"))
     for role in options.role:
-        print("may use it: %s" % role)
+        print("may use %s: %s" % ("the namespace %s" % options.namespace if options.namespace else "it", role))
     return 0
 
 

@@ -17,9 +17,8 @@ from fk_backend import layout
 from fk_backend.errors import Unavailable, Unknown
 from fk_backend.ports import INTEREST, STATE
 from fk_backend.providers.memory.store import MemoryStore
-from fk_backend.providers.postgres import link, writer
+from fk_backend.providers.postgres import link, realm, writer
 from fk_backend.providers.postgres.failures import Deposed
-from fk_backend.providers.postgres.schema import QUEUE_CHANNEL
 from fk_backend.providers.postgres.server import History
 from fk_backend.providers.postgres.store import PostgresStore
 from fk_backend.testing.simulation.loop import SimulatedLoop
@@ -97,8 +96,12 @@ class Server:
                 if wire.pid == self.pid and arguments[0] == self.epoch:
                     wire.cut()
             return []
+        if sql == realm.SEEN:
+            return [("", 1, "queue", "news")]
+        if sql == realm.IS_OWN:
+            return [(False,)]
         if sql == link._SEND:
-            self._tell([QUEUE_CHANNEL] * len(arguments[0]), *arguments)
+            self._tell(["queue"] * len(arguments[0]), *arguments)
             return [self.standing()]
         assert sql == writer.TELL, sql
         self._tell(*arguments)
@@ -168,6 +171,10 @@ class Wire:
         if sql == link._AT_HOME:
             return None, 0
         return (await self._ask(lambda: self._server.run(sql, *arguments)))[0]
+
+    async def fetch(self, sql: str) -> Any:
+        """All rows."""
+        return await self._ask(lambda: self._server.run(sql))
 
     async def fetchval(self, sql: str) -> Any:
         """The lock, or a sign of life."""

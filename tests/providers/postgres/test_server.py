@@ -16,7 +16,7 @@ from urllib.parse import quote
 import asyncpg
 import pytest
 
-from compat_tests.on_postgres import CLIENT, DATABASE, PASSWORD, PostgresServer, free_port, user
+from compat_tests.on_postgres import CLIENT, DATABASE, PASSWORD, PostgresServer, free_port, lacks, user
 from fk_backend.errors import BackendError, DeploymentError, NoPermission, NotADeployment, UnknownFormat
 from fk_backend.providers import postgres, provider
 from fk_backend.providers.postgres import server as examined
@@ -206,6 +206,7 @@ def test_a_pooler_is_refused_unless_it_keeps_sessions(server: PostgresServer) ->
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(bool(lacks("pg_dump", "pg_restore")), reason=lacks("pg_dump", "pg_restore") or "-")
 def test_dumped_and_restored_it_is_the_same(server: PostgresServer, database: Callable[[str], str]) -> None:
     """By pg_dump, while it is in use; and by our own backup."""
     zk = KazooClient(server.url + "?namespace=dumped")

@@ -2,6 +2,8 @@
 
 What is, is in three tables; what is asked and told goes by NOTIFY; the functions run in the process that holds an
 advisory lock. ``fk-kazoo init`` makes a deployment. All of it needs the extra ``fk_kazoo[postgres]``.
+
+Imports: functions, ports, asyncpg. Never: kazoo, fk_kazoo, fk_backend.session, fk_backend.providers.local, sqlite3.
 """
 
 from __future__ import annotations
@@ -40,8 +42,11 @@ async def connect(name: str, options: Mapping[str, str]) -> Gateway:
     return gateway
 
 
-async def init(name: str, options: Mapping[str, str], roles: Sequence[str]) -> bool:
-    """Makes the deployment, or brings it up to date, and lets the roles use it. Whether anything was made."""
+async def init(name: str, options: Mapping[str, str], roles: Sequence[str], namespace: str = "") -> bool:
+    """Makes the deployment, or brings it up to date, and lets the roles use it. Whether anything was made.
+
+    ``namespace``: that one alone, which is these roles' own from then on. DeploymentError.
+    """
     check(name, options)
     from .connections import Connections
     from .failures import DRIVER, at_connect
@@ -51,7 +56,7 @@ async def init(name: str, options: Mapping[str, str], roles: Sequence[str]) -> b
     connections = Connections(place)
     connection = await connections.open()
     try:
-        return await make(connection, place.shown, list(roles))
+        return await make(connection, place.shown, list(roles), namespace)
     except DRIVER as error:
         raise at_connect(error, place.shown) from error
     finally:

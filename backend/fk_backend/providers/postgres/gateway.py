@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Mapping, Optional
+from typing import Callable, Dict, Mapping, Optional, Tuple
 
 from ...errors import WentBack
 from ...mac import inbox_name
@@ -27,8 +27,8 @@ class PostgresGateway:
 
     def __init__(self, link: Link, queued: bool = False) -> None:
         """``queued``: every write goes to the elected writer."""
-        self._keys: Dict[str, bytes] = {}
-        """Inbox → the key of the session that asked for it and does not listen yet."""
+        self._keys: Dict[str, Tuple[str, bytes]] = {}
+        """Inbox → namespace, and the key of the session that asked for it and does not listen yet."""
         self._seen: Dict[bytes, History] = {}
         """Session's key → the history of the server that has answered it."""
         self.link = link
@@ -62,15 +62,18 @@ class PostgresGateway:
     def inbox(self, ns: str, key: bytes, nonce: bytes) -> str:
         """`ports.Gateway.inbox`."""
         inbox = inbox_name(ns, key, nonce)
-        self._keys[inbox] = key
+        self._keys[inbox] = ns, key
         return inbox
 
     async def listen(self, inbox: str, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
         """`ports.Gateway.listen`. WentBack if the server may not have what the session was answered by another one.
 
-        That it has a later zxid says nothing: others may have gone on there.
+        That it has a later zxid says nothing: others may have gone on there. NoPermission if the namespace is not this
+        role's.
         """
-        key = self._keys.pop(inbox, b"")
+        ns, key = self._keys.pop(inbox, ("", b""))
+        if ns:
+            await self.link.admit(ns)
         await self.link.listen(inbox, receive, lost)
         now = self.link.history
         before = self._seen.pop(key, now)

@@ -24,7 +24,8 @@ from .connections import Connections
 from .failures import DRIVER, explain
 from .incoming import Incoming
 from .place import Place
-from .schema import LOCKS, NEWS_CHANNEL, QUEUE_CHANNEL, WRITER_LOCK
+from .realm import Realm, realm_of
+from .schema import LOCKS
 from .server import History, examine, history, refuse_pooler
 from .writer import LOST, ElectedWriter, channel_of, own_writer
 
@@ -85,6 +86,7 @@ class Link:
         self.address: Optional[str] = None
         self.history = History("", True)
         """Of the server that is listened to."""
+        self.realm = Realm("")
         self._host: Optional[ElectedWriter] = None
         """Where the functions run in this process."""
         self._own_writer: Optional[Writer] = None
@@ -158,6 +160,11 @@ class Link:
         if self._inboxes.get(inbox) is not listening:
             raise Unavailable("the connection to the server was lost")
 
+    async def admit(self, ns: str) -> None:
+        """Raises NoPermission for a namespace that is not this role's. Unavailable."""
+        await self._listening()
+        await self.realm.admit(self.connections, ns, self._place.shown)
+
     async def hush(self, inbox: str) -> None:
         """Nobody listens any more."""
         listener, listening = self._listener, self._inboxes.pop(inbox, None)
@@ -194,7 +201,7 @@ class Link:
                 async with self._turn:
                     await listener.close(timeout=LISTEN_S)  # and with it the lock is gone
             if writer is not None:
-                await asyncio.wait_for(self.connections.write(_NOTIFY, NEWS_CHANNEL, "gone"), LISTEN_S)
+                await asyncio.wait_for(self.connections.write(_NOTIFY, self.realm.news, "gone"), LISTEN_S)
         except (*DRIVER, BackendError):
             log.debug("nobody was told", exc_info=True)
         await self.connections.close()
@@ -232,7 +239,8 @@ class Link:
             self._gone.clear()
             self._announced.clear()
             listener.add_termination_listener(self._terminated)
-            await listener.add_listener(NEWS_CHANNEL, self._news)
+            self.realm = await realm_of(listener, self._place.shown)
+            await listener.add_listener(self.realm.news, self._news)
             self._epoch, _ = await listener.fetchrow(_STANDING)
             self.history = await history(listener)
             address, now_ms = await listener.fetchrow(_AT_HOME)
@@ -412,7 +420,7 @@ class Link:
     async def _depose_if_frozen(self) -> None:
         epoch = self._standing
         self._alive.clear()
-        await self.connections.write(_NOTIFY, QUEUE_CHANNEL, "?")
+        await self.connections.write(_NOTIFY, self.realm.queue, "?")
         try:
             await asyncio.wait_for(self._alive.wait(), ALIVE_S)
         except asyncio.TimeoutError:
@@ -450,18 +458,18 @@ class Link:
             pause = min(2 * pause, MAX_RETRY_S)
 
     async def _become(self) -> bool:
-        listener = await self._listening()
-        lock = "SELECT pg_try_advisory_lock(%d, %d)" % (LOCKS, WRITER_LOCK)
+        listener, realm = await self._listening(), self.realm
+        lock = "SELECT pg_try_advisory_lock(%d, %d)" % (LOCKS, self.realm.lock)
         if not await self._ask(listener, lambda: listener.fetchval(lock)):
             return False
         writer: Optional[ElectedWriter] = None
         try:
             ((epoch, now_ms),) = await self.connections.write(_TAKE_OVER, listener.get_server_pid())
-            writer = ElectedWriter(self.connections, epoch, now_ms, self._own, self._drop_listener)
+            writer = ElectedWriter(self.connections, epoch, now_ms, self._own, self._drop_listener, realm.has)
             queued = partial(self._queued, writer, Incoming(self.connections, self._drop_listener))
-            await self._ask(listener, lambda: listener.add_listener(QUEUE_CHANNEL, queued))
+            await self._ask(listener, lambda: listener.add_listener(realm.queue, queued))
             await writer.start()
-            await self.connections.write(_NOTIFY, NEWS_CHANNEL, "here %d" % epoch)
+            await self.connections.write(_NOTIFY, realm.news, "here %d" % epoch)
             await self._until_heard(epoch)
             if listener is not self._listener or self._gone.is_set():
                 raise Unavailable("the connection to the server was lost")
@@ -488,7 +496,7 @@ class Link:
 
     async def _say_alive(self) -> None:
         try:
-            await self.connections.write(_NOTIFY, NEWS_CHANNEL, "alive")
+            await self.connections.write(_NOTIFY, self.realm.news, "alive")
         except BackendError as error:
             log.debug("%s", error)
 

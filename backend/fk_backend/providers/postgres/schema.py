@@ -5,23 +5,25 @@ a query may hold a zero byte, which ``text`` refuses. ``parcel`` holds what is t
 ``writer`` has one row: the epoch of the elected writer, by which a commit of an earlier one is refused.
 
 Who runs `make` owns it. A client's role reads, writes ``interest`` directly, and the other tables by ``commit`` and
-``add`` alone, which run as the owner. Migrations go forward only: each is a step of `STEPS`, noted in ``format``.
+``add`` alone, which run as the owner; some roles in one namespace only (own.py). Migrations go forward only: each is a
+step of `STEPS`, noted in ``format``.
 """
 
 from __future__ import annotations
 
-from typing import Any, List
+from typing import Any, Sequence
 
 from ...errors import NotADeployment, UnknownFormat
 from ...layout import FORMAT, check_format
 from ...ports import INTEREST, SESSIONS, STATE, TABLES
+from . import own
 
 SCHEMA = "fk_kazoo"
 LOCKS = 0x666B7A6F
 """The first half of our advisory locks: "fkzo"."""
 WRITER_LOCK, COMMITS_LOCK, MAKING_LOCK = 1, 2, 3
-"""Held by the writer's session; by each commit, shared, and by who becomes the writer; by who changes the schema."""
-QUEUE_CHANNEL, NEWS_CHANNEL = "fk_kazoo_queue", "fk_kazoo_news"
+"""Held by a writer's session; by each commit, shared, and by who may not meet one; by who changes the schema."""
+QUEUE_CHANNEL, NEWS_CHANNEL = own.QUEUE, own.NEWS
 CONFLICT, DEPOSED = "FK001", "FK002"
 """SQLSTATEs of our own."""
 PAYLOAD_BYTES = 7900
@@ -64,7 +66,7 @@ END IF;
 
 # The number of the write whose condition did not hold. While nothing is written, that is no error: servers log those.
 _COMMIT = """
-CREATE FUNCTION fk_kazoo.{name}(by_epoch bigint, tables int[], parts bytea[], sorts bytea[], revs bigint[],
+{create} FUNCTION fk_kazoo.{name}(by_epoch bigint, tables int[], parts bytea[], sorts bytea[], revs bigint[],
     expects bigint[], owners bytea[], bodies bytea[]) RETURNS int LANGUAGE plpgsql {security} AS $$
 DECLARE
     i int;
@@ -94,7 +96,7 @@ _FENCE = """
 
 # Past 62 bits it counts from 0 again. What is counted in INTEREST need not wait for the disk: it only has to move.
 _ADD = """
-CREATE FUNCTION fk_kazoo.add_{table}(at_part bytea, at_sort bytea, by bigint) RETURNS bigint LANGUAGE plpgsql
+{create} FUNCTION fk_kazoo.add_{table}(at_part bytea, at_sort bytea, by bigint) RETURNS bigint LANGUAGE plpgsql
     {security} AS $$
 DECLARE
     added bigint;
@@ -166,30 +168,52 @@ def _first() -> str:
         *(_TABLE.format(table=table) for table in TABLES),
         "CREATE INDEX ON fk_kazoo.interest (owner) WHERE owner <> '';",
     ]
-    for name, tables, security, before in (
-        ("commit", (STATE, SESSIONS), _DEFINER, fence),
-        ("note", (INTEREST,), "", ""),
-    ):
-        writes = "".join(_WRITE.format(code=CODES[table], table=table) for table in tables)
-        parts.append(_COMMIT.format(name=name, security=security, before=before, writes=writes, conflict=CONFLICT))
-    for table in TABLES:
-        security, before = ("", late) if table == INTEREST else (_DEFINER, shared)
-        parts.append(_ADD.format(table=table, security=security, before=before))
+    parts += [_commit("CREATE", "commit", fence), _note()]
+    parts += [_add("CREATE", table, late if table == INTEREST else shared) for table in TABLES]
     parts.append(_MESSAGES.format(payload=PAYLOAD_BYTES, definer=_DEFINER, **names))
     parts.append("REVOKE ALL ON ALL FUNCTIONS IN SCHEMA fk_kazoo FROM PUBLIC;")
     return "\n".join(parts)
 
 
-STEPS = (_first(),)
-"""What each release has added. A step is never changed after it was released."""
+def _commit(create: str, name: str, before: str) -> str:
+    """The function of STATE and SESSIONS, which runs as the owner."""
+    writes = "".join(_WRITE.format(code=CODES[table], table=table) for table in (STATE, SESSIONS))
+    words = {"create": create, "name": name, "security": _DEFINER, "conflict": CONFLICT}
+    return _COMMIT.format(before=before, writes=writes, **words)
 
-_GRANTS = """
-GRANT USAGE ON SCHEMA fk_kazoo TO {role};
-GRANT SELECT ON ALL TABLES IN SCHEMA fk_kazoo TO {role};
-GRANT INSERT, UPDATE, DELETE ON fk_kazoo.interest TO {role};
-GRANT INSERT, DELETE ON fk_kazoo.parcel TO {role};
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA fk_kazoo TO {role};
-"""
+
+def _note() -> str:
+    """The one of INTEREST, which runs as who calls it."""
+    writes = _WRITE.format(code=CODES[INTEREST], table=INTEREST)
+    words = {"create": "CREATE", "name": "note", "security": "", "conflict": CONFLICT}
+    return _COMMIT.format(before="", writes=writes, **words)
+
+
+def _add(create: str, table: str, before: str) -> str:
+    """The counters' function of a table."""
+    security = "" if table == INTEREST else _DEFINER
+    return _ADD.format(create=create, table=table, security=security, before=before)
+
+
+def _second() -> str:
+    """Namespaces of roles of their own."""
+    names = {"locks": LOCKS, "commits": COMMITS_LOCK, "writer": WRITER_LOCK, "queue": QUEUE_CHANNEL}
+    fence = _FENCE.format(deposed=DEPOSED, **names) + "    PERFORM fk_kazoo.refuse_others(parts);\n"
+    shared = "PERFORM pg_advisory_xact_lock_shared(%d, %d);" % (LOCKS, COMMITS_LOCK)
+    parts = [
+        own.TABLES.format(news=NEWS_CHANNEL, **names),
+        own.FUNCTIONS.format(definer=_DEFINER, prefix=own.PREFIX),
+        own.MESSAGES.format(payload=PAYLOAD_BYTES, definer=_DEFINER, mine=own.MINE, **names),
+        _commit("CREATE OR REPLACE", "commit", fence),
+    ]
+    for table in (STATE, SESSIONS):
+        parts.append(_add("CREATE OR REPLACE", table, shared + "\n    PERFORM fk_kazoo.refuse_others(ARRAY[at_part]);"))
+    parts.append("REVOKE ALL ON ALL FUNCTIONS IN SCHEMA fk_kazoo FROM PUBLIC;")
+    return "\n".join(parts)
+
+
+STEPS = (_first(), _second())
+"""What each release has added. A step is never changed after it was released."""
 
 
 async def check(connection: Any, place: str) -> None:
@@ -204,13 +228,15 @@ async def check(connection: Any, place: str) -> None:
         raise NotADeployment("%s was set up by an earlier version; run: fk-kazoo init URL" % place)
 
 
-async def make(connection: Any, place: str, roles: List[str]) -> bool:
+async def make(connection: Any, place: str, roles: Sequence[str], namespace: str = own.EVERYTHING_ELSE) -> bool:
     """Makes the deployment, or brings it up to date, and lets these roles use it. Whether anything was made.
 
-    As one transaction, and one at a time. UnknownFormat where a later version made it.
+    ``namespace``: the roles' own one. As one transaction, and one at a time. UnknownFormat where a later version made
+    it; WrongUsage for what can't be a namespace.
     """
     async with connection.transaction():
-        await connection.execute("SELECT pg_advisory_xact_lock(%d, %d)" % (LOCKS, MAKING_LOCK))
+        for lock in (MAKING_LOCK, COMMITS_LOCK):
+            await connection.execute("SELECT pg_advisory_xact_lock(%d, %d)" % (LOCKS, lock))
         there = await connection.fetchval("SELECT to_regclass('fk_kazoo.format') IS NOT NULL")
         done = 0
         if there:
@@ -223,7 +249,8 @@ async def make(connection: Any, place: str, roles: List[str]) -> bool:
         if done < len(STEPS):
             await connection.execute("DELETE FROM fk_kazoo.format")
             await connection.execute("INSERT INTO fk_kazoo.format VALUES ($1, $2)", FORMAT, len(STEPS))
-        for role in roles:
-            quoted = await connection.fetchval("SELECT quote_ident($1)", role)
-            await connection.execute(_GRANTS.format(role=quoted))
+        await own.admit(connection, roles, namespace)
+        if roles or done < len(STEPS):
+            await own.secure(connection)
+            await own.hide(connection)
     return done < len(STEPS)

@@ -123,9 +123,17 @@ class ElectedWriter:
     """The functions of a deployment. It is `ports.Queue` for them."""
 
     def __init__(
-        self, connections: Connections, epoch: int, now_ms: int, own: Own, deposed: Callable[[], None]
+        self,
+        connections: Connections,
+        epoch: int,
+        now_ms: int,
+        own: Own,
+        deposed: Callable[[], None],
+        serves: Callable[[str], bool],
     ) -> None:
+        """``serves``: whether a namespace is one of those that it is the writer of."""
         self.epoch = epoch
+        self._serves = serves
         self.store = PostgresStore(connections, epoch, deposed)
         clock = DatabaseClock(now_ms)
         self.tells = tells = Tells(connections, own)
@@ -149,7 +157,7 @@ class ElectedWriter:
 
     async def start(self) -> None:
         """Finishes what the last writer left; then takes messages."""
-        for ns in await self.store.namespaces():
+        for ns in filter(self._serves, await self.store.namespaces()):
             await self._writer.recover(ns)
             self._functions.watch(ns)
         self._ready = True
@@ -166,7 +174,7 @@ class ElectedWriter:
         """A message that came by the queue's channel, where anybody may say anything. ValueError if it is none."""
         epoch, ns, name = head.split(" ")
         inbox, first = split_id(name)
-        if not is_namespace(ns) or not is_inbox(inbox) or not 0 <= first <= MAX_NUMBER:
+        if not is_namespace(ns) or not self._serves(ns) or not is_inbox(inbox) or not 0 <= first <= MAX_NUMBER:
             raise ValueError("no message: %r" % head)
         if int(epoch) == self.epoch:
             self.accept(ns, inbox, first, body)
