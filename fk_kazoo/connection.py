@@ -12,7 +12,7 @@ import logging
 import struct
 import time
 from collections import deque
-from typing import Any, List, Optional, Tuple
+from typing import Any, List, Optional, Tuple, Union
 
 from kazoo.exceptions import EXCEPTIONS, ConnectionDropped, ConnectionLoss, SessionExpiredError
 from kazoo.protocol import connection as kazoo_connection
@@ -25,10 +25,11 @@ from fk_backend.providers import provider
 from fk_backend.providers.descriptors import Descriptor
 from fk_backend.session.ops import Done
 
-from . import loop, primitives, wire, workers
+from . import loop, primitives, values, wire, workers
 from .doorbell import Doorbell
 from .line import Asked, Line
 from .settling import Settle, at_once, soon
+from .waiting import link_at_once
 from .why import STILL_S
 
 log = logging.getLogger(__name__)
@@ -258,8 +259,12 @@ class Seam(kazoo_connection.ConnectionHandler):
             sock.close()
 
     def _expand_client_hosts(self) -> Any:
-        """Names are not resolved: nothing connects to a host."""
-        return [(host, host, port) for host, port in self.client.hosts]
+        """The deployment, whatever hosts the app names: nothing connects to those.
+
+        kazoo says "Closing connection to %s:%s" of what it takes for host and port, so it gets the parts of the URL.
+        """
+        scheme, _, rest = str(self.client.deployment).partition(":")
+        return [(scheme, scheme, rest)]
 
     def _connect_attempt(self, host: str, hostip: str, port: int, retry: Any) -> Any:
         self.handler = Selecting(primitives.selecting(self.client.handler), self)
@@ -271,12 +276,14 @@ class Seam(kazoo_connection.ConnectionHandler):
                 line.socket.discard()
                 loop.current().call(line.hang_up)
 
-    def _connect(self, host: str, hostip: str, port: int) -> Tuple[float, float]:
+    def _connect(self, host: Any, hostip: str, port: Any) -> Tuple[float, float]:
         client = self.client
         self.logger.info("Connecting to %s", client.deployment)
         timeout_s = max(client._session_timeout / 1000.0, self.first_answer_s)
         line = self._line = self._dial(host, port)
         self._socket = line.socket
+        if not isinstance(port, int):
+            host, port = client.hosts[0]
         line.socket.peer = (host, port) if port else (client.deployment.deployment, 0)
         if client._stopped.is_set():  # `stop` may have looked for something to hang up before this was there
             raise ConnectionDropped("the client is being stopped")
@@ -343,7 +350,8 @@ class Seam(kazoo_connection.ConnectionHandler):
     def _pings(self, line: Line) -> Any:
         """kazoo asks at each ping, while it is read-only, whether there is a server that takes writes."""
         while True:
-            yield (self.client.hosts[0] if line.writable else False)
+            host, _, port = self._expand_client_hosts()[0]
+            yield ((host, port) if line.writable else False)
 
     def _submit(self, request: Any, timeout: float, xid: Optional[int] = None) -> None:
         if not self.handler.select([], [self._socket], [], timeout)[1]:
@@ -362,7 +370,7 @@ class Seam(kazoo_connection.ConnectionHandler):
             if not self.handler.select([self._socket], [], [], timeout)[0]:
                 raise self.handler.timeout_exception("socket time-out during read")
 
-    def _read_header(self, timeout: float) -> Tuple[ReplyHeader, bytes, int]:
+    def _read_header(self, timeout: float) -> Tuple[ReplyHeader, Any, int]:
         line = self._connected_line()
         while True:
             self._await_bell(timeout)
@@ -389,8 +397,7 @@ class Seam(kazoo_connection.ConnectionHandler):
         result = line.read_now(request)
         if result is None:
             return False
-        request = wire.by_hand(request)
-        self._set(Asked(request, async_object), result.zxid, result.code, wire.reply(request, result))
+        self._set(Asked(request, async_object), result.zxid, result.code, values.answer(request, result))
         return True
 
     def write_now(self, request: Any, async_object: Any) -> bool:
@@ -411,10 +418,14 @@ class Seam(kazoo_connection.ConnectionHandler):
             if not self._hand_over(line, Asked(request, async_object), not loop.in_main_thread(), result):
                 async_object.set_exception(ConnectionLoss())
             return True
-        self._set(Asked(request, async_object), result.zxid, result.code, wire.reply(request, result))
+        if request.type in wire.CREATES:
+            link_at_once(async_object)
+        self._set(Asked(request, async_object), result.zxid, result.code, values.answer(request, result))
         return True
 
-    def _set(self, asked: Asked, zxid: int, code: int, body: bytes, settle: Settle = at_once) -> None:
+    def _set(
+        self, asked: Asked, zxid: int, code: int, body: Union[bytes, values.Value], settle: Settle = at_once
+    ) -> None:
         """Sets what kazoo's `_read_response` would.
 
         kazoo's ``_pending`` holds what kazoo's own thread sent, and nothing else: its answers come in that order.
@@ -432,7 +443,7 @@ class Seam(kazoo_connection.ConnectionHandler):
         if not missing:
             client._answered(request)
             try:
-                response = request.deserialize(body, 0)
+                response = body.value if isinstance(body, values.Value) else request.deserialize(body, 0)
             except Exception as error:  # kazoo's rule for a class of the app's
                 if type(request).__module__ in _KNOWN:  # these read what we write: a signal's handler raised
                     raise
@@ -462,7 +473,7 @@ class Seam(kazoo_connection.ConnectionHandler):
             return False
         if async_object is None or client._stopped.is_set() or not self._direct:
             return False
-        asked = Asked(wire.by_hand(request), async_object)
+        asked = Asked(request, async_object)
         first = line is self._greeted and not client._pending and not line.asked and not loop.in_main_thread()
         return self._hand_over(line, asked, first)
 
@@ -472,15 +483,15 @@ class Seam(kazoo_connection.ConnectionHandler):
             line.asked[asked] = None
             if line.closed:  # if somebody else has taken it out, he answers it
                 return not line.take_out(asked)
-            if not (here and loop.current().call_now(line.ask, asked, *done)):
-                loop.current().call(line.ask, asked, *done)
+            if not (here and loop.known().call_now(line.ask, asked, *done)):
+                loop.known().call(line.ask, asked, *done)
         except BaseException:  # a signal's handler raised: this may be done or not, and nobody waits for the answer
             line.take_out(asked)
             loop.current().wake()
             raise
         return True
 
-    def _deliver(self, line: Line, header: ReplyHeader, body: bytes, asked: Optional[Asked]) -> bool:
+    def _deliver(self, line: Line, header: ReplyHeader, body: Any, asked: Optional[Asked]) -> bool:
         """An event, or the answer of what a caller sent, in the loop's thread. False if kazoo's thread has to."""
         if line.closed or not self._direct or not self.usual():
             return False

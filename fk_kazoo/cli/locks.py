@@ -42,6 +42,8 @@ def locks_command(place: Place, path: str) -> None:
     if place.as_json:
         place.json(found)
         return
+    if not found:
+        place.say("no locks or elections at or below %s" % path)
     now_ms = time.time() * 1000
     for lock in found:
         tell("%s  (%s)" % (lock["path"], lock["recipe"]))

@@ -85,7 +85,7 @@ class Commands(click.Group):
             for name in names:
                 command = self.get_command(ctx, name)
                 assert command is not None
-                rows.append((name, command.get_short_help_str(80)))
+                rows.append((name, command.get_short_help_str(200)))
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows)
@@ -106,7 +106,8 @@ def _version(ctx: click.Context, _: Any, wanted: bool) -> None:
 def commands() -> None:
     """kazoo without ZooKeeper servers: looks into, changes, moves and keeps deployments, and ZooKeepers too.
 
-    Each command takes --url, or $FK_KAZOO_URL: local://NAME, aws://NAME?region=REGION, zk://HOST:PORT/CHROOT.
+    Each command takes --url, or $FK_KAZOO_URL: local://NAME, aws://NAME?region=REGION,
+    postgresql://USER@HOST/DATABASE, and zk://HOST:PORT/CHROOT, which is a ZooKeeper.
     """
 
 

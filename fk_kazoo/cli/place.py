@@ -18,7 +18,7 @@ import click
 from fk_backend.errors import BadUrl
 from fk_kazoo.url import DEFAULT_URL, ENVIRONMENT_VARIABLE, DeploymentUrl, parse
 
-from .failures import NOT_FOUND, Failure
+from .failures import FAILED, NOT_FOUND, Failure
 from .words import ParamType, tell
 
 ZK = "zk://"
@@ -98,6 +98,7 @@ def connect(url: str, auth: Sequence[Tuple[str, str]], timeout_s: float, make: b
 
     logging.getLogger("kazoo").setLevel(logging.CRITICAL)
     one: Any
+    shown = url
     if url.lower().startswith(ZK):
         from .zookeeper import ZooKeeperClient, hosts_of
 
@@ -108,11 +109,15 @@ def connect(url: str, auth: Sequence[Tuple[str, str]], timeout_s: float, make: b
             require(found)
         from fk_kazoo.client import KazooClient
 
-        one = KazooClient(str(found), timeout=timeout_s, auth_data=list(auth))
+        shown = str(found)  # without a password
+        one = KazooClient(shown, timeout=timeout_s, auth_data=list(auth))
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "No chroot path exists")  # what needs it says so itself
             one.start(timeout=timeout_s)
+    except one.handler.timeout_exception as error:
+        leave(one)
+        raise Failure("no connection to %s within %g s: nobody answers there" % (shown, timeout_s), FAILED) from error
     except BaseException:
         leave(one)
         raise
@@ -135,7 +140,8 @@ def require(found: DeploymentUrl) -> None:
     from fk_backend.providers.local import files
 
     if not os.path.lexists(files.locate(found.deployment).directory):
-        raise Failure("there is no local://%s; fk-kazoo deployments lists what is" % found.deployment, NOT_FOUND)
+        why = "there is no local://%s; fk-kazoo create makes it, fk-kazoo deployments lists what is" % found.deployment
+        raise Failure(why, NOT_FOUND)
 
 
 def _kept() -> Optional[Dict[str, Any]]:

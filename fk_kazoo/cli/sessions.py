@@ -28,6 +28,8 @@ def sessions_command(place: Place) -> None:
     if place.as_json:
         place.json(found)
         return
+    if not found:
+        place.say("nobody is connected")
     for one in found:
         who = " ".join(one["identities"] or [])
         timeout = "" if one["timeout_ms"] is None else "%g s" % (one["timeout_ms"] / 1000)

@@ -115,7 +115,7 @@ def _command(state: State, words: List[str], quiet: bool = False) -> int:
 
 def _lines(state: State) -> Iterator[str]:
     if not sys.stdin.isatty():
-        yield from sys.stdin
+        yield from iter(sys.stdin.readline, "")  # of the file itself, which would be closed with this generator
         return
     from prompt_toolkit import PromptSession
     from prompt_toolkit.history import FileHistory

@@ -41,7 +41,7 @@ class RoutedConnectionHandler(ConnectionHandler):
         """Where this client alone can be cut off."""
 
     def _expand_client_hosts(self) -> List[Tuple[str, str, int]]:
-        hosts = list(super()._expand_client_hosts())
+        hosts = [(host, host, port) for host, port in self.client.hosts]
         if self.client.randomize_hosts:
             random.shuffle(hosts)
         return hosts

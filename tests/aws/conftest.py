@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple
 
@@ -46,6 +47,10 @@ def emulator() -> Iterator[Emulator]:
 @pytest.fixture()
 def empty_account(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Account:
     """An account with nothing in it; the standard variables (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...) name it."""
+    return _new_account(emulator, monkeypatch)
+
+
+def _new_account(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Account:
     account = resources.new_account(emulator.url, DEPLOYMENT)
     for key in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(key, raising=False)
@@ -77,9 +82,24 @@ class Deployment(NamedTuple):
 @pytest.fixture()
 def deployment(aws_account: Account) -> Iterator[Deployment]:
     """The deployment ``test`` with its functions, which run in threads of this process: quick to start and to call."""
+    with _running(aws_account) as made:
+        yield made
+
+
+@contextmanager
+def deployed(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
+    """The same for many tests, one after the other."""
+    account = _new_account(emulator, monkeypatch)
+    resources.create(account)
+    with _running(account) as made:
+        yield made
+
+
+@contextmanager
+def _running(account: Account) -> Iterator[Deployment]:
     invocations: List[Invocation] = []
-    with Host(aws_account, functions_of(aws_account), observe=invocations.append) as host:
-        yield Deployment(aws_account, host, invocations)
+    with Host(account, functions_of(account), observe=invocations.append) as host:
+        yield Deployment(account, host, invocations)
 
 
 @pytest.fixture(scope="session")

@@ -142,6 +142,24 @@ def test_a_shell(run: Run, zookeeper: str) -> None:
     assert done.out.split() == ["/a", "/a/b", "b", "zookeeper", "2"] and done.code == 3
 
 
+@pytest.mark.parametrize("last", ["exit", "quit", "# nothing"])
+def test_a_shell_is_left(run: Run, last: str) -> None:
+    """In a pipe, too; with the code of the command before."""
+    run("create", "/x", "--url", "local://app")
+    done = run("shell", "--url", "local://app", stdin=("get /none\n%s\n" % last).encode())
+    assert done.code == (0 if last[0] == "#" else 3) and "Traceback" not in done.err
+
+
+def test_nothing_is_said_to_be_nothing(run: Run) -> None:
+    """Who has just begun is told, and a pipe gets nothing."""
+    assert "fk-kazoo create makes it" in run("ls").err
+    run("create", "/x")
+    locks, sessions = run("locks"), run("sessions")
+    assert "no locks or elections at or below /" in locks.err and locks.out == ""
+    assert "nobody is connected" in sessions.err and sessions.out == ""
+    assert run("locks", "--quiet").err == ""
+
+
 def test_destroy_and_deployments(run: Run, client: Callable[..., Any]) -> None:
     run("create", "/a", "--url", "local://one")
     (found,) = run("deployments", "--json").json

@@ -491,7 +491,7 @@ edit(
     "a condition is not looked at",
     memory_store.MemoryStore,
     "commit",
-    "self._check(write)",
+    "self._check(write.key, write.expect)",
     "pass",
     IN_STORE + "test_expect_names_the_rev_it_has_now",
 )

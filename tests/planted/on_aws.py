@@ -626,8 +626,8 @@ edit(
     "a client may write state",
     policies,
     "client",
-    '("GetItem", "Query"), STATE',
-    '("GetItem", "Query", *WRITE), STATE',
+    "READ, STATE",
+    "(*READ, *WRITE), STATE",
     POLICY,
 )
 edit("a client may read sessions", policies, "client", "STATE), own and", "STATE, SESSIONS), own and", POLICY)

@@ -269,3 +269,20 @@ def test_no_room_costs_definite_errors_and_no_session(home: Path, run: Run, conn
     assert host.ask("room") == ""
     assert client.set("/e", b"after").version == written + 1
     assert states == [] and client.client_id[0] == session and len(events) == 1
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="older Pythons do not tell which error SQLite had")
+def test_no_room_for_who_writes_beside_a_host_leaves_it_to_the_host(home: Path, run: Run) -> None:
+    """Only its own files may not grow: nothing of what it began is there, and the host does it, once."""
+    host = run("member", "local://d", 30)
+    host.expect("ready")
+    host.ask("create /a")
+    other = run("crowded", "local://d")
+    other.expect("ready")
+    eventually(lambda: int(other.ask("write /a 1")) == 1, "it writes by itself")
+    other.ask("full")
+    before = int(host.ask("set /a x"))
+    own = int(other.ask("write /a 20"))
+    assert own < 20 and int(host.ask("set /a x")) == before + 21
+    other.ask("room")
+    eventually(lambda: int(other.ask("write /a 1")) == 1, "it writes by itself again")

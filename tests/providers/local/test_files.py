@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import grp
 import os
 import socket
 import stat
@@ -17,6 +18,8 @@ import pytest
 from fk_backend.core.model import Id
 from fk_backend.errors import BadUrl, DeploymentError, NotADeployment
 from fk_backend.ports import SESSIONS, STATE, TABLES, Item, Key
+from fk_backend.providers import memory
+from fk_backend.providers.aws import names as aws_names
 from fk_backend.providers.local import files, statements
 from fk_backend.providers.local.store import LocalStore
 from fk_backend.testing.harness import put
@@ -40,7 +43,7 @@ def test_no_home_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
         files.home()
 
 
-@pytest.mark.parametrize("name", ["a", "A-b_c.9", "x" * 64, "-", "a..b"])
+@pytest.mark.parametrize("name", ["a", "a-b-9", "x" * 20, "9"])
 def test_good_names(name: str, home: Path) -> None:
     assert files.prepare(name).directory == str(home / name)
 
@@ -50,6 +53,27 @@ def test_bad_names(name: str, home: Path) -> None:
     with pytest.raises(BadUrl, match="can't name a deployment"):
         files.prepare(name)
     assert not home.exists()
+
+
+@pytest.mark.parametrize("name", ["A-b_c.9", "x" * 21, "x" * 64, "-", "a..b", "a-", "deploy", "a-inbox"])
+def test_names_that_aws_refuses_are_used_and_not_made(name: str, home: Path) -> None:
+    """The rule is everybody's. What has such a name from a version before keeps it, wherever it stands."""
+    for make in (files.prepare, lambda name: files.share(name, grp.getgrgid(os.getgid()).gr_name)):
+        with pytest.raises(BadUrl, match="a deployment's name is"):
+            make(name)
+        with pytest.raises(BadUrl, match="a deployment's name is"):
+            memory.check(name, {})
+        with pytest.raises(BadUrl, match="a deployment's name is"):
+            aws_names.checked(name)
+    assert not home.exists()
+    files.prepare("new")
+    os.rename(home / "new", home / name)
+    assert files.prepare(name).directory == str(home / name)
+
+
+def test_a_name_that_would_do_is_told(home: Path) -> None:
+    with pytest.raises(BadUrl, match=r"local://My_App: .* as in my-app"):
+        files.prepare("My_App")
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
@@ -102,7 +126,7 @@ def test_all_who_make_it_at_once_get_the_same_one(home: Path) -> None:
 @pytest.mark.parametrize("length", [1, 60])
 def test_a_socket_is_reached_however_deep_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int) -> None:
     monkeypatch.setenv("FK_KAZOO_HOME", str(tmp_path / ("x" * length) / ("y" * length)))
-    place = files.prepare("d" * 64)
+    place = files.prepare("d" * 20)
     listener, peer = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
     with contextlib.closing(listener), contextlib.closing(peer):
         with place.reachable_socket() as address:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import itertools
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Iterator
+from typing import Any, Iterator, List
 
 import pytest
 
-from fk_backend.errors import StorageFull, Unavailable
+from fk_backend.errors import BackendError, StorageFull, Unavailable
 from fk_backend.ports import INTEREST, STATE, Item
+from fk_backend.providers.direct import InPlace
 from fk_backend.providers.local import files
 from fk_backend.providers.local.store import LocalStore
+from fk_kazoo.client import KazooClient
+from fk_kazoo.exceptions import StorageFullError
+from tests.client.programs.support import eventually
 from tests.providers.local.children import BODY, numbered
 from tests.providers.local.conftest import Child, hear, tell
 
@@ -86,3 +91,52 @@ def test_a_full_disk_refuses_a_new_process(small_home: Path) -> None:
         LocalStore(place, writable_state=False)
     (small_home / "ballast").unlink()
     LocalStore(place, writable_state=False).close()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="older Pythons do not tell which error SQLite had")
+def test_on_a_full_disk_who_writes_beside_the_host_is_refused_and_goes_on_afterwards(
+    small_home: Path, child: Child, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ENOSPC, for real, for both."""
+    assert hear(child("serve", "d")) == "serves"
+    client: Any = KazooClient("local://d")
+    client.start()
+    client.create("/a")
+    outcomes: List[Any] = []
+    write = InPlace.write
+
+    async def noted(self: Any, *arguments: Any) -> Any:
+        try:
+            written = await write(self, *arguments)
+        except BackendError as error:
+            outcomes.append(type(error))
+            raise
+        outcomes.append("left to the host" if written is None else "done")
+        return written
+
+    monkeypatch.setattr(InPlace, "write", noted)
+
+    def both(number: int) -> None:
+        transaction = client.transaction()
+        transaction.create("/n%d" % number)
+        transaction.set_data("/a", bytes(20_000))
+        assert transaction.commit()[0] == "/n%d" % number
+
+    with pytest.raises(OSError), open(small_home / "ballast", "wb", buffering=0) as ballast:
+        while True:
+            ballast.write(bytes(4096))
+    done = 0
+    with pytest.raises(StorageFullError):
+        while done < 1000:
+            both(done)
+            done += 1
+    assert client.get("/a")[1].version == done and client.exists("/n%d" % done) is None
+    assert client.connected
+    assert StorageFull in outcomes
+    (small_home / "ballast").unlink()
+    outcomes.clear()
+    numbers = itertools.count(done)
+    eventually(lambda: (both(next(numbers)), outcomes[-1:] == ["done"])[1], what="it writes by itself again")
+    assert client.get("/a")[1].version == next(numbers)
+    client.stop()
+    client.close()

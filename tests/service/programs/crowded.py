@@ -1,5 +1,7 @@
 """A host on a disk that fills up when it is told to: ``crowded.py URL``. Reads ``full``, ``room`` and ``stop``.
 
+And ``write PATH COUNT``: it writes there so often, and says how many of them it did itself.
+
 A limit on the size of files stands in for the disk: what goes beyond it can't be written.
 """
 
@@ -9,7 +11,9 @@ import os
 import resource
 import signal
 import sys
+from typing import Any, List
 
+from fk_backend.providers.direct import InPlace
 from fk_kazoo.client import KazooClient
 
 
@@ -25,10 +29,26 @@ def main() -> None:
     client.start(timeout=30)
     free = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
     wal = os.path.join(os.environ["FK_KAZOO_HOME"], client.deployment.deployment, "state.db-wal")
+    done: List[Any] = []
+    write = InPlace.write
+
+    async def noted(self: Any, *arguments: Any) -> Any:
+        written = await write(self, *arguments)
+        done.extend([] if written is None else [written])
+        return written
+
+    InPlace.write = noted  # type: ignore[method-assign]
     print("ready")
     for line in sys.stdin:
         if line.strip() == "stop":
             break
+        if line.startswith("write"):
+            done.clear()
+            _, path, count = line.split()
+            for _ in range(int(count)):
+                client.set(path, bytes(20_000))
+            print("ok", len(done))
+            continue
         limit(os.path.getsize(wal) + 60_000 if line.strip() == "full" else free)
         print("ok")
     client.stop()

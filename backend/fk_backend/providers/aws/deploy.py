@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 from ...errors import DeploymentError, Protected
 from ...layout import check_format
 from ...ports import STATE, TABLES
+from .. import naming
 from . import names, releases
 from .cloud import Cloud, absent, explained
 from .formats import stored_format, write_format
@@ -223,7 +224,7 @@ def _make_bucket(cloud: Cloud, bucket: str, progress: Progress) -> None:
     if cloud.region != "us-east-1":
         where["CreateBucketConfiguration"] = {"LocationConstraint": cloud.region}
     storage.create_bucket(Bucket=bucket, **where)
-    tags = [{"Key": key, "Value": value} for key, value in names.tags(names.PACKAGES).items()]
+    tags = [{"Key": key, "Value": value} for key, value in names.tags(naming.PACKAGES).items()]
     storage.put_bucket_tagging(Tagging={"TagSet": tags}, **owner)
     storage.put_public_access_block(PublicAccessBlockConfiguration=NOT_PUBLIC, **owner)
     arn = "arn:%s:s3:::%s" % (storage.meta.partition, bucket)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from typing import Dict
 
-from ...errors import BadUrl
 from ...ports import INTEREST, SESSIONS, STATE
+from .. import naming
 
 FORMAT_KEY = ("deployment", "format")
 """(p, s) of the item in the state table whose ``r`` is `layout.FORMAT`: ``fk-kazoo deploy`` writes it."""
@@ -22,9 +22,6 @@ WRITER, HEARTBEAT, DEAD_LETTER, SWEEPER = "writer", "heartbeat", "dead-letter", 
 DIRECT = "direct"
 """The alias of the writer by which clients invoke it: so it knows who asks, and takes no batch of them."""
 
-_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,18}[a-z0-9])?")
-PACKAGES = "deploy"
-"""Not a deployment's name: the bucket with the packages of all deployments of a region would be its bucket, too."""
 _ANOTHERS = re.compile(r"(?:.*-)?(?:inbox-.*|writes\.fifo|dead\.fifo|timer)")
 
 
@@ -34,13 +31,7 @@ def checked(name: str) -> str:
     It is part of names that AWS limits to 63 characters, and of a bucket's, which has no capitals. And no two
     deployments may have names of which one says that what is called so belongs to the other.
     """
-    if not _NAME.fullmatch(name):
-        raise BadUrl(
-            "aws://%s: the name of a deployment on AWS is 1 to 20 lower-case letters, digits and inner hyphens" % name
-        )
-    if name == PACKAGES or "-inbox-" in name + "-":
-        raise BadUrl("aws://%s: the name of a deployment on AWS is not %r and has no -inbox in it" % (name, PACKAGES))
-    return name
+    return naming.checked("aws", name)
 
 
 def stack(name: str) -> str:
@@ -111,4 +102,4 @@ def bucket(name: str, account: str, region: str) -> str:
 
 def package_bucket(account: str, region: str) -> str:
     """Where packages of all deployments of an account and region are."""
-    return bucket(PACKAGES, account, region)
+    return bucket(naming.PACKAGES, account, region)

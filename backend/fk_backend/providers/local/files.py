@@ -31,6 +31,7 @@ from typing import Iterator, NamedTuple, Optional
 from ...core.model import Id
 from ...errors import BadUrl, DeploymentError, NoPermission, NotADeployment, StorageFull, WrongUsage
 from ...ports import INTEREST, SESSIONS, STATE
+from .. import naming
 from . import database, left, mounts
 from .modes import GROUP_MODE, SHARED
 
@@ -104,10 +105,16 @@ def home() -> str:
 
 
 def locate(name: str) -> Place:
-    """Where the deployment of that name is, or would be. BadUrl for a name that can't be one."""
+    """Where the deployment of that name is, or would be. BadUrl for a name that none can ever have had."""
     if not _NAME.fullmatch(name):
         raise BadUrl("%r can't name a deployment: use 1 to 64 of A-Z a-z 0-9 . _ -, not starting with a dot" % name)
     return Place(os.path.join(home(), name))
+
+
+def check_name(place: Place) -> None:
+    """BadUrl if there is no deployment and none may be made of that name."""
+    if not os.path.lexists(place.directory):
+        naming.checked("local", os.path.basename(place.directory))
 
 
 def prepare(name: str) -> Place:
@@ -117,6 +124,7 @@ def prepare(name: str) -> Place:
     room to make it.
     """
     place = locate(name)
+    check_name(place)
     with _explained(place.directory):
         _check_mount(place.directory)
         if not os.path.lexists(place.directory) or _is_empty(place.directory):
@@ -181,6 +189,7 @@ def share(name: str, group: str) -> Place:
         gid = grp.getgrnam(group).gr_gid
     except KeyError:
         raise WrongUsage("there is no group %s on this machine" % group) from None
+    check_name(place)
     with _explained(place.directory):
         if not os.path.lexists(place.directory) or _is_empty(place.directory):
             _create(place, gid)

@@ -3,6 +3,8 @@
 It lives as long as the process, whoever is connected, so that clients which come and go find their tree again. It
 lives in one event loop at a time: other loops of the process come to it there (`elsewhere`), and where its loop is
 gone, or stands still, the next one who comes takes it over.
+
+Imports: functions, ports. Never: kazoo, fk_kazoo, fk_backend.session, fk_backend.providers.local, sqlite3.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from ...functions.heartbeat import Heartbeat
 from ...functions.writer import Writer
 from ...mac import inbox_name
 from ...ports import Administration, Clock, Gateway, Ports, Pushed, Queue
+from .. import naming
 from ..clock import SystemClock
 from ..direct import InPlace
 from ..dispatch import Dispatcher
@@ -159,7 +162,9 @@ def identity(name: str) -> str:
 
 
 def check(name: str, options: Mapping[str, str]) -> None:
-    """Whether the deployment can be used: always."""
+    """Whether the deployment can be used: always, once it is there. BadUrl for a name that none may have."""
+    if name not in _deployments and name not in _left:
+        naming.checked("memory", name)
 
 
 def make(name: str, clock: Clock) -> MemoryDeployment:
