@@ -514,8 +514,8 @@ edit(
     "what the host begins with is overlooked within a commit",
     store.LocalStore,
     "commit",
-    "self._has_turn, may)",
-    "self._has_turn)",
+    "self.has_turn, may)",
+    "self.has_turn)",
     BESIDE + "test_while_the_host_has_something_it_is_the_hosts_turn",
 )
 edit(
