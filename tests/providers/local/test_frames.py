@@ -84,7 +84,7 @@ def test_the_host_goes_on(running: Running, sent: List[Any]) -> None:
 
 
 async def _ends(received: List[Any]) -> Any:
-    """Both ends of a connection; what comes is noted."""
+    """Both ends of a connection, and the socket of the second one; what comes is noted."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     loop = asyncio.get_running_loop()
     made = []
@@ -92,7 +92,7 @@ async def _ends(received: List[Any]) -> Any:
         end.setblocking(False)
         make = lambda: Frames(lambda peer, value: received.append(value), lambda peer: None)  # noqa: E731
         made.append((await loop.create_connection(make, sock=end))[1])
-    return made
+    return (*made, theirs)
 
 
 async def _until(reached: Callable[[], Any]) -> None:
@@ -105,13 +105,14 @@ def test_what_is_sent_in_a_turn_is_sent_whole_and_in_its_turn_only() -> None:
 
     async def scene() -> None:
         received: List[Any] = []
-        ours, theirs = await _ends(received)
+        ours, theirs, raw = await _ends(received)
         assert ours.send_in_turn(lambda: True, "tell", "a")
         assert not ours.send_in_turn(lambda: False, "tell", "b")
         await _until(lambda: received)
         theirs.transport.pause_reading()
         large = "x" * 3_000_000
         ours.send("large", large)
+        theirs.data_received(raw.recv(100_000))  # now there is room, and the loop has not written into it yet
         assert ours.transport.get_write_buffer_size()
         assert not ours.send_in_turn(lambda: True, "tell", "c")
         theirs.transport.resume_reading()
@@ -129,12 +130,12 @@ def test_what_is_sent_in_a_turn_is_sent_whole_and_in_its_turn_only() -> None:
 def test_what_finds_no_room_or_is_cut_does_not_stay_half_sent() -> None:
     async def scene() -> None:
         received: List[Any] = []
-        ours, _ = await _ends(received)
+        ours, theirs, _ = await _ends(received)
         with mock.patch("os.write", side_effect=BlockingIOError):
             assert not ours.send_in_turn(lambda: True, "tell", "a")
         with mock.patch("os.write", return_value=3):
             ours.send_in_turn(lambda: True, "tell", "a")
-        await _until(lambda: ours.transport is None)
+        await _until(lambda: ours.transport is None and theirs.transport is None)
         assert received == []
 
     asyncio.run(asyncio.wait_for(scene(), 20))
