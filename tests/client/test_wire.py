@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict, Tuple
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from kazoo.protocol import serialization as kazoo
 from kazoo.security import ACL, OPEN_ACL_UNSAFE, Id
@@ -59,8 +59,8 @@ ASKED: Dict[str, Tuple[Any, Any]] = {
 @pytest.mark.parametrize("what", ASKED)
 def test_what_is_asked_is_asked(what: str) -> None:
     request, expected = ASKED[what]
-    found = wire.operation(request)
-    assert found == expected and type(found) is type(expected)
+    for found in (wire.operation(request), wire._by_its_bytes(request)):
+        assert found == expected and type(found) is type(expected)
 
 
 @pytest.mark.parametrize("spare", [0, 1, -1])
@@ -194,6 +194,11 @@ REQUESTS = st.one_of(
 
 
 @given(REQUESTS)
+@example(kazoo.Transaction([kazoo.SetData("/a", b"z" * 840_000, 0)] * 2))
+@example(kazoo.Create("/a", b"", ACLS, 0))
+@example(kazoo.Delete("/a", 1 << 31))
+@example(kazoo.Delete("/\u00e4", 0))
+@example(kazoo.Delete("/\ud800", 0))
 def test_what_is_taken_as_it_is_is_what_its_bytes_say(request_: Any) -> None:
     found, read = wire.operation(request_), wire._by_its_bytes(request_)
     assert found == read and type(found) is type(read)
