@@ -32,6 +32,7 @@ OF_OPERATION = {
     "Query": GET,
     "SendMessage": SEND,
     "GetQueueUrl": SEND,
+    "CreateQueue": SEND,
     "ChangeMessageVisibilityBatch": SEND,
     "PutObject": S3_PUT,
     "CopyObject": S3_PUT,

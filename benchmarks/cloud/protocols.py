@@ -81,13 +81,25 @@ def gap_ms() -> float:
     return BATCH / float(per_s) * 1000
 
 
-def throughput(namespaces: int, clients: int, calls: int, gap: float, seed: int = 3, loyal: bool = False) -> float:
-    """Writes per second: the sum of the rates of pipelining clients in each of some namespaces."""
-    cloud = Cloud(seed, gap_ms=gap, loyal=loyal)
+def throughput(
+    namespaces: int,
+    clients: int,
+    calls: int,
+    gap: float,
+    seed: int = 3,
+    loyal: bool = False,
+    depth: int = DEPTH,
+    invoke_ms: float = 0.0,
+) -> float:
+    """Writes per second: the sum of the rates of clients in each of some namespaces, ``depth`` calls in flight each.
+
+    ``invoke_ms``: see `Cloud`.
+    """
+    cloud = Cloud(seed, gap_ms=gap, loyal=loyal, invoke_ms=invoke_ms)
 
     async def one(client: Client, number: int) -> float:
         began = cloud.loop.now
-        await in_flight(client, set_data("/n%d" % number, bytes(100)), calls, DEPTH)
+        await in_flight(client, set_data("/n%d" % number, bytes(100)), calls, depth)
         return calls / (cloud.loop.now - began)
 
     async def run() -> float:

@@ -2,8 +2,9 @@
 
 A call has its effect in the middle of the time that it takes. What the code itself computes is not in it. Assumed,
 because nobody measured it: how long an answer is on its way to the client that polls for it (``inbox``, see `INBOXES`),
-and that a queue hands over the next batch of a group ``gap_ms`` after the last one was done. Of the environments that
-are idle, the one that was used last gets the next batch, whatever its namespace: what it remembers may be out of date.
+that a queue hands over the next batch of a group ``gap_ms`` after the last one was done, and that making an inbox takes
+what a send takes. Of the environments that are idle, the one that was used last gets the next batch, whatever its
+namespace: what it remembers may be out of date.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from random import Random
 from typing import Any, Callable, Deque, Dict, List, Optional, Sequence
 
 from fk_backend import layout
-from fk_backend.errors import BackendError
+from fk_backend.errors import BackendError, Conflict
 from fk_backend.functions.senders import begins
 from fk_backend.functions.writer import Writer
-from fk_backend.mac import inbox_name
+from fk_backend.mac import inbox_name, shared_name
 from fk_backend.messages import Message, decode, encode
 from fk_backend.ports import Delivery, Item, Key, Limits, Listing, Page, Ports, Position, Pushed, Put, Written, after
+from fk_backend.providers.aws.handlers import MAX_RETRY_S as MAX_HIDDEN_S
+from fk_backend.providers.aws.queues import MAX_RETRY_S, RETRY_S
 from fk_backend.providers.aws.store import DynamoStore
 from fk_backend.providers.contention import Contention
 from fk_backend.providers.memory.store import MemoryStore
@@ -50,13 +53,18 @@ class Cloud:
         conditional: str = PUT,
         loyal: bool = False,
         invoke_ms: float = 0.0,
+        new_queue_s: float = 0.0,
     ) -> None:
         """``conditional``: what was measured that a write of one item with a condition is taken for.
 
         ``loyal``: a group is always served by the same environment. ``invoke_ms``: what a synchronous invocation takes
-        in the median, beside what the function does; 0: writes go to the queue.
+        in the median, beside what the function does; 0: writes go to the queue. ``new_queue_s``: so long after an inbox
+        was made it is not there yet.
         """
         self.invoke_ms = invoke_ms
+        self.new_queue_s = new_queue_s
+        self.queues: Dict[str, float] = {}
+        """When inboxes were made, in s."""
         self.loop = SimulatedLoop(Random(seed))
         self.chance = Chance(seed)
         self.random = Random(seed + 1)
@@ -72,6 +80,8 @@ class Cloud:
         """Environments, the one that was used last at the end; by group, if they are loyal."""
         self.groups: Dict[str, Deque[Delivery]] = {}
         self.busy: Dict[str, Any] = {}
+        self.again = 0
+        """How often a batch had to come again."""
         self.sequence = 0
 
     async def pause(self, ms: float) -> None:
@@ -102,14 +112,21 @@ class Cloud:
         await self.pause(self.chance.ms(SEND, size))
 
     async def _serve(self, group: str, first_ms: float) -> None:
-        queue = self.groups[group]
+        queue, receives = self.groups[group], 1
         await self.pause(first_ms)
         while queue:
             batch = [queue.popleft() for _ in range(min(BATCH, len(queue)))]
             idle, writer = self.environment(group)
             for delivery in batch:
                 await self.admit(group, delivery.body)
-            await writer(group, batch)
+            try:
+                await writer(group, batch)
+                receives = 1
+            except Conflict:  # it comes again, as `providers.aws.handlers` has it
+                self.again += 1
+                queue.extendleft(reversed(batch))
+                await self.pause(1000.0 * min(2**receives, MAX_HIDDEN_S))
+                receives += 1
             idle.append(writer)
             if queue:
                 await self.pause(self.gap_ms)
@@ -129,12 +146,32 @@ class Cloud:
 
     # --- inboxes --------------------------------------------------------------------------------
 
+    async def make(self, inbox: str) -> None:
+        """A client's queue, unless it is there."""
+        name = shared_name(inbox)
+        if name not in self.queues:
+            await self.pause(self.chance.operation_ms("CreateQueue", 1))
+            self.queues[name] = self.loop.now
+
     async def push(self, messages: Sequence[Pushed]) -> None:
-        """`ports.Inboxes.push`: all at the same time; it returns when the slowest request has."""
+        """`ports.Inboxes.push`: all at the same time; it returns when the slowest request has.
+
+        What comes for an inbox that is not there yet is heard at `first_poll_s`: both ends try again and again until
+        then (`providers.aws.queues`, `poll`), the writer where a message said that the inbox is new, as here it does.
+        """
         for message in messages:
-            ms = self._way_ms(len(message.body) * 4 // 3)
+            late_s = max(0.0, self.queues.get(shared_name(message.inbox), 0.0) + self.first_poll_s - self.loop.now)
+            ms = max(self._way_ms(len(message.body) * 4 // 3), 1000 * late_s)
             self.loop.call_later(ms / 1000, self._hear, message)
         await self.pause(max(self.chance.ms(SEND, len(message.body)) for message in messages))
+
+    @property
+    def first_poll_s(self) -> float:
+        """So long after an inbox was made its client is heard there, and hears."""
+        tried_s, retry_s = 0.0, RETRY_S
+        while tried_s < self.new_queue_s:
+            tried_s, retry_s = tried_s + retry_s, min(2 * retry_s, MAX_RETRY_S)
+        return tried_s
 
     def _way_ms(self, size: int) -> float:
         if self.inbox_kind == LONG_POLL:
@@ -149,6 +186,7 @@ class Cloud:
     async def drop(self, inbox: str) -> None:
         """`ports.Inboxes.drop`."""
         self.ears.pop(inbox, None)
+        self.queues.pop(shared_name(inbox), None)
 
 
 class SimulatedStore:
@@ -223,6 +261,7 @@ class SimulatedInvocations:
     async def write(self, ns: str, message: Message, key: bytes = b"") -> Optional[Written]:
         """`ports.Direct.write`."""
         cloud, contention = self._cloud, self._contention.setdefault(ns, Contention())
+        contention.about_to(message, cloud.loop.now)
         if not contention.is_due(cloud.loop.now):
             return None
         body = encode(message, key)
@@ -290,11 +329,14 @@ class SimulatedGateway:
 
     async def listen(self, inbox: str, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
         """`ports.Gateway.listen`."""
+        await self._cloud.make(inbox)
         self._cloud.ears[inbox] = receive
 
     async def hush(self, inbox: str, keep: bool) -> None:
         """`ports.Gateway.hush`."""
         self._cloud.ears.pop(inbox, None)
+        if not keep:
+            self._cloud.queues.pop(shared_name(inbox), None)
 
     async def check(self) -> None:
         """`ports.Gateway.check`."""

@@ -10,6 +10,7 @@ from typing import Any, Dict
 import pytest
 
 from benchmarks.cloud import bill, latency, original, units
+from benchmarks.cloud.protocols import throughput
 from fk_kazoo.__main__ import main as command
 from fk_kazoo.commands import cost
 from fk_kazoo.commands.cost_figures import FIGURES, PRICES
@@ -114,6 +115,13 @@ def test_costs_grow_with_what_they_are_for() -> None:
     grown = some._replace(reads=1000 * times, writes=1000 * times)
     assert sum(cost.daily(grown, FIGURES, price).values()) == pytest.approx(10.0)
     assert cost.even_at(some._replace(clients=10**6), FIGURES, price, 10.0) is None
+
+
+@pytest.mark.parametrize("clients", [3, 16])
+def test_many_clients_that_wait_for_their_answers_lose_nothing_by_invocations(clients: int) -> None:
+    """Whoever has met others leaves them to the queue, which takes all of them together. In virtual time, by a seed."""
+    queued, invoked = (throughput(1, clients, 60, 0.0, depth=1, invoke_ms=ms) for ms in (0.0, 12.0))
+    assert invoked > 0.9 * queued
 
 
 @pytest.mark.slow

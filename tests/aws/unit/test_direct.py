@@ -19,7 +19,7 @@ from fk_backend.messages import Message, decode, encode
 from fk_backend.ports import Written
 from fk_backend.providers.aws import direct, handlers, names
 from fk_backend.providers.aws.direct import WITHOUT_S, Invocations
-from fk_backend.providers.contention import MAX_PAUSE_S, PAUSE_S, Contention
+from fk_backend.providers.contention import MAX_PAUSE_S, MAX_SENDERS, PAUSE_S, Contention
 
 from .calls import refused
 
@@ -142,6 +142,37 @@ def test_the_more_others_write_the_longer_the_queue_has_it() -> None:
     company.alone()
     company.met(now)
     assert company.is_due(now + PAUSE_S)
+
+
+@pytest.mark.parametrize(
+    ("others_a_write", "pause_s", "expected"),
+    [(1, 0.1, False), (20, 1.0, False), (0, 0.1, True), (1, 1.0, True), (20, 30.0, True)],
+)
+def test_who_has_met_others_does_not_try_while_they_write_as_often(
+    others_a_write: int, pause_s: float, expected: bool
+) -> None:
+    """``pause_s``: between two writes of its own. It does not matter how many have gone wrong before."""
+    company, now, zxid = Contention(), 0.0, 100
+    company.met(now)
+    for number in range(1, 40):
+        company.about_to(MESSAGE._replace(first=number, answered=zxid), now)
+        is_due = company.is_due(now)
+        now, zxid = now + pause_s, zxid + 1 + others_a_write
+    assert is_due is expected
+
+
+def test_who_has_met_nobody_tries_whoever_else_writes() -> None:
+    company = Contention()
+    for number in range(1, 9):
+        company.about_to(MESSAGE._replace(first=number, answered=100 * number), number / 100)
+        assert company.is_due(number / 100)
+
+
+def test_what_is_remembered_of_connections_has_a_limit() -> None:
+    company = Contention()
+    for number in range(2 * MAX_SENDERS):
+        company.about_to(MESSAGE._replace(inbox=str(number)), 0.0)
+    assert len(company._sent) == MAX_SENDERS
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,7 @@ class Invocations:
         """`ports.Direct.write`. Others' writes, throttles and a deployment without it: the queue, for a while."""
         now = self._clock.monotonic()
         contention = self._contention.setdefault(ns, Contention())
+        contention.about_to(message, now)
         if now < self._without_until or not contention.is_due(now):
             return None
         try:

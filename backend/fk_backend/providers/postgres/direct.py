@@ -38,8 +38,9 @@ class DirectWrites:
 
     async def write(self, ns: str, message: Message, key: bytes = b"") -> Optional[Written]:
         """`ports.Direct.write`. After others' writes: the queue, for a while."""
-        contention = self._contention.setdefault(ns, Contention())
-        if ns in self._at_it or not contention.is_due(self._clock.monotonic()):
+        contention, now = self._contention.setdefault(ns, Contention()), self._clock.monotonic()
+        contention.about_to(message, now)
+        if ns in self._at_it or not contention.is_due(now):
             return None
         writer = self._writer(ns)
         if writer is None:

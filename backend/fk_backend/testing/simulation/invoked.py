@@ -35,6 +35,7 @@ class SimulatedInvocations:
     async def write(self, ns: str, message: Message, key: bytes = b"") -> Optional[Written]:
         """`ports.Direct.write`."""
         process, world = self._process, self._deployment.world
+        self._contention.about_to(message, world.now)
         if process.random.random() >= world.knobs.invoked or not self._contention.is_due(world.now):
             return None
         if process.random.random() < THROTTLED:
