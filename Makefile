@@ -53,11 +53,16 @@ proofs: $(VENV)/.dev ## the tests that take longer: what needs the emulated AWS,
 	$(PY) -m pytest tests -m slow --numprocesses 3 --dist worksteal || { $(ONCE_MORE); \
 	  $(PY) -m pytest tests -m slow --last-failed --last-failed-no-failures none; }
 
-check: $(VENV)/.dev ## linters, types, and the import boundaries
+check: $(VENV)/.dev ## linters, docstrings, types, import boundaries, and the names in the documentation
 	$(VENV)/bin/ruff check $(SOURCES)
 	$(VENV)/bin/ruff format --check --quiet $(SOURCES) || echo "note: ruff format would change some files"
 	$(VENV)/bin/mypy --strict fk_kazoo backend examples
-	$(PY) -m pytest --quiet tests/test_boundaries.py
+	$(PY) -m pytest --quiet tests/test_boundaries.py tests/docs/test_names.py
+
+.PHONY: docs
+docs: $(VENV)/.dev ## the documentation as a site, in .cache/site; links and places within pages are checked
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
+	@echo "open .cache/site/index.html"
 
 # --- compatibility ---
 

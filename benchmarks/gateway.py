@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
@@ -31,6 +32,7 @@ from .systems import HEAP, REPOSITORY, proportional_kb
 
 PIPELINED = 300
 IDLE_TIMEOUT_MS = 600_000
+OPENED_TOGETHER = 50
 PATIENCE_S = 60.0
 
 
@@ -103,17 +105,20 @@ def _compared(sides: Sequence[Side], rounds: int, count: int) -> Iterator[Dict[s
 
 
 def _idle(port: int, count: int) -> List[socket.socket]:
-    """So many clients that have a session and say nothing."""
+    """So many clients that have a session and say nothing, some of them opened together."""
+    with ThreadPoolExecutor(OPENED_TOGETHER) as pool:
+        return list(pool.map(lambda _: _opened(port), range(count)))
+
+
+def _opened(port: int) -> socket.socket:
     begins = jute.framed(struct.pack(">iqiq", 0, 0, IDLE_TIMEOUT_MS, 0) + jute.buffer(bytes(16)) + b"\0")
-    made = []
-    for _ in range(count):
-        made.append(socket.create_connection(("127.0.0.1", port), PATIENCE_S))
-        made[-1].sendall(begins)
-        answer = b""
-        while len(answer) < 41:
-            part = made[-1].recv(64)
-            assert part, "hung up on"
-            answer += part
+    made = socket.create_connection(("127.0.0.1", port), PATIENCE_S)
+    made.sendall(begins)
+    answer = b""
+    while len(answer) < 41:
+        part = made.recv(64)
+        assert part, "hung up on"
+        answer += part
     return made
 
 

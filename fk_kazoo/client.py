@@ -82,11 +82,16 @@ _CONNECTED = (KeeperState.CONNECTED, KeeperState.CONNECTED_RO)
 class KazooClient(Extensions, _kazoo.KazooClient):
     """kazoo's client on a deployment. Takes everything that kazoo's takes, and a deployment URL as ``hosts``.
 
-    Raises :class:`~fk_kazoo.exceptions.DeploymentConfigurationError` (a ConfigurationError) for a URL that can't be
+    Raises `DeploymentConfigurationError` (a ConfigurationError) for a URL that can't be
     understood, for ZooKeeper hosts without ``FK_KAZOO_URL``, and for TLS and SASL options, which belong to servers.
     """
 
-    if TYPE_CHECKING:
+    if not TYPE_CHECKING:
+
+        def __init__(self, hosts=None, *args, **kwargs):
+            self._set_up(hosts, args, kwargs)
+
+    else:  # what type checkers and the API reference read
 
         def __init__(
             self,
@@ -112,11 +117,6 @@ class KazooClient(Extensions, _kazoo.KazooClient):
             **kwargs: Any,
         ) -> None:
             """``hosts``: a deployment URL, or ZooKeeper's hosts with ``FK_KAZOO_URL`` set. ``timeout``: in seconds."""
-
-    else:
-
-        def __init__(self, hosts=None, *args, **kwargs):
-            self._set_up(hosts, args, kwargs)
 
     def _set_up(self, hosts: Any, args: Tuple[Any, ...], kwargs: Dict[str, Any]) -> None:
         """`__init__`; which options kazoo's takes depends on its release."""
@@ -358,9 +358,9 @@ class KazooClient(Extensions, _kazoo.KazooClient):
     # --- calls ----------------------------------------------------------------------------------
 
     def _call(self, request: Any, async_object: Any) -> Any:
-        loop.here()
+        thread = loop.current()
         listeners.calling()
-        loop.current().turn.part_with()
+        thread.turn.part_with()
         holds.interrupt(self)
         if self._ending:  # callers that try again at once would not let the connection's thread have the lock
             self.handler.sleep_func(2 * TURN_S)

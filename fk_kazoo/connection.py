@@ -12,7 +12,7 @@ import logging
 import struct
 import time
 from collections import deque
-from typing import Any, List, Optional, Tuple
+from typing import Any, List, Optional, Tuple, Union
 
 from kazoo.exceptions import EXCEPTIONS, ConnectionDropped, ConnectionLoss, SessionExpiredError
 from kazoo.protocol import connection as kazoo_connection
@@ -25,10 +25,11 @@ from fk_backend.providers import provider
 from fk_backend.providers.descriptors import Descriptor
 from fk_backend.session.ops import Done
 
-from . import loop, primitives, wire, workers
+from . import loop, primitives, values, wire, workers
 from .doorbell import Doorbell
 from .line import Asked, Line
 from .settling import Settle, at_once, soon
+from .waiting import link_at_once
 from .why import STILL_S
 
 log = logging.getLogger(__name__)
@@ -369,7 +370,7 @@ class Seam(kazoo_connection.ConnectionHandler):
             if not self.handler.select([self._socket], [], [], timeout)[0]:
                 raise self.handler.timeout_exception("socket time-out during read")
 
-    def _read_header(self, timeout: float) -> Tuple[ReplyHeader, bytes, int]:
+    def _read_header(self, timeout: float) -> Tuple[ReplyHeader, Any, int]:
         line = self._connected_line()
         while True:
             self._await_bell(timeout)
@@ -396,8 +397,7 @@ class Seam(kazoo_connection.ConnectionHandler):
         result = line.read_now(request)
         if result is None:
             return False
-        request = wire.by_hand(request)
-        self._set(Asked(request, async_object), result.zxid, result.code, wire.reply(request, result))
+        self._set(Asked(request, async_object), result.zxid, result.code, values.answer(request, result))
         return True
 
     def write_now(self, request: Any, async_object: Any) -> bool:
@@ -418,10 +418,14 @@ class Seam(kazoo_connection.ConnectionHandler):
             if not self._hand_over(line, Asked(request, async_object), not loop.in_main_thread(), result):
                 async_object.set_exception(ConnectionLoss())
             return True
-        self._set(Asked(request, async_object), result.zxid, result.code, wire.reply(request, result))
+        if request.type in wire.CREATES:
+            link_at_once(async_object)
+        self._set(Asked(request, async_object), result.zxid, result.code, values.answer(request, result))
         return True
 
-    def _set(self, asked: Asked, zxid: int, code: int, body: bytes, settle: Settle = at_once) -> None:
+    def _set(
+        self, asked: Asked, zxid: int, code: int, body: Union[bytes, values.Value], settle: Settle = at_once
+    ) -> None:
         """Sets what kazoo's `_read_response` would.
 
         kazoo's ``_pending`` holds what kazoo's own thread sent, and nothing else: its answers come in that order.
@@ -439,7 +443,7 @@ class Seam(kazoo_connection.ConnectionHandler):
         if not missing:
             client._answered(request)
             try:
-                response = request.deserialize(body, 0)
+                response = body.value if isinstance(body, values.Value) else request.deserialize(body, 0)
             except Exception as error:  # kazoo's rule for a class of the app's
                 if type(request).__module__ in _KNOWN:  # these read what we write: a signal's handler raised
                     raise
@@ -469,7 +473,7 @@ class Seam(kazoo_connection.ConnectionHandler):
             return False
         if async_object is None or client._stopped.is_set() or not self._direct:
             return False
-        asked = Asked(wire.by_hand(request), async_object)
+        asked = Asked(request, async_object)
         first = line is self._greeted and not client._pending and not line.asked and not loop.in_main_thread()
         return self._hand_over(line, asked, first)
 
@@ -479,15 +483,15 @@ class Seam(kazoo_connection.ConnectionHandler):
             line.asked[asked] = None
             if line.closed:  # if somebody else has taken it out, he answers it
                 return not line.take_out(asked)
-            if not (here and loop.current().call_now(line.ask, asked, *done)):
-                loop.current().call(line.ask, asked, *done)
+            if not (here and loop.known().call_now(line.ask, asked, *done)):
+                loop.known().call(line.ask, asked, *done)
         except BaseException:  # a signal's handler raised: this may be done or not, and nobody waits for the answer
             line.take_out(asked)
             loop.current().wake()
             raise
         return True
 
-    def _deliver(self, line: Line, header: ReplyHeader, body: bytes, asked: Optional[Asked]) -> bool:
+    def _deliver(self, line: Line, header: ReplyHeader, body: Any, asked: Optional[Asked]) -> bool:
         """An event, or the answer of what a caller sent, in the loop's thread. False if kazoo's thread has to."""
         if line.closed or not self._direct or not self.usual():
             return False

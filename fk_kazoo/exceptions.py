@@ -1,7 +1,7 @@
 """kazoo's exceptions, and those of ours that kazoo has no word for.
 
 Rule upheld here: every name of ``kazoo.exceptions`` is the very same class, and each of ours is a subclass of the
-class that an app written for kazoo already catches::
+class that an app written for kazoo already catches:
 
     KazooException
     ├── ConfigurationError

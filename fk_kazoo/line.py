@@ -24,7 +24,7 @@ from fk_backend.session.engine import EXPIRED, LOST, Opened, Session
 from fk_backend.session.ops import Done
 from fk_backend.session.watchlist import Event
 
-from . import loop, wire
+from . import loop, values, wire
 from .attaching import attach
 from .doorbell import Doorbell
 
@@ -44,7 +44,8 @@ class Asked:
         self.result = result
 
 
-Reply = Tuple[int, int, int, bytes, Optional[Asked]]
+Body = Union[bytes, values.Value]
+Reply = Tuple[int, int, int, Body, Optional[Asked]]
 """xid, zxid, error, body, and what was asked if a caller sent it."""
 
 
@@ -71,7 +72,7 @@ class Line:
         self._ended: Optional[Tuple[str, str]] = None
         self._handing = False
         """Whether kazoo's thread is busy with what it took. Set before that leaves `_replies`: one always shows it."""
-        self.deliver: Optional[Callable[["Line", ReplyHeader, bytes, Optional[Asked]], bool]] = None
+        self.deliver: Optional[Callable[["Line", ReplyHeader, Body, Optional[Asked]], bool]] = None
         """Where events and answers of `asked` go in the loop's thread; None: all waits for kazoo's."""
         self.asked: Dict[Asked, None] = {}
         """What callers sent and nobody answered yet, oldest first. Whoever takes one out is the one to answer it."""
@@ -135,7 +136,7 @@ class Line:
     def replied(self, tag: Any, result: Result) -> None:
         """`Listener.replied`."""
         if isinstance(tag, Asked):
-            self._put(ASKED_XID, result.zxid, result.code, wire.reply(tag.request, result), tag)
+            self._put(ASKED_XID, result.zxid, result.code, values.answer(tag.request, result), tag)
             return
         xid, request = tag
         self._put(xid, result.zxid, result.code, wire.reply(request, result))
@@ -163,7 +164,7 @@ class Line:
         """It rings no more."""
         loop.end(self._bell, self._rings)
 
-    def _put(self, xid: int, zxid: int, code: int, body: bytes, asked: Optional[Asked] = None) -> None:
+    def _put(self, xid: int, zxid: int, code: int, body: Body, asked: Optional[Asked] = None) -> None:
         """kazoo's thread answers what it sent; the rest goes there only if something waits there that came before."""
         with self._lock:
             waits = self._replies or self._handing or (asked is None and xid != WATCH_XID)
@@ -188,7 +189,7 @@ class Line:
 
     # --- in kazoo's thread ----------------------------------------------------------------------
 
-    def take(self) -> Tuple[ReplyHeader, bytes, Optional[Asked]]:
+    def take(self) -> Tuple[ReplyHeader, Body, Optional[Asked]]:
         """The next reply; the socket is readable. ConnectionDropped or SessionExpiredError when it is over."""
         with self._lock:
             if self._replies:
@@ -233,7 +234,7 @@ class Line:
 
     def read_now(self, request: Any) -> Optional[Result]:
         """The result of a read, if everything before it was shown and the loop is idle; None if it has to wait."""
-        turn = loop.current().turn
+        turn = loop.known().turn
         lent = turn.lent
         result = turn.borrow(self._read_now, request)
         return result if turn.lent == lent else None  # a signal's handler stopped the client meanwhile
@@ -252,7 +253,7 @@ class Line:
         A Done: it was done, and that is to be asked for. Unknown: it may have been done, and the session does not go
         on. Raises what a signal's handler raises, too: then it is done or not, and the loop sees to what is left of it.
         """
-        thread = loop.current()
+        thread = loop.known()
         try:
             return thread.turn.borrow(self._write_now, request, thread.turn.is_mine)
         except Unknown as error:

@@ -17,13 +17,16 @@ import selectors
 import sys
 import threading
 import weakref
-from typing import Any, Callable, Coroutine, Dict, Iterator, List, Optional, Tuple, TypeVar, cast
+from typing import Any, Callable, Coroutine, Dict, List, Optional, Tuple, TypeVar, cast
 
 from fk_backend.ports import Gateway
 from fk_backend.providers import abandon_all, provider, rest_all
 from fk_backend.providers.descriptors import Descriptor, missed, still
 
 from . import forks
+from .turns import FilesClosed, Lent, Loop, unpatched
+from .turns import real_lock as real_lock
+from .turns import start_thread as start_thread
 from .url import DeploymentUrl
 
 log = logging.getLogger(__name__)
@@ -32,111 +35,17 @@ T = TypeVar("T")
 
 LINGER_S = 1.0
 """How long a deployment stays open after its last client of this process is done with it."""
-LOOK_S = 1.0
-"""How long it may take until it is noticed that somebody else closed files, if nothing happens meanwhile."""
+
 STILL_S = 5.0
 """How long a fork waits for the loop's thread to stand still."""
+
 _abandoned: List[object] = []
 """What a forked child inherited. Kept, because finalizing it would close what is the parent's."""
 
 
-def _unpatched(module: str, name: str) -> Any:
-    """A function or class of the standard library as it was before gevent or eventlet replaced it."""
-    gevent = sys.modules.get("gevent.monkey")
-    if gevent is not None and gevent.is_object_patched(module, name):
-        return gevent.get_original(module, name)
-    eventlet = sys.modules.get("eventlet.patcher")
-    if eventlet is not None:
-        return getattr(eventlet.original(module), name)
-    return getattr(sys.modules.get(module) or __import__(module), name)
-
-
-def real_lock() -> Any:
-    """A lock that blocks the thread, whatever has been patched. Hold it for moments only."""
-    return _unpatched("_thread", "allocate_lock")()
-
-
-def start_thread(function: Callable[..., object], *args: Any) -> None:
-    """Runs it in a real thread, for which nothing waits."""
-    _unpatched("_thread", "start_new_thread")(function, args)
-
-
-class Turn:
-    """Who has it has the loop to itself, for moments. Whoever is interrupted while taking it still gives it back.
-
-    A signal's handler may raise between any two instructions, so also between a lock's being taken and the next
-    instruction: only a lock that knows its owner can tell afterwards.
-    """
-
-    def __init__(self) -> None:
-        lock = _unpatched("_thread", "RLock")()
-        self.take: Callable[[], bool] = lock.acquire
-        self.give: Callable[[], None] = lock.release
-        self.is_mine: Callable[[], bool] = lock._is_owned
-        self._try: Callable[[bool], bool] = lock.acquire
-        self.lent = 0
-        """How often somebody let others have it in the middle of what he took it for."""
-        self._greenlet: Any = None
-        """Which took it last, in a thread that has several: the lock knows threads only."""
-
-    def borrow(self, function: Callable[..., T], *args: Any) -> Optional[T]:
-        """What the function returns, called in this turn; None if the turn is not to be had at once."""
-        if self.is_mine():  # a signal's handler, in the middle of another one
-            return None
-        self._greenlet = _greenlet()
-        try:
-            try:
-                return function(*args) if self._try(False) else None
-            finally:
-                self._give_back()
-        except BaseException:  # it may have been that giving back was interrupted
-            self._give_back()
-            raise
-
-    def _give_back(self) -> None:
-        try:
-            self.give()
-        except RuntimeError as error:  # it has been given back already
-            if error.__traceback__ is not None and error.__traceback__.tb_next is not None:  # a handler raised it
-                raise
-
-    def part_with(self) -> None:
-        """Of whoever calls the client: if that is a signal's handler, in the middle of what somebody has the turn for.
-
-        What it asks for needs the loop, so the turn is given back here. What was interrupted goes on without it, sees
-        that by ``lent``, and has changed nothing or is done.
-        """
-        if self.is_mine() and self._greenlet is _greenlet():
-            self.lent += 1
-            self.give()
-
-    @contextlib.contextmanager
-    def lend(self) -> Iterator[None]:
-        """For a signal's handler that waits for the loop, and may have interrupted who has the turn: others have it.
-
-        What was interrupted sees by ``lent`` that it did not have the loop to itself all the time. What another
-        greenlet took is left alone: it goes on while this one waits, and gives it back itself.
-        """
-        mine = self.is_mine() and self._greenlet is _greenlet()
-        if mine:
-            self.lent += 1
-            self.give()
-        try:
-            yield
-        finally:
-            if mine:
-                self.take()
-
-
-def _greenlet() -> Any:
-    """The greenlet that runs; None where there are none."""
-    greenlet = sys.modules.get("greenlet")
-    return None if greenlet is None else greenlet.getcurrent()
-
-
 def socket_pair() -> Tuple[Any, Any]:
     """Two connected sockets of the system's own kind, which never block."""
-    pair: Tuple[Any, Any] = _unpatched("socket", "socketpair")()
+    pair: Tuple[Any, Any] = unpatched("socket", "socketpair")()
     for end in pair:
         end.setblocking(False)
     return pair
@@ -149,103 +58,6 @@ def end(sock: Any, descriptor: Optional[Descriptor]) -> None:
             sock.close()
         else:
             sock.detach()
-
-
-class FilesClosed(Exception):
-    """Somebody else closed the files of this process, or some of them. The loop ends."""
-
-
-class Lent:
-    """A selector that gives the loop's turn away for as long as it waits: the loop does nothing then.
-
-    Who holds ``turn`` has everything in the loop to itself, as a callback of the loop has.
-    """
-
-    def __init__(self, selector: selectors.BaseSelector, whole: Callable[[], bool]) -> None:
-        self._selector = selector
-        self._whole = whole
-        self.turn = Turn()
-
-    def select(self, timeout: Optional[float] = None) -> Any:
-        """As the selector's, in `LOOK_S` at most. FilesClosed if somebody else closed what the loop needs."""
-        self.turn.give()
-        try:
-            ready = self._selector.select(LOOK_S if timeout is None else min(timeout, LOOK_S))
-        except OSError as error:
-            raise FilesClosed from error
-        finally:
-            self.turn.take()
-        if not self._whole():
-            raise FilesClosed
-        return ready
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._selector, name)
-
-
-_SelectorEventLoop: Any = asyncio.SelectorEventLoop
-
-
-class Loop(_SelectorEventLoop):  # type: ignore[misc] # as typed, it needs a TypeVarTuple, which came with Python 3.11
-    """A loop that knows whether it was given something to do."""
-
-    touched = False
-    broken = False
-    """Whether it can't be woken any more."""
-    wakes: Optional[Descriptor] = None
-    """What it is woken by: any thread writes to that."""
-
-    def _write_to_self(self) -> None:
-        """As asyncio's, which does not look whom it writes to, and keeps errors to itself."""
-        bell = self._csock
-        if bell is None or self.wakes is None:
-            return
-        self.broken = self.broken or not self.wakes.is_ours()
-        if not self.broken:
-            try:
-                bell.send(b"\0")
-            except (BlockingIOError, InterruptedError):  # it is full of wake-ups
-                pass
-            except OSError:
-                self.broken = True
-
-    def _read_from_self(self) -> None:
-        try:
-            super()._read_from_self()
-        except OSError:
-            self.broken = True
-
-    async def getaddrinfo(
-        self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
-    ) -> Any:
-        """As asyncio's, whose threads gevent or eventlet may have replaced by what never runs here."""
-        found = self.create_future()
-
-        def settle(addresses: Any, error: Optional[BaseException]) -> None:
-            if not found.done():
-                found.set_result(addresses) if error is None else found.set_exception(error)
-
-        def look_up() -> None:
-            addresses, failed = None, None
-            try:
-                addresses = _unpatched("socket", "getaddrinfo")(host, port, family, type, proto, flags)
-            except Exception as error:  # whatever it is, it is for who asked
-                failed = error
-            with contextlib.suppress(RuntimeError):  # the loop ended meanwhile
-                self.call_soon_threadsafe(settle, addresses, failed)
-
-        start_thread(look_up)
-        return await found
-
-    def call_soon(self, callback: Callable[..., object], *args: Any, context: Any = None) -> Any:
-        """As asyncio's."""
-        self.touched = True
-        return super().call_soon(callback, *args, context=context)
-
-    def call_at(self, when: float, callback: Callable[..., object], *args: Any, context: Any = None) -> Any:
-        """As asyncio's."""
-        self.touched = True
-        return super().call_at(when, callback, *args, context=context)
 
 
 def _told(loop: asyncio.AbstractEventLoop, context: Dict[str, Any]) -> None:
@@ -275,6 +87,7 @@ class LoopThread:
         self.turn = selector.turn
         """Held while the loop does something. Others may take it without waiting, for moments, to read what it owns."""
         self.loop = Loop(cast(selectors.BaseSelector, selector))
+        selector.loop = self.loop
         self.loop.wakes = Descriptor.of(self.loop._csock.fileno())
         self.loop.set_exception_handler(_told)
         start_thread(self._main)
@@ -416,7 +229,7 @@ def _selector() -> selectors.BaseSelector:
     module = _selectors_under_eventlet() if "eventlet.patcher" in sys.modules else None
     for name in ("EpollSelector", "KqueueSelector", "PollSelector", "SelectSelector"):
         try:
-            made: selectors.BaseSelector = getattr(module, name)() if module else _unpatched("selectors", name)()
+            made: selectors.BaseSelector = getattr(module, name)() if module else unpatched("selectors", name)()
             return made
         except AttributeError:
             continue
@@ -466,9 +279,14 @@ def current() -> LoopThread:
         return _current
 
 
+def known() -> LoopThread:
+    """As `current`, for who has just called that: without a look at files and processes."""
+    return _current or current()
+
+
 def in_main_thread() -> bool:
     """Whether this is the thread in which Python runs the handlers of signals."""
-    return bool(_unpatched("_thread", "get_ident")() == threading.main_thread().ident)
+    return bool(unpatched("_thread", "get_ident")() == threading.main_thread().ident)
 
 
 def here() -> None:
@@ -480,7 +298,7 @@ def here() -> None:
     pid, known = os.getpid(), _current
     if pid == _pid and (known is None or known.whole()):
         return
-    renewal = _renewals.setdefault(pid, _unpatched("_thread", "RLock")())
+    renewal = _renewals.setdefault(pid, unpatched("_thread", "RLock")())
     if not renewal._is_owned():
         with renewal:
             if pid != _pid:
@@ -511,7 +329,7 @@ def _let_go(lost: LoopThread) -> None:
 
 def lose(client: Any, connection: Any) -> None:
     """Somebody else closed the files of this client's connection alone."""
-    renewal = _renewals.setdefault(os.getpid(), _unpatched("_thread", "RLock")())
+    renewal = _renewals.setdefault(os.getpid(), unpatched("_thread", "RLock")())
     with renewal:
         if client._connection is connection:
             log.error("somebody else closed files of a client, which loses its session, and may be started again")
@@ -559,7 +377,7 @@ def _before_fork() -> None:
     """The child inherits no lock and no mutex of SQLite that is held: it would wait for its end, for ever."""
     global _standing
     here()
-    me = _unpatched("_thread", "get_ident")()
+    me = unpatched("_thread", "get_ident")()
     if me not in _forkers:
         _forking.acquire(True, STILL_S)
         _forkers.clear()  # of who did not come back in time

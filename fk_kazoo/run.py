@@ -102,7 +102,7 @@ def stands_for(hosts: Sequence[Tuple[str, int]], deployment: object) -> None:
 def swap() -> None:
     """From now on ``kazoo.client.KazooClient`` is ours, as soon as somebody imports it. Calling it again is fine.
 
-    For apps that can't be started by :func:`run_script` or :func:`run_module`: call it before kazoo is imported.
+    For apps that can't be started by `run_script` or `run_module`: call it before kazoo is imported.
     """
     global _swapping
     _swapping = True

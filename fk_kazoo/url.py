@@ -101,7 +101,7 @@ class DeploymentUrl:
 
 
 class Resolution(NamedTuple):
-    """What :func:`resolve` found."""
+    """What `resolve` found."""
 
     url: DeploymentUrl
     """The deployment, with the chroots of URL and hosts joined."""
@@ -110,7 +110,7 @@ class Resolution(NamedTuple):
 
 
 def parse(text: str) -> DeploymentUrl:
-    """The deployment that ``text`` names. Raises :class:`fk_backend.errors.BadUrl`."""
+    """The deployment that ``text`` names. Raises `fk_backend.errors.BadUrl`."""
     scheme, found, rest = text.partition("://")
     if not found:
         begun, colon, place = text.partition(":")
@@ -145,8 +145,8 @@ def resolve(hosts: Hosts, environ: Mapping[str, str]) -> Resolution:
     variable FK_KAZOO_URL names, and their chroot is appended to the URL's. None is ``local://default`` unless the
     variable is set.
 
-    Raises :class:`fk_backend.errors.BadUrl`; ValueError for hosts that kazoo refuses, as kazoo does; and
-    :class:`fk_kazoo.exceptions.DeploymentConfigurationError` for ZooKeeper hosts without FK_KAZOO_URL.
+    Raises `fk_backend.errors.BadUrl`; ValueError for hosts that kazoo refuses, as kazoo does; and
+    `fk_kazoo.exceptions.DeploymentConfigurationError` for ZooKeeper hosts without FK_KAZOO_URL.
     """
     parts = [hosts] if isinstance(hosts, str) else list(hosts or ())
     if any("://" in part for part in parts):

@@ -1,7 +1,7 @@
 """Calls whose caller does nothing but wait for the answer, as ``set`` does, which is ``set_async(…).get()``.
 
-What such a call asks for may be done in the caller's own thread. What is asked for without waiting goes on its way at
-once, so that many of them share a message.
+What such a call asks for may be done in the caller's own thread, and what kazoo links to its answer runs there, too.
+What is asked for without waiting goes on its way at once, so that many of them share a message.
 """
 
 from __future__ import annotations
@@ -44,6 +44,14 @@ def _whose_commit_waits(kind: Any) -> Any:
     """A class of transactions, kazoo's as a rule, whose ``commit`` is such a call."""
     commit = _waiting(kind.commit, attrgetter("client"))
     return type(kind.__name__, (kind,), {"commit": commit, "__module__": kind.__module__, "__doc__": kind.__doc__})
+
+
+def link_at_once(result: Any) -> None:
+    """What is linked to a result that is there runs at once: else kazoo's thread for that would have to be waited for.
+
+    For kazoo's own links, in the thread of who waits for what they come to.
+    """
+    result.rawlink = lambda callback: callback(result)
 
 
 def note_who_waits(client: Any) -> Any:

@@ -7,6 +7,7 @@ fresh interpreter and looking at what got loaded.
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -155,3 +156,27 @@ def test_relative_imports_are_understood(tmp_path: Path) -> None:
         "fk_backend.ports",
         "os.path",
     ]
+
+
+# --- what each package says of itself -------------------------------------------------------------
+
+PACKAGES = {
+    ".".join(path.parent.relative_to(top).parts): path
+    for top in (BACKEND, ROOT)
+    for path in sorted((top / ("fk_backend" if top is BACKEND else "fk_kazoo")).rglob("__init__.py"))
+}
+SAYS = re.compile(r"^Imports: .+?\. Never: ([\w., ]+)\.$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("package", sorted(PACKAGES))
+def test_a_package_says_what_it_imports_and_keeps_to_it(package: str) -> None:
+    path = PACKAGES[package]
+    says = SAYS.search(ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "")
+    assert says is not None, "no line 'Imports: .... Never: ....' in %s" % path
+    never = says[1].split(", ")
+    modules = {
+        ".".join((package, file.stem)) if file.stem != "__init__" else package: file
+        for file in path.parent.glob("*.py")
+    }
+    found = [item for module, file in modules.items() for item in _imports(module, file)]
+    assert not (wrong := [item for item in found if _within(item.target, *never)]), _complain(wrong)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import json.encoder
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Tuple
 
 from .errors import BackendError
 
@@ -65,16 +65,27 @@ _decoders: List[_Decoder] = []
 
 def dumps(value: Any) -> bytes:
     """The bytes of a value. TypeError for what can't be represented."""
+    text, tail = encoded(value)
+    return joined(text, *tail)
+
+
+def encoded(value: Any) -> Tuple[str, List[bytes]]:
+    """The JSON part of a value, and the bytes values that it refers to. TypeError as `dumps`."""
     try:
         encoder = _encoders.pop()
     except IndexError:
         encoder = _Encoder()
-    text = encoder.encode(value).encode("ascii")
+    text = encoder.encode(value)
     tail = encoder.tail
     if tail:
         encoder.tail = []
     _encoders.append(encoder)
-    return b"".join([len(text).to_bytes(4, "big"), text, *tail])
+    return text, tail
+
+
+def joined(text: str, *tail: bytes) -> bytes:
+    """The bytes of a value of which these are the parts: for who knows the JSON part before."""
+    return b"".join([len(text).to_bytes(4, "big"), text.encode("ascii"), *tail])
 
 
 def loads(data: bytes) -> Any:

@@ -34,7 +34,7 @@ from .core.requests import (
 )
 from .mac import TAG_BYTES, tag
 from .ports import Position
-from .triggers import packed, unpacked
+from .triggers import packed_text, unpacked
 
 FORMAT = 2
 MAX_REQUESTS = 500
@@ -256,7 +256,7 @@ class Bulletin(NamedTuple):
 
 def bulletin(zxid: int, since: int, triggers: Sequence[Trigger]) -> Bulletin:
     """The bulletin of a head."""
-    return Bulletin(zxid, since, json.dumps(packed(triggers), separators=(",", ":")))
+    return Bulletin(zxid, since, packed_text(triggers))
 
 
 class Answers(NamedTuple):

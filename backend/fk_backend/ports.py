@@ -231,9 +231,13 @@ class Clock(Protocol):
         """
         ...
 
-    async def sleep(self, seconds: float) -> None: ...
+    async def sleep(self, seconds: float) -> None:
+        """Returns after that time, by `monotonic`."""
+        ...
 
-    def random_bytes(self, count: int) -> bytes: ...
+    def random_bytes(self, count: int) -> bytes:
+        """For ids and passwords: nobody can guess them."""
+        ...
 
 
 class Blobs(Protocol):
@@ -408,13 +412,19 @@ class Gateway(Protocol):
     """Whether a session beats only while it owns something: where every beat is paid for."""
 
     @property
-    def store(self) -> Store: ...
+    def store(self) -> Store:
+        """What clients read, and where they register."""
+        ...
 
     @property
-    def queue(self) -> Queue: ...
+    def queue(self) -> Queue:
+        """Where writes go."""
+        ...
 
     @property
-    def clock(self) -> Clock: ...
+    def clock(self) -> Clock:
+        """By which a session beats, waits and gives up."""
+        ...
 
     @property
     def blobs(self) -> Optional[Blobs]:

@@ -6,8 +6,10 @@ those lists it was, counted from 0. So an ACL is told once, however many of its 
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, List, Tuple, Union
+from json.encoder import encode_basestring_ascii
+from typing import Any, Dict, Iterable, List, Sequence, Tuple, Union
 
+from . import codec
 from .core.model import Trigger
 
 Readers = Tuple[str, ...]
@@ -29,6 +31,24 @@ def packed(triggers: Iterable[Trigger]) -> List[List[Any]]:
             known.setdefault(readers, len(known))
         found.append(entry)
     return found
+
+
+def packed_text(triggers: Sequence[Trigger]) -> str:
+    """The JSON of `packed`. That of the triggers of a commit is needed by its head and by what is told of it."""
+    known, text = _latest[0]
+    if known is triggers and type(triggers) is tuple:
+        return text
+    if any(trigger.readers is not None for trigger in triggers):
+        text = codec.encoded(packed(triggers))[0]
+    else:
+        quoted = encode_basestring_ascii
+        text = "[%s]" % ",".join(["[%d,%s,%d]" % (zxid, quoted(path), kind) for zxid, path, kind, _ in triggers])
+    _latest[0] = (triggers, text)
+    return text
+
+
+_latest: List[Tuple[Sequence[Trigger], str]] = [((), "[]")]
+"""The last ones that were asked for, and theirs."""
 
 
 def unpacked(values: Iterable[List[Any]]) -> List[Trigger]:

@@ -399,7 +399,7 @@ def test_a_whole_session_prints_what_it_prints_on_a_zookeeper(tmp_path: Path, se
 
 
 def test_the_page_shows_this_tour() -> None:
-    page = (ROOT / "docs" / "zk-shell.md").read_text(encoding="utf-8")
+    page = (ROOT / "compat_tests" / "zk_shell" / "transcript.md").read_text(encoding="utf-8")
     for section in SECTIONS:
         assert "\n### %s\n" % section.title in page
         for step in section.steps:

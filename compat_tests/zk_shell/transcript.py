@@ -1,4 +1,4 @@
-"""Writes the transcript in docs/zk-shell.md from a real run: ``python -m compat_tests.zk_shell.transcript``."""
+"""Writes transcript.md from a real run: ``python -m compat_tests.zk_shell.transcript``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Dict, List
 from .terminal import ROOT, Terminal, on_deployment
 from .tour import DIRECTORY, SECTIONS, SERVER, SESSION_TIMEOUT_S, Section, play
 
-PAGE = ROOT / "docs" / "zk-shell.md"
+PAGE = ROOT / "compat_tests" / "zk_shell" / "transcript.md"
 BEGIN = "<!-- transcript: written by compat_tests/zk_shell/transcript.py -->\n"
 END = "<!-- end of transcript -->\n"
 NAMES = {SERVER: "127.0.0.1:2181"}

@@ -7,6 +7,8 @@
             ...
 
 No thread runs below it, and no task outlives its client (docs/asyncio.md).
+
+Imports: fk_backend, and what both clients share. Never: fk_kazoo.client, fk_kazoo.connection, fk_kazoo.line.
 """
 
 from __future__ import annotations

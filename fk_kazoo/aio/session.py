@@ -32,14 +32,14 @@ from fk_backend.session.engine import EXPIRED
 from fk_backend.session.ops import Done
 from fk_backend.session.watchlist import Event
 
-from .. import jute, wire
+from .. import jute, values, wire
 from ..exceptions import EXCEPTIONS, DeploymentConfigurationError
 from ..holds import Hold, interrupt, uninterrupted
 from ..loop import unforked
 from ..requests import AddWatch
 from ..url import DeploymentUrl
 from ..why import FORKED, Why
-from . import checks, deployments, values
+from . import checks, deployments
 from .bell import Bell
 from .connection import Call, Connection
 from .retrying import Pauses

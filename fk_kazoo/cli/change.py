@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from typing import Any, Optional, Tuple
 
 import click
 
-from .failures import REFUSED, Failure
+from .failures import NOT_FOUND, REFUSED, Failure
 from .look import walk
 from .place import NodePath, Place, on_place, read_data
 from .words import Duration, acl_text, acls, counted, tell
@@ -85,7 +86,17 @@ def create_command(
             tell(made)
         if ephemeral:
             place.say("it stays until this is interrupted")
-            threading.Event().wait()
+            _wait()
+
+
+def _wait() -> None:
+    """Until SIGTERM, by which services are ended: then the node goes at once, and not with the session's timeout."""
+    ended = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    try:
+        ended.wait()
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _created(
@@ -99,7 +110,7 @@ def _created(
     ttl: Optional[int],
     parents: bool,
 ) -> str:
-    from kazoo.exceptions import NodeExistsError
+    from kazoo.exceptions import NodeExistsError, NoNodeError
 
     try:
         if container:
@@ -111,12 +122,15 @@ def _created(
         if parents:
             return path
         raise
+    except NoNodeError:
+        above = path.rpartition("/")[0] or "/"
+        raise Failure("%s: there is no %s to create it in: give --parents" % (path, above), NOT_FOUND) from None
 
 
 @click.command("rm")
 @click.argument("path", type=NodePath(), nargs=-1, required=True)
 @click.option("--recursive", "-r", is_flag=True, help="Everything below it, too.")
-@click.option("--force", "-f", is_flag=True, help="What is not there is no error.")
+@click.option("--force", "-f", is_flag=True, help="What is not there is no error; / may be named.")
 @_VERSION
 @on_place
 def rm_command(place: Place, path: Tuple[str, ...], recursive: bool, force: bool, version: int) -> None:
@@ -133,8 +147,8 @@ def rm_command(place: Place, path: Tuple[str, ...], recursive: bool, force: bool
     count = 0
     with place.client() as client:
         for one in path:
-            if one == "/" and not recursive:
-                raise Failure("the root can't be removed; rm -r / removes everything below it", REFUSED)
+            if one == "/" and not (recursive and force):
+                raise Failure("the root can't be removed; rm -r -f / removes everything below it", REFUSED)
             try:
                 if recursive:
                     if client.exists(one) is None:

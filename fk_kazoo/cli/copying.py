@@ -227,13 +227,14 @@ def _summary(place: Place, report: Dict[str, Any]) -> None:
 
 
 def _words(report: Dict[str, Any]) -> str:
-    texts = {
-        "created": "%d nodes created",
-        "equal": "%d there already",
-        "skipped": "%d differ and were left",
-        "overwritten": "%d overwritten",
-        "ephemerals": "%d ephemerals left out",
-        "raised": "counters raised by %d",
-        "bytes": "%d bytes",
+    """In the order of the fields; what there was none of is left out, but for what was created."""
+    texts: Dict[str, Callable[[int], str]] = {
+        "created": lambda count: "%s created" % counted(count, "node"),
+        "equal": lambda count: "%d there already" % count,
+        "skipped": lambda count: "%d different and left" % count,
+        "overwritten": lambda count: "%d overwritten" % count,
+        "ephemerals": lambda count: "%s left out" % counted(count, "ephemeral"),
+        "raised": lambda count: "counters raised by %d" % count,
+        "bytes": lambda count: counted(count, "byte"),
     }
-    return ", ".join(text % report[name] for name, text in texts.items() if report.get(name) or name == "created")
+    return ", ".join(text(report[name]) for name, text in texts.items() if report.get(name) or name == "created")

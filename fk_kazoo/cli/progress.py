@@ -25,6 +25,7 @@ class Told:
         return self
 
     def __call__(self, what: str, count: int) -> None:
+        """So many more are done."""
         self._done[what] = done = self._done.get(what, 0) + count
         now = time.monotonic()
         if self._quiet or now - self._begun_s < AFTER_S:

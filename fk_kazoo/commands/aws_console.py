@@ -83,6 +83,7 @@ class Told:
         self._status: Any = None
 
     def __call__(self, line: str) -> None:
+        """One line of progress; in colour if it is a failure."""
         if not self._console.is_terminal:
             return print(line, file=sys.stderr, flush=True)
         if "FAILED" in line:

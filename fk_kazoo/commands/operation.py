@@ -120,6 +120,7 @@ class Told:
         self._begun_s = self._last_s
 
     def __call__(self, ns: str, count: int) -> None:
+        """So many nodes of that namespace are done."""
         now = time.monotonic()
         if now - self._last_s >= TELL_EVERY_S:
             self._last_s = now

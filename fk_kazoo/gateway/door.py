@@ -33,7 +33,9 @@ class Guest(asyncio.Protocol):
 class MakesGuest(Protocol):
     """What makes a connection."""
 
-    def __call__(self, address: str, port: int) -> Guest: ...
+    def __call__(self, address: str, port: int) -> Guest:
+        """For who comes from there."""
+        ...
 
 
 class Door:

@@ -1,6 +1,8 @@
 """``kazoo.handlers`` under its second name: concurrency handlers, each in its own module.
 
 Rule upheld here: importing the package imports none of its modules, as in kazoo.
+
+Imports: `_mirror`. Never: fk_backend, gevent, eventlet.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """``kazoo.protocol`` under its second name: the vocabulary of ZooKeeper's protocol.
 
 Rule upheld here: importing the package imports none of its modules, as in kazoo.
+
+Imports: `_mirror`. Never: fk_backend, fk_kazoo.client.
 """
 
 from __future__ import annotations

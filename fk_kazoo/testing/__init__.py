@@ -1,6 +1,8 @@
 """For tests of an app's own, with nothing to start: kazoo's harness, and pytest fixtures (`fk_kazoo.pytest_plugin`).
 
 Rule upheld here: the faults are real (see `faults`), the client is the shipped one, and nothing but kazoo is needed.
+
+Imports: the client, the memory provider. Never: fk_kazoo.cli, fk_kazoo.gateway, pytest.
 """
 
 from __future__ import annotations

@@ -150,6 +150,38 @@ def test_a_shell_is_left(run: Run, last: str) -> None:
     assert done.code == (0 if last[0] == "#" else 3) and "Traceback" not in done.err
 
 
+def test_the_whole_tree_is_not_removed_by_a_slip(run: Run, client: Callable[..., Any]) -> None:
+    one = client("local://app")
+    one.create("/a/b", b"", makepath=True)
+    for words in (["/"], ["-r", "/"], ["-f", "/"]):
+        done = run("rm", *words, "--url", "local://app")
+        assert done.code == 4 and "rm -r -f / removes everything" in done.err and one.exists("/a/b"), words
+    assert run("rm", "-r", "-f", "/", "--url", "local://app").code == 0 and not one.exists("/a")
+
+
+def test_a_parent_that_is_not_there_is_named(run: Run, zookeeper: str) -> None:
+    for url in ("local://app", zookeeper):
+        for words in (["/none/b"], ["/none/b-", "-s"], ["/none/b", "--container"]):
+            done = run("create", *words, "--url", url)
+            assert done.code == 3 and "there is no /none to create it in: give --parents" in done.err, done
+
+
+@pytest.mark.parametrize("place", ["local", "zookeeper"])
+def test_an_ephemeral_goes_when_its_command_is_ended(
+    run: Run, place: str, request: pytest.FixtureRequest, client: Callable[..., Any]
+) -> None:
+    """By SIGTERM, as services are: it would stay for a session timeout."""
+    url = "local://app" if place == "local" else request.getfixturevalue("zookeeper")
+    words = [sys.executable, "-m", "fk_kazoo", "create", "-e", "/mine", "--timeout", "60", "--url", url]
+    one = client(url)
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"/mine\n"
+        assert one.exists("/mine")
+        process.terminate()
+        assert process.wait(30) == 0
+    assert not one.exists("/mine")
+
+
 def test_nothing_is_said_to_be_nothing(run: Run) -> None:
     """Who has just begun is told, and a pipe gets nothing."""
     assert "fk-kazoo create makes it" in run("ls").err

@@ -17,6 +17,8 @@ from .conftest import Run
 
 URL = "local://app"
 Start = Callable[..., Any]
+END_S = 120
+"""However busy the machine is."""
 
 
 def _hears_ctrl_c() -> None:
@@ -29,7 +31,7 @@ def on_terminal(words: Sequence[str], columns: int, environ: Dict[str, str]) -> 
     variables: Dict[str, str] = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "PYTEST_VERSION")}
     variables.update(TERM="xterm-256color", PROMPT_TOOLKIT_NO_CPR="1", **environ)
     return pexpect.spawn(sys.executable, ["-m", "fk_kazoo", *words], env=variables, dimensions=(24, columns),
-                         timeout=30, encoding="utf-8", preexec_fn=_hears_ctrl_c)  # fmt: skip
+                         timeout=END_S, encoding="utf-8", preexec_fn=_hears_ctrl_c)  # fmt: skip
 
 
 @pytest.fixture

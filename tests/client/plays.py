@@ -18,7 +18,7 @@ from kazoo.protocol.states import KeeperState
 from fk_backend.core.model import Error
 from fk_backend.core.requests import Result
 from fk_backend.session.watchlist import Event
-from fk_kazoo import connection, loop
+from fk_kazoo import connection, loop, turns
 from fk_kazoo.line import Asked, Line
 
 HANDLER = SequentialThreadingHandler()
@@ -92,7 +92,7 @@ class Loop:
 
     def __init__(self, play: Play) -> None:
         self._play = play
-        self.turn = loop.Turn()
+        self.turn = turns.Turn()
         self.given: Deque[Callable[[], object]] = deque()
         self.woken = 0
 
@@ -197,6 +197,7 @@ class Play:
         self.line._session = self.session
         self.loop = Loop(self)
         patch.setattr(loop, "current", lambda: self.loop)
+        patch.setattr(loop, "known", lambda: self.loop)
         self.client = Client(self)
         self.connection = Connection(self)
         self.connection._line = self.connection._greeted = self.line

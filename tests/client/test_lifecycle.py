@@ -192,8 +192,8 @@ def _installed(handler: str) -> bool:
 def test_the_interpreter_exits(local_url: str, run: Run, scenario: str) -> None:
     """With each handler whose library is installed, all at the same time."""
     programs = {
-        handler: run("exits", handler, scenario, local_url + "-" + handler)
-        for handler in HANDLERS
+        handler: run("exits", handler, scenario, "%s-%d" % (local_url, number))
+        for number, handler in enumerate(HANDLERS)
         if _installed(handler)
     }
     for handler, program in programs.items():

@@ -20,7 +20,7 @@ from fk_backend.core.model import Error
 from fk_backend.core.requests import Result
 from fk_backend.errors import Unknown
 from fk_backend.session.engine import EXPIRED, LOST
-from fk_kazoo import loop
+from fk_kazoo import turns
 from fk_kazoo.client import KazooClient
 from tests.client.plays import Play, Turned, merged
 
@@ -315,7 +315,7 @@ def test_a_read_that_was_interrupted_by_stop_is_not_shown(monkeypatch: pytest.Mo
 
 def test_whoever_interrupts_a_turn_is_lent_none() -> None:
     """A signal's handler, in the middle of a read: the read of the one below is not over."""
-    turn = loop.Turn()
+    turn = turns.Turn()
     inner: List[Any] = []
     assert turn.borrow(lambda: inner.append(turn.borrow(lambda: "inner")) or "outer") == "outer"
     assert inner == [None] and not turn.is_mine()
@@ -326,7 +326,7 @@ def test_whoever_interrupts_a_turn_is_lent_none() -> None:
 
 def test_whoever_interrupts_a_turn_and_asks_for_something_has_it_given_back() -> None:
     """The loop has to answer him; the one below goes on without it, and can tell."""
-    turn = loop.Turn()
+    turn = turns.Turn()
 
     def outer() -> Any:
         turn.part_with()

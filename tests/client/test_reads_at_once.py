@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Callable, List
+from typing import Any, Callable, Iterator, List
 
 import pytest
 from kazoo.exceptions import ConnectionLoss, SessionExpiredError
 from programs.support import eventually
 
 from fk_kazoo import loop
+from fk_kazoo.client import KazooClient
 
 Connect = Callable[..., Any]
 
@@ -140,3 +141,42 @@ def test_a_session_may_end_while_more_is_queued_than_the_pipe_takes(memory_url: 
     assert not caller.is_alive()
     with pytest.raises((SessionExpiredError, ConnectionLoss)):
         results[0].get(timeout=10)
+
+
+@pytest.fixture
+def direct(url: str) -> Iterator[Any]:
+    """A client whose way to the deployment is the shipped one, without a cable in between."""
+    client = KazooClient(url)
+    client.start()
+    yield client
+    client.stop()
+    client.close()
+
+
+def test_who_waits_for_a_write_waits_for_no_other_thread(direct: Any) -> None:
+    """kazoo's thread for what is linked to an answer may be busy for long; nothing is there that the caller needs."""
+    client = direct
+    client.create("/n", b"x")
+    busy, free, linked = threading.Event(), threading.Event(), threading.Event()
+
+    def work(result: Any) -> None:
+        busy.set()
+        free.wait(10)
+
+    client.exists_async("/n").rawlink(work)
+    assert busy.wait(10)
+
+    def at_once() -> bool:
+        """Not if the loop is busy at that very moment, or the host: then an answer takes the other way."""
+        outcome: List[Any] = []
+        caller = threading.Thread(target=lambda: outcome.append(client.create("/n/", b"", sequence=True)))
+        caller.start()
+        caller.join(0.5)
+        return bool(outcome)
+
+    eventually(at_once, what="a create is answered in its caller's thread")
+    result = client.create_async("/later")
+    result.rawlink(lambda _: linked.set())  # an app's own runs where kazoo runs it
+    assert not linked.wait(0.1)
+    free.set()
+    assert linked.wait(10) and result.get(timeout=10) == "/later"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, Dict, Tuple
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from kazoo.protocol import serialization as kazoo
 from kazoo.security import ACL, OPEN_ACL_UNSAFE, Id
 
@@ -14,7 +16,7 @@ from fk_backend.core.requests import Result
 from fk_backend.core.stats import Stat
 from fk_backend.session import ops
 from fk_backend.session.watchlist import Event
-from fk_kazoo import jute, requests, wire
+from fk_kazoo import jute, requests, values, wire
 
 ACLS = [ACL(5, Id("digest", "u:h")), ACL(1, Id("world", "anyone"))]
 OURS = (Acl(5, "digest", "u:h"), Acl(1, "world", "anyone"))
@@ -57,8 +59,8 @@ ASKED: Dict[str, Tuple[Any, Any]] = {
 @pytest.mark.parametrize("what", ASKED)
 def test_what_is_asked_is_asked(what: str) -> None:
     request, expected = ASKED[what]
-    found = wire.operation(request)
-    assert found == expected and type(found) is type(expected)
+    for found in (wire.operation(request), wire._by_its_bytes(request)):
+        assert found == expected and type(found) is type(expected)
 
 
 @pytest.mark.parametrize("spare", [0, 1, -1])
@@ -116,15 +118,97 @@ def test_what_comes_back_is_what_kazoo_reads() -> None:
     assert _read(kazoo.Sync("/a"), "/a") == "/a"
 
 
-def test_names_are_handed_over_as_they_are_to_kazoos_own_class_alone() -> None:
-    class Own(kazoo.GetChildren):  # type: ignore[misc]
-        """An app's, which wants its bytes."""
+def _shown(request: Any, value: Any) -> Any:
+    """A value as an app sees it: errors have no equality of their own."""
+    if isinstance(request, kazoo.Transaction):
+        return [(type(each), getattr(each, "code", each)) for each in value]
+    return value
 
-    names, plain, own = ["b", "a"], kazoo.GetChildren("/a", None), Own("/a", None)
-    listing = wire.by_hand(plain)
-    assert listing == plain and wire.reply(listing, Result(0, (names, STAT), 1)) == b""
-    assert listing.deserialize(b"", 0) == names and listing.deserialize(b"", 0) is not names
-    assert wire.by_hand(own) is own and _read(own, (names, STAT)) == names
+
+ANSWERS: Dict[str, Tuple[Any, Any]] = {
+    "create": (kazoo.Create("/a", b"", ACLS, 0), "/\u00e41"),
+    "create2": (kazoo.Create2("/a", b"", ACLS, 0), ("/a1", STAT)),
+    "delete": (kazoo.Delete("/a", 0), None),
+    "exists": (kazoo.Exists("/a", None), STAT),
+    "set": (kazoo.SetData("/a", b"", 0), list(STAT)),
+    "set acl": (kazoo.SetACL("/a", ACLS, 0), STAT),
+    "data": (kazoo.GetData("/a", None), (b"x", STAT)),
+    "no data": (kazoo.GetData("/a", None), (None, list(STAT))),
+    "names": (kazoo.GetChildren("/a", None), (["b", "\u00e4"], STAT)),
+    "names and stat": (kazoo.GetChildren2("/a", None), (["b", "a"], STAT)),
+    "sync": (kazoo.Sync("/a"), "/a"),
+    "multi": (
+        kazoo.Transaction([kazoo.Create("/a", b"", ACLS, 0), kazoo.SetData("/a", b"", 0), kazoo.Delete("/a", -1)]),
+        [(0, "/a", 1), (0, STAT, 1), (0, None, 1)],
+    ),
+    "multi that failed": (
+        kazoo.Transaction([kazoo.Create("/a", b"", ACLS, 0), kazoo.CheckVersion("/a", 0), kazoo.Delete("/a", -1)]),
+        [(0, None, 1), (Error.BAD_VERSION, None, 1), (Error.RUNTIME_INCONSISTENCY, None, 1)],
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ANSWERS)
+def test_an_answer_that_is_handed_over_is_what_kazoo_reads_from_its_bytes(what: str) -> None:
+    request, value = ANSWERS[what]
+    handed_over = values.answer(request, Result(0, value, 1))
+    assert isinstance(handed_over, values.Value)
+    read = _read(request, value)
+    assert _shown(request, handed_over.value) == _shown(request, read)
+    assert type(handed_over.value) is type(read)
+
+
+def test_an_apps_own_class_gets_its_bytes() -> None:
+    class Own(kazoo.GetChildren):  # type: ignore[misc]
+        """An app's."""
+
+    names, own = ["b", "a"], Own("/a", None)
+    body = values.answer(own, Result(0, (names, STAT), 1))
+    assert type(body) is bytes and own.deserialize(body, 0) == names
+    plain = values.answer(kazoo.GetChildren("/a", None), Result(0, (names, STAT), 1))
+    assert isinstance(plain, values.Value) and plain.value == names and plain.value is not names
+
+    class Part(kazoo.Delete):  # type: ignore[misc]
+        """An app's, within one of kazoo's."""
+
+    assert type(values.answer(kazoo.Transaction([Part("/a", 0)]), Result(0, [(0, None, 1)], 1))) is bytes
+
+
+PATHS = st.sampled_from(["/a", "", "/\u00e4", "/\ud800", "/a\0b", None, "/" + "x" * 200_000])
+DATA = st.sampled_from([b"", b"x", None, bytearray(b"y"), b"z" * 840_000, b"z" * 1_048_000, b"z" * (1 << 20)])
+NUMBERS = st.sampled_from([0, -1, 3, True, (1 << 31) - 1, 1 << 31, -(1 << 31), -(1 << 31) - 1])
+LISTS = st.sampled_from([OPEN_ACL_UNSAFE, list(OPEN_ACL_UNSAFE), tuple(OPEN_ACL_UNSAFE), ACLS, [], OPEN_ACL_UNSAFE * 2])
+PARTS = st.one_of(
+    st.builds(kazoo.Create, PATHS, DATA, LISTS, NUMBERS),
+    st.builds(kazoo.Delete, PATHS, NUMBERS),
+    st.builds(kazoo.SetData, PATHS, DATA, NUMBERS),
+    st.builds(kazoo.CheckVersion, PATHS, NUMBERS),
+)
+REQUESTS = st.one_of(
+    PARTS.filter(lambda part: type(part) is not kazoo.CheckVersion),
+    *(st.builds(kind, PATHS, st.sampled_from([None, WATCHER])) for kind in (kazoo.Exists, kazoo.GetData)),
+    *(st.builds(kind, PATHS, st.sampled_from([None, WATCHER])) for kind in (kazoo.GetChildren, kazoo.GetChildren2)),
+    st.builds(kazoo.Transaction, st.lists(PARTS, max_size=3)),
+    st.builds(kazoo.Transaction, st.lists(PARTS, max_size=3).map(tuple)),
+)
+
+
+@given(REQUESTS)
+@example(kazoo.Transaction([kazoo.SetData("/a", b"z" * 840_000, 0)] * 2))
+@example(kazoo.Create("/a", b"", ACLS, 0))
+@example(kazoo.Delete("/a", 1 << 31))
+@example(kazoo.Delete("/\u00e4", 0))
+@example(kazoo.Delete("/\ud800", 0))
+def test_what_is_taken_as_it_is_is_what_its_bytes_say(request_: Any) -> None:
+    found, read = wire.operation(request_), wire._by_its_bytes(request_)
+    assert found == read and type(found) is type(read)
+
+
+def test_the_usual_request_is_taken_without_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "_by_its_bytes", None)
+    parts = [kazoo.Create("/a", b"x", OPEN_ACL_UNSAFE, 3), kazoo.SetData("/a", b"x", -1), kazoo.Delete("/a", -1)]
+    for request in (*parts, kazoo.Transaction([*parts, kazoo.CheckVersion("/a", 0)]), kazoo.GetData("/a", None)):
+        assert wire.operation(request)
 
 
 def test_an_error_has_no_body() -> None:

@@ -51,6 +51,11 @@ def test_invalid(path: str, why: str) -> None:
         paths.validate(path)
 
 
+@given(st.text("/a.:-_9Z\0\u00e9\n ", max_size=8))
+def test_valid_is_what_there_is_no_reason_against(path: str) -> None:
+    assert paths.is_valid(path) == (paths.reason(path) is None)
+
+
 @given(valid_paths)
 def test_a_path_is_its_parent_and_its_name(path: str) -> None:
     assert paths.is_valid(path)

@@ -17,8 +17,9 @@ from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Error
 from fk_backend.core.requests import Create, Multi, WatchSubtrees
 from fk_backend.functions import watch
+from fk_backend.messages import Message
 
-from .doubles import Bench
+from .doubles import NS, Bench
 
 
 class Counted:
@@ -71,6 +72,30 @@ def calls_of(count: int, registered: int) -> "Counter[str]":
 def test_calls_of_the_store_do_not_grow_with_the_paths(registered: int) -> None:
     few, many = calls_of(100, registered), calls_of(1000, registered)
     assert few == many and sum(many.values()) < 10, (few, many)
+
+
+@pytest.mark.parametrize(
+    ("registered", "watched"), [(0, ""), (50, ""), (2000, ""), (0, "/p/000700"), (50, "/p/000700")]
+)
+def test_one_look_tells_whether_anybody_watches_any_of_them(registered: int, watched: str) -> None:
+    """After a direct write, whose sender waits for it."""
+
+    async def run() -> Tuple[bool, "Counter[str]"]:
+        bench, session = await opened()
+        for number in range(registered):
+            await bench.watch("w%d" % number, "/other/%d" % number, watches.DATA, number + 1)
+        if watched:
+            await bench.watch("w", watched, watches.DATA, 1)
+        bench.store = store = Counted(bench.store)
+        writer = bench.fresh_writer()
+        written = await writer.write(NS, Message("i", session, 2, (creates(1000),)))
+        assert written.result.code == Error.OK
+        store.calls.clear()
+        return await writer.is_told(NS), store.calls
+
+    told, calls = asyncio.run(run())
+    assert told == (not watched)
+    assert sum(calls.values()) < 5 or registered > 1000
 
 
 def test_where_there_are_more_watches_than_paths_each_path_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:

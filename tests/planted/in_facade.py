@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from kazoo.protocol import serialization as kazoo
+
 from fk_backend.core.requests import Create, Delete, SetData
 from fk_backend.providers import dispatch
 from fk_backend.session import engine, ops
-from fk_kazoo import client, connection, jute, line, listeners, loop, url, wire
+from fk_kazoo import client, connection, jute, line, listeners, loop, turns, url, values, wire
 
 from .edited import Family
 
@@ -188,7 +190,7 @@ edit("a read at once overtakes what waits", L, "_read_now", " or self._replies",
 edit("a read at once overtakes what kazoo's thread is busy with", L, "_read_now", " or self._handing", "", OVERTAKES)
 edit(
     "who asks meanwhile is kept waiting by what is interrupted",
-    loop.Turn,
+    turns.Turn,
     "part_with",
     "self.give()",
     "pass",
@@ -196,7 +198,7 @@ edit(
 )
 edit(
     "what was interrupted does not see that others had the turn",
-    loop.Turn,
+    turns.Turn,
     "part_with",
     "self.lent += 1",
     "pass",
@@ -227,6 +229,14 @@ edit(
     "",
     LINE + "test_only_who_waits_writes_at_once",
 )
+edit(
+    "a create waits for kazoo's thread for links",
+    C,
+    "write_now",
+    "request.type in wire.CREATES",
+    "False",
+    "tests/client/test_reads_at_once.py::test_who_waits_for_a_write_waits_for_no_other_thread",
+)
 edit("a read at once is shown by a connection that ended", L, "_read_now", " or self._ended is not None", "", OVERTAKES)
 edit("a read at once overtakes what another caller asked", C, "read_now", "if line.asked:", "if False:", OVERTAKES)
 edit(
@@ -239,7 +249,7 @@ edit(
 )
 edit(
     "a turn is lent to whoever interrupts it",
-    loop.Turn,
+    turns.Turn,
     "borrow",
     "if self.is_mine():",
     "if False:",
@@ -247,7 +257,7 @@ edit(
 )
 edit(
     "a turn that was interrupted is never given back",
-    loop.Turn,
+    turns.Turn,
     "_give_back",
     "self.give()",
     "pass",
@@ -373,7 +383,7 @@ edit(
 edit(
     "a request of any size is sent",
     wire,
-    "operation",
+    "_by_its_bytes",
     "len(body) >= MAX_REQUEST_BYTES",
     "False",
     WIRE + "test_a_request_is_as_large_as_zookeeper_takes",
@@ -381,7 +391,7 @@ edit(
 edit(
     "a request is one byte larger than ZooKeeper takes",
     wire,
-    "operation",
+    "_by_its_bytes",
     ">= MAX_REQUEST_BYTES",
     "> MAX_REQUEST_BYTES",
     WIRE + "test_a_request_is_as_large_as_zookeeper_takes",
@@ -389,7 +399,7 @@ edit(
 edit(
     "what can't be sent is an error of the client",
     wire,
-    "operation",
+    "_by_its_bytes",
     "except UNSENDABLE:",
     "except ZeroDivisionError:",
     WIRE + "test_what_can_not_be_sent_is_a_bad_argument",
@@ -397,7 +407,7 @@ edit(
 edit(
     "what is not known is something else",
     wire,
-    "operation",
+    "_by_its_bytes",
     "request.type not in ASKED",
     "False",
     WIRE + "test_what_is_not_known_is_unimplemented",
@@ -425,29 +435,25 @@ swap(
 )
 edit("an ACL may do anything", jute.Reader, "acl", "Acl(self.int32(),", "Acl(self.int32() | 31,", ASKED % "set acl")
 edit(
-    "an app's own class gets no names",
-    wire,
-    "reply",
-    "type(request) is Listing",
-    "isinstance(request, GetChildren)",
-    WIRE + "test_names_are_handed_over_as_they_are_to_kazoos_own_class_alone",
+    "an app's own class gets no bytes",
+    values,
+    "answer",
+    "kind in _OWN",
+    "issubclass(kind, tuple(_OWN))",
+    WIRE + "test_an_apps_own_class_gets_its_bytes",
 )
-edit(
-    "an app's own class is not used",
-    wire,
-    "by_hand",
-    "type(request) is GetChildren",
-    "isinstance(request, GetChildren)",
-    WIRE + "test_names_are_handed_over_as_they_are_to_kazoos_own_class_alone",
-)
-edit(
+swap(
     "the list that a call returned is another one's",
-    wire.Listing,
-    "deserialize",
-    "list(self.names)",
-    "self.names",
-    WIRE + "test_names_are_handed_over_as_they_are_to_kazoos_own_class_alone",
+    ((values._VALUES, wire.GET_CHILDREN, lambda r, value: value[0]),),
+    WIRE + "test_an_apps_own_class_gets_its_bytes",
 )
+AS_ITS_BYTES = WIRE + "test_what_is_taken_as_it_is_is_what_its_bytes_say"
+CREATES = ((wire._AS_IT_IS, kazoo.Create), (wire._PARTS_AS_THEY_ARE, kazoo.Create))
+edit("any ACL is open", wire, "_create", "acl != _OPEN_TO_ALL or ", "", AS_ITS_BYTES, also=CREATES)
+edit("a number is cut", wire, "_is_int32", "-_INT32 <= number < _INT32", "True", AS_ITS_BYTES)
+edit("any text is a path", wire, "_is_plain", " or not path.isascii()", "", AS_ITS_BYTES)
+WHOLE = ((wire._AS_IT_IS, kazoo.Transaction),)
+edit("a multi has no size", wire, "_multi", " and size < _ENOUGH_BYTES", "", AS_ITS_BYTES, also=WHOLE)
 edit("an error has a body", wire, "reply", "result.code != Error.OK", "False", WIRE + "test_an_error_has_no_body")
 edit(
     "a multi that failed looks as if it had been done",

@@ -491,7 +491,7 @@ edit(
     "a condition is not looked at",
     memory_store.MemoryStore,
     "commit",
-    "self._check(write)",
+    "self._check(write.key, write.expect)",
     "pass",
     IN_STORE + "test_expect_names_the_rev_it_has_now",
 )
@@ -514,8 +514,8 @@ edit(
     "what the host begins with is overlooked within a commit",
     store.LocalStore,
     "commit",
-    "self._has_turn, may)",
-    "self._has_turn)",
+    "self.has_turn, may)",
+    "self.has_turn)",
     BESIDE + "test_while_the_host_has_something_it_is_the_hosts_turn",
 )
 edit(
@@ -537,11 +537,15 @@ edit(
 edit(
     "what is written beside the host is told to nobody",
     beside.Beside,
-    "_tell",
-    'self._peer.send("tell", ns)',
-    "pass",
+    "_tell_soon",
+    'peer.send_in_turn(self._store.has_turn, "tell", ns)',
+    "True",
     BESIDE + "test_what_may_have_been_done_is_told",
 )
+FRAMES = "tests/providers/local/test_frames.py::"
+IN_TURN = FRAMES + "test_what_is_sent_in_a_turn_is_sent_whole_and_in_its_turn_only"
+edit("who has lost the turn sends", frames.Frames, "send_in_turn", "[has_turn, ", "[partial(bool, True), ", IN_TURN)
+edit("a frame comes into another one", frames.Frames, "send_in_turn", "partial(not_, waits), ", "", IN_TURN)
 edit(
     "what a killed process wrote is told to nobody",
     H,

@@ -117,7 +117,7 @@ edit(
 edit(
     "what could not be written is written with the next",
     codec,
-    "dumps",
+    "encoded",
     "text = encoder.encode",
     "_encoders.append(encoder); text = encoder.encode",
     HERE + "test_a_value_that_can_not_be_written_leaves_nothing_to_the_next",

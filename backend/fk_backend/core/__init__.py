@@ -8,4 +8,6 @@
     owners, stats, initial      ZooKeeper's rules, one each
 
 Every module starts with the rule that it upholds.
+
+Imports: itself. Never: kazoo, fk_kazoo, fk_backend.ports, fk_backend.layout, fk_backend.functions, asyncio, time.
 """

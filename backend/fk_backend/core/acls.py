@@ -75,10 +75,10 @@ def allowed(acl: Acls, perm: int, identities: Tuple[Id, ...]) -> bool:
 
     An empty ACL allows everything, as on the server; :func:`fix_up` lets none be stored.
     """
+    if acl == OPEN_ACL and perm & Perms.ALL:
+        return True
     if not acl or any(identity.scheme == SUPER.scheme for identity in identities):
         return True
-    if acl == OPEN_ACL:
-        return bool(perm & Perms.ALL)
     return any(entry.perms & perm and _names_one_of(entry, identities) for entry in acl)
 
 

@@ -33,12 +33,18 @@ def needs(calls: Sequence[Call]) -> Missing:
     The Missing is returned, not raised, and may name more than turns out to be needed. Paths that are invalid, at
     which there can be no node, are left out.
     """
+    wanted = _named(calls)
+    wanted.paths = {path for path in wanted.paths if paths.is_valid(path)}
+    return wanted
+
+
+def _named(calls: Sequence[Call]) -> Missing:
+    """The same, with the paths that are invalid."""
     wanted = Missing()
     for call in calls:
         if call.session:
             wanted.sessions.add(call.session)
         _add(wanted, call.session, call.request)
-    wanted.paths = {path for path in wanted.paths if paths.is_valid(path)}
     return wanted
 
 
@@ -62,11 +68,10 @@ def _add(wanted: Missing, session_id: int, request: Request) -> None:
 
 
 def _paths_of(op: Op) -> Iterable[str]:
-    if isinstance(op, Create) and owners.is_sequential(op.flags):
-        return _with_parent(op.path)[1:]
-    if isinstance(op, (Create, Delete)):
-        return _with_parent(op.path)
-    return (op.path,)
+    if isinstance(op, Create):
+        named = _with_parent(op.path)
+        return named[1:] if owners.is_sequential(op.flags) else named
+    return _with_parent(op.path) if isinstance(op, Delete) else (op.path,)
 
 
 def _with_parent(path: str) -> Sequence[str]:
@@ -75,11 +80,11 @@ def _with_parent(path: str) -> Sequence[str]:
 
 def lacking(snapshot: Snapshot, calls: Sequence[Call]) -> Missing:
     """What of :func:`needs` the snapshot does not have."""
-    wanted = needs(calls)
+    wanted = _named(calls)
     # Not by "-": what it takes away from a set that is no set itself, it goes through whole.
-    return Missing(
-        paths=[path for path in wanted.paths if path not in snapshot.nodes],
-        sessions=[session for session in wanted.sessions if session not in snapshot.sessions],
-        ephemerals=[session for session in wanted.ephemerals if session not in snapshot.ephemerals],
-        beats=[session for session in wanted.beats if session not in snapshot.beats],
-    )
+    wanted.paths = {path for path in wanted.paths if path not in snapshot.nodes and paths.is_valid(path)}
+    wanted.sessions = {session for session in wanted.sessions if session not in snapshot.sessions}
+    if wanted.ephemerals or wanted.beats:
+        wanted.ephemerals = {session for session in wanted.ephemerals if session not in snapshot.ephemerals}
+        wanted.beats = {session for session in wanted.beats if session not in snapshot.beats}
+    return wanted

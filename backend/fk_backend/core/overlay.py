@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-from .acls import readers
+from .acls import OPEN_ACL, readers
 from .model import Acls, Family, Node, Session, Trigger
 from .paths import is_valid
 from .snapshot import Changes, Ended, Missing, Snapshot
@@ -54,12 +54,17 @@ class View:
 
     def find(self, path: str) -> Optional[Found]:
         """The node at ``path``, or None if there is none, which for an invalid path is certain."""
-        if self.changes.nodes.get(path, _ABSENT) is None:
+        node: Any = self.changes.nodes.get(path, _ABSENT)
+        if node is None:
             return None
-        base = self._loaded(path)
-        node = self.changes.nodes.get(path) or (base and base[0])
-        family = self.changes.families.get(path) or (base and base[1])
-        return (node, family) if node and family else None
+        family = self.changes.families.get(path)
+        if node is _ABSENT or family is None:
+            base = self._loaded(path)
+            if base is None:
+                return None
+            node = base[0] if node is _ABSENT else node
+            family = family or base[1]
+        return node, family
 
     def _loaded(self, path: str) -> Optional[Found]:
         if path in self.snapshot.nodes:
@@ -119,7 +124,7 @@ class View:
 
     def trigger(self, path: str, kind: int, acl: Acls) -> None:
         """``kind`` (an EventType) happened to ``path``, which had this ACL, under the next zxid."""
-        self.triggers.append(Trigger(self.next_zxid, path, kind, readers(acl)))
+        self.triggers.append(Trigger(self.zxid + 1, path, kind, None if acl is OPEN_ACL else readers(acl)))
 
     def _put(self, table: Dict[Any, Any], key: Any, value: Any) -> None:
         self._undo.append((table, key, table.get(key, _ABSENT)))

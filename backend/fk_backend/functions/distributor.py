@@ -87,7 +87,7 @@ def keep(triggers: Iterable[Trigger], confirmed: int, most_bytes: int) -> Tuple[
     """
     kept = list(triggers)
     size = sum([len(trigger.path) for trigger in kept]) + ENTRY_BYTES * len(kept)
-    told = Counter(trigger.readers for trigger in kept if trigger.readers is not None)
+    told = Counter([trigger.readers for trigger in kept if trigger.readers is not None])
     size += sum(map(bytes_of, told))
     dropped = first = 0
     while first < len(kept) and kept[first].zxid <= confirmed and (size > most_bytes or kept[first].zxid == dropped):

@@ -16,6 +16,8 @@ Write = Union[Put, Remove]
 
 AT_ONCE = 10_000
 """Rows of one page, if the store has room for as many."""
+MANY = 20
+"""Paths from which on it is worth to look first at which of them there is a node, where that takes no request."""
 
 
 async def load_head(ports: Ports, ns: str) -> Optional[Head]:
@@ -35,6 +37,8 @@ async def load(ports: Ports, ns: str, warm: Warm, wanted: Missing) -> None:
     snapshot = warm.snapshot
     paths, sessions = sorted(wanted.paths), sorted(wanted.sessions)
     beats, ephemerals = sorted(wanted.beats), sorted(wanted.ephemerals)
+    if len(paths) >= MANY and not ports.store.limits.remote:
+        paths = await _without_absent(ports, ns, warm, paths)
     keys = [
         *(key for path in paths for key in layout.node_keys(ns, path)),
         *(layout.session_key(ns, session) for session in sessions),
@@ -51,6 +55,21 @@ async def load(ports: Ports, ns: str, warm: Warm, wanted: Missing) -> None:
         snapshot.beats[session] = layout.count_of(item)
     for session in ephemerals:
         snapshot.ephemerals[session] = frozenset(await partition_sorts(ports, layout.ephemerals_partition(ns, session)))
+
+
+async def _without_absent(ports: Ports, ns: str, warm: Warm, paths: List[str]) -> List[str]:
+    """Those at which there is a node; that there is none at the others is known then: a family is nowhere alone.
+
+    What a transaction creates is not there, as a rule, and to ask for one item of each path is half as much.
+    """
+    nodes = await ports.store.load([layout.node_keys(ns, path)[0] for path in paths])
+    there = []
+    for path, node in zip(paths, nodes):
+        if node is None:
+            warm.add(path, None)
+        else:
+            there.append(path)
+    return there
 
 
 async def partition_sorts(ports: Ports, partition: str) -> List[str]:
@@ -87,20 +106,19 @@ def _node_writes(ns: str, warm: Warm, changes: Changes, path: str, zxid: int, it
     """A node, if it is written ``itself``, and its family, if that has an item or had one."""
     key, family_key = layout.node_keys(ns, path)
     was = warm.snapshot.nodes.get(path) if warm.head.zxid else None
-    pair = warm.pair(path, changes)
-    family_rev = warm.family_rev(path, changes, zxid)
-    had_family = was is not None and was[1] != layout.fresh_family(was[0])
+    stored = warm.after(path, changes, zxid)
     writes: List[Write] = []
-    if had_family and not family_rev:
+    if was is not None and was[1] != layout.fresh_family(was[0]) and (stored is None or not stored.family_rev):
         writes.append(Remove(family_key))
-    if pair is None:
+    if stored is None:
         return [*writes, Remove(key), Remove(layout.child_key(ns, path))] if was else writes
+    node, family, node_rev, family_rev = stored
     if itself:
-        writes.append(Put(key, layout.node_item(pair[0], zxid, family_rev)))
+        writes.append(Put(key, layout.node_item(node, zxid, family_rev)))
         if was is None and path != "/":
-            writes.append(Put(layout.child_key(ns, path), Item(pair[0].czxid, b"")))
+            writes.append(Put(layout.child_key(ns, path), Item(node.czxid, b"")))
     if family_rev == zxid:
-        writes.append(Put(family_key, layout.family_item(pair[1], zxid, warm.node_rev(path, changes, zxid))))
+        writes.append(Put(family_key, layout.family_item(family, zxid, node_rev)))
     return writes
 
 

@@ -78,7 +78,7 @@ async def next_step(ports: Ports, ns: str, warm: Warm, entries: Sequence[Entry],
             count = 1
             continue
         after = _next_head(warm.head, outcome, part, answers_of(part, outcome.results), done, limits.recent_bytes)
-        after = after._replace(garbage=garbage(warm, outcome.changes), handled=_handled(warm.head, part))
+        after = _with_garbage(after, warm, outcome.changes)
         writes = noted(ports, ns, warm, writes_of(ns, warm, outcome.changes, after))
         why = misfit(writes, limits)
         if why == Error.OK:
@@ -106,7 +106,6 @@ def recorded(ports: Ports, ns: str, warm: Warm, step: Step, done: Dict[str, int]
     while True:
         outcome = Outcome(warm.head.zxid + 1, list(results), Changes(), [], [])
         after = _next_head(warm.head, outcome, part, answers_of(part, results), done, ports.store.limits.recent_bytes)
-        after = after._replace(handled=_handled(warm.head, part))
         writes = noted(ports, ns, warm, writes_of(ns, warm, outcome.changes, after))
         why = misfit(writes, ports.store.limits)
         if why == Error.OK:
@@ -183,7 +182,14 @@ def _next_head(
         (*head.closing[1:], *outcome.closing),  # while there is one to close, this commit is its sweep
         None,
         _ticking(head, outcome),
+        (),
+        _handled(head, part),
     )
+
+
+def _with_garbage(head: Head, warm: Warm, changes: Changes) -> Head:
+    left = garbage(warm, changes)
+    return head._replace(garbage=left) if left else head
 
 
 def _left(outcome: Outcome, part: Sequence[Entry]) -> Tuple[str, ...]:

@@ -34,9 +34,11 @@ class Warm:
             self.snapshot.nodes.update(initial_nodes())
 
     def add(self, path: str, stored: Optional[Stored]) -> None:
-        """A node as it was read."""
+        """A node as it was read, or is now."""
         self._know(path, stored and (stored.node, stored.family))
-        if stored is not None:
+        if stored is None:
+            self.revs.pop(path, None)
+        else:
             self.revs[path] = (stored.node_rev, stored.family_rev)
 
     def _know(self, path: str, pair: Optional[Tuple[Node, Family]]) -> None:
@@ -45,34 +47,27 @@ class Warm:
         self._data_bytes += _data_bytes(pair) - _data_bytes(nodes.get(path))
         nodes[path] = pair
 
-    def pair(self, path: str, changes: Changes) -> Optional[Tuple[Node, Family]]:
-        """A node as it is after the changes."""
+    def after(self, path: str, changes: Changes, zxid: int) -> Optional[Stored]:
+        """A node as it is stored after a commit of the changes as ``zxid``; None: it is not."""
         was = self.snapshot.nodes.get(path)
-        node = changes.nodes[path] if path in changes.nodes else was and was[0]
+        itself = path in changes.nodes
+        node = changes.nodes[path] if itself else was and was[0]
         if node is None:
             return None
-        return node, changes.families.get(path) or (was[1] if was else fresh_family(node))
-
-    def family_rev(self, path: str, changes: Changes, zxid: int) -> int:
-        """The rev of a node's family after a commit as ``zxid``; 0 if it has no item then."""
-        pair = self.pair(path, changes)
-        if pair is None or pair[1] == fresh_family(pair[0]):
-            return 0
-        return zxid if path in changes.families else self.revs.get(path, (zxid, zxid))[1]
-
-    def node_rev(self, path: str, changes: Changes, zxid: int) -> int:
-        """The rev of a node after a commit as ``zxid``."""
-        return zxid if path in changes.nodes else self.revs.get(path, (zxid, zxid))[0]
+        family = changes.families.get(path) or (was[1] if was else fresh_family(node))
+        revs = self.revs.get(path, (zxid, zxid))
+        node_rev = zxid if itself else revs[0]
+        if family == fresh_family(node):
+            return Stored(node, family, node_rev, 0)
+        return Stored(node, family, node_rev, zxid if path in changes.families else revs[1])
 
     def advance(self, changes: Changes, head: Head) -> None:
         """The changes are committed, under this head."""
         if self.head.zxid == 0:
-            zxid = head.zxid
-            self.revs = {path: (zxid, self.family_rev(path, changes, zxid)) for path in self.snapshot.nodes}
+            for path in list(self.snapshot.nodes):
+                self.add(path, self.after(path, changes, head.zxid))
         for path in {**changes.nodes, **changes.families}:
-            pair = self.pair(path, changes)
-            self.revs[path] = (self.node_rev(path, changes, head.zxid), self.family_rev(path, changes, head.zxid))
-            self._know(path, pair)
+            self.add(path, self.after(path, changes, head.zxid))
         self.snapshot.sessions.update(changes.sessions)
         self.snapshot.ephemerals.clear()
         self.snapshot.beats.clear()

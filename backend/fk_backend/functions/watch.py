@@ -63,7 +63,12 @@ async def registrations(ports: Ports, ns: str, triggers: List[Trigger], subtrees
 
 async def is_watched(ports: Ports, ns: str, triggers: List[Trigger], subtrees: bool) -> bool:
     """Whether anything at all is registered where the triggers are, one after the other: `registrations` tells what."""
-    partitions = [layout.node_partition(ns, path) for path in dict.fromkeys(trigger.path for trigger in triggers)]
+    paths = list(dict.fromkeys([trigger.path for trigger in triggers]))
+    if len(paths) >= MANY:
+        if any(await _on(ports, ns, paths)):
+            return True
+        paths = []
+    partitions = [layout.node_partition(ns, path) for path in paths]
     for partition in [*partitions, layout.recursive_partition(ns)] if subtrees else partitions:
         if (await ports.store.query(INTEREST, partition, limit=1)).rows:
             return True
@@ -78,6 +83,8 @@ async def _on(ports: Ports, ns: str, paths: List[str]) -> List[List[Tuple[Key, I
     """
     if len(paths) >= MANY and not ports.store.limits.remote:
         rows = await ports.store.scan(INTEREST, layout.node_partition(ns, "/"), limit=len(paths))
+        if not rows:
+            return [[]] * len(paths)
         if len(rows) < len(paths):
             found: Dict[str, List[Tuple[Key, Item]]] = {}
             for key, item in rows:

@@ -7,6 +7,8 @@ made; and ``rest()``, before a fork, and ``abandon(forked)``, for the forked chi
 files of the process. ``visit(name, options)``, where it is there, is ``connect`` for an event loop that ends before its
 process does. ``FIRST_ANSWER_S``, where it is there: how long an answer may take where nobody has asked for
 long, so a session to open and to close.
+
+Imports: functions, ports, layout. Never: kazoo, fk_kazoo, fk_backend.session, boto3, aiobotocore, asyncpg, sqlite3.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def still(descriptor: Optional[Descriptor]) -> bool:
 
 def standing_for(paths: Iterable[str]) -> Iterator[Descriptor]:
     """All of this process that stand for one of these files; none where the system does not list them."""
-    wanted = set(_identities(paths))
+    wanted = set(identities(paths))
     try:
         numbers: List[str] = os.listdir(PLACE)
     except OSError:
@@ -67,7 +67,8 @@ def standing_for(paths: Iterable[str]) -> Iterator[Descriptor]:
             yield found
 
 
-def _identities(paths: Iterable[str]) -> Iterator[Tuple[int, int]]:
+def identities(paths: Iterable[str]) -> Iterator[Tuple[int, int]]:
+    """Device and inode of those that are regular files."""
     for path in paths:
         try:
             status = os.stat(path)

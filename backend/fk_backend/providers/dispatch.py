@@ -103,6 +103,12 @@ class Dispatcher:
     def _note(self, ns: str) -> None:
         self._noted(ns, self.is_free(ns))
 
+    def tell(self, ns: str) -> None:
+        """Has the last commit of a namespace fanned out, which may be done already. In the event loop."""
+        self._untold.add(ns)
+        self._note(ns)
+        self._handle_soon(ns)
+
     def tell_soon(self, ns: str) -> None:
         """Has the last commit of a namespace fanned out, which may be done already. From any thread."""
         self._untold.add(ns)

@@ -71,7 +71,7 @@ def test_what_a_client_may_do_is_this_and_no_more(namespace: Any) -> None:
     reach = "*" if namespace is None else namespace + "/*"
     inboxes = "fk-d-inbox-%s*" % ("" if namespace is None else inbox_prefix(namespace))
     assert _allowed(policy) == {
-        "table/fk-d-state": {"GetItem", "Query"},
+        "table/fk-d-state": {"BatchGetItem", "GetItem", "Query"},
         "table/fk-d-interest": {"GetItem", "Query", "PutItem", "UpdateItem", "DeleteItem"},
         "fk-d-writes.fifo": {"SendMessage", "GetQueueUrl"},
         "direct": {"InvokeFunction"},  # the alias of the writer

@@ -2,7 +2,8 @@
 
 Each time it gets the lock it adds one to ``/counter`` by a write under a condition, says ``ack VALUE``, and appends its
 fence to the file: ``FENCE NAME``. ``doubt``: it was not told. Reads ``stop``: it stops itself in the middle of its next
-commit, when nobody else can write; ``end``: it says ``longest SECONDS``, of a call, and ends.
+commit, when nobody else can write; ``write``: it writes, whoever has the lock, and says ``written`` or ``cut off``;
+``end``: it says ``longest SECONDS``, of a call, and ends.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def stopping(connection: Any, path: str, writes: Any, has_turn: Callable[[], Any
     def look() -> Any:
         if _armed.is_set() and path.endswith("state.db"):
             _armed.clear()
-            os.kill(os.getpid(), signal.SIGSTOP)
+            signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)  # by `kill` it would go on for a moment
         return looked()
 
     return _write_all(connection, path, writes, has_turn, (look, holds))
@@ -78,6 +79,14 @@ class Contender:
         os.write(self._file, b"%d %s\n" % (fence, self.name.encode()))
         tell("ack", value)
 
+    def write(self) -> None:
+        """Somewhere else."""
+        try:
+            self.timed(self.client.set, "/", b"")
+            tell("written")
+        except CUT_OFF as error:
+            tell("cut off by", type(error).__name__)
+
     def timed(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """What it returns."""
         began = time.monotonic()
@@ -101,6 +110,8 @@ def main() -> None:
             worker.start()
         elif line.strip() == "stop":
             _armed.set()
+        elif line.strip() == "write":
+            threading.Thread(target=contender.write).start()
         else:
             break
     _over.set()

@@ -2,6 +2,8 @@
 
 This package is the client's end and the functions' end; ``fk-kazoo deploy`` makes a deployment. It needs the extra
 ``fk_kazoo[aws]``.
+
+Imports: functions, ports, aiobotocore, boto3. Never: kazoo, fk_kazoo, fk_backend.session, fk_backend.providers.local.
 """
 
 from __future__ import annotations

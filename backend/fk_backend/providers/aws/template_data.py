@@ -48,6 +48,7 @@ def _key(*attributes: str) -> List[Dict[str, str]]:
 
 
 def table(name: str, which: str) -> Resource:
+    """One of the three tables."""
     attributes = (names.PARTITION, names.SORT)
     properties: Dict[str, Any] = {
         "TableName": names.table(name, which),
@@ -66,6 +67,7 @@ def table(name: str, which: str) -> Resource:
 
 
 def bucket(name: str) -> Dict[str, Resource]:
+    """The bucket, and its policy: TLS only."""
     rules = [
         {"Id": prefix, "Prefix": prefix + "/", "Status": "Enabled", "ExpirationInDays": days}
         for prefix, days in EXPIRES_DAYS.items()
@@ -115,6 +117,8 @@ def tls_only(*resources: Any) -> Dict[str, Any]:
 
 
 def queues(name: str) -> Dict[str, Resource]:
+    """Writes, dead letters, and the timer."""
+
     def queue(called: str, days: int, **more: Any) -> Resource:
         return {
             "Type": "AWS::SQS::Queue",

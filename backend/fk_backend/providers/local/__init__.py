@@ -3,6 +3,8 @@
 Reads and watch registrations go to the files directly, and so does a write while the process that is the host now has
 nothing to do; else it is the host's. There is no daemon to start: the first process is the host, and when it ends,
 another one is.
+
+Imports: functions, ports, sqlite3. Never: kazoo, fk_kazoo, fk_backend.session, fk_backend.providers.memory.
 """
 
 from __future__ import annotations

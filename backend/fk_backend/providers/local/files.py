@@ -26,7 +26,7 @@ import shutil
 import sqlite3
 import stat
 import tempfile
-from typing import Iterator, NamedTuple, Optional
+from typing import Dict, Iterator, NamedTuple, Optional, Tuple
 
 from ...core.model import Id
 from ...errors import BadUrl, DeploymentError, NoPermission, NotADeployment, StorageFull, WrongUsage
@@ -42,6 +42,10 @@ SOCKET_PATH_MAX = 103
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 _SUPER = re.compile(r"[^:\s]+:[A-Za-z0-9+/]+=*")
+
+
+_good: Dict[str, Tuple[int, int, int, int]] = {}
+"""Databases whose headers were found good, as they were then: who connects asks for that four times in a row."""
 
 
 class Place(NamedTuple):
@@ -152,11 +156,15 @@ def check(place: Place) -> None:
         for path in (place.state, place.interest):
             if not os.path.lexists(path):
                 raise NotADeployment("%s is missing; restore it, or remove %s" % (path, place.directory))
-            if not stat.S_ISREG(os.stat(path).st_mode):
+            status = os.stat(path)
+            if not stat.S_ISREG(status.st_mode):
                 raise NotADeployment("%s is not a file; restore it, or remove %s" % (path, place.directory))
             _check_access(path, os.R_OK | os.W_OK)
-            with left.changing((path,)):
-                database.check(path)
+            is_now = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+            if _good.get(path) != is_now:
+                with left.changing((path,)):
+                    database.check(path)
+                _good[path] = is_now
 
 
 def super_id(place: Place) -> Optional[Id]:

@@ -305,7 +305,7 @@ class Host:
             ns = _namespace(rest[0])
             peer.send("slot", ns, self._progress.allot(ns, self._is_free(ns)))
         elif kind == "tell":
-            self._functions.tell_soon(_namespace(rest[0]))
+            self._functions.tell(_namespace(rest[0]))
         elif kind == "ping":
             self._pong(peer, rest[0])
         elif kind == "hello":

@@ -17,7 +17,7 @@ import time
 from typing import Collection, Dict, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
 
 from ...errors import DeploymentError
-from ..descriptors import Descriptor, occupy, standing_for
+from ..descriptors import Descriptor, identities, occupy, standing_for
 
 TRIES, PAUSE_S = 20, 0.005
 """How long numbers are waited for that somebody else has."""
@@ -64,13 +64,20 @@ def changing(paths: Collection[str]) -> Iterator[None]:
     try:
         yield
     finally:
-        for path in paths:
-            before, look = _latest.get(path, 0), next(_looks)
-            _latest[path] = look
-            shared = tuple(standing_for([path + "-shm"]))
-            _known[path, look] = Open(tuple(standing_for([path, path + "-wal"])) + shared, shared)
+        looks = {path: (_latest.get(path, 0), next(_looks)) for path in paths}
+        _latest.update((path, look) for path, (_, look) in looks.items())
+        found = tuple(standing_for([path + end for path in paths for end in ("", "-wal", "-shm")]))
+        for path, (before, look) in looks.items():
+            shared = _of(found, [path + "-shm"])
+            _known[path, look] = Open(_of(found, [path, path + "-wal"]) + shared, shared)
             _known.pop((path, before), None)
         _changing.remove(token)
+
+
+def _of(found: Iterable[Descriptor], paths: Iterable[str]) -> Tuple[Descriptor, ...]:
+    """Those that stand for one of these files."""
+    wanted = set(identities(paths))
+    return tuple(each for each in found if (each.device, each.inode) in wanted)
 
 
 def known(path: str) -> Open:
@@ -122,6 +129,8 @@ def _all_kept(descriptors: Sequence[Descriptor]) -> Tuple[Descriptor, ...]:
 
 def close(paths: Iterable[str]) -> None:
     """Closes what was left of these databases. DeploymentError if that would close what belongs to others now."""
+    if not _left:
+        return
     wanted = set(map(os.path.realpath, paths))
     for left in [left for left in _left if wanted.intersection(left.paths)]:
         descriptors = _all_kept(left.descriptors)

@@ -27,7 +27,9 @@ def network(path: str, mounts: str = MOUNTS) -> Optional[str]:
     best, kind = "", ""
     for line in lines:
         before, _, after = line.partition(" - ")
-        point = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), (before.split(" ") + [""] * 5)[4])
+        point = (before.split(" ") + [""] * 5)[4]
+        if "\\" in point:
+            point = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), point)
         under = point == "/" or real == point or real.startswith(point + "/")
         if under and len(point) >= len(best):  # the last of those at one point hides the others
             best, kind = point, after.partition(" ")[0]

@@ -9,7 +9,7 @@ import contextlib
 import sqlite3
 from functools import partial
 from operator import attrgetter, methodcaller, not_, truth
-from typing import Any, Callable, Iterator, List, NamedTuple, Sequence, Tuple, TypeVar
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence, Tuple, TypeVar
 
 from ...ports import TABLES, Key, Put
 from ..writes import Write
@@ -157,11 +157,10 @@ def write_all(
     """
     reached: List[str] = []
     looked, holds = may
-    parts = [_part(write) for write in writes]
-    statements = [partial(connection.execute, sql, values) for sql, values, _ in parts]
+    statements, checked = _statements_of(connection, writes)
     begin = [has_turn, partial(connection.execute, "BEGIN IMMEDIATE"), looked]
     commit = [partial(reached.append, "commit"), partial(connection.execute, "COMMIT"), partial(reached.append, "end")]
-    checks: List[Any] = [_ANY, _ANY, holds, *(check for _, _, check in parts), _NONE, _ANY, _NONE]
+    checks: List[Any] = [_ANY, _ANY, holds, *checked, _NONE, _ANY, _NONE]
     steps: Iterator[Any] = map(partial.__call__, checks, map(_make, [*begin, *statements, *commit]))
     _undo(connection, has_turn)
     try:
@@ -182,6 +181,27 @@ def _undo(connection: sqlite3.Connection, has_turn: Callable[[], Any]) -> None:
 
 def _undoing(connection: sqlite3.Connection, has_turn: Callable[[], Any]) -> "List[Callable[[], Any]]":
     return [has_turn, partial(getattr, connection, "in_transaction"), partial(connection.execute, "ROLLBACK")]
+
+
+def _statements_of(connection: sqlite3.Connection, writes: Sequence[Write]) -> "Tuple[List[Any], List[partial[Any]]]":
+    """What makes the writes, and what tells of each cursor whether it was done. What is alike is made by one call."""
+    statements: List[Any] = []
+    checks: "List[partial[Any]]" = []
+    alike: Dict[Tuple[str, partial[Any]], List[Tuple[Any, ...]]] = {}
+    for write in writes:
+        sql, values, check = _part(write)
+        if write.expect is None:
+            alike.setdefault((sql, check), []).append(values)
+        else:
+            statements.append(partial(connection.execute, sql, values))
+            checks.append(check)
+    for (sql, check), several in alike.items():
+        one = len(several) == 1
+        statements.append(
+            partial(connection.execute, sql, *several) if one else partial(connection.executemany, sql, several)
+        )
+        checks.append(check)
+    return statements, checks
 
 
 def _part(write: Write) -> Tuple[str, Tuple[Any, ...], "partial[Any]"]:

@@ -76,13 +76,14 @@ class LocalStore:
         self._paths = {STATE: place.state, SESSIONS: place.state, INTEREST: place.interest}
         self._connections: Dict[str, sqlite3.Connection] = {}
         self._resting = False
-        self._has_turn: Callable[[], Any] = _always
+        self.has_turn: Callable[[], bool] = _always
+        """Whether this thread has the event loop's turn, or none was ever given."""
         self._locked_since: Optional[float] = None
         self._open()
 
     def in_turn(self, has_turn: Callable[[], bool]) -> None:
         """`ports.Direct.in_turn`: several threads take turns, and who loses his meanwhile changes nothing."""
-        self._has_turn = has_turn
+        self.has_turn = has_turn
 
     def only_while(self, may: Callable[[str], Condition]) -> None:
         """A namespace is written to only while that holds: looked at within each commit to STATE and SESSIONS."""
@@ -236,7 +237,7 @@ class LocalStore:
         path = self._writable(table)
         ns = checked[0].key.partition.partition(":")[0]
         may = looked, holds = ANY_TIME if table == INTEREST else self._may(ns)
-        if not await self._attempt(table, "write", lambda c: write_all(c, path, checked, self._has_turn, may)):
+        if not await self._attempt(table, "write", lambda c: write_all(c, path, checked, self.has_turn, may)):
             if not holds(looked()):
                 raise Unavailable("namespace %s: it is the host's turn" % ns)
             conditions = [(*write.key, write.expect) for write in checked if write.expect is not None]

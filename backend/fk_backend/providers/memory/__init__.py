@@ -3,6 +3,8 @@
 It lives as long as the process, whoever is connected, so that clients which come and go find their tree again. It
 lives in one event loop at a time: other loops of the process come to it there (`elsewhere`), and where its loop is
 gone, or stands still, the next one who comes takes it over.
+
+Imports: functions, ports. Never: kazoo, fk_kazoo, fk_backend.session, fk_backend.providers.local, sqlite3.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Se
 
 from ...errors import Conflict
 from ...ports import TABLES, UNLIMITED, Item, Key, Limits, Listing, Page, Put, after
-from ..writes import Write, checked_writes
+from ..writes import checked_writes
 
 ABSENT = Item(0, b"")
 Calls = List[Callable[[], Any]]
@@ -35,6 +35,8 @@ class _Row(NamedTuple):
 
 class _Partition:
     """Rows by sort key, and the sort keys in order."""
+
+    __slots__ = ("rows", "sorts")
 
     def __init__(self) -> None:
         self.rows: Dict[str, _Row] = {}
@@ -61,44 +63,62 @@ class _Table:
             self._names[0] = sorted(self.partitions)
         return self._names[0]
 
-    def changing(self, changes: Dict[Tuple[str, str], Optional[_Row]]) -> Calls:
-        """What puts rows, and removes those that are None.
-
-        From the last key to the first, so that each has the place in its partition's order that it has before.
-        """
+    def changing(self, changes: "Changes") -> Calls:
+        """What puts rows, and removes those that are None."""
         calls: Calls = []
-        fresh: Dict[str, _Partition] = {}
-        left: Dict[str, int] = {}
-        for key in sorted(changes, reverse=True):
-            partition, sort = key
-            row = changes[key]
-            found = self.partitions.get(partition) or fresh.get(partition)
+        names_change = False
+        for partition, rows in changes.items():
+            found = self.partitions.get(partition)
+            for sort, row in rows.items():
+                was = None if found is None else found.rows.get(sort)
+                if was is not None and was.owner:
+                    calls.append(partial(self.owned[was.owner].pop, (partition, sort)))
+                if row is not None and row.owner:
+                    calls.append(partial(self.owned.setdefault(row.owner, {}).__setitem__, (partition, sort), None))
             if found is None:
-                if row is None:
-                    continue
-                found = fresh[partition] = _Partition()
-            was = found.rows.get(sort)
-            if row is None and was is None:
-                continue
-            if was is not None and was.owner:
-                calls.append(partial(self.owned[was.owner].pop, key))
-            if row is None:
-                calls.append(partial(found.rows.pop, sort))
-                calls.append(partial(found.sorts.pop, bisect_left(found.sorts, sort)))
-                left[partition] = left.get(partition, len(found.rows)) - 1
-                continue
-            if row.owner:
-                calls.append(partial(self.owned.setdefault(row.owner, {}).__setitem__, key, None))
-            calls.append(partial(found.rows.__setitem__, sort, row))
-            if was is None:
-                calls.append(partial(found.sorts.insert, bisect_left(found.sorts, sort), sort))
-                left[partition] = left.get(partition, len(found.rows)) + 1
-        gone = [partition for partition, count in left.items() if not count]
-        calls += [partial(self.partitions.pop, partition) for partition in gone if partition in self.partitions]
-        calls += [partial(self.partitions.__setitem__, partition, made) for partition, made in fresh.items()]
-        if gone or fresh:
+                made = _made(rows)
+                if made.rows:
+                    names_change = True
+                    calls.append(partial(self.partitions.__setitem__, partition, made))
+            elif not any(rows.values()) and rows.keys() >= found.rows.keys():
+                names_change = True
+                calls.append(partial(self.partitions.pop, partition))
+            else:
+                calls += _changed(found, rows)
+        if names_change:
             calls.append(self._names.clear)
         return calls
+
+
+Changes = Dict[str, Dict[str, Optional[_Row]]]
+"""By partition and sort key: a row, or None where there is to be none."""
+
+
+def _made(rows: Dict[str, Optional[_Row]]) -> _Partition:
+    """A partition of rows, which nobody knows yet."""
+    made = _Partition()
+    made.rows = {sort: row for sort, row in rows.items() if row is not None}
+    made.sorts = sorted(made.rows)
+    return made
+
+
+def _changed(found: _Partition, rows: Dict[str, Optional[_Row]]) -> Calls:
+    """What changes rows of a partition.
+
+    From the last key to the first, so that each has the place in the order that it has before.
+    """
+    calls: Calls = []
+    for sort in sorted(rows, reverse=True):
+        row, is_there = rows[sort], sort in found.rows
+        if row is None:
+            if is_there:
+                calls.append(partial(found.rows.pop, sort))
+                calls.append(partial(found.sorts.pop, bisect_left(found.sorts, sort)))
+            continue
+        calls.append(partial(found.rows.__setitem__, sort, row))
+        if not is_there:
+            calls.append(partial(found.sorts.insert, bisect_left(found.sorts, sort), sort))
+    return calls
 
 
 class MemoryStore:
@@ -172,12 +192,14 @@ class MemoryStore:
         """`ports.Store.commit`: every condition is checked before anything is written."""
         checked = checked_writes(writes)
         change = self._begin()
-        changes: Dict[str, Dict[Tuple[str, str], Optional[_Row]]] = {}
+        tables: Dict[str, Changes] = {}
         for write in checked:
-            self._check(write)
+            if write.expect is not None:
+                self._check(write.key, write.expect)
+            table, partition, sort = write.key
             row = _Row(write.item, write.owner) if isinstance(write, Put) else None
-            changes.setdefault(write.key.table, {})[write.key[1:]] = row
-        self._make(change, [call for table, rows in changes.items() for call in self._tables[table].changing(rows)])
+            tables.setdefault(table, {}).setdefault(partition, {})[sort] = row
+        self._make(change, [call for name, changes in tables.items() for call in self._tables[name].changing(changes)])
 
     def _begin(self) -> object:
         """A change that is worked out from now on."""
@@ -193,14 +215,12 @@ class MemoryStore:
         except KeyError:
             raise Conflict("somebody else wrote meanwhile") from None
 
-    def _check(self, write: Write) -> None:
-        if write.expect is None:
-            return
-        table, partition, sort = write.key
+    def _check(self, key: Key, expect: int) -> None:
+        table, partition, sort = key
         row = self._tables[table].row(partition, sort)
-        holds = row is None if write.expect == 0 else row is not None and row.item.rev == write.expect
+        holds = row is None if expect == 0 else row is not None and row.item.rev == expect
         if not holds:
-            raise Conflict("%s %s %s is not at rev %d" % (table, partition, sort, write.expect))
+            raise Conflict("%s %s %s is not at rev %d" % (table, partition, sort, expect))
 
     async def increment(self, key: Key, by: int = 1) -> int:
         """`ports.Store.increment`."""
@@ -209,14 +229,17 @@ class MemoryStore:
         was = row.item.rev
         rev = by + (was if type(was) is int and abs(was) < 1 << 62 else 0)
         changed = _Row(Item(rev, row.item.body), row.owner)
-        self._make(change, self._tables[key.table].changing({key[1:]: changed}))
+        self._make(change, self._tables[key.table].changing({key.partition: {key.sort: changed}}))
         return rev
 
     async def purge(self, table: str, owner: str) -> int:
         """`ports.Store.purge`. What was put without an owner stays, whatever ``owner`` is."""
         change = self._begin()
         keys = list(self._tables[table].owned.get(owner, ()))
-        self._make(change, self._tables[table].changing(dict.fromkeys(keys)))
+        changes: Changes = {}
+        for partition, sort in keys:
+            changes.setdefault(partition, {})[sort] = None
+        self._make(change, self._tables[table].changing(changes))
         self._tables[table].owned.pop(owner, None)
         return len(keys)
 

@@ -2,6 +2,8 @@
 
 What is, is in three tables; what is asked and told goes by NOTIFY; the functions run in the process that holds an
 advisory lock. ``fk-kazoo init`` makes a deployment. All of it needs the extra ``fk_kazoo[postgres]``.
+
+Imports: functions, ports, asyncpg. Never: kazoo, fk_kazoo, fk_backend.session, fk_backend.providers.local, sqlite3.
 """
 
 from __future__ import annotations

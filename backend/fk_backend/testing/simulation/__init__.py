@@ -5,4 +5,6 @@
 
 `plan` says what happens from outside, `world` and `ports` are the deployment, `hosts` and `client` run what is shipped,
 `model` says what ZooKeeper would have answered, and `checks` compares.
+
+Imports: functions, session, ports. Never: kazoo, fk_kazoo, fk_backend.providers.local, boto3, threading.
 """

@@ -11,4 +11,6 @@ exists. What is started here ends with the process that started it.
     mapping      the event source mapping from a queue to a function
     reading      the functions and mappings of a template
     host         all functions of a deployment and what triggers them
+
+Imports: the provider, ministack, hypercorn. Never: kazoo, fk_kazoo, fk_backend.session.
 """

@@ -105,6 +105,7 @@ class ProcessEnvironment:
 
     @property
     def broken(self) -> bool:
+        """Whether it can be invoked no more."""
         return self._ended or self._exit.done()
 
     @property
@@ -113,6 +114,7 @@ class ProcessEnvironment:
         return self._process.pid
 
     async def invoke(self, event: bytes, chain: str = "", alias: str = "") -> bytes:
+        """As `Environment.invoke`."""
         request_id = str(uuid.uuid4())
         result = self._api.offer(request_id, event, self._settings.timeout_s, chain, alias)
         self._signal(signal.SIGCONT)
@@ -148,10 +150,12 @@ class ProcessEnvironment:
                 pass
 
     def kill(self) -> None:
+        """SIGKILL, to whatever it has started as well."""
         self._ended = True
         self._signal(signal.SIGKILL)
 
     async def close(self) -> None:
+        """Ends the process, and waits until it has."""
         self.kill()
         await self._exit
         self._reading.cancel()

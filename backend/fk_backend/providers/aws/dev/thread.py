@@ -72,6 +72,7 @@ class ThreadEnvironment:
         return self
 
     async def invoke(self, event: bytes, chain: str = "", alias: str = "") -> bytes:
+        """As `Environment.invoke`."""
         context = Context(self._settings, self._arn + (alias and ":" + alias))
         name = self._settings.handler.rpartition(".")[2]
 
@@ -91,6 +92,8 @@ class ThreadEnvironment:
             self._waiting.set_exception(InvocationFailed("Runtime.ExitError", "killed"))
 
     async def close(self) -> None:
+        """Ends the thread, unless a killed invocation still has it."""
+
         def close() -> None:
             getattr(self._module, "close", lambda: None)()
 

@@ -1,6 +1,8 @@
 """Every promise has a name, and every name a function that looks for a run in which it was broken.
 
 A check yields what it found, one sentence each; nothing means that it holds. `judge` runs all of them.
+
+Imports: core, the records of a run. Never: kazoo, fk_kazoo, fk_backend.providers, time, random.
 """
 
 from __future__ import annotations

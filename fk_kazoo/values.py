@@ -1,21 +1,25 @@
-"""What an answer is in kazoo's words: what kazoo reads from a reply's bytes, made from the result itself."""
+"""What an answer is in kazoo's words: what kazoo reads from a reply's bytes, made from the result itself.
+
+For requests of kazoo's own classes, and ours. An app's own class reads the bytes in its own way.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Sequence, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Tuple, Union
 
+from kazoo.protocol import serialization as kazoo
 from kazoo.protocol.states import ZnodeStat
 from kazoo.security import ACL, Id
 
 from fk_backend.core.model import Error
 from fk_backend.core.requests import Result
 
-from .. import jute, wire
-from ..exceptions import EXCEPTIONS
+from . import jute, wire
+from .exceptions import EXCEPTIONS
 
 
 def _stat(value: Sequence[int]) -> ZnodeStat:
-    return ZnodeStat(*value)
+    return ZnodeStat._make(value)
 
 
 def _acls(value: Any) -> Any:
@@ -61,3 +65,27 @@ def is_missing(request: Any, result: Result) -> bool:
 def value(request: Any, result: Result) -> Any:
     """Of a request that succeeded."""
     return None if is_missing(request, result) else _VALUES[request.type](request, result.value)
+
+
+_PARTS = frozenset((kazoo.Create, kazoo.Delete, kazoo.SetData, kazoo.CheckVersion))
+_OWN = frozenset(
+    (
+        *(kazoo.Create, kazoo.Create2, kazoo.Delete, kazoo.SetData, kazoo.SetACL, kazoo.Transaction, kazoo.Sync),
+        *(kazoo.Exists, kazoo.GetData, kazoo.GetChildren, kazoo.GetChildren2),
+    )
+)
+
+
+class Value(NamedTuple):
+    """What a request of kazoo's own comes to, in the place of a reply's body."""
+
+    value: Any
+
+
+def answer(request: Any, result: Result) -> Union[bytes, Value]:
+    """The `Value` of a request; the body of the reply if its class is an app's own, or if there is no value."""
+    kind = type(request)
+    if result.code == Error.OK and kind in _OWN:
+        if kind is not kazoo.Transaction or _PARTS.issuperset(map(type, request.operations)):
+            return Value(value(request, result))
+    return wire.reply(request, result)
