@@ -22,7 +22,7 @@ ELSEWHERE = {"README.md": "tests/docs/test_snippets.py", "docs/locks.md": "tests
 """Pages whose snippets are run by a test of their own: what they print, or need, is not said as here."""
 RUN = re.compile(r"^\$ python (\S+)$")
 SNIPPETS = {name(page): [block for block in blocks(page) if block.language == "python"] for page in PAGES}
-TIMEOUT_S = 60
+TIMEOUT_S = 110
 
 
 def test_pages_have_snippets() -> None:
