@@ -114,6 +114,7 @@ class Cable(Passage):
         faulty = super().through(gateway)
         faulty.store = BeatLoser(self, faulty.store)
         faulty.queue = cast(FaultyGateway, Wire(self, faulty.queue))
+        faulty.goes_at_once = lambda: not (delay_s or self.delay_s or self.fails_next or self.loses_beats)
         return faulty
 
     def snap(self) -> None:

@@ -23,3 +23,22 @@ def test_what_is_known_without_asking_is_known_while_it_is_cut_off() -> None:
     assert faulty.store.limits is store.limits and faulty.store.atomic_queries == store.atomic_queries
     with pytest.raises(Unavailable):
         asyncio.run(faulty.store.get([layout.head_key("ns")]))
+
+
+def test_a_write_is_done_at_once_only_where_nothing_can_happen_to_it() -> None:
+    direct = SimpleNamespace(at_once=True)
+    inner: Any = SimpleNamespace(
+        address=None, thrifty=False, blobs=None, clock=None, store=MemoryStore(), direct=direct
+    )
+    faulty = FaultyGateway(inner)
+    assert faulty.direct is direct
+    for fail in (faulty.cut, faulty.halt, faulty.hold):
+        fail()
+        assert faulty.direct is None
+        faulty.mend()
+        faulty.release()
+        assert faulty.direct is direct
+    faulty.goes_at_once = lambda: False
+    assert faulty.direct is None
+    faulty.goes_at_once, direct.at_once = (lambda: True), False  # by an invocation, it would have to be waited for
+    assert faulty.direct is None

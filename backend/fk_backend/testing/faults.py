@@ -13,7 +13,7 @@ from ..core.requests import Expire
 from ..errors import Unavailable
 from ..functions.heartbeat import SENDER
 from ..messages import Message, encode, message_id
-from ..ports import Gateway
+from ..ports import Direct, Gateway
 
 
 class FaultyGateway:
@@ -29,8 +29,8 @@ class FaultyGateway:
         self.address: Optional[str] = gateway.address
         self.thrifty = gateway.thrifty
         self.blobs = gateway.blobs
-        self.direct = None
-        """Every write goes where it can fail."""
+        self.goes_at_once: Callable[[], bool] = lambda: True
+        """Whether nothing is to happen to messages, so that a write need not be one."""
         self.clock = gateway.clock
         self.store: Any = _Store(self, gateway.store)
         self.queue = self
@@ -38,6 +38,12 @@ class FaultyGateway:
         self.is_halted = False
         self._held: Optional[List[Callable[[], None]]] = None
         """What comes, while its receiver is paused."""
+
+    @property
+    def direct(self) -> Optional[Direct]:
+        """What writes in the caller's thread, while all is well; what waits for anybody goes where it can fail."""
+        direct, is_well = self._gateway.direct, not (self.is_cut or self.is_halted or self._held is not None)
+        return direct if is_well and direct is not None and direct.at_once and self.goes_at_once() else None
 
     def cut(self) -> None:
         """Cuts it off. In the loop's thread."""
