@@ -181,12 +181,17 @@ class App:
         if event.path:
             self.events.append((event.type, event.path))
 
-    def settled(self) -> None:
-        """Until it is connected, and has been told so."""
-        eventually(self._is_settled, "it is connected", PATIENCE_S)
+    def settled(self, lost: bool = False) -> None:
+        """Until it is connected, and has been told so: ``lost``, once again, as a call had no answer.
 
-    def _is_settled(self) -> bool:
-        return self.zk.state == KazooState.CONNECTED and (not self.states or self.states[-1] == KazooState.CONNECTED)
+        That call ends before listeners hear that its connection is lost.
+        """
+        eventually(lambda: self._is_settled(lost), "it is connected", PATIENCE_S)
+
+    def _is_settled(self, lost: bool) -> bool:
+        states = list(self.states)
+        told = states[-1] == KazooState.CONNECTED if states else not lost
+        return self.zk.state == KazooState.CONNECTED and told
 
     def view(self, path: str) -> View:
         """The children of a node, and how often they have changed."""

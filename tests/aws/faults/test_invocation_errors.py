@@ -102,7 +102,7 @@ def test_what_may_have_been_done_is_a_lost_connection(setting: Setting, name: st
     session, (fate, done) = app.zk.client_id, UNSURE[name]
     between.befall(SetData, fate)
     assert has_no_answer(app.zk.set_async("/a", b"new"))
-    app.settled()
+    app.settled(lost=True)
     assert app.states == [KazooState.SUSPENDED, KazooState.CONNECTED] and app.zk.client_id == session
     assert other.zk.get("/a")[1].version == done
     assert between.asked.count("SetData") == 1
@@ -114,7 +114,7 @@ def test_one_that_arrives_when_its_client_has_connected_again_is_fenced(setting:
     late = Late()
     between.befall(SetData, late)
     assert has_no_answer(app.zk.set_async("/a", b"late"))
-    app.settled()
+    app.settled(lost=True)
     assert late.reached.is_set() and app.zk.set("/a", b"new").version == 1
     late.let_go()
     eventually(late.over.is_set, "it is done with", PATIENCE_S)
