@@ -234,16 +234,17 @@ def find_command(
     fk-kazoo find /app --name 'item-*' --larger 100k
     fk-kazoo find --ephemeral
     """
-    from fk_kazoo.moving.client_side import ClientSide
     from fk_kazoo.moving.records import EPHEMERAL
+
+    from .sides import Sides
 
     try:
         pattern = re.compile(data.encode()) if data is not None else None
     except re.error as error:
         raise click.UsageError("--data %r: %s" % (data, error)) from None
     found = []
-    with place.client() as client:
-        for record, stat in ClientSide(client).walk_with_stats([path], acls=False):
+    with place.client() as client, Sides() as sides:
+        for record, stat in sides.of_client(client, place, say=False).walk_with_stats([path], acls=False):
             held = record.data or b""
             if (
                 (name is not None and not fnmatch.fnmatchcase(record.path.rpartition("/")[2], name))

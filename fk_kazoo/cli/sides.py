@@ -62,15 +62,16 @@ class Sides:
                 client.ensure_path("/")
         return self.of_client(client, place, rules)
 
-    def of_client(self, client: Any, place: Place, rules: Sequence[Rule] = ()) -> ClientSide:
-        """The side of a connected client."""
+    def of_client(self, client: Any, place: Place, rules: Sequence[Rule] = (), say: bool = True) -> ClientSide:
+        """The side of a connected client. ``say``: whether it matters if kinds are not known."""
         if place.is_zookeeper:
             return ClientSide(client, None, rules)
         client.exists("/")  # behind the credentials: the session is who it will be
         try:
             stored = Stored(place.deployment, client._connection.identities)
         except BackendError as error:
-            place.say("containers and TTL nodes can't be told from others: %s" % error)
+            if say:
+                place.say("containers and TTL nodes can't be told from others: %s" % error)
             return ClientSide(client, None, rules)
         self._stack.callback(stored.close)
         return ClientSide(client, stored, rules)

@@ -37,7 +37,7 @@ class ClientSide:
         return (record for record, _ in self.walk_with_stats(roots))
 
     def walk_with_stats(self, roots: Sequence[str], acls: bool = True) -> Iterator[Tuple[Record, Any]]:
-        """As `walk`, each with its Stat; without ``acls`` they are not asked for, and empty."""
+        """As `walk`, each with its Stat; without ``acls`` nobody needs them: they may be empty, or hidden."""
         return self._walk(roots, lambda paths: self._read(paths, acls), lambda one: one[0].path, lambda one: one[1])
 
     def paths(self, roots: Sequence[str]) -> Iterator[str]:
@@ -108,7 +108,7 @@ class ClientSide:
         found = self._read_stored(paths) if self._stored is not None else self._asked(paths, acls)
         made: Dict[str, Tuple[Record, Any]] = {}
         for path, data, entries, stat, kind, ttl_ms in found:
-            if any(scheme == "digest" and name.endswith(":x") for _, scheme, name in entries):
+            if acls and any(scheme == "digest" and name.endswith(":x") for _, scheme, name in entries):
                 raise NoAuthError("%s: its ACL is hidden from who may not administer it, so it can't move" % path)
             if stat.ephemeralOwner:
                 kind, ttl_ms = EPHEMERAL, 0

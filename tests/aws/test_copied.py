@@ -52,3 +52,17 @@ def test_there_and_back(
     with Place(url, timeout_s=60).client():
         sessions = main(["sessions", "--url", url]), capsys.readouterr()
     assert sessions[0] == 0 and "from: not known" in sessions[1].out and "not known to aws://" in sessions[1].err
+
+
+def test_the_clients_policy_is_enough(
+    emulated_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Many nodes by one request, with their kinds; nothing is told that could not be read."""
+    monkeypatch.setenv("FK_KAZOO_HOME", str(tmp_path / "home"))
+    with Place("local://one").client(make=True) as source:
+        source.create("/policy/a", b"a", makepath=True)
+        source.create_ttl("/policy/t", 3_600_000, b"t")
+    for words in (("local://one", emulated_url), (emulated_url, "local://two")):
+        assert main(["copy", *words, "/policy", "--verify", "--timeout", "60"]) == 0
+        out, err = capsys.readouterr()
+        assert "every node is equal" in out and "can't be told" not in err, (out, err)

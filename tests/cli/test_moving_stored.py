@@ -52,6 +52,18 @@ def test_what_a_session_may_not_read_is_refused(run: Run, client: Clients) -> No
     stored.close()
 
 
+def test_find_reads_what_it_may(run: Run, client: Clients, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ACL that is hidden in part is nobody's concern there. And it asks no client for each node."""
+    one = client(APP, "me:secret")
+    readable = [make_digest_acl("me", "secret", all=True), make_acl("world", "anyone", read=True)]
+    one.create("/app/shown", b"x" * 50, readable, makepath=True)
+    one.create("/app/mine", b"x", ephemeral=True)
+    monkeypatch.setattr(ClientSide, "_asked", None)
+    done = run("find", "/app", "--url", APP, "--larger", "20")
+    assert done.code == 0 and done.out == "/app/shown\n", done
+    assert run("find", "/app", "--url", APP, "--ephemeral").out == "/app/mine\n"
+
+
 def test_small_families_are_read_together(client: Clients, monkeypatch: pytest.MonkeyPatch) -> None:
     """A request for each family would be one for every three nodes here."""
     one = client(APP)
