@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from typing import Any, Awaitable, Callable, Dict, List
+from typing import Any, Awaitable, Callable, Dict, List, Tuple
 
 from aiohttp import ClientSession, web
 
 from .invoked import kind_of
 
+OF_THE_HOP = ("connection", "content-length", "host", "keep-alive", "transfer-encoding")
+OF_MAPPINGS = ("ReceiveMessage", "DeleteMessageBatch", "ChangeMessageVisibilityBatch")
 PassOn = Callable[[], Awaitable[bytes]]
 Fate = Callable[[Any, PassOn], Awaitable[Any]]
 """What becomes of one invocation: gets the request, and what has it done; returns what its client gets."""
@@ -99,25 +101,31 @@ class Late:
         await asyncio.shield(asyncio.ensure_future(late()))
 
 
-class Between:
-    """A server in front of another one. ``fate``: of the next invocation that asks for something of a kind."""
+class Proxy:
+    """A server in front of another one, in a thread of its own."""
 
     def __init__(self, url: str) -> None:
-        self.asked: List[str] = []
-        """What was asked for, request by request: the names of their kinds."""
-        self._fates: Dict[str, Fate] = {}
+        self.url = ""
         self._behind = url
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._runner: Any = None
-        self.url = ""
 
-    def befall(self, kind: Any, fate: Fate) -> None:
-        """Once."""
-        self._fates[kind.__name__] = fate
+    async def asked(self, request: Any, body: bytes) -> Any:
+        """What a request is answered with."""
+        raise NotImplementedError
 
-    def start(self) -> "Between":
-        """Listens."""
+    async def passed_on(self, request: Any, body: bytes) -> Any:
+        """What the other server answers."""
+        headers = {name: text for name, text in request.headers.items() if name.lower() not in OF_THE_HOP}
+        async with ClientSession(auto_decompress=False) as session:
+            url = self._behind + request.raw_path
+            async with session.request(request.method, url, data=body, headers=headers) as answer:
+                kept = {name: text for name, text in answer.headers.items() if name.lower() not in OF_THE_HOP}
+                return web.Response(status=answer.status, body=await answer.read(), headers=kept)
+
+    def start(self) -> "Any":
+        """Listens; itself."""
         self._thread.start()
         self.url = self._call(self._start())
         return self
@@ -134,22 +142,66 @@ class Between:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _start(self) -> str:
-        app = web.Application()
-        app.router.add_route("*", "/{rest:.*}", self._invoked)
+        app = web.Application(client_max_size=1 << 24)
+        app.router.add_route("*", "/{rest:.*}", self._asked)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         return "http://127.0.0.1:%d" % self._runner.addresses[0][1]
 
-    async def _invoked(self, request: Any) -> Any:
-        body = await request.read()
+    async def _asked(self, request: Any) -> Any:
+        return await self.asked(request, await request.read())
+
+
+class Between(Proxy):
+    """In front of Lambda's interface."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.kinds: List[str] = []
+        """What was asked for, request by request."""
+        self._fates: Dict[str, Fate] = {}
+
+    def befall(self, kind: Any, fate: Fate) -> None:
+        """What becomes of the next invocation that asks for something of a kind."""
+        self._fates[kind.__name__] = fate
+
+    async def asked(self, request: Any, body: bytes) -> Any:
+        """As `Proxy.asked`."""
         kind = kind_of(json.loads(body))
-        self.asked.append(kind)
+        self.kinds.append(kind)
 
         async def pass_on() -> bytes:
-            async with ClientSession() as session:
-                async with session.post(self._behind + request.raw_path, data=body) as answer:
-                    found: bytes = await answer.read()
-                    return found
+            answer: bytes = (await self.passed_on(request, body)).body
+            return answer
 
         return await self._fates.pop(kind, served)(request, pass_on)
+
+
+class Executioner(Proxy):
+    """Between the functions and all that they ask for: at the ``at``-th request the writer's process is killed."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.kill: Callable[[], Any] = lambda: None
+        self.sent: List[str] = []
+        """What was asked for since it was armed."""
+        self._armed: Tuple[int, bool] = (0, False)
+
+    def arm(self, at: int, after: bool) -> None:
+        """From here on requests count. ``at`` 0: for nothing."""
+        self.sent.clear()
+        self._armed = at, after
+
+    async def asked(self, request: Any, body: bytes) -> Any:
+        """As `Proxy.asked`. What the host asks of queues does not count."""
+        operation = request.headers.get("X-Amz-Target", request.method).rpartition(".")[2]
+        if operation in OF_MAPPINGS:
+            return await self.passed_on(request, body)
+        self.sent.append(operation)
+        at, after = self._armed
+        if len(self.sent) != at:
+            return await self.passed_on(request, body)
+        answer = await self.passed_on(request, body) if after else web.Response()
+        await asyncio.get_running_loop().run_in_executor(None, self.kill)
+        return answer

@@ -7,19 +7,23 @@ and what became of it is read by a client, as an app would.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import threading
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Type
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, Type
 from urllib.request import Request, urlopen
 
+import pytest
 from kazoo.exceptions import ConnectionLoss
 from kazoo.protocol.states import KazooState
 
 from fk_backend.messages import decode
+from fk_backend.providers import contention
 from fk_backend.providers.aws import direct, names
 from fk_backend.providers.aws.clients import Clients
 from fk_backend.providers.aws.dev.thread import ThreadEnvironment
+from fk_backend.session import beginning
 from fk_kazoo.client import KazooClient
 from tests.service.processes import eventually
 
@@ -48,6 +52,20 @@ def is_whole() -> bool:
 def is_tried(scene: int, at: int) -> bool:
     """Whether a place is tried. Scenes begin with different ones, so that between them they try all kinds."""
     return is_whole() or at == 1 or (at + scene) % EVERY_SO_MANY == 0
+
+
+def places(scene: int) -> Iterator[Tuple[int, bool]]:
+    """Where to kill: at which request, and whether after it. Ends never."""
+    for at in itertools.count(1):
+        if is_tried(scene, at):
+            yield at, False
+            yield at, True
+
+
+def set_up(patch: pytest.MonkeyPatch) -> None:
+    """Clients invoke, whomever they have met before; and who watches is told, and does not find out by himself."""
+    patch.setattr(contention, "PAUSE_S", 0.0)
+    patch.setattr(beginning, "LOOK_S", 3600.0)
 
 
 # --- the function's side --------------------------------------------------------------------------
@@ -269,7 +287,7 @@ class Theatre:
             self.deployment.host.chill(WRITER)
         self.doom.befall(deed.kind, process)
         answered = self._is_answered(process, deed.ask(self.actor.zk, path))
-        self.actor.settled()
+        self.actor.settled(lost=not answered)
         assert self.doom.event is not None, "it was not invoked"
         return Round(path, answered, before, self.actor.view(path), process.sent, self.doom.event)
 

@@ -19,7 +19,7 @@ from tests.service.processes import eventually
 
 from ..conftest import Deployment, deployed
 from .between import Between, Fate, Late, cut_after, cut_before, cut_short, failed, never, refused
-from .invoked import PATIENCE_S, App, has_no_answer
+from .invoked import PATIENCE_S, App, has_no_answer, set_up
 
 GIVES_UP_S = 4.0
 """So long a client waits for an invocation here."""
@@ -41,9 +41,10 @@ def shared(emulator: Emulator) -> Iterator[Deployment]:
 
 @pytest.fixture()
 def setting(shared: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterator[Setting]:
-    between = Between(shared.host.url).start()
+    between: Between = Between(shared.host.url).start()
     monkeypatch.setenv(AT_FUNCTIONS, between.url)
     monkeypatch.setattr(clients, "INVOKE_TIMEOUT_S", GIVES_UP_S)
+    set_up(monkeypatch)
     app, other = App(shared.url).start(), App(shared.url + "&via=queue").start()
     app.zk.create("/a", b"old")
     yield Setting(app, other, between)
@@ -66,7 +67,7 @@ def test_what_was_not_done_for_sure_goes_to_the_queue(setting: Setting, name: st
     app, other, between = setting
     between.befall(SetData, NOT_DONE[name])
     assert app.zk.set("/a", b"new").version == 1 and app.states == []
-    assert between.asked.count("SetData") == 1
+    assert between.kinds.count("SetData") == 1
     assert other.zk.get("/a")[0] == b"new"
 
 
@@ -105,7 +106,7 @@ def test_what_may_have_been_done_is_a_lost_connection(setting: Setting, name: st
     app.settled(lost=True)
     assert app.states == [KazooState.SUSPENDED, KazooState.CONNECTED] and app.zk.client_id == session
     assert other.zk.get("/a")[1].version == done
-    assert between.asked.count("SetData") == 1
+    assert between.kinds.count("SetData") == 1
     assert app.zk.set("/a", b"newer").version == done + 1
 
 

@@ -21,11 +21,24 @@ from fk_backend.providers.aws import names
 from fk_backend.providers.aws.clients import AT_FUNCTIONS, Clients
 from fk_backend.providers.aws.dev import host
 from fk_backend.providers.aws.dev.emulator import Emulator
-from fk_backend.session import beginning
 from tests.service.processes import eventually
 
 from ..conftest import DEPLOYMENT, deployed
-from .invoked import PATIENCE_S, App, Deed, Doom, Frozen, Round, Theatre, environment, is_tried, is_whole, open_tapped
+from .invoked import (
+    PATIENCE_S,
+    App,
+    Deed,
+    Doom,
+    Frozen,
+    Round,
+    Theatre,
+    environment,
+    is_tried,
+    is_whole,
+    open_tapped,
+    places,
+    set_up,
+)
 from .wire import READS, Process
 
 NEW = b"new"
@@ -61,20 +74,12 @@ def theatre(emulator: Emulator) -> Iterator[Theatre]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(host, "ThreadEnvironment", environment(doom))
         patch.setattr(Clients, "open", lambda self: open_tapped(self, opened))
-        patch.setattr(beginning, "LOOK_S", 3600.0)  # whoever watches is told, and does not find out by himself
+        set_up(patch)
         with deployed(emulator, patch) as deployment:
             patch.setenv(AT_FUNCTIONS, deployment.host.url)
             made = Theatre(deployment, doom)
             yield made
             made.close()
-
-
-def _places(scene: int) -> Iterator[Tuple[int, bool]]:
-    """Where to kill: a place, and whether after its request. Ends never."""
-    for at in itertools.count(1):
-        if is_tried(scene, at):
-            yield at, False
-            yield at, True
 
 
 def _undisturbed(theatre: Theatre, deed: Deed) -> Tuple[Round, Events]:
@@ -111,7 +116,7 @@ def test_killed_before_and_after_every_request(theatre: Theatre, name: str) -> N
     session = theatre.actor.zk.client_id
     expected, events = _undisturbed(theatre, deed)
     is_read = False
-    for at, after in _places(list(DEEDS).index(name)):
+    for at, after in places(list(DEEDS).index(name)):
         if after and is_read:  # as killed before the next one
             continue
         victim = Process(at, after)
@@ -153,7 +158,7 @@ def test_one_that_wakes_after_its_client_has_connected_again_changes_nothing(the
 def test_killed_while_a_session_begins(theatre: Theatre) -> None:
     """Its client gets a session; the one that it knows nothing of is ended by the sweep."""
     kills: Set[Tuple[int, bool]] = set()
-    for at, after in _places(0):
+    for at, after in places(0):
         victim = Process(at, after)
         theatre.doom.befall(Open, victim)
         app = App(theatre.deployment.url).start()
@@ -175,7 +180,7 @@ def _sessions(theatre: Theatre) -> List[Any]:
 def test_killed_while_a_client_attaches(theatre: Theatre) -> None:
     """It goes on with its session, and what it watches from then on is told."""
     app, session, kills = theatre.watcher, theatre.watcher.zk.client_id, 0
-    for at, after in _places(0):
+    for at, after in places(0):
         path, victim = theatre.prepare(), Process(at, after)
         app.states.clear()
         theatre.doom.befall(Attach, victim)
@@ -195,7 +200,7 @@ def test_killed_while_a_client_attaches(theatre: Theatre) -> None:
 def test_killed_while_a_client_leaves(theatre: Theatre) -> None:
     """`stop` comes back, and what the session owned is gone: at once, or when it has expired."""
     theatre.actor.zk.create("/owned")
-    for at, after in _places(0):
+    for at, after in places(0):
         app, victim = App(theatre.deployment.url, session_s=6.0).start(), Process(at, after)
         app.zk.create("/owned/by-", ephemeral=True, sequence=True)
         theatre.doom.befall(Close, victim)
