@@ -66,7 +66,7 @@ from .url import resolve
 from .waiting import note_who_waits, waits
 
 COMMAND_TIMEOUT_S = 10.0
-TURN_S = 0.001
+SLICE_S = 0.001
 """Between two tries to get the lock of the queue."""
 
 _ENDS_WITHOUT_CLOSE = __version__.startswith("2.10.")
@@ -156,7 +156,7 @@ class KazooClient(Extensions, _kazoo.KazooClient):
         if self.chroot is not None and chroot != self.chroot:
             raise ConfigurationError("Changing chroot at runtime is not currently supported")
         if "fk_kazoo.run" in sys.modules:
-            sys.modules["fk_kazoo.run"].stands_for(addresses, url)
+            sys.modules["fk_kazoo.run"].note_substitution(addresses, url)
         self.deployment = url
         self.hosts = addresses or [(str(url), 0)]
         self.chroot = chroot
@@ -259,7 +259,7 @@ class KazooClient(Extensions, _kazoo.KazooClient):
             loop.lose(self, connection)
         if not self._stopped.is_set():
             self._in_call = self._in_call or _owned(self._queueing)
-            with loop.current().turn.lend(), self._changing:
+            with loop.current().turn.release_temporarily(), self._changing:
                 self._announce_close()
                 if _ENDS_WITHOUT_CLOSE:
                     self._close_session()
@@ -310,13 +310,13 @@ class KazooClient(Extensions, _kazoo.KazooClient):
         self._persistent.clear()
         self._conn_retry.interrupt = lambda: self._stopped.is_set()
         self.state = KazooState.LOST
-        self._leave_behind(forked=True)
+        self._detach(forked=True)
 
     def _lose(self) -> None:
         """Somebody else closed its files: what is unanswered is ConnectionLoss, and `start` opens a new session."""
         waiting = (self._pending, self._queue)
         self._live.clear()
-        asked = [each.result for each in self._leave_behind(forked=False)]
+        asked = [each.result for each in self._detach(forked=False)]
         for queue in waiting:
             while queue:
                 asked.append(queue.popleft()[1])
@@ -328,7 +328,7 @@ class KazooClient(Extensions, _kazoo.KazooClient):
         workers.stop(self.handler, patience_s=0.0)
         self._make_state_change(KazooState.LOST, waits=False)
 
-    def _leave_behind(self, forked: bool) -> List[Any]:
+    def _detach(self, forked: bool) -> List[Any]:
         """Begins anew, with a connection of its own, stopped. What callers had sent by the old one.
 
         No lock is asked for: who holds one may be what waits for this, or a thread that a child does not have.
@@ -339,13 +339,13 @@ class KazooClient(Extensions, _kazoo.KazooClient):
         self._queueing, self._changing = handler.rlock_object(), handler.rlock_object()
         self._state = KeeperState.CLOSED
         self._ending = self._in_call = False
-        self._left_behind(forked)
+        self._lose_connection(forked)
         self._reset()
-        left: List[Any] = connection.leave_behind(self._nobodys(), forked)
+        left: List[Any] = connection.leave_behind(self._detached_client(), forked)
         self._connection = self._connect_by(None)
         return left
 
-    def _nobodys(self) -> Any:
+    def _detached_client(self) -> Any:
         """A client that is stopped, and that nobody has or hears of."""
         client = copy.copy(self)
         client._stopped, client.state_listeners = self.handler.event_object(), set()
@@ -363,7 +363,7 @@ class KazooClient(Extensions, _kazoo.KazooClient):
         thread.turn.part_with()
         holds.interrupt(self)
         if self._ending:  # callers that try again at once would not let the connection's thread have the lock
-            self.handler.sleep_func(2 * TURN_S)
+            self.handler.sleep_func(2 * SLICE_S)
         lock = self._queueing
         mine = _owned(lock)
         try:
@@ -430,7 +430,7 @@ class KazooClient(Extensions, _kazoo.KazooClient):
         held = self._queueing.acquire(False)
         while not held and not self._in_call:  # its holder may wait for room in the pipe that this thread empties
             self._connection.empty_pipe()
-            self.handler.sleep_func(TURN_S)
+            self.handler.sleep_func(SLICE_S)
             held = self._queueing.acquire(False)
         self._ending = False
         try:

@@ -26,10 +26,10 @@ from fk_backend.providers.descriptors import Descriptor
 from fk_backend.session.ops import Done
 
 from . import loop, primitives, values, wire, workers
-from .doorbell import Doorbell
 from .line import Asked, Line
 from .settling import Settle, at_once, soon
 from .waiting import link_at_once
+from .wakeup_socket import WakeupSocket
 from .why import STILL_S
 
 log = logging.getLogger(__name__)
@@ -45,19 +45,19 @@ END_S = 3.0
 """How long it waits then for what is left of the connection, if nobody says how long."""
 
 
-class LeftBehind(Exception):
+class Detached(Exception):
     """The thread's connection is not its client's any more. kazoo lets it pass."""
 
 
 class Selecting:
     """A handler for the thread that selects: somebody else may have closed what it selects on."""
 
-    def __init__(self, handler: Any, connection: Seam) -> None:
+    def __init__(self, handler: Any, connection: DeploymentConnection) -> None:
         self._handler = handler
         self._connection = connection
 
     def select(self, *args: Any, **kwargs: Any) -> Any:
-        """As the handler's. LeftBehind if there is nothing to select on any more."""
+        """As the handler's. Detached if there is nothing to select on any more."""
         began, longest_s = time.monotonic(), args[3] if len(args) > 3 else None
         try:
             ready = self._handler.select(*args, **kwargs)
@@ -66,7 +66,7 @@ class Selecting:
             raise
         now = time.monotonic()
         if longest_s is not None and now - began - longest_s > STILL_S:
-            self._connection.stood_still = (now - began, now)
+            self._connection.last_pause = (now - began, now)
         self._connection.stay()
         return ready
 
@@ -74,7 +74,7 @@ class Selecting:
         return getattr(self._handler, name)
 
 
-class Seam(kazoo_connection.ConnectionHandler):
+class DeploymentConnection(kazoo_connection.ConnectionHandler):
     """kazoo's ConnectionHandler with `_connect`, `_submit` and `_read_header` replaced."""
 
     _connection_routine: Any
@@ -88,7 +88,7 @@ class Seam(kazoo_connection.ConnectionHandler):
     """The line, once its greetings are answered, where reads need not wait for anything else."""
     _opening: Optional[loop.Opening] = None
 
-    stood_still = (0.0, 0.0)
+    last_pause = (0.0, 0.0)
     """For how many seconds this process did not run, the last time, and when that ended, on the monotonic clock."""
 
     only_kazoos = True
@@ -152,7 +152,7 @@ class Seam(kazoo_connection.ConnectionHandler):
     def _end_all(self) -> None:
         """Of who was left behind."""
         sock = self._socket
-        if isinstance(sock, Doorbell):
+        if isinstance(sock, WakeupSocket):
             sock.discard()
         self._end_pair()
 
@@ -164,16 +164,16 @@ class Seam(kazoo_connection.ConnectionHandler):
         return pair is not self._pair or line is not self._line  # they have been closed in the ordinary way meanwhile
 
     def look(self) -> None:
-        """Something is wrong with what was selected on. LeftBehind if somebody else closed it."""
+        """Something is wrong with what was selected on. Detached if somebody else closed it."""
         loop.here()
         if not self._left and not self.whole():
             loop.lose(self.client, self)
         self.stay()
 
     def stay(self) -> None:
-        """LeftBehind if this thread's connection is not its client's any more."""
+        """Detached if this thread's connection is not its client's any more."""
         if self._left:
-            raise LeftBehind
+            raise Detached
 
     @property
     def first_answer_s(self) -> float:
@@ -289,7 +289,7 @@ class Seam(kazoo_connection.ConnectionHandler):
             raise ConnectionDropped("the client is being stopped")
         wanted = (client._session_id or 0, client._session_passwd, client._session_timeout, bool(client.read_only))
         loop.current().call(line.begin, *wanted, client.last_zxid)
-        self._await_bell(timeout_s)
+        self._await_wakeup(timeout_s)
         line.silence()
         if line.failure is not None:
             self._give_up(line.failure)
@@ -365,7 +365,7 @@ class Seam(kazoo_connection.ConnectionHandler):
             raise ConnectionDropped("not connected")
         return line
 
-    def _await_bell(self, timeout: float) -> None:
+    def _await_wakeup(self, timeout: float) -> None:
         with self._socket_error_handling():
             if not self.handler.select([self._socket], [], [], timeout)[0]:
                 raise self.handler.timeout_exception("socket time-out during read")
@@ -373,7 +373,7 @@ class Seam(kazoo_connection.ConnectionHandler):
     def _read_header(self, timeout: float) -> Tuple[ReplyHeader, Any, int]:
         line = self._connected_line()
         while True:
-            self._await_bell(timeout)
+            self._await_wakeup(timeout)
             try:
                 header, body, self._taken = line.take()
                 return header, body, 0
@@ -565,5 +565,5 @@ class Persistent:
         self.client._fire_persistent(buffer, offset)
 
 
-class ConnectionHandler(Persistent, Seam):
+class ConnectionHandler(Persistent, DeploymentConnection):
     """What a client has, unless an app named a class of its own: see `handler_class`."""

@@ -23,7 +23,7 @@ class Creation:
         if sequence:
             path = protected(path)
         self.client, self.path, self.value, self.sequence, self.options = client, path, value, sequence, options
-        self._doubtful = False
+        self._outcome_unknown = False
         """Whether a try was made of which nobody knows whether it was done."""
         self._refused: Optional[PayloadTooLargeError] = None
 
@@ -37,7 +37,7 @@ class Creation:
         return made
 
     def _try(self) -> str:
-        found = self._found() if self._doubtful else None
+        found = self._found() if self._outcome_unknown else None
         if found is not None:
             return found
         try:
@@ -47,7 +47,7 @@ class Creation:
             self._refused = error
             return self.path
         except (ConnectionLoss, SessionExpiredError):
-            self._doubtful = True
+            self._outcome_unknown = True
             raise
 
     def _found(self) -> Optional[str]:

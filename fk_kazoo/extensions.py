@@ -8,7 +8,7 @@ from . import locks, why
 from .creating import Creation
 from .kept import Kept
 from .locks import Lost
-from .telling import Telling
+from .state_reasons import StateReasons
 
 if TYPE_CHECKING:
     from kazoo.client import KazooClient as _Client
@@ -17,7 +17,7 @@ else:
     _Client = object  # kazoo's comes after it: to import that here may be to import ours (see `run`)
 
 
-class Extensions(Telling, _Client):
+class Extensions(StateReasons, _Client):
     """The part of our client that only adds to kazoo's."""
 
     _parted: Optional[why.Why] = None
@@ -94,7 +94,7 @@ class Extensions(Telling, _Client):
         ) -> locks.Election:
             """One leads at a time."""
 
-    def _left_behind(self, forked: bool) -> None:
+    def _lose_connection(self, forked: bool) -> None:
         """The connection was the parent's, or somebody else closed its files: nothing is held any more."""
         self._parted = why.FORKED if forked else why.FILES_CLOSED
         holds, self._holds = list(self._holds), {}

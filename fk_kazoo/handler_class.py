@@ -12,7 +12,7 @@ from typing import Any
 from kazoo.exceptions import ConfigurationError
 from kazoo.protocol import connection as kazoo_connection
 
-from .connection import ConnectionHandler, Persistent, Seam
+from .connection import ConnectionHandler, DeploymentConnection, Persistent
 
 _THEIRS = kazoo_connection.ConnectionHandler
 
@@ -37,12 +37,14 @@ def adopt(connection: Any) -> Any:
 def _over_ours(named: Any) -> Any:
     if named is _THEIRS:
         return ConnectionHandler
-    bases = (Persistent, named) if issubclass(named, Seam) else (Persistent, named, Seam)
+    bases = (
+        (Persistent, named) if issubclass(named, DeploymentConnection) else (Persistent, named, DeploymentConnection)
+    )
     return type(named.__name__, bases, {"__module__": named.__module__, "__doc__": named.__doc__})
 
 
 def _only_kazoos(kind: Any) -> bool:
     """Whether all that it inherits is kazoo's and ours; also kazoo's own class may have got methods of an app's."""
-    known = (_THEIRS.__module__, Seam.__module__)
+    known = (_THEIRS.__module__, DeploymentConnection.__module__)
     inherited = [part for parent in kind.__mro__[1:-1] for part in (parent, *vars(parent).values())]
     return all(getattr(part, "__module__", known[0]) in known for part in inherited)

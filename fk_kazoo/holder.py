@@ -117,7 +117,7 @@ class Holder:
         self._entered = tuple(each for each in self._entered if each is not mine[-1])
         return mine[-1]
 
-    def _is_anothers(self, hold: Hold) -> bool:
+    def _is_held_elsewhere(self, hold: Hold) -> bool:
         """Whether somebody else has this object now, or waits for it, as ``hold`` ended with its session."""
         now = self._hold
         return hold.ended if now is hold or now is None else not now.is_callers()
@@ -132,7 +132,7 @@ class Holder:
         if hold is not None:
             hold.in_a_with = False
             end_body(hold)
-        if hold is not None and hold.gone and self._is_anothers(hold):
+        if hold is not None and hold.gone and self._is_held_elsewhere(hold):
             if raises and kind is None:
                 raise LockLostError("%s was lost before the end: %s" % (self.path, hold.why))
             return True

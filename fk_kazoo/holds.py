@@ -117,9 +117,9 @@ class Hold:
         elif event.type == EventType.NONE:
             self._watched = False
         else:
-            self._look_again()
+            self._check_again()
 
-    def _look_again(self) -> None:
+    def _check_again(self) -> None:
         """From where nothing may wait."""
         self._watched = True
         self.client.exists_async(self.path, watch=self._told).rawlink(self._looked)
@@ -134,7 +134,7 @@ class Hold:
     def connected(self) -> None:
         """The client is connected again: a node that outlives its session may have been deleted meanwhile."""
         if not self.ephemeral and self._fence is not None and not self._watched:
-            self._look_again()
+            self._check_again()
 
     def forked(self) -> None:
         """In a child the event may be locked for ever, and nothing is held."""

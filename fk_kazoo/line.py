@@ -26,7 +26,7 @@ from fk_backend.session.watchlist import Event
 
 from . import loop, values, wire
 from .attaching import attach
-from .doorbell import Doorbell
+from .wakeup_socket import WakeupSocket
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class Line:
     def __init__(self, opening: loop.Opening, namespace: str) -> None:
         ours, self._bell = loop.socket_pair()
         self._rings = Descriptor.of(self._bell.fileno())
-        self.socket = Doorbell(ours)
+        self.socket = WakeupSocket(ours)
         self.failure: Optional[BaseException] = None
         self.opened: Optional[Opened] = None
         self.read_only = False
@@ -255,7 +255,7 @@ class Line:
         """
         thread = loop.known()
         try:
-            return thread.turn.borrow(self._write_now, request, thread.turn.is_mine)
+            return thread.turn.borrow(self._write_now, request, thread.turn.is_held)
         except Unknown as error:
             thread.call(self.break_off, str(error))
             raise
@@ -272,7 +272,7 @@ class Line:
 
     def _make_good(self) -> None:
         if self._session is not None:
-            self._session.tell_rest()
+            self._session.finish_fan_out()
 
     def break_off(self, why: str) -> None:
         """In the loop's thread: the session ends here, and is attached to anew."""

@@ -20,11 +20,11 @@ import weakref
 from typing import Any, Callable, Coroutine, Dict, List, Optional, Tuple, TypeVar, cast
 
 from fk_backend.ports import Gateway
-from fk_backend.providers import abandon_all, provider, rest_all
+from fk_backend.providers import discard_all, provider, suspend_all
 from fk_backend.providers.descriptors import Descriptor, missed, still
 
 from . import forks
-from .turns import FilesClosed, Lent, Loop, unpatched
+from .turns import FilesClosed, Loop, YieldingSelector, unpatched
 from .turns import real_lock as real_lock
 from .turns import start_thread as start_thread
 from .url import DeploymentUrl
@@ -33,13 +33,13 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-LINGER_S = 1.0
+KEEP_OPEN_S = 1.0
 """How long a deployment stays open after its last client of this process is done with it."""
 
 STILL_S = 5.0
 """How long a fork waits for the loop's thread to stand still."""
 
-_abandoned: List[object] = []
+_discarded: List[object] = []
 """What a forked child inherited. Kept, because finalizing it would close what is the parent's."""
 
 
@@ -83,7 +83,7 @@ class LoopThread:
         self._started = real_lock()
         self._started.acquire()
         self._open: Dict[Tuple[Any, ...], "Opening"] = {}
-        selector = Lent(_selector(), self.whole)
+        selector = YieldingSelector(_selector(), self.whole)
         self.turn = selector.turn
         """Held while the loop does something. Others may take it without waiting, for moments, to read what it owns."""
         self.loop = Loop(cast(selectors.BaseSelector, selector))
@@ -149,7 +149,7 @@ class LoopThread:
         """Has the loop run it. From any thread."""
         self.call(lambda: asyncio.ensure_future(coroutine))
 
-    def stand_still(self) -> None:
+    def pause_loop(self) -> None:
         """Has the thread stop between two callbacks, where nothing is half done, until `go_on`. Bounded."""
         self._still, self._going = real_lock(), real_lock()
         self._still.acquire()
@@ -159,14 +159,14 @@ class LoopThread:
 
     def _stand(self, still: Any, going: Any) -> None:
         try:
-            rest_all()
+            suspend_all()
         except Exception:  # whatever it is, the fork does not wait for it
             log.exception("closing files before a fork failed")
         still.release()
         going.acquire()
 
     def go_on(self) -> None:
-        """Ends `stand_still`."""
+        """Ends `pause_loop`."""
         self._going.release()
 
     def acquire(self, url: DeploymentUrl) -> "Opening":
@@ -185,7 +185,7 @@ class LoopThread:
         """Done with it. In the loop's thread only."""
         opening.users -= 1
         if not opening.users:
-            opening.retiring = self.loop.call_later(LINGER_S, self._retire, opening)
+            opening.retiring = self.loop.call_later(KEEP_OPEN_S, self._retire, opening)
 
     def _retire(self, opening: "Opening") -> None:
         """Nobody asked for it again in time."""
@@ -315,14 +315,14 @@ def _let_go(lost: LoopThread) -> None:
     global _current
     log.error("somebody else closed files of this process: its clients lose their sessions, and may be started again")
     lost.loop.broken = True
-    _abandoned.append(lost)
+    _discarded.append(lost)
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(lost))  # not even at exit: its numbers may be anybody's
     for client in list(clients):
         try:
             client._lose()
         except Exception:  # the others are to hear of it, whatever it is
             log.exception("a client could not be told")
-    abandon_all(forked=False)
+    discard_all(forked=False)
     missed.clear()
     _current = None
 
@@ -383,7 +383,7 @@ def _before_fork() -> None:
         _forkers.clear()  # of who did not come back in time
         _standing = _current
         if _standing is not None:
-            _standing.stand_still()
+            _standing.pause_loop()
     _forkers.append(me)
 
 
@@ -405,9 +405,9 @@ def _in_child() -> None:
     _guard, _forking = None, real_lock()
     _forkers.clear()
     if _current is not None:
-        _abandoned.append(_current)
+        _discarded.append(_current)
         _current = None
-    abandon_all(forked=True)
+    discard_all(forked=True)
     for client in list(clients):
         client._forked()
     _pid = os.getpid()

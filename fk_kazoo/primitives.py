@@ -57,7 +57,7 @@ def _green(thing: Any) -> bool:
     return any(kind.__module__.partition(".")[0] in _GREEN for kind in type(thing).__mro__)
 
 
-class _Steady:
+class _DedupedHandler:
     """A handler under eventlet, whose `select` may wake a greenlet twice where two descriptors are ready at once.
 
     The second time, whatever the greenlet waits for next would be answered, and wrongly. That is waited for here.
@@ -85,4 +85,4 @@ def selecting(handler: Any) -> Any:
         or not isinstance(handler, SequentialThreadingHandler)
     ):
         return handler
-    return _Steady(handler)
+    return _DedupedHandler(handler)

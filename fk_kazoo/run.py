@@ -80,7 +80,7 @@ def _put_in_place() -> None:
     vars(sys.modules[_THEIRS])["KazooClient"] = vars(sys.modules[_OURS])["KazooClient"]
 
 
-def stands_for(hosts: Sequence[Tuple[str, int]], deployment: object) -> None:
+def note_substitution(hosts: Sequence[Tuple[str, int]], deployment: object) -> None:
     """Says once that a deployment stands for ZooKeeper hosts that the app names, unless they are known to be meant."""
     global _told
     known = {one.strip() for one in os.environ.get(HOSTS_VARIABLE, "").split(",")}

@@ -42,7 +42,7 @@ def start_thread(function: Callable[..., object], *args: Any) -> None:
     unpatched("_thread", "start_new_thread")(function, args)
 
 
-class Turn:
+class LoopLock:
     """Who has it has the loop to itself, for moments. Whoever is interrupted while taking it still gives it back.
 
     A signal's handler may raise between any two instructions, so also between a lock's being taken and the next
@@ -53,7 +53,7 @@ class Turn:
         lock = unpatched("_thread", "RLock")()
         self.take: Callable[[], bool] = lock.acquire
         self.give: Callable[[], None] = lock.release
-        self.is_mine: Callable[[], bool] = lock._is_owned
+        self.is_held: Callable[[], bool] = lock._is_owned
         self._try: Callable[[bool], bool] = lock.acquire
         self.lent = 0
         """How often somebody let others have it in the middle of what he took it for."""
@@ -62,7 +62,7 @@ class Turn:
 
     def borrow(self, function: Callable[..., T], *args: Any) -> Optional[T]:
         """What the function returns, called in this turn; None if the turn is not to be had at once."""
-        if self.is_mine():  # a signal's handler, in the middle of another one
+        if self.is_held():  # a signal's handler, in the middle of another one
             return None
         self._greenlet = _greenlet()
         try:
@@ -87,18 +87,18 @@ class Turn:
         What it asks for needs the loop, so the turn is given back here. What was interrupted goes on without it, sees
         that by ``lent``, and has changed nothing or is done.
         """
-        if self.is_mine() and self._greenlet is _greenlet():
+        if self.is_held() and self._greenlet is _greenlet():
             self.lent += 1
             self.give()
 
     @contextlib.contextmanager
-    def lend(self) -> Iterator[None]:
+    def release_temporarily(self) -> Iterator[None]:
         """For a signal's handler that waits for the loop, and may have interrupted who has the turn: others have it.
 
         What was interrupted sees by ``lent`` that it did not have the loop to itself all the time. What another
         greenlet took is left alone: it goes on while this one waits, and gives it back itself.
         """
-        mine = self.is_mine() and self._greenlet is _greenlet()
+        mine = self.is_held() and self._greenlet is _greenlet()
         if mine:
             self.lent += 1
             self.give()
@@ -119,7 +119,7 @@ class FilesClosed(Exception):
     """Somebody else closed the files of this process, or some of them. The loop ends."""
 
 
-class Lent:
+class YieldingSelector:
     """A selector that gives the loop's turn away for as long as it waits: the loop does nothing then.
 
     Who holds ``turn`` has everything in the loop to itself, as a callback of the loop has.
@@ -130,7 +130,7 @@ class Lent:
     def __init__(self, selector: selectors.BaseSelector, whole: Callable[[], bool]) -> None:
         self._selector = selector
         self._whole = whole
-        self.turn = Turn()
+        self.turn = LoopLock()
 
     def select(self, timeout: Optional[float] = None) -> Any:
         """As the selector's, in `LOOK_S` at most. FilesClosed if somebody else closed what the loop needs."""

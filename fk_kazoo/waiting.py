@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import Any, Callable
 
 NAMES = ("create", "create_container", "create_ttl", "delete", "set", "set_acls")
-NOBODY = 0
+NO_CALLER = 0
 
 
 def _waiting(inherited: Callable[..., Any], client_of: Callable[[Any], Any]) -> Callable[..., Any]:
@@ -23,7 +23,7 @@ def _waiting(inherited: Callable[..., Any], client_of: Callable[[Any], Any]) -> 
         try:
             return inherited(self, *args, **kwargs)
         finally:
-            client._waits = NOBODY
+            client._waits = NO_CALLER
 
     return call
 
@@ -59,7 +59,7 @@ def note_who_waits(client: Any) -> Any:
     for name in NAMES:
         setattr(client, name, _waiting(getattr(client, name), lambda self: self))
     client.transaction = _transaction(client.transaction)
-    client._waits = NOBODY
+    client._waits = NO_CALLER
     return client
 
 

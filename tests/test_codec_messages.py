@@ -148,10 +148,10 @@ readers = st.none() | st.lists(st.sampled_from(("x", "y", "ip:10.0.0.1")), uniqu
 @given(st.lists(st.builds(Trigger, int64, text, st.integers(1, 4), readers), max_size=5), int64, int64)
 def test_notes_come_back(triggers: Any, zxid: int, since: int) -> None:
     """With their bulletin."""
-    board = messages.bulletin(zxid, since, triggers)
-    for note in (messages.Answers(1, [[0, None, 5]], board), messages.Fired([["/a", "data", 3]], board)):
+    trigger_log = messages.trigger_log_of(zxid, since, triggers)
+    for note in (messages.Answers(1, [[0, None, 5]], trigger_log), messages.Fired([["/a", "data", 3]], trigger_log)):
         found = messages.decode_note(messages.encode_note(note))
-        assert found == note and found.bulletin.triggers() == triggers
+        assert found == note and found.trigger_log.triggers() == triggers
     assert messages.decode_note(messages.encode_note(messages.Ended(5, True))) == messages.Ended(5, True)
 
 

@@ -239,7 +239,7 @@ def decode(body: bytes) -> Message:
 # --- what comes back ----------------------------------------------------------------------------
 
 
-class Bulletin(NamedTuple):
+class TriggerLog(NamedTuple):
     """The head's recent triggers as of ``zxid``: every one after ``since`` is in ``text``.
 
     ``text`` is JSON that is decoded only by a session that waits for something.
@@ -254,9 +254,9 @@ class Bulletin(NamedTuple):
         return unpacked(json.loads(self.text))
 
 
-def bulletin(zxid: int, since: int, triggers: Sequence[Trigger]) -> Bulletin:
-    """The bulletin of a head."""
-    return Bulletin(zxid, since, packed_text(triggers))
+def trigger_log_of(zxid: int, since: int, triggers: Sequence[Trigger]) -> TriggerLog:
+    """The trigger log of a head."""
+    return TriggerLog(zxid, since, packed_text(triggers))
 
 
 class Answers(NamedTuple):
@@ -264,14 +264,14 @@ class Answers(NamedTuple):
 
     first: int
     results: List[Any]
-    bulletin: Bulletin
+    trigger_log: TriggerLog
 
 
 class Fired(NamedTuple):
     """Registrations of this inbox that a commit consumed, or that persist and saw it: each (path, mode, id)."""
 
     registrations: List[Any]
-    bulletin: Bulletin
+    trigger_log: TriggerLog
 
 
 class Ended(NamedTuple):
@@ -306,13 +306,13 @@ def decode_note(body: bytes) -> Any:
         if body == PING:
             return Ping()
         what, (zxid, since, text) = fields[:-1], fields[-1]
-        board = Bulletin(_int(zxid), _int(since), _str(text))
+        trigger_log = TriggerLog(_int(zxid), _int(since), _str(text))
         if kind == "f":
             (hits,) = what
-            return Fired([[_str(path), _str(mode), number] for path, mode, number in hits], board)
+            return Fired([[_str(path), _str(mode), number] for path, mode, number in hits], trigger_log)
         if kind == "a":
             first, results = what
-            return Answers(_int(first), [[_int(code), shown, _int(at)] for code, shown, at in results], board)
+            return Answers(_int(first), [[_int(code), shown, _int(at)] for code, shown, at in results], trigger_log)
         raise Malformed("unknown note")
     except (TypeError, ValueError, LookupError) as error:
         raise Malformed(str(error)) from None

@@ -101,15 +101,15 @@ class Limits(NamedTuple):
     sort_bytes: int = 1 << 20
     recent_bytes: int = 400
     """What the head's recent triggers should take at most: where capacity is paid by the kilobyte, little."""
-    together_is_dear: bool = False
+    transactions_cost_double: bool = False
     """Whether a commit of several writes costs more than the same writes one by one."""
-    owners: bool = True
+    indexes_owners: bool = True
     """Whether it finds what an owner put: not where that would be paid for with every item that is put."""
     message_bytes: int = 1 << 30
     """Of one message to the queue beside such a store."""
     answer_bytes: int = 1 << 30
     """Of one note to an inbox, beside such a store: answers beyond that are refused."""
-    remote: bool = False
+    has_latency: bool = False
     """Whether a request is on its way for so long that something else should be done meanwhile."""
 
 
@@ -170,7 +170,7 @@ class Store(Protocol):
     async def purge(self, table: str, owner: str) -> int:
         """Removes what was put in INTEREST with this owner tag; how many items. Not atomic; may be called again.
 
-        Where `limits.owners` is False, nothing: owners remove what they put themselves, and upkeep what they left.
+        Where `limits.indexes_owners` is False, nothing: owners remove what they put, and the daily sweep the rest.
         """
         ...
 
@@ -287,7 +287,7 @@ class Ports(NamedTuple):
     blobs: Optional[Blobs] = None
 
 
-class Nobody:
+class NullSender:
     """`Inboxes` and `Queue` of who sends nothing."""
 
     async def push(self, messages: Sequence[Pushed]) -> None:
@@ -303,7 +303,7 @@ class Nobody:
         raise NotImplementedError
 
 
-class Administration(NamedTuple):
+class AdminPorts(NamedTuple):
     """A deployment for whoever runs it: its store may be written to, and nothing is sent.
 
     ``namespaces``: those that anybody has written to. ``close``: gives it back.
@@ -408,7 +408,7 @@ class Gateway(Protocol):
 
     address: Optional[str]
     """The IP address that this client is known by, where the transport knows it."""
-    thrifty: bool
+    beats_only_if_owning: bool
     """Whether a session beats only while it owns something: where every beat is paid for."""
 
     @property
@@ -451,7 +451,7 @@ class Gateway(Protocol):
         """
         ...
 
-    async def hush(self, inbox: str, keep: bool) -> None:
+    async def unsubscribe(self, inbox: str, keep: bool) -> None:
         """Stops listening. Without ``keep`` the inbox is removed; with it, what is in it stays until it is swept."""
         ...
 

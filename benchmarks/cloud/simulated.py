@@ -313,7 +313,7 @@ class SimulatedGateway:
     """`ports.Gateway` of a client."""
 
     address: Optional[str] = None
-    thrifty = True
+    beats_only_if_owning = True
     blobs: Any = None
 
     def __init__(self, cloud: Cloud) -> None:
@@ -332,8 +332,8 @@ class SimulatedGateway:
         await self._cloud.make(inbox)
         self._cloud.ears[inbox] = receive
 
-    async def hush(self, inbox: str, keep: bool) -> None:
-        """`ports.Gateway.hush`."""
+    async def unsubscribe(self, inbox: str, keep: bool) -> None:
+        """`ports.Gateway.unsubscribe`."""
         self._cloud.ears.pop(inbox, None)
         if not keep:
             self._cloud.queues.pop(shared_name(inbox), None)

@@ -44,10 +44,10 @@ class Gate(cluster.Server):
     destroy = terminate = reset = stop
 
     async def _listen(self) -> None:
-        self._cable = cluster.Cable()  # kept: the tests' delay is on it
+        self._client_link = cluster.ClientLink()  # kept: the tests' delay is on it
         url = parse(os.environ[ENVIRONMENT_VARIABLE])
         deployment: Any = await loop.current().acquire(url).gateway()
-        seen = self._cable.through(self.passage.through(deployment))
+        seen = self._client_link.through(self.access_point.through(deployment))
         settings = Settings(str(url), url.namespace, self.host, self.client_port, frozenset("*"), 0, drain_s=0.5)
         secure = settings._replace(port=self.secure_client_port, tls=GATES.tls())
         self._gateways = (Server(seen, settings), Server(seen, secure))
@@ -65,7 +65,7 @@ class Gates(cluster.Cluster):
 
     def __init__(self) -> None:
         super().__init__()
-        self._servers = [Gate(self, cluster.FIRST_PORT + cluster.PORTS_APART * i) for i in range(cluster.SIZE)]
+        self._servers = [Gate(self, cluster.FIRST_PORT + cluster.PORT_STRIDE * i) for i in range(cluster.SIZE)]
 
     @lru_cache(maxsize=1)  # noqa: B019 (there is one, for the life of the process)
     def _certificates(self) -> Dict[str, bytes]:

@@ -147,7 +147,7 @@ def _strike_a_holder(town: Town, fault: Fault, people: List[Pretender]) -> None:
     victim = people[0]
     victim.may_go_on.clear()
     eventually(lambda: victim.holding, "the victim holds it")
-    fault.strike(town, victim.client)
+    fault.inject(town, victim.client)
     victim.may_go_on.set()
     _all_have(people if fault.survives else people[1:], TURNS, people)
     if not fault.survives:

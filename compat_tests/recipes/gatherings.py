@@ -46,7 +46,7 @@ def barrier(town: Town, fault: Fault) -> None:
     assert not victim.Barrier(path).wait(0.01)
     waiting = Doing(lambda: other.Barrier(path).wait(PATIENCE_S))
     eventually(lambda: other._data_watchers, "the other waits")
-    fault.strike(town, victim)
+    fault.inject(town, victim)
     assert waiting.is_alive() and town.judge.exists(path)
     late = Doing(lambda: victim.Barrier(path).wait(PATIENCE_S)) if fault.survives else None
     town.judge.Barrier(path).remove()
@@ -63,7 +63,7 @@ def double_barrier(town: Town, fault: Fault) -> None:
     gates[victim].enter()
     first.wait()
     leaving = Doing(gates[other].leave)
-    fault.strike(town, victim)
+    fault.inject(town, victim)
     leaving.wait()  # the victim's node went with its session
     assert [name for name in _children(town, path) if name != "ready"] == []
 
@@ -80,7 +80,7 @@ def party(town: Town, fault: Fault) -> None:
         for client in (victim, other):
             getattr(client, kind)("%s/%s" % (town.path, name), client.name).join()
         assert sorted(getattr(town.judge, kind)("%s/%s" % (town.path, name))) == sorted([victim.name, other.name])
-    fault.strike(town, victim)
+    fault.inject(town, victim)
     for name, kind in (("deep", "Party"), ("shallow", "ShallowParty")):
         assert list(getattr(town.judge, kind)("%s/%s" % (town.path, name))) == [other.name]
         if fault.survives:
@@ -102,7 +102,7 @@ def partitioner(town: Town, fault: Fault) -> None:
 
     try:
         eventually(lambda: settled(people), "everything belongs to one of three")
-        fault.strike(town, people[0])
+        fault.inject(town, people[0])
         rest = people if fault.survives else people[1:]
         eventually(lambda: settled(rest), "everything belongs to one of those who are left")
     finally:
@@ -146,7 +146,7 @@ def tree_cache(town: Town, fault: Fault) -> None:
     cache.start()
     eventually(lambda: _shown(cache, top) == _actual(town, top), "the cache is complete")
     change = Doing(lambda: _change(town, top))
-    fault.strike(town, victim)
+    fault.inject(town, victim)
     change.wait()
     if fault.survives:
         eventually(lambda: _shown(cache, top) == _actual(town, top), "the cache catches up")

@@ -26,7 +26,7 @@ def queue(town: Town, fault: Fault) -> None:
     for number in range(ITEMS):
         town.judge.Queue(path).put(b"%d" % number)
     first = [victim.Queue(path).get() for _ in range(3)]
-    struck = Doing(lambda: fault.strike(town, victim))
+    struck = Doing(lambda: fault.inject(town, victim))
     taken = [other.Queue(path).get() for _ in range(3)]
     struck.wait()
     if fault.survives:
@@ -46,7 +46,7 @@ def locking_queue(town: Town, fault: Fault) -> None:
     finished: Tally[bytes] = Tally()
     assert his.get(PATIENCE_S) not in (None, held)
     assert his.release()
-    fault.strike(town, victim)
+    fault.inject(town, victim)
     if fault.survives:
         assert not _consumed(hers), "finished what it had lost"
     for _ in range(ITEMS):
@@ -85,7 +85,7 @@ def counter(town: Town, fault: Fault) -> None:
     workers = [Doing(partial(count, client)) for client in people]
     try:
         eventually(lambda: town.judge.Counter(path).value > ITEMS, "they count")
-        fault.strike(town, people[0])
+        fault.inject(town, people[0])
         before = town.judge.Counter(path).value
         eventually(lambda: town.judge.Counter(path).value > before + ITEMS, "they go on")
     finally:
@@ -112,7 +112,7 @@ def lease(town: Town, fault: Fault) -> None:
     assert single(victim, "victim")
     assert not single(other, "other")
     assert [multiple(client) for client in (victim, other, third)] == [True, True, False]
-    fault.strike(town, victim)
+    fault.inject(town, victim)
     assert not single(other, "other"), "a lease is for its time, not for a session"
     assert not multiple(third)
     if fault.survives:

@@ -21,7 +21,7 @@ from fk_kazoo import client as shipped
 from fk_kazoo import loop
 from fk_kazoo.connection import ConnectionHandler, Line
 from fk_kazoo.testing import faults
-from fk_kazoo.testing.cluster import CUT, MENDED, Cable, in_loop
+from fk_kazoo.testing.cluster import CUT, MENDED, ClientLink, in_loop
 
 from .wire import Wire
 
@@ -69,7 +69,7 @@ class Worker:
 class _Wired(ConnectionHandler):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.cable = Cable()
+        self.client_link = ClientLink()
         self._name = uuid.uuid4().hex
         self.wire: Optional[Wire] = None
         if self.client.can_be_struck and self.client.deployment.scheme == "aws":
@@ -91,13 +91,13 @@ class _Wired(ConnectionHandler):
     def _dial(self, host: str, port: int) -> Line:
         if self._opening is None:
             self._opening = self._acquire()
-        opening, cable, wire = self._opening, self.cable, self.wire
+        opening, client_link, wire = self._opening, self.client_link, self.wire
 
         async def gateway() -> Gateway:
             reached = await opening.gateway()
             if wire is not None:
                 wire.carry_all_of(reached)
-            return cable.through(reached)
+            return client_link.through(reached)
 
         route = cast(loop.Opening, SimpleNamespace(gateway=gateway))
         return Line(route, self.client.deployment.namespace)
@@ -121,7 +121,7 @@ class Client(shipped.KazooClient):
 
     def _become(self, state: str) -> None:
         connection = self._connection
-        in_loop(lambda: (connection.wire or connection.cable).become(state))
+        in_loop(lambda: (connection.wire or connection.client_link).become(state))
 
     def expire(self) -> None:
         """The deployment expires its session; when this returns, it has another one."""
@@ -166,13 +166,13 @@ class Town:
 
 
 class Fault:
-    """Something that befalls a client. When `strike` returns, its session is over; `survives`: it has another one."""
+    """Something that befalls a client. When `inject` returns, its session is over; `survives`: it has another one."""
 
     survives = True
     is_real = True
     """Whether the client can know in time that it may lose what it holds: SUSPENDED comes before the expiry."""
 
-    def strike(self, town: Town, client: Any) -> None:
+    def inject(self, town: Town, client: Any) -> None:
         """Makes it happen."""
         raise NotImplementedError
 
@@ -182,14 +182,14 @@ class Expiry(Fault):
 
     is_real = False
 
-    def strike(self, town: Town, client: Any) -> None:
+    def inject(self, town: Town, client: Any) -> None:
         client.expire()
 
 
 class Partition(Fault):
     """The client is cut off until its session has expired, and then finds its way back."""
 
-    def strike(self, town: Town, client: Any) -> None:
+    def inject(self, town: Town, client: Any) -> None:
         marker, back = town.mark(client), threading.Event()
 
         def listen(state: str) -> Optional[bool]:
@@ -213,7 +213,7 @@ class Crash(Fault):
 
     survives = False
 
-    def strike(self, town: Town, client: Any) -> None:
+    def inject(self, town: Town, client: Any) -> None:
         marker = town.mark(client)
         client.cut()
         eventually(lambda: town.judge.exists(marker) is None, "the session of who crashed expires")

@@ -61,7 +61,10 @@ class Loop:
     def __init__(self, simulated: Any) -> None:
         self._loop = simulated
         self.turn = SimpleNamespace(
-            borrow=lambda function, *args: None, lent=0, lend=contextlib.nullcontext, part_with=lambda: None
+            borrow=lambda function, *args: None,
+            lent=0,
+            release_temporarily=contextlib.nullcontext,
+            part_with=lambda: None,
         )
 
     def call(self, function: Callable[..., object], *args: Any) -> None:

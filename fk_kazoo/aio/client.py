@@ -59,12 +59,12 @@ from fk_backend.functions.words import answer_word
 from .. import refusals
 from ..exceptions import DeploymentConfigurationError
 from ..requests import AddWatch, AddWatchMode, CreateContainer, CreateTTL, RemoveWatches
-from ..telling import Telling
+from ..state_reasons import StateReasons
 from ..url import resolve
 from . import checks, deployments, retrying
+from .cleanup import PendingDeletions
 from .creating import create_once
 from .kept import Kept
-from .leftovers import Leftovers
 from .recipes import Recipes
 from .retrying import Policy
 from .session import Life
@@ -80,7 +80,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class KazooClient(Recipes, Telling, Life):
+class KazooClient(Recipes, StateReasons, Life):
     """kazoo's client in the caller's event loop. ``async with`` starts it, and stops it at the end.
 
     ``hosts``: a deployment URL, or ZooKeeper's hosts with ``FK_KAZOO_URL`` set; ``timeout``: the session's, in seconds.
@@ -111,7 +111,7 @@ class KazooClient(Recipes, Telling, Life):
             raise DeploymentConfigurationError(str(error)) from error
         self.chroot = normpath(self.deployment.chroot) if self.deployment.chroot else ""
         super().__init__(timeout, client_id, read_only, retrying.policy(connection_retry))
-        self._leftovers = Leftovers(self)
+        self._cleanup = PendingDeletions(self)
 
     async def start(self, timeout: float = 15.0) -> None:
         """Connects. KazooTimeoutError if that takes longer than ``timeout`` seconds.
@@ -388,7 +388,7 @@ class KazooClient(Recipes, Telling, Life):
         return "" if self._connection is None else self._connection.why
 
     def _stood_still(self) -> Tuple[float, float]:
-        return deployments.stood_still()
+        return deployments.last_pause()
 
     # --- the rest -------------------------------------------------------------------------------
 

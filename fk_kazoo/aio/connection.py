@@ -114,10 +114,10 @@ class Connection:
                 raise
             self.opened = await self._session.observe(timeout_ms)
             self.read_only = True
-            self._writers = asyncio.ensure_future(self._look_for_writers(gateway))
+            self._writers = asyncio.ensure_future(self._note_writers(gateway))
         return self.opened is not None
 
-    async def _look_for_writers(self, gateway: Gateway) -> None:
+    async def _note_writers(self, gateway: Gateway) -> None:
         while not self.reason:
             await asyncio.sleep(WRITERS_S)
             with contextlib.suppress(BackendError):
@@ -135,7 +135,7 @@ class Connection:
             return None
         if request.type in wire.READS:
             return session.read_now(wire.operation(request))
-        if request.type not in wire.WRITES or not self._writes_alone():
+        if request.type not in wire.WRITES or not self._is_only_writer():
             return None
         try:
             return session.write_now(wire.operation(request))
@@ -143,18 +143,18 @@ class Connection:
             session.end(LOST, str(error))
             raise ConnectionLoss() from error
         except BaseException:  # a signal's handler: who is to be told of it is told
-            session.tell_rest()
+            session.finish_fan_out()
             raise
 
-    def _writes_alone(self) -> bool:
+    def _is_only_writer(self) -> bool:
         """Whether no other task has written in this turn of the event loop. Several are better off in one message."""
         task = asyncio.current_task()
         if self._writer is None:
             self._writer = task
-            asyncio.get_running_loop().call_soon(self._turn_ended)
+            asyncio.get_running_loop().call_soon(self._iteration_ended)
         return self._writer is task
 
-    def _turn_ended(self) -> None:
+    def _iteration_ended(self) -> None:
         self._writer = None
 
     def send(self, call: Call, done: Optional[Done] = None) -> None:
@@ -188,7 +188,7 @@ class Connection:
     async def gone(self) -> None:
         """Waits, after its end, until nothing of it runs any more; in bounded time."""
         session = self._session
-        tasks: List[Any] = [*session._tasks, session._going, session._farewell, self._writers]
+        tasks: List[Any] = [*session._tasks, session._going, session._closing_task, self._writers]
         left = [task for task in tasks if task is not None and not task.done()]
         if self._writers is not None:
             self._writers.cancel()

@@ -71,13 +71,13 @@ class _Loop:
     def tick(self) -> None:
         """While something is open, so that it is known when this process did not run."""
         if self._ticking is not None:
-            self._still = self.stood_still()
+            self._still = self.last_pause()
             self._ticking.cancel()
         self._ticked, self._ticking = time.monotonic(), None
         if self.open:
             self._ticking = asyncio.get_running_loop().call_later(TICK_S, self.tick)
 
-    def stood_still(self) -> Tuple[float, float]:
+    def last_pause(self) -> Tuple[float, float]:
         """For how many seconds, the last time, and when that ended, on the monotonic clock."""
         now = time.monotonic()
         late_s = now - self._ticked - TICK_S
@@ -110,9 +110,9 @@ def acquire(url: DeploymentUrl, user: User) -> Opening:
     return opening
 
 
-def stood_still() -> Tuple[float, float]:
+def last_pause() -> Tuple[float, float]:
     """For how many seconds this loop did not run, the last time, and when that ended, on the monotonic clock."""
-    return _loops[asyncio.get_running_loop()].stood_still()
+    return _loops[asyncio.get_running_loop()].last_pause()
 
 
 async def release(opening: Opening, user: User) -> None:

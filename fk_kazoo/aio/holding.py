@@ -35,9 +35,9 @@ class TaskHold(Hold):
     def watch(self) -> None:
         """As `Hold.watch`. It is asked for at once; an answer that it is gone sets `lost`."""
         if not (self._watched or self.ended or self.may_be_gone()):
-            self._look_again()
+            self._check_again()
 
-    def _look_again(self) -> None:
+    def _check_again(self) -> None:
         self._watched = True
         full = _prefix_root(self.client.chroot, self.path)
         try:  # at a missing node this leaves no watch behind

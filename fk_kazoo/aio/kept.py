@@ -99,7 +99,7 @@ class Kept:
         client.remove_listener(self._changed)
         client._watches.forget(Armed(DATA, _prefix_root(client.chroot, self.path)), self._gone)
         # Whatever this session was asked to make, also if nobody knows yet whether it did.
-        return client._leftovers.remove_own(self.path)
+        return client._cleanup.remove_own(self.path)
 
     def _changed(self, state: _State) -> None:
         """A state listener."""
@@ -135,7 +135,7 @@ class Kept:
     async def _make(self) -> None:
         made = await retrying.retry(self._client._command_retry, self._try)
         if self._closed:
-            self._client._leftovers.remove_own(self.path)
+            self._client._cleanup.remove_own(self.path)
         else:
             self._session = made
 

@@ -69,10 +69,10 @@ class Life:
     """What a client is besides its operations. States, and what they do to calls and watchers, are kazoo's."""
 
     __slots__ = (  # what an app adds still has room; a thousand clients are smaller by as many kilobytes
-        "__dict__ __weakref__ _at_end _at_once _command_retry _connecting _connection _connection_retry _decided _ended"
-        " _failure _farewells _holds _leftovers _listeners _loop _opening _parents _parted _pid _queue _session_id"
-        " _session_passwd _session_timeout _state _stopped _stopping _tasks _turn_until _watches auth_data chroot"
-        " default_acl deployment last_zxid logger read_only state"
+        "__dict__ __weakref__ _at_end _at_once _cleanup _closing_tasks _command_retry _connecting _connection"
+        " _connection_retry _decided _ended _failure _holds _iteration_deadline _listeners _loop _opening"
+        " _parents _parted _pid _queue _session_id _session_passwd _session_timeout _state _stopped _stopping"
+        " _tasks _watches auth_data chroot default_acl deployment last_zxid logger read_only state"
     ).split()
     deployment: DeploymentUrl
     chroot: str
@@ -108,13 +108,13 @@ class Life:
         self._ended = Bell()
         self._tasks: _Tasks = {}
         """Of recipes; they end with the client."""
-        self._farewells: _Tasks = {}
+        self._closing_tasks: _Tasks = {}
         """Of connections that are over."""
         self._holds: Dict[Hold, None] = {}
         self._parted = None
         self._at_once = 0
         """How many answers came without a turn of the event loop in between."""
-        self._turn_until = 0.0
+        self._iteration_deadline = 0.0
         self._pid = 0
         self._loop: Optional[asyncio.AbstractEventLoop] = None
         self._parents: List[Any] = []
@@ -234,8 +234,8 @@ class Life:
             ring()
 
     async def _leave(self, opening: deployments.Opening) -> None:
-        while self._farewells:
-            await asyncio.wait(self._farewells)
+        while self._closing_tasks:
+            await asyncio.wait(self._closing_tasks)
         await deployments.release(opening, self)
 
     def _own_loop(self) -> None:
@@ -298,11 +298,11 @@ class Life:
         timeout_s = max(self._session_timeout / 1000.0, getattr(provider(url.scheme), "FIRST_ANSWER_S", 0.0))
         wanted = (self._session_id, self._session_passwd, self._session_timeout, self.last_zxid)
         if not await asyncio.wait_for(connection.open(*wanted, gateway if self.read_only else None), timeout_s):
-            self._spawn(connection.gone(), self._farewells)
+            self._spawn(connection.gone(), self._closing_tasks)
             return False
         if self._stopped or connection.reason:  # it was over before anybody could be told
             connection.hang_up()
-            self._spawn(connection.gone(), self._farewells)
+            self._spawn(connection.gone(), self._closing_tasks)
             if self._stopped or connection.reason == EXPIRED:
                 return self._stopped
             raise Unavailable("the connection was lost")
@@ -377,12 +377,14 @@ class Life:
         elif state in _CLOSED:
             self._make_state_change(KazooState.LOST)
             self._notify_pending(state)
-            self._tell_watchers(list(self._watches.lost(all_of_them=True)), WatchedEvent(EventType.NONE, state, None))
+            self._notify_watchers(list(self._watches.lost(all_of_them=True)), WatchedEvent(EventType.NONE, state, None))
             self._session_id, self._session_passwd, self.last_zxid = 0, NO_SESSION, 0
         else:
             self._notify_pending(state)
             self._make_state_change(KazooState.SUSPENDED)
-            self._tell_watchers(list(self._watches.lost(all_of_them=False)), WatchedEvent(EventType.NONE, state, None))
+            self._notify_watchers(
+                list(self._watches.lost(all_of_them=False)), WatchedEvent(EventType.NONE, state, None)
+            )
 
     def _notify_pending(self, state: _KeeperState) -> None:
         connection, queue = self._connection, self._queue
@@ -398,7 +400,7 @@ class Life:
         if connection is not self._connection:
             return
         self._ended.ring()
-        self._spawn(connection.gone(), self._farewells)
+        self._spawn(connection.gone(), self._closing_tasks)
         if self._stopped or self._state == KeeperState.AUTH_FAILED:
             return
         self.logger.warning("Connection to %s dropped: %s", self.deployment, why)
@@ -411,9 +413,9 @@ class Life:
         self.last_zxid = max(self.last_zxid, event.zxid)
         told = WatchedEvent(EVENT_TYPE_MAP[event.kind], self._state, self.unchroot(event.path))
         if not self._stopped:
-            self._tell_watchers(self._watches.fired(event.kind, event.path), told)
+            self._notify_watchers(self._watches.fired(event.kind, event.path), told)
 
-    def _tell_watchers(self, watchers: Iterable[Watcher], event: WatchedEvent) -> None:
+    def _notify_watchers(self, watchers: Iterable[Watcher], event: WatchedEvent) -> None:
         """At once: an answer that shows what it tells may be there without another turn of the loop."""
         for watcher in watchers:
             try:
@@ -516,9 +518,9 @@ class Life:
         for hold in list(self._holds):
             hold.forked()
         self._holds.clear()
-        self._parents.append((self._connection, self._opening, self._connecting, self._tasks, self._farewells))
+        self._parents.append((self._connection, self._opening, self._connecting, self._tasks, self._closing_tasks))
         self._connection = self._opening = self._connecting = self._stopping = None
-        self._tasks, self._farewells, self._queue = {}, {}, []
+        self._tasks, self._closing_tasks, self._queue = {}, {}, []
         self._listeners, self._at_end, self._watches = {}, {}, Watches(self._disarm)
         self.state, self._state, self._parted = KazooState.LOST, KeeperState.CLOSED, FORKED
         self._session_id, self._session_passwd, self.last_zxid = 0, NO_SESSION, 0
@@ -527,10 +529,10 @@ class Life:
     async def _let_others_run(self) -> None:
         """Answers that are there at once, one after the other, would keep every other task from running."""
         self._at_once += 1
-        if self._at_once >= MAX_AT_ONCE or monotonic() > self._turn_until:
+        if self._at_once >= MAX_AT_ONCE or monotonic() > self._iteration_deadline:
             self._at_once = 0
             await asyncio.sleep(0)
-            self._turn_until = monotonic() + MAX_TURN_S
+            self._iteration_deadline = monotonic() + MAX_TURN_S
 
     def _disarm(self, armed: Armed) -> None:
         if self._connection is not None and self._state in _CONNECTED:

@@ -13,7 +13,7 @@ from fk_kazoo.commands import cost, deploy, dev_aws, package, rollback, status, 
 from .words import ParamType
 
 
-def at_place(function: Callable[..., Any]) -> Callable[..., Any]:
+def on_deployment(function: Callable[..., Any]) -> Callable[..., Any]:
     """Which deployment, and where."""
     for option in (
         click.option("--endpoint-url", help="Of an emulator; default: AWS_ENDPOINT_URL, or AWS itself."),
@@ -42,7 +42,7 @@ class _Amount(ParamType):
 
 
 @click.command("deploy")
-@at_place
+@on_deployment
 @click.option("--namespace", multiple=True, metavar="NS", help="Makes a client policy for it; may be repeated.")
 @click.option("--drop-namespace", multiple=True, metavar="NS", help="Removes its client policy, no data.")
 @click.option("--parameter", multiple=True, metavar="NAME=VALUE", help="Of the template: see docs/aws.md.")
@@ -62,7 +62,7 @@ def deploy_command(**options: Any) -> int:
 
 
 @click.command("status")
-@at_place
+@on_deployment
 def status_command(**options: Any) -> int:
     """Show how a deployment on AWS is. Exit code 1 if something needs attention.
 
@@ -73,7 +73,7 @@ def status_command(**options: Any) -> int:
 
 
 @click.command("rollback")
-@at_place
+@on_deployment
 @click.option("--to", metavar="RELEASE", help="Default: the one before the one that is live.")
 @click.option("--list", "list", is_flag=True, help="Shows the releases, and leaves everything as it is.")
 @click.option("--yes", is_flag=True, help="Does not ask.")

@@ -8,14 +8,14 @@ from typing import Any, Callable, Dict, List
 
 import click
 
-from .place import Place, on_place
+from .place import Place, with_target
 from .words import Size
 
 
 @click.command("bench")
 @click.option("--seconds", type=click.FloatRange(min=0.1, max=600), default=2.0, show_default=True, help="Of each.")
 @click.option("--size", "size_bytes", type=Size(), default="1k", show_default=True, help="Of the data: 100, 1k, 100k.")
-@on_place
+@with_target
 def bench_command(place: Place, seconds: float, size_bytes: int) -> None:
     """Measure get, set, create and delete, one after the other, and pipelined sets. Makes nodes and removes them.
 

@@ -10,7 +10,7 @@ import click
 
 from .failures import NOT_FOUND, REFUSED, Failure
 from .look import walk
-from .place import NodePath, Place, on_place, read_data
+from .place import NodePath, Place, read_data, with_target
 from .words import Duration, acl_text, acls, counted, tell
 
 _FILE = click.option("--file", "-f", type=click.Path(), metavar="FILE", help="The data are a file's.")
@@ -22,7 +22,7 @@ _VERSION = click.option("--version", "-v", type=int, default=-1, help="Only if t
 @click.argument("data", required=False)
 @_FILE
 @_VERSION
-@on_place
+@with_target
 def set_command(place: Place, path: str, data: Optional[str], file: Optional[str], version: int) -> None:
     """Set a node's data: DATA, or - for standard input.
 
@@ -49,7 +49,7 @@ def set_command(place: Place, path: str, data: Optional[str], file: Optional[str
 @click.option("--ttl", type=Duration(), metavar="DURATION", help="Removed when unchanged so long: 30s, 5m, 1d.")
 @click.option("--acl", "acl", metavar="ACL", help="As in world:anyone:r,digest:USER:HASH:cdrwa.")
 @click.option("--parents", "-p", is_flag=True, help="Its parents, too; no error if it is there.")
-@on_place
+@with_target
 def create_command(
     place: Place,
     path: str,
@@ -132,7 +132,7 @@ def _created(
 @click.option("--recursive", "-r", is_flag=True, help="Everything below it, too.")
 @click.option("--force", "-f", is_flag=True, help="What is not there is no error; / may be named.")
 @_VERSION
-@on_place
+@with_target
 def rm_command(place: Place, path: Tuple[str, ...], recursive: bool, force: bool, version: int) -> None:
     """Remove nodes.
 
@@ -174,7 +174,7 @@ def rm_command(place: Place, path: Tuple[str, ...], recursive: bool, force: bool
 @click.option("--set", "wanted", metavar="ACL", help="SCHEME:ID:PERMISSIONS[,…]; password:USER:PASSWORD:… is hashed.")
 @click.option("--recursive", "-R", is_flag=True, help="With --set: of everything below it, too.")
 @click.option("--version", "-v", type=int, default=-1, help="Only if the ACL has this version (aversion).")
-@on_place
+@with_target
 def acl_command(place: Place, path: str, wanted: Optional[str], recursive: bool, version: int) -> None:
     """Show a node's ACL, or set it.
 
@@ -202,7 +202,7 @@ def acl_command(place: Place, path: str, wanted: Optional[str], recursive: bool,
 @click.argument("destination", type=NodePath())
 @click.option("--recursive", "-r", is_flag=True, help="Everything below it, too.")
 @click.option("--overwrite", is_flag=True, help="Nodes that are there become as the source's.")
-@on_place
+@with_target
 def cp_command(place: Place, source: str, destination: str, recursive: bool, overwrite: bool) -> None:
     """Copy nodes within one place: data, ACL, kind and sequence counter. For two places: fk-kazoo copy.
 
@@ -215,11 +215,11 @@ def cp_command(place: Place, source: str, destination: str, recursive: bool, ove
     from fk_kazoo.moving.apply import FAIL, OVERWRITE, Applier
     from fk_kazoo.moving.records import is_below
 
-    from .sides import Sides
+    from .sides import Endpoints
 
     if destination == source or (recursive and is_below(destination, source)):
         raise Failure("%s is %s%s" % (destination, "" if destination == source else "in ", source), REFUSED)
-    with Sides() as sides, place.client() as client:
+    with Endpoints() as sides, place.client() as client:
         parent = destination.rpartition("/")[0]
         if parent and client.exists(parent) is None:
             raise NoNodeError(parent)

@@ -8,7 +8,7 @@ import webbrowser
 import click
 
 from .failures import NOT_FOUND, Failure
-from .place import Place, on_place
+from .place import Place, with_target
 
 
 @click.command("console")
@@ -17,7 +17,7 @@ from .place import Place, on_place
 )
 @click.option("--write", is_flag=True, help="Data may be edited; else it is read-only.")
 @click.option("--open", "show", is_flag=True, help="Open a browser.")
-@on_place
+@with_target
 def console_command(place: Place, port: int, write: bool, show: bool) -> None:
     """Serve a page to look at a place: tree, data, changes as they happen, sessions, locks, queues; until Ctrl-C.
 

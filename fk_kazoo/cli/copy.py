@@ -15,8 +15,8 @@ from fk_kazoo.moving.records import CONTAINER, TTL, is_below, join
 from .copying import Wanted, copy, differences, of_dump, total
 from .failures import REFUSED, Failure
 from .place import NodePath, Place, credential
-from .progress import Told
-from .sides import Sides, is_url, where
+from .progress import ProgressReporter
+from .sides import Endpoints, is_url, where
 from .words import Duration
 
 
@@ -122,7 +122,7 @@ def compare_command(
     """
     named = _named(paths)
     places = _places(source, destination, auth, timeout, as_json, quiet)
-    with Sides() as sides, Told(quiet, total(places[0], named or ["/"])) as told:
+    with Endpoints() as sides, ProgressReporter(quiet, total(places[0], named or ["/"])) as told:
         one, other = (sides.open(place) for place in places)
         roots = named or of_dump(one, named) or of_dump(other, named) or ["/"]
         found = [each._asdict() for each in compare(one, other, roots, True, told)]

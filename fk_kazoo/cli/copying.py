@@ -10,16 +10,16 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 from kazoo.exceptions import UnimplementedError
 
 from fk_kazoo.moving.apply import OVERWRITE, Applier
-from fk_kazoo.moving.client_side import ClientSide, Rule
+from fk_kazoo.moving.client_side import ClientEndpoint, Rule
 from fk_kazoo.moving.compare import compare
-from fk_kazoo.moving.dump import DumpSide, writing
+from fk_kazoo.moving.dump import DumpEndpoint, writing
 from fk_kazoo.moving.mirror import Mirror
 from fk_kazoo.moving.records import EPHEMERAL, Record, ancestors
 
 from .failures import FAILED, NOT_FOUND, REFUSED, Failure
 from .place import ZK, Place, require
-from .progress import Told
-from .sides import AnySide, Sides, is_url
+from .progress import ProgressReporter
+from .sides import AnyEndpoint, Endpoints, is_url
 from .words import counted, tell
 
 SHOWN = 50
@@ -50,7 +50,7 @@ class Wanted(NamedTuple):
 def copy(wanted: Wanted) -> int:
     """Copies; the exit code."""
     source = wanted.source
-    with Sides() as sides, Told(source.quiet, total(source, wanted.roots)) as told:
+    with Endpoints() as sides, ProgressReporter(source.quiet, total(source, wanted.roots)) as told:
         reading = sides.open(source, rules=wanted.rules)
         roots = of_dump(reading, wanted.paths) or wanted.roots
         missing = [root for root, found in zip(wanted.paths, reading.lookup(wanted.paths)) if found is None]
@@ -61,7 +61,7 @@ def copy(wanted: Wanted) -> int:
         if wanted.dry_run and _is_absent(wanted.destination):
             return _only_counted(source, reading, roots)
         writing = sides.open(wanted.destination, make=not wanted.dry_run)
-        assert isinstance(writing, ClientSide)
+        assert isinstance(writing, ClientEndpoint)
         conflicts = OVERWRITE if wanted.mirror else wanted.on_conflict
         with Applier(writing, conflicts, wanted.dry_run, told, _listed(source)) as applier:
             following = _begun(wanted, reading, writing, applier, roots) if wanted.mirror else None
@@ -77,14 +77,14 @@ def copy(wanted: Wanted) -> int:
     return 0
 
 
-def _above(reading: AnySide, roots: List[str]) -> List[Record]:
+def _above(reading: AnyEndpoint, roots: List[str]) -> List[Record]:
     above = sorted({one for root in roots for one in ancestors(root)})
     return [one for one in reading.lookup(above) if one is not None] if above else []
 
 
-def _begun(wanted: Wanted, reading: AnySide, writing: ClientSide, applier: Applier, roots: List[str]) -> Mirror:
+def _begun(wanted: Wanted, reading: AnyEndpoint, writing: ClientEndpoint, applier: Applier, roots: List[str]) -> Mirror:
     """A mirror that watches. With watches of each node where the source has no others, if it was not said which."""
-    assert isinstance(reading, ClientSide)
+    assert isinstance(reading, ClientEndpoint)
     each_node = wanted.watches == "node"
     following = Mirror(reading, writing, applier, roots, wanted.delete, each_node)
     try:
@@ -98,9 +98,9 @@ def _begun(wanted: Wanted, reading: AnySide, writing: ClientSide, applier: Appli
     return following
 
 
-def of_dump(side: AnySide, paths: Sequence[str]) -> List[str]:
+def of_dump(side: AnyEndpoint, paths: Sequence[str]) -> List[str]:
     """What a dump holds, where nothing was named."""
-    return side.roots if isinstance(side, DumpSide) and not paths else []
+    return side.roots if isinstance(side, DumpEndpoint) and not paths else []
 
 
 def total(place: Place, roots: List[str]) -> Optional[int]:
@@ -140,7 +140,7 @@ def _listed(place: Place) -> Callable[[str], None]:
     return tell
 
 
-def _to_file(wanted: Wanted, reading: AnySide, roots: List[str], told: Told) -> int:
+def _to_file(wanted: Wanted, reading: AnyEndpoint, roots: List[str], told: ProgressReporter) -> int:
     source, path = wanted.source, wanted.destination.url
     if wanted.dry_run:
         return _only_counted(source, reading, roots)
@@ -158,12 +158,12 @@ def _to_file(wanted: Wanted, reading: AnySide, roots: List[str], told: Told) -> 
             told("nodes", 1)
     report: Dict[str, Any] = {"created": created, "ephemerals": ephemerals, "bytes": os.path.getsize(path)}
     if wanted.verify:
-        return _verified(source, report, reading, DumpSide(path), roots, told)
+        return _verified(source, report, reading, DumpEndpoint(path), roots, told)
     _summary(source, report)
     return 0
 
 
-def _only_counted(place: Place, reading: AnySide, roots: List[str]) -> int:
+def _only_counted(place: Place, reading: AnyEndpoint, roots: List[str]) -> int:
     tell, counts = _listed(place), {"created": 0, "ephemerals": 0}
     for record in reading.walk(roots):
         if record.kind == EPHEMERAL:
@@ -196,7 +196,12 @@ def _follow(wanted: Wanted, following: Mirror, counts: Dict[str, int]) -> int:
 
 
 def _verified(
-    place: Place, report: Dict[str, Any], source: AnySide, destination: AnySide, roots: List[str], told: Told
+    place: Place,
+    report: Dict[str, Any],
+    source: AnyEndpoint,
+    destination: AnyEndpoint,
+    roots: List[str],
+    told: ProgressReporter,
 ) -> int:
     found = [one._asdict() for one in compare(source, destination, roots, False, told)]
     if not place.as_json:

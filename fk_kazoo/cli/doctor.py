@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, Iterator, List, Tuple
 import click
 
 from .failures import FAILED, Failure, explained
-from .place import Place, leave, on_place, require
+from .place import Place, leave, require, with_target
 from .words import tell
 
 ANSWER_S = 10.0
@@ -44,7 +44,7 @@ DO = {
 
 
 @click.command("doctor")
-@on_place
+@with_target
 def doctor_command(place: Place) -> int:
     """Check a place from end to end: versions, reach, permissions, a write, a watch, a lease, leftovers and more.
 
@@ -113,7 +113,7 @@ def _checks(place: Place) -> Iterator[Tuple[str, Callable[[], str]]]:
         yield "sequence", lambda: _sequence(client, root)
         yield "session", lambda: _session(place, client, root)
         yield "lease", lambda: _lease(place, client, root)
-        yield "leftovers", lambda: _leftovers(client, root)
+        yield "leftovers", lambda: _cleanup(client, root)
     finally:
         for one in held:
             try:
@@ -205,7 +205,7 @@ def _lease(place: Place, client: Any, root: str) -> str:
     return "the ephemeral of a killed process was gone after %.1f s" % (time.monotonic() - killed_s)
 
 
-def _leftovers(client: Any, root: str) -> str:
+def _cleanup(client: Any, root: str) -> str:
     before_ms = (time.time() - 3600) * 1000
     found = []
     for name in client.get_children("/"):

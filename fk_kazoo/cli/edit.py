@@ -8,12 +8,12 @@ import tempfile
 import click
 
 from .failures import REFUSED, Failure
-from .place import NodePath, Place, on_place
+from .place import NodePath, Place, with_target
 
 
 @click.command("edit")
 @click.argument("path", type=NodePath())
-@on_place
+@with_target
 def edit_command(place: Place, path: str) -> None:
     """Edit a node's data in $VISUAL or $EDITOR. Who changed it meanwhile is not overwritten.
 

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Type
 from fk_backend import layout
 from fk_backend.functions.loading import load_head, partition_rows, partition_sorts
 from fk_backend.ports import SESSIONS
-from fk_kazoo.administered import Administered
+from fk_kazoo.admin_store import AdminStore
 
 FROM = {"local": "this machine"}
 """Where every session of a provider is, if that can be said. Others do not tell: a session is a queue or a row."""
@@ -21,7 +21,7 @@ class Activity(NamedTuple):
     holders: int
 
 
-class Inside(Administered):
+class Inside(AdminStore):
     """What is in the store. A context manager."""
 
     def __enter__(self) -> "Inside":

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 import click
 
 from .look import stats_of
-from .place import NodePath, Place, on_place
+from .place import NodePath, Place, with_target
 from .words import data_fields, tell
 
 RECIPES: List[Tuple[str, "re.Pattern[str]", bool]] = [
@@ -28,7 +28,7 @@ QUEUED = re.compile(r"(?P<queue>entry-\d{3}-\d{10})|(?P<curator>queue-(?:\d{3}-)
 
 @click.command("locks")
 @click.argument("path", type=NodePath(), default=".")
-@on_place
+@with_target
 def locks_command(place: Place, path: str) -> None:
     """Show the locks and elections at and below PATH: who holds, who waits, since when, and the fence.
 

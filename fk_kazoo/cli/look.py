@@ -10,7 +10,7 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import click
 
-from .place import NodePath, Place, on_place
+from .place import NodePath, Place, with_target
 from .words import Size, data_fields, printable, size, tell, write_whole
 
 AT_ONCE = 500
@@ -72,7 +72,7 @@ def moment(at_ms: int) -> str:
 @click.argument("path", type=NodePath(), default=".")
 @click.option("--long", "-l", "long", is_flag=True, help="With kind, children, size, version, time.")
 @click.option("--recursive", "-R", is_flag=True, help="Everything below, as whole paths.")
-@on_place
+@with_target
 def ls_command(place: Place, path: str, long: bool, recursive: bool) -> None:
     """List a node's children.
 
@@ -116,7 +116,7 @@ def ls_command(place: Place, path: str, long: bool, recursive: bool) -> None:
 @click.command("tree")
 @click.argument("path", type=NodePath(), default=".")
 @click.option("--depth", "-d", type=click.IntRange(min=1), help="So many levels.")
-@on_place
+@with_target
 def tree_command(place: Place, path: str, depth: Optional[int]) -> None:
     """Show the nodes below a node as a tree.
 
@@ -157,7 +157,7 @@ def _branches(client: Any, path: str, depth: Optional[int], prefix: str) -> Iter
 @click.command("get")
 @click.argument("path", type=NodePath())
 @click.option("--output", "-o", type=click.Path(), metavar="FILE", help="Into a file.")
-@on_place
+@with_target
 def get_command(place: Place, path: str, output: Optional[str]) -> None:
     """Print a node's data, byte for byte; on a terminal, with escapes for what would drive it.
 
@@ -185,7 +185,7 @@ def get_command(place: Place, path: str, output: Optional[str]) -> None:
 
 @click.command("stat")
 @click.argument("path", type=NodePath())
-@on_place
+@with_target
 def stat_command(place: Place, path: str) -> None:
     """Show a node's Stat.
 
@@ -218,7 +218,7 @@ def stat_command(place: Place, path: str) -> None:
 @click.option("--larger", type=Size(), metavar="SIZE", help="With more data than 100k, 1m.")
 @click.option("--ephemeral", is_flag=True, help="Ephemerals only.")
 @click.option("--leaf", is_flag=True, help="Without children only.")
-@on_place
+@with_target
 def find_command(
     place: Place,
     path: str,
@@ -236,14 +236,14 @@ def find_command(
     """
     from fk_kazoo.moving.records import EPHEMERAL
 
-    from .sides import Sides
+    from .sides import Endpoints
 
     try:
         pattern = re.compile(data.encode()) if data is not None else None
     except re.error as error:
         raise click.UsageError("--data %r: %s" % (data, error)) from None
     found = []
-    with place.client() as client, Sides() as sides:
+    with place.client() as client, Endpoints() as sides:
         for record, stat in sides.of_client(client, place, say=False).walk_with_stats([path], acls=False):
             held = record.data or b""
             if (

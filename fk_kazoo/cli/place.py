@@ -153,7 +153,7 @@ def _kept() -> Optional[Dict[str, Any]]:
 # --- options --------------------------------------------------------------------------------------
 
 
-def on_place(function: F) -> F:
+def with_target(function: F) -> F:
     """Gives a command the options of every command that looks at a place, and a `Place` as its first argument."""
 
     @functools.wraps(function)

@@ -10,31 +10,31 @@ AFTER_S = 1.0
 LINE_EVERY_S = 5.0
 
 
-class Told:
+class ProgressReporter:
     """Counts what is done, on standard error. A context manager; called as `moving.apply.Progress`."""
 
     def __init__(self, quiet: bool, total: Optional[int] = None) -> None:
         self._quiet = quiet
         self._total = total
-        self._begun_s = self._last_s = time.monotonic()
+        self._started_s = self._last_s = time.monotonic()
         self._done: Dict[str, int] = {}
         self._tasks: Dict[str, Any] = {}
         self._bar: Any = None
 
-    def __enter__(self) -> "Told":
+    def __enter__(self) -> "ProgressReporter":
         return self
 
     def __call__(self, what: str, count: int) -> None:
         """So many more are done."""
         self._done[what] = done = self._done.get(what, 0) + count
         now = time.monotonic()
-        if self._quiet or now - self._begun_s < AFTER_S:
+        if self._quiet or now - self._started_s < AFTER_S:
             return
         if sys.stderr.isatty():
             self._show(what, done)
         elif now - self._last_s >= LINE_EVERY_S:
             self._last_s = now
-            passed_s = now - self._begun_s
+            passed_s = now - self._started_s
             left = ""
             if self._total and 0 < done < self._total:
                 left = ", about %.0f s left" % (passed_s / done * (self._total - done))

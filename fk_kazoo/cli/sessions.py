@@ -8,12 +8,12 @@ from typing import Any, Dict, Iterator, List
 import click
 
 from .failures import REFUSED, Failure
-from .place import Place, on_place, require
+from .place import Place, require, with_target
 from .words import tell
 
 
 @click.command("sessions")
-@on_place
+@with_target
 def sessions_command(place: Place) -> None:
     """List sessions: id, timeout, from where, identities, the ephemerals that each owns.
 

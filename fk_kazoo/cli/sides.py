@@ -9,13 +9,13 @@ from types import TracebackType
 from typing import Any, Optional, Sequence, Tuple, Type, Union
 
 from fk_backend.errors import BackendError
-from fk_kazoo.moving.client_side import ClientSide, Rule
-from fk_kazoo.moving.dump import DumpSide
+from fk_kazoo.moving.client_side import ClientEndpoint, Rule
+from fk_kazoo.moving.dump import DumpEndpoint
 from fk_kazoo.moving.stored import Stored
 
 from .place import ZK, Place
 
-AnySide = Union[ClientSide, DumpSide]
+AnyEndpoint = Union[ClientEndpoint, DumpEndpoint]
 
 
 def is_url(text: str) -> bool:
@@ -38,13 +38,13 @@ def where(text: str) -> Tuple[str, str]:
     return str(dataclasses.replace(url, chroot="")), url.chroot
 
 
-class Sides:
+class Endpoints:
     """Opens sides, and closes all of them at its end."""
 
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
 
-    def __enter__(self) -> "Sides":
+    def __enter__(self) -> "Endpoints":
         return self
 
     def __exit__(
@@ -52,26 +52,26 @@ class Sides:
     ) -> None:
         self._stack.close()
 
-    def open(self, place: Place, make: bool = False, rules: Sequence[Rule] = ()) -> AnySide:
+    def open(self, place: Place, make: bool = False, rules: Sequence[Rule] = ()) -> AnyEndpoint:
         """The side that a place's URL, or path, stands for."""
         if not is_url(place.url):
-            return DumpSide(place.url)
+            return DumpEndpoint(place.url)
         client = self._stack.enter_context(place.client(make))
         if client.chroot:
             if make:
                 client.ensure_path("/")
         return self.of_client(client, place, rules)
 
-    def of_client(self, client: Any, place: Place, rules: Sequence[Rule] = (), say: bool = True) -> ClientSide:
+    def of_client(self, client: Any, place: Place, rules: Sequence[Rule] = (), say: bool = True) -> ClientEndpoint:
         """The side of a connected client. ``say``: whether it matters if kinds are not known."""
         if place.is_zookeeper:
-            return ClientSide(client, None, rules)
+            return ClientEndpoint(client, None, rules)
         client.exists("/")  # behind the credentials: the session is who it will be
         try:
             stored = Stored(place.deployment, client._connection.identities)
         except BackendError as error:
             if say:
                 place.say("containers and TTL nodes can't be told from others: %s" % error)
-            return ClientSide(client, None, rules)
+            return ClientEndpoint(client, None, rules)
         self._stack.callback(stored.close)
-        return ClientSide(client, stored, rules)
+        return ClientEndpoint(client, stored, rules)

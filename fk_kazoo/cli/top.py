@@ -17,9 +17,9 @@ import click
 from fk_kazoo.commands.cost import Load, daily
 
 from .meters import Seen, meter
-from .place import Place, on_place
+from .place import Place, with_target
 
-SPARKS = "▁▂▃▄▅▆▇█"
+SPARK_CHARS = "▁▂▃▄▅▆▇█"
 KEPT = 60
 """Samples that the sparklines and the percentiles are of."""
 WIDE = 60
@@ -58,7 +58,7 @@ ROWS = [
 @click.option("--interval", type=click.FloatRange(min=0.1, max=3600), default=2.0, show_default=True, metavar="SECONDS",
               help="Between two looks.")  # fmt: skip
 @click.option("--count", "-n", type=click.IntRange(min=1), help="End after so many looks.")
-@on_place
+@with_target
 def top_command(place: Place, interval: float, count: Optional[int]) -> None:
     """Show writes, reads, sessions, queue, latency and cost an hour, live, until Ctrl-C.
 
@@ -179,11 +179,11 @@ def _table(place: Place, history: List[Fields], why: Dict[str, str], width: int)
         cells = ["-" if values[-1] is None else row.form % values[-1], title]
         if wide:
             cells.insert(1, row.form % max(known) if known else "")
-            cells.append(_sparks(known[-24:]))
+            cells.append(_sparkline(known[-24:]))
         table.add_row(*cells)
     return table
 
 
-def _sparks(values: List[float]) -> str:
+def _sparkline(values: List[float]) -> str:
     most = max(values, default=0)
-    return "".join(SPARKS[min(7, int(one / most * 7.999))] if most > 0 else SPARKS[0] for one in values)
+    return "".join(SPARK_CHARS[min(7, int(one / most * 7.999))] if most > 0 else SPARK_CHARS[0] for one in values)

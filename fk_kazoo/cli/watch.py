@@ -10,7 +10,7 @@ from typing import Any, Optional
 import click
 
 from .failures import NOT_FOUND, Failure
-from .place import NodePath, Place, on_place
+from .place import NodePath, Place, with_target
 from .words import tell
 
 
@@ -18,7 +18,7 @@ from .words import tell
 @click.argument("path", type=NodePath(), default=".")
 @click.option("--recursive", "-r", is_flag=True, help="Everything below it, too.")
 @click.option("--count", "-n", type=click.IntRange(min=1), help="End after so many changes.")
-@on_place
+@with_target
 def watch_command(place: Place, path: str, recursive: bool, count: Optional[int]) -> None:
     """Print changes as they happen, until Ctrl-C. With --json, one object in each line.
 

@@ -27,8 +27,8 @@ def _backup(options: argparse.Namespace) -> int:
 
     url = operation.parsed(options.url)
     if os.path.lexists(options.file):
-        return operation.complain(COMMAND, "%s is there already" % options.file, operation.REFUSED)
-    told = operation.Told("read")
+        return operation.log_limited(COMMAND, "%s is there already" % options.file, operation.REFUSED)
+    told = operation.ProgressReporter("read")
 
     async def work() -> "list[Taken]":
         place = await operation.administered(url, make=False)

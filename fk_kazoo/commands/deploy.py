@@ -19,14 +19,14 @@ COMMAND = "deploy"
 def call(options: argparse.Namespace) -> int:
     """Deploys; the exit code."""
     if not (options.yes or options.dry_run or console.can_ask()):
-        return console.complain(COMMAND, console.NOBODY + ", or --dry-run", console.USAGE)
+        return console.log_limited(COMMAND, console.NO_CALLER + ", or --dry-run", console.USAGE)
     return console.run(COMMAND, lambda: _deploy(options), options.name)
 
 
 def _deploy(options: argparse.Namespace) -> int:
     from fk_backend.providers.aws import deploy
 
-    told = console.Told()
+    told = console.ProgressReporter()
     try:
         given = console.package_file(options.package) if options.package else None
         parameters = _parameters(options.parameter)
@@ -55,7 +55,7 @@ def _deploy(options: argparse.Namespace) -> int:
         print("ready: %s" % outcome.url)
         _how_to_use(outcome)
     else:
-        return console.complain(COMMAND, "nothing was changed")
+        return console.log_limited(COMMAND, "nothing was changed")
     return 0
 
 
@@ -68,7 +68,7 @@ def _how_to_use(outcome: "Outcome") -> None:
     print("and where the deployment is:\n  export FK_KAZOO_URL='%s'" % outcome.url)
 
 
-def _confirmed(options: argparse.Namespace, told: console.Told, changes: "List[Change]") -> bool:
+def _confirmed(options: argparse.Namespace, told: console.ProgressReporter, changes: "List[Change]") -> bool:
     told.rest()
     console.show_changes(changes)
     return bool(options.yes) or console.ask("Change this in deployment %s? [y/N]" % options.name) in ("y", "Y", "yes")

@@ -16,14 +16,14 @@ COMMAND = "destroy"
 def call(options: argparse.Namespace) -> int:
     """Removes it; the exit code."""
     if not (options.yes or console.can_ask()):
-        return console.complain(COMMAND, console.NOBODY, console.USAGE)
+        return console.log_limited(COMMAND, console.NO_CALLER, console.USAGE)
     return console.run(COMMAND, lambda: _destroy(options), options.name)
 
 
 def _destroy(options: argparse.Namespace) -> int:
     from fk_backend.providers.aws.destroy import destroy
 
-    told = console.Told()
+    told = console.ProgressReporter()
     try:
         done = destroy(
             options.name,
@@ -36,12 +36,12 @@ def _destroy(options: argparse.Namespace) -> int:
     finally:
         told.rest()
     if not done:
-        return console.complain(COMMAND, "nothing was removed")
+        return console.log_limited(COMMAND, "nothing was removed")
     print("removed: %s" % options.name)
     return 0
 
 
-def _confirmed(options: argparse.Namespace, told: console.Told, remains: "Remains") -> bool:
+def _confirmed(options: argparse.Namespace, told: console.ProgressReporter, remains: "Remains") -> bool:
     told.rest()
     parts = [
         *(["its stack"] if remains.stack else []),

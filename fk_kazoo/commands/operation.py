@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, Callable, Coroutine, TypeVar
 
 if TYPE_CHECKING:
-    from fk_backend.ports import Administration
+    from fk_backend.ports import AdminPorts
     from fk_kazoo.url import DeploymentUrl
 
 T = TypeVar("T")
@@ -31,11 +31,11 @@ def parsed(text: str) -> "DeploymentUrl":
     return url
 
 
-async def administered(url: "DeploymentUrl", make: bool) -> "Administration":
+async def administered(url: "DeploymentUrl", make: bool) -> "AdminPorts":
     """The deployment, which may be made if there is none, where that is all that it takes. DeploymentError."""
     from fk_backend.providers import provider
 
-    place: Administration = await provider(url.scheme).administer(url.deployment, url.settings(), make)
+    place: AdminPorts = await provider(url.scheme).administer(url.deployment, url.settings(), make)
     return place
 
 
@@ -75,19 +75,19 @@ def run(command: str, url: str, work: Callable[[], int]) -> int:
     try:
         return work()
     except BackendError as error:
-        return complain(command, str(error), code_of(error))
+        return log_limited(command, str(error), code_of(error))
     except OSError as error:
-        return complain(command, "%s: %s" % (error.filename or url, error.strerror or error), code_of(error))
+        return log_limited(command, "%s: %s" % (error.filename or url, error.strerror or error), code_of(error))
     except ModuleNotFoundError as error:
         if error.name == "asyncpg":
-            return complain(command, "%s is missing: pip install 'fk_kazoo[postgres]'" % error.name)
+            return log_limited(command, "%s is missing: pip install 'fk_kazoo[postgres]'" % error.name)
         if error.name not in ("boto3", "botocore", "aiobotocore"):
             raise
-        return complain(command, "%s is missing: pip install 'fk_kazoo[aws]'" % error.name)
+        return log_limited(command, "%s is missing: pip install 'fk_kazoo[aws]'" % error.name)
     except Ended:
-        return complain(command, "ended by SIGTERM", ENDED)
+        return log_limited(command, "ended by SIGTERM", ENDED)
     except KeyboardInterrupt:
-        return complain(command, "interrupted", INTERRUPTED)
+        return log_limited(command, "interrupted", INTERRUPTED)
 
 
 def code_of(error: BaseException) -> int:
@@ -105,19 +105,19 @@ def code_of(error: BaseException) -> int:
     return FAILED
 
 
-def complain(command: str, text: str, code: int = FAILED) -> int:
+def log_limited(command: str, text: str, code: int = FAILED) -> int:
     """Says it in one line; the exit code."""
     print("fk-kazoo %s: %s" % (command, " ".join(text.split())), file=sys.stderr)
     return code
 
 
-class Told:
+class ProgressReporter:
     """How far it is, on standard error: now and then, so that a short one says nothing."""
 
     def __init__(self, what: str) -> None:
         self._what = what
         self._last_s = time.monotonic()
-        self._begun_s = self._last_s
+        self._started_s = self._last_s
 
     def __call__(self, ns: str, count: int) -> None:
         """So many nodes of that namespace are done."""
@@ -125,7 +125,7 @@ class Told:
         if now - self._last_s >= TELL_EVERY_S:
             self._last_s = now
             print(
-                "namespace %s: %d nodes %s, %.0f s" % (ns, count, self._what, now - self._begun_s),
+                "namespace %s: %d nodes %s, %.0f s" % (ns, count, self._what, now - self._started_s),
                 file=sys.stderr,
                 flush=True,
             )

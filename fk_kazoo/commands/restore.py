@@ -19,7 +19,7 @@ def _restore(options: argparse.Namespace) -> int:
     from fk_backend.backup.restore import Restored, examine, restore
 
     url = operation.parsed(options.url)
-    told = operation.Told("written")
+    told = operation.ProgressReporter("written")
 
     async def work() -> "list[Restored]":
         with open(options.file, "rb") as file:
@@ -35,7 +35,7 @@ def _restore(options: argparse.Namespace) -> int:
     try:
         restored = operation.waited_for(work())
     except NoBackup as error:
-        return operation.complain(COMMAND, "%s: %s" % (options.file, error), operation.code_of(error))
+        return operation.log_limited(COMMAND, "%s: %s" % (options.file, error), operation.code_of(error))
     for each in restored:
         print(
             "namespace %s: it was at zxid 0x%x and goes on after 0x%x; %d nodes of sessions were left out"

@@ -16,16 +16,16 @@ from fk_backend.errors import BackendError, Unknown
 from fk_backend.session import ops
 from fk_backend.session.beats import beat
 from fk_backend.session.engine import CLOSED, LOST, Opened
-from fk_backend.session.served import TURN_S, ServedSession
+from fk_backend.session.served import SLICE_S, ServedSession
 from fk_backend.session.watchlist import Event
 
 from .. import jute
+from .acceptor import AcceptedConnection
 from .certificates import subject
-from .door import Guest
-from .facing import Facing
+from .client_view import ClientView
 from .figures import Figures, Seen
-from .lone import Lone
 from .settings import Settings
+from .single_writes import SingleWrites
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class Home(Protocol):
 
     settings: Settings
     figures: Figures
-    lone: Lone
+    lone: SingleWrites
 
     def admit(self, connection: "Connection") -> bool:
         """Whether the client may have one more connection."""
@@ -71,7 +71,7 @@ class Home(Protocol):
         """It is over."""
         ...
 
-    def facing(self, address: str, subject: Optional[str]) -> Facing:
+    def facing(self, address: str, subject: Optional[str]) -> ClientView:
         """The deployment as seen from an address, by whom a certificate names."""
         ...
 
@@ -80,7 +80,7 @@ class Home(Protocol):
         ...
 
 
-class Connection(Guest):
+class Connection(AcceptedConnection):
     """`asyncio.Protocol` on one side, `Listener` of its session on the other. ``address``, ``port``: the client's."""
 
     def __init__(self, home: Home, address: str, port: int) -> None:
@@ -122,14 +122,14 @@ class Connection(Guest):
     # --- asyncio's side -------------------------------------------------------------------------
 
     def admitted(self) -> bool:
-        """`door.Guest.admitted`."""
+        """`door.AcceptedConnection.admitted`."""
         if self.home.admit(self):
             return True
         log.info("one connection too many from %s", self.address)
         return False
 
     def gone(self) -> None:
-        """`door.Guest.gone`."""
+        """`door.AcceptedConnection.gone`."""
         self.home.left(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -190,12 +190,12 @@ class Connection(Guest):
 
     def _go_on(self) -> None:
         """Takes the requests that are there and may be taken now."""
-        until = self._loop.time() + TURN_S
+        until = self._loop.time() + SLICE_S
         try:
             while not self._over and self._may_take() and self._take_one():
                 if self._loop.time() > until:  # the others' turn
                     self._waits = True
-                    self._loop.call_soon(self._next_turn)
+                    self._loop.call_soon(self._next_iteration)
         except jute.Malformed as error:
             log.info("%s: %s", self.address, error)
             self._abort()
@@ -205,7 +205,7 @@ class Connection(Guest):
         self._flush()
         self._hold(not self._may_take() and len(self._in) > 0)
 
-    def _next_turn(self) -> None:
+    def _next_iteration(self) -> None:
         self._waits = False
         self._go_on()
 
@@ -297,7 +297,7 @@ class Connection(Guest):
         self._send(jute.framed(jute.connected(timeout_ms, number, password, read_only, asked.old)))
         self._timeout_s = timeout_ms / 1000.0
         self._open = True
-        self._at_once = not read_only and not facing.store.limits.remote
+        self._at_once = not read_only and not facing.store.limits.has_latency
         self._rearm()
         self._go_on()
 
@@ -333,7 +333,7 @@ class Connection(Guest):
         """Has it done: here and now if nothing comes before it and it need not wait, else in its turn."""
         taken = self._loop.time()
         if self._lone is not None:
-            self._not_alone(session)
+            self._flush_to_queue(session)
         elif self._at_once and isinstance(op, ops.READS) and not getattr(op, "watch", False):
             result = session.read_now(op)
             if result is not None:
@@ -347,7 +347,7 @@ class Connection(Guest):
         self._cost += cost
         session.submit((xid, opcode, op, cost, taken), op)
 
-    def _not_alone(self, session: ServedSession) -> None:
+    def _flush_to_queue(self, session: ServedSession) -> None:
         """The write that waited goes the way of all others, in front of what comes next."""
         asked, self._lone = self._lone, None
         if asked is not None:
@@ -363,7 +363,7 @@ class Connection(Guest):
         except Unknown as error:  # whoever comes back finds out
             return session.end(LOST, str(error))
         if result is None:
-            return self._not_alone(session)
+            return self._flush_to_queue(session)
         self._lone = None
         if isinstance(result, ops.Done):
             return session.submit(asked, result)

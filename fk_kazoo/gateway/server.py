@@ -7,33 +7,33 @@ from typing import Optional
 
 from fk_backend.ports import Gateway
 
+from .acceptor import Acceptor
 from .admin import Admin
+from .client_view import ClientView
 from .connection import Connection
-from .crowd import Crowd
-from .door import Door
-from .facing import Facing
+from .connection_limits import ConnectionLimits
 from .figures import Figures
-from .lone import Lone
 from .settings import Settings
+from .single_writes import SingleWrites
 from .words import Words
 
 
 class Front:
     """One namespace of the deployment, on a port of its own: `connection.Home`. ``port``: once it is `open`."""
 
-    def __init__(self, gateway: Gateway, settings: Settings, crowd: "Crowd[Connection]") -> None:
+    def __init__(self, gateway: Gateway, settings: Settings, crowd: "ConnectionLimits[Connection]") -> None:
         self.settings = settings
         self.port = settings.port
         self.figures = Figures()
-        self.lone = Lone()
+        self.lone = SingleWrites()
         self.words = Words(gateway, settings, self.figures, lambda: [each for each in crowd if each.home is self])
         self._gateway = gateway
-        self._crowd = crowd
-        self._door: Optional[Door] = None
+        self._limits = crowd
+        self._door: Optional[Acceptor] = None
 
     async def open(self) -> None:
         """Listens. OSError if the port is taken."""
-        door = self._door = Door(self.settings, lambda address, port: Connection(self, address, port))
+        door = self._door = Acceptor(self.settings, lambda address, port: Connection(self, address, port))
         await door.open()
         self.port = door.port
 
@@ -44,17 +44,17 @@ class Front:
 
     def admit(self, connection: Connection) -> bool:
         """`connection.Home.admit`."""
-        admitted = self._crowd.admit(connection)
+        admitted = self._limits.admit(connection)
         self.figures.rejected += not admitted
         return admitted
 
     def left(self, connection: Connection) -> None:
         """`connection.Home.left`."""
-        self._crowd.left(connection)
+        self._limits.left(connection)
 
-    def facing(self, address: str, subject: Optional[str]) -> Facing:
+    def facing(self, address: str, subject: Optional[str]) -> ClientView:
         """`connection.Home.facing`."""
-        return Facing(self._gateway, address, subject)
+        return ClientView(self._gateway, address, subject)
 
     async def answer_word(self, word: str) -> str:
         """`connection.Home.answer_word`."""
@@ -66,7 +66,7 @@ class Server:
 
     def __init__(self, gateway: Gateway, settings: Settings) -> None:
         self.settings = settings
-        self.connections: Crowd[Connection] = Crowd(settings.max_connections, settings.max_total)
+        self.connections: ConnectionLimits[Connection] = ConnectionLimits(settings.max_connections, settings.max_total)
         self.fronts = [Front(gateway, each, self.connections) for each in settings.each()]
         self.admin: Optional[Admin] = None
 

@@ -19,7 +19,7 @@ from kazoo.security import ACL, Id
 from fk_backend.core.model import Error
 from fk_backend.errors import DeploymentError, Refused
 
-from .client_side import ClientSide
+from .client_side import ClientEndpoint
 from .records import CONTAINER, EPHEMERAL, PERSISTENT, TTL, Record, chunks, creates_of, join, parent_of
 
 FAIL, SKIP, OVERWRITE = "fail", "skip", "overwrite"
@@ -68,13 +68,13 @@ class Applier:
 
     def __init__(
         self,
-        side: ClientSide,
+        side: ClientEndpoint,
         on_conflict: str = FAIL,
         dry_run: bool = False,
         progress: Progress = no_progress,
         told: Callable[[str], None] = lambda path: None,
     ) -> None:
-        self._side = side
+        self._endpoint = side
         self._client = side.client
         self._on_conflict = on_conflict
         self._dry_run = dry_run
@@ -102,7 +102,7 @@ class Applier:
         """Nodes that only have to be there, because others are below them."""
         for record in records:
             if not self._dry_run and self._client.exists(record.path) is None:
-                self._create_alone(record)
+                self._create_one(record)
 
     def apply(self, records: Iterable[Record]) -> None:
         """Writes them. Conflicting, and what kazoo raises: what was written until then stays, each node whole."""
@@ -125,7 +125,7 @@ class Applier:
 
     def _look(self) -> None:
         waiting, self._unseen = self._unseen, []
-        found = iter(self._side.lookup([one.path for some in waiting for one in some]))
+        found = iter(self._endpoint.lookup([one.path for some in waiting for one in some]))
         for some in waiting:
             there = [next(found) for _ in some]
             if any(there):
@@ -173,7 +173,7 @@ class Applier:
         if good:
             self._count("created", len(some))
             return
-        self._compare(some, self._side.lookup([one.path for one in some]))
+        self._compare(some, self._endpoint.lookup([one.path for one in some]))
 
     def _create(self, record: Record) -> Any:
         client, acl = self._client, acls_of(record)
@@ -190,7 +190,7 @@ class Applier:
         for record, found in zip(records, there):
             if found is None:
                 if not self._dry_run:
-                    self._create_alone(record)
+                    self._create_one(record)
                 self._count("created")
             elif self._is_equal(record, found):
                 self._count("equal")
@@ -203,10 +203,10 @@ class Applier:
             else:
                 raise Conflicting(
                     "%s is in the destination and differs: %s. --on-conflict skip leaves it, overwrite makes it as in "
-                    "the source" % (record.path, ", ".join(differences(record, found, self._side.tells_kinds)))
+                    "the source" % (record.path, ", ".join(differences(record, found, self._endpoint.knows_kinds)))
                 )
 
-    def _create_alone(self, record: Record) -> None:
+    def _create_one(self, record: Record) -> None:
         try:
             self._create(record).get()
         except NoNodeError as error:
@@ -216,12 +216,12 @@ class Applier:
             raise
 
     def _is_equal(self, record: Record, found: Record) -> bool:
-        return not differences(record, found, self._side.tells_kinds)
+        return not differences(record, found, self._endpoint.knows_kinds)
 
     def _overwrite(self, record: Record, found: Record) -> None:
         """ACL first: who may not read what comes never does. A node of another kind is made anew, in place."""
         path = record.path
-        if found.kind == EPHEMERAL or (self._side.tells_kinds and _kind(found) != _kind(record)):
+        if found.kind == EPHEMERAL or (self._endpoint.knows_kinds and _kind(found) != _kind(record)):
             try:
                 self._client.delete(path)
             except NotEmptyError as error:
@@ -251,16 +251,16 @@ class Applier:
     def raise_counters(self, wanted: Dict[str, int]) -> None:
         """Path → how many children it ever had in the source."""
         missing: Dict[str, int] = {}
-        for (path, creates), stat in zip(wanted.items(), self._side.stats(list(wanted))):
+        for (path, creates), stat in zip(wanted.items(), self._endpoint.stats(list(wanted))):
             if stat is not None and creates_of(stat) < creates and not stat.ephemeralOwner:
                 missing[path] = creates - creates_of(stat)
         pending: Deque[Tuple[int, Any]] = collections.deque()
         for some in _fillings(missing):
             pending.append((sum(count for _, count in some), self._filled(some)))
             if len(pending) == FILLS_AHEAD:
-                self._settle_filled(*pending.popleft())
+                self._resolve_filled(*pending.popleft())
         while pending:
-            self._settle_filled(*pending.popleft())
+            self._resolve_filled(*pending.popleft())
 
     def _filled(self, some: Sequence[Tuple[str, int]]) -> Any:
         transaction = self._client.transaction()
@@ -270,7 +270,7 @@ class Applier:
                 transaction.delete(join(path, FILLER))
         return transaction.commit_async()
 
-    def _settle_filled(self, count: int, answer: Any) -> None:
+    def _resolve_filled(self, count: int, answer: Any) -> None:
         _checked(answer.get())
         self._counts["raised"] += count
         self._progress("counters", count)

@@ -23,17 +23,17 @@ _Found = Tuple[str, Optional[bytes], Tuple[Tuple[int, str, str], ...], Any, str,
 """Path, data, ACL, Stat, kind, TTL in ms."""
 
 
-class ClientSide:
+class ClientEndpoint:
     """``stored``: None where only ``rules`` say which nodes are containers or have a TTL."""
 
     def __init__(self, client: Any, stored: Optional[Stored] = None, rules: Sequence[Rule] = ()) -> None:
         self.client = client
         self._stored = stored
         self._rules = rules
-        self.tells_kinds = stored is not None
+        self.knows_kinds = stored is not None
 
     def walk(self, roots: Sequence[str]) -> Iterator[Record]:
-        """`Side.walk`. The tree may change meanwhile: what is gone when its turn comes is left out."""
+        """`Endpoint.walk`. The tree may change meanwhile: what is gone when its turn comes is left out."""
         return (record for record, _ in self.walk_with_stats(roots))
 
     def walk_with_stats(self, roots: Sequence[str], acls: bool = True) -> Iterator[Tuple[Record, Any]]:
@@ -41,12 +41,12 @@ class ClientSide:
         return self._walk(roots, lambda paths: self._read(paths, acls), lambda one: one[0].path, lambda one: one[1])
 
     def paths(self, roots: Sequence[str]) -> Iterator[str]:
-        """`Side.paths`, by Stats alone: no data and no ACLs are read."""
+        """`Endpoint.paths`, by Stats alone: no data and no ACLs are read."""
         found = self._walk(roots, self._stats, lambda one: one[0], lambda one: one[1])
         return (path for path, stat in found if not stat.ephemeralOwner)
 
     def present(self, paths: Sequence[str]) -> List[bool]:
-        """`Side.present`."""
+        """`Endpoint.present`."""
         return [stat is not None and not stat.ephemeralOwner for stat in self.stats(paths)]
 
     def stats(self, paths: Sequence[str]) -> List[Optional[Any]]:
@@ -101,7 +101,7 @@ class ClientSide:
                 raise NoAuthError(path) from None
 
     def lookup(self, paths: Sequence[str]) -> List[Optional[Record]]:
-        """`Side.lookup`."""
+        """`Endpoint.lookup`."""
         return [None if one is None else one[0] for one in self._read(paths)]
 
     def _read(self, paths: Sequence[str], acls: bool = True) -> List[Optional[Tuple[Record, Any]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Iterator, NamedTuple, Sequence
 
 from .apply import Progress, differences, no_progress
-from .records import CONTAINER, EPHEMERAL, Side, chunks
+from .records import CONTAINER, EPHEMERAL, Endpoint, chunks
 
 AT_ONCE = 256
 
@@ -18,10 +18,10 @@ class Difference(NamedTuple):
 
 
 def compare(
-    source: Side, destination: Side, roots: Sequence[str], extra: bool = True, progress: Progress = no_progress
+    source: Endpoint, destination: Endpoint, roots: Sequence[str], extra: bool = True, progress: Progress = no_progress
 ) -> Iterator[Difference]:
     """What differs, ephemerals apart. ``extra``: also what only the destination has. NoNodeError: no such root."""
-    kinds = source.tells_kinds and destination.tells_kinds
+    kinds = source.knows_kinds and destination.knows_kinds
     for some in chunks(source.walk(roots), AT_ONCE):
         some = [record for record in some if record.kind != EPHEMERAL]
         progress("nodes compared", len(some))

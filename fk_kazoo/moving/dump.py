@@ -73,10 +73,10 @@ def writing(path: str, source: str, roots: Sequence[str]) -> Iterator[DumpWriter
         writer.line({"end": True, "nodes": writer.nodes})
 
 
-class DumpSide:
+class DumpEndpoint:
     """A dump as a side of a copy. All of it is looked at before anything of it is used. NoDump, OSError."""
 
-    tells_kinds = True
+    knows_kinds = True
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -86,7 +86,7 @@ class DumpSide:
         self._index: Optional[sqlite3.Connection] = None
 
     def walk(self, roots: Sequence[str]) -> Iterator[Record]:
-        """`Side.walk`."""
+        """`Endpoint.walk`."""
         missing = set(roots)
         for record in self._records():
             missing.discard(record.path)
@@ -96,15 +96,15 @@ class DumpSide:
             raise NoNodeError(min(missing))
 
     def paths(self, roots: Sequence[str]) -> Iterator[str]:
-        """`Side.paths`."""
+        """`Endpoint.paths`."""
         return (record.path for record in self.walk(roots))
 
     def present(self, paths: Sequence[str]) -> List[bool]:
-        """`Side.present`."""
+        """`Endpoint.present`."""
         return [one is not None for one in self.lookup(paths)]
 
     def lookup(self, paths: Sequence[str]) -> List[Optional[Record]]:
-        """`Side.lookup`: by an index on disk, which is made when it is first needed."""
+        """`Endpoint.lookup`: by an index on disk, which is made when it is first needed."""
         if self._index is None:
             self._index = self._indexed()
         found = []

@@ -17,7 +17,7 @@ from kazoo.protocol.states import EventType, KazooState
 from fk_kazoo.requests import AddWatchMode
 
 from .apply import Applier
-from .client_side import ClientSide
+from .client_side import ClientEndpoint
 from .compare import Difference, compare
 from .records import EPHEMERAL, Record, chunks, is_below, is_reserved, join, parent_of
 
@@ -31,8 +31,8 @@ class Mirror:
 
     def __init__(
         self,
-        source: ClientSide,
-        destination: ClientSide,
+        source: ClientEndpoint,
+        destination: ClientEndpoint,
         applier: Applier,
         roots: Sequence[str],
         delete: bool = False,
@@ -49,7 +49,7 @@ class Mirror:
         self._last_s = time.monotonic()
         self._missed = False
         """Whether something may have happened that no watch told."""
-        self._was_away = False
+        self._was_disconnected = False
         self.changes = 0
         """How many nodes were changed after the copy."""
 
@@ -82,9 +82,9 @@ class Mirror:
 
     def _state(self, state: str) -> None:
         if state != KazooState.CONNECTED:
-            self._was_away = True
-        elif self._was_away:
-            self._was_away, self._missed = False, True
+            self._was_disconnected = True
+        elif self._was_disconnected:
+            self._was_disconnected, self._missed = False, True
 
     def _event(self, event: Any) -> None:
         if event.path is None or event.type == EventType.NONE:

@@ -29,10 +29,10 @@ class Record(NamedTuple):
     """Of the ACL, likewise."""
 
 
-class Side(Protocol):
+class Endpoint(Protocol):
     """Somewhere that nodes can be read from."""
 
-    tells_kinds: bool
+    knows_kinds: bool
     """Whether a record's kind is more than a guess."""
 
     def walk(self, roots: Sequence[str]) -> Iterator[Record]:

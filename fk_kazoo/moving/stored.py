@@ -20,7 +20,7 @@ from fk_backend.core.stats import stat
 from fk_backend.eager import together
 from fk_backend.errors import Unavailable
 from fk_backend.ports import STATE
-from fk_kazoo.administered import Administered
+from fk_kazoo.admin_store import AdminStore
 from fk_kazoo.url import DeploymentUrl
 
 from .records import CONTAINER, EPHEMERAL, PERSISTENT, TTL
@@ -39,7 +39,7 @@ class StoredNode(NamedTuple):
     ttl_ms: int
 
 
-class Stored(Administered):
+class Stored(AdminStore):
     """Of one thread, and to be closed. BackendError, also if these credentials may not read many nodes at once."""
 
     def __init__(self, url: DeploymentUrl, identities: Tuple[Id, ...]) -> None:
@@ -81,7 +81,7 @@ class Stored(Administered):
         return (self._url.chroot + path).rstrip("/") or "/"
 
     async def _side_by_side(self, work: Sequence[Any]) -> List[Any]:
-        return await together(work, self._place.ports.store.limits.remote)
+        return await together(work, self._place.ports.store.limits.has_latency)
 
     async def _found(self, paths: Sequence[str]) -> List[Optional[Found]]:
         """Node and family of each, of one moment."""

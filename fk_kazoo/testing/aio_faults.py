@@ -17,7 +17,7 @@ from fk_backend.testing.faults import expire
 from .. import loop
 from ..holds import uninterrupted
 from . import faults
-from .cluster import PATIENCE_S, Cable
+from .cluster import PATIENCE_S, ClientLink
 
 POLL_S = 0.005
 
@@ -30,23 +30,23 @@ class AsyncFaults:
 
     async def expire(self, client: Any) -> None:
         """As `Faults.expire`: LOST, then CONNECTED, with another session. Cut off, it is told later."""
-        cable, session = _cable(client), _session(client)
+        client_link, session = _client_link(client), _session(client)
         with uninterrupted():  # by a lock in whose body the test does this
-            was_beating, cable.loses_beats = not cable.loses_beats, True
+            was_beating, client_link.loses_beats = not client_link.loses_beats, True
             try:
                 await _expired(client, session)
             finally:
-                cable.loses_beats = not was_beating
-            if not cable.is_cut:
+                client_link.loses_beats = not was_beating
+            if not client_link.is_cut:
                 await _until(client, lambda: client.connected and client._session_id != session)
 
     async def disconnect(self, client: Any) -> None:
         """As `Faults.disconnect`: SUSPENDED, then CONNECTED, with the same session."""
-        cable = _cable(client)
-        if not cable.is_cut:
+        client_link = _client_link(client)
+        if not client_link.is_cut:
             with uninterrupted():
                 connection = client._connection
-                cable.snap()
+                client_link.disconnect_all()
                 await _until(client, lambda: client.connected and client._connection is not connection)
 
     @asynccontextmanager
@@ -54,29 +54,29 @@ class AsyncFaults:
         """As `Faults.partition`: SUSPENDED; when it ends CONNECTED, or LOST before."""
         async with AsyncExitStack() as stack:
             for client in clients:
-                _cable(client).cut()
-                stack.push_async_callback(self._mended, client)
+                _client_link(client).cut()
+                stack.push_async_callback(self._restored, client)
             for client in clients:
-                await _until(client, partial(_is_told, client, False))
+                await _until(client, partial(_is_fanned_out, client, False))
             yield
 
-    async def _mended(self, client: Any) -> None:
-        cable = _cable(client)
-        cable.mend()
-        if not cable.is_cut:  # else another partition goes on
-            await _until(client, partial(_is_told, client, True))
+    async def _restored(self, client: Any) -> None:
+        client_link = _client_link(client)
+        client_link.mend()
+        if not client_link.is_cut:  # else another partition goes on
+            await _until(client, partial(_is_fanned_out, client, True))
 
     @asynccontextmanager
     async def suspend(self, client: Any) -> AsyncIterator[None]:
         """As `Faults.suspend`: it hears nothing until its session has expired; then LOST, CONNECTED."""
-        cable, session = _cable(client), _session(client)
-        cable.pause(True)
+        client_link, session = _client_link(client), _session(client)
+        client_link.pause(True)
         try:
             await _expired(client, session)
             yield
         finally:
-            cable.pause(False)
-        if not cable.is_cut:
+            client_link.pause(False)
+        if not client_link.is_cut:
             await _until(client, lambda: client.connected and client._session_id != session)
 
 
@@ -86,17 +86,17 @@ def is_of_asyncio(client: Any) -> bool:
     return module is not None and isinstance(client, module.KazooClient)
 
 
-def laid(client: Any) -> Optional[Cable]:
+def link_of(client: Any) -> Optional[ClientLink]:
     """Its cable; None if it never connected while there was a kit."""
-    return cast("Optional[Cable]", vars(client).get("_kit_cable"))
+    return cast("Optional[ClientLink]", vars(client).get("_kit_cable"))
 
 
-def through_cables(real: "Callable[[Any], Awaitable[Gateway]]") -> "Callable[[Any], Awaitable[Gateway]]":
+def through_links(real: "Callable[[Any], Awaitable[Gateway]]") -> "Callable[[Any], Awaitable[Gateway]]":
     """`Life._gateway`, by a way that can fail."""
 
     async def gateway(self: Any) -> Gateway:
-        cable = vars(self).setdefault("_kit_cable", Cable())
-        return cast(Gateway, cable.through(await real(self)))
+        client_link = vars(self).setdefault("_kit_cable", ClientLink())
+        return cast(Gateway, client_link.through(await real(self)))
 
     return gateway
 
@@ -110,14 +110,14 @@ def in_its_loop(client: Any, what: Callable[[], None]) -> None:
         what()
 
 
-def _cable(client: Any) -> Cable:
+def _client_link(client: Any) -> ClientLink:
     if not is_of_asyncio(client):
         raise TypeError("this is a client with threads: call the method of that name in `faults`")
     client._own_loop()
-    cable = laid(client)
-    if cable is None:
+    client_link = link_of(client)
+    if client_link is None:
         raise ValueError("the client was started before the kit was there, or not at all")
-    return cable
+    return client_link
 
 
 def _session(client: Any) -> int:
@@ -144,7 +144,7 @@ async def _expired(client: Any, session: int) -> None:
     await asyncio.wait_for(expired(), faults.EXPIRY_S + client._session_timeout / 1000.0)
 
 
-def _is_told(client: Any, connected: bool) -> bool:
+def _is_fanned_out(client: Any, connected: bool) -> bool:
     return bool(client.connected) is connected
 
 

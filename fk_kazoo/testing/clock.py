@@ -23,17 +23,17 @@ class DrivenClock(SystemClock):
     """
 
     def __init__(self) -> None:
-        self._ahead_s = 0.0
+        self._offset_s = 0.0
         self._numbers = itertools.count()
         self._sleepers: List[Tuple[float, int, "asyncio.Future[None]"]] = []
 
     def now_ms(self) -> int:
         """Wall clock, ms since the epoch."""
-        return super().now_ms() + round(self._ahead_s * 1000)
+        return super().now_ms() + round(self._offset_s * 1000)
 
     def monotonic(self) -> float:
         """Seconds; never goes back."""
-        return super().monotonic() + self._ahead_s
+        return super().monotonic() + self._offset_s
 
     async def sleep(self, seconds: float) -> None:
         """Lets others run for so long."""
@@ -59,14 +59,14 @@ class DrivenClock(SystemClock):
             passes = 0.0 if due is None else max(0.0, due - self.monotonic()) + MOMENT_S
             if due is None or passes > left:
                 break
-            self._ahead_s += passes
+            self._offset_s += passes
             left -= passes
             now = self.monotonic()
             while self._sleepers and self._sleepers[0][0] <= now:
                 _wake(heapq.heappop(self._sleepers)[2])
             for _ in range(TURNS):
                 await asyncio.sleep(0)
-        self._ahead_s += left
+        self._offset_s += left
         for _, _, waker in self._sleepers:
             _wake(waker)  # `sleep` looks at how late it is
 

@@ -22,7 +22,7 @@ from .. import loop
 
 SIZE = 3
 FIRST_PORT = 20000
-PORTS_APART = 10
+PORT_STRIDE = 10
 """As kazoo's own cluster has them."""
 PATIENCE_S = 10.0
 BYTES_PER_S = 100e6 / 8
@@ -34,7 +34,7 @@ delay_s = 0.0
 
 MENDED, HALTED, CUT = "mended", "halted", "cut"
 MESSAGE, ANSWER = "message", "answer"
-BEGINNINGS = (Open, Attach, Auth)
+INITIAL_REQUESTS = (Open, Attach, Auth)
 """What a connection begins with: no app asked for it just then."""
 
 
@@ -48,7 +48,7 @@ def in_loop(what: Callable[[], Any], within_s: float = PATIENCE_S) -> Any:
     return loop.run(SequentialThreadingHandler(), call, within_s)
 
 
-class Passage:
+class AccessPoint:
     """A place in the network that connections go through, and where it can fail for all of them."""
 
     def __init__(self, state: str = MENDED) -> None:
@@ -70,7 +70,7 @@ class Passage:
                 _put(faulty, state)
 
 
-class Cable(Passage):
+class ClientLink(AccessPoint):
     """The last stretch, which one client has for itself. What it can lose besides: beats, messages, answers."""
 
     def __init__(self) -> None:
@@ -110,24 +110,24 @@ class Cable(Passage):
             (faulty.hold if is_paused else faulty.release)()
 
     def through(self, gateway: Gateway) -> FaultyGateway:
-        """As `Passage.through`."""
+        """As `AccessPoint.through`."""
         faulty = super().through(gateway)
-        faulty.store = BeatLoser(self, faulty.store)
+        faulty.store = BeatDroppingStore(self, faulty.store)
         faulty.queue = cast(FaultyGateway, Wire(self, faulty.queue))
         faulty.goes_at_once = lambda: not (delay_s or self.delay_s or self.fails_next or self.loses_beats)
         return faulty
 
-    def snap(self) -> None:
+    def disconnect_all(self) -> None:
         """Whoever goes through is cut off, and may come again at once. In the loop's thread."""
         self.cut()
         self.mend()
 
 
-class BeatLoser:
+class BeatDroppingStore:
     """A store that beats may not reach."""
 
-    def __init__(self, cable: Cable, store: Any) -> None:
-        self._cable = cable
+    def __init__(self, client_link: ClientLink, store: Any) -> None:
+        self._client_link = client_link
         self._store = store
 
     def __getattr__(self, name: str) -> Any:
@@ -135,7 +135,7 @@ class BeatLoser:
 
     async def increment(self, key: Key, by: int = 1) -> int:
         """`ports.Store.increment`, which counts beats."""
-        return 0 if self._cable.loses_beats else int(await self._store.increment(key, by))
+        return 0 if self._client_link.loses_beats else int(await self._store.increment(key, by))
 
 
 class Wire:
@@ -144,22 +144,22 @@ class Wire:
     kazoo's test_connection_dropped sends a megabyte and drops the connection while it is on its way.
     """
 
-    def __init__(self, cable: Cable, queue: Queue) -> None:
-        self._cable = cable
+    def __init__(self, client_link: ClientLink, queue: Queue) -> None:
+        self._client_link = client_link
         self._queue = queue
 
     async def send(self, group: str, message_id: str, body: bytes) -> None:
         """`ports.Queue.send`."""
-        takes = delay_s + self._cable.delay_s + (len(body) / BYTES_PER_S if len(body) > SOCKET_BUFFER else 0)
+        takes = delay_s + self._client_link.delay_s + (len(body) / BYTES_PER_S if len(body) > SOCKET_BUFFER else 0)
         if takes:
             await asyncio.sleep(takes)
         lost: Optional[str] = None
-        if self._cable.fails_next and not isinstance(decode(body).requests[0], BEGINNINGS):
-            lost, self._cable.fails_next = self._cable.fails_next, None
+        if self._client_link.fails_next and not isinstance(decode(body).requests[0], INITIAL_REQUESTS):
+            lost, self._client_link.fails_next = self._client_link.fails_next, None
         if lost != MESSAGE:
             await self._queue.send(group, message_id, body)
         if lost:
-            self._cable.snap()
+            self._client_link.disconnect_all()
 
 
 def _put(faulty: FaultyGateway, state: str) -> None:
@@ -180,7 +180,7 @@ class Server:
         self.client_port = port
         self.secure_client_port = port + 4
         self.running = False
-        self.passage = Passage(CUT)
+        self.access_point = AccessPoint(CUT)
 
     @property
     def address(self) -> str:
@@ -217,7 +217,7 @@ class Cluster:
     """What kazoo's tests take for a cluster: the deployment."""
 
     def __init__(self) -> None:
-        self._servers = [Server(self, FIRST_PORT + PORTS_APART * i) for i in range(SIZE)]
+        self._servers = [Server(self, FIRST_PORT + PORT_STRIDE * i) for i in range(SIZE)]
         self._places: Dict[Tuple[str, int], Server] = {(s.host, s.client_port): s for s in self._servers}
 
     def __iter__(self) -> Iterator[Server]:
@@ -245,14 +245,14 @@ class Cluster:
     def _settle(self) -> None:
         quorum = 2 * sum(server.running for server in self) > SIZE
         for server in self:
-            server.passage.become(CUT if not server.running else MENDED if quorum else HALTED)
+            server.access_point.become(CUT if not server.running else MENDED if quorum else HALTED)
 
-    def at(self, host: str, port: int) -> Passage:
+    def at(self, host: str, port: int) -> AccessPoint:
         """The access point of that address. Unavailable if nothing answers there."""
         server: Optional[Server] = self._places.get((host, port))
         if server is None:
             raise Unavailable("nothing answers at %s:%d" % (host, port))
-        return server.passage
+        return server.access_point
 
     def get_logs(self) -> List[str]:
         """Nothing."""

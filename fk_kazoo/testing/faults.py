@@ -55,7 +55,7 @@ def expire_now(client: Any, event_factory: Callable[[], Any]) -> None:
     At once where it can be ordered from this process, elsewhere when its timeout is over. Meanwhile its beats are lost
     on their way: an order is void if the session beats after it was judged.
     """
-    cable, session = client._connection.cable, client.client_id[0]
+    client_link, session = client._connection.client_link, client.client_id[0]
 
     async def order() -> bool:
         inside = _inside(await _gateway(client))
@@ -63,16 +63,16 @@ def expire_now(client: Any, event_factory: Callable[[], Any]) -> None:
             await expire(cast(Gateway, inside), client.deployment.namespace, session)
         return inside is not None
 
-    def strike() -> float:
-        cable.loses_beats = True
+    def inject() -> float:
+        client_link.loses_beats = True
         is_ordered = loop.run(SequentialThreadingHandler(), order, PATIENCE_S)
         return EXPIRY_S if is_ordered else LOSS_S + client._session_timeout / 1000.0
 
     def mend() -> None:
-        cable.loses_beats = False
+        client_link.loses_beats = False
 
     try:
-        _strike(client, strike, KazooState.LOST, event_factory, mend)
+        _inject(client, inject, KazooState.LOST, event_factory, mend)
     finally:
         mend()
 
@@ -90,12 +90,12 @@ def _inside(gateway: Any) -> Optional[Inside]:
     """The functions' side, if it is in this process."""
     link = getattr(gateway, "link", None)
     queue = gateway.queue if link is None else link._host
-    if gateway.thrifty:
-        queue = _Vouched(gateway)
+    if gateway.beats_only_if_owning:
+        queue = _OrderedQueue(gateway)
     return None if queue is None else Inside(gateway.store, queue, gateway.clock)
 
 
-class _Vouched:
+class _OrderedQueue:
     """What is sent here is in the order book of the heartbeat, as on AWS it has to be."""
 
     def __init__(self, gateway: Any) -> None:
@@ -118,7 +118,7 @@ async def _order(gateway: Any, ns: str, sent_id: str) -> None:
         await Orders(store).give(ns, sent_id)
 
 
-def expire_unheard(client: Any, session: int) -> None:
+def expire_cut_off(client: Any, session: int) -> None:
     """Has the deployment expire a session whose client hears nothing; done when it has. Its beats must be lost."""
 
     async def order() -> bool:
@@ -145,36 +145,36 @@ def lose_connection(harness: Any, event_factory: Callable[[], Any]) -> None:
 
 def lose_now(client: Any, event_factory: Callable[[], Any]) -> None:
     """Cuts the client off until it has noticed."""
-    cable = client._connection.cable
+    client_link = client._connection.client_link
     cuts: List[bool] = []
 
-    def strike() -> float:
+    def inject() -> float:
         if not cuts:
-            in_loop(cable.cut)
+            in_loop(client_link.cut)
             cuts.append(True)
         return LOSS_S
 
     def mend() -> None:
         if cuts:  # once: others may have cut it as well
-            in_loop(cable.mend)
+            in_loop(client_link.mend)
             cuts.clear()
 
     try:
-        _strike(client, strike, KazooState.SUSPENDED, event_factory, mend)
+        _inject(client, inject, KazooState.SUSPENDED, event_factory, mend)
     finally:
         mend()
 
 
-def _strike(
+def _inject(
     client: Any,
-    strike: Callable[[], float],
+    inject: Callable[[], float],
     expected: str,
     event_factory: Callable[[], Any],
     mend: Callable[[], None],
 ) -> None:
     """Makes a fault until the client has told of it, mends it, and waits until the client is back.
 
-    ``strike`` makes the fault, which may come to nothing, and says how long it may take in all.
+    ``inject`` makes the fault, which may come to nothing, and says how long it may take in all.
     """
     lost, safe = event_factory(), event_factory()
 
@@ -187,12 +187,12 @@ def _strike(
         return False
 
     client.add_listener(listen)
-    patience, waited = strike(), 0.0
+    patience, waited = inject(), 0.0
     while not lost.is_set() and waited < patience:
         lost.wait(AGAIN_S)
         waited += AGAIN_S
         if not lost.is_set():
-            strike()
+            inject()
     if not lost.is_set():
         raise Exception("Failed to get notified of broken connection.")
     mend()

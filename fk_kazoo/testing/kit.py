@@ -30,14 +30,14 @@ from fk_backend.providers import memory
 
 from .. import client as shipped
 from .. import loop
-from ..connection import Seam
+from ..connection import DeploymentConnection
 from ..holds import uninterrupted
 from ..line import Line
 from ..url import DeploymentUrl, parse
 from . import aio_faults, cluster, faults
 from .aio_faults import AsyncFaults
 from .clock import DrivenClock
-from .cluster import ANSWER, MESSAGE, PATIENCE_S, Cable
+from .cluster import ANSWER, MESSAGE, PATIENCE_S, ClientLink
 
 STOP_S = 20.0
 CHUNK_S = 300.0
@@ -164,19 +164,19 @@ class Faults:
 
         Its ephemeral nodes are gone, and its watches, as kazoo has it. One that is cut off is told when it is not.
         """
-        _cable_of_threads(client)
+        _threaded_client_link(client)
         if client.connected:
             with uninterrupted():  # by a lock in whose body the test does this
                 faults.expire_now(client, client.handler.event_object)
         else:
-            faults.expire_unheard(client, _session(client))
+            faults.expire_cut_off(client, _session(client))
 
     def disconnect(self, client: Any) -> None:
         """Its connection breaks, and it may connect again at once: SUSPENDED, then CONNECTED, with the same session.
 
         One that is cut off already has none that could break.
         """
-        if _cable_of_threads(client).is_cut:
+        if _threaded_client_link(client).is_cut:
             return
         with uninterrupted():
             faults.lose_now(client, client.handler.event_object)
@@ -187,36 +187,36 @@ class Faults:
 
         When it ends they are connected again: CONNECTED, or LOST before, if their sessions ended meanwhile.
         """
-        cables = [_cable_of_threads(client) for client in clients]
-        for cable in cables:
-            in_loop(cable.cut)
+        cables = [_threaded_client_link(client) for client in clients]
+        for client_link in cables:
+            in_loop(client_link.cut)
         try:
             for client in clients:
-                _await_told(client, False)
+                _await_listeners(client, False)
             yield
         finally:
-            for cable in cables:
-                in_loop(cable.mend)
-            for client, cable in zip(clients, cables):
-                if not cable.is_cut:  # else another partition goes on
-                    _await_told(client, True)
+            for client_link in cables:
+                in_loop(client_link.mend)
+            for client, client_link in zip(clients, cables):
+                if not client_link.is_cut:  # else another partition goes on
+                    _await_listeners(client, True)
 
     @contextmanager
     def delay(self, client: Any, seconds: float) -> Iterator[None]:
         """Each of its messages takes so long on its way to the deployment. Reads take no message."""
-        cable = _cable(client)
-        cable.delay_s += seconds
+        client_link = _client_link(client)
+        client_link.delay_s += seconds
         try:
             yield
         finally:
-            cable.delay_s = max(0.0, cable.delay_s - seconds)
+            client_link.delay_s = max(0.0, client_link.delay_s - seconds)
 
     def fail_next(self, client: Any, done: bool = False) -> None:
         """Its next write raises ConnectionLoss; ``done``: after it was done, so that only the answer is lost.
 
         Then SUSPENDED, CONNECTED. An app can't tell which of the two it was.
         """
-        _cable(client).fails_next = ANSWER if done else MESSAGE
+        _client_link(client).fails_next = ANSWER if done else MESSAGE
 
     def crash_writer(self) -> None:
         """The function that writes ends in the middle of whatever it does, and another one goes on. Nobody is told."""
@@ -232,26 +232,26 @@ class Faults:
         LOST, then CONNECTED. Nothing may be asked of it meanwhile: it stands still. ValueError where the functions are
         in another process, as on `local://` with another host.
         """
-        cable, session = _cable_of_threads(client), _session(client)
-        in_loop(lambda: cable.pause(True))
+        client_link, session = _threaded_client_link(client), _session(client)
+        in_loop(lambda: client_link.pause(True))
         expired = False
         try:
-            faults.expire_unheard(client, session)
+            faults.expire_cut_off(client, session)
             expired = True
             yield
         finally:
-            in_loop(lambda: cable.pause(False))
-            if expired and not cable.is_cut:
+            in_loop(lambda: client_link.pause(False))
+            if expired and not client_link.is_cut:
                 _await(client, lambda: bool(client._session_id != session))
-                _await_told(client, True)
+                _await_listeners(client, True)
 
     def end(self) -> None:
         """Whatever was done to clients ends. After each test, also where tests share their clients."""
         for client, _where in self._kit._made():
-            cable = _laid(client)
-            if cable is not None:
-                cable.delay_s, cable.fails_next = 0.0, None
-                (aio_faults.in_its_loop if aio_faults.is_of_asyncio(client) else _in_loop)(client, cable.heal)
+            client_link = _link_of(client)
+            if client_link is not None:
+                client_link.delay_s, client_link.fails_next = 0.0, None
+                (aio_faults.in_its_loop if aio_faults.is_of_asyncio(client) else _in_loop)(client, client_link.heal)
 
 
 def _below(url: str, chroot: str) -> DeploymentUrl:
@@ -281,7 +281,7 @@ def _await(client: Any, condition: Callable[[], bool]) -> None:
         waited += 0.005
 
 
-def _await_told(client: Any, connected: bool) -> None:
+def _await_listeners(client: Any, connected: bool) -> None:
     """Until it is connected, or not, and all of its listeners were told so."""
 
     def told() -> bool:
@@ -319,33 +319,33 @@ def _stop(client: Any) -> None:
 class Route:
     """An opening, seen through a cable. Stands in for a `loop.Opening`."""
 
-    def __init__(self, opening: loop.Opening, cable: Any) -> None:
+    def __init__(self, opening: loop.Opening, client_link: Any) -> None:
         self._opening = opening
-        self._cable = cable
+        self._client_link = client_link
 
     async def gateway(self) -> Gateway:
         """The gateway at the end of the cable."""
-        return cast(Gateway, self._cable.through(await self._opening.gateway()))
+        return cast(Gateway, self._client_link.through(await self._opening.gateway()))
 
 
-def _laid(client: Any) -> Optional[Cable]:
+def _link_of(client: Any) -> Optional[ClientLink]:
     """The client's cable, of either kind; None if it never connected here."""
     if aio_faults.is_of_asyncio(client):
-        return aio_faults.laid(client)
-    return cast("Optional[Cable]", getattr(client._connection, "cable", None))
+        return aio_faults.link_of(client)
+    return cast("Optional[ClientLink]", getattr(client._connection, "client_link", None))
 
 
-def _cable(client: Any) -> Cable:
-    cable = _laid(client)
-    if cable is None:
+def _client_link(client: Any) -> ClientLink:
+    client_link = _link_of(client)
+    if client_link is None:
         raise ValueError("the client was started before the kit was there, or not at all")
-    return cable
+    return client_link
 
 
-def _cable_of_threads(client: Any) -> Cable:
+def _threaded_client_link(client: Any) -> ClientLink:
     if aio_faults.is_of_asyncio(client):
         raise TypeError("this is a client for asyncio: await the method of that name in `faults.aio`")
-    return _cable(client)
+    return _client_link(client)
 
 
 # --- what is watched while there are kits -----------------------------------------------------------
@@ -360,13 +360,13 @@ _replaced: List[Tuple[Any, str, Any]] = []
 def _watch(kit: Kit) -> None:
     _kits.append(kit)
     if len(_kits) == 1:
-        _replace(Seam, "_dial", _dial)
+        _replace(DeploymentConnection, "_dial", _dial)
         _replace(shipped.KazooClient, "__init__", _noting(shipped.KazooClient.__init__))
-        _replace(shipped.KazooClient, "_make_state_change", _telling())
+        _replace(shipped.KazooClient, "_make_state_change", _recording_states())
         of_asyncio = sys.modules.get("fk_kazoo.aio.client")
         if of_asyncio is not None:  # who uses it has imported it
             _replace(of_asyncio.KazooClient, "__init__", _noting(of_asyncio.KazooClient.__init__))
-            _replace(of_asyncio.Life, "_gateway", aio_faults.through_cables(of_asyncio.Life._gateway))
+            _replace(of_asyncio.Life, "_gateway", aio_faults.through_links(of_asyncio.Life._gateway))
 
 
 def _replace(owner: Any, name: str, by: Any) -> None:
@@ -383,12 +383,12 @@ def _unwatch(kit: Kit) -> None:
 
 
 def _dial(connection: Any, host: str, port: int) -> Line:
-    """As `Seam._dial`, by a way that can fail."""
+    """As `DeploymentConnection._dial`, by a way that can fail."""
     if connection._opening is None:
         connection._opening = connection._acquire()
-    if not hasattr(connection, "cable"):
-        connection.cable = Cable()
-    route = Route(connection._opening, connection.cable)
+    if not hasattr(connection, "client_link"):
+        connection.client_link = ClientLink()
+    route = Route(connection._opening, connection.client_link)
     return Line(cast(loop.Opening, route), connection.client.deployment.namespace)
 
 
@@ -404,7 +404,7 @@ def _noting(initialise: Callable[..., None]) -> Callable[..., None]:
     return noting
 
 
-def _telling() -> Callable[..., None]:
+def _recording_states() -> Callable[..., None]:
     """KazooClient's ``_make_state_change``, that writes down which state all listeners were told last."""
     change = shipped.KazooClient._make_state_change
 

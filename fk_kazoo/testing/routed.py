@@ -11,7 +11,7 @@ from .. import client as shipped
 from .. import loop
 from ..connection import ConnectionHandler
 from ..line import Line
-from .cluster import CLUSTER, Cable
+from .cluster import CLUSTER, ClientLink
 
 chroots: Set[str] = set()
 """Every chroot that a client had: what the tests have left behind is below them."""
@@ -20,16 +20,16 @@ chroots: Set[str] = set()
 class Route:
     """An opening as it is seen from one client through one access point. Stands in for a `loop.Opening`."""
 
-    def __init__(self, opening: loop.Opening, host: str, port: int, cable: Cable) -> None:
+    def __init__(self, opening: loop.Opening, host: str, port: int, client_link: ClientLink) -> None:
         self._opening = opening
         self._host = host
         self._port = port
-        self._cable = cable
+        self._client_link = client_link
 
     async def gateway(self) -> Gateway:
         """The gateway at the end of the route. Unavailable if it leads nowhere."""
         server = CLUSTER.at(self._host, self._port)
-        return self._cable.through(server.through(await self._opening.gateway()))
+        return self._client_link.through(server.through(await self._opening.gateway()))
 
 
 class RoutedConnectionHandler(ConnectionHandler):
@@ -37,7 +37,7 @@ class RoutedConnectionHandler(ConnectionHandler):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.cable = Cable()
+        self.client_link = ClientLink()
         """Where this client alone can be cut off."""
 
     def _expand_client_hosts(self) -> List[Tuple[str, str, int]]:
@@ -49,7 +49,7 @@ class RoutedConnectionHandler(ConnectionHandler):
     def _dial(self, host: str, port: int) -> Line:
         if self._opening is None:
             self._opening = self._acquire()
-        route = Route(self._opening, host, port, self.cable)
+        route = Route(self._opening, host, port, self.client_link)
         return Line(cast(loop.Opening, route), self.client.deployment.namespace)
 
 

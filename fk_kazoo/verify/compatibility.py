@@ -51,7 +51,7 @@ class Ended(NamedTuple):
     printed: str
 
 
-def suite_lacks() -> str:
+def suite_missing() -> str:
     """What has to be installed before kazoo's tests can run; ``""`` if everything is there."""
     lacking = [called for module, called in NEEDED.items() if not _found(module)]
     return "%s missing: pip install 'fk_kazoo[aws,test]'" % ", ".join(lacking) if lacking else ""
@@ -66,7 +66,7 @@ def _found(module: str) -> bool:
 
 def suite(scene: Scene) -> Dict[str, Any]:
     """A selection of kazoo's own tests. They time threads in fractions of seconds: what fails runs once more."""
-    lacking = suite_lacks()
+    lacking = suite_missing()
     if lacking:
         raise NotRun(lacking)
     chosen = [*(QUICK_SUITE if scene.scale.quick else SUITE), "-k", CHOSEN, "-q"]

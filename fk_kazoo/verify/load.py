@@ -83,7 +83,7 @@ def poison(scene: Scene) -> Dict[str, Any]:
         behind_s = time.monotonic() - began
         _nonsense(queue, queue.get_queue_url(QueueName=names.dead_queue(scene.name))["QueueUrl"], "poison", body)
         bucket = names.bucket(scene.name, cloud.account, cloud.region)
-        scene.place.look_for_dead_letters(scene.name)
+        scene.place.collect_dead_letters(scene.name)
 
         def kept() -> List[bytes]:
             found = storage.list_objects_v2(Bucket=bucket, Prefix="dead/poison/").get("Contents", ())
@@ -128,12 +128,12 @@ def torn_reads(scene: Scene) -> Dict[str, Any]:
         threads = [threading.Thread(target=read, args=(one,), daemon=True) for one in readers]
         for thread in threads:
             thread.start()
-        until = time.monotonic() + scene.scale.hammer_s
+        until = time.monotonic() + scene.scale.load_s
         try:
             while time.monotonic() < until and not wrong:
                 scene.go_on()
                 rounds += 1
-                _make_anew(writer, rounds)
+                _recreate(writer, rounds)
         finally:
             done.set()
             for thread in threads:
@@ -154,7 +154,7 @@ def is_torn(stat: Any, children: List[str]) -> bool:
     )
 
 
-def _make_anew(client: Any, number: int) -> None:
+def _recreate(client: Any, number: int) -> None:
     client.create("/b/c")
     client.delete("/b/c")
     together = client.transaction()

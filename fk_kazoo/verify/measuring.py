@@ -91,7 +91,7 @@ def cold_starts(scene: Scene) -> Dict[str, Any]:
         client.create("/verify", b"")
         for number in range(count):
             scene.go_on()
-            scene.place.chill(scene.name, names.WRITER)
+            scene.place.stop_environments(scene.name, names.WRITER)
             with scene.samples.timed("fk_kazoo_set_cold", 1024):
                 client.set("/verify", b"x" * 1024)
             assert client.exists("/verify").version == number + 1

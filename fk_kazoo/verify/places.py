@@ -102,7 +102,7 @@ class Place:
                     if not absent(error):
                         raise
 
-    def chill(self, name: str, which: str) -> None:
+    def stop_environments(self, name: str, which: str) -> None:
         """Makes every environment of a function go: Lambda does so when its configuration changes."""
         functions, function = self.cloud.client("lambda"), names.function(name, which)
         with explained():
@@ -114,7 +114,7 @@ class Place:
                 version = functions.publish_version(FunctionName=function)["Version"]
                 functions.update_alias(FunctionName=function, Name=alias["Name"], FunctionVersion=version)
 
-    def look_for_dead_letters(self, name: str) -> None:
+    def collect_dead_letters(self, name: str) -> None:
         """As the schedule does every few minutes."""
         with explained():
             self.cloud.client("lambda").invoke(
@@ -186,11 +186,11 @@ class Emulated(Place):
             host.stop()
         super().destroy(name)
 
-    def chill(self, name: str, which: str) -> None:
+    def stop_environments(self, name: str, which: str) -> None:
         """Ends the processes that wait for an invocation."""
-        self._hosts[name].chill(names.function(name, which))
+        self._hosts[name].stop_environments(names.function(name, which))
 
-    def look_for_dead_letters(self, name: str) -> None:
+    def collect_dead_letters(self, name: str) -> None:
         """By hand, as there."""
         self._hosts[name].invoke(names.function(name, names.DEAD_LETTER), NO_EVENT)
 

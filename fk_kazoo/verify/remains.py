@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Op
 from fk_backend.errors import DeploymentError
 from fk_backend.providers.aws.cloud import Cloud, explained
 
-SETTLES_S = 90.0
+SETTLE_TIMEOUT_S = 90.0
 """So long a list may show what is gone: SQS's a minute after DeleteQueue (SQS API Reference)."""
 PAUSE_S = 3.0
 
@@ -96,7 +96,7 @@ def look(cloud: Cloud, prefixes: Sequence[str]) -> Looked:
     return Looked(sorted(set(left)), unknown)
 
 
-def settled(cloud: Cloud, prefixes: Sequence[str], within_s: float = SETTLES_S) -> Looked:
+def settled(cloud: Cloud, prefixes: Sequence[str], within_s: float = SETTLE_TIMEOUT_S) -> Looked:
     """The same once nothing is left, or the time is up."""
     until = time.monotonic() + within_s
     while True:

@@ -16,7 +16,7 @@ from fk_backend.errors import NoPermission
 from . import plan, remains, tenants
 from .budget import Ledger
 from .clean_up import CleanUp, watched
-from .compatibility import suite_lacks
+from .compatibility import suite_missing
 from .latency import document
 from .outcome import FAILED, HELD, NOT_RUN, NOT_SHOWN, Check, NotRun, NotShown, Result, Stopped, exit_code
 from .places import Place, Tell
@@ -54,8 +54,8 @@ class Run:
 
     def __call__(self) -> Report:
         """The whole of it."""
-        if plan.SUITE in self._chosen and suite_lacks():
-            self._tell("kazoo's own tests will NOT be run: %s" % suite_lacks())
+        if plan.SUITE in self._chosen and suite_missing():
+            self._tell("kazoo's own tests will NOT be run: %s" % suite_missing())
         with watched(self.scene, self._tell):
             try:
                 self._check_everything()

@@ -34,12 +34,12 @@ class Scale(NamedTuple):
     held_s: float = 300.0
     idle_s: float = 900.0
     resent_s: Tuple[float, float] = (240.0, 360.0)
-    hammer_s: float = 60.0
+    load_s: float = 60.0
     samples: int = 100
     quick: bool = False
 
 
-QUICK = Scale(held_s=16.0, idle_s=20.0, resent_s=(4.0, 6.0), hammer_s=6.0, samples=20, quick=True)
+QUICK = Scale(held_s=16.0, idle_s=20.0, resent_s=(4.0, 6.0), load_s=6.0, samples=20, quick=True)
 """For CI: shows that the checks work, and nothing about minutes."""
 
 

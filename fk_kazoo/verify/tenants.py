@@ -15,7 +15,7 @@ from .outcome import NotRun, NotShown
 from .scene import Scene
 
 NAMESPACES = ("tenant-a", "tenant-b")
-SETTLES_S = 90.0
+SETTLE_TIMEOUT_S = 90.0
 """So long a new role or its policy may not be known everywhere (IAM User Guide: changes are eventually consistent)."""
 MINE = ("mine, by the client", "mine, an upload")
 """What must be done, the first by keys."""
@@ -50,7 +50,7 @@ def _tenant(scene: Scene, mine: str, anothers: str) -> Dict[str, str]:
         return all(tried[what] == "done" for what in MINE[emulated:])
 
     try:
-        scene.eventually(works, "its policy is in force", SETTLES_S)
+        scene.eventually(works, "its policy is in force", SETTLE_TIMEOUT_S)
     except AssertionError as error:
         raise AssertionError("%s: %s" % (error, tried)) from error
     for what, came in tried.items():
@@ -79,7 +79,7 @@ def _assumed(scene: Scene, cloud: Cloud, arn: str) -> Dict[str, str]:
     """Variables with its credentials. NotRun if whoever runs this can't have them."""
     from botocore.exceptions import ClientError
 
-    until = time.monotonic() + SETTLES_S
+    until = time.monotonic() + SETTLE_TIMEOUT_S
     while True:
         try:
             made = cloud.client("sts").assume_role(RoleArn=arn, RoleSessionName="verify")["Credentials"]

@@ -34,7 +34,7 @@ AT_MOST, AT_LEAST = 2.0, 0.3
 class Window(NamedTuple):
     """From when to when, in seconds since the epoch, and what was asked of the deployment in it."""
 
-    began_s: float
+    started_s: float
     ended_s: float
     reads: float
     writes: float
@@ -86,7 +86,7 @@ def _queries(name: str) -> "List[Tuple[str, str, str, Dict[str, str]]]":
 def _asked(scene: Scene, window: Window, queries: "List[Tuple[str, str, str, Dict[str, str]]]") -> Dict[str, float]:
     """Sums over the window, of what there are figures of."""
     scene.ledger.add(asked=len(queries))
-    return _sums(scene.place.cloud, window.began_s, window.ended_s, queries, int(MINUTE_S))
+    return _sums(scene.place.cloud, window.started_s, window.ended_s, queries, int(MINUTE_S))
 
 
 def this_month(name: str, region: Optional[str], endpoint_url: Optional[str]) -> Dict[str, Any]:
@@ -103,7 +103,7 @@ def this_month(name: str, region: Optional[str], endpoint_url: Optional[str]) ->
 
 
 def _sums(
-    cloud: Cloud, began_s: float, ended_s: float, queries: "List[Tuple[str, str, str, Dict[str, str]]]", period_s: int
+    cloud: Cloud, started_s: float, ended_s: float, queries: "List[Tuple[str, str, str, Dict[str, str]]]", period_s: int
 ) -> Dict[str, float]:
     asked = [
         {
@@ -121,7 +121,7 @@ def _sums(
         for number, (_, space, metric, of) in enumerate(queries)
     ]
     answer = cloud.client("cloudwatch").get_metric_data(
-        MetricDataQueries=asked, StartTime=_at(began_s), EndTime=_at(ended_s)
+        MetricDataQueries=asked, StartTime=_at(started_s), EndTime=_at(ended_s)
     )
     found: Dict[str, float] = {}
     for one in answer["MetricDataResults"]:
@@ -156,7 +156,7 @@ def compared(found: Mapping[str, float], window: Window) -> Dict[str, Any]:
     model["writes: queue and answers"] -= window.writes * price["inbox_pushes"] * FIGURES["write"]["inbox_pushes"]
     total, said = sum(measured.values()), sum(model.values())
     return {
-        "seconds": round(window.ended_s - window.began_s),
+        "seconds": round(window.ended_s - window.started_s),
         "reads": window.reads,
         "writes": window.writes,
         "counted": {what: round(value, 3) for what, value in sorted(found.items())},

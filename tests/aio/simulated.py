@@ -31,7 +31,7 @@ from fk_backend.session.ops import AddWatch, Exists, GetAcl, GetChildren, GetDat
 from fk_backend.session.watchlist import Event
 from fk_backend.testing.simulation import run as simulation
 from fk_backend.testing.simulation import workload
-from fk_backend.testing.simulation.client import AGAIN_S, Asked, Begun, Refused, Said
+from fk_backend.testing.simulation.client import AGAIN_S, Asked, ConnectionStarted, Refused, Said
 from fk_backend.testing.simulation.plan import HangUp, Lock, Plan, Step
 from fk_backend.testing.simulation.ports import Deployment
 from fk_backend.testing.simulation.world import Process
@@ -75,14 +75,16 @@ class Recorded(connection.Connection):
             self._note("unconnected", "%s: %s" % (type(error).__name__, error))
             raise
         if self.opened is not None:
-            self._note("begun", Begun(self.name, session or None, self.opened.session, self.opened.timeout_ms))
+            self._note(
+                "begun", ConnectionStarted(self.name, session or None, self.opened.session, self.opened.timeout_ms)
+            )
         else:
             self._note("refused", Refused(self.name, session, True))
         return opened
 
     def _ask(self, tag: Any, op: Any) -> None:
         if tag in self.app.sent:
-            self.app.complain("sent twice: %r" % (op,))
+            self.app.log_limited("sent twice: %r" % (op,))
         self.app.sent[tag] = None
         number = self.numbers[tag] = self.app.next_tag()
         if not self.reason:
@@ -135,8 +137,8 @@ class Client(KazooClient):
         self._go_on()
 
     async def _leave(self, opening: Any) -> None:
-        while self._farewells:
-            await asyncio.wait(list(self._farewells))
+        while self._closing_tasks:
+            await asyncio.wait(list(self._closing_tasks))
 
     def _stood_still(self) -> Tuple[float, float]:
         return (0.0, 0.0)
@@ -187,7 +189,7 @@ class App:
         self._tag += 1
         return self._tag
 
-    def complain(self, what: str) -> None:
+    def log_limited(self, what: str) -> None:
         """Something is wrong."""
         self.world.loop.call_exception_handler({"message": self.name, "exception": what})
 
@@ -196,7 +198,7 @@ class App:
         self._lives += 1
         self.process = Process(self.world, "%s.%d" % (self.name, self._lives))
         self.process.on_death.append(self._died)
-        self.chores: "Dict[asyncio.Future[Any], Optional[Any]]" = {}
+        self.background_actions: "Dict[asyncio.Future[Any], Optional[Any]]" = {}
         self.watchers: List[Watcher] = []
         self.removed: Set[str] = set()
         self.zk = Client(self)
@@ -207,15 +209,15 @@ class App:
     def _run(self, body: Any, op: Any) -> "asyncio.Future[Any]":
         task: "asyncio.Future[Any]" = asyncio.ensure_future(body)
         self.world.keep(task)
-        self.chores[task] = op
+        self.background_actions[task] = op
         task.add_done_callback(self._ended)
         return task
 
     def _ended(self, task: "asyncio.Future[Any]") -> None:
         error = None if task.cancelled() else task.exception()
-        self.chores.pop(task, None)
+        self.background_actions.pop(task, None)
         if error is not None and not isinstance(error, KazooException):
-            self.complain(repr(error))
+            self.log_limited(repr(error))
 
     def _died(self) -> None:
         self.zk._stopped = True  # nothing of it tries again
@@ -236,7 +238,7 @@ class App:
             self.program_done
             and not self.process.dead
             and zk.connected
-            and not self.chores
+            and not self.background_actions
             and current is not None
             and not (zk._queue or current.calls or current._session.busy)
         )
@@ -244,7 +246,7 @@ class App:
     @property
     def over(self) -> bool:
         """As `Client.over`."""
-        return self.process.dead or (self.zk._stopped and not self.zk._farewells)
+        return self.process.dead or (self.zk._stopped and not self.zk._closing_tasks)
 
     # --- the program ----------------------------------------------------------------------------
 
@@ -285,7 +287,7 @@ class App:
                 is_lost = held.lost.is_set()
                 await zk.set(op.resource, b"fence %d %s" % (held.fence, path.encode()))
                 if is_lost:
-                    self.complain("a body went on although its lock was lost")
+                    self.log_limited("a body went on although its lock was lost")
         elif isinstance(op, Close):
             await zk.stop()
             if zk._stopped and not zk.process.dead:
@@ -320,12 +322,12 @@ class App:
 
     def asks(self, request: Any) -> None:
         """By a step's own task: what the step says, or the recipe's."""
-        op = self.chores.get(asyncio.current_task())  # type: ignore[arg-type]
+        op = self.background_actions.get(asyncio.current_task())  # type: ignore[arg-type]
         if op is None or isinstance(op, (Lock, Close)):
             return
         asked = wire.operation(request)
         if asked != op:
-            self.complain("%r was asked for, and not %r" % (asked, op))
+            self.log_limited("%r was asked for, and not %r" % (asked, op))
 
     # --- the end --------------------------------------------------------------------------------
 
@@ -345,19 +347,19 @@ class App:
         armed = {(each.mode, each.path) for each in zk._connection._session._watches.all()}
         table = zk._watches._watchers
         if armed != {(each.mode, each.path) for each in table}:
-            self.complain("the session has the watches %s, and the client %s" % (armed, list(table)))
+            self.log_limited("the session has the watches %s, and the client %s" % (armed, list(table)))
         left = [each for watchers in table.values() for each in watchers]
         for each in left:
             if each not in self.watchers or not each.armed:
-                self.complain("a watch is left behind: %r" % (each,))
+                self.log_limited("a watch is left behind: %r" % (each,))
         for watcher in self.watchers:
             if watcher.armed and watcher not in left and watcher.path not in self.removed:
-                self.complain("a watch function was forgotten: %s %s" % (watcher.mode, watcher.path))
+                self.log_limited("a watch function was forgotten: %s %s" % (watcher.mode, watcher.path))
         if zk._tasks or zk._listeners or zk._holds or zk._queue:
-            self.complain("left: %s %s %s" % (zk._tasks, zk._listeners, zk._holds))
+            self.log_limited("left: %s %s %s" % (zk._tasks, zk._listeners, zk._holds))
         for name, owner in self._contenders():
             if owner == zk._session_id:
-                self.complain("a contender is left behind: %s" % name)
+                self.log_limited("a contender is left behind: %s" % name)
 
     def _contenders(self) -> Iterator[Tuple[str, int]]:
         """And whose they are."""

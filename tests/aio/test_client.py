@@ -23,7 +23,7 @@ from kazoo.security import OPEN_ACL_UNSAFE, make_digest_acl
 
 from fk_backend.errors import Unavailable
 from fk_backend.providers import memory
-from fk_backend.providers.direct import InPlace
+from fk_backend.providers.direct import InProcessDirect
 from fk_kazoo import exceptions
 from fk_kazoo.aio import EventType, KazooClient, WatchedEvent
 from fk_kazoo.client import KazooClient as ThreadedClient
@@ -680,14 +680,14 @@ def test_the_other_loop_of_a_deployment_may_end(memory_url: str) -> None:
 @pytest.mark.parametrize("first", ["threads", "asyncio"])
 def test_writes_in_callers_threads_beside_other_loops(memory_url: str, first: str, monkeypatch: Any) -> None:
     """Threads with clients of their own, loops with clients of their own: one order, and nothing is lost in it."""
-    rounds, in_place, write = 25, [], InPlace.write
+    rounds, in_place, write = 25, [], InProcessDirect.write
 
     async def noted(self: Any, *args: Any) -> Any:
         written = await write(self, *args)
         in_place.append(written is not None)
         return written
 
-    monkeypatch.setattr(InPlace, "write", noted)
+    monkeypatch.setattr(InProcessDirect, "write", noted)
 
     def in_a_thread() -> None:
         client = ThreadedClient(memory_url)

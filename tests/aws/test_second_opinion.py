@@ -169,12 +169,12 @@ def test_objects() -> None:
         clients = await Clients().open()
         try:
             blobs, large = S3Blobs(clients, names.bucket("test", NUMBER, clients.region)), os.urandom(300_000)
-            laid_down = await blobs.upload("ns", "one", large)
-            kept = [await blobs.keep("ns", "two", laid_down), await blobs.keep("ns", "three", large)]
+            with_uploads = await blobs.upload("ns", "one", large)
+            kept = [await blobs.keep("ns", "two", with_uploads), await blobs.keep("ns", "three", large)]
             assert [await blobs.fetch(each) for each in kept] == [large, large]
             assert await blobs.fetch(Blob(kept[0].key, 1000)) == large[:1000]
             with pytest.raises(Refused):
-                await blobs.keep("ns", "four", Blob(laid_down.key + "x", laid_down.size))
+                await blobs.keep("ns", "four", Blob(with_uploads.key + "x", with_uploads.size))
             assert sorted(await blobs.older_than(-60)) == sorted(each.key for each in kept)
             assert await blobs.older_than(3600) == []
             await blobs.remove([each.key for each in kept] * 2)

@@ -23,18 +23,18 @@ from fk_backend.core.model import Error, Family, Node
 from fk_backend.core.requests import Close, Create, Delete, Flags, Multi, Request, SetAcl, SetData
 from fk_backend.errors import DeploymentError
 from fk_backend.functions import journal
-from fk_backend.ports import INTEREST, SESSIONS, STATE, Administration, Limits, Ports
+from fk_backend.ports import INTEREST, SESSIONS, STATE, AdminPorts, Limits, Ports
 from fk_backend.providers.memory.store import MemoryStore
 from tests.functions.doubles import NS, Bench
 
 Tree = Dict[str, Tuple[Node, Family]]
 
-CLOUD = Limits(writes=100, commit_bytes=3_900_000, item_bytes=400_000, together_is_dear=True)
+CLOUD = Limits(writes=100, commit_bytes=3_900_000, item_bytes=400_000, transactions_cost_double=True)
 """As a store that has them: commits of one node go in two steps."""
 NAMES = ("/a", "/b", "/c", "/a/x", "/a/y", "/b/x", "/b/y", "/a/x/deep")
 
 
-def administration(bench: Bench, store: Any) -> Administration:
+def administration(bench: Bench, store: Any) -> AdminPorts:
     """Over a store, with the bench's clock."""
 
     async def namespaces() -> List[str]:
@@ -44,7 +44,7 @@ def administration(bench: Bench, store: Any) -> Administration:
     async def close() -> None:
         pass
 
-    return Administration(Ports(store, bench.inboxes, bench.queue, bench.clock), namespaces, close)
+    return AdminPorts(Ports(store, bench.inboxes, bench.queue, bench.clock), namespaces, close)
 
 
 async def tree_of(store: MemoryStore) -> Tree:
@@ -158,7 +158,7 @@ def after_its_sessions(tree: Tree, zxid: int) -> Tree:
     return found
 
 
-async def backed_up(place: Administration) -> io.BytesIO:
+async def backed_up(place: AdminPorts) -> io.BytesIO:
     """A backup."""
     file = io.BytesIO()
     await take(place, Archive(file), "memory://test")
@@ -256,7 +256,7 @@ def test_a_writer_that_does_not_say_what_it_wrote_is_noticed(monkeypatch: pytest
 
     async def check() -> None:
         busy = await busy_bench(4)
-        monkeypatch.setattr("fk_backend.functions.step.noted", lambda ports, ns, warm, writes: writes)
+        monkeypatch.setattr("fk_backend.functions.step.noted", lambda ports, ns, cache, writes: writes)
         with pytest.raises(DeploymentError, match="older version"):
             await backed_up(administration(busy.bench, Interleaved(busy, 60)))
         await nothing_is_left(busy.bench.store)

@@ -19,7 +19,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Tuple
 
 from fk_backend.backup.restore import examine
 from fk_kazoo.cli.place import connect, leave
-from fk_kazoo.moving.dump import DumpSide
+from fk_kazoo.moving.dump import DumpEndpoint
 
 URL = "local://app"
 NODES = 400
@@ -142,7 +142,7 @@ def _examined(file: Path) -> bool:
 
 
 WHOLE: Dict[str, Callable[[Path], bool]] = {
-    "new.gz": lambda file: DumpSide(str(file)).nodes == NODES + 2,
+    "new.gz": lambda file: DumpEndpoint(str(file)).nodes == NODES + 2,
     "new.backup": _examined,
     "new": lambda file: file.stat().st_size == 100,
 }

@@ -20,7 +20,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from compat_tests.on_aws import emulated
 from fk_backend import layout
-from fk_kazoo.administered import Administered
+from fk_kazoo.admin_store import AdminStore
 from fk_kazoo.cli.place import connect, leave
 from fk_kazoo.url import parse
 from tests.differential.zookeeper_server import SUPER_CREDENTIAL, ZookeeperServer
@@ -44,7 +44,7 @@ class Ended(NamedTuple):
     printed: Dict[str, Any]
 
 
-class Present(Administered):
+class Present(AdminStore):
     """How many nodes of the tree are there: from the store, so that this process is nobody's host."""
 
     def count(self) -> int:

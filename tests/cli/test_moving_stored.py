@@ -14,14 +14,14 @@ from fk_backend import layout
 from fk_backend.core.acls import OPEN_ACL, digest_id
 from fk_backend.core.model import Blob, Family, Node
 from fk_backend.errors import NotAllowed, Unavailable
-from fk_backend.ports import Administration, Nobody, Ports, Put
+from fk_backend.ports import AdminPorts, NullSender, Ports, Put
 from fk_backend.providers.clock import SystemClock
 from fk_backend.providers.local.store import LocalStore
 from fk_backend.providers.memory.store import MemoryStore
-from fk_kazoo import administered
+from fk_kazoo import admin_store
 from fk_kazoo.cli import sides
 from fk_kazoo.moving import apply
-from fk_kazoo.moving.client_side import AT_ONCE, ClientSide
+from fk_kazoo.moving.client_side import AT_ONCE, ClientEndpoint
 from fk_kazoo.moving.records import PERSISTENT, Record, creates_of
 from fk_kazoo.moving.stored import Stored
 from fk_kazoo.url import parse
@@ -58,7 +58,7 @@ def test_find_reads_what_it_may(run: Run, client: Clients, monkeypatch: pytest.M
     readable = [make_digest_acl("me", "secret", all=True), make_acl("world", "anyone", read=True)]
     one.create("/app/shown", b"x" * 50, readable, makepath=True)
     one.create("/app/mine", b"x", ephemeral=True)
-    monkeypatch.setattr(ClientSide, "_asked", None)
+    monkeypatch.setattr(ClientEndpoint, "_asked", None)
     done = run("find", "/app", "--url", APP, "--larger", "20")
     assert done.code == 0 and done.out == "/app/shown\n", done
     assert run("find", "/app", "--url", APP, "--ephemeral").out == "/app/mine\n"
@@ -84,7 +84,7 @@ def test_small_families_are_read_together(client: Clients, monkeypatch: pytest.M
     monkeypatch.setattr(LocalStore, "load", counted)
     stored = Stored(parse(APP), ())
     loads.clear()
-    walked = [record.path for record in ClientSide(one, stored).walk(["/app"])]
+    walked = [record.path for record in ClientEndpoint(one, stored).walk(["/app"])]
     stored.close()
     assert len(walked) == len(set(walked)) == 401
     seen = {""}
@@ -154,11 +154,11 @@ def _serve(store: Rows, monkeypatch: pytest.MonkeyPatch, blobs: Optional[Blobs] 
     async def nothing() -> Any:
         return None
 
-    async def administer(*_: Any) -> Administration:
-        ports = Ports(store, Nobody(), Nobody(), SystemClock(), None, cast(Any, blobs))
-        return Administration(ports, nothing, nothing)
+    async def administer(*_: Any) -> AdminPorts:
+        ports = Ports(store, NullSender(), NullSender(), SystemClock(), None, cast(Any, blobs))
+        return AdminPorts(ports, nothing, nothing)
 
-    monkeypatch.setattr(administered, "provider", lambda scheme: SimpleNamespace(administer=administer))
+    monkeypatch.setattr(admin_store, "provider", lambda scheme: SimpleNamespace(administer=administer))
 
 
 def _node(data: Any, zxid: int) -> Node:

@@ -55,7 +55,7 @@ def make() -> Iterator[Callable[..., CableClient]]:
 
     yield client
     for client_ in made:
-        client_.cable.mend()
+        client_.client_link.mend()
         client_.state_listeners.clear()
         within(20, client_.stop)
         within(5, client_.close)

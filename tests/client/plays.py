@@ -74,8 +74,8 @@ class Session:
         found: Optional[Result] = self.written
         return found
 
-    def tell_rest(self) -> None:
-        """`Session.tell_rest`."""
+    def finish_fan_out(self) -> None:
+        """`Session.finish_fan_out`."""
         self.did.append("told")
 
     def end(self, reason: str, why: str) -> None:
@@ -92,7 +92,7 @@ class Loop:
 
     def __init__(self, play: Play) -> None:
         self._play = play
-        self.turn = turns.Turn()
+        self.turn = turns.LoopLock()
         self.given: Deque[Callable[[], object]] = deque()
         self.woken = 0
 
@@ -150,7 +150,7 @@ class Client:
         """`KazooClient._answered`."""
 
 
-class Connection(connection.Seam):
+class Connection(connection.DeploymentConnection):
     """The product's, but for what it reads first and what it does with events."""
 
     play: Play

@@ -526,13 +526,13 @@ def test_a_value_that_is_too_large_says_so_and_nobody_else_suffers(url: str, con
 def test_start_raises_when_its_time_is_up(url: str, make: Connect, timeout: float) -> None:
     """#753: whatever the session timeout is."""
     client = make(url, timeout=30.0)
-    client.cable.swallow()
+    client.client_link.swallow()
     started = time.monotonic()
     with pytest.raises(KazooTimeoutError):
         within(timeout + STOP_S, client.start, timeout=timeout)
     assert timeout <= time.monotonic() - started < timeout + 2.0
     assert client.state == KazooState.LOST
-    client.cable.mend()
+    client.client_link.mend()
     client.start()
     assert client.exists("/")
 
@@ -570,7 +570,7 @@ def test_a_retry_ends_at_its_deadline(memory_url: str, connect: Connect) -> None
 def test_failed_starts_leave_no_threads_and_no_files_behind(memory_url: str, make: Connect) -> None:
     """#417: threads, and descriptors, after twenty starts in vain."""
     client = make(memory_url, connection_retry=KazooRetry(max_tries=-1, delay=0.01))
-    client.cable.cut()
+    client.client_link.cut()
 
     def fail() -> None:
         with pytest.raises(KazooTimeoutError):
@@ -582,6 +582,6 @@ def test_failed_starts_leave_no_threads_and_no_files_behind(memory_url: str, mak
         fail()
     eventually(lambda: threading.active_count() <= threads, what="no thread is left")
     eventually(lambda: len(own_descriptors()) <= descriptors, what="no descriptor is left")
-    client.cable.mend()
+    client.client_link.mend()
     client.start()
     assert client.exists("/")

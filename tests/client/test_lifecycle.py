@@ -115,10 +115,10 @@ def test_start_while_reconnecting_waits_for_the_connection(url: str, connect: Co
 
 def test_a_client_that_gave_up_can_be_started_again(url: str, make: Connect) -> None:
     client = make(url, connection_retry={"max_tries": 2, "delay": 0.01})
-    client.cable.cut()
+    client.client_link.cut()
     client.start_async()
     eventually(lambda: client._connection.connection_stopped.is_set(), what="it gave up")
-    client.cable.mend()
+    client.client_link.mend()
     within(10, client.start)
     assert client.exists("/")
 

@@ -303,8 +303,8 @@ def test_a_read_that_was_interrupted_by_stop_is_not_shown(monkeypatch: pytest.Mo
     """A signal's handler has lent the loop to others: what was read may be older than what they were told."""
 
     def stop() -> None:
-        with play.loop.turn.lend():
-            assert not play.loop.turn.is_mine()
+        with play.loop.turn.release_temporarily():
+            assert not play.loop.turn.is_held()
 
     play: Any = None
     play = Play(monkeypatch, turned=Turned("reading", stop))
@@ -315,25 +315,25 @@ def test_a_read_that_was_interrupted_by_stop_is_not_shown(monkeypatch: pytest.Mo
 
 def test_whoever_interrupts_a_turn_is_lent_none() -> None:
     """A signal's handler, in the middle of a read: the read of the one below is not over."""
-    turn = turns.Turn()
+    turn = turns.LoopLock()
     inner: List[Any] = []
     assert turn.borrow(lambda: inner.append(turn.borrow(lambda: "inner")) or "outer") == "outer"
-    assert inner == [None] and not turn.is_mine()
+    assert inner == [None] and not turn.is_held()
     with pytest.raises(ZeroDivisionError):
         turn.borrow(lambda: 1 // 0)
-    assert not turn.is_mine() and turn.borrow(lambda: "again") == "again"
+    assert not turn.is_held() and turn.borrow(lambda: "again") == "again"
 
 
 def test_whoever_interrupts_a_turn_and_asks_for_something_has_it_given_back() -> None:
     """The loop has to answer him; the one below goes on without it, and can tell."""
-    turn = turns.Turn()
+    turn = turns.LoopLock()
 
     def outer() -> Any:
         turn.part_with()
-        assert not turn.is_mine()
+        assert not turn.is_held()
         return turn.borrow(lambda: "inner"), turn.lent
 
-    assert turn.borrow(outer) == ("inner", 1) and not turn.is_mine()
+    assert turn.borrow(outer) == ("inner", 1) and not turn.is_held()
     turn.part_with()
     assert turn.lent == 1
 

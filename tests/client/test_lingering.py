@@ -13,12 +13,12 @@ from unittest import mock
 import pytest
 
 from fk_kazoo import loop
-from fk_kazoo.loop import LINGER_S, LoopThread, Opening
+from fk_kazoo.loop import KEEP_OPEN_S, LoopThread, Opening
 from fk_kazoo.url import parse
 
 START, STOP, WAIT = "start", "stop", "half a second"
 LENGTH = 8
-STEP_S = LINGER_S / 2
+STEP_S = KEEP_OPEN_S / 2
 
 
 class Timer:
@@ -95,7 +95,7 @@ async def _lived(steps: Sequence[str]) -> List[str]:
     with mock.patch.object(loop, "provider", lambda scheme: provider):
         for step in steps:
             if step == START:
-                lingers = openings and (users or clock.now - left < LINGER_S)
+                lingers = openings and (users or clock.now - left < KEEP_OPEN_S)
                 openings += not lingers
                 users.append(thread.acquire(parse("local://d")))
             elif step == STOP:
@@ -107,7 +107,7 @@ async def _lived(steps: Sequence[str]) -> List[str]:
             if provider.opened != openings:
                 wrong.append("opened %d times, not %d" % (provider.opened, openings))
             open_now = provider.opened - len(provider.closed)
-            expected = 1 if openings and (users or clock.now - left < LINGER_S) else 0
+            expected = 1 if openings and (users or clock.now - left < KEEP_OPEN_S) else 0
             if open_now != expected:
                 wrong.append("%d are open, not %d" % (open_now, expected))
     return wrong
@@ -151,7 +151,7 @@ def _never_closes(self: Any, opening: Opening) -> None:
 
 
 def _forgets_users(self: Any, opening: Opening) -> None:
-    opening.retiring = self.loop.call_later(LINGER_S, self._retire, opening)
+    opening.retiring = self.loop.call_later(KEEP_OPEN_S, self._retire, opening)
 
 
 acquire = LoopThread.acquire

@@ -13,7 +13,7 @@ from kazoo.protocol.connection import ConnectionHandler as KazoosHandler
 from kazoo.protocol.serialization import int_struct, read_string, write_string
 
 import fk_kazoo.client
-from fk_kazoo.connection import Seam
+from fk_kazoo.connection import DeploymentConnection
 from tests.client.programs.support import eventually
 
 Connect = Callable[[], Any]
@@ -136,7 +136,7 @@ def test_a_client_that_is_there_already_keeps_its_class(monkeypatch: pytest.Monk
     monkeypatch.undo()
     last = connect()
     assert [isinstance(client._connection, Seeing) for client in (before, after, last)] == [False, True, False]
-    assert all(isinstance(client._connection, Seam) for client in (before, after, last))
+    assert all(isinstance(client._connection, DeploymentConnection) for client in (before, after, last))
 
 
 def test_a_method_put_into_kazoos_own_class(monkeypatch: pytest.MonkeyPatch, connect: Connect) -> None:

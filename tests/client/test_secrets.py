@@ -52,8 +52,8 @@ def test_no_log_has_a_credential(memory_url: str, connect: Connect, caplog: pyte
     client.add_auth("digest", "me:" + SECRET)
     client.create("/a")
     _, password = client.client_id
-    client.cable.cut()
-    client.cable.mend()
+    client.client_link.cut()
+    client.client_link.mend()
     client.retry(client.get, "/a")
     with pytest.raises(AuthFailedError):
         client.add_auth("nonsense", SECRET)

@@ -101,7 +101,7 @@ def test_the_clock_of_an_expiry_is_not_the_clients(memory_url: str, connect: Con
     """A client that lost two thirds of its timeout (its process was paused) says so before it goes on."""
     client = connect(memory_url, timeout=1.5)
     session, states = client._session_id, States(client)
-    client.cable.jump(1.2)
+    client.client_link.jump(1.2)
     states.wait("SUSPENDED", "CONNECTED")
     assert client._session_id == session
 

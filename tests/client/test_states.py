@@ -64,7 +64,7 @@ def test_a_session_that_expires_while_cut_off_is_suspended_then_lost(url: str, c
     expire(client)
     eventually(lambda: not other.exists("/e"), what="the session has expired")
     states.wait("SUSPENDED")
-    client.cable.mend()
+    client.client_link.mend()
     states.wait("SUSPENDED", "LOST", "CONNECTED")
     assert client.client_id[0] != session
 
@@ -73,7 +73,7 @@ def test_what_was_in_flight_at_a_cut_is_a_connection_loss(url: str, connect: Con
     client, other = connect(url), connect(url)
     client.create("/n")
     results = [client.set_async("/n", b"%d" % number) for number in range(500)]
-    client.cable.cut()
+    client.client_link.cut()
     for result in results:
         try:
             result.get(timeout=5)
@@ -115,7 +115,7 @@ def test_calls_while_suspended_go_out_on_reconnect_with_the_same_session(url: st
     client.cut_off()
     results = [client.create_async("/q%d" % number, ephemeral=True) for number in range(20)]
     assert not any(result.ready() for result in results)
-    client.cable.mend()
+    client.client_link.mend()
     assert [result.get(timeout=10) for result in results] == ["/q%d" % number for number in range(20)]
     assert client.client_id == session
 
@@ -127,7 +127,7 @@ def test_calls_while_suspended_fail_definitely_if_the_session_expired(url: str, 
     expire(client)
     eventually(lambda: not other.exists("/e"), what="the session has expired")
     results = [client.create_async("/q%d" % number) for number in range(20)]
-    client.cable.mend()
+    client.client_link.mend()
     for result in results:
         with pytest.raises(SessionExpiredError):
             result.get(timeout=10)

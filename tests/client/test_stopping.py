@@ -30,10 +30,10 @@ def test_stop_while_the_deployment_is_cut_off(url: str, connect: Connect) -> Non
 def test_stop_while_the_deployment_does_not_answer(url: str, connect: Connect) -> None:
     """#582: stop() while a reconnect hangs in the network."""
     client = connect(url)
-    client.cable.swallow()
-    dialled = client.cable.dialled
+    client.client_link.swallow()
+    dialled = client.client_link.dialled
     client._connection._socket.close()
-    eventually(lambda: client.cable.dialled > dialled, what="it tries again")
+    eventually(lambda: client.client_link.dialled > dialled, what="it tries again")
     within(STOP_S, client.stop)
 
 
@@ -52,7 +52,7 @@ def test_stop_between_two_tries_to_connect(url: str, connect: Connect) -> None:
         drop()
         dropped.set()
 
-    client.cable.swallow()
+    client.client_link.swallow()
     connection_._dial, connection_.drop = dial_late, drop_and_tell
     connection_._socket.close()
     assert dialling.wait(STOP_S)
@@ -145,7 +145,7 @@ def test_stop_with_a_listener_that_is_stuck_at_the_suspension(memory_url: str, c
         release.wait()
 
     client.add_listener(listen)
-    client.cable.cut()
+    client.client_link.cut()
     assert stuck.wait(5)
     within(STOP_S, client.stop)
     release.set()
@@ -160,7 +160,7 @@ def test_stop_with_a_callback_that_is_stuck_at_the_end(memory_url: str, connect:
     with pytest.raises(WriterNotClosedException):
         within(STOP_S, client.stop)
     release.set()
-    client.cable.mend()
+    client.client_link.mend()
     within(STOP_S, client.start)
     assert client.exists("/")
 
@@ -179,7 +179,7 @@ def test_stop_from_within_a_listener(url: str, make: Connect, at: str) -> None:
     client.start_async()
     if at == KazooState.SUSPENDED:
         eventually(lambda: client.connected, what="connected")
-        client.cable.cut()
+        client.client_link.cut()
     assert stopped.wait(STOP_S)
     eventually(lambda: client.state == KazooState.LOST, what="it is told as LOST")
 

@@ -10,7 +10,7 @@ from typing import Any, Callable, Iterator, List, Optional, Tuple, cast
 import pytest
 
 from fk_backend.providers.descriptors import Descriptor
-from fk_kazoo.turns import Lent, Loop
+from fk_kazoo.turns import Loop, YieldingSelector
 
 
 class Selector:
@@ -19,12 +19,12 @@ class Selector:
     def __init__(self) -> None:
         self._real = selectors.DefaultSelector()
         self.timeouts: List[Optional[float]] = []
-        self.meanwhile: Callable[[], object] = lambda: None
+        self.concurrently: Callable[[], object] = lambda: None
 
     def select(self, timeout: Optional[float]) -> List[Any]:
         """As a selector's."""
         self.timeouts.append(timeout)
-        self.meanwhile()
+        self.concurrently()
         return []
 
     def __getattr__(self, name: str) -> Any:
@@ -50,25 +50,25 @@ class Watched(Loop):
     """A loop in which something happens at one of its steps."""
 
     at = ""
-    meanwhile: Callable[[], object] = staticmethod(lambda: None)
+    concurrently: Callable[[], object] = staticmethod(lambda: None)
 
     def falls_asleep(self) -> None:
         """`Loop.falls_asleep`."""
         if self.at == "before":
-            self.meanwhile()
+            self.concurrently()
         super().falls_asleep()
         if self.at == "after":
-            self.meanwhile()
+            self.concurrently()
 
 
-Made = Tuple[Watched, Lent, Selector, Bell]
+Made = Tuple[Watched, YieldingSelector, Selector, Bell]
 
 
 @pytest.fixture
 def made() -> Iterator[Made]:
     """A loop that does not run, and what it has."""
     selector = Selector()
-    lent = Lent(cast(Any, selector), lambda: True)
+    lent = YieldingSelector(cast(Any, selector), lambda: True)
     loop = Watched(cast(Any, lent))
     lent.loop = loop
     sock = loop._csock
@@ -84,9 +84,9 @@ def made() -> Iterator[Made]:
 def test_what_is_given_at_any_moment_is_not_slept_through(made: Made, at: str) -> None:
     loop, lent, selector, bell = made
     give = lambda: loop.call_soon_threadsafe(print)  # noqa: E731
-    loop.at, loop.meanwhile = at, give
+    loop.at, loop.concurrently = at, give
     if at == "asleep":
-        selector.meanwhile = give
+        selector.concurrently = give
     lent.select(0.5)
     assert bell.rings == 1 or selector.timeouts == [0]
     assert bell.rings == (at != "before")
@@ -101,7 +101,7 @@ def test_it_is_rung_for_once_in_each_sleep(made: Made) -> None:
 
     give_three()
     assert bell.rings == 0
-    selector.meanwhile = give_three
+    selector.concurrently = give_three
     lent.select(None)
     assert bell.rings == 1 and selector.timeouts == [0]
     lent.select(None)
@@ -122,14 +122,14 @@ def test_who_is_interrupted_before_he_rang_leaves_it_to_others(made: Made, monke
         loop.call_soon_threadsafe(print)
 
     monkeypatch.setattr(bell, "send", interrupted)
-    selector.meanwhile = give_twice
+    selector.concurrently = give_twice
     lent.select(None)
     assert bell.rings == 1
 
 
 def test_a_loop_that_runs_does_all_that_threads_give_it() -> None:
     """As it is: each waits for its turn with what another one asked for before, so that the loop sleeps in between."""
-    lent = Lent(selectors.DefaultSelector(), lambda: True)
+    lent = YieldingSelector(selectors.DefaultSelector(), lambda: True)
     loop = Loop(cast(Any, lent))
     lent.loop = loop
     loop.wakes = Descriptor.of(loop._csock.fileno())

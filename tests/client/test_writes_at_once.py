@@ -12,7 +12,7 @@ from typing import Any, Callable, Iterator, List
 import pytest
 from kazoo.protocol.states import Callback
 
-from fk_backend.providers.direct import InPlace
+from fk_backend.providers.direct import InProcessDirect
 from fk_kazoo.client import KazooClient
 from tests.client.programs.support import Program, eventually
 
@@ -37,14 +37,14 @@ def client(
 def written(monkeypatch: pytest.MonkeyPatch) -> List[Any]:
     """The thread of each write that was tried directly, and whether it was done."""
     found: List[Any] = []
-    write = InPlace.write
+    write = InProcessDirect.write
 
     async def noted(self: Any, *arguments: Any) -> Any:
         outcome = await write(self, *arguments)
         found.append((threading.current_thread(), outcome is not None))
         return outcome
 
-    monkeypatch.setattr(InPlace, "write", noted)
+    monkeypatch.setattr(InProcessDirect, "write", noted)
     return found
 
 

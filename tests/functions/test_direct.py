@@ -52,7 +52,7 @@ def test_it_is_committed_and_answered_to_who_asks_alone() -> None:
         head = await bench.head()
         assert written.result.code == Error.OK and written.zxid == head.zxid == before.zxid + 1
         assert head.answers == () and written.triggers == head.triggers and written.since == head.since
-        assert await bench.writer.is_told(NS) and len(bench.inboxes.pushed) == pushed
+        assert await bench.writer.is_fanned_out(NS) and len(bench.inboxes.pushed) == pushed
 
     on_bench(play)
 
@@ -89,9 +89,9 @@ def test_who_watches_is_told_by_the_next_batch() -> None:
         await bench.open("two")
         await bench.watch("two", "/a", DATA, 7)
         await direct(bench.writer, session, 2, SetData("/a", b"new", -1))
-        assert not await bench.writer.is_told(NS) and not bench.told("two").fired
+        assert not await bench.writer.is_fanned_out(NS) and not bench.told("two").fired
         await bench.write()
-        assert bench.told("two").fired == {("/a", DATA, 7)} and await bench.writer.is_told(NS)
+        assert bench.told("two").fired == {("/a", DATA, 7)} and await bench.writer.is_fanned_out(NS)
 
     on_bench(play)
 
@@ -133,7 +133,7 @@ def test_an_unknown_outcome_is_nobodys_to_try_again() -> None:
         with pytest.raises(Unknown):
             await direct(bench.writer, session, 2, SetData("/a", b"new", 0))
         del bench.store.commit
-        assert not await bench.writer.is_told(NS)
+        assert not await bench.writer.is_fanned_out(NS)
         written = await direct(bench.writer, session, 3, SetData("/a", b"again", 1))
         assert written.result.code == Error.OK
 

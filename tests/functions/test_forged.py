@@ -13,9 +13,9 @@ from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Blob, Error, Trigger
 from fk_backend.core.requests import Attach, Check, Close, Create, Expire, Multi, Open, Reap, Rest, SetData
 from fk_backend.functions import writer
-from fk_backend.functions.heartbeat import MAX_STRAYS, Heartbeat
+from fk_backend.functions.heartbeat import MAX_ORPHANED_COUNTERS, Heartbeat
 from fk_backend.functions.watch import NOTE_CHARS, Registration, fired_notes
-from fk_backend.messages import Message, bulletin, decode, decode_note
+from fk_backend.messages import Message, decode, decode_note, trigger_log_of
 from fk_backend.ports import INTEREST, Delivery, Item, Key, Limits, Put
 from fk_backend.providers.memory.store import MemoryStore
 
@@ -99,7 +99,7 @@ def test_a_fan_out_to_one_inbox_is_cut_to_what_a_queue_takes() -> None:
     """A client can register any number of watches for one inbox, with paths of any length."""
     path = "/" + "\u00e9" * 1000
     hits = [Registration(Key(INTEREST, "p", "s"), n, "one", path + str(n), watches.RECURSIVE) for n in range(300)]
-    notes = fired_notes(hits, bulletin(9, 0, [Trigger(9, path, 1)]))
+    notes = fired_notes(hits, trigger_log_of(9, 0, [Trigger(9, path, 1)]))
     assert max(len(note.body) for note in notes) < 7 * NOTE_CHARS
     told = [entry for note in notes for entry in decode_note(note.body).registrations]
     assert told == [[hit.path, hit.mode, hit.number] for hit in hits]
@@ -157,9 +157,9 @@ def test_counters_of_nobody_do_not_hold_up_the_heartbeat() -> None:
         expired = [request for _, _, body in bench.queue.sent for request in decode(body).requests]
         assert expired == [Expire(silent, 0)]
         (watched,) = heartbeat._watched.values()
-        assert len(watched.strays) <= MAX_STRAYS
+        assert len(watched.strays) <= MAX_ORPHANED_COUNTERS
         left = len(await bench.contents()) - len([key for key in await bench.contents() if key.table != INTEREST])
-        assert left < 3000 - MAX_STRAYS
+        assert left < 3000 - MAX_ORPHANED_COUNTERS
 
     asyncio.run(check())
 

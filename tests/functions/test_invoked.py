@@ -44,9 +44,9 @@ def on_bench(play: Play, limits: Limits = UNLIMITED) -> None:
     asyncio.run(run())
 
 
-def sharing(bench: Bench, doom: Any = None) -> Writer:
+def sharing(bench: Bench, kill_at: Any = None) -> Writer:
     """A writer that knows nothing, and of others."""
-    return Writer(bench.ports(doom), shares=True)
+    return Writer(bench.ports(kill_at), shares=True)
 
 
 async def invoke(writer: Writer, session: int, request: Any, key: bytes = KEY, inbox: str = "one", **more: Any) -> Any:
@@ -189,7 +189,7 @@ def test_what_is_done_of_a_message_that_comes_again_is_kept() -> None:
         on_bench(play, limits)
 
     comes_again(UNLIMITED)
-    comes_again(Limits(together_is_dear=True))
+    comes_again(Limits(transactions_cost_double=True))
 
 
 async def version_of(bench: Bench) -> int:
@@ -287,7 +287,9 @@ def test_who_is_always_second_leaves_it_to_the_queue_which_tries_again_at_once()
     on_bench(play)
 
 
-@pytest.mark.parametrize("limits", [UNLIMITED, Limits(together_is_dear=True, remote=True)], ids=["whole", "promised"])
+@pytest.mark.parametrize(
+    "limits", [UNLIMITED, Limits(transactions_cost_double=True, has_latency=True)], ids=["whole", "promised"]
+)
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_whichever_call_was_its_last_it_was_done_or_not_and_never_comes_late(limits: Limits, after: bool) -> None:
     """The function dies at each of its calls; its client attaches anew; what it had asked arrives once more, late."""

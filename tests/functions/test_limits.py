@@ -23,7 +23,7 @@ from fk_backend.providers.memory.store import MemoryStore
 
 from .doubles import NS, Bench, Crash, Doom, deliveries
 
-DEAR = Limits(together_is_dear=True)
+DEAR = Limits(transactions_cost_double=True)
 
 
 class Counting(MemoryStore):
@@ -156,7 +156,7 @@ def test_a_session_with_many_ephemerals_ends_at_once_and_they_go_one_by_one(expi
 # --- the head first, the node after it ------------------------------------------------------------
 
 
-async def _promised() -> Any:
+async def _reserved() -> Any:
     """A bench whose writer knows /a, and the message that will change it."""
     bench = Bench(Counting(DEAR))
     session = await bench.open("one")
@@ -195,7 +195,7 @@ async def _crashed_in_between(bench: Bench, message: Message) -> Any:
 
 def test_one_change_of_data_costs_two_single_writes() -> None:
     async def check() -> None:
-        bench, message = await _promised()
+        bench, message = await _reserved()
         await bench.write(message)
         assert [len(commit) for commit in bench.store.commits] == [1, 1]
         assert await _data(bench, "/a") == b"new" and bench.told("one").answers[3][0] == Error.OK
@@ -210,7 +210,7 @@ def test_one_change_of_data_costs_two_single_writes() -> None:
 
 def test_a_promise_is_kept_when_its_message_comes_again() -> None:
     async def check() -> None:
-        bench, message = await _promised()
+        bench, message = await _reserved()
         zombie = await _crashed_in_between(bench, message)
         zxid = (await bench.head()).zxid
         assert 3 not in bench.told("one").answers
@@ -227,7 +227,7 @@ def test_a_promise_is_void_when_its_message_never_comes_again() -> None:
     """It was set aside. Nobody was told, and a writer that wakes up late can't keep it any more."""
 
     async def check() -> None:
-        bench, message = await _promised()
+        bench, message = await _reserved()
         reserved = (await bench.head()).zxid + 1
         await _crashed_in_between(bench, message)
         promise = (await bench.head()).reserved

@@ -91,7 +91,7 @@ def test_one_look_tells_whether_anybody_watches_any_of_them(registered: int, wat
         written = await writer.write(NS, Message("i", session, 2, (creates(1000),)))
         assert written.result.code == Error.OK
         store.calls.clear()
-        return await writer.is_told(NS), store.calls
+        return await writer.is_fanned_out(NS), store.calls
 
     told, calls = asyncio.run(run())
     assert told == (not watched)

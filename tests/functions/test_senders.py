@@ -75,7 +75,7 @@ FORGED: Dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("cold", [False, True], ids=["warm", "cold"])
+@pytest.mark.parametrize("cold", [False, True], ids=["cache", "cold"])
 @pytest.mark.parametrize("what", FORGED)
 def test_a_forged_message_changes_nothing_and_takes_nobodys_number(what: str, cold: bool) -> None:
     """In a batch of its own, and in one with what the victim asks under the same number, before it."""
@@ -112,7 +112,7 @@ def test_what_was_refused_as_forged_is_not_looked_up_in_a_namespace_that_moved_o
         await old.recover(NS)
         session = await bench.open(VICTIM)
         unknown = Delivery(encode(Message(VICTIM, session, 1, (_create("/a"),)), KEY), False)
-        old._warm[NS].snapshot.sessions[session] = None
+        old._cache[NS].snapshot.sessions[session] = None
         await old(NS, [unknown])
         assert not bench.told(VICTIM).ended and bench.told(VICTIM).answers[1][0] == Error.OK
 

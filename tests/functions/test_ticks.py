@@ -19,8 +19,8 @@ from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Session
 from fk_backend.core.requests import Close, Create, Delete, Expire, Rest
 from fk_backend.errors import Unavailable
-from fk_backend.functions.heartbeat import MAX_DOUBTS, RARE_TICKS, Heartbeat
-from fk_backend.functions.writer import WAKE_AGAIN_S
+from fk_backend.functions.heartbeat import MAX_SUSPECTS, RARE_TICKS, Heartbeat
+from fk_backend.functions.writer import REWAKE_S
 from fk_backend.messages import decode
 from fk_backend.ports import SESSIONS, Delivery, Item, Key, Ports, Put, Remove
 from fk_backend.providers.aws import metrics, names
@@ -229,7 +229,7 @@ def test_a_lost_message_is_replaced_when_the_next_ephemeral_comes() -> None:
         session = await place.holder("one")
         await place.run(20, [session])
         place.timer.messages.clear()
-        await place.run(WAKE_AGAIN_S, [session])
+        await place.run(REWAKE_S, [session])
         assert not place.timer.messages
         other = await place.holder("two")
         assert len(place.timer.messages) == 1
@@ -366,7 +366,7 @@ def test_all_of_ten_thousand_holders_may_end_at_once() -> None:
             ticks += 1
             place.store.requests.clear()
             done = await place.pulse(Tick(NS, (1, "")))
-            assert done is not None and len(place.store.requests) <= MAX_DOUBTS + 110
+            assert done is not None and len(place.store.requests) <= MAX_SUSPECTS + 110
             place.bench.clock.now_s += done.pause_s
             sent, place.bench.queue.sent = place.bench.queue.sent, []
             requests = [request for _, _, body in sent for request in decode(body).requests]
@@ -375,7 +375,7 @@ def test_all_of_ten_thousand_holders_may_end_at_once() -> None:
                 await MemoryStore.commit(place.store, [Remove(layout.holder_key(NS, session)) for session in ended])
             assert not asked & set(ended)
             asked.update(ended)
-        assert ticks <= 10_000 / MAX_DOUBTS + 4
+        assert ticks <= 10_000 / MAX_SUSPECTS + 4
 
     ticking(check)
 

@@ -11,7 +11,7 @@ import pytest
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Error
 from fk_backend.core.requests import Create, Delete
-from fk_backend.session.packing import laid_down
+from fk_backend.session.packing import with_uploads
 
 from .doubles import NS, Bench
 
@@ -51,7 +51,7 @@ def test_a_client_says_what_it_sends(caplog: pytest.LogCaptureFixture) -> None:
 
     gateway: Any = Gateway()
     with caplog.at_level(logging.DEBUG, "fk_backend"):
-        asyncio.run(laid_down(gateway, NS, 0x2A, "one-7", [CREATE, CREATE]))
+        asyncio.run(with_uploads(gateway, NS, 0x2A, "one-7", [CREATE, CREATE]))
     assert _fields(caplog, "namespace", "session", "connection", "request", "requests") == [(NS, "0x2a", "one", 7, 2)]
 
 

@@ -253,14 +253,14 @@ async def _prove(bench: Bench, put: Callable[[Stored], Any], items: List[Stored]
 def _putting(bench: Bench) -> Callable[[Stored], Any]:
     async def put(item: Stored) -> None:
         key = Key(INTEREST, item.partition, item.sort)
-        if isinstance(layout.interest_of(key), layout.Beat) and await _is_anothers(bench, item.sort):
+        if isinstance(layout.interest_of(key), layout.Beat) and await _is_held_elsewhere(bench, item.sort):
             return  # who may write the counters of others may keep them alive or not: that is no garbage
         await bench.store.commit([Put(key, Item(item.rev, item.body), owner=HOSTILE)])
 
     return put
 
 
-async def _is_anothers(bench: Bench, sort: str) -> bool:
+async def _is_held_elsewhere(bench: Bench, sort: str) -> bool:
     (item,) = await bench.store.get([layout.session_key(NS, int(sort, 16))])
     return item is not None
 

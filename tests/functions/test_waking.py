@@ -27,7 +27,7 @@ class Counting(MemoryStore):
     """Remembers what was asked of it, and which commits failed."""
 
     def __init__(self, remote: bool = False) -> None:
-        super().__init__(Limits(remote=remote))
+        super().__init__(Limits(has_latency=remote))
         self.asked: List[str] = []
 
     async def get(self, keys: Sequence[Any]) -> List[Any]:

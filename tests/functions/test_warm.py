@@ -7,7 +7,7 @@ import pytest
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Node
 from fk_backend.core.snapshot import Changes
-from fk_backend.functions import warm
+from fk_backend.functions import cache
 from fk_backend.layout import Head, Stored, fresh_family
 
 
@@ -21,8 +21,8 @@ def _stored(size: int) -> Stored:
 
 @pytest.mark.parametrize("last, forgotten", [(3000, False), (3001, True)])
 def test_data_are_counted_as_they_come_and_go(monkeypatch: pytest.MonkeyPatch, last: int, forgotten: bool) -> None:
-    monkeypatch.setattr(warm, "MAX_DATA_BYTES", 10_000)
-    known = warm.Warm(Head(1, 1, 0, 0, (), ()), None)
+    monkeypatch.setattr(cache, "MAX_DATA_BYTES", 10_000)
+    known = cache.Cache(Head(1, 1, 0, 0, (), ()), None)
     known.add("/a", _stored(9000))
     known.add("/missing", None)
     changes = Changes()

@@ -19,7 +19,7 @@ from fk_backend.core.model import Error
 from fk_backend.session import ops
 from fk_kazoo import jute
 from fk_kazoo.__main__ import main
-from fk_kazoo.gateway import connection, door
+from fk_kazoo.gateway import acceptor, connection
 from fk_kazoo.gateway.server import Server
 from tests.gateway.served import OPEN_ACL, PATIENCE_S, Place, Raw, create, number, read
 
@@ -261,7 +261,7 @@ def test_where_there_are_no_more_files_nobody_is_let_in_until_there_are(
         return accept(listening)
 
     monkeypatch.setattr(socket.socket, "accept", no_more)
-    monkeypatch.setattr(door, "PAUSE_S", 0.01)
+    monkeypatch.setattr(acceptor, "PAUSE_S", 0.01)
     with Raw(gate.port) as client:
         assert client.connect()[1] != 0
 
@@ -338,11 +338,11 @@ def test_a_request_that_is_much_work_keeps_nobody_waiting(place: Place, port: in
         client.connect(timeout_ms=60_000)
         client.ask(opcode, body)
         client.socket.setblocking(False)
-        meanwhile = 0
+        concurrently = 0
         while not _heard(client):
             assert other.call(jute.EXISTS, read("/")).code == 0
-            meanwhile += 1
-        assert meanwhile >= 5
+            concurrently += 1
+        assert concurrently >= 5
 
 
 def test_many_requests_at_once_keep_nobody_waiting(port: int) -> None:
@@ -353,12 +353,12 @@ def test_many_requests_at_once_keep_nobody_waiting(port: int) -> None:
         client.connect(timeout_ms=60_000)
         sent = thread.submit(client.socket.sendall, asked * count)
         answers = thread.submit(lambda: [client.reply().xid for _ in range(count)])
-        meanwhile = 0
+        concurrently = 0
         while not answers.done():
             assert other.call(jute.EXISTS, read("/")).code == 0
-            meanwhile += 1
+            concurrently += 1
         sent.result()
-        assert answers.result() == [1] * count and meanwhile >= 10
+        assert answers.result() == [1] * count and concurrently >= 10
 
 
 def _heard(client: Raw) -> bool:

@@ -12,7 +12,7 @@ from fk_backend.core.model import Error
 from fk_backend.errors import Unknown
 from fk_backend.session.engine import Session
 from fk_kazoo import jute
-from fk_kazoo.gateway.lone import Lone
+from fk_kazoo.gateway.single_writes import SingleWrites
 from tests.gateway.served import Place, Raw, create, number, read
 
 ANY = number(-1)
@@ -140,7 +140,7 @@ def test_a_gateway_that_drains_answers_it_first(place: Place) -> None:
 
 def test_alone_is_who_is_the_only_one_of_a_turn() -> None:
     async def turns() -> List[List[bool]]:
-        lone, told = Lone(), []
+        lone, told = SingleWrites(), []
         for count in (1, 2, 1, 3):
             this: List[bool] = []
             told.append(this)

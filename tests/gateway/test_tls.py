@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 
 from fk_backend.core.model import Error
 from fk_kazoo import jute
-from fk_kazoo.gateway import certificates, door
+from fk_kazoo.gateway import acceptor, certificates
 from tests.gateway.served import Place, Raw, number, read
 
 DAY = datetime.timedelta(days=1)
@@ -71,7 +71,7 @@ def _servers(files: Dict[str, str]) -> ssl.SSLContext:
 def test_who_does_not_finish_the_handshake_has_a_place_until_it_is_hung_up_on(
     files: Dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door, "HANDSHAKE_S", 1.0)
+    monkeypatch.setattr(acceptor, "HANDSHAKE_S", 1.0)
     with Place() as place:
         gate = place.gate(tls=_servers(files), max_connections=2)
         with Raw(gate.port) as first, Raw(gate.port) as second:

@@ -14,7 +14,7 @@ from fk_backend.session.ops import Exists, GetChildren, GetData
 from fk_backend.testing.simulation.checks import judge
 from fk_backend.testing.simulation.crashes import crash, crossings, scenario
 from fk_backend.testing.simulation.explore import SMALL_SCOPES, explore
-from fk_backend.testing.simulation.plan import CRASH, DESERTION, PAUSE, STORM, Fault, HangUp, Plan, Step
+from fk_backend.testing.simulation.plan import CRASH, DOUBLE_CRASH, PAUSE, STORM, Fault, HangUp, Plan, Step
 from fk_backend.testing.simulation.run import run
 from fk_backend.testing.simulation.workload import (
     ALL,
@@ -101,14 +101,16 @@ def _thrifty(seed: int) -> Plan:
         for at in (1.0 + r.random() * 6 for _ in range(6))
         for offset, op in ((0.0, Create("/e", b"", OPEN_ACL, 1, 0, False)), (0.4, Delete("/e", -1)))
     )
-    knobs = chosen.knobs._replace(thrifty=True, poison=False, lag=0.03, slow=0.05, timeouts_ms=(1000,))
+    knobs = chosen.knobs._replace(beats_only_if_owning=True, poison=False, lag=0.03, slow=0.05, timeouts_ms=(1000,))
     return Plan(seed, knobs, (tuple(sorted(program, key=lambda step: step.at)),), ())
 
 
 def _calm(seed: int) -> Plan:
     """Nothing goes wrong, one writer does everything, and nearly all data are blobs."""
     chosen = plan(seed)
-    knobs = chosen.knobs._replace(inline_bytes=1, slow=0.0, fresh=0.0, visibility=3.0, poison=False, thrifty=False)
+    knobs = chosen.knobs._replace(
+        inline_bytes=1, slow=0.0, fresh=0.0, visibility=3.0, poison=False, beats_only_if_owning=False
+    )
     return chosen._replace(knobs=knobs, faults=())
 
 
@@ -122,7 +124,7 @@ def _secret(seed: int) -> Plan:
     program = (*SETUP, *(r.choice((closed, opened, change, change, *child)) for _ in range(40)))
     writes = tuple(Step(round(number * 0.03, 4), op) for number, op in enumerate(program))
     looking = (Step(round(0.2 + r.random(), 4), r.choice((*looks, *rare))) for _ in range(40))
-    knobs = plan(seed).knobs._replace(poison=False, thrifty=False, recent_bytes=r.choice((0, 30, ALL)))
+    knobs = plan(seed).knobs._replace(poison=False, beats_only_if_owning=False, recent_bytes=r.choice((0, 30, ALL)))
     return Plan(seed, knobs, (writes, tuple(sorted(looking, key=lambda step: step.at))), ())
 
 
@@ -154,7 +156,7 @@ def _meeting(seed: int) -> Plan:
     faults += [Fault(PAUSE, "writer", round(0.3 + r.random() * 2, 4), 0.6)]
     knobs = made.knobs._replace(
         invoked=r.choice((0.7, 1.0)), lag=0.005, slow=0.02, visibility=0.3, commit_calls=r.choice((1, 2, 500)),
-        two_steps=seed % 2 == 0, timeouts_ms=(3000,), thrifty=seed % 3 == 0, recut=False, batch=3,
+        two_steps=seed % 2 == 0, timeouts_ms=(3000,), beats_only_if_owning=seed % 3 == 0, rebatched=False, batch=3,
     )  # fmt: skip
     faults.sort(key=lambda fault: fault.at)
     programs = ((*(Step(0.0, op) for op in SETUP), *piped), alone, looks)
@@ -169,9 +171,15 @@ def _deserted(seed: int) -> Plan:
     looks = (GetData("/a", True), Exists("/b", True), Exists("/q", True), GetChildren("/", True))
     watching = (*(Step(0.0, op) for op in SETUP), *(Step(round(1.0 + r.random(), 4), op) for op in looks))
     writing = (Step(1.0, SetData("/a", b"first", -1)), Step(4.0, last))
-    fault = Fault(DESERTION, "client-1", 3.5, 0.0, "second" if seed % 2 and isinstance(last, SetData) else "first")
+    fault = Fault(DOUBLE_CRASH, "client-1", 3.5, 0.0, "second" if seed % 2 and isinstance(last, SetData) else "first")
     knobs = made.knobs._replace(
-        invoked=1.0, thrifty=True, two_steps=seed % 4 < 3, look_s=0.5, lag=0.005, slow=0.0, timeouts_ms=(3000,)
+        invoked=1.0,
+        beats_only_if_owning=True,
+        two_steps=seed % 4 < 3,
+        poll_s=0.5,
+        lag=0.005,
+        slow=0.0,
+        timeouts_ms=(3000,),
     )
     return Plan(seed, knobs, (tuple(sorted(watching, key=lambda step: step.at)), writing), (fault,))
 
@@ -217,7 +225,12 @@ def _in_turn(seed: int) -> Plan:
     faults = (Fault(STORM, "client-1", round(0.3 + r.random() * 2, 4), 0.3, "lost"),) if seed % 3 == 0 else ()
     made = beside(seed).knobs._replace(beside=1.0) if seed % 2 else direct(seed).knobs._replace(direct=1.0)
     knobs = made._replace(
-        lag=0.005, slow=0.02, timeouts_ms=(3000,), poison=False, recent_bytes=r.choice((0, 30, ALL)), thrifty=False
+        lag=0.005,
+        slow=0.02,
+        timeouts_ms=(3000,),
+        poison=False,
+        recent_bytes=r.choice((0, 30, ALL)),
+        beats_only_if_owning=False,
     )
     return Plan(seed, knobs, ((*(Step(0.0, op) for op in SETUP), *programs[0]), programs[1], watching), faults)
 

@@ -39,7 +39,7 @@ in_turn(
 in_turn(
     "done and forgotten",
     "a write of the caller's own thread is answered without the events that the loop should tell first",
-    S, "_try_read", "return await self._show(tag, op.result, op.board)", "return self._reply(tag, op.result)",
+    S, "_try_read", "return await self._show(tag, op.result, op.trigger_log)", "return self._reply(tag, op.result)",
 )  # fmt: skip
 edit(
     "word looked at before",
@@ -60,5 +60,5 @@ edit(
 edit(
     "stale answers",
     "what fails is answered by a head that need not be the last one",
-    W, "_write_directly", "await self._confirm(ns, warm)", "pass",
+    W, "_write_directly", "await self._confirm(ns, cache)", "pass",
 )  # fmt: skip

@@ -28,7 +28,7 @@ URL = "tests/client/test_url.py::"
 
 # --- between the threads --------------------------------------------------------------------------
 
-L, C = line.Line, connection.Seam
+L, C = line.Line, connection.DeploymentConnection
 K = client.KazooClient
 edit("a reply overtakes what kazoo's thread is busy with", L, "_put", " or self._handing", "", ORDER)
 edit("a reply overtakes what waits", L, "_put", "self._replies or ", "", ORDER)
@@ -190,7 +190,7 @@ edit("a read at once overtakes what waits", L, "_read_now", " or self._replies",
 edit("a read at once overtakes what kazoo's thread is busy with", L, "_read_now", " or self._handing", "", OVERTAKES)
 edit(
     "who asks meanwhile is kept waiting by what is interrupted",
-    turns.Turn,
+    turns.LoopLock,
     "part_with",
     "self.give()",
     "pass",
@@ -198,7 +198,7 @@ edit(
 )
 edit(
     "what was interrupted does not see that others had the turn",
-    turns.Turn,
+    turns.LoopLock,
     "part_with",
     "self.lent += 1",
     "pass",
@@ -249,15 +249,15 @@ edit(
 )
 edit(
     "a turn is lent to whoever interrupts it",
-    turns.Turn,
+    turns.LoopLock,
     "borrow",
-    "if self.is_mine():",
+    "if self.is_held():",
     "if False:",
     LINE + "test_whoever_interrupts_a_turn_is_lent_none",
 )
 edit(
     "a turn that was interrupted is never given back",
-    turns.Turn,
+    turns.LoopLock,
     "_give_back",
     "self.give()",
     "pass",
@@ -322,7 +322,7 @@ edit(
 )
 edit("a deployment is closed under those who use it", T, "release", "if not opening.users", "if True", LINGERS)
 edit("a deployment is never closed", T, "_retire", "opening.close()", "asyncio.sleep(0)", LINGERS)
-edit("a deployment is closed at once", T, "release", "LINGER_S", "0", LINGERS)
+edit("a deployment is closed at once", T, "release", "KEEP_OPEN_S", "0", LINGERS)
 edit("a deployment that is closed is used again", T, "_retire", "del self._open[key]", "pass", LINGERS)
 
 # --- reads at once --------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from fk_backend.core import apply
 from fk_backend.core.model import Blob
 from fk_backend.core.requests import Rest
 from fk_backend.functions import distributor, heartbeat, loading, step, watch, writer
-from fk_backend.functions.warm import Warm
+from fk_backend.functions.cache import Cache
 from fk_backend.ports import Remove
 from fk_backend.providers import dispatch
 from fk_backend.providers.aws import ticks
@@ -19,15 +19,15 @@ from .edited import changed
 
 W = writer.Writer
 writes_of, entries, next_head, wake, commit = step.writes_of, writer._entries, step._next_head, W._wake, W._commit
-advance, tidy, keep, forgive = Warm.advance, distributor._tidy, distributor.keep, heartbeat.Heartbeat._forgive
+advance, tidy, keep, forgive = Cache.advance, distributor._tidy, distributor.keep, heartbeat.Heartbeat._forgive
 memory_of, holder_key = ticks.Memory.of, layout.holder_key
 sessions, registrations = heartbeat.Heartbeat._sessions, distributor.registrations
 answer_notes = distributor.answer_notes
 
 
 @plant("a commit does not ask whether the head has moved", (step, "writes_of"))
-def unconditional_commit(ns: str, warm: Any, changes: Any, head: Any) -> List[Any]:
-    first, *rest = writes_of(ns, warm, changes, head)
+def unconditional_commit(ns: str, cache: Any, changes: Any, head: Any) -> List[Any]:
+    first, *rest = writes_of(ns, cache, changes, head)
     return [first._replace(expect=None), *rest]
 
 
@@ -50,8 +50,8 @@ def confirmed_before_fan_out(*arguments: Any) -> Any:
 @plant("answers are sent before the commit", (W, "_commit"))
 async def answered_before_commit(self: Any, writes: Any, promise: Any) -> None:
     head = layout.head_of(writes[0].item)
-    board = writer.bulletin(head.zxid, head.since, head.triggers)
-    await self._ports.inboxes.push(writer.answer_notes(head.answers, board))
+    trigger_log = writer.trigger_log(head.zxid, head.since, head.triggers)
+    await self._ports.inboxes.push(writer.answer_notes(head.answers, trigger_log))
     await commit(self, writes, promise)
 
 
@@ -70,18 +70,18 @@ swap(
 
 
 @plant("failures are answered from what was known, without a look at the head", (W, "_confirm"))
-async def failures_not_confirmed(self: Any, ns: str, warm: Any) -> None:
+async def failures_not_confirmed(self: Any, ns: str, cache: Any) -> None:
     return None
 
 
-@plant("what an instance knows of families is not brought up to date", (Warm, "advance"))
+@plant("what an instance knows of families is not brought up to date", (Cache, "advance"))
 def families_go_stale(self: Any, changes: Any, head: Any) -> None:
     before = {path: self.snapshot.nodes.get(path) for path in changes.families if path not in changes.nodes}
     advance(self, changes, head)
     self.snapshot.nodes.update((path, pair) for path, pair in before.items() if pair)
 
 
-@plant("what an instance knows of nodes is not brought up to date", (Warm, "advance"))
+@plant("what an instance knows of nodes is not brought up to date", (Cache, "advance"))
 def nodes_go_stale(self: Any, changes: Any, head: Any) -> None:
     before = {path: self.snapshot.nodes.get(path) for path in changes.nodes}
     advance(self, changes, head)
@@ -100,19 +100,19 @@ async def newer_registration_dropped(ports: Any, hits: Any) -> None:
             await ports.store.commit([Remove(hit.key)])
 
 
-swap("events are not pushed", "who only waits never hears", (distributor, "fired_notes", lambda hits, board: []))
+swap("events are not pushed", "who only waits never hears", (distributor, "fired_notes", lambda hits, trigger_log: []))
 
 
 @plant(
     "an answer does not tell what it set off: it overtakes the events of its own session", (distributor, "answer_notes")
 )
-def answers_without_triggers(answers: Any, board: Any) -> Any:
-    return answer_notes(answers, board._replace(text="[]"))
+def answers_without_triggers(answers: Any, trigger_log: Any) -> Any:
+    return answer_notes(answers, trigger_log._replace(text="[]"))
 
 
 @plant("only the first connection that watches is told", (distributor, "fired_notes"))
-def one_watcher_is_told(hits: Any, board: Any) -> Any:
-    return watch.fired_notes(hits, board)[:1]
+def one_watcher_is_told(hits: Any, trigger_log: Any) -> Any:
+    return watch.fired_notes(hits, trigger_log)[:1]
 
 
 @plant("registrations and beats of sessions that ended stay", (distributor, "_tidy"))
@@ -187,12 +187,12 @@ async def poison_not_isolated(self: Any, ns: str, batch: Any) -> None:
 
 
 @plant("blobs that nothing names any more are not removed", (step, "garbage"))
-def blobs_leak(warm: Any, changes: Any) -> Any:
+def blobs_leak(cache: Any, changes: Any) -> Any:
     return ()
 
 
 @plant("what a node names now is removed with what it named before", (step, "garbage"))
-def blobs_removed_too_early(warm: Any, changes: Any) -> Any:
+def blobs_removed_too_early(cache: Any, changes: Any) -> Any:
     return tuple(node.data.key for node in changes.nodes.values() if node is not None and isinstance(node.data, Blob))
 
 
@@ -211,7 +211,7 @@ async def owners_are_not_seen(self: Any, partition: str) -> bool:
     return False
 
 
-@plant("nobody wakes the heartbeat", (step, "_is_at_rest"), (writer.Writer, "_may_have_stopped"))
+@plant("nobody wakes the heartbeat", (step, "_is_quiescent"), (writer.Writer, "_may_have_stopped"))
 def never_woken(*arguments: Any) -> bool:
     return False
 

@@ -61,14 +61,15 @@ edit(
     writer.Writer,
     "_sent_by_sessions",
     "encode_note(EndedNote(message.session, True))",
-    "answer_notes([(message.inbox, message.first, [(Error.SESSION_EXPIRED, None, 0)])], bulletin(0, 0, []))[0].body",
+    "answer_notes([(message.inbox, message.first, [(Error.SESSION_EXPIRED, None, 0)])], "
+    "trigger_log_of(0, 0, []))[0].body",
     FORGERY,
 )
 edit(
     "a session is gone for who has not looked lately",
     writer.Writer,
     "_sent_by_sessions",
-    "await self._confirm(ns, warm)",
+    "await self._confirm(ns, cache)",
     "pass",
     SENDERS + "test_what_was_refused_as_forged_is_not_looked_up_in_a_namespace_that_moved_on",
 )
@@ -409,7 +410,7 @@ edit(
 edit(
     "a key that the store can't take is put",
     loading,
-    "misfit",
+    "refusal_reason",
     "not all(_is_key(write.key, limits) for write in writes)",
     "False",
     "tests/functions/test_limits.py::test_a_key_that_can_not_be_is_refused",
@@ -418,7 +419,7 @@ edit(
 edit(
     "an item that the store can't take is put",
     loading,
-    "misfit",
+    "refusal_reason",
     "max(sizes) > limits.item_bytes",
     "False",
     "tests/functions/test_limits.py::test_an_item_that_can_not_fit_is_refused",
@@ -427,7 +428,7 @@ edit(
 edit(
     "more is put at once than the store takes",
     loading,
-    "misfit",
+    "refusal_reason",
     "len(writes) > limits.writes or ",
     "",
     "tests/functions/test_limits.py::test_a_batch_is_cut_into_what_the_store_takes",
@@ -437,7 +438,7 @@ DIRECT = "tests/functions/test_direct.py::"
 edit(
     "a direct write is taken for told, whoever watches",
     writer.Writer,
-    "is_told",
+    "is_fanned_out",
     " or await is_watched(self._ports, ns, fresh, head.subtrees)",
     "",
     DIRECT + "test_who_watches_is_told_by_the_next_batch",
@@ -446,7 +447,7 @@ edit(
     "what a direct write left to be told waits for others",
     writer.Writer,
     "_write_directly",
-    "await self._tell_rest(ns, warm)",
+    "await self._finish_fan_out(ns, cache)",
     "pass",
     DIRECT + "test_what_one_left_to_be_told_is_told_before_the_next",
 )
@@ -463,7 +464,7 @@ edit(
     "who invokes the writer is taken at its word",
     writer.Writer,
     "_work_out",
-    "if not await self._is_its_own(ns, warm, received):",
+    "if not await self._is_its_own(ns, cache, received):",
     "if False:",
     INVOKED + "test_what_nobody_may_send_so_is_refused",
 )
@@ -495,7 +496,7 @@ edit(
     "an invocation forgets what is done of a message",
     writer.Writer,
     "_work_out",
-    "unfinished(warm.head)",
+    "unfinished(cache.head)",
     "{}",
     INVOKED + "test_what_is_cut_is_not_begun_anew",
 )
@@ -512,7 +513,7 @@ edit(
     "what failed in the queue is judged by what was invoked since",
     writer.Writer,
     "_write",
-    "if not step.writes and self._shares and warm.head.zxid:",
+    "if not step.writes and self._shares and cache.head.zxid:",
     "if False:",
     INVOKED + "test_what_failed_in_the_queue_is_not_judged_anew",
 )
@@ -536,7 +537,7 @@ edit(
     "a batch that lost to an invocation waits until it comes again",
     writer.Writer,
     "__call__",
-    "TRIES if self._shares else TRIES_ALONE",
+    "TRIES if self._shares else SINGLE_TRIES",
     "1",
     INVOKED + "test_who_is_always_second_leaves_it_to_the_queue_which_tries_again_at_once",
 )
@@ -545,7 +546,7 @@ edit(
     "what is done is done again by a writer that is late",
     writer.Writer,
     "_handle",
-    "if not warm.head.handled.covers(each.delivery.position)",
+    "if not cache.head.handled.covers(each.delivery.position)",
     "",
     LATE,
 )

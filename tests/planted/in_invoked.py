@@ -6,14 +6,14 @@ from functools import partial
 from typing import Any, List
 
 from fk_backend.errors import Refused, Unavailable, Unknown
-from fk_backend.functions import reserve, step, writer
-from fk_backend.session import beginning, direct, engine
+from fk_backend.functions import reservation, step, writer
+from fk_backend.session import direct, engine, opening
 
 from . import edited
 from .bug import plant
 
 D, S, W = direct.DirectWrites, engine.Session, writer.Writer
-settle, write_for = reserve.settle, W.write_for
+settle, write_for = reservation.settle, W.write_for
 NAMES: List[str] = []
 """Of the bugs here: they are looked for in worlds in which writers are invoked."""
 
@@ -23,23 +23,23 @@ edit = partial(edited.edit, NAMES)
 edit(
     "no fence after unknown",
     "an invocation without an answer is sent to the queue",
-    D, "_write_alone", "except Unknown as error:", "except ZeroDivisionError as error:",
+    D, "_write_direct", "except Unknown as error:", "except ZeroDivisionError as error:",
 )  # fmt: skip
 edit(
     "invocations overtake",
     "an invocation does not wait for what is in the queue",
-    D, "_write_alone", "or self._flight or", "or",
+    D, "_write_direct", "or self._flight or", "or",
 )  # fmt: skip
 edit(
     "invoked answer before events",
     "its answer is shown before the events that it shows",
-    D, "_write_alone", "await self._arrived(tag, op, written)",
+    D, "_write_direct", "await self._arrived(tag, op, written)",
     "self._watermark = max(self._watermark, written.zxid); await self._arrived(tag, op, written)",
 )  # fmt: skip
 edit(
     "number is lost",
     "what was not done takes a number with it",
-    D, "_write_alone", "self._next = number", "pass",
+    D, "_write_direct", "self._next = number", "pass",
 )  # fmt: skip
 edit(
     "owner unheard",
@@ -50,7 +50,7 @@ edit(
     "moved session writes",
     "an invocation is taken for that of the connection that has the session now",
     W, "_step_of", "Call(message.session, message.inbox, message.requests[0])",
-    "Call(message.session, getattr(warm.snapshot.sessions.get(message.session), 'inbox', ''), message.requests[0])",
+    "Call(message.session, getattr(cache.snapshot.sessions.get(message.session), 'inbox', ''), message.requests[0])",
 )  # fmt: skip
 edit(
     "invoked and not told",
@@ -60,12 +60,12 @@ edit(
 edit(
     "failed by an old head",
     "what an invocation failed by need not be true any more",
-    W, "_work_out", "await self._confirm(ns, warm)", "pass",
+    W, "_work_out", "await self._confirm(ns, cache)", "pass",
 )  # fmt: skip
 edit(
     "cut message forgotten",
     "an invocation forgets how much of a message is done",
-    W, "_work_out", "unfinished(warm.head)", "{}",
+    W, "_work_out", "unfinished(cache.head)", "{}",
 )  # fmt: skip
 edit(
     "kept promise forgotten",
@@ -88,17 +88,17 @@ edit(
 edit(
     "nobody looks",
     "what a function that died has told nobody is not looked for",
-    beginning.Beginning, "_look", "if len(self._watches):", "if False:",
+    opening.Beginning, "_look", "if len(self._watches):", "if False:",
 )  # fmt: skip
 edit(
     "looks past a promise",
     "who looks takes a promise for kept, whether its node was written or not",
-    beginning.Beginning, "_look", "await self._reader.begun(head)", "head.zxid",
+    opening.Beginning, "_look", "await self._reader.begun(head)", "head.zxid",
 )  # fmt: skip
 edit(
     "kept promise not seen",
     "who looks takes a promise for open, although its node was written",
-    beginning.Beginning, "_look", "await self._reader.begun(head)", "head.settled",
+    opening.Beginning, "_look", "await self._reader.begun(head)", "head.settled",
 )  # fmt: skip
 
 

@@ -106,11 +106,11 @@ edit(
     "",
     HOST + "test_a_process_that_ends_takes_no_other_ones_inbox_along",
 )
-edit("a process that ended is still pushed to", H, "_closed", "del self._ears[inbox]", "pass", AGAIN)
+edit("a process that ended is still pushed to", H, "_closed", "del self._subscribers[inbox]", "pass", AGAIN)
 edit(
     "what was given up is kept",
     H,
-    "hush",
+    "unsubscribe",
     "self._outbox.forget(inbox)",
     "pass",
     HOST + "test_what_is_given_up_is_forgotten",
@@ -118,7 +118,7 @@ edit(
 edit(
     "what may be asked for again is forgotten",
     H,
-    "hush",
+    "unsubscribe",
     "if keep:",
     "if False:",
     HOST + "test_what_is_given_up_is_forgotten",
@@ -330,13 +330,13 @@ edit(
     L,
     "_received",
     "listening = self._inboxes.get(rest[0])",
-    "self._tell_lost('x'); listening = None",
+    "self._notify_lost('x'); listening = None",
     LINK + "test_each_inbox_hears_its_own",
 )
 edit(
     "an inbox that is to be kept is dropped",
     L,
-    "hush",
+    "unsubscribe",
     " and not keep",
     "",
     LINK + "test_an_inbox_that_is_given_up_is_dropped_unless_it_is_kept",
@@ -412,8 +412,8 @@ edit(
 edit(
     "an inbox that was given up hears on",
     M,
-    "hush",
-    "self._ears.pop(inbox, None)",
+    "unsubscribe",
+    "self._subscribers.pop(inbox, None)",
     "pass",
     IN_MEMORY + "test_an_inbox_hears_its_own_and_nothing_once_it_is_given_up",
 )
@@ -469,12 +469,19 @@ edit(
     "",
     PLACE + "test_while_something_waits_or_is_handled_it_is_the_queues_turn",
 )
-edit("nobody hears of a direct write", direct.InPlace, "write", "self._tell_soon(ns)\n    return", "return", HEARD)
+edit(
+    "nobody hears of a direct write",
+    direct.InProcessDirect,
+    "write",
+    "self._schedule_fan_out(ns)\n    return",
+    "return",
+    HEARD,
+)
 edit(
     "nobody hears of a direct write that was interrupted",
-    direct.InPlace,
+    direct.InProcessDirect,
     "told",
-    "self._tell_soon(ns)",
+    "self._schedule_fan_out(ns)",
     "pass",
     PLACE + "test_who_was_interrupted_leaves_nobody_untold",
 )
@@ -482,7 +489,7 @@ edit(
     "a batch of nothing tells nothing",
     dispatch.Dispatcher,
     "_handle_soon",
-    "queue or ns in self._untold",
+    "queue or ns in self._pending_fan_outs",
     "queue",
     HEARD,
 )
@@ -536,8 +543,8 @@ edit(
 )
 edit(
     "what is written beside the host is told to nobody",
-    beside.Beside,
-    "_tell_soon",
+    beside.LocalDirect,
+    "_schedule_fan_out",
     'peer.send_in_turn(self._store.has_turn, "tell", ns)',
     "True",
     BESIDE + "test_what_may_have_been_done_is_told",
@@ -550,7 +557,7 @@ edit(
     "what a killed process wrote is told to nobody",
     H,
     "_look_after",
-    "self._functions.tell_soon(ns)",
+    "self._functions.schedule_fan_out(ns)",
     "pass",
     BESIDE + "test_who_is_interrupted_leaves_nobody_untold",
 )
@@ -598,7 +605,7 @@ edit(
     "what is not told is written over",
     writer.Writer,
     "_write_directly",
-    "self._told.upto(ns) != warm.head.zxid or ",
+    "self._told.upto(ns) != cache.head.zxid or ",
     "",
     BESIDE + "test_who_is_interrupted_leaves_nobody_untold",
 )
@@ -607,7 +614,7 @@ edit(
     writer.Writer,
     "write",
     "await (self._wake(ns, []) if wakes else self._look(ns))",
-    "warm if warm is not None and not wakes else await self._wake(ns, [])",
+    "cache if cache is not None and not wakes else await self._wake(ns, [])",
     BESIDE + "test_they_take_turns_and_each_sees_what_the_others_wrote",
 )
 edit(

@@ -14,7 +14,7 @@ from fk_backend.core.requests import Result
 from fk_backend.errors import BackendError
 from fk_backend.messages import message_id
 from fk_backend.ports import after
-from fk_backend.session import direct, engine, holdings, reading, watchlist
+from fk_backend.session import direct, engine, owned, reading, watchlist
 from fk_backend.session.ops import Exists
 
 from .bug import plant, swap
@@ -35,22 +35,22 @@ def reads_overtake_writes(self: Any) -> bool:
 swap(
     "unknown as new",
     "a direct write that may have been done is sent",
-    (D, "_write_alone", changed(D, "_write_alone", "except Unknown as error:", "except ZeroDivisionError as error:")),
+    (D, "_write_direct", changed(D, "_write_direct", "except Unknown as error:", "except ZeroDivisionError as error:")),
 )
 swap(
     "direct overtakes",
     "a direct write does not wait for those on their way",
-    (D, "_write_alone", changed(D, "_write_alone", "or self._flight ", "")),
+    (D, "_write_direct", changed(D, "_write_direct", "or self._flight ", "")),
 )
 swap(
     "direct before events",
     "the answer of a direct write is shown before the events that it shows",
     (
         D,
-        "_write_alone",
+        "_write_direct",
         changed(
             D,
-            "_write_alone",
+            "_write_direct",
             "await self._arrived(tag, op, written)",
             "self._watermark = max(self._watermark, written.zxid); await self._arrived(tag, op, written)",
         ),
@@ -80,15 +80,15 @@ async def not_registered(self: Any, path: str, mode: str) -> int:
 
 
 @plant("the watermark moves, and the events up to it are forgotten", (S, "_deliver"))
-def events_skipped(self: Any, zxid: int, board: Any) -> None:
+def events_skipped(self: Any, zxid: int, trigger_log: Any) -> None:
     return None
 
 
 @plant("an answer is shown before the events that it shows", (S, "_show"))
-async def answer_before_event(self: Any, tag: Any, result: Any, board: Any = None) -> None:
-    if tag is not engine.UNASKED:
+async def answer_before_event(self: Any, tag: Any, result: Any, trigger_log: Any = None) -> None:
+    if tag is not engine.NO_TAG:
         self._listener.replied(tag, result)
-    await self._catch_up(result.zxid, board)
+    await self._catch_up(result.zxid, trigger_log)
 
 
 @plant("a registration that was consumed early is not made again", (S, "_rearm"))
@@ -130,7 +130,7 @@ def never_overdue(self: Any) -> bool:
 
 
 @plant("who has to look at the registrations does not", (R, "reconcile"))
-async def no_reconciliation(self: Any, zxid: int, board: Any) -> Any:
+async def no_reconciliation(self: Any, zxid: int, trigger_log: Any) -> Any:
     return []
 
 
@@ -171,7 +171,7 @@ async def close_unanswered(self: Any, answers: Any) -> None:
     for code, value, zxid in answers.results[:1]:
         pending = self._flight.popleft()
         self._awaited = pending.number + 1
-        await self._show(pending.tag, Result(code, value, zxid), answers.bulletin)
+        await self._show(pending.tag, Result(code, value, zxid), answers.trigger_log)
 
 
 @plant("what a connection registered is left when it ends", (R, "leave"))
@@ -202,7 +202,7 @@ def a_removed_family_stays(items: Any) -> bool:
 
 
 swap("beats are forgotten", "a session that owns something does not beat, where beats are dear",
-     (holdings.Holdings, "__bool__", lambda self: self._always))  # fmt: skip
+     (owned.OwnedEphemerals, "__bool__", lambda self: self._always))  # fmt: skip
 
 
 @plant("a session asks for what it owns before its first beat was heard", (S, "_hold"))

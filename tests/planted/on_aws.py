@@ -376,7 +376,7 @@ edit(
     "orders are remembered for ever",
     ticks.Memory,
     "ordering",
-    "self.orders[-KEPT_ORDERS:]",
+    "self.orders[-ORDERS_KEPT_S:]",
     "self.orders",
     HANDLER + "test_orders_are_kept_where_clients_can_not_write_and_not_for_ever",
 )
@@ -485,7 +485,7 @@ edit(
     F,
     "_set_aside",
     "await self._keep(",
-    "await self._service.queues.push(answer_notes([(decode(body).inbox, 0, [0])], bulletin(0, 0, [])));"
+    "await self._service.queues.push(answer_notes([(decode(body).inbox, 0, [0])], trigger_log_of(0, 0, [])));"
     "await self._keep(",
     HANDLER + "test_a_dead_letter_is_kept_before_its_sender_is_told",
 )
@@ -577,7 +577,7 @@ edit(
     "an inbox that was just made is swept",
     W,
     "_is_old",
-    "time.time() - made_s > self._young_s",
+    "time.time() - made_s > self._min_age_s",
     "True",
     SWEEP + "test_only_what_belongs_to_nothing_goes",
 )
@@ -586,7 +586,7 @@ edit(
     W,
     "__call__",
     "woken = await self._state(left)",
-    "woken = await self._state(left); left &= set(await self._blobs.older_than(self._young_s))",
+    "woken = await self._state(left); left &= set(await self._blobs.older_than(self._min_age_s))",
     SWEEP + "test_blobs_are_listed_before_the_nodes_that_name_them",
 )
 

@@ -156,8 +156,8 @@ edit(
     "a store that was closed opens again",
     store.LocalStore,
     "close",
-    "self._resting = False",
-    "self._resting = True",
+    "self._suspended = False",
+    "self._suspended = True",
     FAILURES + "test_a_closed_store_is_unavailable",
 )
 STORE = "tests/providers/local/test_store.py::TestStore::"

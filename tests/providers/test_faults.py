@@ -17,7 +17,7 @@ from fk_backend.testing.faults import FaultyGateway
 def test_what_is_known_without_asking_is_known_while_it_is_cut_off() -> None:
     """An operation is measured by the store's limits before it is sent: kazoo's retries do not expect that to fail."""
     store = MemoryStore()
-    inner: Any = SimpleNamespace(address=None, thrifty=False, blobs=None, clock=None, store=store)
+    inner: Any = SimpleNamespace(address=None, beats_only_if_owning=False, blobs=None, clock=None, store=store)
     faulty = FaultyGateway(inner)
     faulty.cut()
     assert faulty.store.limits is store.limits and faulty.store.atomic_queries == store.atomic_queries
@@ -28,7 +28,7 @@ def test_what_is_known_without_asking_is_known_while_it_is_cut_off() -> None:
 def test_a_write_is_done_at_once_only_where_nothing_can_happen_to_it() -> None:
     direct = SimpleNamespace(at_once=True)
     inner: Any = SimpleNamespace(
-        address=None, thrifty=False, blobs=None, clock=None, store=MemoryStore(), direct=direct
+        address=None, beats_only_if_owning=False, blobs=None, clock=None, store=MemoryStore(), direct=direct
     )
     faulty = FaultyGateway(inner)
     assert faulty.direct is direct

@@ -175,7 +175,7 @@ def test_who_can_not_wait_is_not_kept_waiting(tmp_path: Path, monkeypatch: Any) 
 # --- a deployment in this process -----------------------------------------------------------------
 
 
-class Ear:
+class Subscriber:
     """A session's listener."""
 
     def __init__(self) -> None:
@@ -194,8 +194,8 @@ class Ear:
         """`Listener.over`."""
 
 
-async def _session(deployment: Any) -> Tuple[Session, Ear]:
-    ear = Ear()
+async def _session(deployment: Any) -> Tuple[Session, Subscriber]:
+    ear = Subscriber()
     session = Session(deployment, NS, ear)
     await session.open(4000)
     return session, ear
@@ -209,7 +209,7 @@ async def _until(reached: Callable[[], bool]) -> None:
     raise AssertionError("it never came")
 
 
-def _on_deployment(play: Callable[[Any, Session, Session, Ear], Any]) -> None:
+def _on_deployment(play: Callable[[Any, Session, Session, Subscriber], Any]) -> None:
     async def run() -> None:
         deployment = MemoryDeployment()
         session, _ = await _session(deployment)
@@ -226,7 +226,7 @@ def _on_deployment(play: Callable[[Any, Session, Session, Ear], Any]) -> None:
 
 
 def test_who_watches_hears_of_it() -> None:
-    async def play(deployment: Any, session: Session, other: Session, ear: Ear) -> None:
+    async def play(deployment: Any, session: Session, other: Session, ear: Subscriber) -> None:
         other.submit("watch", GetData("/a", True))
         await _until(lambda: bool(ear.answers))
         written = session.write_now(SetData("/a", b"new", 0))
@@ -241,24 +241,24 @@ def test_who_watches_hears_of_it() -> None:
 def test_who_was_interrupted_leaves_nobody_untold() -> None:
     """After the commit and before anything else."""
 
-    async def play(deployment: Any, session: Session, other: Session, ear: Ear) -> None:
+    async def play(deployment: Any, session: Session, other: Session, ear: Subscriber) -> None:
         other.submit("watch", GetData("/a", True))
         await _until(lambda: bool(ear.answers))
 
         async def interrupted(ns: str) -> bool:
             raise Interruption
 
-        deployment._writer.is_told = interrupted
+        deployment._writer.is_fanned_out = interrupted
         with pytest.raises(Interruption):
             session.write_now(SetData("/a", b"new", 0))
-        session.tell_rest()
+        session.finish_fan_out()
         await _until(lambda: bool(ear.heard))
 
     _on_deployment(play)
 
 
 def test_while_something_waits_or_is_handled_it_is_the_queues_turn() -> None:
-    async def play(deployment: Any, session: Session, other: Session, ear: Ear) -> None:
+    async def play(deployment: Any, session: Session, other: Session, ear: Subscriber) -> None:
         other.submit("b", SetData("/a", b"b", -1))
         assert session.write_now(SetData("/a", b"a", -1)) is None
         await _until(lambda: bool(ear.answers) and deployment._functions.is_free(NS))

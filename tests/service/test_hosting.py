@@ -154,7 +154,7 @@ def test_an_idle_client_uses_hardly_any_processor(home: Path, run: Run) -> None:
 def test_fifty_starts_and_stops_leave_no_files_and_no_threads(
     monkeypatch: pytest.MonkeyPatch, run: Run, make: Callable[..., Any], as_host: bool
 ) -> None:
-    monkeypatch.setattr(loop, "LINGER_S", 0.0)
+    monkeypatch.setattr(loop, "KEEP_OPEN_S", 0.0)
     if not as_host:
         run("member", URL, 10).expect("ready")
 

@@ -106,7 +106,7 @@ class StageGateway:
 
     def __init__(self, stage: "Stage") -> None:
         self._stage = stage
-        self.thrifty = stage.thrifty
+        self.beats_only_if_owning = stage.beats_only_if_owning
         self.store: Any = Interposed(stage.store)
         self.clock: Any = stage.clock
         self.queue: Any = self
@@ -135,8 +135,8 @@ class StageGateway:
         """`ports.Gateway.listen`."""
         self._stage.ears[inbox] = receive, lost
 
-    async def hush(self, inbox: str, keep: bool) -> None:
-        """`ports.Gateway.hush`."""
+    async def unsubscribe(self, inbox: str, keep: bool) -> None:
+        """`ports.Gateway.unsubscribe`."""
         self._stage.ears.pop(inbox, None)
         self.hushed.append((inbox, keep))
 
@@ -234,7 +234,7 @@ class Stage:
     """The deployment."""
 
     def __init__(self) -> None:
-        self.thrifty = False
+        self.beats_only_if_owning = False
         self.store = MemoryStore()
         self.clock = ManualClock()
         self.ears: Dict[str, Tuple[Callable[[bytes], None], Callable[[str], None]]] = {}

@@ -14,8 +14,8 @@ from fk_backend.core.watches import RECURSIVE
 from fk_backend.errors import Conflict, Refused, Unavailable, Unknown
 from fk_backend.messages import Message, encode
 from fk_backend.ports import INTEREST, Gateway, Written
-from fk_backend.session.beginning import LOOK_S, RARE_BEAT_S, UNTOLD_S
 from fk_backend.session.engine import Session
+from fk_backend.session.opening import FAN_OUT_CHECK_S, IDLE_BEAT_S, LOOK_S
 from fk_backend.session.ops import AddWatch, Exists, GetData
 
 from .doubles import NS, Actor, DirectOnStage, Stage, on_stage, rest
@@ -36,7 +36,7 @@ class Invoked(DirectOnStage):
 
 
 def _actor(stage: Stage) -> Actor:
-    stage.thrifty = True
+    stage.beats_only_if_owning = True
     actor = Actor(stage)
     actor.gateway.address = None
     actor.gateway.direct = Invoked(stage)
@@ -168,13 +168,13 @@ def test_where_the_function_is_not_to_be_had_the_queue_opens_it() -> None:
 # --- what nobody tells ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("after_s", [UNTOLD_S[0], LOOK_S])
+@pytest.mark.parametrize("after_s", [FAN_OUT_CHECK_S[0], LOOK_S])
 def test_who_watches_looks_for_what_it_was_not_told(after_s: float) -> None:
     async def play(stage: Stage) -> None:
         actor, other = await _opened(stage), await _opened_beside(stage)
         await actor.submit("watch", GetData("/a", True))
         if after_s == LOOK_S:
-            await stage.clock.advance(UNTOLD_S[-1] + 1, step=0.5)
+            await stage.clock.advance(FAN_OUT_CHECK_S[-1] + 1, step=0.5)
         await other.submit("w", WRITE)
         assert stage.lose() == 1 and not actor.events()
         await stage.clock.advance(after_s, step=0.5)
@@ -206,7 +206,7 @@ def test_an_inbox_is_listened_to_as_long_as_anything_may_come_there() -> None:
 
 def test_who_may_use_the_queue_alone_listens_from_the_first_request_to_the_last() -> None:
     async def play(stage: Stage) -> None:
-        stage.thrifty = True
+        stage.beats_only_if_owning = True
         actor = await stage.open()
         await stage.clock.advance(3 * LOOK_S, step=0.5)
         assert list(stage.ears) == [actor.inbox] and actor.gateway.hushed == []
@@ -277,7 +277,7 @@ def test_who_can_not_be_asked_for_a_sign_of_life_gives_one_now_and_then() -> Non
         actor = await _opened(stage)
         counts = []
         for _ in range(3):
-            await stage.clock.advance(RARE_BEAT_S + LOOK_S, step=LOOK_S / 2)
+            await stage.clock.advance(IDLE_BEAT_S + LOOK_S, step=LOOK_S / 2)
             (item,) = await stage.store.get([layout.beat_key(NS, actor.session.id)])
             counts.append(layout.count_of(item))
         assert 0 < counts[0] < counts[1] < counts[2] and "over" not in actor.said()

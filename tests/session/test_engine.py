@@ -13,7 +13,7 @@ from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Error
 from fk_backend.core.requests import Close, Create, Delete, Expire, Flags, SetData
 from fk_backend.errors import BackendError, StorageFull, Unavailable, Unknown
-from fk_backend.messages import PING, Answers, Bulletin, Ended, Message, decode_note, encode_note
+from fk_backend.messages import PING, Answers, Ended, Message, TriggerLog, decode_note, encode_note
 from fk_backend.ports import Key, Limits, Pushed, Put
 from fk_backend.session.beats import BEAT
 from fk_backend.session.engine import CLOSED, EXPIRED, LOST, MAX_MESSAGE_REQUESTS
@@ -74,7 +74,7 @@ def test_a_message_says_which_answers_its_sender_has(remote: bool) -> None:
     """Up to the first that is still missing; and only where another instance may have the next turn."""
 
     async def play(stage: Stage) -> None:
-        stage.store.limits = Limits(remote=remote)
+        stage.store.limits = Limits(has_latency=remote)
         actor = await stage.open()
         for number in range(3):
             await actor.submit(number, create("/n%d" % number))
@@ -84,7 +84,7 @@ def test_a_message_says_which_answers_its_sender_has(remote: bool) -> None:
         await rest()
         await actor.submit(3, create("/n3"))
         await stage.write()
-        opened, first = actor.session._watermark - 1, decode_note(stage.mail[0].body).bulletin.zxid
+        opened, first = actor.session._watermark - 1, decode_note(stage.mail[0].body).trigger_log.zxid
         assert [message.answered for message in stage.handled[-2:]] == ([opened, first] if remote else [0, 0])
 
     on_stage(play)
@@ -154,7 +154,7 @@ def test_set_aside_and_refused_requests_are_answered_like_any_other() -> None:
         actor = await stage.open()
         await actor.submit(0, create("/a"))
         stage.sent.clear()
-        notes = Answers(1, [[Error.DEAD_LETTERED, None, 0]], Bulletin(0, 0, "[]"))
+        notes = Answers(1, [[Error.DEAD_LETTERED, None, 0]], TriggerLog(0, 0, "[]"))
         stage.hand(Pushed(actor.inbox, encode_note(notes), 2))
         await rest()
         assert actor.reply(0).code == Error.DEAD_LETTERED
@@ -461,7 +461,7 @@ def test_beats_go_on_three_times_in_a_timeout() -> None:
 
 def test_where_beats_are_dear_the_first_is_heard_before_there_is_anything_to_own() -> None:
     async def play(stage: Stage) -> None:
-        stage.thrifty = True
+        stage.beats_only_if_owning = True
         actor = await stage.open(3000)
         key = layout.beat_key(NS, actor.session.id)
         await stage.clock.advance(9.0)
@@ -484,7 +484,7 @@ def test_who_owns_nothing_beats_when_it_is_asked_to_until_one_beat_is_heard() ->
     """And once for each time, whether it is asked before or after it was opened."""
 
     async def play(stage: Stage) -> None:
-        stage.thrifty = True
+        stage.beats_only_if_owning = True
         actor = await stage.open(3000)
         key = layout.beat_key(NS, actor.session.id)
         actor.gateway.store.before = _refuse_increments_of(actor, 3)

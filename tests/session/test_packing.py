@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fk_backend.core.model import Acl, Blob, Data
 from fk_backend.core.requests import Auth, Create, Delete, Multi, Request, SetAcl, SetData
 from fk_backend.messages import Message, decode, encode
-from fk_backend.session.packing import MAX_MESSAGE_BYTES, laid_down, sendable, size_of
+from fk_backend.session.packing import MAX_MESSAGE_BYTES, sendable, size_of, with_uploads
 
 INLINE_BYTES, MESSAGE_BYTES = 16 << 10, (1 << 20) // 4 * 3
 INBOX = "0" * 32
@@ -24,11 +24,11 @@ class Blobs:
     inline_bytes = INLINE_BYTES
 
     def __init__(self) -> None:
-        self.laid: Dict[str, bytes] = {}
+        self.link_of: Dict[str, bytes] = {}
 
     async def upload(self, ns: str, name: str, data: bytes) -> Blob:
         key = "uploads/%s/%s" % (ns, name)
-        self.laid[key] = data
+        self.link_of[key] = data
         return Blob(key, len(data))
 
 
@@ -37,7 +37,7 @@ def _gateway(blobs: Any, message_bytes: int = MESSAGE_BYTES) -> Any:
 
 
 def _sent(gateway: Any, requests: List[Request]) -> bytes:
-    made = asyncio.run(laid_down(gateway, "n" * 64, 1, "%s-%d" % (INBOX, 10**9), requests))
+    made = asyncio.run(with_uploads(gateway, "n" * 64, 1, "%s-%d" % (INBOX, 10**9), requests))
     return encode(Message(INBOX, 2**63 - 1, 10**9, tuple(made)))
 
 
@@ -70,7 +70,7 @@ def _whole(request: Any, blobs: Blobs) -> Any:
     if isinstance(request, Multi):
         return Multi(tuple(_whole(each, blobs) for each in request.ops))
     named: Data = getattr(request, "data", None)
-    return request._replace(data=blobs.laid[named.key]) if isinstance(named, Blob) else request
+    return request._replace(data=blobs.link_of[named.key]) if isinstance(named, Blob) else request
 
 
 def test_a_multi_of_much_that_is_inline_elsewhere_is_laid_down_as_far_as_need_be() -> None:
@@ -78,10 +78,10 @@ def test_a_multi_of_much_that_is_inline_elsewhere_is_laid_down_as_far_as_need_be
     blobs = Blobs()
     small, large = SetData("/small", bytes(100), -1), SetData("/large", bytes(INLINE_BYTES), -1)
     body = _sent(_gateway(blobs), [Multi((small,) + (large,) * 49)])
-    assert len(body) <= MESSAGE_BYTES and 1 <= len(blobs.laid) <= 49
-    assert bytes(100) not in blobs.laid.values()
+    assert len(body) <= MESSAGE_BYTES and 1 <= len(blobs.link_of) <= 49
+    assert bytes(100) not in blobs.link_of.values()
     few = _sent(_gateway(blobs := Blobs()), [Multi((large,) * 5)])
-    assert not blobs.laid and len(few) > 5 * INLINE_BYTES
+    assert not blobs.link_of and len(few) > 5 * INLINE_BYTES
 
 
 def test_what_no_laying_down_makes_small_enough_can_not_be_sent() -> None:

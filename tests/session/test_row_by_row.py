@@ -62,7 +62,7 @@ class Recording(MemoryStore):
     """Keeps every state that the node's partition was in. ``fatal``: who promised a node dies before it is written."""
 
     def __init__(self) -> None:
-        super().__init__(Limits(together_is_dear=True))
+        super().__init__(Limits(transactions_cost_double=True))
         self.moments: List[Rows] = [{}]
         self.fatal = False
 

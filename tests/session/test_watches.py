@@ -16,7 +16,7 @@ from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Acl, Error, EventType, Perms, Trigger
 from fk_backend.core.requests import Create, Delete, Multi, SetAcl, SetData
 from fk_backend.errors import Unavailable
-from fk_backend.messages import Answers, Message, bulletin, encode_note
+from fk_backend.messages import Answers, Message, encode_note, trigger_log_of
 from fk_backend.ports import Pushed, Put
 from fk_backend.session.ops import AddWatch, Exists, GetAcl, GetChildren, GetData, RemoveWatches
 from fk_backend.session.watchlist import Event
@@ -324,9 +324,9 @@ def test_watches_that_a_deletion_ended_are_told_of_it_once_though_the_node_is_ba
         stage.lose()
         still = [Put(key, item, owner=watcher.inbox) for key, item in rows if key.sort.startswith(watches.CHILD)]
         await stage.store.commit(still)
-        board = bulletin(gone, gone - 1, [Trigger(gone, "/b", DELETED), Trigger(gone, "/", CHILD)])
+        trigger_log = trigger_log_of(gone, gone - 1, [Trigger(gone, "/b", DELETED), Trigger(gone, "/", CHILD)])
         assert len(rows) == 2 and len(still) == 1
-        assert await watcher.session._reader.reconcile(gone, board) == [Event(gone, "/b", DELETED)]
+        assert await watcher.session._reader.reconcile(gone, trigger_log) == [Event(gone, "/b", DELETED)]
 
     on_stage(play)
 
@@ -335,7 +335,7 @@ def test_who_leaves_removes_its_registrations_itself() -> None:
     """Also one that no watch came of; where the store does not know who put what, nobody else would."""
 
     async def play(stage: Stage) -> None:
-        stage.store.limits = stage.store.limits._replace(owners=False, together_is_dear=True)
+        stage.store.limits = stage.store.limits._replace(indexes_owners=False, transactions_cost_double=True)
         watcher, other = await _pair(stage, "/a", "/b")
         await watcher.do("data", GetData("/a", True))
         await watcher.do("children", GetChildren("/a", True))
@@ -396,7 +396,7 @@ def test_a_watch_of_a_subtree_that_the_functions_do_not_know_of_is_refused() -> 
         watcher = await stage.open()
         await watcher.submit("recursive", AddWatch("/", watches.RECURSIVE))
         stage.sent.clear()
-        note = Answers(1, [(Error.STORAGE_FULL, None, 1)], bulletin(1, 1, ()))
+        note = Answers(1, [(Error.STORAGE_FULL, None, 1)], trigger_log_of(1, 1, ()))
         stage.hand(Pushed(watcher.inbox, encode_note(note)))
         await rest()
         assert watcher.reply("recursive").code == Error.STORAGE_FULL

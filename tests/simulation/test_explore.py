@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fk_backend.testing.simulation.explore import SETUP, SMALL_SCOPES, explore
-from fk_backend.testing.simulation.maze import DEAD, Maze
+from fk_backend.testing.simulation.state_space import DEAD, StateSpace
 from tests.planted.hunt import BUGS
 
 
@@ -18,7 +18,7 @@ def test_a_small_scope_has_no_state_in_which_anything_is_wrong(scope: object) ->
 
 def test_what_a_process_does_follows_from_what_it_heard() -> None:
     """Told the same again, it asks the same again: so once is enough for every state in which it has heard that."""
-    maze = Maze(SMALL_SCOPES[0])
+    maze = StateSpace(SMALL_SCOPES[0])
     assert explore(maze.scope, maze=maze).complete
     histories = 0
     for local in maze.locals:
@@ -33,7 +33,7 @@ def test_what_a_process_does_follows_from_what_it_heard() -> None:
 
 def test_the_order_in_which_choices_are_tried_changes_nothing_of_what_there_is() -> None:
     scope = SMALL_SCOPES[2]
-    maze = Maze(scope)
+    maze = StateSpace(scope)
     begin, _ = maze.begin(SETUP)
     seen, waiting = {maze.key(begin)}, [begin]
     for state in waiting:  # breadth first

@@ -37,15 +37,15 @@ def _numbered(messages: List[Message], first: int) -> List[Delivery]:
     return [Delivery(encode(message, KEY), False, Position(number)) for number, message in enumerate(messages, first)]
 
 
-@pytest.mark.parametrize("warm", [False, True])
-def test_a_writer_that_wakes_long_after_its_batch_was_done_by_another_does_nothing(warm: bool) -> None:
+@pytest.mark.parametrize("cache", [False, True])
+def test_a_writer_that_wakes_long_after_its_batch_was_done_by_another_does_nothing(cache: bool) -> None:
     """Its batch is not the last one any more, so the head has no answers of it: the sequence number tells."""
 
     async def check() -> None:
         bench = Bench()
         one, two = await bench.open("one"), await bench.open("two")
         late = bench.fresh_writer()
-        if warm:
+        if cache:
             await late(NS, _numbered([Message("one", one, 1, (_create("/w"),))], 2))
         again = _numbered([Message("one", one, 2, (_create("/a"), Delete("/a", -1), _create("/s-", 2)))], 3)
         await bench.writer(NS, again)
@@ -78,7 +78,7 @@ def test_a_promise_that_is_void_does_not_forget_what_of_its_batch_was_done() -> 
     """The batch comes again in pieces: the first piece must not be applied again because the second was promised."""
 
     async def check(at: int) -> bool:
-        bench = Bench(MemoryStore(Limits(together_is_dear=True)))
+        bench = Bench(MemoryStore(Limits(transactions_cost_double=True)))
         one, two = await bench.open("one"), await bench.open("two")
         await bench.ask("one", one, 1, _create("/n"))
         batch = [
@@ -87,9 +87,9 @@ def test_a_promise_that_is_void_does_not_forget_what_of_its_batch_was_done() -> 
             Message("two", two, 2, (SetData("/n", b"2", -1),)),
         ]
         pieces = _numbered(batch, 10)
-        doom = Doom(at)
+        kill_at = Doom(at)
         try:
-            await bench.fresh_writer(doom)(NS, pieces)
+            await bench.fresh_writer(kill_at)(NS, pieces)
         except Crash:
             for piece in pieces:
                 await bench.fresh_writer()(NS, [piece])
@@ -97,7 +97,7 @@ def test_a_promise_that_is_void_does_not_forget_what_of_its_batch_was_done() -> 
         assert len(names) == 1, at
         (item,) = await bench.store.get([layout.node_keys(NS, "/n")[0]])
         assert layout.node_of(item).version == 2 and layout.node_of(item).data == b"2", at
-        return doom.calls >= at
+        return kill_at.calls >= at
 
     with mock.patch.object(writer, "MAX_CALLS", 1):
         assert [asyncio.run(check(at)) for at in range(1, 30)].count(True) > 8
@@ -214,10 +214,12 @@ def test_a_deletion_that_nobody_lists_any_more_is_told_once_for_all_watches_of_t
                 await other.do("again", _create("/a"))
 
         actor.gateway.store.before = before
-        board = layout.head_of((await stage.store.get([layout.head_key(NS)]))[0])
-        from fk_backend.messages import bulletin
+        trigger_log = layout.head_of((await stage.store.get([layout.head_key(NS)]))[0])
+        from fk_backend.messages import trigger_log_of
 
-        events = await actor.session._reader.reconcile(board.zxid, bulletin(board.zxid, board.zxid, ()))
+        events = await actor.session._reader.reconcile(
+            trigger_log.zxid, trigger_log_of(trigger_log.zxid, trigger_log.zxid, ())
+        )
         assert [(event.path, event.kind) for event in events] == [("/a", 2)]
 
     on_stage(play)
@@ -227,7 +229,7 @@ def test_a_watch_that_stays_begins_where_its_session_is() -> None:
     """The head still has the promise of a change that an answer has shown (seed 26834)."""
 
     async def play(stage: Stage) -> None:
-        stage.store.limits = Limits(together_is_dear=True)
+        stage.store.limits = Limits(transactions_cost_double=True)
         actor, other = await stage.open(), await stage.open()
         await other.do("c", _create("/a"))
         await other.do("known", WatchSubtrees())
@@ -276,19 +278,19 @@ def test_ticks_go_on_whatever_comes_twice_late_or_is_killed() -> None:
         await bench.ask("one", one, 1, _create("/e", 1))
         first, last = Tick(NS, (1, "")), Tick(NS, (2, ""))
 
-        async def goes_on(tick: Tick, doom: Optional[Doom] = None) -> bool:
+        async def goes_on(tick: Tick, kill_at: Optional[Doom] = None) -> bool:
             """Whether its message has to come again."""
             try:
                 return (
-                    await Pulse(Heartbeat(bench.ports(doom), TICK_S, owners_only=True), bench.ports(doom))(tick)
+                    await Pulse(Heartbeat(bench.ports(kill_at), TICK_S, owners_only=True), bench.ports(kill_at))(tick)
                     is not None
                 )
             except Crash:
                 return True
 
-        doom = Doom(at, after)
+        kill_at = Doom(at, after)
         assert await goes_on(first)
-        assert await goes_on(last, doom)  # killed, it comes again; and so may the other one
+        assert await goes_on(last, kill_at)  # killed, it comes again; and so may the other one
         for _ in range(2):
             assert await goes_on(last)
             assert not await goes_on(first)
@@ -299,7 +301,7 @@ def test_ticks_go_on_whatever_comes_twice_late_or_is_killed() -> None:
             bench.clock.now_s += 3600
         await bench.write(Message("heartbeat", 0, 1, (Rest((await bench.head()).zxid),)), internal=True)
         assert not await goes_on(last)
-        return doom.calls >= at
+        return kill_at.calls >= at
 
     assert sum(asyncio.run(check(at, after)) for at in range(1, 20) for after in (False, True)) >= 6
 
@@ -326,7 +328,7 @@ def test_a_watch_that_stays_begins_after_a_promise_that_is_kept() -> None:
     """Registered after that change was told, nobody would tell it (seed 95004)."""
 
     async def play(stage: Stage) -> None:
-        stage.store.limits = Limits(together_is_dear=True, recent_bytes=0)
+        stage.store.limits = Limits(transactions_cost_double=True, recent_bytes=0)
         actor, other = await stage.open(), await stage.open()
         await other.do("c", _create("/a"))
         for tag in range(2):  # the second one by a writer that knows the node
@@ -403,7 +405,7 @@ def test_the_first_beat_comes_to_no_count_that_an_attach_in_vain_had_left() -> N
     """The heartbeat could not tell them apart, and gave up who had just begun to beat (seed 526589)."""
 
     async def play(stage: Stage) -> None:
-        stage.thrifty = True
+        stage.beats_only_if_owning = True
         actor, stranger = await stage.open(), Actor(stage)
         stage.actors.append(stranger)
         task = asyncio.ensure_future(stranger.session.attach(actor.session.id, bytes(16)))

@@ -16,7 +16,7 @@ from fk_backend.testing.simulation.checks import CHECKS, judge
 from fk_backend.testing.simulation.crashes import KINDS, cover, crossings, scenario
 from fk_backend.testing.simulation.run import run
 from fk_backend.testing.simulation.shrink import broken, shrink
-from fk_backend.testing.simulation.workload import SECRETS, beset, beside, flickering, invoked, plan
+from fk_backend.testing.simulation.workload import SECRETS, beside, flickering, invoked, plan, with_hostile
 from tests.planted.hunt import BUGS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -121,6 +121,6 @@ def test_a_crash_before_and_after_every_call_of_a_port(kind: str) -> None:
 
 def test_a_hostile_client_stops_nobody() -> None:
     """It stores and sends garbage, beside all that goes wrong anyway: every promise to the others is kept."""
-    histories = [run(beset(plan(seed))) for seed in range(25)]
+    histories = [run(with_hostile(plan(seed))) for seed in range(25)]
     assert [judge(history) for history in histories] == [[]] * len(histories)
     assert all(any(entry.what == "garbage" for entry in history.log) for history in histories)

@@ -216,7 +216,7 @@ def test_a_check_that_there_is_not(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_what_kazoos_tests_need_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compatibility, "_found", lambda module: module not in ("pytest", "jks"))
-    assert compatibility.suite_lacks() == "pytest, pyjks missing: pip install 'fk_kazoo[aws,test]'"
+    assert compatibility.suite_missing() == "pytest, pyjks missing: pip install 'fk_kazoo[aws,test]'"
     scene: Any = None
     with pytest.raises(NotRun, match="pyjks missing"):
         compatibility.suite(scene)
@@ -244,7 +244,7 @@ def test_what_fails_of_kazoos_tests_runs_once_more(
         return Ended(int("failed" in printed or "error" in printed), "...\n" + printed + "\n")
 
     monkeypatch.setattr(compatibility, "_run", ran)
-    monkeypatch.setattr(compatibility, "suite_lacks", lambda: "")
+    monkeypatch.setattr(compatibility, "suite_missing", lambda: "")
     scene: Any = SimpleNamespace(scale=SimpleNamespace(quick=False), at=str)
     if found is None:
         with pytest.raises(AssertionError):

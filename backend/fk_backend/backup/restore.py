@@ -18,9 +18,9 @@ from .. import layout
 from ..core import owners, paths
 from ..core.model import Acl, Blob, Data, Error, Family, Node
 from ..errors import Conflict, DeploymentError, Protected
-from ..functions.loading import Write, misfit, size_of
+from ..functions.loading import Write, refusal_reason, size_of
 from ..layout import Head, Stored, fresh_family
-from ..ports import SESSIONS, Administration, Item, Key, Ports, Put, Remove
+from ..ports import SESSIONS, AdminPorts, Item, Key, Ports, Put, Remove
 from .archive import VERSION, NoBackup, values
 from .take import Progress
 
@@ -67,7 +67,7 @@ class Change(NamedTuple):
     stored: Optional[Stored]
 
 
-async def restore(place: Administration, file: BinaryIO, progress: Progress = lambda ns, count: None) -> List[Restored]:
+async def restore(place: AdminPorts, file: BinaryIO, progress: Progress = lambda ns, count: None) -> List[Restored]:
     """Fills an empty deployment. NoBackup, or another DeploymentError if the deployment is not empty or can't take it:
     nothing was changed. Conflict is none of them: somebody used the deployment meanwhile.
     """
@@ -159,7 +159,7 @@ def _check_fits(ports: Ports, now: Contents, change: Change) -> None:
             stored=change.stored._replace(node=change.stored.node._replace(data=Blob("x" * 100, len(data or b""))))
         )
     writes = list(_writes(now, change, Counter()))
-    why = misfit(writes, ports.store.limits) if writes else Error.OK
+    why = refusal_reason(writes, ports.store.limits) if writes else Error.OK
     if why == Error.PATH_TOO_LONG:
         raise DeploymentError("the deployment can't have a path as long as %.100s…" % change.path)
     if why != Error.OK:
@@ -208,7 +208,7 @@ def _is_acl(value: object) -> bool:
 # --- writing --------------------------------------------------------------------------------------
 
 
-async def _require_empty(place: Administration) -> None:
+async def _require_empty(place: AdminPorts) -> None:
     there = await place.namespaces()
     if there:
         raise Protected(

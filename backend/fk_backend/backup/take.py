@@ -21,7 +21,7 @@ from ..core.model import Blob, Data, plain
 from ..errors import DeploymentError, NotFound
 from ..functions import journal
 from ..layout import Stored
-from ..ports import STATE, Administration, Page, Ports
+from ..ports import STATE, AdminPorts, Page, Ports
 from .archive import VERSION, Archive
 
 SIDE_BY_SIDE = 32
@@ -44,7 +44,7 @@ class Taken(NamedTuple):
 
 
 async def take(
-    place: Administration,
+    place: AdminPorts,
     archive: Archive,
     of: str,
     only: Sequence[str] = (),

@@ -112,7 +112,7 @@ def sweep(view: View, request: Sweep) -> None:
 
 def rest(view: View, request: Rest) -> None:
     """The heartbeat rests, unless something came since it looked."""
-    if 0 < view.snapshot.ticking <= request.zxid and not view.changes.to_look_after():
+    if 0 < view.snapshot.ticking <= request.zxid and not view.changes.needs_heartbeat():
         view.rest()
 
 

@@ -87,7 +87,7 @@ class Changes:
     resting: Dict[str, bool] = field(default_factory=dict)
     """"/" → True: the heartbeat has nothing to look after."""
 
-    def to_look_after(self) -> bool:
+    def needs_heartbeat(self) -> bool:
         """Whether something came that the heartbeat has to look after."""
         return any(self.ephemerals.values()) or any(self.reapable.values())
 

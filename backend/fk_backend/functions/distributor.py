@@ -14,10 +14,10 @@ from .. import layout
 from ..core.model import Trigger
 from ..errors import StorageFull
 from ..layout import Head
-from ..messages import Answers, Bulletin, Ended, bulletin, encode_note
+from ..messages import Answers, Ended, TriggerLog, encode_note, trigger_log_of
 from ..ports import INTEREST, Ports, Pushed, Remove
 from ..triggers import ENTRY_BYTES, bytes_of
-from .meanwhile import meanwhile
+from .concurrently import concurrently
 from .watch import AT_ONCE, Registration, drop_fired, fired_notes, registrations
 
 log = logging.getLogger(__name__)
@@ -27,16 +27,16 @@ async def distribute(ports: Ports, ns: str, head: Head) -> None:
     """Fans out the last commit of ``head``. When it returns, the fan-out is confirmed.
 
     Answers go first: the sessions that wait are the ones that asked. Where requests take long they go while the
-    registrations are looked up, elsewhere before. No answer overtakes an event by that: it carries the bulletin, from
+    registrations are looked up, elsewhere before. No answer overtakes an event by that: it carries the trigger log, from
     which its session delivers its own events before it shows the answer. That the answer is shown, its watch set again,
     and the new registration found here and consumed by the old trigger, is what a session makes good for any reader.
     """
-    board = bulletin(head.zxid, head.since, head.triggers)
+    trigger_log = trigger_log_of(head.zxid, head.since, head.triggers)
     fresh = [trigger for trigger in head.triggers if trigger.zxid > head.confirmed]
-    answers = answer_notes(head.answers, board)
+    answers = answer_notes(head.answers, trigger_log)
     hits: List[Registration] = []
-    if fresh and answers and ports.store.limits.remote:
-        async with meanwhile(registrations(ports, ns, fresh, head.subtrees)) as looking:
+    if fresh and answers and ports.store.limits.has_latency:
+        async with concurrently(registrations(ports, ns, fresh, head.subtrees)) as looking:
             await ports.inboxes.push(answers)
         hits = await looking
     else:
@@ -44,11 +44,13 @@ async def distribute(ports: Ports, ns: str, head: Head) -> None:
             await ports.inboxes.push(answers)
         if fresh:
             hits = await registrations(ports, ns, fresh, head.subtrees)
-    while ports.store.limits.remote and len(hits) > AT_ONCE:  # if time runs out, what was told need not be told again
+    while (
+        ports.store.limits.has_latency and len(hits) > AT_ONCE
+    ):  # if time runs out, what was told need not be told again
         part, hits = hits[:AT_ONCE], hits[AT_ONCE:]
-        await ports.inboxes.push(fired_notes(part, board))
+        await ports.inboxes.push(fired_notes(part, trigger_log))
         await drop_fired(ports, part)
-    notes = fired_notes(hits, board)
+    notes = fired_notes(hits, trigger_log)
     notes.extend(Pushed(e.inbox, encode_note(Ended(e.session, True))) for e in head.ended if e.expired)
     if notes:
         await ports.inboxes.push(notes)
@@ -71,10 +73,10 @@ async def _tidy(ports: Ports, ns: str, head: Head, hits: List[Registration]) -> 
         await ports.store.commit([Remove(layout.beat_key(ns, ended.session)) for ended in head.ended])
 
 
-def answer_notes(answers: Iterable[Tuple[str, int, List[Any]]], board: Bulletin) -> List[Pushed]:
+def answer_notes(answers: Iterable[Tuple[str, int, List[Any]]], trigger_log: TriggerLog) -> List[Pushed]:
     """Answers as their inboxes get them."""
     return [
-        Pushed(inbox, encode_note(Answers(first, results, board)), first + len(results))
+        Pushed(inbox, encode_note(Answers(first, results, trigger_log)), first + len(results))
         for inbox, first, results in answers
         if results
     ]

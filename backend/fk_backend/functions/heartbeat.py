@@ -30,9 +30,9 @@ RARE_TICKS = 5
 AT_ONCE = 25
 """Requests in one message: they are done in as few commits as the store allows, and paths may be 2 kB each."""
 SENDER = "heartbeat"
-MAX_STRAYS = 200
+MAX_ORPHANED_COUNTERS = 200
 """Counters of no session that are looked after in one tick. Clients write counters: there may be any number."""
-MAX_DOUBTS = 500
+MAX_SUSPECTS = 500
 """Silent sessions of which it is found out in one tick whether they still own something: a request for each."""
 MOMENT_S = 0.001
 """So much after a timeout it is over for certain."""
@@ -92,7 +92,7 @@ class Heartbeat:
         self._ports = ports
         self._tick_s = tick_s
         self._owners_only = owners_only
-        self._apart_s = tick_s / 4 if owners_only else 0.0
+        self._interval_s = tick_s / 4 if owners_only else 0.0
         """Each look may be by another machine: so far apart their clocks may be."""
         self._watched: Dict[str, Watched] = {}
         self._run = ports.clock.random_bytes(8).hex()
@@ -121,10 +121,10 @@ class Heartbeat:
             if seen != count:
                 watched.leases[session] = (count, read)
                 pauses.append(lease.timeout_s * 2 / 3)
-            elif now - since > lease.timeout_s + self._apart_s:
+            elif now - since > lease.timeout_s + self._interval_s:
                 silent[session] = count
             else:
-                pauses.append(since + lease.timeout_s + self._apart_s - now + MOMENT_S)
+                pauses.append(since + lease.timeout_s + self._interval_s - now + MOMENT_S)
         for gone in watched.leases.keys() - leases.keys():
             del watched.leases[gone]
         requests = await self._given_up(ns, leases, silent)
@@ -140,11 +140,11 @@ class Heartbeat:
         """Of silent sessions and their counts, those that have to end. A holder that owns nothing is none any more."""
         if not self._owners_only:
             return [Expire(session, count) for session, count in silent.items()]
-        doubts = list(silent)[:MAX_DOUBTS]
+        doubts = list(silent)[:MAX_SUSPECTS]
         looks = [self._any(layout.ephemerals_partition(ns, session)) for session in doubts]
-        owns = dict(zip(doubts, await together(looks, self._ports.store.limits.remote)))
+        owns = dict(zip(doubts, await together(looks, self._ports.store.limits.has_latency)))
         over = [self._unlist(ns, session, leases[session].listed) for session in doubts if not owns[session]]
-        await together(over, self._ports.store.limits.remote)
+        await together(over, self._ports.store.limits.has_latency)
         return [Expire(session, silent[session]) for session in doubts if owns[session]]
 
     async def _unlist(self, ns: str, session: int, listed: int) -> None:
@@ -177,7 +177,7 @@ class Heartbeat:
         What can be no session's is removed at once.
         """
         left: Dict[str, int] = {}
-        for name in sorted(strays)[:MAX_STRAYS]:
+        for name in sorted(strays)[:MAX_ORPHANED_COUNTERS]:
             key, count = Key(INTEREST, layout.beats_partition(ns), name), layout.count_of(beats[name])
             understood = layout.interest_of(key) is not None
             if understood:
@@ -212,7 +212,7 @@ class Heartbeat:
         """Counters by name: those of the sessions, and some others, if there are any, unless these are holders."""
         rows: Dict[str, Item] = {}
         if not self._owners_only or len(names) > BY_NAME:
-            enough = len(names) + MAX_STRAYS
+            enough = len(names) + MAX_ORPHANED_COUNTERS
             rows.update(await partition_rows(self._ports, INTEREST, layout.beats_partition(ns), enough))
             if len(rows) <= enough:
                 return rows

@@ -15,9 +15,9 @@ from ..core.model import Error
 from ..errors import Conflict, DeploymentError, Unavailable, Unknown
 from ..layout import Head
 from ..ports import SESSIONS, STATE, Item, Ports, Put, Remove
-from .loading import Write, load_head, misfit
-from .reserve import settle
-from .warm import Warm
+from .cache import Cache
+from .loading import Write, load_head, refusal_reason
+from .reservation import settle
 
 KEPT_FOR_MS = 300_000
 """So long the mark counts. A backup sets it anew in time."""
@@ -42,16 +42,16 @@ async def load_head_and_journal(ports: Ports, ns: str) -> Tuple[Optional[Head], 
     return (None if head is None else layout.head_of(head)), (0 if mark is None else mark.rev)
 
 
-def noted(ports: Ports, ns: str, warm: Warm, writes: List[Write]) -> List[Write]:
+def noted(ports: Ports, ns: str, cache: Cache, writes: List[Write]) -> List[Write]:
     """The writes of a commit, the first being its head, and what it says of them, if that is asked for and has room."""
-    if not warm.journal_until_ms or warm.journal_until_ms <= ports.clock.now_ms():
+    if not cache.journal_until_ms or cache.journal_until_ms <= ports.clock.now_ms():
         return writes
     head, *others = writes
     assert isinstance(head, Put)
     start = len(ns) + 1
     paths = sorted({write.key.partition[start:] for write in others if write.key.table == STATE})
     with_entry = [*writes, _entry(ns, head.item.rev, paths)]
-    return with_entry if misfit(with_entry, ports.store.limits) == Error.OK else writes
+    return with_entry if refusal_reason(with_entry, ports.store.limits) == Error.OK else writes
 
 
 def _entry(ns: str, zxid: int, paths: List[str]) -> Put:

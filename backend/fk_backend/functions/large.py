@@ -12,7 +12,7 @@ from ..core.requests import Create, Multi, Request, SetData
 from ..core.snapshot import Changes
 from ..errors import Refused
 from ..ports import Blobs, Ports
-from .warm import Warm
+from .cache import Cache
 
 UPLOADS, KEPT = "uploads", "data"
 """What the keys of a blob begin with; then comes the namespace."""
@@ -43,9 +43,9 @@ def _large(blobs: Blobs, data: Data) -> Union[bytes, Blob, None]:
     return data if data is not None and len(data) > blobs.inline_bytes else None
 
 
-def garbage(warm: Warm, changes: Changes) -> Tuple[str, ...]:
+def garbage(cache: Cache, changes: Changes) -> Tuple[str, ...]:
     """Keys that the nodes named before the changes, and do not any more."""
-    before = _keys([pair[0].data for path in changes.nodes for pair in [warm.snapshot.nodes.get(path)] if pair])
+    before = _keys([pair[0].data for path in changes.nodes for pair in [cache.snapshot.nodes.get(path)] if pair])
     after = _keys([node.data for node in changes.nodes.values() if node is not None])
     return tuple(key for key in before if key not in after)
 

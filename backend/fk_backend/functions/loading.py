@@ -10,7 +10,7 @@ from ..core.model import Error
 from ..core.snapshot import Changes, Missing
 from ..layout import Head
 from ..ports import SESSIONS, UNLIMITED, Item, Key, Limits, Ports, Put, Remove
-from .warm import Warm
+from .cache import Cache
 
 Write = Union[Put, Remove]
 
@@ -32,13 +32,13 @@ def fresh_head(ports: Ports) -> Head:
     return Head(0, number, 0, 0, (), ())
 
 
-async def load(ports: Ports, ns: str, warm: Warm, wanted: Missing) -> None:
+async def load(ports: Ports, ns: str, cache: Cache, wanted: Missing) -> None:
     """Adds what is wanted, which is not there yet."""
-    snapshot = warm.snapshot
+    snapshot = cache.snapshot
     paths, sessions = sorted(wanted.paths), sorted(wanted.sessions)
     beats, ephemerals = sorted(wanted.beats), sorted(wanted.ephemerals)
-    if len(paths) >= MANY and not ports.store.limits.remote:
-        paths = await _without_absent(ports, ns, warm, paths)
+    if len(paths) >= MANY and not ports.store.limits.has_latency:
+        paths = await _without_absent(ports, ns, cache, paths)
     keys = [
         *(key for path in paths for key in layout.node_keys(ns, path)),
         *(layout.session_key(ns, session) for session in sessions),
@@ -46,7 +46,7 @@ async def load(ports: Ports, ns: str, warm: Warm, wanted: Missing) -> None:
     ]
     found = iter(await ports.store.load(keys) if keys else [])
     for path in paths:
-        warm.add(path, layout.stored_of([next(found), next(found)]))
+        cache.add(path, layout.stored_of([next(found), next(found)]))
     for session in sessions:
         item = next(found)
         snapshot.sessions[session] = None if item is None else layout.session_of(item)
@@ -57,7 +57,7 @@ async def load(ports: Ports, ns: str, warm: Warm, wanted: Missing) -> None:
         snapshot.ephemerals[session] = frozenset(await partition_sorts(ports, layout.ephemerals_partition(ns, session)))
 
 
-async def _without_absent(ports: Ports, ns: str, warm: Warm, paths: List[str]) -> List[str]:
+async def _without_absent(ports: Ports, ns: str, cache: Cache, paths: List[str]) -> List[str]:
     """Those at which there is a node; that there is none at the others is known then: a family is nowhere alone.
 
     What a transaction creates is not there, as a rule, and to ask for one item of each path is half as much.
@@ -66,7 +66,7 @@ async def _without_absent(ports: Ports, ns: str, warm: Warm, paths: List[str]) -
     there = []
     for path, node in zip(paths, nodes):
         if node is None:
-            warm.add(path, None)
+            cache.add(path, None)
         else:
             there.append(path)
     return there
@@ -90,23 +90,23 @@ async def partition_rows(
     return rows
 
 
-def writes_of(ns: str, warm: Warm, changes: Changes, head: Head) -> List[Write]:
+def writes_of(ns: str, cache: Cache, changes: Changes, head: Head) -> List[Write]:
     """One commit: the head, on condition that it is still the one before, and everything that changed."""
-    writes: List[Write] = [Put(layout.head_key(ns), layout.head_item(head), expect=warm.head.zxid)]
-    founding = warm.head.zxid == 0
+    writes: List[Write] = [Put(layout.head_key(ns), layout.head_item(head), expect=cache.head.zxid)]
+    founding = cache.head.zxid == 0
     nodes = {**({path: pair[0] for path, pair in initial_nodes().items()} if founding else {}), **changes.nodes}
     families = {**({path: pair[1] for path, pair in initial_nodes().items()} if founding else {}), **changes.families}
     for path in {**nodes, **families}:
-        writes.extend(_node_writes(ns, warm, changes, path, head.zxid, founding or path in changes.nodes))
-    writes.extend(_session_writes(ns, warm, changes, head.zxid))
+        writes.extend(_node_writes(ns, cache, changes, path, head.zxid, founding or path in changes.nodes))
+    writes.extend(_session_writes(ns, cache, changes, head.zxid))
     return writes
 
 
-def _node_writes(ns: str, warm: Warm, changes: Changes, path: str, zxid: int, itself: bool) -> List[Write]:
+def _node_writes(ns: str, cache: Cache, changes: Changes, path: str, zxid: int, itself: bool) -> List[Write]:
     """A node, if it is written ``itself``, and its family, if that has an item or had one."""
     key, family_key = layout.node_keys(ns, path)
-    was = warm.snapshot.nodes.get(path) if warm.head.zxid else None
-    stored = warm.after(path, changes, zxid)
+    was = cache.snapshot.nodes.get(path) if cache.head.zxid else None
+    stored = cache.after(path, changes, zxid)
     writes: List[Write] = []
     if was is not None and was[1] != layout.fresh_family(was[0]) and (stored is None or not stored.family_rev):
         writes.append(Remove(family_key))
@@ -122,7 +122,7 @@ def _node_writes(ns: str, warm: Warm, changes: Changes, path: str, zxid: int, it
     return writes
 
 
-def _session_writes(ns: str, warm: Warm, changes: Changes, zxid: int) -> List[Write]:
+def _session_writes(ns: str, cache: Cache, changes: Changes, zxid: int) -> List[Write]:
     """With the holders: each is listed anew with each ephemeral, so that the heartbeat can't remove it meanwhile."""
     mark = Item(zxid, b"")
     writes: List[Write] = []
@@ -132,7 +132,7 @@ def _session_writes(ns: str, warm: Warm, changes: Changes, zxid: int) -> List[Wr
         if session is None:
             writes.append(Remove(layout.holder_key(ns, number)))
     for number in dict.fromkeys(number for (number, _), owned in changes.ephemerals.items() if owned):
-        holder = changes.sessions.get(number) or warm.snapshot.sessions.get(number)
+        holder = changes.sessions.get(number) or cache.snapshot.sessions.get(number)
         assert holder is not None, "it has just created something"
         writes.append(Put(layout.holder_key(ns, number), layout.holder_item(holder, zxid)))
     for (number, path), owned in changes.ephemerals.items():
@@ -154,7 +154,7 @@ def _is_key(key: Key, limits: Limits) -> bool:
     return len(key.partition.encode()) <= limits.partition_bytes and len(key.sort.encode()) <= limits.sort_bytes
 
 
-def misfit(writes: List[Write], limits: Limits) -> int:
+def refusal_reason(writes: List[Write], limits: Limits) -> int:
     """Why one commit does not take them: one of `Error`'s, OK if it does."""
     if limits is UNLIMITED:
         return Error.OK

@@ -19,12 +19,12 @@ from ..layout import Head
 from ..mac import shared_name
 from ..messages import Entry
 from ..ports import Ports, Position, Put
+from .cache import Cache
 from .distributor import keep
 from .journal import noted
 from .large import garbage, keep_large
-from .loading import Write, load, misfit, writes_of
-from .reserve import reservation
-from .warm import Warm
+from .loading import Write, load, refusal_reason, writes_of
+from .reservation import reservation
 
 log = logging.getLogger(__name__)
 
@@ -56,47 +56,49 @@ class Step(NamedTuple):
         return answers_of(self.entries, self.results)
 
 
-async def next_step(ports: Ports, ns: str, warm: Warm, entries: Sequence[Entry], done: Dict[str, int]) -> Step:
+async def next_step(ports: Ports, ns: str, cache: Cache, entries: Sequence[Entry], done: Dict[str, int]) -> Step:
     """As many of the requests as fit into one commit. ``done``: inbox → number below which its batch is done before.
 
     What is missing is loaded, and data that are too large for their node are kept: nobody is told of either.
     """
     count = len(entries)
-    warm.snapshot.ends_at_once = 1 << 30
+    cache.snapshot.ends_at_once = 1 << 30
     limits = ports.store.limits
     while True:
         part = entries[:count]
-        outcome, known = await _apply(ports, ns, warm, [entry.call for entry in part])
-        if outcome.zxid == warm.head.zxid:
-            return Step(part, outcome.results, warm.head, [], outcome.changes)
+        outcome, known = await _apply(ports, ns, cache, [entry.call for entry in part])
+        if outcome.zxid == cache.head.zxid:
+            return Step(part, outcome.results, cache.head, [], outcome.changes)
         try:
             await keep_large(ports, ns, outcome.changes, outcome.zxid)
         except Refused as error:  # nothing is there that could be kept
             log.error("namespace %s: %s", ns, error)
             if count == 1:
-                return _refused(part, Error.SYSTEM, warm)
+                return _refused(part, Error.SYSTEM, cache)
             count = 1
             continue
-        after = _next_head(warm.head, outcome, part, answers_of(part, outcome.results), done, limits.recent_bytes)
-        after = _with_garbage(after, warm, outcome.changes)
-        writes = noted(ports, ns, warm, writes_of(ns, warm, outcome.changes, after))
-        why = misfit(writes, limits)
+        after = _next_head(cache.head, outcome, part, answers_of(part, outcome.results), done, limits.recent_bytes)
+        after = _with_garbage(after, cache, outcome.changes)
+        writes = noted(ports, ns, cache, writes_of(ns, cache, outcome.changes, after))
+        why = refusal_reason(writes, limits)
         if why == Error.OK:
             break
         if count > 1:
             count = max(1, min(count // 2, count * limits.writes // len(writes)))
-        elif isinstance(part[0].call.request, (Close, Expire, Sweep)) and warm.snapshot.ends_at_once > 1:
-            warm.snapshot.ends_at_once = max(1, limits.writes // WRITES_OF_AN_END)
+        elif isinstance(part[0].call.request, (Close, Expire, Sweep)) and cache.snapshot.ends_at_once > 1:
+            cache.snapshot.ends_at_once = max(1, limits.writes // WRITES_OF_AN_END)
         else:
-            return _refused(part, why, warm)
+            return _refused(part, why, cache)
     promise = None
-    if limits.together_is_dear and known and count == 1:  # what had to be read first has had its requests already
-        promise = reservation(warm, after, part[0], writes)
-    begins = after.ticking == after.zxid and _is_at_rest(warm.head, outcome)
+    if (
+        limits.transactions_cost_double and known and count == 1
+    ):  # what had to be read first has had its requests already
+        promise = reservation(cache, after, part[0], writes)
+    begins = after.ticking == after.zxid and _is_quiescent(cache.head, outcome)
     return Step(part, outcome.results, after, writes, outcome.changes, begins, promise)
 
 
-def recorded(ports: Ports, ns: str, warm: Warm, step: Step, done: Dict[str, int]) -> Step:
+def recorded(ports: Ports, ns: str, cache: Cache, step: Step, done: Dict[str, int]) -> Step:
     """A step that changes nothing, or as much of it as fits, as a commit of the head: its requests are done with.
 
     Needed where somebody else may commit before the batch is acknowledged: what failed would be done when it comes
@@ -104,16 +106,16 @@ def recorded(ports: Ports, ns: str, warm: Warm, step: Step, done: Dict[str, int]
     """
     part, results = step.entries, step.results
     while True:
-        outcome = Outcome(warm.head.zxid + 1, list(results), Changes(), [], [])
-        after = _next_head(warm.head, outcome, part, answers_of(part, results), done, ports.store.limits.recent_bytes)
-        writes = noted(ports, ns, warm, writes_of(ns, warm, outcome.changes, after))
-        why = misfit(writes, ports.store.limits)
+        outcome = Outcome(cache.head.zxid + 1, list(results), Changes(), [], [])
+        after = _next_head(cache.head, outcome, part, answers_of(part, results), done, ports.store.limits.recent_bytes)
+        writes = noted(ports, ns, cache, writes_of(ns, cache, outcome.changes, after))
+        why = refusal_reason(writes, ports.store.limits)
         if why == Error.OK:
             return Step(part, results, after, writes, outcome.changes)
         if len(part) > 1:
             part, results = part[: len(part) // 2], results[: len(part) // 2]
         else:
-            results = [Result(why, None, warm.head.zxid)]
+            results = [Result(why, None, cache.head.zxid)]
 
 
 def unfinished(head: Head) -> Dict[str, int]:
@@ -131,19 +133,19 @@ def _handled(head: Head, part: Sequence[Entry]) -> Position:
     return reduce(Position.later, (entry.handled for entry in part), head.handled)
 
 
-def _refused(part: Sequence[Entry], code: int, warm: Warm) -> Step:
-    return Step(part, [Result(code, None, warm.head.zxid)], warm.head, [], Changes())
+def _refused(part: Sequence[Entry], code: int, cache: Cache) -> Step:
+    return Step(part, [Result(code, None, cache.head.zxid)], cache.head, [], Changes())
 
 
-async def _apply(ports: Ports, ns: str, warm: Warm, calls: List[Call]) -> Tuple[Outcome, bool]:
+async def _apply(ports: Ports, ns: str, cache: Cache, calls: List[Call]) -> Tuple[Outcome, bool]:
     """What the calls come to, and whether everything that they need was known already."""
     now_ms = ports.clock.now_ms()
     known = True
     while True:
         try:
-            return apply(warm.snapshot, calls, now_ms), known
+            return apply(cache.snapshot, calls, now_ms), known
         except Missing as missing:
-            await load(ports, ns, warm, missing)
+            await load(ports, ns, cache, missing)
             known = False
 
 
@@ -187,8 +189,8 @@ def _next_head(
     )
 
 
-def _with_garbage(head: Head, warm: Warm, changes: Changes) -> Head:
-    left = garbage(warm, changes)
+def _with_garbage(head: Head, cache: Cache, changes: Changes) -> Head:
+    left = garbage(cache, changes)
     return head._replace(garbage=left) if left else head
 
 
@@ -200,10 +202,10 @@ def _left(outcome: Outcome, part: Sequence[Entry]) -> Tuple[str, ...]:
 
 
 def _ticking(head: Head, outcome: Outcome) -> int:
-    if outcome.changes.to_look_after():
+    if outcome.changes.needs_heartbeat():
         return outcome.zxid
     return 0 if outcome.changes.resting else head.ticking
 
 
-def _is_at_rest(head: Head, outcome: Outcome) -> bool:
+def _is_quiescent(head: Head, outcome: Outcome) -> bool:
     return head.ticking == 0 or bool(outcome.changes.resting)

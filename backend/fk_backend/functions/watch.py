@@ -12,9 +12,9 @@ from ..core import watches
 from ..core.model import Trigger
 from ..eager import together
 from ..errors import BackendError, Conflict
-from ..messages import Bulletin, Fired, encode_note
+from ..messages import Fired, TriggerLog, encode_note
 from ..ports import INTEREST, Item, Key, Ports, Pushed, Remove
-from .complaints import complain
+from .ratelimit import log_limited
 
 AT_ONCE = 200
 """Registrations that are dropped side by side: making thousands of requests holds up those that are on their way."""
@@ -81,7 +81,7 @@ async def _on(ports: Ports, ns: str, paths: List[str]) -> List[List[Tuple[Key, I
     A transaction of a thousand creates has a thousand paths on which there is nothing, as a rule. So, where a request
     costs as much as its rows, all registrations of the namespace are read at once, unless they are more than the paths.
     """
-    if len(paths) >= MANY and not ports.store.limits.remote:
+    if len(paths) >= MANY and not ports.store.limits.has_latency:
         rows = await ports.store.scan(INTEREST, layout.node_partition(ns, "/"), limit=len(paths))
         if not rows:
             return [[]] * len(paths)
@@ -91,7 +91,7 @@ async def _on(ports: Ports, ns: str, paths: List[str]) -> List[List[Tuple[Key, I
                 found.setdefault(key.partition, []).append((key, item))
             return [found.get(layout.node_partition(ns, path), []) for path in paths]
     looks = [_rows(ports, layout.node_partition(ns, path)) for path in paths]
-    return await together(looks, ports.store.limits.remote)
+    return await together(looks, ports.store.limits.has_latency)
 
 
 def _registration(key: Key, item: Item) -> Optional[Registration]:
@@ -107,12 +107,12 @@ async def _ignore(ports: Ports, ns: str, strange: List[Tuple[Key, Item]]) -> Non
 
     Under a key that can be a client's, the client will write anew what somebody else has written.
     """
-    complain(ports.clock, ns, "%d registrations are none: %.300r", len(strange), strange[0])
+    log_limited(ports.clock, ns, "%d registrations are none: %.300r", len(strange), strange[0])
     lost = [Remove(key) for key, _ in strange if layout.interest_of(key) is None][:AT_ONCE]
     try:
-        await together([ports.store.commit([removal]) for removal in lost], ports.store.limits.remote)
+        await together([ports.store.commit([removal]) for removal in lost], ports.store.limits.has_latency)
     except BackendError as error:
-        complain(ports.clock, ns, "they stay behind: %s", error)
+        log_limited(ports.clock, ns, "they stay behind: %s", error)
 
 
 async def _rows(ports: Ports, partition: str) -> List[Tuple[Key, Item]]:
@@ -125,13 +125,13 @@ async def _rows(ports: Ports, partition: str) -> List[Tuple[Key, Item]]:
     return rows
 
 
-def fired_notes(hits: Iterable[Registration], board: Bulletin) -> List[Pushed]:
+def fired_notes(hits: Iterable[Registration], trigger_log: TriggerLog) -> List[Pushed]:
     """One note for each inbox, or as many as it takes: which of its registrations fired."""
     fired: Dict[str, List[Tuple[str, str, int]]] = {}
     for hit in hits:
         fired.setdefault(hit.inbox, []).append((hit.path, hit.mode, hit.number))
     notes = ((inbox, part) for inbox, entries in fired.items() for part in _parts(entries))
-    return [Pushed(inbox, encode_note(Fired(list(part), board))) for inbox, part in notes]
+    return [Pushed(inbox, encode_note(Fired(list(part), trigger_log))) for inbox, part in notes]
 
 
 def _parts(entries: List[Tuple[str, str, int]]) -> Iterator[List[Tuple[str, str, int]]]:
@@ -149,10 +149,10 @@ async def drop_fired(ports: Ports, hits: List[Registration]) -> None:
     removals = [Remove(hit.key, expect=hit.number) for hit in hits if watches.is_one_shot(hit.mode)]
     if not removals:
         return
-    if len(removals) == 1 or ports.store.limits.together_is_dear:
+    if len(removals) == 1 or ports.store.limits.transactions_cost_double:
         for first in range(0, len(removals), AT_ONCE):
             drops = [_drop(ports, removal) for removal in removals[first : first + AT_ONCE]]
-            await together(drops, ports.store.limits.remote)
+            await together(drops, ports.store.limits.has_latency)
         return
     try:
         await ports.store.commit(removals)

@@ -17,32 +17,32 @@ from ..core.requests import INVOKED, Attach, Call, Open, Result, Sweep
 from ..core.snapshot import Missing
 from ..errors import BackendError, Conflict, Refused, StorageFull, Unavailable, Unknown
 from ..layout import Head, is_inbox, is_namespace
-from ..messages import INTERNAL, Entry, Message, bulletin, decode, encode_note
+from ..messages import INTERNAL, Entry, Message, decode, encode_note, trigger_log_of
 from ..messages import Ended as EndedNote
 from ..ports import Delivery, Ports, Pushed, Put, Written
 from . import trail
-from .complaints import complain
+from .cache import Cache
 from .distributor import answer_notes, distribute
+from .fanout import FanOutProgress
 from .journal import load_head_and_journal
 from .large import foreign
 from .loading import Write, fresh_head, load
-from .reserve import settle
+from .ratelimit import log_limited
+from .reservation import settle
+from .resume import beside, is_behind, prefetch, unheard
 from .senders import begins, is_sender
 from .step import Step, answers_of, next_step, recorded, unfinished
-from .told import Told
-from .waking import beside, is_behind, look_ahead, unheard
-from .warm import Warm
 from .watch import is_watched
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-WAKE_AGAIN_S = 60.0
+REWAKE_S = 60.0
 """So often a writer wakes the heartbeat anew while there come ephemerals: it begins again if its ticks were lost."""
 TRIES = 5
 """So often a batch of the queue is tried at once where others write beside it; then it comes again."""
-TRIES_ALONE = 2
+SINGLE_TRIES = 2
 """The same where others leave off as soon as they see it: one of them may just be writing."""
 MAX_CONFLICTS = 1
 """After so many a direct write is left to the queue."""
@@ -63,7 +63,7 @@ class Writer:
     """The writer function. One instance may serve any number of namespaces, one batch of each at a time."""
 
     def __init__(
-        self, ports: Ports, super_id: Optional[Id] = None, shares: bool = False, told: Optional[Told] = None
+        self, ports: Ports, super_id: Optional[Id] = None, shares: bool = False, told: Optional[FanOutProgress] = None
     ) -> None:
         """``shares``: others commit beside the queue, whenever they like: see `write_for`.
 
@@ -72,9 +72,9 @@ class Writer:
         self._ports = ports
         self._shares = shares
         self._super_id = super_id
-        self._warm: Dict[str, Warm] = {}
-        self._told = told or Told()
-        self._woken: Dict[str, float] = {}
+        self._cache: Dict[str, Cache] = {}
+        self._told = told or FanOutProgress()
+        self._woken_at: Dict[str, float] = {}
         """Namespace → when this instance woke the heartbeat last, in seconds."""
 
     async def __call__(self, ns: str, batch: Sequence[Delivery]) -> None:
@@ -83,16 +83,16 @@ class Writer:
         What the last commit left to be told is told first: that is all that a batch of nothing is for.
         """
         messages = _decoded(self._ports, ns, batch)
-        warm = self._warm.pop(ns, None)
-        if warm is not None and not is_behind(warm, [each.message for each in messages]):
+        cache = self._cache.pop(ns, None)
+        if cache is not None and not is_behind(cache, [each.message for each in messages]):
             try:
                 if not messages:  # what is to be told may be another instance's
-                    await self._confirm(ns, warm)
-                await self._tell_rest(ns, warm)
-                return await self._handle(ns, warm, messages)
+                    await self._confirm(ns, cache)
+                await self._finish_fan_out(ns, cache)
+                return await self._handle(ns, cache, messages)
             except Conflict:
                 pass  # another instance went on from there
-        for tries in range(TRIES if self._shares else TRIES_ALONE, 0, -1):
+        for tries in range(TRIES if self._shares else SINGLE_TRIES, 0, -1):
             try:
                 return await self._handle(ns, await self._wake(ns, messages), messages)
             except Conflict:
@@ -103,49 +103,49 @@ class Writer:
         """Does the one request of a message that no queue has: see `ports.Direct`. Raises as a commit does.
 
         Its sender is taken at its word. What it changed is still to be fanned out: by a batch, which may be empty,
-        unless `is_told` finds that nobody is waiting for it. Conflict, unless it ``wakes``, if that has not been
+        unless `is_fanned_out` finds that nobody is waiting for it. Conflict, unless it ``wakes``, if that has not been
         found of the commit before.
         """
-        warm = self._warm.pop(ns, None)
-        if warm is not None:
+        cache = self._cache.pop(ns, None)
+        if cache is not None:
             try:
-                return await self._write_directly(ns, warm, message, wakes)
+                return await self._write_directly(ns, cache, message, wakes)
             except Conflict:
                 pass  # another instance went on from there
-        warm = await (self._wake(ns, []) if wakes else self._look(ns))
-        return await self._write_directly(ns, warm, message, wakes)
+        cache = await (self._wake(ns, []) if wakes else self._look(ns))
+        return await self._write_directly(ns, cache, message, wakes)
 
-    async def _write_directly(self, ns: str, warm: Warm, message: Message, wakes: bool) -> Written:
+    async def _write_directly(self, ns: str, cache: Cache, message: Message, wakes: bool) -> Written:
         """Nothing is done before the commit, whatever interrupts it, but what is known here is forgotten then.
 
         The head keeps no answer of it: there is nobody to whom it could have to be given again.
         """
         if wakes:
-            await self._tell_rest(ns, warm)
-            await self._finish_closing(ns, warm, {})
-        elif self._told.upto(ns) != warm.head.zxid or warm.head.closing:
+            await self._finish_fan_out(ns, cache)
+            await self._finish_closing(ns, cache, {})
+        elif self._told.upto(ns) != cache.head.zxid or cache.head.closing:
             raise Conflict("namespace %s: the last commit is not told" % ns)
-        entry, step = await self._step_of(ns, warm, message, {})
+        entry, step = await self._step_of(ns, cache, message, {})
         if not step.writes:
-            await self._confirm(ns, warm)
+            await self._confirm(ns, cache)
         else:
             await self._commit(step.writes, None)
-            warm.advance(step.changes, step.head)
-        return self._written(ns, warm, message, entry, step)
+            cache.advance(step.changes, step.head)
+        return self._written(ns, cache, message, entry, step)
 
-    def _written(self, ns: str, warm: Warm, message: Message, entry: Entry, step: Step) -> Written:
+    def _written(self, ns: str, cache: Cache, message: Message, entry: Entry, step: Step) -> Written:
         """What a direct write came to; what is known of the namespace is kept for the next one."""
         trail.done(ns, [entry._replace(inbox=message.inbox, number=message.first)], step.results)
-        warm.trim()
-        self._warm[ns] = warm
+        cache.trim()
+        self._cache[ns] = cache
         head = step.head
         return Written(step.results[0], head.zxid, head.since, head.triggers)
 
-    async def _step_of(self, ns: str, warm: Warm, message: Message, done: Dict[str, int]) -> Tuple[Entry, Step]:
+    async def _step_of(self, ns: str, cache: Cache, message: Message, done: Dict[str, int]) -> Tuple[Entry, Step]:
         """What a direct write comes to. Refused if the writer has a bug: the queue has a way with that."""
         entry = Entry("", 0, Call(message.session, message.inbox, message.requests[0]))
         try:
-            return entry, await next_step(self._ports, ns, warm, [entry], done)
+            return entry, await next_step(self._ports, ns, cache, [entry], done)
         except BackendError:
             raise
         except Exception as error:
@@ -162,63 +162,63 @@ class Writer:
         again; what is to be told of it is told by whoever writes next, since the head says so.
         """
         received = _direct(ns, body)
-        warm = self._warm.pop(ns, None)
+        cache = self._cache.pop(ns, None)
         conflicts = 0
         while True:
-            if warm is None or is_behind(warm, [received.message]):
-                warm = await _definite(self._wake(ns, [received]))
+            if cache is None or is_behind(cache, [received.message]):
+                cache = await _definite(self._wake(ns, [received]))
             try:
-                return await self._write_for(ns, warm, received), conflicts
+                return await self._write_for(ns, cache, received), conflicts
             except Conflict:  # somebody else wrote
                 conflicts += 1
                 if conflicts > MAX_CONFLICTS:
                     raise
-            warm = None
+            cache = None
 
-    async def _write_for(self, ns: str, warm: Warm, received: Received) -> Written:
-        entry, step = await _definite(self._work_out(ns, warm, received))
+    async def _write_for(self, ns: str, cache: Cache, received: Received) -> Written:
+        entry, step = await _definite(self._work_out(ns, cache, received))
         if step.writes:
             await self._commit(step.writes, step.promise)
             begins = 0 < step.head.ticking == step.head.zxid and self._may_have_stopped(ns)
             await self._tell(ns, step.head, begins)
-            warm.advance(step.changes, step.head)
-        return self._written(ns, warm, received.message, entry, step)
+            cache.advance(step.changes, step.head)
+        return self._written(ns, cache, received.message, entry, step)
 
-    async def _work_out(self, ns: str, warm: Warm, received: Received) -> Tuple[Entry, Step]:
+    async def _work_out(self, ns: str, cache: Cache, received: Received) -> Tuple[Entry, Step]:
         """All that comes before its commit."""
-        await self._tell_rest(ns, warm)
-        if warm.head.closing:
+        await self._finish_fan_out(ns, cache)
+        if cache.head.closing:
             raise Refused("namespace %s: the end of a session is not over" % ns)
-        if not await self._is_its_own(ns, warm, received):
-            complain(self._ports.clock, ns, "a direct message for session 0x%x was forged", received.message.session)
+        if not await self._is_its_own(ns, cache, received):
+            log_limited(self._ports.clock, ns, "a direct message for session 0x%x was forged", received.message.session)
             raise Refused("not sent by the session that it names")
-        entry, step = await self._step_of(ns, warm, received.message, unfinished(warm.head))
+        entry, step = await self._step_of(ns, cache, received.message, unfinished(cache.head))
         if step.begins:
             raise Refused("namespace %s: the heartbeat is to begin, and only what comes again can see to that" % ns)
         if step.head.closing:
             raise Refused("namespace %s: the end of a session takes several commits, and only a batch comes again" % ns)
         if not step.writes:
-            await self._confirm(ns, warm)
+            await self._confirm(ns, cache)
         return entry, step
 
-    async def _is_its_own(self, ns: str, warm: Warm, received: Received) -> bool:
+    async def _is_its_own(self, ns: str, cache: Cache, received: Received) -> bool:
         """Whether the session that it names sent it, or there is no such session, which is what it is told then."""
-        message, sessions = received.message, warm.snapshot.sessions
+        message, sessions = received.message, cache.snapshot.sessions
         if begins(message):
             return is_sender(message, received.delivery.body, None)
         if message.session not in sessions:
-            await look_ahead(self._ports, ns, warm, [message])
+            await prefetch(self._ports, ns, cache, [message])
         if message.session not in sessions:
-            await load(self._ports, ns, warm, Missing(sessions={message.session}))
+            await load(self._ports, ns, cache, Missing(sessions={message.session}))
         session = sessions.get(message.session)
         return session is None or is_sender(message, received.delivery.body, session)
 
-    async def is_told(self, ns: str) -> bool:
+    async def is_fanned_out(self, ns: str) -> bool:
         """Whether the fan-out of the last commit is over: it is, if nobody watches and nobody else was to be told."""
-        warm = self._warm.get(ns)
-        if warm is None:
+        cache = self._cache.get(ns)
+        if cache is None:
             return False
-        head = warm.head
+        head = cache.head
         if self._told.upto(ns) != head.zxid:
             fresh = [trigger for trigger in head.triggers if trigger.zxid > head.confirmed]
             others = head.answers or head.ended or head.moved or head.garbage
@@ -228,93 +228,93 @@ class Writer:
             self._told.note(ns, head.zxid)
         return True
 
-    async def _tell_rest(self, ns: str, warm: Warm) -> None:
+    async def _finish_fan_out(self, ns: str, cache: Cache) -> None:
         """What a direct write has left to be told, before anything else is done. Conflict if it is not the last one."""
-        head = warm.head
+        head = cache.head
         if self._told.upto(ns) != head.zxid:
-            await self._confirm(ns, warm)
+            await self._confirm(ns, cache)
             await self._tell(ns, head, 0 < head.ticking == head.zxid)
 
     async def recover(self, ns: str) -> Head:
         """The head, after making sure that its last commit was fanned out."""
-        warm = self._warm[ns] = await self._wake(ns, [])
-        return warm.head
+        cache = self._cache[ns] = await self._wake(ns, [])
+        return cache.head
 
-    async def _wake(self, ns: str, messages: Sequence[Received]) -> Warm:
+    async def _wake(self, ns: str, messages: Sequence[Received]) -> Cache:
         """The namespace as it is, with everything done that its last commit left to do."""
         asked = [each.message for each in messages]
         found, journal_until_ms = await load_head_and_journal(self._ports, ns)
         head = found or fresh_head(self._ports)
         if head.reserved is not None:
             head = await settle(self._ports, ns, head, asked)
-        warm = Warm(head, self._super_id, journal_until_ms)
+        cache = Cache(head, self._super_id, journal_until_ms)
         if self._told.upto(ns) != head.zxid:
             telling = self._tell(ns, unheard(head, asked), 0 < head.ticking == head.zxid)
-            if self._ports.store.limits.remote:
-                await beside(telling, self._ports, ns, warm, asked[: _fitting(messages)])
+            if self._ports.store.limits.has_latency:
+                await beside(telling, self._ports, ns, cache, asked[: _fitting(messages)])
             else:
                 await telling
-        return warm
+        return cache
 
-    async def _look(self, ns: str) -> Warm:
+    async def _look(self, ns: str) -> Cache:
         """The namespace as it is, for who leaves it to others to do what its last commit left to do."""
         head, journal_until_ms = await load_head_and_journal(self._ports, ns)
         if head is None or head.reserved is not None:
             raise Conflict("namespace %s: its last commit is not over" % ns)
-        return Warm(head, self._super_id, journal_until_ms)
+        return Cache(head, self._super_id, journal_until_ms)
 
-    async def _handle(self, ns: str, warm: Warm, messages: List[Received]) -> None:
-        messages = [each for each in messages if not warm.head.handled.covers(each.delivery.position)]
+    async def _handle(self, ns: str, cache: Cache, messages: List[Received]) -> None:
+        messages = [each for each in messages if not cache.head.handled.covers(each.delivery.position)]
         inboxes = {each.message.inbox for each in messages}
-        done = {inbox: first + len(results) for inbox, first, results in warm.head.answers if inbox in inboxes}
-        messages = await self._sent_by_sessions(ns, warm, [each for each in messages if not _is_done(each, done)])
-        await self._finish_closing(ns, warm, done)
+        done = {inbox: first + len(results) for inbox, first, results in cache.head.answers if inbox in inboxes}
+        messages = await self._sent_by_sessions(ns, cache, [each for each in messages if not _is_done(each, done)])
+        await self._finish_closing(ns, cache, done)
         while messages:
             count = _fitting(messages)
             entries = _entries(messages[:count], done)
             most = len(entries)
             while entries:
-                handled = await self._write(ns, warm, entries[:most], done)
+                handled = await self._write(ns, cache, entries[:most], done)
                 most = 2 * handled  # what has not fitted once need not all be worked out each time
                 done.update((entry.inbox, entry.number + 1) for entry in entries[:handled])
                 entries = entries[handled:]
-                await self._finish_closing(ns, warm, done)
+                await self._finish_closing(ns, cache, done)
             messages = messages[count:]
-        warm.trim()
-        self._warm[ns] = warm
+        cache.trim()
+        self._cache[ns] = cache
 
-    async def _sent_by_sessions(self, ns: str, warm: Warm, messages: List[Received]) -> List[Received]:
+    async def _sent_by_sessions(self, ns: str, cache: Cache, messages: List[Received]) -> List[Received]:
         """Without those that others than the sessions sent that they name: these are set aside.
 
         Of a session that is gone nobody can tell who sent it. That it is gone is told to the inbox without an answer,
         which would be somebody else's there if a message was forged.
         """
         clients = [each for each in messages if not each.delivery.internal and not begins(each.message)]
-        unknown = {each.message.session for each in clients} - warm.snapshot.sessions.keys()
+        unknown = {each.message.session for each in clients} - cache.snapshot.sessions.keys()
         if unknown:  # with what their messages will need
-            await look_ahead(self._ports, ns, warm, [each.message for each in clients][: _fitting(messages)])
-        unknown -= warm.snapshot.sessions.keys()
+            await prefetch(self._ports, ns, cache, [each.message for each in clients][: _fitting(messages)])
+        unknown -= cache.snapshot.sessions.keys()
         if unknown:
-            await load(self._ports, ns, warm, Missing(sessions=unknown))
+            await load(self._ports, ns, cache, Missing(sessions=unknown))
         sent, gone = [], []
         for each in messages:
-            message, session = each.message, warm.snapshot.sessions.get(each.message.session)
+            message, session = each.message, cache.snapshot.sessions.get(each.message.session)
             if each.delivery.internal or is_sender(message, each.delivery.body, session):
                 sent.append(each)
             elif session is None and message.session and not begins(message):
                 gone.append(Pushed(message.inbox, encode_note(EndedNote(message.session, True))))
             else:
-                complain(self._ports.clock, ns, "a message for session 0x%x was forged", message.session)
+                log_limited(self._ports.clock, ns, "a message for session 0x%x was forged", message.session)
         if gone:
-            await self._confirm(ns, warm)
+            await self._confirm(ns, cache)
             await self._ports.inboxes.push(gone)
         return sent
 
-    async def _finish_closing(self, ns: str, warm: Warm, done: Dict[str, int]) -> None:
+    async def _finish_closing(self, ns: str, cache: Cache, done: Dict[str, int]) -> None:
         """Deletes what is left of sessions that ended with too many ephemerals for one commit."""
-        while warm.head.closing:
-            sweeps = [Entry("", 0, Call(0, "", Sweep(warm.head.closing[0])))]
-            await self._write(ns, warm, sweeps, done)
+        while cache.head.closing:
+            sweeps = [Entry("", 0, Call(0, "", Sweep(cache.head.closing[0])))]
+            await self._write(ns, cache, sweeps, done)
 
     async def _tell(self, ns: str, head: Head, begins: bool) -> None:
         """Fans out the head's commit. It is committed: whatever goes wrong here must be tried again, not set aside.
@@ -326,36 +326,36 @@ class Writer:
             await distribute(self._ports, ns, head)
             if begins and self._ports.timer is not None:
                 await self._ports.timer.wake(ns)
-                self._woken[ns] = self._ports.clock.monotonic()
+                self._woken_at[ns] = self._ports.clock.monotonic()
         except Exception as error:
             raise Unknown("fan-out of zxid %d: %r" % (head.zxid, error)) from error
         self._told.note(ns, head.zxid)
 
     def _may_have_stopped(self, ns: str) -> bool:
         """Whether it is long ago that this instance woke the heartbeat: what keeps it going may be lost."""
-        return self._ports.clock.monotonic() - self._woken.get(ns, float("-inf")) > WAKE_AGAIN_S
+        return self._ports.clock.monotonic() - self._woken_at.get(ns, float("-inf")) > REWAKE_S
 
-    async def _write(self, ns: str, warm: Warm, entries: Sequence[Entry], done: Dict[str, int]) -> int:
+    async def _write(self, ns: str, cache: Cache, entries: Sequence[Entry], done: Dict[str, int]) -> int:
         """Applies and commits as many of the requests as fit; how many. ``done``: what of the batch is done before."""
-        step = await next_step(self._ports, ns, warm, entries, done)
-        if not step.writes and self._shares and warm.head.zxid:
-            step = recorded(self._ports, ns, warm, step, done)
+        step = await next_step(self._ports, ns, cache, entries, done)
+        if not step.writes and self._shares and cache.head.zxid:
+            step = recorded(self._ports, ns, cache, step, done)
         if not step.writes:
-            await self._confirm(ns, warm)
+            await self._confirm(ns, cache)
             trail.done(ns, step.entries, step.results)
-            await self._answer(warm.head, step.answers)
+            await self._answer(cache.head, step.answers)
             return len(step.entries)
         begins = step.begins or (step.head.ticking == step.head.zxid and self._may_have_stopped(ns))
         try:
             await self._commit(step.writes, step.promise)
         except StorageFull as error:
             log.error("namespace %s: %d requests refused: %s", ns, len(step.entries), error)
-            refusals = [Result(Error.STORAGE_FULL, None, warm.head.zxid)] * len(step.entries)
-            await self._answer(warm.head, answers_of(step.entries, refusals))
+            refusals = [Result(Error.STORAGE_FULL, None, cache.head.zxid)] * len(step.entries)
+            await self._answer(cache.head, answers_of(step.entries, refusals))
             return len(step.entries)
         trail.done(ns, step.entries, step.results)
         await self._tell(ns, step.head, begins)  # who asked waits; if this fails, what is known here is dropped anyway
-        warm.advance(step.changes, step.head)
+        cache.advance(step.changes, step.head)
         return len(step.entries)
 
     async def _commit(self, writes: List[Write], promise: Optional[Tuple[Put, Put]]) -> None:
@@ -369,20 +369,20 @@ class Writer:
         except StorageFull as error:
             raise Unknown("reserved, and not written: %s" % error) from error
 
-    async def _confirm(self, ns: str, warm: Warm) -> None:
+    async def _confirm(self, ns: str, cache: Cache) -> None:
         """Before something is answered that no commit checks: that all of it was read under this very head."""
         (item,) = await self._ports.store.get([layout.head_key(ns)])
-        if (0 if item is None else item.rev) != warm.head.zxid:
+        if (0 if item is None else item.rev) != cache.head.zxid:
             raise Conflict("namespace %s: somebody else wrote" % ns)
 
     async def _answer(self, head: Head, answers: Sequence[Tuple[str, int, List[Any]]]) -> None:
         """Answers of a batch that changed nothing: there is no commit, and so nothing to redo."""
-        board = bulletin(head.zxid, head.since, head.triggers)
+        trigger_log = trigger_log_of(head.zxid, head.since, head.triggers)
         most, told = self._ports.store.limits.answer_bytes, []
-        for note, (inbox, first, results) in zip(answer_notes(answers, board), answers):
+        for note, (inbox, first, results) in zip(answer_notes(answers, trigger_log), answers):
             if len(note.body) > most:
                 refusals = [Result(Error.TOO_LARGE, None, head.zxid)] * len(results)
-                (note,) = answer_notes([(inbox, first, refusals)], board)
+                (note,) = answer_notes([(inbox, first, refusals)], trigger_log)
             told.append(note)
         await self._ports.inboxes.push(told)
 
@@ -397,7 +397,7 @@ def _decoded(ports: Ports, ns: str, batch: Sequence[Delivery]) -> List[Received]
         except Malformed as error:
             why = str(error)
         if why:
-            complain(ports.clock, ns, "a message of %d bytes is set aside: %.300s", len(delivery.body), why)
+            log_limited(ports.clock, ns, "a message of %d bytes is set aside: %.300s", len(delivery.body), why)
         else:
             found.append(Received(message, delivery))
     return found

@@ -2,7 +2,7 @@
 
 Each has ``identity(name)``, equal for what is one deployment; ``check(name, options)``, which raises a
 DeploymentError that says what to do if the deployment can't be used; ``connect(name, options)``, a coroutine for a
-`ports.Gateway`; ``administer(name, options, make)``, one for a `ports.Administration` of what is there, or may be
+`ports.Gateway`; ``administer(name, options, make)``, one for a `ports.AdminPorts` of what is there, or may be
 made; and ``rest()``, before a fork, and ``abandon(forked)``, for the forked child, and where somebody else closed the
 files of the process. ``visit(name, options)``, where it is there, is ``connect`` for an event loop that ends before its
 process does. ``FIRST_ANSWER_S``, where it is there: how long an answer may take where nobody has asked for
@@ -30,7 +30,7 @@ def provider(scheme: str) -> Any:
     return importlib.import_module("%s.%s" % (__name__, SCHEMES[scheme]))
 
 
-def rest_all() -> None:
+def suspend_all() -> None:
     """Before a fork: closes what must not cross it. It is opened again when it is needed. In the loop's thread."""
     for package in SCHEMES.values():
         module = sys.modules.get("%s.%s" % (__name__, package))
@@ -38,7 +38,7 @@ def rest_all() -> None:
             module.rest()
 
 
-def abandon_all(forked: bool) -> None:
+def discard_all(forked: bool) -> None:
     """Lets go of everything: of what a forked child inherited, or what is left where somebody else closed files.
 
     What the parent uses is not touched, and no descriptor is closed that is somebody else's by now.

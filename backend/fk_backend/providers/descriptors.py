@@ -51,7 +51,7 @@ def still(descriptor: Optional[Descriptor]) -> bool:
     return descriptor is not None and descriptor.is_ours()
 
 
-def standing_for(paths: Iterable[str]) -> Iterator[Descriptor]:
+def descriptors_of(paths: Iterable[str]) -> Iterator[Descriptor]:
     """All of this process that stand for one of these files; none where the system does not list them."""
     wanted = set(identities(paths))
     try:

@@ -15,7 +15,7 @@ from ..messages import Message
 from ..ports import Written
 
 
-class InPlace:
+class InProcessDirect:
     """`ports.Direct`, of a store whose commits are one step."""
 
     at_once = True
@@ -24,13 +24,15 @@ class InPlace:
         self,
         writer: Callable[[], Writer],
         is_free: Callable[[str], bool],
-        tell_soon: Callable[[str], None],
+        schedule_fan_out: Callable[[str], None],
         in_turn: Callable[[Callable[[], bool]], None] = lambda has_turn: None,
     ) -> None:
-        """``is_free``: whether a namespace has nobody at work in it; ``tell_soon`` has its last commit fanned out."""
+        """``is_free``: whether a namespace has nobody at work in it; ``schedule_fan_out`` has its last commit
+        fanned out.
+        """
         self._writer = writer
         self._is_free = is_free
-        self._tell_soon = tell_soon
+        self._schedule_fan_out = schedule_fan_out
         self.in_turn = in_turn
         """`ports.Direct.in_turn`, for a store that has to know."""
 
@@ -42,16 +44,16 @@ class InPlace:
         try:
             written = await writer.write(ns, message, wakes=False)
         except Unknown:
-            self._tell_soon(ns)
+            self._schedule_fan_out(ns)
             raise
         try:
-            if at_once(writer.is_told(ns)):
+            if at_once(writer.is_fanned_out(ns)):
                 return written
         except (BackendError, Waits):
             pass
-        self._tell_soon(ns)
+        self._schedule_fan_out(ns)
         return written
 
     def told(self, ns: str) -> None:
         """`ports.Direct.told`."""
-        self._tell_soon(ns)
+        self._schedule_fan_out(ns)

@@ -19,7 +19,7 @@ from ..errors import BackendError, Conflict, Unavailable, Unknown
 from ..functions.distributor import answer_notes
 from ..functions.heartbeat import TICK_S
 from ..functions.writer import Writer
-from ..messages import bulletin, decode
+from ..messages import decode, trigger_log_of
 from ..ports import Clock, Delivery, Inboxes, Position, Pushed
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class Dispatcher:
         """Ids of the messages that wait or are being handled."""
         self._workers: Dict[str, "asyncio.Task[None]"] = {}
         self._tickers: Dict[str, "asyncio.Task[None]"] = {}
-        self._untold: Set[str] = set()
+        self._pending_fan_outs: Set[str] = set()
         """Namespaces whose last commit is still to be fanned out, by a batch of nothing."""
         self._loop: Optional[asyncio.AbstractEventLoop] = None
         """Where it runs, since there is something to watch."""
@@ -97,7 +97,7 @@ class Dispatcher:
 
     def is_free(self, ns: str) -> bool:
         """Whether nothing of a namespace waits or is being handled, and its heartbeat looks after it: in its turn."""
-        busy = self.halted or self._waiting.get(ns) or ns in self._workers or ns in self._untold
+        busy = self.halted or self._waiting.get(ns) or ns in self._workers or ns in self._pending_fan_outs
         return not busy and ns in self._tickers
 
     def _note(self, ns: str) -> None:
@@ -105,20 +105,20 @@ class Dispatcher:
 
     def tell(self, ns: str) -> None:
         """Has the last commit of a namespace fanned out, which may be done already. In the event loop."""
-        self._untold.add(ns)
+        self._pending_fan_outs.add(ns)
         self._note(ns)
         self._handle_soon(ns)
 
-    def tell_soon(self, ns: str) -> None:
+    def schedule_fan_out(self, ns: str) -> None:
         """Has the last commit of a namespace fanned out, which may be done already. From any thread."""
-        self._untold.add(ns)
+        self._pending_fan_outs.add(ns)
         self._note(ns)
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._handle_soon, ns)
 
     def _handle_soon(self, ns: str) -> None:
         queue = self._waiting.setdefault(ns, deque())
-        if (queue or ns in self._untold) and ns not in self._workers and not self.halted:
+        if (queue or ns in self._pending_fan_outs) and ns not in self._workers and not self.halted:
             self._workers[ns] = asyncio.ensure_future(self._work(ns, queue))
 
     def watch(self, ns: str) -> None:
@@ -164,8 +164,8 @@ class Dispatcher:
 
     async def _work(self, ns: str, queue: Deque[Waiting]) -> None:
         try:
-            while queue or ns in self._untold:
-                self._untold.discard(ns)
+            while queue or ns in self._pending_fan_outs:
+                self._pending_fan_outs.discard(ns)
                 batch = list(islice(queue, MAX_BATCH))
                 await self._handle(ns, batch)
                 for _ in batch:
@@ -212,7 +212,7 @@ class Dispatcher:
         except Malformed:
             return
         results = [(Error.DEAD_LETTERED, None, 0)] * len(message.requests)
-        await self._tell(ns, answer_notes([(message.inbox, message.first, results)], bulletin(0, 0, [])))
+        await self._tell(ns, answer_notes([(message.inbox, message.first, results)], trigger_log_of(0, 0, [])))
 
     async def _tell(self, ns: str, notes: Sequence[Pushed]) -> None:
         """Pushes, until it succeeds: who is not told waits forever."""

@@ -12,11 +12,11 @@ from ..core.model import Error, Id
 from ..core.requests import DIRECT, INVOKED, Auth, Close, Request, Result, WatchSubtrees
 from ..eager import Waits, at_once
 from ..errors import BackendError, Unknown
-from ..messages import Bulletin, Message, bulletin
+from ..messages import Message, TriggerLog, trigger_log_of
 from ..ports import Gateway, Written
 from .flag import Flag
-from .holdings import Holdings
 from .ops import WRITES, Done, Fail, Op
+from .owned import OwnedEphemerals
 from .packing import sendable, size_of
 from .queues import Queues
 from .watchlist import WatchList
@@ -26,7 +26,7 @@ MAX_DIRECT_BYTES = 64 << 10
 LOST = "lost"
 EXPIRED = "expired"
 CLOSED = "closed"
-UNASKED = object()
+NO_TAG = object()
 """The tag of what the session itself submits."""
 OUT_OF_TOUCH = "out of touch for two thirds of the session timeout"
 
@@ -46,7 +46,7 @@ class DirectWrites(Queues):
     _answered: int
     _watermark: int
     _watches: WatchList
-    _holdings: Holdings
+    _holdings: OwnedEphemerals
     _over: bool
     _read_only: bool
 
@@ -67,22 +67,22 @@ class DirectWrites(Queues):
         """Of the session."""
         raise NotImplementedError
 
-    async def _touch(self) -> None:
+    async def _send_beat(self) -> None:
         """Of the session."""
         raise NotImplementedError
 
     @property
     def _hint(self) -> int:
         """Up to where it has its answers, for whoever may know less. Elsewhere one instance serves everybody."""
-        return self._answered if self._gateway.store.limits.remote else 0
+        return self._answered if self._gateway.store.limits.has_latency else 0
 
-    async def _show(self, tag: Any, result: Result, board: Optional[Bulletin] = None) -> None:
+    async def _show(self, tag: Any, result: Result, trigger_log: Optional[TriggerLog] = None) -> None:
         raise NotImplementedError
 
-    async def _write_alone(self) -> bool:
+    async def _write_direct(self) -> bool:
         """Has a write with no company done without the queue. Whether it was; else it is still the first that waits."""
         direct, (tag, op) = self._gateway.direct, self._todo[0]
-        if direct is None or direct.at_once or self._flight or not self._is_alone() or not self._may_go_alone(op):
+        if direct is None or direct.at_once or self._flight or not self._is_single() or not self._may_go_direct(op):
             return False
         self._todo.popleft()
         written, number = None, self._next
@@ -104,10 +104,10 @@ class DirectWrites(Queues):
         return True
 
     async def _arrived(self, tag: Any, op: Op, written: Written) -> None:
-        board = bulletin(written.zxid, written.since, written.triggers) if len(self._watches) else None
-        await self._landed(tag, op, written.result, board)
+        trigger_log = trigger_log_of(written.zxid, written.since, written.triggers) if len(self._watches) else None
+        await self._landed(tag, op, written.result, trigger_log)
 
-    async def _landed(self, tag: Any, op: Any, result: Result, board: Optional[Bulletin]) -> None:
+    async def _landed(self, tag: Any, op: Any, result: Result, trigger_log: Optional[TriggerLog]) -> None:
         """The answer to a write, in its turn."""
         code, value, zxid = result
         if self._has_ended(code):
@@ -117,7 +117,7 @@ class DirectWrites(Queues):
             self._todo[0] = (self._todo[0][0], Fail(code))
         if isinstance(op, Auth) and code == Error.OK:
             self._watches.became(zxid, [Id(*i) for i in value])
-        await self._show(tag, result, board)
+        await self._show(tag, result, trigger_log)
         if isinstance(op, Close) and code == Error.OK:
             self.end(CLOSED, "closed")
 
@@ -125,13 +125,13 @@ class DirectWrites(Queues):
     def _invokes(self) -> bool:
         """Whether all that a session asks for may be invocations: where a queue is paid for, and need not be."""
         direct = self._gateway.direct
-        return self._gateway.thrifty and direct is not None and not direct.at_once
+        return self._gateway.beats_only_if_owning and direct is not None and not direct.at_once
 
-    def _is_alone(self) -> bool:
+    def _is_single(self) -> bool:
         """Whether no other write waits behind the first one: what waits for its answer anyway is no company."""
         return len(self._todo) == 1 or not isinstance(self._todo[1][1], WRITES)
 
-    def _may_go_alone(self, op: Op) -> bool:
+    def _may_go_direct(self, op: Op) -> bool:
         """Whether the queue need not have it: nothing of it is to be laid down anywhere before."""
         if not isinstance(op, INVOKED if self._invokes else DIRECT) or not sendable(op, self._gateway):
             return False
@@ -142,7 +142,7 @@ class DirectWrites(Queues):
         """As before a message with it is sent: who begins to own something is heard first. Whether that was so."""
         if self._hold(op):
             try:
-                await self._touch()
+                await self._send_beat()
             except BackendError:
                 return False  # the queue's way is to try that again
             self._beating.set()
@@ -164,7 +164,7 @@ class DirectWrites(Queues):
         direct = self._gateway.direct
         if direct is None or not direct.at_once or self._over or self._read_only or self.busy:
             return None
-        if self.overdue() or not self._may_go_alone(op):
+        if self.overdue() or not self._may_go_direct(op):
             return None
         if has_turn is not None:
             direct.in_turn(has_turn)
@@ -186,7 +186,7 @@ class DirectWrites(Queues):
         If it does, the events come by their push, whether this was submitted or not.
         """
         if len(self._watches) and self._comes_before(written):
-            return Done(written.result, bulletin(written.zxid, written.since, written.triggers))
+            return Done(written.result, trigger_log_of(written.zxid, written.since, written.triggers))
         self._watermark = max(self._watermark, written.result.zxid)
         return written.result
 
@@ -197,7 +197,7 @@ class DirectWrites(Queues):
             return zxid > seen
         return any(seen < trigger.zxid <= zxid and self._watches.hit_by(trigger) for trigger in written.triggers)
 
-    def tell_rest(self) -> None:
+    def finish_fan_out(self) -> None:
         """In the event loop, after a `write_now` was interrupted: whoever was to hear of it does."""
         if self._gateway.direct is not None:
             self._gateway.direct.told(self._ns)

@@ -2,7 +2,7 @@
 
 Consecutive writes share messages and may be in flight together; a read waits until every earlier write is answered,
 and a later write until the read is shown. Everything shown carries a zxid. Before something above the watermark is
-shown, the triggers in between are looked at (from the bulletin that came along, or the head), and the session's own
+shown, the triggers in between are looked at (from the trigger log that came along, or the head), and the session's own
 events are delivered. A push is therefore only a wake-up.
 """
 
@@ -19,20 +19,20 @@ from ..core.watches import RECURSIVE
 from ..eager import begin, current_task
 from ..errors import BackendError, Conflict, Refused, StorageFull, Unavailable, Unknown
 from ..mac import NONCE_BYTES, key_of
-from ..messages import PING, Answers, Bulletin, Ended, Fired, Message, bulletin, message_id
+from ..messages import PING, Answers, Ended, Fired, Message, TriggerLog, message_id, trigger_log_of
 from ..ports import Gateway, Key, Remove
 from .beats import beat
-from .beginning import Beginning
 from .direct import CLOSED as CLOSED
 from .direct import EXPIRED as EXPIRED
 from .direct import LOST as LOST
+from .direct import NO_TAG as NO_TAG
 from .direct import OUT_OF_TOUCH as OUT_OF_TOUCH
-from .direct import UNASKED as UNASKED
 from .flag import Flag
-from .holdings import Holdings
 from .listener import Listener
+from .opening import Beginning
 from .ops import READS, WRITES, AddWatch, Done, Fail, Look, Op, RemoveWatches, Sync
-from .packing import MAX_MESSAGE_BYTES, MAX_MESSAGE_REQUESTS, laid_down, sendable, size_of
+from .owned import OwnedEphemerals
+from .packing import MAX_MESSAGE_BYTES, MAX_MESSAGE_REQUESTS, sendable, size_of, with_uploads
 from .queues import Pending
 from .reading import Reader
 from .watchlist import Event, WatchList
@@ -93,15 +93,15 @@ class Session(Beginning):
         self._at_it = False
         """Whether something is being done: the rest waits for it."""
         self._soon = False
-        self._farewell: Optional["asyncio.Future[None]"] = None
+        self._closing_task: Optional["asyncio.Future[None]"] = None
         self._timeout_s = 0.0
         self._contact = 0.0
-        self._beaten = float("-inf")
+        self._beaten_at = float("-inf")
         self._begun = self._listens = False
         self._count = 0
         """What its beat counter stood at, as far as it knows; 0: there may be none."""
         self._over = self._read_only = False
-        self._holdings = Holdings(always=not gateway.thrifty)
+        self._holdings = OwnedEphemerals(always=not gateway.beats_only_if_owning)
         self.id = 0
 
     # --- opening and ending ---------------------------------------------------------------------
@@ -154,17 +154,17 @@ class Session(Beginning):
             self._timeout_s = timeout_ms / 1000.0
             self._contact = heard
             if self.overdue():  # that took long; it is a beat that says whether the deployment is in reach now
-                await self._touch()
+                await self._send_beat()
         except BaseException:
-            await self._gateway.hush(self._inbox, keep=False)
+            await self._gateway.unsubscribe(self._inbox, keep=False)
             raise
         self._watches.became(zxid, [Id(*i) for i in identities])
         self._watermark, self._answered = zxid, answered
         self._next = self._awaited = 1
         self._begun = True
         self._tasks = [asyncio.ensure_future(self._beat())]
-        if self._gateway.thrifty:
-            self._tasks.append(asyncio.ensure_future(self._keep_looking()))
+        if self._gateway.beats_only_if_owning:
+            self._tasks.append(asyncio.ensure_future(self._poll_head()))
         self._wake_soon()
         return Opened(self.id, password, timeout_ms, zxid)
 
@@ -185,15 +185,15 @@ class Session(Beginning):
         for task in (*self._tasks, self._going):
             if task is not None and task is not current_task():
                 task.cancel()
-        self._farewell = asyncio.ensure_future(self._leave(keep=reason == LOST))
+        self._closing_task = asyncio.ensure_future(self._leave(keep=reason == LOST))
 
     async def _leave(self, keep: bool) -> None:
-        await self._gateway.hush(self._inbox, keep)
+        await self._gateway.unsubscribe(self._inbox, keep)
         clock, since = self._gateway.clock, self._gateway.clock.monotonic()
         while True:
             try:
                 await self._reader.leave()
-                if self._gateway.thrifty and self._next:
+                if self._gateway.beats_only_if_owning and self._next:
                     await self._gateway.store.commit([Remove(layout.hello_key(self._ns, self._inbox))])
                 return
             except BackendError as error:
@@ -212,7 +212,7 @@ class Session(Beginning):
         elif not sendable(op, self._gateway):
             op = Fail(Error.TOO_LARGE)
         if isinstance(op, AddWatch) and op.mode == RECURSIVE and not self._read_only:
-            self._add_todo(UNASKED, WatchSubtrees())
+            self._add_todo(NO_TAG, WatchSubtrees())
         self._add_todo(tag, op)
         if self._flight:
             self._wake_soon()  # with what comes until then, it makes one message
@@ -226,7 +226,7 @@ class Session(Beginning):
         if body == PING:  # nothing that it could come before or after
             self._pinged = True
             return self._beating.set()
-        self._add_mail(body)
+        self._add_incoming(body)
         self._bell.set()
         self._wake()
 
@@ -246,7 +246,7 @@ class Session(Beginning):
         self._soon = False
         if self._begun and not self._at_it and not self._over:
             self._at_it = True
-            start = asyncio.ensure_future if self._gateway.store.limits.remote else begin
+            start = asyncio.ensure_future if self._gateway.store.limits.has_latency else begin
             going = start(self._go_on())
             self._going = None if going.done() else going
 
@@ -286,7 +286,7 @@ class Session(Beginning):
         if not self._ready():
             return False
         if isinstance(self._todo[0][1], WRITES):
-            if not await self._write_alone():
+            if not await self._write_direct():
                 await self._send()
         else:
             tag, op = self._todo.popleft()
@@ -315,12 +315,12 @@ class Session(Beginning):
         while not self._over:
             try:
                 if begins:  # whoever saw its counter stand still must see it move before there is what it owns
-                    await self._touch()
+                    await self._send_beat()
                     self._beating.set()
                     begins = False
                 if not body:
                     name = message_id(self._inbox, first)
-                    body = self._message(first, await laid_down(self._gateway, self._ns, self.id, name, requests))
+                    body = self._message(first, await with_uploads(self._gateway, self._ns, self.id, name, requests))
                 await self._listen()
                 await self._gateway.queue.send(self._ns, message_id(self._inbox, first), body)
                 return
@@ -359,8 +359,8 @@ class Session(Beginning):
         if any(isinstance(pending.op, Auth) for pending in self._flight):
             self._unheard.append(note)
             return
-        await self._catch_up(note.bulletin.zxid, note.bulletin)
-        for event in self._watches.late(note.bulletin.triggers()):
+        await self._catch_up(note.trigger_log.zxid, note.trigger_log)
+        for event in self._watches.late(note.trigger_log.triggers()):
             self._fire(event)
         for path, mode, number in note.registrations:
             await self._rearm(path, mode, number)
@@ -380,10 +380,10 @@ class Session(Beginning):
         for code, value, zxid in answers.results:
             pending = self._flight.popleft()
             self._awaited = pending.number + 1
-            await self._landed(pending.tag, pending.op, Result(code, value, zxid), answers.bulletin)
+            await self._landed(pending.tag, pending.op, Result(code, value, zxid), answers.trigger_log)
             if self._over:
                 return
-        self._answered = max(self._answered, answers.bulletin.zxid)
+        self._answered = max(self._answered, answers.trigger_log.zxid)
 
     # --- reads ----------------------------------------------------------------------------------
 
@@ -401,7 +401,7 @@ class Session(Beginning):
         if isinstance(op, Look):
             return await self._look()
         if isinstance(op, Done):
-            return await self._show(tag, op.result, op.board)
+            return await self._show(tag, op.result, op.trigger_log)
         if isinstance(op, Fail):
             return await self._show(tag, Result(op.code, None, self._watermark))
         if isinstance(op, Sync):
@@ -452,9 +452,9 @@ class Session(Beginning):
         self._watermark = max(self._watermark, result.zxid)
         return result
 
-    async def _show(self, tag: Any, result: Result, board: Optional[Bulletin] = None) -> None:
-        await self._catch_up(result.zxid, board)
-        if tag is not UNASKED:
+    async def _show(self, tag: Any, result: Result, trigger_log: Optional[TriggerLog] = None) -> None:
+        await self._catch_up(result.zxid, trigger_log)
+        if tag is not NO_TAG:
             self._reply(tag, result)
 
     def _may_show(self) -> bool:
@@ -473,27 +473,27 @@ class Session(Beginning):
 
     # --- events ---------------------------------------------------------------------------------
 
-    async def _catch_up(self, zxid: int, board: Optional[Bulletin] = None) -> None:
+    async def _catch_up(self, zxid: int, trigger_log: Optional[TriggerLog] = None) -> None:
         """Delivers the session's own events up to ``zxid``, in zxid order, and moves the watermark there."""
         if zxid <= self._watermark:
             return
         if len(self._watches):
-            if board is None or board.zxid < zxid:
+            if trigger_log is None or trigger_log.zxid < zxid:
                 head = await self._reader.head()
-                board = bulletin(head.zxid, head.since, head.triggers)
-            if board.since > self._watermark:
-                self._watches.skip(self._watermark, board.since)
+                trigger_log = trigger_log_of(head.zxid, head.since, head.triggers)
+            if trigger_log.since > self._watermark:
+                self._watches.skip(self._watermark, trigger_log.since)
                 armed = self._watches.all()
-                events = await self._reader.reconcile(zxid, board)
+                events = await self._reader.reconcile(zxid, trigger_log)
                 self._passed_over(armed)
                 for event in events:
                     self._fire(event)
             else:
-                self._deliver(zxid, board)
+                self._deliver(zxid, trigger_log)
         self._watermark = max(self._watermark, zxid)
 
-    def _deliver(self, zxid: int, board: Bulletin) -> None:
-        for trigger in board.triggers():
+    def _deliver(self, zxid: int, trigger_log: TriggerLog) -> None:
+        for trigger in trigger_log.triggers():
             if self._watermark < trigger.zxid <= zxid:
                 event = self._watches.fire(trigger)
                 if event is not None:
@@ -523,8 +523,8 @@ class Session(Beginning):
         if held or not self._holdings:
             return False
         now = self._gateway.clock.monotonic()
-        is_heard = now - self._beaten < self._timeout_s / 6
-        self._contact = self._beaten if is_heard else now
+        is_heard = now - self._beaten_at < self._timeout_s / 6
+        self._contact = self._beaten_at if is_heard else now
         if is_heard:
             self._beating.set()
         return not is_heard
@@ -545,7 +545,7 @@ class Session(Beginning):
             if self.overdue():  # paused: somebody else may have what this session held
                 return self.end(LOST, OUT_OF_TOUCH)
             try:
-                await self._touch()
+                await self._send_beat()
                 pause = interval
             except BackendError as error:
                 log.debug("session 0x%x: beat: %s", self.id, error)
@@ -554,7 +554,7 @@ class Session(Beginning):
                 self._wake_soon()
                 await self._gateway.clock.sleep(pause)
 
-    async def _touch(self) -> None:
+    async def _send_beat(self) -> None:
         """One beat. Unavailable as soon as the session is overdue without it."""
         clock = self._gateway.clock
         started = clock.monotonic()
@@ -569,7 +569,7 @@ class Session(Beginning):
         finally:
             heard.cancel()
             alarm.cancel()
-        self._contact = self._beaten = started
+        self._contact = self._beaten_at = started
 
 
 def _retry_s(tried_s: float) -> float:

@@ -7,7 +7,7 @@ from typing import NamedTuple, Tuple, Union
 from ..core.requests import DIRECT as DIRECT
 from ..core.requests import Auth, Check, Close, Create, Delete, Multi, Result, SetAcl, SetData, WatchSubtrees
 from ..core.watches import MODES
-from ..messages import Bulletin
+from ..messages import TriggerLog
 
 
 class Exists(NamedTuple):
@@ -127,11 +127,11 @@ class Fail(NamedTuple):
 class Done(NamedTuple):
     """What a write came to that is done, to be answered in its turn: there are events that come before it.
 
-    The bulletin is of the head with which that is so.
+    The trigger log is of the head with which that is so.
     """
 
     result: Result
-    board: Bulletin
+    trigger_log: TriggerLog
 
 
 class Look(NamedTuple):

@@ -45,7 +45,7 @@ def sendable(op: Any, gateway: Gateway) -> bool:
     return size_of(op, gateway.blobs, 0) <= most
 
 
-async def laid_down(gateway: Gateway, ns: str, session: int, name: str, requests: List[Request]) -> List[Request]:
+async def with_uploads(gateway: Gateway, ns: str, session: int, name: str, requests: List[Request]) -> List[Request]:
     """The requests of that message, with data that are too large for one laid down where the writer finds them."""
     if log.isEnabledFor(logging.DEBUG):
         connection, first = split_id(name)

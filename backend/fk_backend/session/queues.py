@@ -22,8 +22,8 @@ class Queues:
     """The part of a session that has them. Slots, as a thousand sessions in a process are nothing special."""
 
     __slots__ = (
-        "__dict__ __weakref__ _answered _answers _at_it _awaited _beaten _beating _begun _bell _contact _count"
-        " _farewell _flight _gateway _going _holdings _inbox _key _listener _listens _mail _next _nonce _ns _over"
+        "__dict__ __weakref__ _answered _answers _at_it _awaited _beaten_at _beating _begun _bell _contact _count"
+        " _closing_task _flight _gateway _going _holdings _inbox _key _listener _listens _mail _next _nonce _ns _over"
         " _pinged _read_only _reader _soon _tasks _timeout_s _todo _unheard _watches _watermark id"
     ).split()
     _mail: Deque[bytes]
@@ -38,7 +38,7 @@ class Queues:
         self._todo = self._todo or deque()
         self._todo.append((tag, op))
 
-    def _add_mail(self, body: bytes) -> None:
+    def _add_incoming(self, body: bytes) -> None:
         self._mail = self._mail or deque()
         self._mail.append(body)
 

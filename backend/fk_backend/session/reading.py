@@ -16,7 +16,7 @@ from ..core.model import Blob, Error, EventType, Id, Perms
 from ..core.requests import Result
 from ..errors import Conflict, Unavailable
 from ..layout import Head
-from ..messages import Bulletin
+from ..messages import TriggerLog
 from ..ports import STATE, Blobs, Item, Key, Put, Remove, Store
 from .ops import Exists, GetAcl, GetChildren, GetData, Op
 from .watchlist import Event, Pair, Watch, WatchList, missed, shown
@@ -245,20 +245,20 @@ class Reader:
         """Removes every registration, also one that was made after the writer had removed what it found."""
         left = {*self._armed.asked, *((watch.path, watch.mode) for watch in self._armed.all())}
         removals = [Remove(layout.registration_key(self._ns, *each, self.inbox)) for each in sorted(left)]
-        at_once = 1 if self._store.limits.together_is_dear else AT_ONCE
+        at_once = 1 if self._store.limits.transactions_cost_double else AT_ONCE
         parts = [removals[first : first + at_once] for first in range(0, len(removals), at_once)]
         for first in range(0, len(parts), AT_ONCE):
             await asyncio.gather(*map(self._store.commit, parts[first : first + AT_ONCE]))
 
     # --- catching up without the list -----------------------------------------------------------
 
-    async def reconcile(self, zxid: int, board: Bulletin) -> List[Event]:
-        """The session's events up to ``zxid`` where the bulletin does not reach back far enough.
+    async def reconcile(self, zxid: int, trigger_log: TriggerLog) -> List[Event]:
+        """The session's events up to ``zxid`` where the trigger log does not reach back far enough.
 
-        A registration that is still there was not consumed: the bulletin covers it. One that is gone has fired
-        or was consumed early: the bulletin tells which, or else its node.
+        A registration that is still there was not consumed: the trigger log covers it. One that is gone has fired
+        or was consumed early: the trigger log tells which, or else its node.
         """
-        triggers = [trigger for trigger in board.triggers() if trigger.zxid <= zxid]
+        triggers = [trigger for trigger in trigger_log.triggers() if trigger.zxid <= zxid]
         looked: List[Tuple[Watch, int, Optional[Event]]] = []
         deleted: Set[str] = set()
         for watch in self._armed.all():

@@ -13,7 +13,7 @@ from ..core.requests import Result, WatchSubtrees
 from ..core.watches import CHILD, DATA, PERSISTENT, RECURSIVE
 from ..errors import StorageFull, Unavailable
 from ..ports import SESSIONS, Gateway
-from .engine import UNASKED, Session
+from .engine import NO_TAG, Session
 from .listener import Listener
 from .ops import (
     CheckWatches,
@@ -35,14 +35,14 @@ MAX_TRIES = 20
 PAGE = 1000
 MAX_ANSWER_BYTES = 1 << 22
 """Of a multiRead, about: as much as clients take. It names a node in 15 bytes, as often as it likes."""
-TURN_S = 0.005
+SLICE_S = 0.005
 """So long a session may go on with one request before others in the same loop have their turn."""
 
 
 class ServedSession(Session):
     """As `Session`, with `ops.Served`."""
 
-    _turn_began_s = 0.0
+    _slice_started_s = 0.0
 
     def __init__(self, gateway: Gateway, ns: str, listener: Listener, subject: Optional[str] = None) -> None:
         """``subject``: of the certificate that the client has shown."""
@@ -68,31 +68,31 @@ class ServedSession(Session):
 
     async def left(self) -> None:
         """Waits until what the connection had registered is removed, once it is over."""
-        if self._farewell is not None:
-            await asyncio.wait([self._farewell])
+        if self._closing_task is not None:
+            await asyncio.wait([self._closing_task])
 
     def submit(self, tag: Any, op: Served) -> None:
         """As `Session.submit`."""
         if isinstance(op, SetWatches):
             if op.recursive and not self._read_only:
-                self._add_todo(UNASKED, WatchSubtrees())
+                self._add_todo(NO_TAG, WatchSubtrees())
             for each in _resumed(op):
-                self._add_todo(UNASKED, cast(Any, each))
+                self._add_todo(NO_TAG, cast(Any, each))
             op = Sync(ROOT)
         super().submit(tag, cast(Any, op))
 
     async def _give_way(self) -> None:
         """Where reading never waits, one request that is many reads would keep everybody else waiting."""
         loop = asyncio.get_running_loop()
-        if loop.time() - self._turn_began_s > TURN_S:
+        if loop.time() - self._slice_started_s > SLICE_S:
             await asyncio.sleep(0)
-            self._turn_began_s = loop.time()
+            self._slice_started_s = loop.time()
 
     async def _try_read(self, tag: Any, op: Any) -> None:
         await self._give_way()
         if isinstance(op, Resume):
             return await self._resume(op)
-        if isinstance(op, Fail) and tag is UNASKED:  # a client that was not told would believe in its watches
+        if isinstance(op, Fail) and tag is NO_TAG:  # a client that was not told would believe in its watches
             raise Unavailable("a watch could not be left again: error %d" % op.code)
         if isinstance(op, CheckWatches):
             found = any(watch.mode in op.modes for watch in self._watches.on(op.path))
@@ -120,7 +120,7 @@ class ServedSession(Session):
     async def _resume(self, op: Resume) -> None:
         """Leaves the watch again, or tells what it missed."""
         try:
-            watch, event, zxid = await self._look_again(op)
+            watch, event, zxid = await self._check_again(op)
         except StorageFull as error:
             raise Unavailable("no room for a watch that was there before: %s" % error) from error
         await self._catch_up(zxid)
@@ -135,7 +135,7 @@ class ServedSession(Session):
             self._watches.arm(older._replace(number=watch.number))
         self._fire(event)
 
-    async def _look_again(self, op: Resume) -> Any:
+    async def _check_again(self, op: Resume) -> Any:
         if op.mode in _STAY:
             watch = await self._reader.add(op.path, op.mode)
             return watch, None, watch.floor

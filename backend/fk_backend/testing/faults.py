@@ -27,7 +27,7 @@ class FaultyGateway:
         self._gateway = gateway
         self._lost: Dict[str, Callable[[str], None]] = {}
         self.address: Optional[str] = gateway.address
-        self.thrifty = gateway.thrifty
+        self.beats_only_if_owning = gateway.beats_only_if_owning
         self.blobs = gateway.blobs
         self.goes_at_once: Callable[[], bool] = lambda: True
         """Whether nothing is to happen to messages, so that a write need not be one."""
@@ -105,10 +105,10 @@ class FaultyGateway:
 
         await self._gateway.listen(inbox, hear, lambda why: self._come(lambda: lost(why)))
 
-    async def hush(self, inbox: str, keep: bool) -> None:
-        """`ports.Gateway.hush`."""
+    async def unsubscribe(self, inbox: str, keep: bool) -> None:
+        """`ports.Gateway.unsubscribe`."""
         self._lost.pop(inbox, None)
-        await self._gateway.hush(inbox, keep)
+        await self._gateway.unsubscribe(inbox, keep)
 
     async def check(self) -> None:
         """`ports.Gateway.check`."""

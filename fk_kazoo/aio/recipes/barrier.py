@@ -40,12 +40,12 @@ class Barrier(Held):
         try:
             await self.create()
         except BaseException:
-            self.client._leftovers.remove(self.path)
+            self.client._cleanup.remove(self.path)
             raise
 
     async def release(self) -> None:
         """As `remove`. It is removed, however its task is cancelled."""
-        await asyncio.shield(self.client._leftovers.remove(self.path))
+        await asyncio.shield(self.client._cleanup.remove(self.path))
 
     async def wait(self, timeout: Optional[float] = None) -> bool:
         """Whether it was removed within so many seconds."""
@@ -92,7 +92,7 @@ class DoubleBarrier(Held):
         if kind is None:
             await self.leave()
         else:
-            self.client._leftovers.remove(self.path + "/ready")
+            self.client._cleanup.remove(self.path + "/ready")
             self._let_go()
 
     async def enter(self) -> None:
@@ -106,7 +106,7 @@ class DoubleBarrier(Held):
                 self._let_go()
 
     def _let_go(self) -> None:
-        self.client._leftovers.remove(self.create_path)
+        self.client._cleanup.remove(self.create_path)
         self.participating = False
         self._renew()
 

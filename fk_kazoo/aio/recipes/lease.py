@@ -87,7 +87,7 @@ class NonBlockingLease(Lease):
             pass
         finally:
             if made and not self.obtained:
-                self.client._leftovers.remove(holder_path, made)
+                self.client._cleanup.remove(holder_path, made)
 
     async def _may_take(self, holder_path: str, now: datetime) -> bool:
         try:

@@ -131,9 +131,9 @@ class Lock(Contended):
         if self._hold is not None:
             self._hold.end()
         if self.node is not None:
-            gone = self.client._leftovers.remove("%s/%s" % (self.path, self.node))
+            gone = self.client._cleanup.remove("%s/%s" % (self.path, self.node))
         elif self._tried:
-            gone = self.client._leftovers.remove_named(self.path, self.prefix)
+            gone = self.client._cleanup.remove_named(self.path, self.prefix)
         self.is_acquired = False
         self._renew()
         self._pass_on()

@@ -46,12 +46,12 @@ class BaseParty(Held):
             self.participating = True
         finally:
             if tried and not self.participating:
-                self.client._leftovers.remove(self.create_path)
+                self.client._cleanup.remove(self.create_path)
 
     async def leave(self) -> bool:
         """Leaves. It leaves, however its task is cancelled."""
         was, self.participating = self.participating, False
-        await asyncio.shield(self.client._leftovers.remove(self.create_path))
+        await asyncio.shield(self.client._cleanup.remove(self.create_path))
         return was
 
     async def acquire(self) -> None:

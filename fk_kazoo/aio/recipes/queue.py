@@ -171,7 +171,7 @@ class LockingQueue(BaseQueue):
             return None
         finally:
             if value is None:
-                self.client._leftovers.remove(lock, self.id)
+                self.client._cleanup.remove(lock, self.id)
 
     async def holds_lock(self) -> bool:
         """Whether it still has what it took."""
@@ -203,7 +203,7 @@ class LockingQueue(BaseQueue):
         if self.processing_element is None:
             return False
         (name, _), self.processing_element = self.processing_element, None
-        await asyncio.shield(self.client._leftovers.remove("%s/%s" % (self._lock_path, name), self.id))
+        await asyncio.shield(self.client._cleanup.remove("%s/%s" % (self._lock_path, name), self.id))
         return True
 
     async def __aenter__(self) -> bytes:

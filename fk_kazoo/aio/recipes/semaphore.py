@@ -127,7 +127,7 @@ class Semaphore(Contended):
     def _let_go(self) -> "Optional[asyncio.Future[None]]":
         if self._hold is not None:
             self._hold.end()
-        gone = self.client._leftovers.remove(self.create_path) if self._tried else None
+        gone = self.client._cleanup.remove(self.create_path) if self._tried else None
         self.is_acquired = False
         self._renew()
         self._pass_on()

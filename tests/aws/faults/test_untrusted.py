@@ -31,7 +31,7 @@ from fk_backend.providers.aws.store import _item
 
 from ..conftest import DEPLOYMENT, Account
 from .scenes import create
-from .stage import Run, Scene, Stage, Told, record, told
+from .stage import FanOutProgress, Run, Scene, Stage, record, told
 from .wire import Process, carried_by
 
 INBOX = "0" * 32
@@ -85,7 +85,7 @@ def _record(group: str, sent_id: str, body: str) -> Any:
 
 def test_functions_go_on(aws_account: Account, at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Writer, heartbeat, dead-letter function and sweeper, with 300 items and 24 messages that are none of ours."""
-    monkeypatch.setattr(sweep, "YOUNG_S", 0.0)
+    monkeypatch.setattr(sweep, "MIN_AGE_S", 0.0)
     monkeypatch.setenv("FK_DEPLOYMENT", DEPLOYMENT)
     asyncio.run(_go_on())
 
@@ -112,7 +112,7 @@ async def _go_on() -> None:
         tick = {"messageId": "t", "body": run.ns, "receiptHandle": "t", "attributes": {"SentTimestamp": "1"}}
         assert await functions.heartbeat([tick]) == []
         swept = await functions.sweep()
-    heard: Dict[str, Told] = {role: told(process.pushed, inbox) for role, inbox in run.inboxes.items()}
+    heard: Dict[str, FanOutProgress] = {role: told(process.pushed, inbox) for role, inbox in run.inboxes.items()}
     assert heard["one"].answers[3][0] == Error.OK
     assert {entry[:2] for entry in heard["one"].fired} == {("/a", watches.PERSISTENT), ("/a", watches.RECURSIVE)}
     assert {entry[:2] for entry in heard["two"].fired} == {("/a", watches.DATA)}
@@ -178,7 +178,7 @@ def test_a_session_is_not_taken_for_dead_because_its_inbox_says_nothing(error: E
     sqs.send_message = mock.AsyncMock(side_effect=error)
     queues = Queues(mock.Mock(sqs=sqs), DEPLOYMENT, "http://queue/1/")
     made_s = asyncio.run(queues.made_s(INBOX))
-    assert made_s is not None and time.time() - made_s < sweep.YOUNG_S
+    assert made_s is not None and time.time() - made_s < sweep.MIN_AGE_S
     assert asyncio.run(queues.ping(INBOX)) is False, "who could not be asked is not judged"
 
 

@@ -23,7 +23,7 @@ def opens_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         return Opened()
 
     monkeypatch.setattr(AwsGateway, "open", open_)
-    monkeypatch.setattr(aws, "_abandoned", [])
+    monkeypatch.setattr(aws, "_discarded", [])
 
 
 def test_a_gateway_that_nobody_uses_is_gone() -> None:

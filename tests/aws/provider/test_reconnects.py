@@ -112,9 +112,9 @@ def test_one_queue_is_made_for_any_number_of_connections() -> None:
             await gateway.queue.push([Pushed(inbox, b"opened")])
             await _until(lambda heard=heard: heard == [b"opened"])
             names.append(inbox)
-            await gateway.hush(inbox, keep=True)
+            await gateway.unsubscribe(inbox, keep=True)
         assert len(sqs.made) == 1 and len(set(names)) == 4 and not client.lost
-        await gateway.hush((await client.connect())[0], keep=False)
+        await gateway.unsubscribe((await client.connect())[0], keep=False)
         assert not sqs.queues
 
     _checked(check)
@@ -125,7 +125,7 @@ def test_what_was_sent_to_the_connection_before_is_not_heard() -> None:
 
     async def check(sqs: Sqs, gateway: AwsGateway, client: Client) -> None:
         former, unheard = await client.connect()
-        await gateway.hush(former, keep=True)
+        await gateway.unsubscribe(former, keep=True)
         inbox, heard = await client.connect()
         await gateway.queue.push([Pushed(former, b"old")])
         await gateway.queue.push([Pushed(inbox, b"new")])
@@ -138,9 +138,9 @@ def test_what_was_sent_to_the_connection_before_is_not_heard() -> None:
 def test_a_former_connection_that_says_goodbye_late_takes_nothing_along() -> None:
     async def check(sqs: Sqs, gateway: AwsGateway, client: Client) -> None:
         former, _ = await client.connect()
-        await gateway.hush(former, keep=True)
+        await gateway.unsubscribe(former, keep=True)
         inbox, heard = await client.connect()
-        await gateway.hush(former, keep=False)
+        await gateway.unsubscribe(former, keep=False)
         await gateway.queue.push([Pushed(inbox, b"x")])
         await _until(lambda: heard)
 
@@ -155,7 +155,7 @@ def test_a_queue_that_was_removed_is_not_gone_back_to(monkeypatch: pytest.Monkey
         monkeypatch.setattr(clients, "now_s", lambda: now_s + NEW_S + 1)
         await gateway.queue.drop(former)
         await _until(lambda: client.lost)
-        await gateway.hush(former, keep=True)
+        await gateway.unsubscribe(former, keep=True)
         inbox, heard = await client.connect()
         await gateway.queue.push([Pushed(inbox, b"x")])
         await _until(lambda: heard)
@@ -168,13 +168,13 @@ def test_a_queue_that_was_removed_is_not_gone_back_to(monkeypatch: pytest.Monkey
 def test_who_stops_listening_and_needs_it_again_goes_on_with_the_queue() -> None:
     async def check(sqs: Sqs, gateway: AwsGateway, client: Client) -> None:
         inbox, heard = await client.connect()
-        await gateway.hush(inbox, keep=True)
+        await gateway.unsubscribe(inbox, keep=True)
         again: List[bytes] = []
         await gateway.listen(inbox, again.append, client.lost.append)
         await gateway.queue.push([Pushed(inbox, b"x")])
         await _until(lambda: again)
         assert (again, heard, len(sqs.made)) == ([b"x"], [], 1) and not client.lost
-        await gateway.hush(inbox, keep=False)
+        await gateway.unsubscribe(inbox, keep=False)
         assert not sqs.queues
 
     _checked(check)
@@ -183,10 +183,10 @@ def test_who_stops_listening_and_needs_it_again_goes_on_with_the_queue() -> None
 def test_who_needs_no_queue_has_none_made_and_none_removed() -> None:
     async def check(sqs: Sqs, gateway: AwsGateway, client: Client) -> None:
         first = gateway.inbox(NS, KEY, b"0001")
-        await gateway.hush(first, keep=True)
+        await gateway.unsubscribe(first, keep=True)
         second = gateway.inbox(NS, KEY, b"0002")
         assert first != second
-        await gateway.hush(second, keep=False)
+        await gateway.unsubscribe(second, keep=False)
         assert not sqs.made and not sqs.queues and not gateway._polls and not gateway._last
 
     _checked(check)
@@ -227,7 +227,7 @@ def test_another_session_has_a_queue_of_its_own() -> None:
         inbox = gateway.inbox(NS, b"another key", bytes(4))
         await gateway.listen(inbox, lambda body: None, lambda why: None)
         assert len(sqs.made) == 2 and not client.lost
-        await gateway.hush(inbox, keep=False)
+        await gateway.unsubscribe(inbox, keep=False)
         assert len(sqs.queues) == 1
 
     _checked(check)

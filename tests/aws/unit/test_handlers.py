@@ -21,7 +21,7 @@ from fk_backend.messages import Message, decode_note, encode, message_id
 from fk_backend.ports import Delivery, Item, Key, Position, Pushed, Put
 from fk_backend.providers.aws import direct, handlers
 from fk_backend.providers.aws.handlers import Functions, Service
-from fk_backend.providers.aws.ticks import KEPT_ORDERS, TICK_S, Memory, Orders, Tick, Ticked
+from fk_backend.providers.aws.ticks import ORDERS_KEPT_S, TICK_S, Memory, Orders, Tick, Ticked
 from fk_backend.providers.memory.store import MemoryStore
 
 from .calls import Stub
@@ -183,11 +183,11 @@ def test_a_message_is_the_heartbeats_if_it_was_ordered(sent_id: Optional[str]) -
 def test_orders_are_kept_where_clients_can_not_write_and_not_for_ever() -> None:
     async def test(stage: Stage) -> None:
         assert layout.memory_key(NS) == Key("sessions", "ns:holders", "!")
-        for number in range(2 * KEPT_ORDERS):
+        for number in range(2 * ORDERS_KEPT_S):
             await stage.orders.give(NS, "heartbeat:x-%d" % number)
         (item,) = await stage.store.get([layout.memory_key(NS)])
-        assert len(Memory.of(item).orders) == KEPT_ORDERS + 1
-        assert await stage.orders.gave(NS, "heartbeat:x-%d" % (2 * KEPT_ORDERS - 1))
+        assert len(Memory.of(item).orders) == ORDERS_KEPT_S + 1
+        assert await stage.orders.gave(NS, "heartbeat:x-%d" % (2 * ORDERS_KEPT_S - 1))
         assert not await stage.orders.gave(NS, "heartbeat:x-0")
 
     _on_a_stage(test)

@@ -108,7 +108,7 @@ class Ask(Action):
             self.trouble.append("the handler does not read what it wrote")
 
 
-class Elsewhere(Action):
+class OtherLoopGateway(Action):
     """Another thread, or greenlet, does something with the client. The caller is held for a moment where it is."""
 
     ends_session = True
@@ -136,21 +136,21 @@ class Elsewhere(Action):
             self.trouble.append("the other thread hangs in it")
 
 
-class ThreadStop(Elsewhere):
+class ThreadStop(OtherLoopGateway):
     """stop()."""
 
     def work(self) -> None:
         self.timed(self.client.stop)
 
 
-class ThreadRestart(Elsewhere):
+class ThreadRestart(OtherLoopGateway):
     """restart()."""
 
     def work(self) -> None:
         self.timed(self.client.restart)
 
 
-class ThreadClose(Elsewhere):
+class ThreadClose(OtherLoopGateway):
     """stop() and close()."""
 
     def work(self) -> None:

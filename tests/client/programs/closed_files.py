@@ -19,7 +19,7 @@ from typing import Any, Callable, Dict, List
 
 from kazoo.exceptions import ConnectionClosedError, ConnectionLoss, SessionExpiredError
 
-from fk_backend.providers.descriptors import standing_for
+from fk_backend.providers.descriptors import descriptors_of
 from fk_backend.providers.local import files
 from fk_kazoo import loop
 from fk_kazoo.client import KazooClient
@@ -58,7 +58,7 @@ def numbers(client: Any) -> List[int]:
 
     def sqlite(*suffixes: str) -> List[int]:
         names = [path + suffix for path in (place.state, place.interest) for suffix in suffixes]
-        return [each.number for each in standing_for(names)]
+        return [each.number for each in descriptors_of(names)]
 
     return {
         "all": lambda: [],
@@ -73,7 +73,7 @@ def numbers(client: Any) -> List[int]:
         "logs": lambda: sqlite("-wal"),
         "shared": lambda: sqlite("-shm"),
         "sqlite": lambda: sqlite("", "-wal", "-shm"),
-        "outbox": lambda: [each.number for each in standing_for([place.outbox])],
+        "outbox": lambda: [each.number for each in descriptors_of([place.outbox])],
     }[WHICH]()
 
 

@@ -140,7 +140,7 @@ class Hole:
     """A gateway that swallows what it is given: no answer, no error, and nobody is told."""
 
     address: Optional[str] = None
-    thrifty = False
+    beats_only_if_owning = False
     blobs = None
     direct = None
 
@@ -155,8 +155,8 @@ class Hole:
 
     get = query = commit = increment = purge = scan = send = listen = check = _nothing
 
-    async def hush(self, inbox: str, keep: bool) -> None:
-        """`ports.Gateway.hush`."""
+    async def unsubscribe(self, inbox: str, keep: bool) -> None:
+        """`ports.Gateway.unsubscribe`."""
 
     async def close(self) -> None:
         """`ports.Gateway.close`."""
@@ -177,7 +177,7 @@ class JumpingClock:
         return getattr(self._clock, name)
 
 
-class Cable:
+class ClientLink:
     """The way of one client to its deployment, where it can fail."""
 
     def __init__(self) -> None:
@@ -230,25 +230,25 @@ class CableConnection(ConnectionHandler):
     def _dial(self, host: str, port: int) -> Line:
         if self._opening is None:
             self._opening = self._acquire()
-        return Line(cast(loop.Opening, Route(self._opening, self.client.cable)), self.client.deployment.namespace)
+        return Line(cast(loop.Opening, Route(self._opening, self.client.client_link)), self.client.deployment.namespace)
 
 
 class CableClient(shipped.KazooClient):
     """The shipped client with a cable that can be cut."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.cable = Cable()
+        self.client_link = ClientLink()
         super().__init__(*args, **kwargs)
         self._connection = CableConnection(self, self._conn_retry.copy(), logger=self.logger)
 
     def cut_off(self) -> None:
         """Cuts it off, and waits until it knows."""
-        self.cable.cut()
+        self.client_link.cut()
         eventually(lambda: not self.connected, what="the client notices that it is cut off")
 
     def mend(self) -> None:
         """Lets it through again, and waits until it is connected."""
-        self.cable.mend()
+        self.client_link.mend()
         eventually(lambda: self.connected, what="the client is connected again")
 
 

@@ -94,7 +94,7 @@ async def leave(running: Host, place: files.Place, inbox: str) -> None:
     peer.say("hello", [[inbox, 0]])
     await peer.in_step()
     await peer.die()
-    await until(lambda: inbox not in running._ears)
+    await until(lambda: inbox not in running._subscribers)
 
 
 async def given_up(running: Host, inbox: str) -> None:

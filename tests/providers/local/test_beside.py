@@ -26,7 +26,7 @@ NS = "ns"
 MADE = Create("/a", b"", OPEN_ACL, 0, 0, False)
 
 
-class Ear:
+class Subscriber:
     """A session's listener."""
 
     def __init__(self) -> None:
@@ -52,8 +52,8 @@ class Scene:
     other: Any
     at_host: Session
     here: Session
-    ear_at_host: Ear
-    ear_here: Ear
+    ear_at_host: Subscriber
+    ear_here: Subscriber
 
     async def begin(self) -> None:
         """The host first."""
@@ -65,9 +65,9 @@ class Scene:
         await self.until(self.is_free)
         assert self.host.link.is_host and not self.other.link.is_host
 
-    async def session(self, gateway: Any) -> Tuple[Session, Ear]:
+    async def session(self, gateway: Any) -> Tuple[Session, Subscriber]:
         """Of a gateway."""
-        ear = Ear()
+        ear = Subscriber()
         session = Session(gateway, NS, ear)
         await session.open(4000)
         return session, ear
@@ -86,7 +86,7 @@ class Scene:
 
         await asyncio.wait_for(wait(), 8)
 
-    async def asked(self, session: Session, ear: Ear, op: Any) -> Any:
+    async def asked(self, session: Session, ear: Subscriber, op: Any) -> Any:
         """The answer, by the way that an app's call takes that does not wait."""
         before = len(ear.answers)
         session.submit("asked", op)
@@ -237,13 +237,13 @@ def test_who_is_interrupted_leaves_nobody_untold(place: files.Place, monkeypatch
             await on.until(on.is_free)
             await on.asked(on.at_host, on.ear_at_host, Exists("/a", True))
             with monkeypatch.context() as patched:
-                patched.setattr(writers.Writer, "is_told", interrupted)
+                patched.setattr(writers.Writer, "is_fanned_out", interrupted)
                 with pytest.raises(Interruption):
                     on.here.write_now(SetData("/a", b"new", -1))
             zxid = on.head_rev()
             assert on.here.write_now(SetData("/a", b"newer", -1)) is None, "the last one is not told"
             if not killed:
-                on.here.tell_rest()
+                on.here.finish_fan_out()
             await on.until(lambda: bool(on.ear_at_host.events))
             assert [event.zxid for event in on.ear_at_host.events] == [zxid]
             on.ear_at_host.events.clear()
@@ -273,7 +273,7 @@ def test_what_may_have_been_done_is_told(place: files.Place, monkeypatch: pytest
     play(scene)
 
 
-@pytest.mark.parametrize("when", ["before", "meanwhile"])
+@pytest.mark.parametrize("when", ["before", "concurrently"])
 def test_while_the_host_has_something_it_is_the_hosts_turn(
     place: files.Place, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
@@ -292,7 +292,7 @@ def test_while_the_host_has_something_it_is_the_hosts_turn(
         if when == "before":
             on.at_host.submit("asked", SetData("/a", b"queued", -1))
         with monkeypatch.context() as patched:
-            if when == "meanwhile":
+            if when == "concurrently":
                 patched.setattr(writers, "next_step", and_then)
             assert on.here.write_now(SetData("/a", b"direct", -1)) is None
         assert on.head_rev() == before
@@ -391,7 +391,7 @@ def test_a_host_of_a_version_before_is_left_to_itself(place: files.Place, monkey
         host: Any = await local.connect("d", {})
         await host.check()
         other: Any = await local.connect("d", {})
-        ear = Ear()
+        ear = Subscriber()
         session = Session(other, NS, ear)
         await session.open(4000)
         assert other.direct is None and session.write_now(MADE) is None
@@ -406,7 +406,7 @@ def test_beyond_the_slots_everything_takes_the_queue(place: files.Place, monkeyp
     monkeypatch.setattr(progress, "SLOTS", 1)
 
     async def scene(on: Scene) -> None:
-        ear = Ear()
+        ear = Subscriber()
         session = Session(on.other, "another", ear)
         await session.open(4000)
         assert session.write_now(MADE) is None

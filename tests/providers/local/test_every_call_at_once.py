@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tu
 import pytest
 from kazoo.exceptions import ConnectionLoss, KazooException
 
-from fk_backend.providers.direct import InPlace
+from fk_backend.providers.direct import InProcessDirect
 from fk_backend.providers.local import beside
 from fk_kazoo.client import KazooClient
 from fk_kazoo.exceptions import StorageFullError
@@ -82,14 +82,14 @@ class Attempts:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.done = False
-        write = InPlace.write
+        write = InProcessDirect.write
 
         async def noted(direct: Any, *arguments: Any) -> Any:
             written = await write(direct, *arguments)
             self.done = written is not None
             return written
 
-        monkeypatch.setattr(InPlace, "write", noted)
+        monkeypatch.setattr(InProcessDirect, "write", noted)
 
 
 @pytest.mark.slow

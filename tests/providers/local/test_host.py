@@ -15,7 +15,7 @@ from fk_backend.core.requests import Create, Expire, Open
 from fk_backend.messages import Answers, Message, decode_note, encode, message_id
 from fk_backend.ports import Pushed
 from fk_backend.providers.local import files
-from fk_backend.providers.local.host import Ear, Host, Lock
+from fk_backend.providers.local.host import Host, Lock, Subscriber
 from fk_backend.providers.local.outbox import Kept, Outbox
 from fk_backend.providers.local.store import namespaces
 from tests.functions.doubles import KEY
@@ -158,7 +158,7 @@ def test_what_is_given_up_is_forgotten(place: files.Place, kind: str) -> None:
         elif kind == "moved":
             await host.drop("one")
         else:
-            host.hush("one", keep=True)
+            host.unsubscribe("one", keep=True)
         assert [value for value in peer.sent if value[0] == "lost"] == ([("lost", "one")] if kind == "moved" else [])
         await host.push([Pushed("two", b"3")])
         assert ("two", b"3") in peer.pushed
@@ -172,7 +172,7 @@ def test_what_is_given_up_is_forgotten(place: files.Place, kind: str) -> None:
 def test_what_is_heard_in_the_hosts_own_process_is_not_kept(place: files.Place) -> None:
     async def test(host: Host, peer: Peer) -> None:
         heard: List[Kept] = []
-        host.listen("own", 0, Ear(heard.append, lambda: None, None))
+        host.listen("own", 0, Subscriber(heard.append, lambda: None, None))
         await host.push([Pushed("own", b"1"), Pushed("nobody", b"2"), Pushed("heartbeat:1", b"3")])
         assert [kept.body for kept in heard] == [b"1"]
         assert set(host._outbox.waiting_s()) == {"nobody"}

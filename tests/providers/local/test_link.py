@@ -112,8 +112,8 @@ def test_what_was_heard_is_acknowledged_once() -> None:
 @pytest.mark.parametrize("keep", [False, True])
 def test_an_inbox_that_is_given_up_is_dropped_unless_it_is_kept(keep: bool) -> None:
     async def test(made: Link, peer: Any, heard: List[Any]) -> None:
-        made.hush("one", keep)
-        made.hush("one", keep)
+        made.unsubscribe("one", keep)
+        made.unsubscribe("one", keep)
         assert peer.sent == ([] if keep else [("drop", "one")])
         made._received(peer, ["push", "one", 3, 0, b"x"])
         assert heard == []

@@ -43,7 +43,7 @@ def test_an_inbox_hears_its_own_and_nothing_once_it_is_given_up() -> None:
         )
         await deployment.push([Pushed("one", b"1"), Pushed("none", b"x"), Pushed("two", b"2")])
         assert heard == [("one", b"1"), ("two", b"2")]
-        await deployment.hush("one", keep=False)
+        await deployment.unsubscribe("one", keep=False)
         await deployment.push([Pushed("one", b"3")])
         assert len(heard) == 2
         await deployment.drop("two")

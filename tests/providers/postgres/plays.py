@@ -64,7 +64,7 @@ class Client:
 
     def fired(self, event: Any) -> None:
         """Of the session."""
-        self._look_again()
+        self._check_again()
 
     def ended(self, session: Any) -> Callable[[str, str], None]:
         """What `over` is for that session."""
@@ -114,7 +114,7 @@ class Client:
             self.session = session
             if session._over:
                 continue
-            self._look_again()
+            self._check_again()
             await self.over.wait()
 
     def ask(self, op: Any) -> "asyncio.Future[Optional[Result]]":
@@ -124,7 +124,7 @@ class Client:
         self.session.submit(self.tags, op)
         return answer
 
-    def _look_again(self) -> None:
+    def _check_again(self) -> None:
         if self.session is not None and not self.session._over:
             self.ask(GetData(WATCHED, True)).add_done_callback(self._looked)
 
@@ -133,7 +133,7 @@ class Client:
         if found is not None and found.code == Error.OK:
             self.watched = found.value[1][VERSION]
         elif found is not None:  # it is not there yet
-            asyncio.get_running_loop().call_later(AGAIN_S, self._look_again)
+            asyncio.get_running_loop().call_later(AGAIN_S, self._check_again)
 
     async def connected(self) -> None:
         """As soon as it is."""

@@ -84,7 +84,7 @@ class Server:
 
     def run(self, sql: str, *arguments: Any) -> List[Any]:
         """Of the few statements that there are, its rows."""
-        if sql == link._STANDING:
+        if sql == link._WRITER_STATE:
             return [self.standing()]
         if sql == link._NOTIFY:
             return [self.notify(*arguments)]

@@ -74,7 +74,7 @@ def _says_nothing(self: Any, why: str) -> None:
 MISTAKES = {
     "sent again before all is heard": Mistake(HANDED, Link, "_adopt", _adopts_what_the_server_says),
     "messages without numbers": Mistake(HANDED, ElectedWriter, "_position", lambda self: Position()),
-    "a lost connection is no loss": Mistake(LOST, Link, "_tell_lost", _says_nothing),
+    "a lost connection is no loss": Mistake(LOST, Link, "_notify_lost", _says_nothing),
     "another timeline is the same": Mistake(FELL, PostgresGateway, "listen", _listens_whatever_took_over),
 }
 

@@ -14,7 +14,7 @@ import weakref
 from typing import List, Mapping
 
 from ...errors import DeploymentError
-from ...ports import Administration, Gateway, Nobody, Ports
+from ...ports import AdminPorts, Gateway, NullSender, Ports
 from . import names
 
 FIRST_ANSWER_S = 15.0
@@ -31,7 +31,7 @@ NAMED_BY = (
 
 _gateways: "weakref.WeakSet[Gateway]" = weakref.WeakSet()
 """As long as somebody uses them."""
-_abandoned: List[object] = []
+_discarded: List[object] = []
 
 
 def identity(name: str) -> str:
@@ -58,15 +58,15 @@ async def connect(name: str, options: Mapping[str, str]) -> Gateway:
     return gateway
 
 
-async def administer(name: str, options: Mapping[str, str], make: bool) -> Administration:
+async def administer(name: str, options: Mapping[str, str], make: bool) -> AdminPorts:
     """The tables and the bucket; ``make`` makes nothing: ``fk-kazoo deploy`` does. DeploymentError as `connect`."""
     from .gateway import AwsGateway
 
     check(name, options)
     gateway = await AwsGateway.open(name, options)
-    nobody = Nobody()
+    nobody = NullSender()
     ports = Ports(gateway.store, nobody, nobody, gateway.clock, None, gateway.blobs)
-    return Administration(ports, gateway.store.namespaces, gateway.close)
+    return AdminPorts(ports, gateway.store.namespaces, gateway.close)
 
 
 def rest() -> None:
@@ -75,5 +75,5 @@ def rest() -> None:
 
 def abandon(forked: bool = True) -> None:
     """In a forked child, or where files were closed: lets go of the connections without closing them."""
-    _abandoned.extend(_gateways)
+    _discarded.extend(_gateways)
     _gateways.clear()

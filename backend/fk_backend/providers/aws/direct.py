@@ -17,7 +17,7 @@ from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
 from ... import codec
 from ...core.requests import Result
 from ...errors import BackendError, Conflict, Unavailable, Unknown
-from ...messages import Answers, Message, bulletin, decode_note, encode, encode_note
+from ...messages import Answers, Message, decode_note, encode, encode_note, trigger_log_of
 from ...ports import Clock, Written
 from ..contention import Contention
 from . import names
@@ -58,8 +58,8 @@ def asked(event: Any) -> Optional[Tuple[str, bytes]]:
 
 def answer(written: Written, conflicts: int) -> Event:
     """What was done. ``conflicts``: how often others were first meanwhile."""
-    board = bulletin(written.zxid, written.since, written.triggers)
-    note = encode_note(Answers(0, [written.result], board))
+    trigger_log = trigger_log_of(written.zxid, written.since, written.triggers)
+    note = encode_note(Answers(0, [written.result], trigger_log))
     return {"note": base64.b64encode(note).decode(), "conflicts": conflicts}
 
 
@@ -68,7 +68,7 @@ def refusal(error: BackendError) -> Event:
     return {"refused": str(error)[:300], "conflicts": int(isinstance(error, (Conflict, Unavailable)))}
 
 
-class Told(NamedTuple):
+class FanOutProgress(NamedTuple):
     """A response; ``written`` is None if nothing was done."""
 
     written: Optional[Written]
@@ -76,19 +76,19 @@ class Told(NamedTuple):
     why: str = ""
 
 
-def told(response: bytes) -> Optional[Told]:
+def told(response: bytes) -> Optional[FanOutProgress]:
     """A response; None if it is that of a writer that knows of no direct messages. Unknown if it is none."""
     try:
         found = json.loads(response)
         if "refused" in found:
-            return Told(None, int(found["conflicts"]), str(found["refused"]))
+            return FanOutProgress(None, int(found["conflicts"]), str(found["refused"]))
         if "note" not in found and found.get("batchItemFailures") == []:
             return None
         note = decode_note(base64.b64decode(found["note"], validate=True))
         (code, value, zxid) = note.results[0]
-        board = note.bulletin
-        written = Written(Result(code, value, zxid), board.zxid, board.since, tuple(board.triggers()))
-        return Told(written, int(found["conflicts"]))
+        trigger_log = note.trigger_log
+        written = Written(Result(code, value, zxid), trigger_log.zxid, trigger_log.since, tuple(trigger_log.triggers()))
+        return FanOutProgress(written, int(found["conflicts"]))
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, codec.Malformed) as error:
         raise Unknown("the writer's response can't be understood: %r" % error) from error
 
@@ -138,7 +138,7 @@ class Invocations:
             log.debug("namespace %s: a write goes to the queue: %s", ns, told.why)
         return told.written
 
-    async def _invoke(self, event: Event) -> Optional[Told]:
+    async def _invoke(self, event: Event) -> Optional[FanOutProgress]:
         """Unknown: it may be under way for as long as the function may run, and nobody can stop it."""
         functions = await self._clients.functions()
         response = await wrote(

@@ -28,7 +28,7 @@ class AwsGateway:
     """`ports.Gateway` of one process for one deployment."""
 
     address: Optional[str] = None
-    thrifty = True
+    beats_only_if_owning = True
 
     def __init__(self, clients: Clients, deployment: str, queues: Queues, invokes: bool = False) -> None:
         """``invokes``: writes may be invocations of the writer."""
@@ -43,7 +43,7 @@ class AwsGateway:
         self._last: Dict[bytes, Poll] = {}
         """By the key of the session."""
         self._closed = False
-        self._farewells = 0
+        self._closing_tasks = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
 
@@ -81,22 +81,22 @@ class AwsGateway:
             self._forget(poll)
             raise
 
-    async def hush(self, inbox: str, keep: bool) -> None:
-        """`ports.Gateway.hush`."""
+    async def unsubscribe(self, inbox: str, keep: bool) -> None:
+        """`ports.Gateway.unsubscribe`."""
         poll = self._polls.get(shared_name(inbox))
         if self._closed or poll is None or not poll.leave(inbox) or (keep and poll.has_queue):
             return
         self._forget(poll)
         if not poll.has_queue:
             return
-        self._farewells += 1
+        self._closing_tasks += 1
         self._quiet.clear()
         try:
             await poll.stop()
             await self.queue.drop(inbox)
         finally:
-            self._farewells -= 1
-            if not self._farewells:
+            self._closing_tasks -= 1
+            if not self._closing_tasks:
                 self._quiet.set()
 
     def _forget(self, poll: Poll) -> None:

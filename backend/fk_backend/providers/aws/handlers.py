@@ -23,7 +23,7 @@ from ...functions.distributor import answer_notes
 from ...functions.heartbeat import SENDER, Heartbeat
 from ...functions.senders import begins, is_sender
 from ...functions.writer import Writer
-from ...messages import Message, bulletin, decode
+from ...messages import Message, decode, trigger_log_of
 from ...ports import Delivery, Ports, Position
 from ..clock import SystemClock
 from . import direct, metrics, names
@@ -297,7 +297,7 @@ class Functions:
         if not is_sender(message, body, await self._session(ns, message.session)):
             return  # somebody else would be told
         results = [(Error.DEAD_LETTERED, None, 0)] * len(message.requests)
-        notes = answer_notes([(message.inbox, message.first, results)], bulletin(0, 0, []))
+        notes = answer_notes([(message.inbox, message.first, results)], trigger_log_of(0, 0, []))
         await self._service.queues.push(notes)
 
     async def _session(self, ns: str, session: int) -> Optional[Session]:

@@ -22,7 +22,7 @@ WRITER, HEARTBEAT, DEAD_LETTER, SWEEPER = "writer", "heartbeat", "dead-letter", 
 DIRECT = "direct"
 """The alias of the writer by which clients invoke it: so it knows who asks, and takes no batch of them."""
 
-_ANOTHERS = re.compile(r"(?:.*-)?(?:inbox-.*|writes\.fifo|dead\.fifo|timer)")
+_RESERVED_PART = re.compile(r"(?:.*-)?(?:inbox-.*|writes\.fifo|dead\.fifo|timer)")
 
 
 def checked(name: str) -> str:
@@ -82,7 +82,7 @@ def inbox_of(name: str, queue: str) -> str:
     """
     prefix = inbox_prefix(name)
     inbox = queue[len(prefix) :]
-    return "" if not queue.startswith(prefix) or _ANOTHERS.fullmatch(inbox) else inbox
+    return "" if not queue.startswith(prefix) or _RESERVED_PART.fullmatch(inbox) else inbox
 
 
 def function(name: str, which: str) -> str:

@@ -30,7 +30,7 @@ from .dev import venvs
 LOCK = Path(__file__).with_name("lambda.lock")
 LAMBDA, HOST = "lambda", "host"
 LAMBDA_PYTHON = (3, 13)
-WHEELS = ("manylinux_2_28_aarch64", "manylinux_2_17_aarch64", "manylinux2014_aarch64")
+WHEEL_PLATFORM = ("manylinux_2_28_aarch64", "manylinux_2_17_aarch64", "manylinux2014_aarch64")
 """What Lambda's Amazon Linux 2023 on arm64 can load, the best first."""
 
 NOT_OURS = ("testing", "providers/memory", "providers/local", "providers/aws/dev")
@@ -112,7 +112,7 @@ for name in sys.stdin.read().split("\\n"):
 print(tag)
 """
 """Where nobody is asked whether the source is another one: in a package it can't be."""
-_ALONE = {"PYTHONHASHSEED": "0", "PATH": os.defpath}
+_SOLE = {"PYTHONHASHSEED": "0", "PATH": os.defpath}
 
 
 def _compiled(sources: Dict[str, bytes], target: str) -> Dict[str, bytes]:
@@ -132,7 +132,7 @@ def _compiled(sources: Dict[str, bytes], target: str) -> Dict[str, bytes]:
             [python, "-S", "-c", _COMPILE, scratch],
             input="\n".join(modules),
             stdout=subprocess.PIPE,
-            env=_ALONE,
+            env=_SOLE,
             text=True,
             check=True,
         )
@@ -149,7 +149,7 @@ def _python_of(target: str) -> Optional[str]:
     if target == HOST or sys.version_info[:2] == LAMBDA_PYTHON:
         return sys.executable
     found = shutil.which("python%d.%d" % LAMBDA_PYTHON)
-    if found is None or subprocess.run([found, "-S", "-c", ""], env=_ALONE, stderr=subprocess.DEVNULL).returncode:
+    if found is None or subprocess.run([found, "-S", "-c", ""], env=_SOLE, stderr=subprocess.DEVNULL).returncode:
         return None  # a name that a version manager keeps for what is not installed does not run
     return found
 
@@ -201,7 +201,7 @@ def _install(target: str, place: Path) -> None:
     options: List[str] = []
     if target == LAMBDA:
         options = ["--python-version", "%d.%d" % version, "--implementation", "cp"]
-        options.extend(word for one in WHEELS for word in ("--platform", one))
+        options.extend(word for one in WHEEL_PLATFORM for word in ("--platform", one))
     with tempfile.TemporaryDirectory() as scratch:
         requirements = Path(scratch) / "requirements.txt"
         requirements.write_text("".join(pinned(LOCK.read_text(), version)))

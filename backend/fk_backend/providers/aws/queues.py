@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 _INBOX = re.compile("[0-9a-f]{32}(?:-([1-9][0-9]{0,8}))?")
 _QUEUE = re.compile("[A-Za-z0-9_-]{1,80}")
 NO_QUEUE = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
-MAX_UNSURE = 10_000
+MAX_UNCONFIRMED = 10_000
 AT_ONCE = 10
 """Messages of one receive or one delete."""
 PUSHED_AT_ONCE = 200
@@ -87,7 +87,7 @@ class Queues:
         self._sqs = clients.sqs
         self._deployment = deployment
         self._base_url = base_url
-        self._unsure: Dict[str, float] = {}
+        self._unconfirmed: Dict[str, float] = {}
         """When messages were sent first that are not known to be taken, by id."""
         self._expected: Dict[str, float] = {}
         """Until when inboxes may not be there yet."""
@@ -112,9 +112,9 @@ class Queues:
 
     async def send(self, group: str, message_id: str, body: bytes) -> None:
         """`ports.Queue.send`. BackendError if it may have been taken so long ago that it would be taken again."""
-        while len(self._unsure) > MAX_UNSURE:
-            del self._unsure[next(iter(self._unsure))]
-        token = clients.sent_first_s.set(self._unsure.setdefault(message_id, clients.now_s()))
+        while len(self._unconfirmed) > MAX_UNCONFIRMED:
+            del self._unconfirmed[next(iter(self._unconfirmed))]
+        token = clients.sent_first_s.set(self._unconfirmed.setdefault(message_id, clients.now_s()))
         request = self._sqs.send_message(
             QueueUrl=self.url(names.writes_queue(self._deployment)),
             MessageBody=base64.b64encode(body).decode(),
@@ -124,7 +124,7 @@ class Queues:
         )
         try:
             await wrote(request)
-            self._unsure.pop(message_id, None)
+            self._unconfirmed.pop(message_id, None)
         finally:
             clients.sent_first_s.reset(token)
 

@@ -43,11 +43,11 @@ class DynamoStore:
         partition_bytes=2048,
         sort_bytes=1024,
         recent_bytes=400,
-        together_is_dear=True,
-        owners=False,
+        transactions_cost_double=True,
+        indexes_owners=False,
         message_bytes=(1 << 20) // 4 * 3,
         answer_bytes=700_000,
-        remote=True,
+        has_latency=True,
     )
 
     def __init__(self, clients: Clients, deployment: str) -> None:

@@ -33,12 +33,12 @@ from .ticks import Orders
 
 log = logging.getLogger(__name__)
 
-YOUNG_S = 3600.0
+MIN_AGE_S = 3600.0
 """What is younger is left alone."""
 ENDED_AT_ONCE = 100
 """Sessions that one message ends."""
 MAX_MESSAGES = 80
-"""Of those, to one namespace in a sweep: so many orders are remembered (`ticks.KEPT_ORDERS`), and a few ticks'."""
+"""Of those, to one namespace in a sweep: so many orders are remembered (`ticks.ORDERS_KEPT_S`), and a few ticks'."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -68,20 +68,20 @@ class Sweep:
     """One sweep of a whole deployment. Reads all of its tables."""
 
     def __init__(
-        self, store: DynamoStore, queues: Queues, blobs: S3Blobs, orders: Orders, young_s: float = YOUNG_S
+        self, store: DynamoStore, queues: Queues, blobs: S3Blobs, orders: Orders, young_s: float = MIN_AGE_S
     ) -> None:
         self._store = store
         self._queues = queues
         self._blobs = blobs
         self._orders = orders
-        self._young_s = young_s
+        self._min_age_s = young_s
         self._run = secrets.token_hex(8)
         self._messages: "Counter[str]" = Counter()
         """To end sessions, by namespace."""
 
     async def __call__(self) -> Swept:
         """Sweeps; may be called again at any time."""
-        left = set(await self._blobs.older_than(self._young_s))  # before the nodes: what is named later is younger
+        left = set(await self._blobs.older_than(self._min_age_s))  # before the nodes: what is named later is younger
         woken = await self._state(left)
         await self._blobs.remove(sorted(left))
         live: Set[str] = set()
@@ -216,7 +216,7 @@ class Sweep:
                     gone.append(key)
                 elif isinstance(found, layout.Beat):
                     counters.append((key, layout.session_key(key.partition.partition(":")[0], found.session)))
-                elif isinstance(found, layout.Hello) and abs(now_ms - layout.said_ms(item)) < 1000 * self._young_s:
+                elif isinstance(found, layout.Hello) and abs(now_ms - layout.said_ms(item)) < 1000 * self._min_age_s:
                     continue  # a session is about to be asked for there, and need not have made it
                 elif shared_name(found.inbox) not in live:
                     left.append((shared_name(found.inbox), key))
@@ -232,7 +232,7 @@ class Sweep:
     async def _is_old(self, inbox: str) -> bool:
         """Whether an inbox was made long ago, or is gone."""
         made_s = await self._queues.made_s(inbox)
-        return made_s is None or time.time() - made_s > self._young_s
+        return made_s is None or time.time() - made_s > self._min_age_s
 
     async def _inboxes(self, live: Set[str]) -> int:
         """Those of no session."""

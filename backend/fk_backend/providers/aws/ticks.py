@@ -24,7 +24,7 @@ from ..clock import SystemClock
 
 TICK_S = 2
 """The shortest pause between ticks, while some session owns something."""
-KEPT_ORDERS = 100
+ORDERS_KEPT_S = 100
 KEPT_LEASES = 12_000
 """What has room in an item. Of more, those are remembered that have been silent for longest: they are what matters."""
 _LEASE = struct.Struct(">QQI")
@@ -69,7 +69,7 @@ class Memory(NamedTuple):
 
     def ordering(self, sent_ids: List[str]) -> "Memory":
         """With these orders, and the latest of those before."""
-        return self._replace(orders=[*self.orders[-KEPT_ORDERS:], *sent_ids])
+        return self._replace(orders=[*self.orders[-ORDERS_KEPT_S:], *sent_ids])
 
     def put(self, ns: str, was: Optional[Item]) -> Put:
         """In place of what it was."""

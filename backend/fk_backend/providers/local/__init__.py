@@ -16,10 +16,10 @@ from ... import layout
 from ...errors import NoDeployment, NotADeployment
 from ...mac import inbox_name
 from ...messages import split_id
-from ...ports import Administration, Direct, Gateway, Nobody, Ports, Queue
+from ...ports import AdminPorts, Direct, Gateway, NullSender, Ports, Queue
 from ..clock import SystemClock
 from . import files, host, outbox
-from .beside import Beside
+from .beside import LocalDirect
 from .link import Link
 from .store import LocalStore, namespaces
 
@@ -27,14 +27,14 @@ ADDRESS = "127.0.0.1"
 READS_AT_ONCE = True
 """A read waits for nothing: whoever holds the loop's turn can do it from any thread."""
 _links: List["LocalGateway"] = []
-_abandoned: List[object] = []
+_discarded: List[object] = []
 
 
 class LocalGateway:
     """`ports.Gateway` and `ports.Queue` of one process for one deployment."""
 
     address: Optional[str] = ADDRESS
-    thrifty = False
+    beats_only_if_owning = False
     blobs = None
 
     def __init__(self, place: files.Place) -> None:
@@ -42,7 +42,7 @@ class LocalGateway:
         self.store = LocalStore(place, writable_state=True, beside=True)
         self.clock = SystemClock()
         super_id = files.super_id(place)
-        self.link = Link(place, super_id, Beside(place, self.store, super_id))
+        self.link = Link(place, super_id, LocalDirect(place, self.store, super_id))
         _links.append(self)
 
     @property
@@ -68,9 +68,9 @@ class LocalGateway:
         """`ports.Gateway.listen`."""
         self.link.listen(inbox, receive, lost)
 
-    async def hush(self, inbox: str, keep: bool) -> None:
-        """`ports.Gateway.hush`."""
-        self.link.hush(inbox, keep)
+    async def unsubscribe(self, inbox: str, keep: bool) -> None:
+        """`ports.Gateway.unsubscribe`."""
+        self.link.unsubscribe(inbox, keep)
 
     async def check(self) -> None:
         """`ports.Gateway.check`."""
@@ -115,7 +115,7 @@ async def connect(name: str, options: Mapping[str, str]) -> Gateway:
     return gateway
 
 
-async def administer(name: str, options: Mapping[str, str], make: bool) -> Administration:
+async def administer(name: str, options: Mapping[str, str], make: bool) -> AdminPorts:
     """The files, whoever is the host: a commit is conditional on the head, so that no order is broken.
 
     DeploymentError as `check`; NotADeployment also if there is none, unless ``make`` says that it may be made.
@@ -128,8 +128,8 @@ async def administer(name: str, options: Mapping[str, str], make: bool) -> Admin
     async def close() -> None:
         store.close()
 
-    nobody = Nobody()
-    return Administration(Ports(store, nobody, nobody, SystemClock()), lambda: namespaces(store), close)
+    nobody = NullSender()
+    return AdminPorts(Ports(store, nobody, nobody, SystemClock()), lambda: namespaces(store), close)
 
 
 def rest() -> None:
@@ -149,6 +149,6 @@ def abandon(forked: bool = True) -> None:
         gateway.store.abandon(forked)
         for descriptor in gateway.link.abandon(forked):
             descriptor.close()
-    _abandoned.extend(_links)
+    _discarded.extend(_links)
     _links.clear()
     host.forget_locks()

@@ -15,10 +15,10 @@ from ...core.model import Id
 from ...errors import BackendError
 from ...functions.writer import Writer
 from ...messages import Message
-from ...ports import Nobody, Ports, Written
+from ...ports import NullSender, Ports, Written
 from ..clock import SystemClock
 from ..contention import Contention
-from ..direct import InPlace
+from ..direct import InProcessDirect
 from .files import Place
 from .frames import Frames
 from .progress import Progress, shared
@@ -56,17 +56,17 @@ class Alternation:
         return is_seen
 
 
-class DirectBeside(InPlace):
-    """`InPlace`, which leaves writing to the host while others write as well."""
+class DirectWriter(InProcessDirect):
+    """`InProcessDirect`, which leaves writing to the host while others write as well."""
 
     def __init__(
         self,
         writer: Callable[[], Writer],
         is_free: Callable[[str], bool],
-        tell_soon: Callable[[str], None],
+        schedule_fan_out: Callable[[str], None],
         in_turn: Callable[[Callable[[], bool]], None],
     ) -> None:
-        super().__init__(writer, is_free, tell_soon, in_turn)
+        super().__init__(writer, is_free, schedule_fan_out, in_turn)
         self._others: Dict[str, Tuple[Contention, Alternation]] = {}
         """By namespace."""
 
@@ -87,7 +87,7 @@ class DirectBeside(InPlace):
         return written
 
 
-class Beside:
+class LocalDirect:
     """What this process writes with beside one host after the other. In the event loop, but for its ``direct``."""
 
     def __init__(self, place: Place, store: LocalStore, super_id: Optional[Id]) -> None:
@@ -98,7 +98,7 @@ class Beside:
         self._namespaces: Set[str] = set()
         self._peer: Optional[Frames] = None
         self._progress: Optional[Progress] = None
-        self.direct: Optional[InPlace] = None
+        self.direct: Optional[InProcessDirect] = None
         """None while there is no host that others may write beside."""
 
     def joined(self, peer: Frames, stamp: int) -> None:
@@ -110,11 +110,11 @@ class Beside:
         except (OSError, ValueError) as error:
             log.info("%s: every write takes the queue: %s", self._place.directory, error)
             return
-        nobody = Nobody()
+        nobody = NullSender()
         writer = Writer(Ports(self._store, nobody, nobody, SystemClock()), self._super_id, told=progress)
         self._store.only_while(progress.while_idle)
         self._peer, self._progress = peer, progress
-        self.direct = DirectBeside(lambda: writer, progress.is_idle, self._tell_soon, self._store.in_turn)
+        self.direct = DirectWriter(lambda: writer, progress.is_idle, self._schedule_fan_out, self._store.in_turn)
         for ns in self._namespaces:
             peer.send("slot", ns)
 
@@ -134,7 +134,7 @@ class Beside:
         if self._progress is not None:
             self._progress.found(ns, slot)
 
-    def _tell_soon(self, ns: str) -> None:
+    def _schedule_fan_out(self, ns: str) -> None:
         """From any thread. If the host is gone by then, the next one finds out by itself."""
         peer = self._peer
         if peer is None or not peer.send_in_turn(self._store.has_turn, "tell", ns):

@@ -32,7 +32,7 @@ from ...core.model import Id
 from ...errors import BadUrl, DeploymentError, NoPermission, NotADeployment, StorageFull, WrongUsage
 from ...ports import INTEREST, SESSIONS, STATE
 from .. import naming
-from . import database, left, mounts
+from . import closed_files, database, mounts
 from .modes import GROUP_MODE, SHARED
 
 HOME_VARIABLE = "FK_KAZOO_HOME"
@@ -129,7 +129,7 @@ def prepare(name: str) -> Place:
     """
     place = locate(name)
     check_name(place)
-    with _explained(place.directory):
+    with _as_our_error(place.directory):
         _check_mount(place.directory)
         if not os.path.lexists(place.directory) or _is_empty(place.directory):
             _create(place)
@@ -148,11 +148,11 @@ def _check_mount(path: str) -> None:
 
 def check(place: Place) -> None:
     """Whether the deployment is ours and usable; changes nothing. Raises as `prepare` does."""
-    with _explained(place.directory):
+    with _as_our_error(place.directory):
         if not stat.S_ISDIR(os.stat(place.directory).st_mode):
             raise NotADeployment("%s is not a directory; remove it or use another name" % place.directory)
         _check_access(place.directory, os.R_OK | os.W_OK | os.X_OK)
-        left.close((place.state, place.interest))
+        closed_files.close((place.state, place.interest))
         for path in (place.state, place.interest):
             if not os.path.lexists(path):
                 raise NotADeployment("%s is missing; restore it, or remove %s" % (path, place.directory))
@@ -162,14 +162,14 @@ def check(place: Place) -> None:
             _check_access(path, os.R_OK | os.W_OK)
             is_now = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
             if _good.get(path) != is_now:
-                with left.changing((path,)):
+                with closed_files.changing((path,)):
                     database.check(path)
                 _good[path] = is_now
 
 
 def super_id(place: Place) -> Optional[Id]:
     """Who is the deployment's super user, if anybody is. NotADeployment if ``super.digest`` can't be understood."""
-    with _explained(place.super_digest):
+    with _as_our_error(place.super_digest):
         try:
             with open(place.super_digest, encoding="ascii") as file:
                 text = file.read(1000).strip()
@@ -198,7 +198,7 @@ def share(name: str, group: str) -> Place:
     except KeyError:
         raise WrongUsage("there is no group %s on this machine" % group) from None
     check_name(place)
-    with _explained(place.directory):
+    with _as_our_error(place.directory):
         if not os.path.lexists(place.directory) or _is_empty(place.directory):
             _create(place, gid)
         check(place)
@@ -263,7 +263,7 @@ def _what_to_do(path: str) -> str:
 
 
 @contextlib.contextmanager
-def _explained(path: str) -> Iterator[None]:
+def _as_our_error(path: str) -> Iterator[None]:
     """What the operating system refuses, in our words."""
     try:
         yield

@@ -24,7 +24,7 @@ from ...messages import MAX_NUMBER, message_id
 from ...ports import Ports, Pushed
 from ..clock import SystemClock
 from ..descriptors import Descriptor
-from ..direct import InPlace
+from ..direct import InProcessDirect
 from ..dispatch import Dispatcher
 from .files import Place
 from .frames import Frames
@@ -85,7 +85,7 @@ def forget_locks() -> None:
     _held.clear()
 
 
-class Ear(NamedTuple):
+class Subscriber(NamedTuple):
     """Who listens to an inbox: a peer process, or this very one."""
 
     deliver: Callable[[Kept], None]
@@ -113,7 +113,7 @@ class Host:
         except BaseException:
             self._door.close()
             raise
-        self._ears: Dict[str, Ear] = {}
+        self._subscribers: Dict[str, Subscriber] = {}
         self._absent: Dict[str, float] = {}
         """Inboxes that nobody listens to, and since when (the loop's seconds)."""
         self._peers: Set[Frames] = set()
@@ -121,7 +121,9 @@ class Host:
         self._writer = Writer(ports, super_id, told=self._progress)
         self._heartbeat = Heartbeat(ports)
         self._functions = Dispatcher(self._writer, self._look_after, self, clock, noted=self._progress.set_idle)
-        self.direct = InPlace(lambda: self._writer, self._is_free, self._functions.tell_soon, self.store.in_turn)
+        self.direct = InProcessDirect(
+            lambda: self._writer, self._is_free, self._functions.schedule_fan_out, self.store.in_turn
+        )
         self._server: Optional[asyncio.AbstractServer] = None
         self._listening = Descriptor.of(self._door.fileno())
 
@@ -177,7 +179,7 @@ class Host:
         if self._functions.is_free(ns):
             (head,) = await self.store.get([layout.head_key(ns)])
             if head is not None and self._progress.upto(ns) != head.rev:
-                self._functions.tell_soon(ns)
+                self._functions.schedule_fan_out(ns)
         return await self._heartbeat(ns)
 
     # --- queue and inboxes ----------------------------------------------------------------------
@@ -201,7 +203,7 @@ class Host:
             if inbox.startswith(SENDER) or inbox in self._outbox.given_up:
                 continue
             push = self._outbox.number(inbox, upto, body)
-            ear = self._ears.get(inbox)
+            ear = self._subscribers.get(inbox)
             if ear is not None:
                 ear.deliver(push)
             elif inbox not in self._absent:
@@ -223,13 +225,13 @@ class Host:
 
     async def drop(self, inbox: str) -> None:
         """`ports.Inboxes.drop`."""
-        ear = self._ears.pop(inbox, None)
+        ear = self._subscribers.pop(inbox, None)
         self._absent.pop(inbox, None)
         self._outbox.forget(inbox)
         if ear is not None:
             ear.lost()
 
-    def listen(self, inbox: str, last: int, ear: Ear) -> None:
+    def listen(self, inbox: str, last: int, ear: Subscriber) -> None:
         """From now on the inbox is heard there; what is not acknowledged is delivered again.
 
         Who comes too late for that is told that the connection is lost: the session attaches anew, as after any loss.
@@ -239,13 +241,13 @@ class Host:
             return
         self._absent.pop(inbox, None)
         self._outbox.acknowledge(inbox, last)
-        self._ears[inbox] = ear
+        self._subscribers[inbox] = ear
         for kept in self._outbox.after(inbox, last):
             ear.deliver(kept)
 
-    def hush(self, inbox: str, keep: bool) -> None:
+    def unsubscribe(self, inbox: str, keep: bool) -> None:
         """Nobody listens any more."""
-        self._ears.pop(inbox, None)
+        self._subscribers.pop(inbox, None)
         if keep:
             self._miss([inbox])
         else:
@@ -310,9 +312,9 @@ class Host:
             self._pong(peer, rest[0])
         elif kind == "hello":
             for inbox, last in rest[0]:
-                self.listen(_inbox(inbox), _number(last), _remote_ear(peer, inbox))
+                self.listen(_inbox(inbox), _number(last), _remote_subscriber(peer, inbox))
         elif kind == "drop":
-            self.hush(_inbox(rest[0]), keep=False)
+            self.unsubscribe(_inbox(rest[0]), keep=False)
         else:
             raise ValueError("unknown frame %r" % (kind,))
 
@@ -330,9 +332,9 @@ class Host:
 
     def _closed(self, peer: Frames) -> None:
         self._peers.discard(peer)
-        missed = [inbox for inbox, ear in self._ears.items() if ear.peer is peer]
+        missed = [inbox for inbox, ear in self._subscribers.items() if ear.peer is peer]
         for inbox in missed:
-            del self._ears[inbox]
+            del self._subscribers[inbox]
         self._miss(missed)
 
 
@@ -354,11 +356,11 @@ def _number(value: Any) -> int:
     return value
 
 
-def _remote_ear(peer: Frames, inbox: str) -> Ear:
+def _remote_subscriber(peer: Frames, inbox: str) -> Subscriber:
     def deliver(kept: Kept) -> None:
         peer.send("push", inbox, kept.seq, kept.upto, kept.body)
 
-    return Ear(deliver, lambda: peer.send("lost", inbox), peer)
+    return Subscriber(deliver, lambda: peer.send("lost", inbox), peer)
 
 
 def listening_socket(place: Place) -> socket.socket:

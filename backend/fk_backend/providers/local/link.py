@@ -16,11 +16,11 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional
 from ...core.model import Id
 from ...errors import DeploymentError, Unavailable
 from ..descriptors import Descriptor
-from ..direct import InPlace
-from .beside import Beside
+from ..direct import InProcessDirect
+from .beside import LocalDirect
 from .files import Place
 from .frames import Frames
-from .host import Ear, Host, Lock
+from .host import Host, Lock, Subscriber
 from .outbox import Kept
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class Listening:
 class Link:
     """The link of one process to one deployment."""
 
-    def __init__(self, place: Place, super_id: Optional[Id], beside: Optional[Beside] = None) -> None:
+    def __init__(self, place: Place, super_id: Optional[Id], beside: Optional[LocalDirect] = None) -> None:
         """``beside``: what writes while another process is the host; None: nothing does."""
         self._place = place
         self._super_id = super_id
@@ -91,7 +91,7 @@ class Link:
         return self._host is not None
 
     @property
-    def direct(self) -> Optional[InPlace]:
+    def direct(self) -> Optional[InProcessDirect]:
         """What writes in the caller's thread: in the host's process, and beside it where it leaves off."""
         if self._host is not None:
             return self._host.direct
@@ -117,12 +117,12 @@ class Link:
         self._inboxes[inbox] = Listening(receive, lost)
         self._introduce([inbox])
 
-    def hush(self, inbox: str, keep: bool) -> None:
+    def unsubscribe(self, inbox: str, keep: bool) -> None:
         """Nobody listens any more."""
         if self._inboxes.pop(inbox, None) is None:
             return
         if self._host is not None:
-            self._host.hush(inbox, keep)
+            self._host.unsubscribe(inbox, keep)
         elif self._peer is not None and not keep:
             self._peer.send("drop", inbox)
 
@@ -160,22 +160,22 @@ class Link:
     # --- becoming -------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        alone_since: Optional[float] = None
+        sole_writer_since: Optional[float] = None
         clock = asyncio.get_event_loop().time
         while not self._closing.is_set():
             self._gone.clear()
-            if alone_since is None:
-                alone_since = clock()
+            if sole_writer_since is None:
+                sole_writer_since = clock()
             try:
                 joined = await self._become_host() or await self._connect()
             except Exception as error:  # whatever it is, the next try may find it mended
                 log.error("%s: can't run the functions: %s", self._place.directory, error)
                 joined = False
                 self._failure = error if isinstance(error, DeploymentError) else None
-                self._tell_lost(str(error))
+                self._notify_lost(str(error))
                 await self._wait(FAILED_RETRY_S)
             if joined:
-                alone_since = self._failure = None
+                sole_writer_since = self._failure = None
                 self._joined.set()
                 self._introduce(list(self._inboxes))
                 try:
@@ -184,8 +184,8 @@ class Link:
                     self._joined.clear()
                     await self._leave()
             else:
-                if clock() - alone_since > LOST_AFTER_S:
-                    self._tell_lost("no process of this machine runs the functions")
+                if clock() - sole_writer_since > LOST_AFTER_S:
+                    self._notify_lost("no process of this machine runs the functions")
                 await self._wait(RETRY_S)
 
     async def _wait(self, seconds: float) -> None:
@@ -266,7 +266,7 @@ class Link:
         if peer is self._peer:
             self._is_gone()
 
-    def _tell_lost(self, why: str) -> None:
+    def _notify_lost(self, why: str) -> None:
         for listening in list(self._inboxes.values()):
             listening.lost(why)
 
@@ -275,7 +275,7 @@ class Link:
         if self._host is not None:
             for inbox in inboxes:
                 listening = self._inboxes[inbox]
-                self._host.listen(inbox, listening.last, _own_ear(listening))
+                self._host.listen(inbox, listening.last, _own_subscriber(listening))
         elif self._peer is not None:
             self._peer.send("hello", [[inbox, self._inboxes[inbox].last] for inbox in inboxes])
         for inbox in inboxes:
@@ -322,8 +322,8 @@ class Link:
                 self._peer.send("got", inbox, listening.last)
 
 
-def _own_ear(listening: Listening) -> Ear:
+def _own_subscriber(listening: Listening) -> Subscriber:
     def deliver(kept: Kept) -> None:
         listening.hear(kept.seq, kept.upto, kept.body)
 
-    return Ear(deliver, lambda: listening.lost(GIVEN_UP), None)
+    return Subscriber(deliver, lambda: listening.lost(GIVEN_UP), None)

@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any, Callable, Dict, Optional
 
 from ...errors import NoPermission
-from ...functions.told import NOT_KNOWN, Told
+from ...functions.fanout import NOT_KNOWN, FanOutProgress
 from .files import Place
 from .modes import PRIVATE_MODE, open_to_group
 from .statements import Condition
@@ -64,7 +64,7 @@ def _map(descriptor: int) -> Any:
     return (ctypes.c_uint64 * WORDS).from_address(address)
 
 
-class Progress(Told):
+class Progress(FanOutProgress):
     """As one process sees it: of one host, from the file's words."""
 
     def __init__(self, words: Any, stamp: int) -> None:
@@ -94,7 +94,7 @@ class Progress(Told):
         return partial(self._words.__getitem__, 2 * self._slots[ns]), partial(self._stamp.__eq__)
 
     def upto(self, ns: str) -> int:
-        """`Told.upto`."""
+        """`FanOutProgress.upto`."""
         slot = self._slots.get(ns)
         if slot is None:
             return super().upto(ns)
@@ -102,7 +102,7 @@ class Progress(Told):
         return zxid if zxid < UNKNOWN else NOT_KNOWN
 
     def note(self, ns: str, zxid: int) -> None:
-        """`Told.note`."""
+        """`FanOutProgress.note`."""
         super().note(ns, zxid)
         slot = self._slots.get(ns)
         if slot is not None:
@@ -144,11 +144,11 @@ class HostProgress(Progress):
             self._words[2 * slot] = self._stamp if idle and self._saved() else 0
 
     def note(self, ns: str, zxid: int) -> None:
-        """`Told.note`."""
+        """`FanOutProgress.note`."""
         if self._saved():
             super().note(ns, zxid)
         else:
-            Told.note(self, ns, zxid)
+            FanOutProgress.note(self, ns, zxid)
 
 
 def _made(place: Place) -> Optional[Any]:

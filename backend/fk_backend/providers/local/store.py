@@ -18,7 +18,7 @@ from ...errors import Conflict, DeploymentError, StorageFull, Unavailable
 from ...ports import INTEREST, SESSIONS, STATE, UNLIMITED, Item, Key, Listing, Page, after
 from ..descriptors import missed
 from ..writes import checked_writes
-from . import database, files, left
+from . import closed_files, database, files
 from .statements import (
     ANY_TIME,
     KEYS_AT_ONCE,
@@ -36,7 +36,7 @@ T = TypeVar("T")
 PATIENCE_S = 5.0
 """How long a lock is asked for, again and again, and each time for `database.BUSY_MS`."""
 RETRY_S = 0.001
-BESIDE_BUSY_MS = 2
+DIRECT_BUSY_MS = 2
 """So long who writes beside the host waits for a lock: the host would wait for the same one, and has the queue."""
 
 
@@ -48,7 +48,7 @@ def _text(stored: bytes) -> str:
     return stored.decode("utf-8", "replace")
 
 
-_abandoned: List[object] = []
+_discarded: List[object] = []
 _inherited: Set[str] = set()
 """Files that were open when this process was forked: SQLite would take no locks on them here."""
 
@@ -75,7 +75,7 @@ class LocalStore:
         self._may: Callable[[str], Condition] = lambda ns: ANY_TIME
         self._paths = {STATE: place.state, SESSIONS: place.state, INTEREST: place.interest}
         self._connections: Dict[str, sqlite3.Connection] = {}
-        self._resting = False
+        self._suspended = False
         self.has_turn: Callable[[], bool] = _always
         """Whether this thread has the event loop's turn, or none was ever given."""
         self._locked_since: Optional[float] = None
@@ -103,12 +103,12 @@ class LocalStore:
                 "%s was open when this process was forked, and nobody was told: it can't be used here. Fork by Python "
                 "or by libc's fork, or start the first client after the fork" % self._paths[STATE]
             )
-        with left.changing(set(self._paths.values())):
+        with closed_files.changing(set(self._paths.values())):
             self._connect()
 
     def _connect(self) -> None:
         try:
-            busy_ms = BESIDE_BUSY_MS if self._beside else database.BUSY_MS
+            busy_ms = DIRECT_BUSY_MS if self._beside else database.BUSY_MS
             state = database.connect(self._paths[STATE], (STATE, SESSIONS), True, self._writable_state, busy_ms)
             self._connections = {STATE: state, SESSIONS: state}
             interest = database.connect(self._paths[INTEREST], (INTEREST,), False, True)
@@ -123,18 +123,18 @@ class LocalStore:
 
     def rest(self) -> None:
         """Gives the files back until the store is used again."""
-        self._resting = self._resting or bool(self._connections)
+        self._suspended = self._suspended or bool(self._connections)
         self._close_connections()
 
     def close(self) -> None:
         """Gives the files back. Closing again is no error; using the store afterwards is Unavailable."""
-        self._resting = False
+        self._suspended = False
         self._close_connections()
 
     def _close_connections(self) -> None:
         connections, self._connections = set(self._connections.values()), {}
         if connections:
-            with left.changing(set(self._paths.values())):
+            with closed_files.changing(set(self._paths.values())):
                 for connection in connections:
                     connection.close()
 
@@ -144,15 +144,15 @@ class LocalStore:
         https://sqlite.org/howtocorrupt.html, 2.6: closing them would be using them. Where somebody else closed the
         files, they are closed before the files are used again.
         """
-        self._resting = False
+        self._suspended = False
         connections, self._connections = set(self._connections.values()), {}
         if connections and not forked:
-            left.leave(set(self._paths.values()), connections)
+            closed_files.leave(set(self._paths.values()), connections)
         elif connections:
             _inherited.update(map(os.path.realpath, self._paths.values()))
             for connection in connections:
-                left.keep(connection)
-                _abandoned.append(connection)
+                closed_files.keep(connection)
+                _discarded.append(connection)
 
     def data_size(self) -> int:
         """Bytes in the database files, free pages included. Unavailable if it can't be read."""
@@ -266,9 +266,9 @@ class LocalStore:
     # --- attempts -------------------------------------------------------------------------------
 
     def _connection(self, table: str) -> sqlite3.Connection:
-        if self._resting:
+        if self._suspended:
             self._open()
-            self._resting = False
+            self._suspended = False
         try:
             return self._connections[table]
         except KeyError:
@@ -277,7 +277,7 @@ class LocalStore:
     def _require_ours(self, table: str, shared: bool = False) -> None:
         """Unavailable if somebody else closed the files: SQLite would wait, or write into what came after them."""
         path = self._paths[table]
-        if left.is_gone(path, shared):
+        if closed_files.is_gone(path, shared):
             missed.append(path)
             raise Unavailable("%s was closed by somebody else" % path)
 

@@ -19,12 +19,12 @@ from ...errors import DeploymentError, Unavailable
 from ...functions.heartbeat import Heartbeat
 from ...functions.writer import Writer
 from ...mac import inbox_name
-from ...ports import Administration, Clock, Gateway, Ports, Pushed, Queue
+from ...ports import AdminPorts, Clock, Gateway, Ports, Pushed, Queue
 from .. import naming
 from ..clock import SystemClock
-from ..direct import InPlace
+from ..direct import InProcessDirect
 from ..dispatch import Dispatcher
-from .elsewhere import Elsewhere
+from .other_loop import OtherLoopGateway
 from .store import MemoryStore
 
 ADDRESS = "127.0.0.1"
@@ -35,7 +35,7 @@ _left: Dict[str, "MemoryDeployment"] = {}
 """Those of an event loop that is gone, until somebody asks for them."""
 
 
-class Ear(NamedTuple):
+class Subscriber(NamedTuple):
     """Who listens to an inbox."""
 
     receive: Callable[[bytes], None]
@@ -46,7 +46,7 @@ class MemoryDeployment:
     """`ports.Gateway`, `ports.Queue` and `ports.Inboxes` in one: there is nothing in between."""
 
     address: Optional[str] = ADDRESS
-    thrifty = False
+    beats_only_if_owning = False
     blobs = None
 
     def __init__(
@@ -54,11 +54,11 @@ class MemoryDeployment:
     ) -> None:
         self.store = store or MemoryStore()
         self.clock = clock or SystemClock()
-        self._ears: Dict[str, Ear] = {}
+        self._subscribers: Dict[str, Subscriber] = {}
         self._ports, self._super_id = Ports(self.store, self, self, self.clock), super_id
         self._writer = Writer(self._ports, super_id)
         self._functions = Dispatcher(self._writer, Heartbeat(self._ports), self, self.clock)
-        self.direct = InPlace(lambda: self._writer, self._functions.is_free, self._functions.tell_soon)
+        self.direct = InProcessDirect(lambda: self._writer, self._functions.is_free, self._functions.schedule_fan_out)
         self.home: Optional[asyncio.AbstractEventLoop] = asyncio._get_running_loop()
         self.given_up = False
         """Whether it goes on elsewhere: who comes here opens it anew."""
@@ -84,7 +84,7 @@ class MemoryDeployment:
         """What it stored, for the one that goes on: here there is nothing any more, whoever still asks for it."""
         self.watched = self.watched or self._functions.watched
         self.given_up = self._functions.halted = True
-        ears, self._ears = self._ears, {}
+        ears, self._subscribers = self._subscribers, {}
         for ear in ears.values():
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 if self.home is not None:
@@ -109,13 +109,13 @@ class MemoryDeployment:
     async def push(self, messages: Sequence[Pushed]) -> None:
         """`ports.Inboxes.push`."""
         for message in messages:
-            ear = self._ears.get(message.inbox)
+            ear = self._subscribers.get(message.inbox)
             if ear is not None:
                 ear.receive(message.body)
 
     async def drop(self, inbox: str) -> None:
         """`ports.Inboxes.drop`."""
-        ear = self._ears.pop(inbox, None)
+        ear = self._subscribers.pop(inbox, None)
         if ear is not None:
             ear.lost("the session moved to another connection")
 
@@ -125,11 +125,11 @@ class MemoryDeployment:
 
     async def listen(self, inbox: str, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
         """`ports.Gateway.listen`."""
-        self._ears[inbox] = Ear(receive, lost)
+        self._subscribers[inbox] = Subscriber(receive, lost)
 
-    async def hush(self, inbox: str, keep: bool) -> None:
-        """`ports.Gateway.hush`."""
-        self._ears.pop(inbox, None)
+    async def unsubscribe(self, inbox: str, keep: bool) -> None:
+        """`ports.Gateway.unsubscribe`."""
+        self._subscribers.pop(inbox, None)
 
     async def check(self) -> None:
         """`ports.Gateway.check`."""
@@ -150,7 +150,7 @@ class Visited(MemoryDeployment):
                 del _deployments[name]
                 _left[name] = self
         self.watched = self._functions.watched
-        ears, self._ears = self._ears, {}
+        ears, self._subscribers = self._subscribers, {}
         for ear in ears.values():  # of other loops
             ear.lost("the event loop in which the deployment lived has ended")
         await self.stop()
@@ -203,7 +203,7 @@ async def _opened(name: str, make: Callable[..., MemoryDeployment]) -> Gateway:
         if found.home in (None, asyncio.get_running_loop()):
             return found
         if found.home.is_running():
-            return Elsewhere(found, found.home, partial(_opened, name, make))
+            return OtherLoopGateway(found, found.home, partial(_opened, name, make))
         left = found
     found = _deployments[name] = make(store=None if left is None else left.give_up())
     if left is not None:
@@ -211,7 +211,7 @@ async def _opened(name: str, make: Callable[..., MemoryDeployment]) -> Gateway:
     return found
 
 
-async def administer(name: str, options: Mapping[str, str], make: bool) -> Administration:
+async def administer(name: str, options: Mapping[str, str], make: bool) -> AdminPorts:
     """Nobody can have more of it than its process has. DeploymentError."""
     raise DeploymentError("memory://%s is gone with its process: nobody can back it up, or restore into it" % name)
 

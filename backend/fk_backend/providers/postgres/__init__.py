@@ -13,7 +13,7 @@ import weakref
 from typing import List, Mapping, Sequence
 
 from ...errors import DeploymentError, NotADeployment
-from ...ports import Administration, Gateway, Nobody, Ports
+from ...ports import AdminPorts, Gateway, NullSender, Ports
 from ..clock import SystemClock
 from .place import Place, identity
 
@@ -24,7 +24,7 @@ FIRST_ANSWER_S = 3.0
 
 _gateways: "weakref.WeakSet[Gateway]" = weakref.WeakSet()
 """As long as somebody uses them."""
-_abandoned: List[object] = []
+_discarded: List[object] = []
 
 
 def check(name: str, options: Mapping[str, str]) -> None:
@@ -63,7 +63,7 @@ async def init(name: str, options: Mapping[str, str], roles: Sequence[str], name
         await connection.close()
 
 
-async def administer(name: str, options: Mapping[str, str], make: bool) -> Administration:
+async def administer(name: str, options: Mapping[str, str], make: bool) -> AdminPorts:
     """The tables; ``make`` has the deployment made if there is none. DeploymentError as `connect`."""
     check(name, options)
     from .connections import Connections
@@ -82,8 +82,8 @@ async def administer(name: str, options: Mapping[str, str], make: bool) -> Admin
     finally:
         await connection.close()
     store = PostgresStore(connections)
-    nobody = Nobody()
-    return Administration(Ports(store, nobody, nobody, SystemClock()), store.namespaces, connections.close)
+    nobody = NullSender()
+    return AdminPorts(Ports(store, nobody, nobody, SystemClock()), store.namespaces, connections.close)
 
 
 def rest() -> None:
@@ -92,5 +92,5 @@ def rest() -> None:
 
 def abandon(forked: bool = True) -> None:
     """In a forked child, or where files were closed: lets go of the connections without closing them."""
-    _abandoned.extend(_gateways)
+    _discarded.extend(_gateways)
     _gateways.clear()

@@ -2,7 +2,7 @@
 
 Which of two that meet was first, the condition on the head decides. Nobody knows of a commit but who made it: that
 process tells the others, and says nothing to the elected writer. If it dies before, whoever writes next tells it, since
-the head says so; and the elected writer looks once a second whether something was left (`writer.Looks`).
+the head says so; and the elected writer looks once a second whether something was left (`writer.HeartbeatLoop`).
 
 What was sent to the elected writer may come again after somebody else's commit: each message has a number there, which
 the head keeps (`ports.Position`), and what failed is committed, too (`Writer.shares`).

@@ -22,7 +22,7 @@ MOST_SESSIONS = 100_000
 class PostgresGateway:
     """`ports.Gateway` and `ports.Queue` of one process for one deployment."""
 
-    thrifty = False
+    beats_only_if_owning = False
     blobs = None
 
     def __init__(self, link: Link, queued: bool = False) -> None:
@@ -78,15 +78,15 @@ class PostgresGateway:
         now = self.link.history
         before = self._seen.pop(key, now)
         if before.identity != now.identity and not before.keeps:
-            await self.link.hush(inbox)
+            await self.link.unsubscribe(inbox)
             raise WentBack("%s: the server took over from one whose answers it may not have" % self.link.shown)
         self._seen[key] = now
         if len(self._seen) > MOST_SESSIONS:
             del self._seen[next(iter(self._seen))]
 
-    async def hush(self, inbox: str, keep: bool) -> None:
-        """`ports.Gateway.hush`."""
-        await self.link.hush(inbox)
+    async def unsubscribe(self, inbox: str, keep: bool) -> None:
+        """`ports.Gateway.unsubscribe`."""
+        await self.link.unsubscribe(inbox)
 
     async def check(self) -> None:
         """`ports.Gateway.check`."""

@@ -50,7 +50,7 @@ GONE_S = 0.3
 GIVEN_UP = "the session moved to another connection, or was out of reach for too long"
 
 _SEND = "SELECT epoch, vacant FROM fk_kazoo.send($1, $2)"
-_STANDING = "SELECT epoch, vacant FROM fk_kazoo.standing()"
+_WRITER_STATE = "SELECT epoch, vacant FROM fk_kazoo.standing()"
 _AT_HOME = "SELECT host(inet_client_addr()), (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 _NOTIFY = "SELECT pg_notify($1, $2)"
 _TAKE_OVER = "SELECT fk_kazoo.take_over($1), (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
@@ -165,7 +165,7 @@ class Link:
         await self._listening()
         await self.realm.admit(self.connections, ns, self._place.shown)
 
-    async def hush(self, inbox: str) -> None:
+    async def unsubscribe(self, inbox: str) -> None:
         """Nobody listens any more."""
         listener, listening = self._listener, self._inboxes.pop(inbox, None)
         if listening is None or listener is None:
@@ -181,13 +181,13 @@ class Link:
             raise DeploymentError(str(self._failure))
         await self._listening()
         recently = asyncio.get_running_loop().time() - self._seen_s < SEEN_S
-        if self._host is None and not recently and await self._is_vacant():
+        if self._host is None and not recently and await self._has_no_writer():
             raise Unavailable("no process runs the functions right now")
 
     async def close(self) -> None:
         """Ends the link; if this process is the writer, another one is asked to be."""
         self._closing = True
-        self._tell_lost("the deployment was closed")
+        self._notify_lost("the deployment was closed")
         self._incoming.stop()
         for task in self._tasks.values():
             task.cancel()
@@ -241,7 +241,7 @@ class Link:
             listener.add_termination_listener(self._terminated)
             self.realm = await realm_of(listener, self._place.shown)
             await listener.add_listener(self.realm.news, self._news)
-            self._epoch, _ = await listener.fetchrow(_STANDING)
+            self._epoch, _ = await listener.fetchrow(_WRITER_STATE)
             self.history = await history(listener)
             address, now_ms = await listener.fetchrow(_AT_HOME)
         except DRIVER as error:
@@ -279,7 +279,7 @@ class Link:
             self._connected.clear()
             self._listener = None
             writer, self._host = self._host, None
-            self._tell_lost("the connection to the server was lost")
+            self._notify_lost("the connection to the server was lost")
             if writer is not None:
                 await writer.stop()
             pause = RETRY_S
@@ -292,7 +292,7 @@ class Link:
                     await asyncio.sleep(pause * random.uniform(0.5, 1.0))
                     pause = min(2 * pause, MAX_RETRY_S)
 
-    def _tell_lost(self, why: str) -> None:
+    def _notify_lost(self, why: str) -> None:
         inboxes, self._inboxes = self._inboxes, {}
         self._outgoing.clear()
         self._round += 1
@@ -339,13 +339,13 @@ class Link:
         """Anybody may say anything there: what it comes to is looked up."""
         kind, _, rest = payload.partition(" ")
         if kind == "here" and rest.isdigit() and len(rest) < MOST_DIGITS:
-            self._incoming.then(partial(self._hear_of, int(rest)))
+            self._incoming.then(partial(self._on_notification, int(rest)))
         elif kind == "gone" and self._host is None and self._inboxes:
             self._start("join", partial(self._join, 0.0 if self._waits() else GONE_S * random.random()))
         elif kind == "alive":
             self._alive.set()
 
-    def _hear_of(self, epoch: int) -> None:
+    def _on_notification(self, epoch: int) -> None:
         if len(self._announced) >= MOST_ANNOUNCED:
             self._announced.clear()
         self._announced.add(epoch)
@@ -353,7 +353,7 @@ class Link:
         if self._host is None:
             self._start("join", self._join)
 
-    async def _until_heard(self, epoch: int) -> None:
+    async def _until_echoed(self, epoch: int) -> None:
         """Until this writer's own word has come back, and with it all that anybody told before. Unavailable."""
         try:
             while epoch not in self._announced and epoch != self._epoch:
@@ -411,7 +411,7 @@ class Link:
                 continue
             since, pause = since + pause, min(2 * pause, MAX_UNANSWERED_S)
             try:
-                if not await self._is_vacant() and since > FROZEN_S:
+                if not await self._has_no_writer() and since > FROZEN_S:
                     await self._depose_if_frozen()
                     since = 0.0
             except BackendError as error:
@@ -429,9 +429,9 @@ class Link:
 
     # --- becoming the writer --------------------------------------------------------------------
 
-    async def _is_vacant(self) -> bool:
+    async def _has_no_writer(self) -> bool:
         """Whether there is no writer, not even this process after it tried."""
-        ((epoch, vacant),) = await self.connections.read(_STANDING)
+        ((epoch, vacant),) = await self.connections.read(_WRITER_STATE)
         self._adopt(epoch)
         if not vacant:
             self._seen_s = asyncio.get_running_loop().time()
@@ -448,7 +448,7 @@ class Link:
         pause = RETRY_S
         while self._host is None and self._inboxes and not self._closing:
             try:
-                ((epoch, vacant),) = await self.connections.read(_STANDING)
+                ((epoch, vacant),) = await self.connections.read(_WRITER_STATE)
                 self._adopt(epoch)
                 if not vacant or await self._become():
                     return
@@ -470,7 +470,7 @@ class Link:
             await self._ask(listener, lambda: listener.add_listener(realm.queue, queued))
             await writer.start()
             await self.connections.write(_NOTIFY, realm.news, "here %d" % epoch)
-            await self._until_heard(epoch)
+            await self._until_echoed(epoch)
             if listener is not self._listener or self._gone.is_set():
                 raise Unavailable("the connection to the server was lost")
         except BaseException:
@@ -490,11 +490,11 @@ class Link:
         self, writer: ElectedWriter, incoming: Incoming, _connection: Any, _pid: int, _channel: str, payload: str
     ) -> None:
         if payload == "?":
-            self._start("alive", self._say_alive)
+            self._start("alive", self._send_alive)
         else:
             incoming.take(writer.heard, payload)
 
-    async def _say_alive(self) -> None:
+    async def _send_alive(self) -> None:
         try:
             await self.connections.write(_NOTIFY, self.realm.news, "alive")
         except BackendError as error:
@@ -505,11 +505,11 @@ class Link:
         task = self._tasks.get(name)
         if task is None or task.done():
             task = self._tasks[name] = asyncio.ensure_future(work())
-            task.add_done_callback(_complained)
+            task.add_done_callback(_log_failure)
         return task
 
 
-def _complained(task: "asyncio.Future[Any]") -> None:
+def _log_failure(task: "asyncio.Future[Any]") -> None:
     """A bug in one of the tasks must not go unheard."""
     if not task.cancelled() and task.exception() is not None:
         log.error("a task of the link failed: %r", task.exception(), exc_info=task.exception())

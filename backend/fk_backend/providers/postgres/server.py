@@ -63,7 +63,7 @@ async def examine(connection: Any, place: Place) -> None:
             raise DeploymentError("%s: %s is too old; PostgreSQL 12 or later is needed" % (place.shown, version))
         if await connection.fetchval("SELECT pg_is_in_recovery()"):
             raise Unavailable("%s is a replica: reads and writes go to the primary" % place.shown)
-        await _judge_durability(connection, place)
+        await _check_durability(connection, place)
         await check(connection, place.shown)
     except DRIVER as error:
         if getattr(error, "sqlstate", "") in ("26000", "42P05", "08P01"):
@@ -71,7 +71,7 @@ async def examine(connection: Any, place: Place) -> None:
         raise at_connect(error, place.shown) from error
 
 
-async def _judge_durability(connection: Any, place: Place) -> None:
+async def _check_durability(connection: Any, place: Place) -> None:
     fsync = await connection.fetchval("SHOW fsync") == "on"
     synchronous = bool(await connection.fetchval("SHOW synchronous_standby_names"))
     replicas = await connection.fetchval("SELECT count(*) FROM pg_stat_replication")

@@ -27,7 +27,12 @@ class PostgresStore:
     atomic_queries = True
     # A key has to fit an entry of a B-tree, 2704 bytes of a page of 8 kB (BTMaxItemSize).
     limits = Limits(
-        writes=100_000, commit_bytes=1 << 26, item_bytes=1 << 25, partition_bytes=1300, sort_bytes=1300, remote=True
+        writes=100_000,
+        commit_bytes=1 << 26,
+        item_bytes=1 << 25,
+        partition_bytes=1300,
+        sort_bytes=1300,
+        has_latency=True,
     )
 
     def __init__(

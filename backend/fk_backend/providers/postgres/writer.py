@@ -20,7 +20,7 @@ from ...functions.heartbeat import SENDER, Heartbeat
 from ...functions.writer import Writer
 from ...layout import is_inbox, is_namespace
 from ...messages import MAX_NUMBER, message_id, split_id
-from ...ports import Nobody, Ports, Position, Pushed
+from ...ports import NullSender, Ports, Position, Pushed
 from ..clock import SystemClock
 from ..dispatch import Dispatcher
 from .connections import Connections
@@ -57,11 +57,11 @@ class DatabaseClock(SystemClock):
     """
 
     def __init__(self, now_ms: int) -> None:
-        self._began_ms = now_ms - int(time.monotonic() * 1000)
+        self._started_ms = now_ms - int(time.monotonic() * 1000)
 
     def now_ms(self) -> int:
         """As the database's."""
-        return self._began_ms + int(time.monotonic() * 1000)
+        return self._started_ms + int(time.monotonic() * 1000)
 
 
 class Tells:
@@ -88,20 +88,20 @@ class Tells:
 
 def own_writer(connections: Connections, now_ms: int, own: Own) -> Writer:
     """For the direct writes of a process that was not elected."""
-    ports = Ports(PostgresStore(connections), Tells(connections, own), Nobody(), DatabaseClock(now_ms))
+    ports = Ports(PostgresStore(connections), Tells(connections, own), NullSender(), DatabaseClock(now_ms))
     return Writer(ports, shares=True)
 
 
-class Looks:
+class HeartbeatLoop:
     """The heartbeat, and with it a look at the head: what somebody committed and was not able to tell is told.
 
     A head that is there at two looks was told long ago by whoever made it, or that one is dead.
     """
 
-    def __init__(self, heartbeat: Heartbeat, ports: Ports, tell_soon: Callable[[str], None]) -> None:
+    def __init__(self, heartbeat: Heartbeat, ports: Ports, schedule_fan_out: Callable[[str], None]) -> None:
         self._heartbeat = heartbeat
         self._store = ports.store
-        self._tell_soon = tell_soon
+        self._schedule_fan_out = schedule_fan_out
         self._seen: Dict[str, Tuple[int, bool]] = {}
         """Namespace → the head's zxid, and whether it was seen to that it is told."""
 
@@ -111,7 +111,7 @@ class Looks:
         zxid = 0 if item is None else item.rev
         seen, done = self._seen.get(ns, (0, True))
         if seen == zxid and not done:
-            self._tell_soon(ns)
+            self._schedule_fan_out(ns)
         self._seen[ns] = (zxid, seen == zxid)
         more = await self._heartbeat(ns)
         if not more:
@@ -139,7 +139,7 @@ class ElectedWriter:
         self.tells = tells = Tells(connections, own)
         ports = Ports(self.store, tells, self, clock)
         self._writer = Writer(ports, shares=True)
-        looks = Looks(Heartbeat(ports, LATE_S), ports, self._tell_soon)
+        looks = HeartbeatLoop(Heartbeat(ports, LATE_S), ports, self._schedule_fan_out)
         self._functions = Dispatcher(self._writer, looks, tells, clock, TICK_S)
         self._next: Dict[str, int] = {}
         """Inbox → the number that its next message has at least."""
@@ -148,8 +148,8 @@ class ElectedWriter:
         self._number = epoch * NUMBERS
         """Of the last message. Those of a later epoch are greater: what comes again there was not done before."""
 
-    def _tell_soon(self, ns: str) -> None:
-        self._functions.tell_soon(ns)
+    def _schedule_fan_out(self, ns: str) -> None:
+        self._functions.schedule_fan_out(ns)
 
     def free(self, ns: str) -> Optional[Writer]:
         """Who writes, if nothing of the namespace waits or is being handled."""

@@ -18,11 +18,11 @@ from .campaign import Failure, Tally, by_check, campaign
 from .checks import judge
 from .crashes import cover
 from .explore import LARGE_SCOPES, SMALL_SCOPES, explore
-from .maze import Scope
 from .narrate import narrate
 from .plan import Plan
 from .run import run
 from .shrink import broken, shrink
+from .state_space import Scope
 from .workload import SECRETS, WORLDS, beside, direct, flickering, invoked, plan
 
 CI_SCHEDULES = 20_000
@@ -32,7 +32,7 @@ CI_SECONDS = 3000.0
 """Beside everything else that CI does, at the lowest priority; alone it takes five minutes."""
 CI_FLICKERING = 1_000
 CI_DIRECT = 500
-CI_BESIDE = 500
+CI_DIRECT_LOCAL = 500
 CI_INVOKED = 1_000
 
 
@@ -92,7 +92,7 @@ def ci(jobs: int) -> int:
     print("writes that no queue has, in the clients' own processes: --world direct")
     failed += report(campaign(0, CI_DIRECT, jobs, None, progress, direct))
     print("writes beside a host, in other processes of its machine: --world beside")
-    failed += report(campaign(0, CI_BESIDE, jobs, None, progress, beside))
+    failed += report(campaign(0, CI_DIRECT_LOCAL, jobs, None, progress, beside))
     print("writers that are invoked while the queue's are at work: --world invoked")
     failed += report(campaign(0, CI_INVOKED, jobs, None, progress, invoked))
     covered = cover()

@@ -65,7 +65,7 @@ class SimulatedBeside(InTheClient):
         super().__init__(deployment, process, BesideStore(deployment, process), deployment.told)
 
     async def write(self, ns: str, message: Message, key: bytes = b"") -> Optional[Written]:
-        """`ports.Direct.write`, as `providers.direct.InPlace` has it."""
+        """`ports.Direct.write`, as `providers.direct.InProcessDirect` has it."""
         if self._process.random.random() >= self._deployment.world.knobs.beside or not self._deployment.is_free():
             return None
         self._store.message = message
@@ -76,7 +76,7 @@ class SimulatedBeside(InTheClient):
             raise
         finally:
             self._store.message = None
-        if not await self._is_told():
+        if not await self._is_fanned_out():
             await self._tell()
         return written
 

@@ -12,7 +12,7 @@ from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 from .checks import Violation, judge
 from .plan import Plan
 from .run import run
-from .workload import beset, plan
+from .workload import plan, with_hostile
 
 CHUNK = 25
 """Seeds that a process takes at a time."""
@@ -49,7 +49,7 @@ def _chunk(world: Callable[[int], Plan], seeds: Tuple[int, int]) -> Tuple[int, i
             calls += history.calls
             violations = judge(history, search=seed % SAMPLE == 0)
             if world is plan and seed % BESET == 0:
-                history = run(beset(plan(seed)))
+                history = run(with_hostile(plan(seed)))
                 calls += history.calls
                 violations += [each._replace(what="beset: " + each.what) for each in judge(history)]
         except Exception as error:  # of the simulation itself: the other seeds are still worth to be run

@@ -37,7 +37,7 @@ class Said(NamedTuple):
     value: Any
 
 
-class Begun(NamedTuple):
+class ConnectionStarted(NamedTuple):
     """A connection was made: of a new session (``attached`` is None) or of that one."""
 
     conn: str
@@ -134,7 +134,7 @@ class Client:
         self.program_done = False
         self.lives = 0
         self.process: Process
-        self.chores: List["asyncio.Future[Any]"] = []
+        self.background_actions: List["asyncio.Future[Any]"] = []
         self._position = 0
         self._tag = number * 1_000_000
 
@@ -150,7 +150,7 @@ class Client:
         self.process.on_death.append(self._died)
         self.connection = None
         self.known = None
-        self.chores = []
+        self.background_actions = []
         self.changed = asyncio.Event()
         for body in (self._keep_connected(), self._play()):
             self._run(body)
@@ -183,7 +183,7 @@ class Client:
             and connection.over_with is None
             and not connection.waiting
             and not connection.session.busy
-            and all(chore.done() for chore in self.chores)
+            and all(chore.done() for chore in self.background_actions)
         )
 
     @property
@@ -224,7 +224,9 @@ class Client:
             return False
         self.known = opened
         attached = None if known is None else known.session
-        self.world.note(self.name, "begun", Begun(connection.name, attached, opened.session, opened.timeout_ms))
+        self.world.note(
+            self.name, "begun", ConnectionStarted(connection.name, attached, opened.session, opened.timeout_ms)
+        )
         return True
 
     # --- the program ----------------------------------------------------------------------------
@@ -248,14 +250,14 @@ class Client:
         if isinstance(op, HangUp):
             connection.session.end(LOST, "hung up")
         elif isinstance(op, (Steal, Guess)):
-            self._chore(self._intrude(connection, isinstance(op, Steal)))
+            self._background_action(self._intrude(connection, isinstance(op, Steal)))
         elif isinstance(op, Lock):
-            self._chore(self._lock(self, op))
+            self._background_action(self._lock(self, op))
         else:
             connection.ask(op)
 
-    def _chore(self, body: Any) -> None:
-        self.chores.append(self._run(body))
+    def _background_action(self, body: Any) -> None:
+        self.background_actions.append(self._run(body))
 
     async def _intrude(self, connection: Connection, right: bool) -> None:
         """Another connection of the same process attaches, with the password or without it."""
@@ -272,7 +274,7 @@ class Client:
             return
         if not right:
             self.world.note(self.name, "broken-in", known.session)
-        begun = Begun(other.name, known.session, opened.session, opened.timeout_ms, stolen=True)
+        begun = ConnectionStarted(other.name, known.session, opened.session, opened.timeout_ms, stolen=True)
         self.world.note(self.name, "begun", begun)
         await self.process.pass_time(0.05)
         other.session.end(LOST, "hung up")

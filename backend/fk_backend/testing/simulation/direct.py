@@ -10,7 +10,7 @@ from typing import Callable, Optional, Sequence, cast
 
 from ... import layout
 from ...errors import BackendError
-from ...functions.told import Told
+from ...functions.fanout import FanOutProgress
 from ...functions.writer import Writer
 from ...messages import Message
 from ...ports import Store, Written
@@ -49,7 +49,7 @@ class InTheClient:
     at_once = False
 
     def __init__(
-        self, deployment: Deployment, process: Process, store: DirectStore, told: Optional[Told] = None
+        self, deployment: Deployment, process: Process, store: DirectStore, told: Optional[FanOutProgress] = None
     ) -> None:
         self._deployment = deployment
         self._process = process
@@ -60,9 +60,9 @@ class InTheClient:
         """`ports.Direct.write`."""
         raise NotImplementedError
 
-    async def _is_told(self) -> bool:
+    async def _is_fanned_out(self) -> bool:
         try:
-            return await self._writer.is_told(self._deployment.ns)
+            return await self._writer.is_fanned_out(self._deployment.ns)
         except BackendError:
             return False
 
@@ -88,7 +88,7 @@ class SimulatedDirect(InTheClient):
         told, written = False, None
         try:
             written = await self._write(message)
-            told = await self._is_told()
+            told = await self._is_fanned_out()
         finally:
             deployment.let_go(process, told)
         return written

@@ -7,7 +7,7 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Tuple
 from ...messages import decode
 from ...ports import Delivery, Listing, Page, Position
 from ...providers.memory.store import MemoryStore
-from .alone import Ask, Failed
+from .isolated import Ask, Failed
 from .plan import Knobs
 from .ports import Deployment
 from .run import NS
@@ -104,7 +104,7 @@ class Effects:
     def _store(self, store: int, asked: Ask) -> Effect:
         world = World(1, self._knobs)
         process = Process(world, asked.who)
-        process.judged_ms = asked.judged_ms
+        process.checked_ms = asked.checked_ms
         process.asking, process.looks_at = list(asked.asking), asked.looks_at
         deployment = Deployment(world, NS)
         deployment.items = self._stores.values[store].copy()

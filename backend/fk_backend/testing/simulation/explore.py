@@ -18,12 +18,12 @@ from ...core.requests import Close, Create, Delete, Multi, SetData
 from ...functions import step, writer
 from ...ports import Key
 from ...session.ops import Exists, GetChildren, GetData
-from . import taken
+from . import committed
 from .checks import CHECKS
-from .maze import Maze, Scope, State
 from .plan import Knobs, Plan
 from .replay import Replay
 from .run import History
+from .state_space import Scope, State, StateSpace
 from .world import Entry
 
 LEAF_CHECKS = ("W1", "W3", "W4", "W5", "W6", "R1", "R2", "V1", "V2", "V3", "V4", "V5", "V6", "Q1", "Q3")
@@ -55,18 +55,18 @@ class Frame:
         self.label = label
 
 
-def explore(scope: Scope, limit: int = 1 << 62, stop_at: int = 5, maze: Optional[Maze] = None) -> Explored:
+def explore(scope: Scope, limit: int = 1 << 62, stop_at: int = 5, maze: Optional[StateSpace] = None) -> Explored:
     """Every state of a scope, or as many as the limit allows."""
     with ExitStack() as stack:
         if scope.invoked:
-            stack.enter_context(mock.patch.object(writer, "next_step", taken.witnessed(step.next_step)))
-            stack.enter_context(mock.patch.object(writer, "recorded", taken.recording(step.recorded)))
+            stack.enter_context(mock.patch.object(writer, "next_step", committed.witnessed(step.next_step)))
+            stack.enter_context(mock.patch.object(writer, "recorded", committed.recording(step.recorded)))
         return _explore(scope, limit, stop_at, maze)
 
 
-def _explore(scope: Scope, limit: int, stop_at: int, maze: Optional[Maze]) -> Explored:
+def _explore(scope: Scope, limit: int, stop_at: int, maze: Optional[StateSpace]) -> Explored:
     started = time.process_time()
-    maze = maze or Maze(scope)
+    maze = maze or StateSpace(scope)
     state, notes = maze.begin(SETUP)
     seen: Set[bytes] = {maze.key(state)}
     way = [Frame(state, maze.choices(state), notes, "")]
@@ -96,7 +96,7 @@ def _explore(scope: Scope, limit: int, stop_at: int, maze: Optional[Maze]) -> Ex
     return Explored(len(seen), transitions, ends, time.process_time() - started, not way, violations)
 
 
-def judge(maze: Maze, way: List[Frame]) -> List[str]:
+def judge(maze: StateSpace, way: List[Frame]) -> List[str]:
     """What is wrong with a way to its end."""
     notes = (maze.effects.note(number) for frame in way for number in frame.notes)
     log = [Entry(step, 0.0, *note) for step, note in enumerate(notes)]

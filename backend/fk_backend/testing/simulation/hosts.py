@@ -71,7 +71,7 @@ class Instances:
         self.busy.remove(process)
         self._idle.insert(0, (process, function))
 
-    def afflict(self, fault: Fault) -> None:
+    def inject_fault(self, fault: Fault) -> None:
         """A fault of whoever runs now, or next."""
         if self.busy:
             self._world.begin(fault, self.busy[-1:])
@@ -89,7 +89,7 @@ class Instances:
         self.steady = True
         for process in self.all:
             process.troubles.clear()
-            process.doom = ""
+            process.kill_at = ""
             process.paused_until = 0.0
 
 
@@ -134,7 +134,7 @@ class Trigger:
                 del queue[:count]
                 continue
             while not await self._attempt([waiting.delivery for waiting in queue[:count]]):
-                if knobs.recut:
+                if knobs.rebatched:
                     count = self._world.random.randint(1, min(len(queue), knobs.batch))
                 await self._world.sleep(RETRY_S)
             del queue[:count]
@@ -150,8 +150,8 @@ class Trigger:
 
     async def _try(self, batch: List[Delivery]) -> Optional[BaseException]:
         """None if the writer returned in time; else what went wrong."""
-        if self._world.knobs.thrifty:
-            batch = [delivery._replace(internal=self._vouched(delivery)) for delivery in batch]
+        if self._world.knobs.beats_only_if_owning:
+            batch = [delivery._replace(internal=self._is_ordered(delivery)) for delivery in batch]
         process, writer = self.writers.take()
         gone = self._world.loop.create_future()
         process.on_death = [lambda: None if gone.done() else gone.set_result(None)]
@@ -166,7 +166,7 @@ class Trigger:
         failure: Optional[BaseException] = task.exception()
         return failure
 
-    def _vouched(self, delivery: Delivery) -> bool:
+    def _is_ordered(self, delivery: Delivery) -> bool:
         """Whether the heartbeat wrote down that it would send this: the queue itself can't say who sent something."""
         try:
             message = decode(delivery.body)
@@ -194,7 +194,9 @@ class Timer:
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
         self._world = deployment.world
-        self.heartbeats = Instances(deployment, "heartbeat", _pulse if self._world.knobs.thrifty else Heartbeat)
+        self.heartbeats = Instances(
+            deployment, "heartbeat", _pulse if self._world.knobs.beats_only_if_owning else Heartbeat
+        )
         deployment.on_wake = self._wake
         self.late_s = 0.0
         self.twice = False
@@ -241,7 +243,7 @@ class Timer:
 
     async def run(self) -> None:
         """For as long as the world turns."""
-        if self._world.knobs.thrifty:
+        if self._world.knobs.beats_only_if_owning:
             await self._world.never()
         while True:
             await self._pause(TICK_S)

@@ -59,7 +59,7 @@ class SimulatedInvocations:
         world = self._deployment.world
         process, writer = self._writers().take()
         process.direct, process.looked = message, None
-        process.deserted = self._desertion(process)
+        process.deserted = self._double_crash(process)
         answer: "asyncio.Future[Tuple[Optional[Written], int]]" = world.loop.create_future()
         gone = Unknown("the function failed")
         process.on_death = [lambda: None if answer.done() else answer.set_exception(gone)]
@@ -86,7 +86,7 @@ class SimulatedInvocations:
         task.add_done_callback(over)
         return answer
 
-    def _desertion(self, function: Process) -> Optional[Callable[[], None]]:
+    def _double_crash(self, function: Process) -> Optional[Callable[[], None]]:
         """What ends both after the first or the second commit; None if nothing does."""
         client = self._process
         left, client.deserting = client.deserting, 0

@@ -72,7 +72,7 @@ class Live(NamedTuple):
     identities: Tuple[Tuple[str, str], ...]
 
 
-class Told(NamedTuple):
+class FanOutProgress(NamedTuple):
     """The answer to a request, as the product's Result, and where in the order it came."""
 
     code: int
@@ -129,7 +129,7 @@ class Model:
         self._changed = False
         self._news: List[Tuple[int, str, int, Tuple[Acl, ...]]] = []
 
-    def step(self, session: int, inbox: str, request: Any, now_ms: int, happens: bool = True) -> Told:
+    def step(self, session: int, inbox: str, request: Any, now_ms: int, happens: bool = True) -> FanOutProgress:
         """The next request. ``happens``: whether an Expire or Reap, which the model can't judge, took effect."""
         self.now_ms = now_ms
         self.position += 1
@@ -150,7 +150,7 @@ class Model:
             self.alive.append(dict(self.sessions))
             if isinstance(request, Multi):
                 self.multis.append(self.zxid)
-        return Told(code, value, self.zxid, self.position)
+        return FanOutProgress(code, value, self.zxid, self.position)
 
     def skip(self) -> None:
         """A zxid that nothing happened at."""
@@ -180,7 +180,7 @@ class Model:
             past = node.births > 0 if node.ttl_ms == -1 else request.at_ms - node.mtime > node.ttl_ms > 0
             if node.children or not past:
                 self.early.append("%s at zxid %d" % (request.path, self.zxid + 1))
-            self._vanish(request.path)
+            self._delete_subtree(request.path)
             return True
         live = self.sessions.get(session)
         if live is None:
@@ -228,7 +228,7 @@ class Model:
 
     def _end(self, session: int, expired: bool) -> None:
         for path in sorted(path for path, node in self.tree.items() if node.owner == session):
-            self._vanish(path)
+            self._delete_subtree(path)
         del self.sessions[session]
         self._changed = True
         self.ends[session] = self.zxid + 1, expired
@@ -296,9 +296,9 @@ class Model:
         self._version(node.version, op.version)
         if node.children:
             raise Refusal(Error.NOT_EMPTY)
-        self._vanish(op.path)
+        self._delete_subtree(op.path)
 
-    def _vanish(self, path: str) -> None:
+    def _delete_subtree(self, path: str) -> None:
         above, _, name = path.rpartition("/")
         node = self.tree.pop(path)
         parent = self.tree[above or "/"]

@@ -22,7 +22,7 @@ class Knobs(NamedTuple):
     visibility: float = 2.0
     """After so long without an answer a batch is handed to somebody else, whatever the first one is doing."""
     atomic_queries: bool = True
-    recut: bool = False
+    rebatched: bool = False
     """Whether a batch that comes again may be cut differently."""
     fresh: float = 0.1
     """How often a function is run by a new instance although an old one is idle."""
@@ -35,7 +35,7 @@ class Knobs(NamedTuple):
     """Session timeouts of the clients, in turn."""
     inline_bytes: int = 0
     """Data above this are kept as blobs; 0: there are none."""
-    thrifty: bool = False
+    beats_only_if_owning: bool = False
     """Sessions beat only while they own something, and the heartbeat rests while none does: as on AWS."""
     direct: float = 0.0
     """How often a client's write that is alone is done in its own process: see `direct`."""
@@ -45,7 +45,7 @@ class Knobs(NamedTuple):
     """How often a client's write that is alone is done by a function that it invokes: see `invoked`."""
     late_inbox_s: float = 0.0
     """A new inbox takes nothing for up to so long. Only answers wait for it."""
-    look_s: float = 0.0
+    poll_s: float = 0.0
     """So often sessions look for what nobody told them; 0: as often as they do."""
     poison: bool = False
     """The writer has a bug: it fails on every message with a request of POISON."""
@@ -91,7 +91,7 @@ STORM = "storm"
 """Every third call of the process fails for ``span`` seconds: ``detail`` is unavailable, lost or undone."""
 JUMP = "jump"
 """The process's wall clock jumps by ``span`` seconds."""
-DESERTION = "desertion"
+DOUBLE_CRASH = "desertion"
 """The next function that the client invokes dies after its commit (``detail``: its "first" or "second"), and so does
 the client, for good: nobody attaches, and nobody writes, so that nothing is told for it."""
 LATE = "late"

@@ -13,7 +13,7 @@ from ...core.model import Blob
 from ...core.requests import Multi
 from ...errors import Refused
 from ...functions import large
-from ...functions.told import Told
+from ...functions.fanout import FanOutProgress
 from ...mac import inbox_name
 from ...messages import Message, decode, split_id
 from ...ports import (
@@ -36,7 +36,7 @@ from ...ports import (
     after,
 )
 from ...providers.memory.store import MemoryStore
-from . import taken
+from . import committed
 from .plan import PART
 from .world import Process, World
 
@@ -92,9 +92,9 @@ class Deployment:
         """The client whose own writer is at work."""
         self.untold = False
         """Whether such a one may have left a commit to be fanned out."""
-        self.told = Told()
+        self.told = FanOutProgress()
         """Of all who write beside each other, where several do."""
-        self._promised: List[Message] = []
+        self._reserved: List[Message] = []
         """What is taken as soon as the node is written that the head promises."""
         self._held: List[Callable[[], None]] = []
         self.in_the_post = 0
@@ -107,7 +107,7 @@ class Deployment:
             cast(Inboxes, SimulatedInboxes(self, process)),
             cast(Queue, SimulatedQueue(self, process, internal=True)),
             cast(Clock, SimulatedClock(process)),
-            SimulatedTimer(self, process) if self.world.knobs.thrifty else None,
+            SimulatedTimer(self, process) if self.world.knobs.beats_only_if_owning else None,
             self.blobs_of(process),
         )
 
@@ -174,19 +174,19 @@ class Deployment:
         if kept and not moves:
             self.world.note(process.name, "kept", kept[0])
         if moves:
-            self.world.note(process.name, "commit", Commit(before, self.head_rev(), process.judged_ms, tuple(writes)))
+            self.world.note(process.name, "commit", Commit(before, self.head_rev(), process.checked_ms, tuple(writes)))
         if process.deserted is not None and (kept or moves):
             process.deserted()
 
     def _taken_by(self, process: Process, writes: Sequence[object], moves: bool, goes_on: bool) -> None:
         """Where writers are invoked beside the queue, what is committed is taken by that, in this order."""
         if moves and goes_on:
-            self._promised, process.asking = process.asking, []
+            self._reserved, process.asking = process.asking, []
         if moves and not goes_on:
-            self._promised = []  # void
-        if (moves and not taken.promises(writes, self.ns)) or (not moves and any(map(taken.is_kept, writes))):
-            self._take(process, self._promised)
-            self._promised = []
+            self._reserved = []  # void
+        if (moves and not committed.promises(writes, self.ns)) or (not moves and any(map(committed.is_kept, writes))):
+            self._take(process, self._reserved)
+            self._reserved = []
 
     def looked(self, process: Process) -> None:
         """A writer has looked at the head: what failed by it has failed."""
@@ -294,7 +294,9 @@ class SimulatedStore:
         self._process = process
         knobs = deployment.world.knobs
         self.atomic_queries = knobs.atomic_queries
-        self.limits = Limits(recent_bytes=knobs.recent_bytes, together_is_dear=knobs.two_steps, remote=knobs.two_steps)
+        self.limits = Limits(
+            recent_bytes=knobs.recent_bytes, transactions_cost_double=knobs.two_steps, has_latency=knobs.two_steps
+        )
 
     async def _call(self, name: str, *args: Any) -> Any:
         deployment = self._deployment
@@ -463,13 +465,13 @@ class SimulatedClock:
 
     def __init__(self, process: Process) -> None:
         self._process = process
-        self._offset = process.random.random() * (SKEW_S if process.world.knobs.thrifty else 1000)
+        self._offset = process.random.random() * (SKEW_S if process.world.knobs.beats_only_if_owning else 1000)
 
     def now_ms(self) -> int:
         """`ports.Clock.now_ms`."""
         process = self._process
-        process.judged_ms = EPOCH_MS + int((process.world.now + process.wall_s) * 1000)
-        return process.judged_ms
+        process.checked_ms = EPOCH_MS + int((process.world.now + process.wall_s) * 1000)
+        return process.checked_ms
 
     def monotonic(self) -> float:
         """`ports.Clock.monotonic`."""
@@ -490,7 +492,7 @@ class SimulatedGateway:
     address: Optional[str] = "10.0.0.1"
 
     def __init__(self, deployment: Deployment, process: Process) -> None:
-        self.thrifty = deployment.world.knobs.thrifty
+        self.beats_only_if_owning = deployment.world.knobs.beats_only_if_owning
         self.blobs = deployment.blobs_of(process)
         self._deployment = deployment
         self._process = process
@@ -511,8 +513,8 @@ class SimulatedGateway:
 
         await self._process.call("inbox", "listen", effect)
 
-    async def hush(self, inbox: str, keep: bool) -> None:
-        """`ports.Gateway.hush`. Not a call that can fail: a provider has to see to it by itself."""
+    async def unsubscribe(self, inbox: str, keep: bool) -> None:
+        """`ports.Gateway.unsubscribe`. Not a call that can fail: a provider has to see to it by itself."""
         found = self._deployment.inboxes.get(inbox)
         if found is not None and found.process is self._process:
             found.receive = found.lost = None

@@ -14,8 +14,8 @@ from ...core.requests import Rest
 from ...core.watches import RECURSIVE
 from ...ports import Put
 from ...session.ops import WRITES, AddWatch, Exists, GetAcl, GetChildren, GetData
-from .client import Asked, Begun, Said
-from .model import ADMIN, READ, Model, Told, permitted
+from .client import Asked, ConnectionStarted, Said
+from .model import ADMIN, READ, FanOutProgress, Model, permitted
 from .ports import Commit
 from .run import NS, History, poisonous
 from .world import Entry
@@ -54,7 +54,7 @@ class Done(NamedTuple):
     number: int
     session: int
     request: Any
-    told: Told
+    told: FanOutProgress
     accepted: int
 
 
@@ -75,7 +75,7 @@ class Replay:
         for entry, commit in self.commits:
             for zxid in range(commit.before + 1, commit.after + 1):
                 self.commit_of[zxid] = commit
-                if not _promises(commit):
+                if not _reserves(commit):
                     self.committed_at.setdefault(zxid, entry.step)
                 elif zxid in kept:
                     self.committed_at.setdefault(zxid, kept[zxid])
@@ -119,7 +119,7 @@ class Replay:
                     continue
                 seen.add((message.inbox, number))
                 if aside:
-                    told = Told(Error.DEAD_LETTERED, None, 0, self.model.position)
+                    told = FanOutProgress(Error.DEAD_LETTERED, None, 0, self.model.position)
                     self.done[message.inbox, number] = Done(
                         message.inbox, number, message.session, request, told, entry.step
                     )
@@ -159,7 +159,7 @@ class Replay:
         found: Dict[str, Conn] = {}
         for entry in self.log:
             if entry.what == "begun":
-                begun: Begun = entry.value
+                begun: ConnectionStarted = entry.value
                 attached = begun.attached is not None
                 found[begun.conn] = Conn(begun.conn, entry.who, entry.step, begun.session, attached, begun.stolen, [])
             elif entry.what == "said":
@@ -203,7 +203,7 @@ class Replay:
             previous = done.told.zxid
 
 
-def _promises(commit: Commit) -> bool:
+def _reserves(commit: Commit) -> bool:
     """Whether it is a head that goes before its node."""
     return any(
         isinstance(write, Put) and write.key == layout.head_key(NS) and layout.head_of(write.item).reserved is not None
@@ -214,7 +214,7 @@ def _promises(commit: Commit) -> bool:
 def _is_of_nothing(commit: Commit) -> bool:
     """Whether it only says that requests are done with which changed nothing."""
     heads = [write for write in commit.writes if isinstance(write, Put) and write.key == layout.head_key(NS)]
-    if len(commit.writes) > 1 or not heads or commit.after != commit.before + 1 or _promises(commit):
+    if len(commit.writes) > 1 or not heads or commit.after != commit.before + 1 or _reserves(commit):
         return False
     results = [result for _, _, results in layout.head_of(heads[0].item).answers for result in results]
     return bool(results) and all(result[2] <= commit.before for result in results)

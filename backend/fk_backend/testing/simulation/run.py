@@ -17,8 +17,8 @@ from ...core import apply as core
 from ...functions import step, writer
 from ...functions.heartbeat import TICK_S
 from ...ports import INTEREST, SESSIONS, TABLES, Item, Key
-from ...session import beginning
-from . import hostile, taken
+from ...session import opening
+from . import committed, hostile
 from .beside import SimulatedBeside
 from .client import Client
 from .direct import SimulatedDirect
@@ -48,7 +48,7 @@ class History(NamedTuple):
     complaints: List[str]
     """What never came to rest, and tasks that failed."""
     calls: int
-    healed_at: float
+    recovered_at: float
     busy_blobs: Mapping[str, bytes] = MappingProxyType({})
     rest_blobs: Mapping[str, bytes] = MappingProxyType({})
     """What was kept as blobs at those moments."""
@@ -78,7 +78,7 @@ class Run:
         self.complaints: List[str] = []
         self.busy: Dict[Key, Item] = {}
         self.busy_blobs: Dict[str, bytes] = {}
-        self.healed_at = 0.0
+        self.recovered_at = 0.0
 
     def start_functions(self) -> None:
         """From now on the writer is called for what is sent, and the heartbeat by its timer."""
@@ -110,9 +110,9 @@ class Run:
             self.world.still_until = max(self.world.still_until, self.world.now + fault.span)
             self.world.begin(fault, [*clients, *self.trigger.writers.all, *self.timer.heartbeats.all])
         elif fault.who == "writer":
-            self.trigger.writers.afflict(fault)
+            self.trigger.writers.inject_fault(fault)
         elif fault.who == "heartbeat":
-            self.timer.heartbeats.afflict(fault)
+            self.timer.heartbeats.inject_fault(fault)
         else:
             found: List[Process] = [client.process for client in self.clients if client.name == fault.who]
             self.world.begin(fault, found)
@@ -123,8 +123,8 @@ class Run:
         await self.world.sleep(max([last, *spans]) - self.world.now + 0.01)
         self._heal()
         await self._until(self._is_quiet, "answers")
-        if self.plan.knobs.look_s:  # what nobody told is found
-            await self.world.sleep(max(self.plan.knobs.look_s, *beginning.UNTOLD_S) + 1.0)
+        if self.plan.knobs.poll_s:  # what nobody told is found
+            await self.world.sleep(max(self.plan.knobs.poll_s, *opening.FAN_OUT_CHECK_S) + 1.0)
             await self._until(self._is_quiet, "answers")
         self.busy, self.busy_blobs = self.contents(), dict(self.deployment.blobs)
         self.world.note("world", "quiet")
@@ -140,15 +140,15 @@ class Run:
     def _heal(self) -> None:
         self.world.note("world", "healed")
         # A timer that is late already stays so: nobody could be heard before it fires, and time is given back then.
-        self.healed_at = max(self.world.now, self.timer.due_s)
+        self.recovered_at = max(self.world.now, self.timer.due_s)
         self.world.calm = True
         self.trigger.writers.heal()
         self.timer.heal()
-        if self.plan.knobs.thrifty and self.plan.faults and self._ticking():
+        if self.plan.knobs.beats_only_if_owning and self.plan.faults and self._ticking():
             self.deployment.on_wake()  # as the daily sweep does
         for client in self.clients:
             client.process.troubles.clear()
-            client.process.doom, client.process.deserting = "", 0
+            client.process.kill_at, client.process.deserting = "", 0
 
     def _parted(self) -> bool:
         """Whether every client has heard of its end: until then it beats, and its counter may be there once more."""
@@ -156,7 +156,7 @@ class Run:
 
     def _empty(self) -> bool:
         """Whether there is no session and no beat counter; where sessions that own nothing stay, no holder."""
-        if self.plan.knobs.thrifty:
+        if self.plan.knobs.beats_only_if_owning:
             owned = [key for key in self.contents() if key.table == SESSIONS and key.sort.startswith("/")]
             listed = self.deployment.at_once(self.deployment.items.query(SESSIONS, layout.holders_partition(NS), "0"))
             return not listed.rows and all(key.partition.endswith(":reapable") for key in owned)
@@ -178,12 +178,12 @@ class Run:
         still = False
         while not (still and reached()):
             if self.world.now > deadline:
-                self.complaints.append("never came to rest: %s, %s" % (what, self._unrest()))
+                self.complaints.append("never came to rest: %s, %s" % (what, self._not_quiescent()))
                 return
             still = reached()
             await self.world.sleep(TICK_S / 4)
 
-    def _unrest(self) -> str:
+    def _not_quiescent(self) -> str:
         asked = {c.name: sorted(c.connection.waiting) if c.connection else "no connection" for c in self.clients}
         waiting = len(self.deployment.queue), self.deployment.in_the_post, self.trigger.writers.resting
         return "%s; in queue, post, writers: %s" % (asked, waiting)
@@ -202,11 +202,11 @@ def constants(plan: Plan) -> Iterator[None]:
     """Limits as small as the plan says, so that small runs reach them; and the bug that makes a message poison."""
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(writer, "MAX_CALLS", plan.knobs.commit_calls))
-        if plan.knobs.look_s:
-            stack.enter_context(mock.patch.object(beginning, "LOOK_S", plan.knobs.look_s))
+        if plan.knobs.poll_s:
+            stack.enter_context(mock.patch.object(opening, "LOOK_S", plan.knobs.poll_s))
         if plan.knobs.invoked:
-            stack.enter_context(mock.patch.object(writer, "next_step", taken.witnessed(step.next_step)))
-            stack.enter_context(mock.patch.object(writer, "recorded", taken.recording(step.recorded)))
+            stack.enter_context(mock.patch.object(writer, "next_step", committed.witnessed(step.next_step)))
+            stack.enter_context(mock.patch.object(writer, "recorded", committed.recording(step.recorded)))
         if plan.knobs.poison:
             stack.enter_context(mock.patch.object(step, "apply", _failing(core.apply)))
         yield
@@ -238,7 +238,7 @@ def run(plan: Plan, crossed: Optional[Callable[[Process, str, str], Optional[str
     made.complaints.extend(map(_told, made.world.loop.failures))
     world = made.world
     return History(
-        plan, world.log, made.contents(), made.busy, made.complaints, world.calls, made.healed_at,
+        plan, world.log, made.contents(), made.busy, made.complaints, world.calls, made.recovered_at,
         made.busy_blobs, dict(made.deployment.blobs),
     )  # fmt: skip
 

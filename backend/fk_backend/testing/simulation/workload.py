@@ -12,7 +12,7 @@ from ...core.watches import PERSISTENT, RECURSIVE
 from ...session.ops import AddWatch, Exists, GetAcl, GetChildren, GetData, RemoveWatches, Sync
 from .plan import (
     CRASH,
-    DESERTION,
+    DOUBLE_CRASH,
     GARBAGE,
     JUMP,
     LATE,
@@ -132,7 +132,7 @@ def knobs(r: Random) -> Knobs:
         batch=r.choice((1, 3, 10)),
         visibility=r.choice((0.3, 1.0, 3.0)),
         atomic_queries=r.random() < 0.6,
-        recut=r.random() < 0.3,
+        rebatched=r.random() < 0.3,
         fresh=r.choice((0.0, 0.1, 0.5)),
         recent_bytes=r.choice((0, 30, 100, ALL, ALL, ALL)),
         two_steps=r.random() < 0.4,
@@ -192,13 +192,13 @@ def _plan(seed: int) -> Plan:
     each = r.randint(3, 30 // clients)
     programs = tuple(steps(r, each, span, first=number == 0) for number in range(clients))
     made = Plan(seed, knobs(r), programs, faults(r, r.choice((0, 1, 2, 3, 5)), clients, span))
-    return _peculiar(made, Random("%d peculiar" % seed), span)
+    return _deployment_variant(made, Random("%d peculiar" % seed), span)
 
 
-def _peculiar(made: Plan, r: Random, span: float) -> Plan:
+def _deployment_variant(made: Plan, r: Random, span: float) -> Plan:
     """What only some deployments have. Drawn apart from the rest, which is the same with and without it."""
     chosen = made.knobs._replace(
-        inline_bytes=r.choice((0, 0, 0, 1, 2)), thrifty=r.random() < 0.25, poison=r.random() < 0.2
+        inline_bytes=r.choice((0, 0, 0, 1, 2)), beats_only_if_owning=r.random() < 0.25, poison=r.random() < 0.2
     )
     programs = made.clients
     if chosen.poison:  # who looks for poison waits for the writer, however long that takes
@@ -211,7 +211,7 @@ def _peculiar(made: Plan, r: Random, span: float) -> Plan:
     return made._replace(knobs=chosen, clients=programs, faults=troubles)
 
 
-def beset(made: Plan) -> Plan:
+def with_hostile(made: Plan) -> Plan:
     """The same with a hostile client in it, which stores and sends garbage. A run of its own."""
     r = Random("%d beset" % made.seed)
     span = max((step.at for program in made.clients for step in program), default=0.0)
@@ -235,10 +235,10 @@ def _with_secrets(seed: int) -> Plan:
     """Much may not be read by everybody, and that changes, and so does who asks."""
     r = Random("%d secrets" % seed)
     made = _plan(seed - SECRETS)
-    return made._replace(seed=seed, clients=tuple(_secretive(r, program) for program in made.clients))
+    return made._replace(seed=seed, clients=tuple(_with_acls(r, program) for program in made.clients))
 
 
-def _secretive(r: Random, program: Tuple[Step, ...]) -> Tuple[Step, ...]:
+def _with_acls(r: Random, program: Tuple[Step, ...]) -> Tuple[Step, ...]:
     found: List[Step] = []
     for step in program:
         op = step.op
@@ -284,7 +284,7 @@ def flickering(seed: int) -> Plan:
 
 def hostile(seed: int) -> Plan:
     """The plan of a seed with a hostile client in it."""
-    return beset(plan(seed))
+    return with_hostile(plan(seed))
 
 
 def direct(seed: int) -> Plan:
@@ -292,7 +292,7 @@ def direct(seed: int) -> Plan:
     made, r = _plan(seed), Random("%d direct" % seed)
     programs = tuple(_apart(r, program) for program in made.clients)
     # Where the functions are at hand, everybody beats, and every item takes everything.
-    knobs = made.knobs._replace(direct=r.choice((0.5, 0.9, 1.0)), thrifty=False, inline_bytes=0)
+    knobs = made.knobs._replace(direct=r.choice((0.5, 0.9, 1.0)), beats_only_if_owning=False, inline_bytes=0)
     return made._replace(knobs=knobs, clients=programs)
 
 
@@ -316,14 +316,16 @@ def invoked(seed: int) -> Plan:
     """The plan of a seed in which clients invoke the writer while the queue's is at work, too: as on AWS."""
     made, r = direct(seed), Random("%d invoked" % seed)
     # A writer that fails on a message is the queue's matter.
-    knobs = made.knobs._replace(direct=0.0, invoked=made.knobs.direct, thrifty=r.random() < 0.5, poison=False)
+    knobs = made.knobs._replace(
+        direct=0.0, invoked=made.knobs.direct, beats_only_if_owning=r.random() < 0.5, poison=False
+    )
     knobs = knobs._replace(inline_bytes=r.choice((0, 0, 200)), fresh=r.choice((0.0, 0.3, 0.7)))
-    if knobs.thrifty:  # inboxes are made when they are needed, and who watches looks now and then
-        knobs = knobs._replace(late_inbox_s=r.choice((0.0, 1.0)), look_s=r.choice((0.5, 3.0)))
+    if knobs.beats_only_if_owning:  # inboxes are made when they are needed, and who watches looks now and then
+        knobs = knobs._replace(late_inbox_s=r.choice((0.0, 1.0)), poll_s=r.choice((0.5, 3.0)))
         number = r.randrange(len(made.clients))
         last_s = max((step.at for step in made.clients[number]), default=0.0)
         fault = Fault(
-            DESERTION, "client-%d" % number, round(last_s * r.random(), 4), 0.0, r.choice(("first", "second"))
+            DOUBLE_CRASH, "client-%d" % number, round(last_s * r.random(), 4), 0.0, r.choice(("first", "second"))
         )
         if r.random() < 0.4:
             made = made._replace(faults=tuple(sorted((*made.faults, fault), key=lambda each: each.at)))

@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, TypeV
 
 from ...errors import Unavailable, Unknown
 from .loop import SimulatedLoop
-from .plan import CRASH, DESERTION, JUMP, PART, PAUSE, STORM, Fault, Knobs
+from .plan import CRASH, DOUBLE_CRASH, JUMP, PART, PAUSE, STORM, Fault, Knobs
 
 T = TypeVar("T")
 HANG_S = 0.5
@@ -97,8 +97,8 @@ class World:
             if fault.kind == PAUSE:
                 process.paused_until = max(process.paused_until, self.now + fault.span)
             elif fault.kind == CRASH:
-                process.doom = fault.detail
-            elif fault.kind == DESERTION:
+                process.kill_at = fault.detail
+            elif fault.kind == DOUBLE_CRASH:
                 process.deserting = 1 + (fault.detail == "second")
             elif fault.kind == JUMP:
                 process.wall_s += fault.span
@@ -115,12 +115,12 @@ class Process:
         self.random = Random("%d %s" % (world.seed, name))
         self.dead = False
         self.paused_until = world.still_until
-        self.doom = ""
+        self.kill_at = ""
         self.wall_s = 0.0
         self.troubles: List[Tuple[float, Fault]] = []
         self.on_death: List[Callable[[], None]] = []
         self.deserting = 0
-        """After how many commits of what it invokes it dies: see `plan.DESERTION`."""
+        """After how many commits of what it invokes it dies: see `plan.DOUBLE_CRASH`."""
         self.is_gone = False
         """Whether nobody starts it again."""
         self.direct: Any = None
@@ -133,7 +133,7 @@ class Process:
         """The zxid of the head by which those fail that change nothing."""
         self.looked: Optional[int] = None
         """The step at which its direct message failed, if it did."""
-        self.judged_ms = 0
+        self.checked_ms = 0
         """What it was told last when it asked for the time."""
 
     def die(self) -> None:
@@ -178,8 +178,8 @@ class Process:
         """A call across a port: there, its effect in one instant, and back; or one of the things that go wrong."""
         world = self.world
         world.calls += 1
-        doom = self.doom or (world.crossed(self, port, name) if world.crossed is not None else None)
-        if doom == "before":
+        kill_at = self.kill_at or (world.crossed(self, port, name) if world.crossed is not None else None)
+        if kill_at == "before":
             self.die()
         await self.pass_time(self.lag())
         trouble = self.trouble(port)
@@ -190,7 +190,7 @@ class Process:
             await self.pass_time(HANG_S * self.random.random())
             raise Unknown("no answer from %s" % port)
         value = effect()
-        if doom == "after" or (self.doom == "after" and not self.dead):
+        if kill_at == "after" or (self.kill_at == "after" and not self.dead):
             self.die()
         if trouble == "lost":
             await self.pass_time(HANG_S * self.random.random())

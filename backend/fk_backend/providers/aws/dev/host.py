@@ -108,9 +108,9 @@ class Host:
 
         return self._call(kill())
 
-    def chill(self, name: str) -> None:
+    def stop_environments(self, name: str) -> None:
         """Ends every environment of a function, each after the invocation that it has: the next one starts cold."""
-        self._call(self.functions[name].chill())
+        self._call(self.functions[name].stop_environments())
 
     def stop(self, drain: bool = False) -> None:
         """Ends everything; with ``drain``, after what was received is done. See `Mapping.stop`."""

@@ -121,7 +121,7 @@ def nothing_left_behind(replay: Replay) -> Iterator[str]:
             and not _swept(replay, key)
         ):
             yield "%s %s is left" % (key.partition, key.sort)
-    if _undisturbed(replay):
+    if _no_fault(replay):
         named = {layout.node_of(item).data for key, item in replay.history.rest.items() if key.sort == layout.NODE}
         keys = {data.key for data in named if isinstance(data, Blob)}
         for name in replay.history.rest_blobs:
@@ -129,7 +129,7 @@ def nothing_left_behind(replay: Replay) -> Iterator[str]:
                 yield "%s is left" % name
 
 
-def _undisturbed(replay: Replay) -> bool:
+def _no_fault(replay: Replay) -> bool:
     """Whether no writer failed or was behind another one: such a writer keeps what it can't commit, for the sweep."""
     trouble = ("died", "late", "gone", "fault")
     writers = {entry.who for entry in replay.log if entry.what == "batch"}
@@ -139,7 +139,7 @@ def _undisturbed(replay: Replay) -> bool:
 
 def _swept(replay: Replay, key: Key) -> bool:
     """Whether it is left to sweeps: sessions that own nothing do not end by themselves where beats are dear."""
-    if not replay.history.plan.knobs.thrifty:
+    if not replay.history.plan.knobs.beats_only_if_owning:
         return False
     if key.partition == layout.beats_partition(NS):
         return True

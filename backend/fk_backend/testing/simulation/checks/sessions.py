@@ -10,7 +10,7 @@ from ....core.owners import is_ephemeral
 from ....core.requests import Close, Expire
 from ....functions.heartbeat import RARE_TICKS, TICK_S
 from ....ports import SESSIONS, STATE, Put, Remove
-from ....session.holdings import makes_ephemeral
+from ....session.owned import makes_ephemeral
 from ..plan import PAUSE, WORLD
 from ..replay import Conn, Replay
 from ..run import NS
@@ -46,7 +46,7 @@ def passwords_are_checked(replay: Replay) -> Iterator[str]:
 
 def expiry_is_on_time(replay: Replay) -> Iterator[str]:
     """S1: judged by a count that had stood still for the whole timeout, and still did; and soon after that."""
-    yield from _begun_unheard(replay)
+    yield from _began_unbeaten(replay)
     quiet = next((entry.at for entry in replay.log if entry.what == "quiet"), None)
     asked = [replay.log[done.accepted] for done in replay.order if isinstance(done.request, Expire)]
     for done in replay.order:
@@ -71,7 +71,7 @@ def expiry_is_on_time(replay: Replay) -> Iterator[str]:
         silent = replay.log[at].at - alive
         crowd = [entry for entry in asked if entry.at > alive and entry.step < at]
         late = BOUND_S + _longest_pause(replay) + (CALLS + CALLS_EACH * len(crowd)) * replay.history.plan.knobs.lag
-        undisturbed = quiet is not None and alive >= max(replay.history.healed_at + 2, quiet - timeout)
+        undisturbed = quiet is not None and alive >= max(replay.history.recovered_at + 2, quiet - timeout)
         if undisturbed and silent > timeout + late:
             yield "session %x expired %.3f s after its last beat, its timeout is %.1f s" % (session, silent, timeout)
 
@@ -98,12 +98,12 @@ def _stood_still(replay: Replay, begin: float, end: float) -> float:
 
 def _longest_pause(replay: Replay) -> float:
     """Of a heartbeat that is paid for by the look, beyond those of one that is not."""
-    return RARE_TICKS * TICK_S if replay.history.plan.knobs.thrifty else 0.0
+    return RARE_TICKS * TICK_S if replay.history.plan.knobs.beats_only_if_owning else 0.0
 
 
-def _begun_unheard(replay: Replay) -> Iterator[str]:
+def _began_unbeaten(replay: Replay) -> Iterator[str]:
     """Where beats are dear, a session that owns nothing need not beat: it has to before it may own something."""
-    if not replay.history.plan.knobs.thrifty:
+    if not replay.history.plan.knobs.beats_only_if_owning:
         return
     paused = {entry.who for entry in replay.log if entry.what == "fault" and entry.value.kind == PAUSE}
     timeouts = {n: live.timeout_ms / 1000 for alive in replay.model.alive for n, live in alive.items()}

@@ -67,7 +67,7 @@ class Walk:
         self.all = set(told_of)
         self.exact = replay.history.plan.knobs.recent_bytes >= ALL
         self.armed: Dict[Tuple[str, str], int] = {}
-        self.owed: Dict[Tuple[str, str], int] = {}
+        self.expected_events: Dict[Tuple[str, str], int] = {}
         """Watches that stay → the zxid from which their events are due."""
         self.told: Set[Trigger] = set()
         self.heard: Counter[Trigger] = Counter()
@@ -82,7 +82,7 @@ class Walk:
                 yield from self._event(step, tuple(value))
             elif tag > 0 and tag in self.lines:
                 yield from self._reply(step, self.lines[tag])
-        quiet = alive_at_rest(self.replay, self.conn)
+        quiet = alive_when_quiescent(self.replay, self.conn)
         if quiet:
             yield from self._due(self.replay.head_at(quiet), "V3", "at rest", quiet)
 
@@ -105,7 +105,7 @@ class Walk:
         if event in self.told and self.exact and self.heard[event] > self.happened[event]:
             yield Found("V1", where + " was told before")
         late = not self.exact and (  # told by its push, when that comes
-            any(_covers(*key, event) for key in self.owed)
+            any(_covers(*key, event) for key in self.expected_events)
             or any(key[0] == path and (self._came_and_went(key) or not self._open(key)) for key in self.armed)
         )
         if zxid <= self.shown and not late:
@@ -115,7 +115,7 @@ class Walk:
         self.last_event = max(self.last_event, zxid)
         waiting = [key for key in self.armed if key[0] == path]
         hits = [key for key in waiting if kind in TABLE[key[1]] and self._fires(key, event)]
-        stays = [key for key, since in self.owed.items() if since < zxid and _covers(*key, event)]
+        stays = [key for key, since in self.expected_events.items() if since < zxid and _covers(*key, event)]
         if not hits and not (stays and event in self.all):
             yield self._unwanted(where, waiting, event)
         if self.exact and event not in self.all:
@@ -160,11 +160,11 @@ class Walk:
         self.shown = max(self.shown, zxid)
         op = line.op
         if isinstance(op, AddWatch) and code == Error.OK:
-            self.owed[op.path, op.mode] = self.shown
+            self.expected_events[op.path, op.mode] = self.shown
         elif isinstance(op, RemoveWatches) and code == Error.OK:
             for mode in op.modes:
                 self.armed.pop((op.path, mode), None)
-                self.owed.pop((op.path, mode), None)
+                self.expected_events.pop((op.path, mode), None)
         elif isinstance(op, (Exists, GetData, GetChildren)) and op.watch and line.tag in self.reads:
             at = self.reads[line.tag].zxid
             if at is not None and (code == Error.OK or (code == Error.NO_NODE and isinstance(op, Exists))):
@@ -183,7 +183,7 @@ class Walk:
                 yield Found(check, "step %d: no event %s for %s %s" % (step, first, key, when))
                 del self.armed[key]
         if self.exact or check == "V3":
-            for key, since in self.owed.items():
+            for key, since in self.expected_events.items():
                 for trigger in self.triggers:
                     due = since < trigger[0] <= zxid and _covers(*key, trigger) and trigger in self.all
                     if due and trigger not in self.told:
@@ -197,7 +197,7 @@ class Walk:
         return self.armed[key] in absent and any(z > self.armed[key] for z in absent)
 
 
-def alive_at_rest(replay: Replay, conn: Conn) -> int:
+def alive_when_quiescent(replay: Replay, conn: Conn) -> int:
     """The step at which everything was answered, if the connection was still there then; else 0."""
     quiet = next((entry.step for entry in replay.log if entry.what == "quiet"), 0)
     if conn.stolen or any(tag == -1 and step < quiet for step, tag, _ in conn.said):

@@ -7,7 +7,7 @@ from typing import Callable, Optional
 from fk_backend.ports import Blobs, Clock, Direct, Gateway, Queue, Store
 
 
-class Facing:
+class ClientView:
     """`ports.Gateway` with the address of the client, and the subject of its certificate.
 
     Where the transport vouches for no address, there is neither: anybody could claim one.
@@ -17,7 +17,7 @@ class Facing:
         self._gateway = gateway
         self.address: Optional[str] = None if gateway.address is None else address
         self.subject = None if gateway.address is None else subject
-        self.thrifty = gateway.thrifty
+        self.beats_only_if_owning = gateway.beats_only_if_owning
 
     @property
     def store(self) -> Store:
@@ -52,9 +52,9 @@ class Facing:
         """`ports.Gateway.listen`."""
         await self._gateway.listen(inbox, receive, lost)
 
-    async def hush(self, inbox: str, keep: bool) -> None:
-        """`ports.Gateway.hush`."""
-        await self._gateway.hush(inbox, keep)
+    async def unsubscribe(self, inbox: str, keep: bool) -> None:
+        """`ports.Gateway.unsubscribe`."""
+        await self._gateway.unsubscribe(inbox, keep)
 
     async def check(self) -> None:
         """`ports.Gateway.check`."""

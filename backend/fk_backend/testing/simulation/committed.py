@@ -19,9 +19,9 @@ from .world import Process
 def witnessed(next_step: Any) -> Any:
     """What works out a step, with a note in its process of whose requests it takes."""
 
-    async def wrapped(ports: Any, ns: str, warm: Any, entries: Any, done: Any) -> Step:
-        step: Step = await next_step(ports, ns, warm, entries, done)
-        remember(ports.store._process, step, warm.head.zxid)
+    async def wrapped(ports: Any, ns: str, cache: Any, entries: Any, done: Any) -> Step:
+        step: Step = await next_step(ports, ns, cache, entries, done)
+        remember(ports.store._process, step, cache.head.zxid)
         return step
 
     return wrapped
@@ -30,9 +30,9 @@ def witnessed(next_step: Any) -> Any:
 def recording(recorded: Any) -> Any:
     """The same of a step that is committed although it changes nothing."""
 
-    def wrapped(ports: Any, ns: str, warm: Any, step: Step, done: Any) -> Step:
-        made: Step = recorded(ports, ns, warm, step, done)
-        remember(ports.store._process, made, warm.head.zxid)
+    def wrapped(ports: Any, ns: str, cache: Any, step: Step, done: Any) -> Step:
+        made: Step = recorded(ports, ns, cache, step, done)
+        remember(ports.store._process, made, cache.head.zxid)
         return made
 
     return wrapped

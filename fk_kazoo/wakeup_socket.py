@@ -10,7 +10,7 @@ from fk_backend.providers.descriptors import Descriptor
 from .loop import end
 
 
-class Doorbell:
+class WakeupSocket:
     """The app's end of the pair, in place of kazoo's TCP socket: closing it hangs up, as closing that does."""
 
     def __init__(self, socket_: Any) -> None:

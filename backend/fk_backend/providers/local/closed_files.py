@@ -17,7 +17,7 @@ import time
 from typing import Collection, Dict, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
 
 from ...errors import DeploymentError
-from ..descriptors import Descriptor, identities, occupy, standing_for
+from ..descriptors import Descriptor, descriptors_of, identities, occupy
 
 TRIES, PAUSE_S = 20, 0.005
 """How long numbers are waited for that somebody else has."""
@@ -66,7 +66,7 @@ def changing(paths: Collection[str]) -> Iterator[None]:
     finally:
         looks = {path: (_latest.get(path, 0), next(_looks)) for path in paths}
         _latest.update((path, look) for path, (_, look) in looks.items())
-        found = tuple(standing_for([path + end for path in paths for end in ("", "-wal", "-shm")]))
+        found = tuple(descriptors_of([path + end for path in paths for end in ("", "-wal", "-shm")]))
         for path, (before, look) in looks.items():
             shared = _of(found, [path + "-shm"])
             _known[path, look] = Open(_of(found, [path, path + "-wal"]) + shared, shared)

@@ -13,7 +13,7 @@ Go = Callable[[bool], None]
 """Told whether it is alone."""
 
 
-class Lone:
+class SingleWrites:
     """The writes that came in this turn of the loop, to one namespace. For one event loop's thread."""
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ from ...mac import inbox_name
 from ...messages import Message, decode, encode
 from ...ports import Clock, Delivery, Inboxes, Item, Key, Limits, Listing, Page, Ports, Pushed, Queue, Store
 from ...session.engine import LOST
-from .client import Begun, Connection
+from .client import Connection, ConnectionStarted
 from .plan import Knobs
 from .ports import SimulatedClock
 from .run import NS
@@ -25,13 +25,13 @@ TIMEOUT_MS = 2000
 
 
 class Ask(NamedTuple):
-    """A call of a port. ``judged_ms`` is the time by which the caller judged."""
+    """A call of a port. ``checked_ms`` is the time by which the caller judged."""
 
     who: str
     port: str
     name: str
     args: Tuple[Any, ...]
-    judged_ms: int
+    checked_ms: int
     asking: Tuple[Message, ...] = ()
     """Where writers are invoked: what a commit takes, see `taken`."""
     looks_at: Optional[int] = None
@@ -90,7 +90,7 @@ class Did(NamedTuple):
     notes: Tuple[Tuple[str, str, Any], ...]
 
 
-class Alone:
+class IsolatedProcess:
     """A process, and a loop in which there is nothing else. Time stands still there."""
 
     def __init__(self, name: str, recent_bytes: int, two_steps: bool, invoked: bool) -> None:
@@ -100,7 +100,7 @@ class Alone:
         self.ns = NS
         self.world = World(1, Knobs())
         self.process = Still(self.world, name)
-        self.limits = Limits(recent_bytes=recent_bytes, together_is_dear=two_steps)
+        self.limits = Limits(recent_bytes=recent_bytes, transactions_cost_double=two_steps)
         self._asks: List[Tuple[int, Ask]] = []
         self._waiting: Dict[int, "asyncio.Future[Any]"] = {}
         self._made = 0
@@ -149,7 +149,7 @@ class Alone:
             asking, process.asking = tuple(process.asking), []
         elif port == "store" and name == "get":
             looks_at = process.looks_at
-        self._asks.append((self._made, Ask(self.name, port, name, args, process.judged_ms, asking, looks_at)))
+        self._asks.append((self._made, Ask(self.name, port, name, args, process.checked_ms, asking, looks_at)))
         answer = self._waiting[self._made] = self.world.loop.create_future()
         return await answer
 
@@ -166,11 +166,11 @@ class Still(Process):
         await self.world.never()
 
 
-class ClientAlone(Alone):
+class IsolatedClient(IsolatedProcess):
     """A client: opens its session at once, and asks what it is told to."""
 
     address: Optional[str] = None
-    thrifty = False
+    beats_only_if_owning = False
     blobs: Any = None
 
     def __init__(self, number: int, recent_bytes: int, two_steps: bool, invoked: bool, invokes: bool) -> None:
@@ -212,7 +212,7 @@ class ClientAlone(Alone):
 
     async def _open(self) -> None:
         opened = self.opened = await self.connection.session.open(TIMEOUT_MS)
-        begun = Begun(self.connection.name, None, opened.session, opened.timeout_ms)
+        begun = ConnectionStarted(self.connection.name, None, opened.session, opened.timeout_ms)
         self.world.note(self.name, "begun", begun)
 
     def set(self) -> None:
@@ -224,7 +224,7 @@ class ClientAlone(Alone):
         self.connection = Connection(cast(Any, self), self.process)
         opened = await self.connection.session.attach(self.opened.session, self.opened.password)
         assert opened is not None
-        begun = Begun(self.connection.name, opened.session, opened.session, opened.timeout_ms)
+        begun = ConnectionStarted(self.connection.name, opened.session, opened.session, opened.timeout_ms)
         self.world.note(self.name, "begun", begun)
 
     def inbox(self, ns: str, key: bytes, nonce: bytes) -> str:
@@ -235,8 +235,8 @@ class ClientAlone(Alone):
         """`ports.Gateway.listen`."""
         self._inbox = inbox, receive, lost
 
-    async def hush(self, inbox: str, keep: bool) -> None:
-        """`ports.Gateway.hush`."""
+    async def unsubscribe(self, inbox: str, keep: bool) -> None:
+        """`ports.Gateway.unsubscribe`."""
         if self._inbox is not None and self._inbox[0] == inbox:
             self._inbox = None
 
@@ -244,7 +244,7 @@ class ClientAlone(Alone):
         """`ports.Gateway.check`."""
 
 
-class WriterAlone(Alone):
+class IsolatedWriter(IsolatedProcess):
     """An instance of the writer."""
 
     def __init__(self, number: int, recent_bytes: int, two_steps: bool, invoked: bool) -> None:
@@ -284,13 +284,13 @@ class _Invocations:
 
     at_once = False
 
-    def __init__(self, alone: Alone) -> None:
-        self._alone = alone
+    def __init__(self, alone: IsolatedProcess) -> None:
+        self._isolated = alone
 
     async def write(self, ns: str, message: Message, key: bytes = b"") -> Any:
         """`ports.Direct.write`."""
-        self._alone.world.note(self._alone.name, "sent", message)
-        return await self._alone.ask("direct", "invoke", encode(message, key))
+        self._isolated.world.note(self._isolated.name, "sent", message)
+        return await self._isolated.ask("direct", "invoke", encode(message, key))
 
 
 class _Store:
@@ -298,14 +298,14 @@ class _Store:
 
     atomic_queries = True
 
-    def __init__(self, alone: Alone) -> None:
-        self._alone = alone
+    def __init__(self, alone: IsolatedProcess) -> None:
+        self._isolated = alone
         self._process = alone.process
         self.limits = alone.limits
 
     async def get(self, keys: Sequence[Key]) -> List[Optional[Item]]:
         """`ports.Store.get`."""
-        found: List[Optional[Item]] = await self._alone.ask("store", "get", tuple(keys))
+        found: List[Optional[Item]] = await self._isolated.ask("store", "get", tuple(keys))
         return found
 
     load = get
@@ -314,51 +314,51 @@ class _Store:
         self, table: str, partition: str, start: str = "", end: Optional[str] = None, limit: int = 1000
     ) -> Page:
         """`ports.Store.query`."""
-        page: Page = await self._alone.ask("store", "query", table, partition, start, end, limit)
+        page: Page = await self._isolated.ask("store", "query", table, partition, start, end, limit)
         return page
 
     async def listing(self, table: str, partition: str, start: str, prefix: str, limit: int) -> Listing:
         """`ports.Store.listing`."""
-        listing: Listing = await self._alone.ask("store", "listing", table, partition, start, prefix, limit)
+        listing: Listing = await self._isolated.ask("store", "listing", table, partition, start, prefix, limit)
         return listing
 
     async def commit(self, writes: Sequence[object]) -> None:
         """`ports.Store.commit`."""
-        await self._alone.ask("store", "commit", tuple(writes))
+        await self._isolated.ask("store", "commit", tuple(writes))
 
     async def increment(self, key: Key, by: int = 1) -> int:
         """`ports.Store.increment`."""
-        return int(await self._alone.ask("store", "increment", key, by))
+        return int(await self._isolated.ask("store", "increment", key, by))
 
     async def purge(self, table: str, owner: str) -> int:
         """`ports.Store.purge`."""
-        return int(await self._alone.ask("store", "purge", table, owner))
+        return int(await self._isolated.ask("store", "purge", table, owner))
 
 
 class _Queue:
     """`ports.Queue` of a process alone."""
 
-    def __init__(self, alone: Alone) -> None:
-        self._alone = alone
+    def __init__(self, alone: IsolatedProcess) -> None:
+        self._isolated = alone
 
     async def send(self, group: str, message_id: str, body: bytes) -> None:
         """`ports.Queue.send`."""
-        await self._alone.ask("queue", "send", message_id, body, isinstance(self._alone, WriterAlone))
+        await self._isolated.ask("queue", "send", message_id, body, isinstance(self._isolated, IsolatedWriter))
 
 
 class _Inboxes:
     """`ports.Inboxes` of a process alone."""
 
-    def __init__(self, alone: Alone) -> None:
-        self._alone = alone
+    def __init__(self, alone: IsolatedProcess) -> None:
+        self._isolated = alone
 
     async def push(self, messages: Sequence[Pushed]) -> None:
         """`ports.Inboxes.push`."""
-        await self._alone.ask("inbox", "push", tuple(messages))
+        await self._isolated.ask("inbox", "push", tuple(messages))
 
     async def drop(self, inbox: str) -> None:
         """`ports.Inboxes.drop`."""
-        await self._alone.ask("inbox", "drop", inbox)
+        await self._isolated.ask("inbox", "drop", inbox)
 
 
 def _fresh(value: Any) -> Any:

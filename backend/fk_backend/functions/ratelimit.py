@@ -18,7 +18,7 @@ _said: "WeakKeyDictionary[Clock, Dict[str, Tuple[float, int]]]" = WeakKeyDiction
 """Of each process's clock: namespace → (when something was said last, how much was not said since)."""
 
 
-def complain(clock: Clock, ns: str, what: str, *args: object) -> None:
+def log_limited(clock: Clock, ns: str, what: str, *args: object) -> None:
     """Logs it, as logging takes it, unless something was logged of the namespace a moment ago."""
     said = _said.setdefault(clock, {})
     now = clock.monotonic()

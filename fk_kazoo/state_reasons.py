@@ -29,7 +29,7 @@ _CONNECTED = (KeeperState.CONNECTED, KeeperState.CONNECTED_RO)
 _CLOSED = (KeeperState.EXPIRED_SESSION, KeeperState.AUTH_FAILED, KeeperState.CLOSED)
 
 
-class Telling(_Base):
+class StateReasons(_Base):
     """The part of a client that does, before the one that has the states."""
 
     __slots__ = ()
@@ -52,7 +52,7 @@ class Telling(_Base):
 
     def _stood_still(self) -> Tuple[float, float]:
         """For how many seconds this process did not run, the last time, and when that ended, on the monotonic clock."""
-        still: Tuple[float, float] = self._connection.stood_still
+        still: Tuple[float, float] = self._connection.last_pause
         return still
 
     def _session_callback(self, state: Any) -> None:

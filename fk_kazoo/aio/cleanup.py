@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .client import KazooClient
 
 
-class Leftover(NamedTuple):
+class PendingDeletion(NamedTuple):
     """A node that is to go: ``name``, or what below ``parent`` begins with it; or only if its data are these.
 
     ``own``: only if the session that the client has by then made it.
@@ -38,7 +38,7 @@ class Leftover(NamedTuple):
         return "%s/%s" % (self.parent.rstrip("/"), self.name)
 
 
-class Leftovers:
+class PendingDeletions:
     """Those of one client."""
 
     __slots__ = ("_client",)
@@ -68,10 +68,10 @@ class Leftovers:
     ) -> "asyncio.Future[None]":
         gone = asyncio.get_running_loop().create_future()
         gone.add_done_callback(_heard)
-        self._go(Leftover(_prefix_root(self._client.chroot, parent or "/"), name, gone, is_prefix, data, own))
+        self._go(PendingDeletion(_prefix_root(self._client.chroot, parent or "/"), name, gone, is_prefix, data, own))
         return gone
 
-    def _go(self, left: Leftover) -> None:
+    def _go(self, left: PendingDeletion) -> None:
         request: Any = Delete(left.path, -1)
         if left.is_prefix:
             request = GetChildren(left.parent, None)
@@ -86,7 +86,7 @@ class Leftovers:
         else:
             asked.add_done_callback(partial(self._answered, left))
 
-    def _answered(self, left: Leftover, asked: "asyncio.Future[Any]") -> None:
+    def _answered(self, left: PendingDeletion, asked: "asyncio.Future[Any]") -> None:
         error = asked.exception()
         if isinstance(error, (ConnectionLoss, SessionExpiredError)) and not self._client._stopped:
             self._go(left)  # the next connection is asked: until there is one, it waits
@@ -104,14 +104,14 @@ class Leftovers:
         else:
             _settle(left, None)
 
-    def _then(self, following: Optional[Leftover], left: Leftover) -> None:
+    def _then(self, following: Optional[PendingDeletion], left: PendingDeletion) -> None:
         if following is None:
             _settle(left, None)
         else:
             self._go(following)
 
 
-def _settle(left: Leftover, error: Optional[BaseException]) -> None:
+def _settle(left: PendingDeletion, error: Optional[BaseException]) -> None:
     if not left.gone.done():
         if error is None:
             left.gone.set_result(None)

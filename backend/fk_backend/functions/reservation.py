@@ -16,11 +16,11 @@ from ..core.requests import SetData
 from ..layout import Head, Reserved
 from ..messages import Entry, Message
 from ..ports import Ports, Put
+from .cache import Cache
 from .loading import Write
-from .warm import Warm
 
 
-def reservation(warm: Warm, after: Head, entry: Entry, writes: List[Write]) -> Optional[Tuple[Put, Put]]:
+def reservation(cache: Cache, after: Head, entry: Entry, writes: List[Write]) -> Optional[Tuple[Put, Put]]:
     """The commit of one request in two: the head with the promise, and the node. None where it is not of that kind."""
     head_put, *others = writes
     request = entry.call.request
@@ -30,12 +30,12 @@ def reservation(warm: Warm, after: Head, entry: Entry, writes: List[Write]) -> O
         return None
     node_put = others[0]
     assert isinstance(head_put, Put) and isinstance(node_put, Put)
-    rev, family_rev = warm.revs[request.path]
+    rev, family_rev = cache.revs[request.path]
     node = layout.node_of(node_put.item)
     if isinstance(node.data, Blob):
         return None
     reserved = Reserved(request.path, rev, family_rev, node._replace(data=None), entry.inbox, entry.number)
-    handled = warm.head.handled.later(entry._replace(last=False).handled)  # its own message is not done with this
+    handled = cache.head.handled.later(entry._replace(last=False).handled)  # its own message is not done with this
     promised = after._replace(reserved=reserved, handled=handled)
     return head_put._replace(item=layout.head_item(promised)), node_put._replace(expect=rev)
 

@@ -12,14 +12,14 @@ from ..core.requests import Call
 from ..layout import Head
 from ..messages import Message
 from ..ports import Ports
+from .cache import Cache
+from .concurrently import concurrently
 from .loading import load
-from .meanwhile import meanwhile
-from .warm import Warm
 
 
-def is_behind(warm: Warm, messages: Iterable[Message]) -> bool:
+def is_behind(cache: Cache, messages: Iterable[Message]) -> bool:
     """Whether somebody was answered by a later commit: another instance made it, and one from here would fail."""
-    return any(message.answered > warm.head.zxid for message in messages)
+    return any(message.answered > cache.head.zxid for message in messages)
 
 
 def unheard(head: Head, messages: Iterable[Message]) -> Head:
@@ -28,16 +28,16 @@ def unheard(head: Head, messages: Iterable[Message]) -> Head:
     return head._replace(answers=tuple(answers for answers in head.answers if answers[0] not in heard))
 
 
-async def beside(telling: Awaitable[None], ports: Ports, ns: str, warm: Warm, messages: Iterable[Message]) -> None:
+async def beside(telling: Awaitable[None], ports: Ports, ns: str, cache: Cache, messages: Iterable[Message]) -> None:
     """Loads what the messages will need while the last commit is told. Nothing is left under way if that fails."""
-    async with meanwhile(look_ahead(ports, ns, warm, messages)) as looking:
+    async with concurrently(prefetch(ports, ns, cache, messages)) as looking:
         await telling
     await looking
 
 
-async def look_ahead(ports: Ports, ns: str, warm: Warm, messages: Iterable[Message]) -> None:
+async def prefetch(ports: Ports, ns: str, cache: Cache, messages: Iterable[Message]) -> None:
     """Loads what the messages will need, all at the same time."""
     calls = [Call(message.session, message.inbox, request) for message in messages for request in message.requests]
-    wanted = lacking(warm.snapshot, calls)
+    wanted = lacking(cache.snapshot, calls)
     wanted.beats.clear()  # they move without a commit: those that count are read last
-    await load(ports, ns, warm, wanted)
+    await load(ports, ns, cache, wanted)

@@ -18,7 +18,7 @@ MAX_DATA_BYTES = 32 << 20
 """What is kept of a namespace between batches; more than this, and all of it is forgotten."""
 
 
-class Warm:
+class Cache:
     """The head, and the part of the tree that was read or written since this instance began with the namespace."""
 
     def __init__(self, head: Head, super_id: Optional[Id], journal_until_ms: int = 0) -> None:

@@ -11,20 +11,20 @@ import struct
 from typing import Any, Dict, List, NamedTuple, Tuple
 
 from ...errors import Unknown
-from .alone import (
-    Alone,
+from .effects import Effects, Numbers
+from .isolated import (
     Answered,
     Arrived,
     Ask,
     Batch,
-    ClientAlone,
     Evicted,
     Failed,
     Invoked,
+    IsolatedClient,
+    IsolatedProcess,
+    IsolatedWriter,
     Program,
-    WriterAlone,
 )
-from .effects import Effects, Numbers
 
 DEAD = -1
 KEPT = 500
@@ -65,7 +65,7 @@ class State(NamedTuple):
     processes: Tuple[int, ...]
     post: Tuple[int, ...]
     """Pushes on their way, sorted."""
-    astray: Tuple[int, ...]
+    unexplored: Tuple[int, ...]
     """Calls of writers that died before the answer came, sorted."""
     crashes: int
     doubles: int
@@ -92,7 +92,7 @@ class Local:
         self.who = who
 
 
-class Maze:
+class StateSpace:
     """The tables of one scope."""
 
     def __init__(self, scope: Scope) -> None:
@@ -103,18 +103,18 @@ class Maze:
         self._words = Numbers()
         self._groups = Numbers()
         self._steps: Dict[Tuple[int, int, int], Step] = {}
-        self._live: Dict[int, Alone] = {}
+        self._live: Dict[int, IsolatedProcess] = {}
         self._writers: Dict[int, int] = {}
         self._inboxes: Dict[str, int] = {}
 
     # --- processes ------------------------------------------------------------------------------
 
-    def born(self, who: int) -> Alone:
+    def born(self, who: int) -> IsolatedProcess:
         """A process that has heard nothing: a client, or from number ``clients`` on a writer."""
         how = self.scope.recent_bytes, self.scope.two_steps, bool(self.scope.invoked)
         if who < self.clients:
-            return ClientAlone(who, *how, who in self.scope.invoked)
-        return WriterAlone(who - self.clients + 1, *how)
+            return IsolatedClient(who, *how, who in self.scope.invoked)
+        return IsolatedWriter(who - self.clients + 1, *how)
 
     def root(self, who: int) -> int:
         """The number of a process that has heard nothing."""
@@ -142,7 +142,7 @@ class Maze:
         before = self.locals[local]
         alone = self._live.pop(local, None) or self.told_again(local)
         did = alone.hear(what)
-        if isinstance(alone, ClientAlone) and alone.connection.name:
+        if isinstance(alone, IsolatedClient) and alone.connection.name:
             self._inboxes[alone.connection.name] = before.who
         open_calls = list(before.calls)
         if isinstance(what, (Answered, Failed)):
@@ -157,7 +157,7 @@ class Maze:
             self._live.pop(next(iter(self._live))).forget()
         return Step(after, tuple(instant), self.effects.noted(did.notes))
 
-    def told_again(self, local: int) -> Alone:
+    def told_again(self, local: int) -> IsolatedProcess:
         """A process with the history of that number."""
         history = []
         while self.locals[local].before != DEAD:
@@ -171,8 +171,8 @@ class Maze:
     def key(self, state: State) -> bytes:
         """A state in few bytes: the same for the same state, and for no other."""
         of = self._groups.of
-        store, queue, done, busy, current, processes, post, astray, *left, calls = state
-        groups = of(processes), of(post), of(astray), of(calls)
+        store, queue, done, busy, current, processes, post, unexplored, *left, calls = state
+        groups = of(processes), of(post), of(unexplored), of(calls)
         return PACKED.pack(store, queue, *groups, done, busy, current + 1, *left)
 
     # --- what may happen ------------------------------------------------------------------------
@@ -190,7 +190,7 @@ class Maze:
         found.extend(("push", push) for push in post)
         if state.doubles:
             found.extend(("double", push) for push in post)
-        found.extend(("astray", ask) for ask in dict.fromkeys(state.astray))
+        found.extend(("unexplored", ask) for ask in dict.fromkeys(state.unexplored))
         waiting = len(self.effects.queues.values[state.queue]) - state.done
         if not state.busy and waiting:
             found.append(("batch",))
@@ -219,8 +219,10 @@ class Maze:
             inbox = self.effects.pushes.values[push][0]
             place = self._inboxes.get(inbox, DEAD)
             return (state if place == DEAD else self._hear(state, place, 0, push, notes)), notes
-        if kind == "astray":
-            state, _ = self._happen(state._replace(astray=_without(state.astray, choice[1])), choice[1], notes, DEAD)
+        if kind == "unexplored":
+            state, _ = self._happen(
+                state._replace(unexplored=_without(state.unexplored, choice[1])), choice[1], notes, DEAD
+            )
             return state, notes
         if kind == "late":
             state = state._replace(late=state.late - 1)
@@ -296,7 +298,7 @@ class Maze:
         calls = self.locals[state.processes[place]].calls
         state = state._replace(
             processes=(*state.processes[:place], DEAD, *state.processes[place + 1 :]),
-            astray=tuple(sorted((*state.astray, *(ask for other, ask in calls if other != number)))),
+            unexplored=tuple(sorted((*state.unexplored, *(ask for other, ask in calls if other != number)))),
             busy=0 if place == state.current else state.busy,
             crashes=state.crashes - 1,
         )

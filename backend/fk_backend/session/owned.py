@@ -13,7 +13,7 @@ from ..core.model import Error
 from ..core.requests import Create, Delete, Multi
 
 
-class Holdings:
+class OwnedEphemerals:
     """True while the session owns, or asked for, or may own an ephemeral."""
 
     __slots__ = ("_always", "_asked", "_paths")

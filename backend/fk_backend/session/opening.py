@@ -18,10 +18,10 @@ from ..core.requests import Attach, Multi, Request, Result
 from ..core.watches import is_one_shot
 from ..eager import begin
 from ..errors import BackendError, Unavailable, Unknown
-from ..messages import Answers, Ended, Message, bulletin, message_id
+from ..messages import Answers, Ended, Message, message_id, trigger_log_of
 from ..ports import Put
 from .beats import BEAT
-from .direct import LOST, UNASKED, DirectWrites
+from .direct import LOST, NO_TAG, DirectWrites
 from .flag import Flag
 from .ops import Look
 from .reading import Reader
@@ -29,10 +29,10 @@ from .watchlist import Watch
 
 LOOK_S = 30.0
 """So often a session looks for what nobody tells it."""
-UNTOLD_S = (1.5, 4.5)
+FAN_OUT_CHECK_S = (1.5, 4.5)
 """So long after its inbox was made a session with watches looks at the head as well: an inbox may not be there yet when
 its name is known, and what is told meanwhile is lost (`providers.aws.queues.NEW_S`)."""
-RARE_BEAT_S = 3600.0
+IDLE_BEAT_S = 3600.0
 """So often a session beats that nobody can ask for a sign of life: once a day those are ended that gave none."""
 
 
@@ -63,7 +63,7 @@ class Beginning(DirectWrites):
         """Of the session."""
         raise NotImplementedError
 
-    async def _catch_up(self, zxid: int, board: Any = None) -> None:
+    async def _catch_up(self, zxid: int, trigger_log: Any = None) -> None:
         """Of the session."""
         raise NotImplementedError
 
@@ -71,7 +71,7 @@ class Beginning(DirectWrites):
 
     async def _first_answer(self, request: Request) -> Tuple[Result, int]:
         """What opening or attaching came to, and the zxid of the head with which that is so. BackendError."""
-        if self._gateway.thrifty:
+        if self._gateway.beats_only_if_owning:
             await self._gateway.store.commit([self._hello()])
         found = await self._invoked(request, 0) if self._invokes else None
         return found or await self._queued(request)
@@ -107,7 +107,7 @@ class Beginning(DirectWrites):
             checked.cancel()
         if isinstance(note, Ended):
             return Result(Error.SESSION_EXPIRED, None, 0), 0
-        return Result(*note.results[0]), note.bulletin.zxid
+        return Result(*note.results[0]), note.trigger_log.zxid
 
     async def _first_note(self, request: Request, checked: "asyncio.Future[None]") -> Any:
         """The answer; or that this very session expired meanwhile, which may be told before it."""
@@ -142,10 +142,13 @@ class Beginning(DirectWrites):
             return
         await self._gateway.listen(self._inbox, self._receive, self._lost)
         self._listens = True
-        if self._begun and self._gateway.thrifty:
-            self._new_until = self._gateway.clock.monotonic() + UNTOLD_S[-1] + 1.0
+        if self._begun and self._gateway.beats_only_if_owning:
+            self._new_until = self._gateway.clock.monotonic() + FAN_OUT_CHECK_S[-1] + 1.0
             under_way = [task for task in self._tasks if not task.done()]
-            self._tasks = [*under_way, *(asyncio.ensure_future(self._look_after(pause_s)) for pause_s in UNTOLD_S)]
+            self._tasks = [
+                *under_way,
+                *(asyncio.ensure_future(self._look_after(pause_s)) for pause_s in FAN_OUT_CHECK_S),
+            ]
 
     async def _need_no_more(self) -> None:
         """Stops listening, where nothing is waited for and nobody is told: until then the inbox is asked all the time.
@@ -153,7 +156,7 @@ class Beginning(DirectWrites):
         It stays, and `_listen` goes on with it.
         """
         if self._listens and self._invokes and not len(self._watches):
-            await self._gateway.hush(self._inbox, keep=True)
+            await self._gateway.unsubscribe(self._inbox, keep=True)
             self._listens = False
 
     # --- what nobody tells ----------------------------------------------------------------------
@@ -177,18 +180,18 @@ class Beginning(DirectWrites):
     async def _look_after(self, pause_s: float) -> None:
         await self._gateway.clock.sleep(pause_s)
         if len(self._watches):
-            self._add_todo(UNASKED, Look())
+            self._add_todo(NO_TAG, Look())
             self._wake()
 
-    async def _keep_looking(self) -> None:
+    async def _poll_head(self) -> None:
         beaten_s = self._gateway.clock.monotonic()
         while not self._over:
             await self._gateway.clock.sleep(LOOK_S)
             if len(self._watches) or self._invokes:
-                self._add_todo(UNASKED, Look())
+                self._add_todo(NO_TAG, Look())
                 self._wake()
             now_s = self._gateway.clock.monotonic()
-            if not self._listens and now_s - beaten_s > RARE_BEAT_S:
+            if not self._listens and now_s - beaten_s > IDLE_BEAT_S:
                 beaten_s = now_s
                 self._beat_once()
 
@@ -200,8 +203,8 @@ class Beginning(DirectWrites):
         """For events that nobody told, and for the end of the session where nobody can tell it. BackendError."""
         if len(self._watches):
             head = await self._reader.head()
-            board = bulletin(head.zxid, head.since, head.triggers)
-            await self._catch_up(await self._reader.begun(head), board)
+            trigger_log = trigger_log_of(head.zxid, head.since, head.triggers)
+            await self._catch_up(await self._reader.begun(head), trigger_log)
         await self._need_no_more()
         if not self._listens:
             (item,) = await self._gateway.store.get([layout.beat_key(self._ns, self.id)])
@@ -209,18 +212,18 @@ class Beginning(DirectWrites):
             if count == 0:
                 self._beat_once()  # so that there is one that can go
             if count == 0 or count != self._count:
-                await self._ask_if_it_lives()
+                await self._probe_session()
             self._count = count
 
     def _counted(self, count: int) -> None:
         """After a beat of its own, which moved the counter to this."""
         before, self._count = self._count, count
         if before and count != before + BEAT and not self._listens and self._begun:
-            self._add_todo(UNASKED, Look())
+            self._add_todo(NO_TAG, Look())
             self._count = -1
             self._wake()
 
-    async def _ask_if_it_lives(self) -> None:
+    async def _probe_session(self) -> None:
         """By a request of nothing, judged as every other one of this connection; its number is one that is over."""
         try:
             found = await self._invoked(Multi(()), 0)

@@ -7,7 +7,7 @@ from typing import Dict
 NOT_KNOWN = -1
 
 
-class Told:
+class FanOutProgress:
     """Of one instance, by itself: it knows of its own fan-outs, and forgets them when it ends."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Counter as CounterOf
 from typing import Generic, Iterator, Protocol, Set, TypeVar
 
-SPARE_FILES = 64
+RESERVED_FILES = 64
 """Of the files that the process may have open, so many are not for clients: the deployment takes some."""
 
 
@@ -22,7 +22,7 @@ class Counted(Protocol):
 Each = TypeVar("Each", bound=Counted)
 
 
-class Crowd(Generic[Each]):
+class ConnectionLimits(Generic[Each]):
     """``of_address``: at most, 0: any number. ``most``: of all addresses, 0: by the files that there may be."""
 
     def __init__(self, of_address: int, most: int) -> None:
@@ -64,6 +64,6 @@ class Crowd(Generic[Each]):
 
 
 def _files() -> int:
-    """As many clients as the process may have files open, but `SPARE_FILES`."""
+    """As many clients as the process may have files open, but `RESERVED_FILES`."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return sys.maxsize if most == resource.RLIM_INFINITY else max(1, most - SPARE_FILES)
+    return sys.maxsize if most == resource.RLIM_INFINITY else max(1, most - RESERVED_FILES)

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Elsewhere:
+class OtherLoopGateway:
     """`ports.Gateway`, `ports.Queue` and `ports.Store` by way of the loop in which the deployment lives."""
 
     address: Optional[str]
-    thrifty = False
+    beats_only_if_owning = False
     blobs = None
     direct = None
     """Only who has the turn of the loop in which the deployment lives may write in place."""
@@ -45,7 +45,7 @@ class Elsewhere:
     async def _follow(self) -> None:
         """To where the deployment is now."""
         found: Any = await self._again()
-        if isinstance(found, Elsewhere):
+        if isinstance(found, OtherLoopGateway):
             self._there, self._home = found._there, found._home
         else:
             self._there, self._home = found, self._here
@@ -101,10 +101,10 @@ class Elsewhere:
 
         return call
 
-    async def hush(self, inbox: str, keep: bool) -> None:
-        """`ports.Gateway.hush`."""
+    async def unsubscribe(self, inbox: str, keep: bool) -> None:
+        """`ports.Gateway.unsubscribe`."""
         with contextlib.suppress(Unavailable):  # then nobody listens there any more
-            await self._do(lambda there: there.hush(inbox, keep))
+            await self._do(lambda there: there.unsubscribe(inbox, keep))
 
     async def check(self) -> None:
         """`ports.Gateway.check`."""

@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 @contextlib.asynccontextmanager
-async def meanwhile(beginning: Awaitable[T]) -> "AsyncIterator[asyncio.Future[T]]":
+async def concurrently(beginning: Awaitable[T]) -> "AsyncIterator[asyncio.Future[T]]":
     """Under way while the block runs, and ended with it if that raises. Else it is still to be awaited."""
     under_way = asyncio.ensure_future(beginning)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Coroutine, TypeVar
 
-from fk_backend.ports import Administration
+from fk_backend.ports import AdminPorts
 from fk_backend.providers import provider
 
 from .url import DeploymentUrl
@@ -13,16 +13,14 @@ from .url import DeploymentUrl
 T = TypeVar("T")
 
 
-class Administered:
+class AdminStore:
     """In an event loop of its own; of one thread, and to be closed. BackendError."""
 
     def __init__(self, url: DeploymentUrl) -> None:
         self._url = url
         self._loop = asyncio.new_event_loop()
         try:
-            self._place: Administration = self._wait(
-                provider(url.scheme).administer(url.deployment, url.settings(), False)
-            )
+            self._place: AdminPorts = self._wait(provider(url.scheme).administer(url.deployment, url.settings(), False))
         except BaseException:
             self._loop.close()
             raise

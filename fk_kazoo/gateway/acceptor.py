@@ -18,7 +18,7 @@ PAUSE_S = 1.0
 """So long nobody is let in where the system has no more files, or no memory for one."""
 
 
-class Guest(asyncio.Protocol):
+class AcceptedConnection(asyncio.Protocol):
     """A connection as the door sees it."""
 
     def admitted(self) -> bool:
@@ -30,18 +30,18 @@ class Guest(asyncio.Protocol):
         raise NotImplementedError
 
 
-class MakesGuest(Protocol):
+class ConnectionFactory(Protocol):
     """What makes a connection."""
 
-    def __call__(self, address: str, port: int) -> Guest:
+    def __call__(self, address: str, port: int) -> AcceptedConnection:
         """For who comes from there."""
         ...
 
 
-class Door:
+class Acceptor:
     """Listens: `open` it, `close` it. ``port``: where, once it is open."""
 
-    def __init__(self, settings: Settings, make: MakesGuest) -> None:
+    def __init__(self, settings: Settings, make: ConnectionFactory) -> None:
         self._settings = settings
         self._make = make
         self._loop = asyncio.get_running_loop()
@@ -65,7 +65,7 @@ class Door:
             raise
         self.port = int(self._sockets[0].getsockname()[1])
         for each in self._sockets:
-            self._loop.add_reader(each, self._let_in, each)
+            self._loop.add_reader(each, self._accept, each)
 
     def close(self) -> None:
         """Lets nobody in any more, and who is not through it yet is hung up on."""
@@ -76,7 +76,7 @@ class Door:
         for task in self._coming:
             task.cancel()
 
-    def _let_in(self, listening: socket.socket) -> None:
+    def _accept(self, listening: socket.socket) -> None:
         for _ in range(BACKLOG):
             try:
                 come, address = listening.accept()
@@ -98,9 +98,9 @@ class Door:
 
     def _listen_again(self, listening: socket.socket) -> None:
         if listening in self._sockets:
-            self._loop.add_reader(listening, self._let_in, listening)
+            self._loop.add_reader(listening, self._accept, listening)
 
-    async def _greet(self, come: socket.socket, guest: Guest) -> None:
+    async def _greet(self, come: socket.socket, guest: AcceptedConnection) -> None:
         tls = self._settings.tls
         try:
             await self._loop.connect_accepted_socket(
