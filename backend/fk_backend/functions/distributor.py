@@ -27,9 +27,10 @@ async def distribute(ports: Ports, ns: str, head: Head) -> None:
     """Fans out the last commit of ``head``. When it returns, the fan-out is confirmed.
 
     Answers go first: the sessions that wait are the ones that asked. Where requests take long they go while the
-    registrations are looked up, elsewhere before. No answer overtakes an event by that: it carries the trigger log, from
-    which its session delivers its own events before it shows the answer. That the answer is shown, its watch set again,
-    and the new registration found here and consumed by the old trigger, is what a session makes good for any reader.
+    registrations are looked up, elsewhere before. No answer overtakes an event by that: it carries the trigger log,
+    from which its session delivers its own events before it shows the answer. That the answer is shown, its watch set
+    again, and the new registration found here and consumed by the old trigger, is what a session makes good for any
+    reader.
     """
     trigger_log = trigger_log_of(head.zxid, head.since, head.triggers)
     fresh = [trigger for trigger in head.triggers if trigger.zxid > head.confirmed]
