@@ -15,6 +15,7 @@ import logging
 import os
 import socket
 import sys
+import time
 from typing import TYPE_CHECKING, Any, Collection, Dict, Iterator, List, Optional, Tuple, Union, cast
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ _OPTIONS = tuple(inspect.signature(_kazoo.KazooClient.__init__).parameters)[2:]
 _AT_IMPORT = _kazoo.ConnectionHandler
 _UNANSWERED = {KeeperState.AUTH_FAILED: AuthFailedError, KeeperState.EXPIRED_SESSION: SessionExpiredError}
 """What kazoo raises for what is unanswered, by state; ConnectionLoss in every other."""
+LOOK_S = 1.0
+"""So often `start` looks whether it has to begin again."""
 _CONNECTED = (KeeperState.CONNECTED, KeeperState.CONNECTED_RO)
 
 
@@ -132,6 +135,7 @@ class KazooClient(Extensions, _kazoo.KazooClient):
         super().__init__(hosts, *args, **kwargs)
         self._connection = self._connect_by(self._connection)
         self._told, self._decided = self.handler.event_object(), self.handler.event_object()
+        self._is_lost = False
         self._queueing, self._changing = self.handler.rlock_object(), self.handler.rlock_object()
         self._extend()
         loop.clients.add(self)
@@ -197,8 +201,9 @@ class KazooClient(Extensions, _kazoo.KazooClient):
         DeploymentConfigurationError, at once, if the deployment can't be used until somebody does something; the
         handler's timeout_exception if there may be another reason.
         """
+        self._is_lost = False
         self.start_async()
-        self._decided.wait(timeout)
+        self._await_decision(time.monotonic() + timeout)
         try:
             super().start(0)
         except self.handler.timeout_exception as error:
@@ -210,6 +215,15 @@ class KazooClient(Extensions, _kazoo.KazooClient):
             raise self.handler.timeout_exception("Connection time-out: %s" % failure) from error
         if not listeners.inside():
             self._told.wait(listeners.PATIENCE_S)
+
+    def _await_decision(self, until: float) -> None:
+        """Until it is connected, or never will be. Begins again if somebody else closed its files meanwhile."""
+        left = until - time.monotonic()
+        while left > 0 and (self._is_lost or not self._decided.wait(min(left, LOOK_S)) or self._is_lost):
+            if self._is_lost:
+                self._is_lost = False
+                self.start_async()
+            left = until - time.monotonic()
 
     def start_async(self) -> Any:
         """As kazoo's. DeploymentConfigurationError if the deployment can't be used as it is."""
@@ -327,6 +341,8 @@ class KazooClient(Extensions, _kazoo.KazooClient):
             self._last_notice.settled.set()
         workers.stop(self.handler, patience_s=0.0)
         self._make_state_change(KazooState.LOST, waits=False)
+        self._is_lost = True
+        self._decided.set()  # who waits in `start` begins again
 
     def _detach(self, forked: bool) -> List[Any]:
         """Begins anew, with a connection of its own, stopped. What callers had sent by the old one.

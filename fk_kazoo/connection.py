@@ -134,7 +134,9 @@ class DeploymentConnection(kazoo_connection.ConnectionHandler):
             self._end_pair()
             self.connection_closed.set()
         super().start()
-        self._pair = tuple(Descriptor.of(end.fileno()) for end in (self._read_sock, self._write_sock))
+        ends = (self._read_sock, self._write_sock)
+        if not self._left:  # else they are closed already
+            self._pair = tuple(Descriptor.of(end.fileno()) for end in ends)
 
     def close(self) -> None:
         """As kazoo's, but for what somebody else closed."""

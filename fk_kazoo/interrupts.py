@@ -5,11 +5,13 @@ Rule upheld here: importing this module imports nothing that an app may want to 
 
 from __future__ import annotations
 
-import _thread
 import contextlib
+import functools
 import signal
 import sys
 import warnings
+from _thread import get_ident, start_new_thread
+from time import sleep
 from typing import TYPE_CHECKING, Callable, Iterator
 
 from .files import remove_parts
@@ -19,13 +21,14 @@ if TYPE_CHECKING:
     from typing import Any, Optional
 
 INTERRUPTED = 130
+AGAIN_S = 0.01
 
 
 def until_the_end(command: Callable[[], int]) -> int:
     """The exit code of a command that is all that this process does: it ends after it."""
     try:
         try:
-            sys.unraisablehook = _heard
+            sys.unraisablehook = functools.partial(_heard, get_ident())
             # Interrupted before it began.
             warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
             return command()
@@ -42,12 +45,20 @@ def _end() -> None:
     remove_parts()
 
 
-def _heard(found: "sys.UnraisableHookArgs") -> None:
-    """Where nothing can be raised, as while an object is removed, an interrupt would be lost: it comes again."""
+def _heard(main: int, found: "sys.UnraisableHookArgs") -> None:
+    """Where nothing can be raised, as while an object is removed, an interrupt would be lost: it comes again.
+
+    From another thread and a little later, since in here it would be lost once more; as a signal, which ends a wait.
+    """
     if found.exc_type is KeyboardInterrupt:
-        _thread.interrupt_main()
+        start_new_thread(_interrupt_again, (main,))
     else:
         sys.__unraisablehook__(found)
+
+
+def _interrupt_again(main: int) -> None:
+    sleep(AGAIN_S)
+    signal.pthread_kill(main, signal.SIGINT)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -34,3 +36,25 @@ def test_what_is_short_is_done_first() -> None:
         signal.raise_signal(signal.SIGINT)
         done.append(1)
     assert done == [1] and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+LOST = """
+import signal, sys
+from fk_kazoo.interrupts import until_the_end
+
+class Interrupted:
+    def __del__(self):
+        raise KeyboardInterrupt
+
+def command():
+    Interrupted()
+    signal.pause()
+
+sys.exit(until_the_end(command))
+"""
+
+
+def test_one_that_comes_where_nothing_can_be_raised_comes_again() -> None:
+    """Python only prints what is raised while an object is removed; and what is raised in the hook for that, too."""
+    done = subprocess.run([sys.executable, "-c", LOST], capture_output=True, timeout=20)
+    assert (done.returncode, done.stderr) == (130, b"fk-kazoo: interrupted\n")

@@ -12,7 +12,9 @@ from typing import Any, Callable
 
 import pytest
 
-from tests.client.programs.support import Program
+from fk_kazoo import loop
+from fk_kazoo.client import KazooClient
+from tests.client.programs.support import Program, within
 
 Connect = Callable[..., Any]
 Run = Callable[..., Program]
@@ -63,3 +65,21 @@ def test_a_peer_loses_its_files(local_url: str, connect: Connect, run: Run) -> N
     client = connect(local_url)
     _ends_well(run("closed_files", "all", "busy", local_url))
     assert client.set("/n", b"x").version > 0
+
+
+def test_who_is_lost_while_it_begins_begins_again(local_url: str) -> None:
+    """Found out in the loop's thread, at any moment."""
+    client = KazooClient(local_url)
+    begin, lost = client.start_async, []
+
+    def start_async() -> Any:
+        live = begin()
+        if not lost:
+            lost.append(client._connection)
+            loop.lose(client, client._connection)
+        return live
+
+    client.start_async = start_async
+    within(10, client.start, 30)
+    assert lost[0] is not client._connection and client.create("/made") == "/made"
+    client.stop()

@@ -39,7 +39,7 @@ LONGEST_S = 1.5
 """Longest wait of a survivor. A takeover is a matter of a second at most on a machine that has nothing else to do; here
 three deployments are killed at once on what may be two busy cores.
 """
-OUTBOX_BYTES = 4 * COMPACT_BYTES
+OUTBOX_BYTES = 8 * COMPACT_BYTES
 """How much a new host may have to read: about as much after five hundred kills as after five."""
 STRIKES = ((True, 0), (False, 1), (True, 1), (False, 2), (True, 2))
 """Who is killed at once: the host or not, and how many other clients."""
