@@ -95,6 +95,7 @@ class LoopThread:
 
     def _main(self) -> None:
         self.turn.take()
+        self.turn.loop_thread = self.turn.ident()
         asyncio.set_event_loop(self.loop)
         self.loop.call_soon(self._started.release)
         try:

@@ -59,6 +59,9 @@ class LoopLock:
         """How often somebody let others have it in the middle of what he took it for."""
         self._greenlet: Any = None
         """Which took it last, in a thread that has several: the lock knows threads only."""
+        self.ident: Callable[[], int] = unpatched("_thread", "get_ident")
+        self.loop_thread = 0
+        """The loop's own thread, by its ident: what it has, it has not borrowed."""
 
     def borrow(self, function: Callable[..., T], *args: Any) -> Optional[T]:
         """What the function returns, called in this turn; None if the turn is not to be had at once."""
@@ -87,9 +90,13 @@ class LoopLock:
         What it asks for needs the loop, so the turn is given back here. What was interrupted goes on without it, sees
         that by ``lent``, and has changed nothing or is done.
         """
-        if self.is_held() and self._greenlet is _greenlet():
+        if self._is_borrowed_here():
             self.lent += 1
             self.give()
+
+    def _is_borrowed_here(self) -> bool:
+        """Not of a callback that kazoo runs in the loop's thread, as it does when its handler has been stopped."""
+        return self.is_held() and self.ident() != self.loop_thread and self._greenlet is _greenlet()
 
     @contextlib.contextmanager
     def release_temporarily(self) -> Iterator[None]:
@@ -98,7 +105,7 @@ class LoopLock:
         What was interrupted sees by ``lent`` that it did not have the loop to itself all the time. What another
         greenlet took is left alone: it goes on while this one waits, and gives it back itself.
         """
-        mine = self.is_held() and self._greenlet is _greenlet()
+        mine = self._is_borrowed_here()
         if mine:
             self.lent += 1
             self.give()

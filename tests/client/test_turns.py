@@ -10,7 +10,10 @@ from typing import Any, Callable, Iterator, List, Optional, Tuple, cast
 import pytest
 
 from fk_backend.providers.descriptors import Descriptor
+from fk_kazoo import loop
+from fk_kazoo.client import KazooClient
 from fk_kazoo.turns import Loop, YieldingSelector
+from tests.client.programs.support import within
 
 
 class Selector:
@@ -157,3 +160,23 @@ def test_a_loop_that_runs_does_all_that_threads_give_it() -> None:
     threads[0].join()
     loop.close()
     assert late == []
+
+
+def test_who_calls_a_client_in_the_loops_thread_leaves_the_loop_its_turn(memory_url: str) -> None:
+    """As kazoo calls what is linked to a result, when its handler has been stopped meanwhile."""
+    client = KazooClient(memory_url)
+    client.start()
+    asked: List[Any] = []
+    called = threading.Event()
+
+    def call() -> None:
+        asked.append(client.exists_async("/"))
+        called.set()
+
+    loop.current().call(call)
+    assert called.wait(10)
+    assert within(10, asked[0].get) is not None
+    lives = threading.Event()
+    loop.current().call(lives.set)
+    assert lives.wait(10)
+    within(10, client.stop)
