@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
-from typing import Any, Optional, Tuple
+from typing import Any, Iterator, Optional, Tuple
 
 import click
 
@@ -76,7 +77,7 @@ def create_command(
     path = path if sequential else NodePath().convert(path, None, None)
     allowed = acls(acl) if acl else None
     value = read_data(data, file)
-    with place.client(make=True) as client:
+    with place.client(make=True) as client, _until_ended(ephemeral) as ended:
         if parents:
             client.ensure_path(path.rpartition("/")[0] or "/")
         made = _created(client, path, value, allowed, ephemeral, sequential, container, ttl, parents)
@@ -86,17 +87,19 @@ def create_command(
             tell(made)
         if ephemeral:
             place.say("it stays until this is interrupted")
-            _wait()
+            ended.wait()
 
 
-def _wait() -> None:
-    """Until SIGTERM, by which services are ended: then the node goes at once, and not with the session's timeout."""
+@contextlib.contextmanager
+def _until_ended(wanted: bool) -> Iterator[threading.Event]:
+    """Set by SIGTERM, by which services are ended: then the node goes at once, and not with the session's timeout."""
     ended = threading.Event()
-    before = signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    before = signal.signal(signal.SIGTERM, lambda *_: ended.set()) if wanted else None
     try:
-        ended.wait()
+        yield ended
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if wanted:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _created(
