@@ -116,7 +116,7 @@ def _processor_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / float(os.sysconf("SC_CLK_TCK"))
 
 
-def _isolated(client: KazooClient, watcher: KazooClient) -> Dict[str, float]:
+def _alone(client: KazooClient, watcher: KazooClient) -> Dict[str, float]:
     """Milliseconds of a set with no company, and until a watch of another process's connection has heard of it."""
     sets, heard = [], []
     for n in range(100):
@@ -149,7 +149,7 @@ def run(sizes: Sequence[int], most: int) -> List[Dict[str, Any]]:
             after = _backends(server, _processor_s)
             row["processor"] = sum(after[pid] - before[pid] for pid in before.keys() & after.keys()) / 10.0
             row["mb"] = sum(_backends(server, proportional_kb).values()) / 1024
-            row.update(_isolated(*clients))
+            row.update(_alone(*clients))
             with Peak(server) as writing:
                 row["all write"] = fleet.write()
             row["writing"] = writing.most

@@ -36,7 +36,7 @@ OPENED_TOGETHER = 50
 PATIENCE_S = 60.0
 
 
-class Endpoint(NamedTuple):
+class Side(NamedTuple):
     """A server that runs."""
 
     name: str
@@ -80,7 +80,7 @@ def _processor_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / float(os.sysconf("SC_CLK_TCK"))
 
 
-def _measured(side: Endpoint, work: Work, count: int) -> Tuple[float, float]:
+def _measured(side: Side, work: Work, count: int) -> Tuple[float, float]:
     """Milliseconds of one: by the clock, and of the server's processor."""
     before, started = _processor_s(side.pid), time.perf_counter()
     work(side.client, count)
@@ -88,7 +88,7 @@ def _measured(side: Endpoint, work: Work, count: int) -> Tuple[float, float]:
     return took / count * 1000, (_processor_s(side.pid) - before) / count * 1000
 
 
-def _compared(sides: Sequence[Endpoint], rounds: int, count: int) -> Iterator[Dict[str, Any]]:
+def _compared(sides: Sequence[Side], rounds: int, count: int) -> Iterator[Dict[str, Any]]:
     for name, work in ROWS.items():
         many = PIPELINED if name.startswith("pipelined") else count
         for side in sides:
@@ -122,7 +122,7 @@ def _opened(port: int) -> socket.socket:
     return made
 
 
-def _grown(side: Endpoint, steps: Sequence[int], count: int) -> Iterator[Dict[str, Any]]:
+def _grown(side: Side, steps: Sequence[int], count: int) -> Iterator[Dict[str, Any]]:
     """Memory with idle clients, what they take of a processor, and what others notice of them."""
     idle: List[socket.socket] = []
     for step in steps:
@@ -162,8 +162,8 @@ def run(options: argparse.Namespace) -> Dict[str, Any]:
             try:
                 assert gateway.stdout is not None
                 port = int(gateway.stdout.readline().rpartition(":")[2])
-                sides = [Endpoint("gateway", port, gateway.pid, _client(port))]
-                sides.append(Endpoint("zookeeper", zookeeper.port, zookeeper.pid, _client(zookeeper.port)))
+                sides = [Side("gateway", port, gateway.pid, _client(port))]
+                sides.append(Side("zookeeper", zookeeper.port, zookeeper.pid, _client(zookeeper.port)))
                 for row in _compared(sides, options.rounds, options.count):
                     results["rows"].append(row)
                     print(json.dumps(row), flush=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple
 
 from . import figures, surroundings
-from .systems import FanOutProgress, System
+from .systems import System, WorkerProcess
 
 FLAT_WITHIN = 1.5
 MB = 1_000_000  # a request has to stay below 1 MiB
@@ -99,7 +99,7 @@ def grow(case: Case, extent: Extent, disk: Path, say: Callable[[str], None]) -> 
     began, load = time.monotonic(), [os.getloadavg()[0]]
     filled_s, reached = {}, {}
     with contextlib.ExitStack() as stack:
-        places: Dict[int, FanOutProgress] = {}
+        places: Dict[int, WorkerProcess] = {}
         systems: Dict[int, System] = {}
         for size in sizes:
             if case.apart or not places:

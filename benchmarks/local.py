@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional
 from . import figures
 from .limits import Limits
 from .rows import PIPELINED, ROOT, SINGLE
-from .systems import NAMES, FanOutProgress, System, missing, proportional_kb
+from .systems import NAMES, System, WorkerProcess, missing, proportional_kb
 
 CONTENDERS = 4
 INCREMENTS = 20
@@ -30,15 +30,15 @@ class Size(NamedTuple):
     """Of what has to be set up for each sample, in one round."""
     seconds: float
     """Of everything that is counted over a time."""
-    cache: int
+    warm: int
     """Operations of each kind before the first that is timed: a server in Java gets fast by use."""
     crowd: int
     """Processes that come all at once."""
 
 
-FULL = Size(rounds=7, single=120, pipelined=2000, samples=15, seconds=1.5, cache=1500, crowd=50)
-QUICK = Size(rounds=3, single=40, pipelined=1000, samples=4, seconds=0.5, cache=300, crowd=50)
-SMOKE = Size(rounds=1, single=4, pipelined=20, samples=1, seconds=0.05, cache=1, crowd=3)
+FULL = Size(rounds=7, single=120, pipelined=2000, samples=15, seconds=1.5, warm=1500, crowd=50)
+QUICK = Size(rounds=3, single=40, pipelined=1000, samples=4, seconds=0.5, warm=300, crowd=50)
+SMOKE = Size(rounds=1, single=4, pipelined=20, samples=1, seconds=0.05, warm=1, crowd=3)
 
 OTHERS = (
     "lock cycles, 4 contenders",
@@ -60,7 +60,7 @@ class Comparison:
         self._systems = systems
         self._size = size
         self._limits = limits
-        self._clients: Dict[str, FanOutProgress] = {}
+        self._clients: Dict[str, WorkerProcess] = {}
         self.bare: Dict[str, List[float]] = {}
         self.failures: List[str] = []
         self.results: List[Dict[str, Any]] = []
@@ -72,7 +72,7 @@ class Comparison:
             client.ask("start")
             client.ask("prepare")
             for name in rows:
-                count = self._size.cache if name in PIPELINED else max(self._size.cache // 5, 1)
+                count = self._size.warm if name in PIPELINED else max(self._size.warm // 5, 1)
                 with contextlib.suppress(RuntimeError):  # it fails again when it is measured, and that is told
                     client.ask("row", row=name, count=_share(system, count))
 
@@ -182,7 +182,7 @@ class Comparison:
             fresh = System(system.name, disk)
             if system.name == "zookeeper":  # its client's process starts beside the server and waits for it
                 with contextlib.ExitStack() as stack:
-                    client = FanOutProgress("zookeeper:127.0.0.1:1", "first", disk)
+                    client = WorkerProcess("zookeeper:127.0.0.1:1", "first", disk)
                     stack.callback(client.end)
                     client.tell("imported")
                     stack.enter_context(fresh)
@@ -201,7 +201,7 @@ class Comparison:
 
     def _together(self, what: str, count: int, kind: str, name: str) -> None:
         """Several processes do one thing for a while: how often all of them together."""
-        crews: Dict[str, List[FanOutProgress]] = {}
+        crews: Dict[str, List[WorkerProcess]] = {}
         for system in self._shared:
             crew = crews[system.name] = [system.worker("%s%d-%d" % (what, count, number)) for number in range(count)]
             for worker in crew:

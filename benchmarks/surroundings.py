@@ -207,7 +207,7 @@ def history(client: Any, size: int, until: float) -> Measured:
 
 def sessions(client: Any, size: int, until: float) -> Measured:
     """With so many sessions of others, each with an ephemeral node, which the heartbeat has to look after."""
-    crowd = ConnectionLimits(client)
+    crowd = Crowd(client)
     crowd.run(lambda: crowd.open(size))
     client.create("/crowd")
     crowd.run(lambda: crowd.each(lambda number: _ephemeral("/crowd/%d" % number)))
@@ -219,7 +219,7 @@ def watchers(client: Any, size: int, until: float) -> Measured:
     """Of a node that so many sessions watch, until all of them have heard."""
     from fk_backend.session.ops import GetData
 
-    crowd = ConnectionLimits(client)
+    crowd = Crowd(client)
     path = "/watched%d" % size
     client.create(path, DATA)
     crowd.run(lambda: crowd.open(size))
@@ -263,13 +263,13 @@ class _Ears:
         """`Listener.over`."""
 
 
-class ConnectionLimits:
+class Crowd:
     """Sessions of this process, in the loop of its client."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
         self._sessions: List[Any] = []
-        self._subscribers: List[_Ears] = []
+        self._watchers: List[_Ears] = []
         self._heard = 0
 
     def run(self, make: Callable[[], Any]) -> Any:
@@ -288,16 +288,16 @@ class ConnectionLimits:
             some = [Session(gateway, self._client.deployment.namespace, each) for each in ears]
             await asyncio.gather(*(session.open(3_600_000) for session in some))
             self._sessions += some
-            self._subscribers += ears
+            self._watchers += ears
 
     async def each(self, request: Callable[[int], Any]) -> None:
         """Everybody asks for something and is answered."""
         for start in range(0, len(self._sessions), 200):
             some = range(start, min(start + 200, len(self._sessions)))
             for number in some:
-                self._subscribers[number].answer = asyncio.get_event_loop().create_future()
+                self._watchers[number].answer = asyncio.get_event_loop().create_future()
                 self._sessions[number].submit(None, request(number))
-            await asyncio.gather(*(self._subscribers[number].answer for number in some))
+            await asyncio.gather(*(self._watchers[number].answer for number in some))
         self._heard, self._all = 0, asyncio.Event()
 
     def _hear(self) -> None:

@@ -22,7 +22,7 @@ HEAP = "1000m"
 """What ZooKeeper's own start script gives a server."""
 
 
-class FanOutProgress:
+class WorkerProcess:
     """A worker process."""
 
     def __init__(self, url: str, name: str, home: Path) -> None:
@@ -85,10 +85,10 @@ class System:
     def __init__(self, name: str, disk: Path) -> None:
         self.name = name
         self._directory = Path(tempfile.mkdtemp(prefix=name + "-", dir=disk))
-        self._workers: List[FanOutProgress] = []
+        self._workers: List[WorkerProcess] = []
         self._server: Optional[ZookeeperServer] = None
         self._database: Optional[on_postgres.PostgresServer] = None
-        self.host: Optional[FanOutProgress] = None
+        self.host: Optional[WorkerProcess] = None
         self.url = {"local": "local://bench", "memory": "memory://bench", "zake": "zake:"}.get(name, "")
 
     def __enter__(self) -> "System":
@@ -99,7 +99,7 @@ class System:
             self._database = on_postgres.PostgresServer(fsync=True, disk=Path("/var/tmp")).__enter__()
             self.url = self._database.url + DATABASES[self.name]
         elif self.name == "local":
-            self.host = FanOutProgress(self.url, "host", self._directory)
+            self.host = WorkerProcess(self.url, "host", self._directory)
             self.host.ask("start")
         return self
 
@@ -119,13 +119,13 @@ class System:
         """Whether several processes can use it."""
         return self.name in ("zookeeper", "local", *DATABASES)
 
-    def worker(self, name: str) -> FanOutProgress:
+    def worker(self, name: str) -> WorkerProcess:
         """A process with a client that is not started yet."""
-        worker = FanOutProgress(self.url, name, self._directory)
+        worker = WorkerProcess(self.url, name, self._directory)
         self._workers.append(worker)
         return worker
 
-    def dismiss(self, worker: FanOutProgress) -> None:
+    def dismiss(self, worker: WorkerProcess) -> None:
         """Ends a worker."""
         self._workers.remove(worker)
         worker.end()

@@ -219,10 +219,12 @@ class KazooClient(Extensions, _kazoo.KazooClient):
     def _await_decision(self, until: float) -> None:
         """Until it is connected, or never will be. Begins again if somebody else closed its files meanwhile."""
         left = until - time.monotonic()
-        while left > 0 and (self._is_lost or not self._decided.wait(min(left, LOOK_S)) or self._is_lost):
+        while left > 0:
             if self._is_lost:
                 self._is_lost = False
                 self.start_async()
+            elif self._decided.wait(min(left, LOOK_S)) and not self._is_lost:
+                return
             left = until - time.monotonic()
 
     def start_async(self) -> Any:

@@ -85,7 +85,7 @@ def _loaded_by(module: str) -> Set[str]:
     return set(done.stdout.split())
 
 
-def _log_limited(wrong: List[Import]) -> str:
+def _complain(wrong: List[Import]) -> str:
     return "\n".join(["these imports cross a boundary:", *map(str, wrong)])
 
 
@@ -100,7 +100,7 @@ def test_core_imports_only_pure_modules() -> None:
         for item in _imports_of("fk_backend.core")
         if not _within(item.target, "fk_backend.core") and item.target.split(".")[0] not in PURE
     ]
-    assert not wrong, _log_limited(wrong)
+    assert not wrong, _complain(wrong)
 
 
 @pytest.mark.parametrize("module", sorted(_modules("fk_backend.core")))
@@ -119,7 +119,7 @@ def test_functions_and_session_reach_the_world_through_ports(package: str) -> No
         if _within(item.target, "fk_backend.providers", "fk_backend.testing")
         or item.target.split(".")[0] in SYSTEM - ({"asyncio"} if package.endswith(("session", "functions")) else set())
     ]
-    assert not wrong, _log_limited(wrong)
+    assert not wrong, _complain(wrong)
 
 
 @pytest.mark.parametrize("module", sorted({**_modules("fk_backend.functions"), **_modules("fk_backend.session")}))
@@ -131,7 +131,7 @@ def test_importing_functions_and_session_loads_no_provider(module: str) -> None:
 
 def test_the_backend_never_imports_the_client() -> None:
     wrong = [item for item in _imports_of("fk_backend") if item.target.split(".")[0] in CLIENT]
-    assert not wrong, _log_limited(wrong)
+    assert not wrong, _complain(wrong)
 
 
 def test_cloud_libraries_are_imported_by_their_provider_only() -> None:
@@ -140,7 +140,7 @@ def test_cloud_libraries_are_imported_by_their_provider_only() -> None:
         for item in _imports_of("fk_backend")
         if item.target.split(".")[0] in CLOUD and not _within(item.module, "fk_backend.providers.aws")
     ]
-    assert not wrong, _log_limited(wrong)
+    assert not wrong, _complain(wrong)
 
 
 def test_relative_imports_are_understood(tmp_path: Path) -> None:
@@ -179,4 +179,4 @@ def test_a_package_says_what_it_imports_and_keeps_to_it(package: str) -> None:
         for file in path.parent.glob("*.py")
     }
     found = [item for module, file in modules.items() for item in _imports(module, file)]
-    assert not (wrong := [item for item in found if _within(item.target, *never)]), _log_limited(wrong)
+    assert not (wrong := [item for item in found if _within(item.target, *never)]), _complain(wrong)

@@ -17,7 +17,7 @@ from typing import Any, Dict, List, NamedTuple, Optional
 from .calls import READS, WRITES
 from .runner import Transcript
 
-FanOutProgress = List[List[Any]]
+Told = List[List[Any]]
 
 
 class Event(NamedTuple):
@@ -51,11 +51,11 @@ def _of_session(real: Dict[str, Any], ours: Dict[str, Any]) -> List[str]:
     return _of_events(replies, _events(real["told"]), _events(ours["told"]))
 
 
-def _replies(told: FanOutProgress) -> FanOutProgress:
+def _replies(told: Told) -> Told:
     return [item for item in told if item[0] != "event"]
 
 
-def _events(told: FanOutProgress) -> List[Event]:
+def _events(told: Told) -> List[Event]:
     """In order; what came between two words around an end, sorted."""
     found: List[Event] = []
     stretch, at = 0, 0
@@ -72,7 +72,7 @@ def _events(told: FanOutProgress) -> List[Event]:
     return found
 
 
-def _of_events(replies: FanOutProgress, real: List[Event], ours: List[Event]) -> List[str]:
+def _of_events(replies: Told, real: List[Event], ours: List[Event]) -> List[str]:
     if [each[:2] for each in real] != [each[:2] for each in ours]:
         return ["events: %s, here %s" % (_words(real), _words(ours))]
     for there, here in zip(real, ours):

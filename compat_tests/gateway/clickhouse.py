@@ -108,13 +108,13 @@ def two(within: Path, zookeepers: Sequence[int]) -> Iterator[List[Replica]]:
         yield replicas
 
 
-def tour(replicas: Sequence[Replica], concurrently: Dict[str, object]) -> List[str]:
-    """What the two say of what each has done. ``concurrently``: what happens at which step."""
+def tour(replicas: Sequence[Replica], meanwhile: Dict[str, object]) -> List[str]:
+    """What the two say of what each has done. ``meanwhile``: what happens at which step."""
     a, b = replicas
     said: List[str] = []
 
     def step(name: str) -> None:
-        happens = concurrently.get(name)
+        happens = meanwhile.get(name)
         if callable(happens):
             happens()
 

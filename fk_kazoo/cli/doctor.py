@@ -113,7 +113,7 @@ def _checks(place: Place) -> Iterator[Tuple[str, Callable[[], str]]]:
         yield "sequence", lambda: _sequence(client, root)
         yield "session", lambda: _session(place, client, root)
         yield "lease", lambda: _lease(place, client, root)
-        yield "leftovers", lambda: _cleanup(client, root)
+        yield "leftovers", lambda: _leftovers(client, root)
     finally:
         for one in held:
             try:
@@ -205,7 +205,7 @@ def _lease(place: Place, client: Any, root: str) -> str:
     return "the ephemeral of a killed process was gone after %.1f s" % (time.monotonic() - killed_s)
 
 
-def _cleanup(client: Any, root: str) -> str:
+def _leftovers(client: Any, root: str) -> str:
     before_ms = (time.time() - 3600) * 1000
     found = []
     for name in client.get_children("/"):

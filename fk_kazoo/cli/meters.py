@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import time
 import uuid
@@ -45,7 +46,7 @@ def meter(place: Place) -> Iterator[Look]:
         client = stack.enter_context(place.client())
         parts = _of_zookeeper(client) if inside is None else _of_deployment(place, inside)
         # On AWS writes are paid for, and CloudWatch tells of everybody's.
-        writes = None if place.url.lower().startswith("aws:") else Writes.begun(place, client)
+        writes = None if inside is not None and _is_on_aws(place) else Writes.begun(place, client)
 
         def look() -> Seen:
             begun = time.monotonic()
@@ -135,7 +136,11 @@ def _of_deployment(place: Place, inside: Inside) -> List[Part]:
         (["writes_per_s"], lambda: {"zxid": inside.zxid()}),
         (["sessions", "holders", "usd_per_hour"], lambda: inside.activity()._asdict()),
     ]
-    return [*parts, *_of_aws(place)] if place.deployment.scheme == "aws" else parts
+    return [*parts, *_of_aws(place)] if _is_on_aws(place) else parts
+
+
+def _is_on_aws(place: Place) -> bool:
+    return place.deployment.scheme == "aws"
 
 
 def _of_aws(place: Place) -> List[Part]:
@@ -146,12 +151,14 @@ def _of_aws(place: Place) -> List[Part]:
     cloud = Cloud(None, url.option("region"), url.option("endpoint_url"))
     clouds = counted.Counted(cloud, url.deployment)
 
+    @functools.cache
+    def where() -> str:
+        return str(cloud.client("sqs").get_queue_url(QueueName=names.writes_queue(url.deployment))["QueueUrl"])
+
     def queue() -> Dict[str, float]:
-        queues = cloud.client("sqs")
         with explained():
-            where = queues.get_queue_url(QueueName=names.writes_queue(url.deployment))["QueueUrl"]
             kinds = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-            found = queues.get_queue_attributes(QueueUrl=where, AttributeNames=kinds)["Attributes"]
+            found = cloud.client("sqs").get_queue_attributes(QueueUrl=where(), AttributeNames=kinds)["Attributes"]
         return {"queue": sum(int(found.get(kind, 0)) for kind in kinds)}
 
     def counts() -> Dict[str, float]:

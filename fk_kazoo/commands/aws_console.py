@@ -15,7 +15,7 @@ from .operation import FAILED as FAILED
 from .operation import INTERRUPTED as INTERRUPTED
 from .operation import NOT_FOUND as NOT_FOUND
 from .operation import code_of as code_of
-from .operation import log_limited as log_limited
+from .operation import print_error as print_error
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fk_backend.providers.aws.stacks import Change
 
 USAGE = 2
-NO_CALLER = "there is nobody to ask: give --yes"
+NOBODY_TO_ASK = "there is nobody to ask: give --yes"
 
 
 def run(command: str, work: Callable[[], int], name: str = "") -> int:
@@ -32,7 +32,7 @@ def run(command: str, work: Callable[[], int], name: str = "") -> int:
 
     lacking = missing()
     if lacking:
-        return log_limited(command, lacking)
+        return print_error(command, lacking)
     from fk_backend.providers.aws import names
 
     try:
@@ -40,7 +40,7 @@ def run(command: str, work: Callable[[], int], name: str = "") -> int:
             names.checked(name)  # before anything is packed or asked for it
         return work()
     except BackendError as error:
-        return log_limited(command, str(error), code_of(error))
+        return print_error(command, str(error), code_of(error))
     except KeyboardInterrupt:
         print(
             "\nfk-kazoo %s: interrupted. What CloudFormation has begun goes on: see fk-kazoo status" % command,

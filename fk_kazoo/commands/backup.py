@@ -27,7 +27,7 @@ def _backup(options: argparse.Namespace) -> int:
 
     url = operation.parsed(options.url)
     if os.path.lexists(options.file):
-        return operation.log_limited(COMMAND, "%s is there already" % options.file, operation.REFUSED)
+        return operation.print_error(COMMAND, "%s is there already" % options.file, operation.REFUSED)
     told = operation.ProgressReporter("read")
 
     async def work() -> "list[Taken]":

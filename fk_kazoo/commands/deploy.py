@@ -19,7 +19,7 @@ COMMAND = "deploy"
 def call(options: argparse.Namespace) -> int:
     """Deploys; the exit code."""
     if not (options.yes or options.dry_run or console.can_ask()):
-        return console.log_limited(COMMAND, console.NO_CALLER + ", or --dry-run", console.USAGE)
+        return console.print_error(COMMAND, console.NOBODY_TO_ASK + ", or --dry-run", console.USAGE)
     return console.run(COMMAND, lambda: _deploy(options), options.name)
 
 
@@ -55,7 +55,7 @@ def _deploy(options: argparse.Namespace) -> int:
         print("ready: %s" % outcome.url)
         _how_to_use(outcome)
     else:
-        return console.log_limited(COMMAND, "nothing was changed")
+        return console.print_error(COMMAND, "nothing was changed")
     return 0
 
 

@@ -16,7 +16,7 @@ COMMAND = "destroy"
 def call(options: argparse.Namespace) -> int:
     """Removes it; the exit code."""
     if not (options.yes or console.can_ask()):
-        return console.log_limited(COMMAND, console.NO_CALLER, console.USAGE)
+        return console.print_error(COMMAND, console.NOBODY_TO_ASK, console.USAGE)
     return console.run(COMMAND, lambda: _destroy(options), options.name)
 
 
@@ -36,7 +36,7 @@ def _destroy(options: argparse.Namespace) -> int:
     finally:
         told.rest()
     if not done:
-        return console.log_limited(COMMAND, "nothing was removed")
+        return console.print_error(COMMAND, "nothing was removed")
     print("removed: %s" % options.name)
     return 0
 

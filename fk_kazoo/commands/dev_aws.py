@@ -29,7 +29,7 @@ def serve(options: argparse.Namespace) -> int:
     """Runs until SIGTERM (0) or SIGINT (130), also while it starts; 1 if it can't start or the emulator ends."""
     lacking = console.missing()
     if lacking:
-        return _log_limited(lacking)
+        return _print_error(lacking)
     from fk_backend.errors import BackendError
     from fk_backend.providers.aws import names
     from fk_backend.providers.aws.dev.access import ENFORCING
@@ -47,11 +47,11 @@ def serve(options: argparse.Namespace) -> int:
         with Emulator(options.port, ENFORCING if options.permissions else None) as emulator:
             return _serve(options, emulator, ending)
     except KeyboardInterrupt:
-        return _log_limited("interrupted", console.INTERRUPTED)
+        return _print_error("interrupted", console.INTERRUPTED)
     except BackendError as error:
-        return _log_limited(str(error), console.code_of(error))
+        return _print_error(str(error), console.code_of(error))
     except (EmulatorFailed, SetUpFailed, OSError, ValueError) as error:
-        return _log_limited(str(error))
+        return _print_error(str(error))
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
@@ -115,7 +115,7 @@ def _deployed(options: argparse.Namespace, account: "Account") -> Path:
 def _wait(host: "Host", emulator: "Emulator", ending: _Ending) -> int:
     while not ending.event.wait(0.5):
         if not emulator.running:
-            return _log_limited("the emulator has ended")
+            return _print_error("the emulator has ended")
     print("ending", flush=True)
     host.stop()
     return ending.exit_code
@@ -181,6 +181,6 @@ def _show(text: str) -> None:
     print(time.strftime("%H:%M:%S"), " ", text, flush=True)
 
 
-def _log_limited(text: str, code: int = console.FAILED) -> int:
+def _print_error(text: str, code: int = console.FAILED) -> int:
     print("fk-kazoo dev: " + text, file=sys.stderr, flush=True)
     return code

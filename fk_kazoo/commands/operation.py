@@ -75,19 +75,19 @@ def run(command: str, url: str, work: Callable[[], int]) -> int:
     try:
         return work()
     except BackendError as error:
-        return log_limited(command, str(error), code_of(error))
+        return print_error(command, str(error), code_of(error))
     except OSError as error:
-        return log_limited(command, "%s: %s" % (error.filename or url, error.strerror or error), code_of(error))
+        return print_error(command, "%s: %s" % (error.filename or url, error.strerror or error), code_of(error))
     except ModuleNotFoundError as error:
         if error.name == "asyncpg":
-            return log_limited(command, "%s is missing: pip install 'fk_kazoo[postgres]'" % error.name)
+            return print_error(command, "%s is missing: pip install 'fk_kazoo[postgres]'" % error.name)
         if error.name not in ("boto3", "botocore", "aiobotocore"):
             raise
-        return log_limited(command, "%s is missing: pip install 'fk_kazoo[aws]'" % error.name)
+        return print_error(command, "%s is missing: pip install 'fk_kazoo[aws]'" % error.name)
     except Ended:
-        return log_limited(command, "ended by SIGTERM", ENDED)
+        return print_error(command, "ended by SIGTERM", ENDED)
     except KeyboardInterrupt:
-        return log_limited(command, "interrupted", INTERRUPTED)
+        return print_error(command, "interrupted", INTERRUPTED)
 
 
 def code_of(error: BaseException) -> int:
@@ -105,7 +105,7 @@ def code_of(error: BaseException) -> int:
     return FAILED
 
 
-def log_limited(command: str, text: str, code: int = FAILED) -> int:
+def print_error(command: str, text: str, code: int = FAILED) -> int:
     """Says it in one line; the exit code."""
     print("fk-kazoo %s: %s" % (command, " ".join(text.split())), file=sys.stderr)
     return code

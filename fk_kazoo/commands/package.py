@@ -21,12 +21,12 @@ def _package(options: argparse.Namespace) -> int:
 
     if not Path(options.output).absolute().parent.is_dir():
         why = "%s: there is no such directory" % Path(options.output).parent
-        return console.log_limited(COMMAND, why, console.NOT_FOUND)
+        return console.print_error(COMMAND, why, console.NOT_FOUND)
     try:
         built = package.build(Path(options.output), options.platform)
     except OSError as error:
         why = "%s: %s" % (error.filename or options.output, error.strerror)
-        return console.log_limited(COMMAND, why, console.code_of(error))
+        return console.print_error(COMMAND, why, console.code_of(error))
     print("%s  %s" % (built.sha256, built.path))
     print("%.1f MB, %.1f MB unpacked" % (built.size / 1e6, built.unpacked / 1e6))
     if not built.compiled:

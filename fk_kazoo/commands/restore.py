@@ -35,7 +35,7 @@ def _restore(options: argparse.Namespace) -> int:
     try:
         restored = operation.waited_for(work())
     except NoBackup as error:
-        return operation.log_limited(COMMAND, "%s: %s" % (options.file, error), operation.code_of(error))
+        return operation.print_error(COMMAND, "%s: %s" % (options.file, error), operation.code_of(error))
     for each in restored:
         print(
             "namespace %s: it was at zxid 0x%x and goes on after 0x%x; %d nodes of sessions were left out"

@@ -16,7 +16,7 @@ COMMAND = "rollback"
 def call(options: argparse.Namespace) -> int:
     """Does it; the exit code."""
     if not (options.list or options.yes or console.can_ask()):
-        return console.log_limited(COMMAND, console.NO_CALLER, console.USAGE)
+        return console.print_error(COMMAND, console.NOBODY_TO_ASK, console.USAGE)
     return console.run(COMMAND, lambda: _list(options) if options.list else _rollback(options), options.name)
 
 
@@ -42,7 +42,7 @@ def _rollback(options: argparse.Namespace) -> int:
         confirm=lambda now, then: _confirmed(options, now, then),
     )
     if done is None:
-        return console.log_limited(COMMAND, "nothing was changed")
+        return console.print_error(COMMAND, "nothing was changed")
     print("live: %s" % _words(done))
     return 0
 

@@ -31,7 +31,7 @@ def call(options: argparse.Namespace) -> int:
             raise WrongUsage("give the deployment without a chroot: clients say theirs, as with ZooKeeper")
         ended_by = asyncio.run(process.serve(url, settings))
     except (BackendError, OSError) as error:
-        return operation.log_limited(COMMAND, str(error), operation.code_of(error))
+        return operation.print_error(COMMAND, str(error), operation.code_of(error))
     return operation.INTERRUPTED if ended_by == signal.SIGINT else 0
 
 

@@ -15,7 +15,7 @@ MOST_MINUTES = 20.0
 def call(options: argparse.Namespace) -> int:
     """Verifies; the exit code."""
     if options.budget is None and not options.emulator:
-        return console.log_limited(
+        return console.print_error(
             COMMAND, "it makes things that cost: say how much it may spend, --budget 2", console.USAGE
         )
     return console.run(COMMAND, lambda: _verify(options))
@@ -36,7 +36,7 @@ def _verify(options: argparse.Namespace) -> int:
     unknown = sorted(set(options.only) - {one.name for one in plan.ALL})
     if unknown:
         known = ", ".join(one.name for one in plan.ALL)
-        return console.log_limited(COMMAND, "no check %s; there are: %s" % (unknown[0], known), console.USAGE)
+        return console.print_error(COMMAND, "no check %s; there are: %s" % (unknown[0], known), console.USAGE)
     try:
         place = Emulated(_tell) if options.emulator else Place(options.region, None, _tell)
     except (EmulatorFailed, SetUpFailed) as error:

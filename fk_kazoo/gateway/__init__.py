@@ -1,6 +1,6 @@
 """Speaks ZooKeeper's protocol in front of a deployment (``fk-kazoo serve``). It keeps nothing.
 
-    server, door     listening, TLS, limits            connection  one client: its session, and the order of replies
+    server, acceptor listening, TLS, limits            connection  one client: its session, and the order of replies
     words, figures   four letter words, metrics        admin       health and metrics over HTTP
     certificates     who a client is by TLS            settings    what the command line says
 

@@ -122,14 +122,14 @@ class Connection(AcceptedConnection):
     # --- asyncio's side -------------------------------------------------------------------------
 
     def admitted(self) -> bool:
-        """`door.AcceptedConnection.admitted`."""
+        """`acceptor.AcceptedConnection.admitted`."""
         if self.home.admit(self):
             return True
         log.info("one connection too many from %s", self.address)
         return False
 
     def gone(self) -> None:
-        """`door.AcceptedConnection.gone`."""
+        """`acceptor.AcceptedConnection.gone`."""
         self.home.left(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -332,20 +332,21 @@ class Connection(AcceptedConnection):
     def _ask(self, session: ServedSession, xid: int, opcode: int, op: Any, size: int) -> None:
         """Has it done: here and now if nothing comes before it and it need not wait, else in its turn."""
         taken = self._loop.time()
+        may_be_alone = self._at_once and self._lone is None
         if self._lone is not None:
             self._flush_to_queue(session)
         elif self._at_once and isinstance(op, ops.READS) and not getattr(op, "watch", False):
             result = session.read_now(op)
             if result is not None:
                 return self._answer(session, (xid, opcode, op, 0, taken), result)
-        elif self._at_once and isinstance(op, DIRECT) and not session.busy:
-            cost = _cost(op, size)
-            self._cost += cost
-            self._lone = (xid, opcode, op, cost, taken)
-            return self.home.lone.take(self._write_lone)
         cost = _cost(op, size)
         self._cost += cost
-        session.submit((xid, opcode, op, cost, taken), op)
+        asked = (xid, opcode, op, cost, taken)
+        if may_be_alone and isinstance(op, DIRECT) and not session.busy:
+            self._lone = asked
+            self.home.lone.take(self._write_lone)
+        else:
+            session.submit(asked, op)
 
     def _flush_to_queue(self, session: ServedSession) -> None:
         """The write that waited goes the way of all others, in front of what comes next."""

@@ -7,6 +7,7 @@ may not read is refused, as if the session had read it.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from kazoo.exceptions import NoAuthError
@@ -72,7 +73,7 @@ class Stored(AdminStore):
     async def _names(self, paths: Sequence[str]) -> List[List[str]]:
         for path, pair in zip(paths, await self._found(paths)):
             if pair is not None:
-                self._allowed(path, lambda pair=pair: reads.children(pair, self._identities))  # type: ignore[misc]
+                self._allowed(path, partial(reads.children, pair, self._identities))
         return await self._side_by_side([self._listed(path) for path in paths])
 
     # --- one by one -----------------------------------------------------------------------------
@@ -110,8 +111,8 @@ class Stored(AdminStore):
         return pair
 
     def _shown(self, path: str, pair: Found) -> StoredNode:
-        data, shown = self._allowed(path, lambda: reads.get(pair, self._identities))
-        acl, _ = self._allowed(path, lambda: reads.get_acl(pair, self._identities))
+        data, shown = self._allowed(path, partial(reads.get, pair, self._identities))
+        acl, _ = self._allowed(path, partial(reads.get_acl, pair, self._identities))
         entries = tuple((int(one.perms), one.scheme, one.id) for one in acl)
         return StoredNode(data, entries, shown, *_kind(pair[0]))
 

@@ -84,7 +84,7 @@ class Recorded(connection.Connection):
 
     def _ask(self, tag: Any, op: Any) -> None:
         if tag in self.app.sent:
-            self.app.log_limited("sent twice: %r" % (op,))
+            self.app.complain("sent twice: %r" % (op,))
         self.app.sent[tag] = None
         number = self.numbers[tag] = self.app.next_tag()
         if not self.reason:
@@ -189,7 +189,7 @@ class App:
         self._tag += 1
         return self._tag
 
-    def log_limited(self, what: str) -> None:
+    def complain(self, what: str) -> None:
         """Something is wrong."""
         self.world.loop.call_exception_handler({"message": self.name, "exception": what})
 
@@ -217,7 +217,7 @@ class App:
         error = None if task.cancelled() else task.exception()
         self.background_actions.pop(task, None)
         if error is not None and not isinstance(error, KazooException):
-            self.log_limited(repr(error))
+            self.complain(repr(error))
 
     def _died(self) -> None:
         self.zk._stopped = True  # nothing of it tries again
@@ -287,7 +287,7 @@ class App:
                 is_lost = held.lost.is_set()
                 await zk.set(op.resource, b"fence %d %s" % (held.fence, path.encode()))
                 if is_lost:
-                    self.log_limited("a body went on although its lock was lost")
+                    self.complain("a body went on although its lock was lost")
         elif isinstance(op, Close):
             await zk.stop()
             if zk._stopped and not zk.process.dead:
@@ -327,7 +327,7 @@ class App:
             return
         asked = wire.operation(request)
         if asked != op:
-            self.log_limited("%r was asked for, and not %r" % (asked, op))
+            self.complain("%r was asked for, and not %r" % (asked, op))
 
     # --- the end --------------------------------------------------------------------------------
 
@@ -347,19 +347,19 @@ class App:
         armed = {(each.mode, each.path) for each in zk._connection._session._watches.all()}
         table = zk._watches._watchers
         if armed != {(each.mode, each.path) for each in table}:
-            self.log_limited("the session has the watches %s, and the client %s" % (armed, list(table)))
+            self.complain("the session has the watches %s, and the client %s" % (armed, list(table)))
         left = [each for watchers in table.values() for each in watchers]
         for each in left:
             if each not in self.watchers or not each.armed:
-                self.log_limited("a watch is left behind: %r" % (each,))
+                self.complain("a watch is left behind: %r" % (each,))
         for watcher in self.watchers:
             if watcher.armed and watcher not in left and watcher.path not in self.removed:
-                self.log_limited("a watch function was forgotten: %s %s" % (watcher.mode, watcher.path))
+                self.complain("a watch function was forgotten: %s %s" % (watcher.mode, watcher.path))
         if zk._tasks or zk._listeners or zk._holds or zk._queue:
-            self.log_limited("left: %s %s %s" % (zk._tasks, zk._listeners, zk._holds))
+            self.complain("left: %s %s %s" % (zk._tasks, zk._listeners, zk._holds))
         for name, owner in self._contenders():
             if owner == zk._session_id:
-                self.log_limited("a contender is left behind: %s" % name)
+                self.complain("a contender is left behind: %s" % name)
 
     def _contenders(self) -> Iterator[Tuple[str, int]]:
         """And whose they are."""

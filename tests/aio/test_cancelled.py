@@ -254,12 +254,12 @@ PLAYS: Dict[str, Tuple[Body, Body, List[str]]] = {
 
 def cancelled(name: str, at: int, how: str) -> Tuple[int, bool]:
     """How many awaits there were, and whether it was cancelled."""
-    body, concurrently, may_stay = PLAYS[name]
+    body, meanwhile, may_stay = PLAYS[name]
     outcome: List[Any] = []
 
     async def play(world: World) -> None:
         zk, other = await world.client("zk"), await world.client("other")
-        way = asyncio.ensure_future(concurrently(other))
+        way = asyncio.ensure_future(meanwhile(other))
         await asyncio.sleep(0.01)
         stepped = Stepped(body(zk), at, how, zk)
         outcome.append(await stepped.run())

@@ -68,7 +68,7 @@ def _orphan(self: Any) -> Any:
 _let_go: Any = Lock._let_go
 
 
-def _lose_connection(self: Any, armed: Any, watcher: Any, is_armed: bool, is_wanted: bool) -> None:
+def _left_behind(self: Any, armed: Any, watcher: Any, is_armed: bool, is_wanted: bool) -> None:
     """The watch of a read that was cancelled stays."""
     _answered(self, armed, watcher, is_armed, True)
 
@@ -108,7 +108,7 @@ def _not_interrupted(client: Any) -> None:
 
 MISTAKES: Dict[str, Tuple[Any, str, Callable[..., Any]]] = {
     "an orphan contender": (Lock, "_let_go", _orphan),
-    "a watch left behind": (Watches, "answered", _lose_connection),
+    "a watch left behind": (Watches, "answered", _left_behind),
     "a half-sent write": (TransactionRequest, "commit", _half_sent),
     "a write that is sent again": (Life, "_notify_pending", _sent_again),
     "a watch that is not set again": (Life, "_greet", _not_set_again),

@@ -22,10 +22,10 @@ def test_a_release_wakes_one_of_those_who_wait(
     written: List[str] = []
     fired_notes, accept = distributor.fired_notes, Dispatcher.accept
 
-    def noted(hits: Any, trigger_log: Any) -> Any:
+    def noted(hits: Any, board: Any) -> Any:
         hits = list(hits)
         woken.extend(hits)
-        return fired_notes(hits, trigger_log)
+        return fired_notes(hits, board)
 
     def accepted(self: Dispatcher, ns: str, message_id: str, *rest: Any, **options: Any) -> None:
         written.append(message_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 import threading
+from functools import partial
 from typing import Any, Callable, Iterator, List, Optional, Tuple, cast
 
 import pytest
@@ -22,12 +23,12 @@ class Selector:
     def __init__(self) -> None:
         self._real = selectors.DefaultSelector()
         self.timeouts: List[Optional[float]] = []
-        self.concurrently: Callable[[], object] = lambda: None
+        self.meanwhile: Callable[[], object] = lambda: None
 
     def select(self, timeout: Optional[float]) -> List[Any]:
         """As a selector's."""
         self.timeouts.append(timeout)
-        self.concurrently()
+        self.meanwhile()
         return []
 
     def __getattr__(self, name: str) -> Any:
@@ -53,15 +54,15 @@ class Watched(Loop):
     """A loop in which something happens at one of its steps."""
 
     at = ""
-    concurrently: Callable[[], object] = staticmethod(lambda: None)
+    meanwhile: Callable[[], object] = staticmethod(lambda: None)
 
     def falls_asleep(self) -> None:
         """`Loop.falls_asleep`."""
         if self.at == "before":
-            self.concurrently()
+            self.meanwhile()
         super().falls_asleep()
         if self.at == "after":
-            self.concurrently()
+            self.meanwhile()
 
 
 Made = Tuple[Watched, YieldingSelector, Selector, Bell]
@@ -86,10 +87,10 @@ def made() -> Iterator[Made]:
 @pytest.mark.parametrize("at", ["before", "after", "asleep"])
 def test_what_is_given_at_any_moment_is_not_slept_through(made: Made, at: str) -> None:
     loop, lent, selector, bell = made
-    give = lambda: loop.call_soon_threadsafe(print)  # noqa: E731
-    loop.at, loop.concurrently = at, give
+    give = partial(loop.call_soon_threadsafe, print)
+    loop.at, loop.meanwhile = at, give
     if at == "asleep":
-        selector.concurrently = give
+        selector.meanwhile = give
     lent.select(0.5)
     assert bell.rings == 1 or selector.timeouts == [0]
     assert bell.rings == (at != "before")
@@ -104,7 +105,7 @@ def test_it_is_rung_for_once_in_each_sleep(made: Made) -> None:
 
     give_three()
     assert bell.rings == 0
-    selector.concurrently = give_three
+    selector.meanwhile = give_three
     lent.select(None)
     assert bell.rings == 1 and selector.timeouts == [0]
     lent.select(None)
@@ -125,7 +126,7 @@ def test_who_is_interrupted_before_he_rang_leaves_it_to_others(made: Made, monke
         loop.call_soon_threadsafe(print)
 
     monkeypatch.setattr(bell, "send", interrupted)
-    selector.concurrently = give_twice
+    selector.meanwhile = give_twice
     lent.select(None)
     assert bell.rings == 1
 

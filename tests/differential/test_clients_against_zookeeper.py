@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(unavailable() is not None, reason=str(unavailabl
 URLS = os.environ.get("FK_DIFFERENTIAL_URLS", "memory://differential local://differential").split()
 
 
-class Endpoints(NamedTuple):
+class Sides(NamedTuple):
     """The reference, and what is compared with it."""
 
     real: Server
@@ -31,12 +31,12 @@ class Endpoints(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
+def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sides]:
     """One of each for all of this module."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FK_KAZOO_HOME", str(tmp_path_factory.mktemp("home")))
         with ZookeeperServer(tmp_path_factory.mktemp("zookeeper")) as server:
-            made = Endpoints(Server.zookeeper(server.hosts), [Server.deployment(url) for url in URLS])
+            made = Sides(Server.zookeeper(server.hosts), [Server.deployment(url) for url in URLS])
             yield made
             for each in [made.real, *made.ours]:
                 each.close()
@@ -49,7 +49,7 @@ def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
     suppress_health_check=list(HealthCheck),
 )
 @given(program=programs)
-def test_random_programs_of_several_sessions_see_the_same(sides: Endpoints, program: Program) -> None:
+def test_random_programs_of_several_sessions_see_the_same(sides: Sides, program: Program) -> None:
     """Results, exceptions, Stats, events and their order, states, and what is there at the end."""
     real = sides.real.run(program)
     for url, ours in zip(URLS, sides.ours):

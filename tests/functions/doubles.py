@@ -107,8 +107,8 @@ class Doom:
 
 
 class _Doomed:
-    def __init__(self, kill_at: Doom, port: Any) -> None:
-        self._doom = kill_at
+    def __init__(self, doom: Doom, port: Any) -> None:
+        self._doom = doom
         self._port = port
 
     def __getattr__(self, name: str) -> Any:
@@ -118,7 +118,7 @@ class _Doomed:
         return lambda *args, **kwargs: self._doom.call(method, args, kwargs)
 
 
-class FanOutProgress(NamedTuple):
+class Told(NamedTuple):
     """What an inbox heard, doublets folded: answers by number, registrations and zxids of events, ends."""
 
     answers: Dict[int, Any]
@@ -136,16 +136,14 @@ class Bench:
         self.queue = FakeQueue()
         self.writer = self.fresh_writer()
 
-    def ports(self, kill_at: Optional[Doom] = None) -> Ports:
+    def ports(self, doom: Optional[Doom] = None) -> Ports:
         """The ports; under a doom, if one is given."""
-        store, inboxes = (
-            (self.store, self.inboxes) if kill_at is None else map(kill_at.over, (self.store, self.inboxes))
-        )
+        store, inboxes = (self.store, self.inboxes) if doom is None else map(doom.over, (self.store, self.inboxes))
         return Ports(cast(Store, store), cast(Inboxes, inboxes), cast(Queue, self.queue), cast(Clock, self.clock))
 
-    def fresh_writer(self, kill_at: Optional[Doom] = None) -> Writer:
+    def fresh_writer(self, doom: Optional[Doom] = None) -> Writer:
         """A writer that knows nothing, as after a crash."""
-        return Writer(self.ports(kill_at))
+        return Writer(self.ports(doom))
 
     async def write(self, *messages: Message, internal: bool = False) -> None:
         """Has the bench's writer handle messages as one batch."""
@@ -183,16 +181,16 @@ class Bench:
         """Everything in the store."""
         return {key: item for table in TABLES for key, item in await self.store.scan(table, limit=1 << 30)}
 
-    def told(self, inbox: str, since: int = 0) -> FanOutProgress:
+    def told(self, inbox: str, since: int = 0) -> Told:
         """What an inbox was told, from the ``since``-th push on. AssertionError if it was told two different things."""
-        told = FanOutProgress({}, set(), set())
+        told = Told({}, set(), set())
         for pushed in self.inboxes.pushed[since:]:
             if pushed.inbox == inbox:
                 _add(told, decode_note(pushed.body))
         return told
 
 
-def _add(told: FanOutProgress, note: Any) -> None:
+def _add(told: Told, note: Any) -> None:
     if isinstance(note, Answers):
         for number, result in enumerate(note.results, note.first):
             assert told.answers.setdefault(number, result) == result, "answered twice, differently"

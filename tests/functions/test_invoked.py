@@ -44,9 +44,9 @@ def on_bench(play: Play, limits: Limits = UNLIMITED) -> None:
     asyncio.run(run())
 
 
-def sharing(bench: Bench, kill_at: Any = None) -> Writer:
+def sharing(bench: Bench, doom: Any = None) -> Writer:
     """A writer that knows nothing, and of others."""
-    return Writer(bench.ports(kill_at), shares=True)
+    return Writer(bench.ports(doom), shares=True)
 
 
 async def invoke(writer: Writer, session: int, request: Any, key: bytes = KEY, inbox: str = "one", **more: Any) -> Any:

@@ -27,7 +27,7 @@ from fk_backend.messages import Message
 from fk_backend.ports import INTEREST, STATE, UNLIMITED, Item, Key, Limits, Ports
 from fk_backend.providers.memory.store import MemoryStore
 
-from .doubles import NS, PASSWORD, Bench, Crash, Doom, FanOutProgress, deliveries
+from .doubles import NS, PASSWORD, Bench, Crash, Doom, Told, deliveries
 
 INBOXES = ("one", "two", "three")
 PATHS = ("/a", "/b", "/a/c", "/a/d")
@@ -98,7 +98,7 @@ class Ending(NamedTuple):
     """What can be compared of a run: not in which commits it came about."""
 
     contents: Any
-    told: Dict[str, FanOutProgress]
+    told: Dict[str, Told]
     dropped: List[str]
 
 
@@ -109,12 +109,12 @@ async def _ending(scene: Scene) -> Ending:
     return Ending(contents, told, sorted(set(bench.inboxes.dropped)))
 
 
-def _alike(told: FanOutProgress) -> FanOutProgress:
+def _alike(told: Told) -> Told:
     """What comes after a session's end in its batch is answered so; if it comes again, the inbox is told once more."""
     expired = [number for number, answer in told.answers.items() if answer[0] == Error.SESSION_EXPIRED]
     answers = {number: answer for number, answer in told.answers.items() if number not in expired}
     over = bool(expired) or any(by_time for _, by_time in told.ended)
-    return FanOutProgress(answers, told.fired, {(0, True)} if over else set())
+    return Told(answers, told.fired, {(0, True)} if over else set())
 
 
 def _plain(key: Key, item: Item) -> Any:
@@ -130,21 +130,21 @@ async def _run(writer: Writer, ports: Ports, scene: Scene) -> None:
     await writer(NS, deliveries(scene.batch))
 
 
-async def _no_fault(scene: Scene) -> Tuple[Ending, int]:
+async def _undisturbed(scene: Scene) -> Tuple[Ending, int]:
     """How it ends without a crash, and how many calls that takes."""
     scene = copy.deepcopy(scene)
-    kill_at = Doom()
-    await _run(scene.bench.writer, scene.bench.ports(kill_at), scene)
-    return await _ending(scene), kill_at.calls
+    doom = Doom()
+    await _run(scene.bench.writer, scene.bench.ports(doom), scene)
+    return await _ending(scene), doom.calls
 
 
 async def _disturbed(scene: Scene, dooms: Sequence[Doom]) -> Ending:
     """How it ends when a writer dies, and as many of the next ones as there are dooms."""
     scene = copy.deepcopy(scene)
     victim = scene.bench.writer  # the first one goes on from what it knows
-    for kill_at in dooms:
+    for doom in dooms:
         try:
-            await _run(victim, scene.bench.ports(kill_at), scene)
+            await _run(victim, scene.bench.ports(doom), scene)
         except Crash:
             victim = scene.bench.fresh_writer()
     await scene.bench.fresh_writer()(NS, deliveries(scene.batch))
@@ -159,7 +159,7 @@ def _same(ending: Ending, expected: Ending) -> None:
 
 async def _check_every_crash(plan: Plan) -> int:
     scene = await _prepared(plan)
-    expected, calls = await _no_fault(scene)
+    expected, calls = await _undisturbed(scene)
     for at in range(1, calls + 1):
         for after in (False, True):
             _same(await _disturbed(scene, [Doom(at, after)]), expected)
@@ -178,7 +178,7 @@ def test_a_crash_anywhere_changes_nothing_of_the_outcome(plan: Plan) -> None:
 def test_nor_do_several_crashes_in_a_row(plan: Plan, crashes: List[Tuple[int, bool]]) -> None:
     async def check() -> None:
         scene = await _prepared(plan)
-        expected, _ = await _no_fault(scene)
+        expected, _ = await _undisturbed(scene)
         _same(await _disturbed(scene, [Doom(at, after) for at, after in crashes]), expected)
 
     with mock.patch.object(writer, "MAX_CALLS", plan.commit_size):
@@ -199,7 +199,7 @@ def test_an_attach_and_what_follows_it_survive_every_crash() -> None:
             Message("four", session, 1, (Create("/b", b"", OPEN_ACL, 1, 0, False),)),
         ]
         scene = Scene(bench, batch)
-        expected, calls = await _no_fault(scene)
+        expected, calls = await _undisturbed(scene)
         assert expected.told["one"].answers[2][0] == Error.SESSION_MOVED
         assert expected.told["four"].answers[1][0] == Error.OK
         assert expected.dropped == ["one"] and not await scene.bench.registered() ^ {(WATCHED, 1)}
@@ -220,7 +220,7 @@ def test_a_failure_is_not_judged_again_by_what_the_rest_of_its_batch_did() -> No
             Message("two", two, 1, (Create("/a", b"first", OPEN_ACL, 0, 0, False),)),
         ]
         scene = Scene(bench, batch)
-        expected, calls = await _no_fault(scene)
+        expected, calls = await _undisturbed(scene)
         assert expected.told["one"].answers[1][0] == Error.NO_NODE
         for at in range(1, calls + 1):
             _same(await _disturbed(scene, [Doom(at, after=True)]), expected)

@@ -28,7 +28,7 @@ from fk_backend.providers.local.files import Place
 from fk_backend.providers.local.store import LocalStore
 from fk_backend.providers.memory.store import MemoryStore
 
-from .doubles import KEY, NS, Bench, Crash, Doom, FanOutProgress
+from .doubles import KEY, NS, Bench, Crash, Doom, Told
 
 INBOXES = ("one", "two")
 WRITERS = 3
@@ -88,7 +88,7 @@ class Life(NamedTuple):
     """What is left."""
 
     contents: Dict[Any, Any]
-    told: Dict[str, FanOutProgress]
+    told: Dict[str, Told]
 
 
 async def _lived(open_store: Callable[[], Any], plan: List[Batch], alone: bool) -> Life:
@@ -225,17 +225,17 @@ def test_what_was_refused_stays_so_while_a_later_message_is_half_done() -> None:
             message = Message(inbox, session[inbox], first, requests)
             return Delivery(encode(message, KEY), False, Position(sequence, SENT_MS))
 
-        late, kill_at = bench.fresh_writer(), Doom(at)
+        late, doom = bench.fresh_writer(), Doom(at)
         refused = delivery("two", 1, 3, SetData("/a", b"refused", 1))
         await late(NS, [refused])
         bench.store.limits = Limits(writes=2)
         half = delivery("one", 3, 7, SetData("/a", b"1", 0), SetData("/b", b"1", 0))
         with contextlib.suppress(Crash):
-            await bench.fresh_writer(kill_at)(NS, [half])
+            await bench.fresh_writer(doom)(NS, [half])
         await late(NS, [refused])
         (item,) = await bench.store.get([layout.node_keys(NS, "/a")[0]])
         assert layout.node_of(item).data in (b"", b"1") and bench.told("two").answers[1][0] == Error.BAD_VERSION
-        return kill_at.calls, layout.node_of(item).version
+        return doom.calls, layout.node_of(item).version
 
     seen = [asyncio.run(check(at)) for at in range(1, 20)]
     assert {version for _, version in seen} == {0, 1} and any(calls < at for at, (calls, _) in enumerate(seen, 1))

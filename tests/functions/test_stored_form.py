@@ -25,7 +25,7 @@ def _create(path: str, flags: int = 0, data: bytes = b"data") -> Create:
     return Create(path, data, OPEN_ACL, flags, 0, False)
 
 
-async def _lose_connection() -> str:
+async def _left_behind() -> str:
     bench = Bench()
     client, other = await bench.open("client"), await bench.open("other")
     await bench.watch("other", "/a", "data", 1)
@@ -41,7 +41,7 @@ async def _lose_connection() -> str:
 
 
 def test_the_stored_form_has_a_number() -> None:
-    assert asyncio.run(_lose_connection()) == DIGEST_OF[FORMAT], "see the text at the top"
+    assert asyncio.run(_left_behind()) == DIGEST_OF[FORMAT], "see the text at the top"
 
 
 def test_a_head_of_format_2_is_read() -> None:

@@ -338,11 +338,11 @@ def test_a_request_that_is_much_work_keeps_nobody_waiting(place: Place, port: in
         client.connect(timeout_ms=60_000)
         client.ask(opcode, body)
         client.socket.setblocking(False)
-        concurrently = 0
+        meanwhile = 0
         while not _heard(client):
             assert other.call(jute.EXISTS, read("/")).code == 0
-            concurrently += 1
-        assert concurrently >= 5
+            meanwhile += 1
+        assert meanwhile >= 5
 
 
 def test_many_requests_at_once_keep_nobody_waiting(port: int) -> None:
@@ -353,12 +353,12 @@ def test_many_requests_at_once_keep_nobody_waiting(port: int) -> None:
         client.connect(timeout_ms=60_000)
         sent = thread.submit(client.socket.sendall, asked * count)
         answers = thread.submit(lambda: [client.reply().xid for _ in range(count)])
-        concurrently = 0
+        meanwhile = 0
         while not answers.done():
             assert other.call(jute.EXISTS, read("/")).code == 0
-            concurrently += 1
+            meanwhile += 1
         sent.result()
-        assert answers.result() == [1] * count and concurrently >= 10
+        assert answers.result() == [1] * count and meanwhile >= 10
 
 
 def _heard(client: Raw) -> bool:

@@ -88,17 +88,17 @@ edit(
 edit(
     "nobody looks",
     "what a function that died has told nobody is not looked for",
-    opening.Beginning, "_look", "if len(self._watches):", "if False:",
+    opening.Opening, "_look", "if len(self._watches):", "if False:",
 )  # fmt: skip
 edit(
     "looks past a promise",
     "who looks takes a promise for kept, whether its node was written or not",
-    opening.Beginning, "_look", "await self._reader.begun(head)", "head.zxid",
+    opening.Opening, "_look", "await self._reader.begun(head)", "head.zxid",
 )  # fmt: skip
 edit(
     "kept promise not seen",
     "who looks takes a promise for open, although its node was written",
-    opening.Beginning, "_look", "await self._reader.begun(head)", "head.settled",
+    opening.Opening, "_look", "await self._reader.begun(head)", "head.settled",
 )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ BOUND_S = 600
 
 def test_there_are_enough_of_them_and_each_has_its_name() -> None:
     names = [named.bug.name for family in FAMILIES.values() for named in family.bugs]
-    assert [refusal_reason for family in FAMILIES.values() for refusal_reason in family.misfits] == []
+    assert [misfit for family in FAMILIES.values() for misfit in family.misfits] == []
     assert len(names) >= 60 and len(set(names)) == len(names)
 
 

@@ -85,7 +85,7 @@ def test_who_is_stopped_in_the_middle_of_a_commit(home: Path, run: Run, tmp_path
     for each in others:
         each.say("write")
     for word in ("SUSPENDED", "cut off"):
-        eventually(lambda: all(_says(each, word, since) for each, since in zip(others, before)), word)  # noqa: B023
+        eventually(lambda word=word: all(_says(each, word, since) for each, since in zip(others, before)), word)
     assert time.monotonic() - stopped < TIMEOUT_S + LATE_S
     acked = [len(_values(each)) for each in others]
     let_pass(max(0.0, stopped + STOPPED_S - time.monotonic()))

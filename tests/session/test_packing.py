@@ -24,11 +24,11 @@ class Blobs:
     inline_bytes = INLINE_BYTES
 
     def __init__(self) -> None:
-        self.link_of: Dict[str, bytes] = {}
+        self.laid: Dict[str, bytes] = {}
 
     async def upload(self, ns: str, name: str, data: bytes) -> Blob:
         key = "uploads/%s/%s" % (ns, name)
-        self.link_of[key] = data
+        self.laid[key] = data
         return Blob(key, len(data))
 
 
@@ -70,7 +70,7 @@ def _whole(request: Any, blobs: Blobs) -> Any:
     if isinstance(request, Multi):
         return Multi(tuple(_whole(each, blobs) for each in request.ops))
     named: Data = getattr(request, "data", None)
-    return request._replace(data=blobs.link_of[named.key]) if isinstance(named, Blob) else request
+    return request._replace(data=blobs.laid[named.key]) if isinstance(named, Blob) else request
 
 
 def test_a_multi_of_much_that_is_inline_elsewhere_is_laid_down_as_far_as_need_be() -> None:
@@ -78,10 +78,10 @@ def test_a_multi_of_much_that_is_inline_elsewhere_is_laid_down_as_far_as_need_be
     blobs = Blobs()
     small, large = SetData("/small", bytes(100), -1), SetData("/large", bytes(INLINE_BYTES), -1)
     body = _sent(_gateway(blobs), [Multi((small,) + (large,) * 49)])
-    assert len(body) <= MESSAGE_BYTES and 1 <= len(blobs.link_of) <= 49
-    assert bytes(100) not in blobs.link_of.values()
+    assert len(body) <= MESSAGE_BYTES and 1 <= len(blobs.laid) <= 49
+    assert bytes(100) not in blobs.laid.values()
     few = _sent(_gateway(blobs := Blobs()), [Multi((large,) * 5)])
-    assert not blobs.link_of and len(few) > 5 * INLINE_BYTES
+    assert not blobs.laid and len(few) > 5 * INLINE_BYTES
 
 
 def test_what_no_laying_down_makes_small_enough_can_not_be_sent() -> None:

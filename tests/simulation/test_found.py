@@ -37,15 +37,15 @@ def _numbered(messages: List[Message], first: int) -> List[Delivery]:
     return [Delivery(encode(message, KEY), False, Position(number)) for number, message in enumerate(messages, first)]
 
 
-@pytest.mark.parametrize("cache", [False, True])
-def test_a_writer_that_wakes_long_after_its_batch_was_done_by_another_does_nothing(cache: bool) -> None:
+@pytest.mark.parametrize("warm", [False, True])
+def test_a_writer_that_wakes_long_after_its_batch_was_done_by_another_does_nothing(warm: bool) -> None:
     """Its batch is not the last one any more, so the head has no answers of it: the sequence number tells."""
 
     async def check() -> None:
         bench = Bench()
         one, two = await bench.open("one"), await bench.open("two")
         late = bench.fresh_writer()
-        if cache:
+        if warm:
             await late(NS, _numbered([Message("one", one, 1, (_create("/w"),))], 2))
         again = _numbered([Message("one", one, 2, (_create("/a"), Delete("/a", -1), _create("/s-", 2)))], 3)
         await bench.writer(NS, again)

@@ -95,7 +95,7 @@ def _matches(identity: Id, expression: str) -> bool:
 
 
 def require(acl: Acls, perm: int, identities: Tuple[Id, ...]) -> None:
-    """Raise ZkError(NO_AUTH) unless :func:`allexpected_events`."""
+    """Raise ZkError(NO_AUTH) unless :func:`allowed`."""
     if not allowed(acl, perm, identities):
         raise ZkError(Error.NO_AUTH)
 
@@ -113,7 +113,7 @@ def readers(acl: Acls) -> Optional[Tuple[str, ...]]:
 
 
 def may_know(readers: Optional[Tuple[str, ...]], identities: Tuple[Id, ...]) -> bool:
-    """Whether one of ``identities`` is among the `readers`: the same as `allexpected_events` says of their ACL."""
+    """Whether one of ``identities`` is among the `readers`: the same as `allowed` says of their ACL."""
     if readers is None or any(identity.scheme == SUPER.scheme for identity in identities):
         return True
     for scheme, id_ in identities:

@@ -1,6 +1,6 @@
 """What a deployment does: short functions over ports, each the body of one event source.
 
-    writer       orders and commits; step, loading, reserve, large, journal are its parts
+    writer       orders and commits; step, loading, reservation, large, journal are its parts
     distributor  tells what a commit has to tell; watch finds who watches
     heartbeat    looks at leases, and has sessions expire
     words        ZooKeeper's four letter words

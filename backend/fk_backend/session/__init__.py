@@ -1,6 +1,6 @@
 """The client's half of the protocol: one session over one connection, in request order, events before state.
 
-    engine     the session; beginning: how a connection is made; direct: writes that take no queue
+    engine     the session; opening: how a connection is made; direct: writes that take no queue
     reading    reads that are of one moment; watchlist: what is watched, and what it has been told
     packing    requests that wait together become a message
     listener   who is told of answers, events and states

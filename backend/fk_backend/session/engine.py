@@ -29,7 +29,7 @@ from .direct import NO_TAG as NO_TAG
 from .direct import OUT_OF_TOUCH as OUT_OF_TOUCH
 from .flag import Flag
 from .listener import Listener
-from .opening import Beginning
+from .opening import Opening
 from .ops import READS, WRITES, AddWatch, Done, Fail, Look, Op, RemoveWatches, Sync
 from .owned import OwnedEphemerals
 from .packing import MAX_MESSAGE_BYTES, MAX_MESSAGE_REQUESTS, sendable, size_of, with_uploads
@@ -63,7 +63,7 @@ class NoSession(Refused):
     """The session has expired, or the password is not its own."""
 
 
-class Session(Beginning):
+class Session(Opening):
     """One connection of one session. Make it, `open` or `attach` it, `submit` to it, until it is over."""
 
     __slots__ = ()

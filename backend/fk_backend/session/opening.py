@@ -36,7 +36,7 @@ IDLE_BEAT_S = 3600.0
 """So often a session beats that nobody can ask for a sign of life: once a day those are ended that gave none."""
 
 
-class Beginning(DirectWrites):
+class Opening(DirectWrites):
     """The part of `engine.Session` that does that."""
 
     __slots__ = ()

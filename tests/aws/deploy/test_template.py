@@ -272,8 +272,8 @@ def test_equal_arguments_make_equal_templates() -> None:
 def test_only_the_table_that_every_write_goes_to_is_warmed() -> None:
     """Where a name of the template's is an argument of `Fn::If`, it is a condition's: cfn-lint looks at that."""
     made = template(NAME)["Resources"]
-    cache = {name: one["Properties"].get("WarmThroughput") for name, one in made.items() if name.endswith("Table")}
-    assert cache == {"StateTable": WARM_WRITES, "SessionsTable": None, "InterestTable": None}
+    warm = {name: one["Properties"].get("WarmThroughput") for name, one in made.items() if name.endswith("Table")}
+    assert warm == {"StateTable": WARM_WRITES, "SessionsTable": None, "InterestTable": None}
 
 
 def test_every_parameter_is_used() -> None:

@@ -122,14 +122,14 @@ class Doom:
             return self._process
 
 
-def environment(kill_at: Doom) -> Type[ThreadEnvironment]:
+def environment(doom: Doom) -> Type[ThreadEnvironment]:
     """Of environments whose invocations may be doomed. When one is killed, its environment has ended."""
 
     class Environment(ThreadEnvironment):
         _carrier: Optional[Process] = None
 
         async def invoke(self, event: bytes, chain: str = "", alias: str = "") -> bytes:
-            self._carrier = kill_at.take(json.loads(event)) if alias == names.DIRECT else None
+            self._carrier = doom.take(json.loads(event)) if alias == names.DIRECT else None
             return await super().invoke(event, chain, alias)
 
         async def _call(self, function: Callable[[], Any]) -> Any:
@@ -142,7 +142,7 @@ def environment(kill_at: Doom) -> Type[ThreadEnvironment]:
                     finally:
                         if self.broken or getattr(carrier, "dead", False):
                             self._bury()
-                        kill_at.over.set()
+                        doom.over.set()
 
             return await super()._call(function if carrier is None else carried)
 
@@ -251,9 +251,9 @@ class Round(NamedTuple):
 class Theatre:
     """A client that does deeds, and another one that watches, on a deployment that is invoked."""
 
-    def __init__(self, deployment: Deployment, kill_at: Doom) -> None:
+    def __init__(self, deployment: Deployment, doom: Doom) -> None:
         self.deployment = deployment
-        self.kill_at = kill_at
+        self.doom = doom
         self.actor, self.watcher = App(deployment.url).start(), App(deployment.url).start()
         self._rounds = 0
         self.actor.zk.create("/held", ephemeral=True)  # the heartbeat has begun: see `Writer.write_for`
@@ -285,11 +285,11 @@ class Theatre:
         before = self.actor.view(path)
         if deed.cold:
             self.deployment.host.stop_environments(WRITER)
-        self.kill_at.befall(deed.kind, process)
+        self.doom.befall(deed.kind, process)
         answered = self._is_answered(process, deed.ask(self.actor.zk, path))
         self.actor.settled(lost=not answered)
-        assert self.kill_at.event is not None, "it was not invoked"
-        return Round(path, answered, before, self.actor.view(path), process.sent, self.kill_at.event)
+        assert self.doom.event is not None, "it was not invoked"
+        return Round(path, answered, before, self.actor.view(path), process.sent, self.doom.event)
 
     def _is_answered(self, process: Process, asked: Any) -> bool:
         if isinstance(process, Frozen):
@@ -302,7 +302,7 @@ class Theatre:
         """What the other client was told, as long as it has asked for nothing itself."""
         return sorted((kind, where[len(path) :]) for kind, where in list(self.watcher.events))
 
-    def again(self, event: Any) -> direct.FanOutProgress:
+    def again(self, event: Any) -> direct.WriterResponse:
         """What a message comes to that was on its way for so long that its client has connected again."""
         path = "/2015-03-31/functions/%s/invocations?Qualifier=%s" % (WRITER, names.DIRECT)
         request = Request(self.deployment.host.url + path, json.dumps(event).encode(), method="POST")

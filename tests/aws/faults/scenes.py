@@ -55,7 +55,7 @@ def _expiring(s: Sessions) -> Message:
     return Message(heartbeat_inbox(), 0, 1, (Expire(s.ids["one"], 0),))
 
 
-def _suspended(s: Sessions) -> Message:
+def _resting(s: Sessions) -> Message:
     return Message(heartbeat_inbox(), 0, 1, (Rest(1 << 40),))
 
 
@@ -69,7 +69,7 @@ WATCHED = [(role, path, mode) for role in ("one", "two") for path in ("/a", "/n"
 SCENES: Dict[str, Scene] = {
     "create": Scene(batch(by("one", create("/n"))), before=[("one", create("/a"))]),
     "set, cold": Scene(batch(by("one", SetData("/a", b"new", -1))), before=[("one", create("/a"))]),
-    "set, warm": Scene(batch(by("one", SetData("/a", b"new", 0))), before=[("one", create("/a"))], cache=True),
+    "set, warm": Scene(batch(by("one", SetData("/a", b"new", 0))), before=[("one", create("/a"))], warm=True),
     "delete": Scene(batch(by("one", Delete("/a", -1))), before=[("one", create("/a"))]),
     "refused": Scene(batch(by("one", Delete("/none", -1), create("/a"))), before=[("one", create("/a"))]),
     "multi": Scene(
@@ -113,9 +113,7 @@ SCENES: Dict[str, Scene] = {
         watched=[("two", "/a", watches.DATA), ("one", "/a", watches.DATA)],
         ordered=True,
     ),
-    "rest": Scene(
-        lambda s: [_suspended(s)], before=[("one", create("/a", 1)), ("one", Delete("/a", -1))], ordered=True
-    ),
+    "rest": Scene(lambda s: [_resting(s)], before=[("one", create("/a", 1)), ("one", Delete("/a", -1))], ordered=True),
     "large": Scene(
         batch(by("one", SetData("/a", OTHER, -1), Delete("/b", -1), create("/c", data=LARGE))),
         before=[("one", create("/a", data=LARGE)), ("one", create("/b", data=LARGE))],
@@ -148,7 +146,7 @@ class Play:
     async def prepared(self) -> Run:
         """Just before the batch. A writer that goes on from what it knows has to learn it each time."""
         run = Run(self._stage, self._scene, await self._stage.service())
-        setting = await run.prepare(None if self._scene.cache else self._setting)
+        setting = await run.prepare(None if self._scene.warm else self._setting)
         self._setting = self._setting or setting
         return run
 
@@ -234,5 +232,5 @@ def sized(name: str) -> Iterator[None]:
         yield
 
 
-def _unrecorded(ports: Any, ns: str, cache: Any, step: Any, done: Any) -> Any:
+def _unrecorded(ports: Any, ns: str, warm: Any, step: Any, done: Any) -> Any:
     return step

@@ -25,7 +25,7 @@ from fk_backend.providers.aws.clients import Clients
 from fk_backend.providers.aws.failures import code_of
 from fk_backend.providers.aws.handlers import Functions, Service
 from fk_backend.providers.aws.queues import NO_QUEUE
-from tests.functions.doubles import KEY, FanOutProgress, _add
+from tests.functions.doubles import KEY, Told, _add
 
 from .wire import Carrier, Crash, Process, carried_by, tap
 
@@ -126,7 +126,7 @@ class Scene(NamedTuple):
     uploads: Sequence[Tuple[str, bytes]] = ()
     ordered: bool = False
     """Whether the batch is the heartbeat's."""
-    cache: bool = False
+    warm: bool = False
     """Whether the writer goes on from what it knows."""
 
 
@@ -151,7 +151,7 @@ class Ending(NamedTuple):
     """What can be compared of a run."""
 
     contents: Dict[Key, Any]
-    told: Dict[str, FanOutProgress]
+    told: Dict[str, Told]
     inboxes: List[str]
     sessions: List[str]
     """Roles that have one."""
@@ -178,7 +178,7 @@ class Run:
         await self.stage.make_inboxes(self.service, self.inboxes.values())
         if setting is None:
             setting = await self._made()
-            await self._woken_at()
+            await self._woken()
         else:
             await self._copied(setting)
         for name, data in self.scene.uploads:
@@ -187,7 +187,7 @@ class Run:
         if self.scene.ordered:
             for each in self.records:
                 await self.service.orders.give(self.ns, each["attributes"]["MessageDeduplicationId"])
-        if not self.scene.cache:
+        if not self.scene.warm:
             self.service = await self.stage.service()
         return setting
 
@@ -270,9 +270,9 @@ class Run:
         inboxes = sorted(role for role, inbox in self.inboxes.items() if inbox in alive)
         sessions = sorted(role for role, inbox in self.inboxes.items() if inbox in owners)
         heard = {role: self._heard(pushed, inbox) for role, inbox in self.inboxes.items()}
-        return Ending(contents, heard, inboxes, sessions, await self._woken_at(), len(set(kept) - set(named)))
+        return Ending(contents, heard, inboxes, sessions, await self._woken(), len(set(kept) - set(named)))
 
-    def _heard(self, pushed: Sequence[Pushed], inbox: str) -> FanOutProgress:
+    def _heard(self, pushed: Sequence[Pushed], inbox: str) -> Told:
         """Of the batch: what comes before it, a writer that knows nothing tells once more."""
         heard, asked = told(pushed, inbox), set()
         for each in self.records:
@@ -311,7 +311,7 @@ class Run:
         answer = await self.stage.clients.s3.list_objects_v2(Bucket=bucket, Prefix="data/%s/" % self.ns)
         return [row["Key"] for row in answer.get("Contents", ())]
 
-    async def _woken_at(self) -> bool:
+    async def _woken(self) -> bool:
         """Whether the heartbeat was woken for the namespace. Takes the messages away."""
         url = self.service.queues.url(names.timer_queue(DEPLOYMENT))
         found = False
@@ -360,9 +360,9 @@ def plain(value: Any, tag: str) -> Any:
     return value
 
 
-def told(pushed: Sequence[Pushed], inbox: str) -> FanOutProgress:
+def told(pushed: Sequence[Pushed], inbox: str) -> Told:
     """What an inbox was told, doublets folded. AssertionError if it was told two different things."""
-    heard = FanOutProgress({}, set(), set())
+    heard = Told({}, set(), set())
     for note in pushed:
         if note.inbox == inbox:
             _add(heard, decode_note(note.body))

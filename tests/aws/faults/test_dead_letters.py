@@ -39,7 +39,7 @@ def test_a_dead_letter_may_have_been_committed(
 ) -> None:
     """Every fan-out fails until the message is a dead letter; its node is there."""
     monkeypatch.setenv("FK_DEPLOYMENT", DEPLOYMENT)
-    scene = Scene(lambda s: [Message(s.inboxes["one"], s.ids["one"], 1, (create("/a"),))], roles=("one",), cache=True)
+    scene = Scene(lambda s: [Message(s.inboxes["one"], s.ids["one"], 1, (create("/a"),))], roles=("one",), warm=True)
 
     async def check() -> None:
         stage = await Stage.open()

@@ -70,19 +70,19 @@ DEEDS: Dict[str, Deed] = {
 @pytest.fixture(scope="module")
 def theatre(emulator: Emulator) -> Iterator[Theatre]:
     """One for all tests: each round has a node of its own."""
-    kill_at, opened = Doom(), Clients.open
+    doom, opened = Doom(), Clients.open
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(host, "ThreadEnvironment", environment(kill_at))
+        patch.setattr(host, "ThreadEnvironment", environment(doom))
         patch.setattr(Clients, "open", lambda self: open_tapped(self, opened))
         set_up(patch)
         with deployed(emulator, patch) as deployment:
             patch.setenv(AT_FUNCTIONS, deployment.host.url)
-            made = Theatre(deployment, kill_at)
+            made = Theatre(deployment, doom)
             yield made
             made.close()
 
 
-def _no_fault(theatre: Theatre, deed: Deed) -> Tuple[Round, Events]:
+def _undisturbed(theatre: Theatre, deed: Deed) -> Tuple[Round, Events]:
     found = theatre.play(deed, Process())
     assert found.answered and theatre.actor.states == []
     if found.after != found.before:
@@ -114,7 +114,7 @@ def _check(theatre: Theatre, found: Round, expected: Round, events: Events, wher
 def test_killed_before_and_after_every_request(theatre: Theatre, name: str) -> None:
     deed, outcomes = DEEDS[name], set()
     session = theatre.actor.zk.client_id
-    expected, events = _no_fault(theatre, deed)
+    expected, events = _undisturbed(theatre, deed)
     is_read = False
     for at, after in places(list(DEEDS).index(name)):
         if after and is_read:  # as killed before the next one
@@ -138,7 +138,7 @@ def test_killed_before_and_after_every_request(theatre: Theatre, name: str) -> N
 @pytest.mark.parametrize("name", DEEDS if is_whole() else ("set", "create, cold", "several at once"))
 def test_one_that_wakes_after_its_client_has_connected_again_changes_nothing(theatre: Theatre, name: str) -> None:
     deed, scene = DEEDS[name], list(DEEDS).index(name)
-    expected, events = _no_fault(theatre, deed)
+    expected, events = _undisturbed(theatre, deed)
     for at in itertools.count(1):
         if not is_tried(scene + 1, at):
             continue
@@ -150,7 +150,7 @@ def test_one_that_wakes_after_its_client_has_connected_again_changes_nothing(the
         if found.answered:
             break
         frozen.wake.set()
-        assert theatre.kill_at.over.wait(PATIENCE_S), where
+        assert theatre.doom.over.wait(PATIENCE_S), where
         assert theatre.actor.view(found.path) == found.after, where
         _check(theatre, found, expected, events, where)
 
@@ -160,7 +160,7 @@ def test_killed_while_a_session_begins(theatre: Theatre) -> None:
     kills: Set[Tuple[int, bool]] = set()
     for at, after in places(0):
         victim = Process(at, after)
-        theatre.kill_at.befall(Open, victim)
+        theatre.doom.befall(Open, victim)
         app = App(theatre.deployment.url).start()
         assert app.zk.create("/begun-", sequence=True).startswith("/begun-")
         app.stop()
@@ -183,7 +183,7 @@ def test_killed_while_a_client_attaches(theatre: Theatre) -> None:
     for at, after in places(0):
         path, victim = theatre.prepare(), Process(at, after)
         app.states.clear()
-        theatre.kill_at.befall(Attach, victim)
+        theatre.doom.befall(Attach, victim)
         app.zk._connection.drop()
         eventually(lambda: len(app.states) == 2, "it connects again", PATIENCE_S)
         assert app.states == [KazooState.SUSPENDED, KazooState.CONNECTED] and app.zk.client_id == session
@@ -203,7 +203,7 @@ def test_killed_while_a_client_leaves(theatre: Theatre) -> None:
     for at, after in places(0):
         app, victim = App(theatre.deployment.url, session_s=6.0).start(), Process(at, after)
         app.zk.create("/owned/by-", ephemeral=True, sequence=True)
-        theatre.kill_at.befall(Close, victim)
+        theatre.doom.befall(Close, victim)
         app.stop()
         if not victim.dead:
             break

@@ -31,7 +31,7 @@ from fk_backend.providers.aws.store import _item
 
 from ..conftest import DEPLOYMENT, Account
 from .scenes import create
-from .stage import FanOutProgress, Run, Scene, Stage, record, told
+from .stage import Run, Scene, Stage, Told, record, told
 from .wire import Process, carried_by
 
 INBOX = "0" * 32
@@ -112,7 +112,7 @@ async def _go_on() -> None:
         tick = {"messageId": "t", "body": run.ns, "receiptHandle": "t", "attributes": {"SentTimestamp": "1"}}
         assert await functions.heartbeat([tick]) == []
         swept = await functions.sweep()
-    heard: Dict[str, FanOutProgress] = {role: told(process.pushed, inbox) for role, inbox in run.inboxes.items()}
+    heard: Dict[str, Told] = {role: told(process.pushed, inbox) for role, inbox in run.inboxes.items()}
     assert heard["one"].answers[3][0] == Error.OK
     assert {entry[:2] for entry in heard["one"].fired} == {("/a", watches.PERSISTENT), ("/a", watches.RECURSIVE)}
     assert {entry[:2] for entry in heard["two"].fired} == {("/a", watches.DATA)}

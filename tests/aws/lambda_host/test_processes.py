@@ -74,7 +74,7 @@ def test_nothing_goes_on_between_invocations(bench: Bench) -> None:
     """A thread counts the milliseconds; the process stands still while it has nothing to do."""
     host = bench.alone("samples.tick")
     counted = host.invoke("sample", {})
-    (pid,) = {one.pid for one in host.functions["sample"]._cache}  # type: ignore[attr-defined]
+    (pid,) = {one.pid for one in host.functions["sample"]._warm}  # type: ignore[attr-defined]
     until(lambda: _state(pid) == "T")
     until(lambda: host.invoke("sample", {}) > counted)  # on a busy machine its turn comes later
 
@@ -90,9 +90,9 @@ def test_an_exception_is_told_as_aws_tells_it_and_the_environment_stays(bench: B
 
 def test_a_function_over_its_time_is_killed(bench: Bench) -> None:
     host = bench.alone("samples.obeying", timeout_s=1)
-    cache = host.invoke("sample", {})
-    assert cache == {}
-    (pid,) = {one.pid for one in host.functions["sample"]._cache}  # type: ignore[attr-defined]
+    warm = host.invoke("sample", {})
+    assert warm == {}
+    (pid,) = {one.pid for one in host.functions["sample"]._warm}  # type: ignore[attr-defined]
     with pytest.raises(InvocationFailed, match=r"timed out after 1\.00 seconds") as caught:
         host.invoke("sample", {"do": "hang"})
     assert caught.value.kind == "Sandbox.Timedout"
@@ -116,7 +116,7 @@ def test_a_process_that_died_while_it_was_idle_is_not_used(bench: Bench) -> None
     host = bench.alone("samples.show")
     first = host.invoke("sample", {})
     os.kill(first["pid"], signal.SIGKILL)
-    until(lambda: all(one.broken for one in host.functions["sample"]._cache))
+    until(lambda: all(one.broken for one in host.functions["sample"]._warm))
     assert host.invoke("sample", {})["pid"] != first["pid"]
 
 

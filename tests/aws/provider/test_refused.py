@@ -19,7 +19,7 @@ from fk_kazoo.exceptions import DeploymentConfigurationError
 
 pytestmark = pytest.mark.timeout(60)
 
-NO_CALLER = "http://127.0.0.1:9"
+NOBODY = "http://127.0.0.1:9"
 KEYS = {"AWS_ACCESS_KEY_ID": "123456789012", "AWS_SECRET_ACCESS_KEY": "x"}
 REGION = {"AWS_REGION": "us-east-1"}
 
@@ -29,7 +29,7 @@ def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No settings but those of a test; and nothing is sent to AWS itself."""
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_SESSION_TOKEN", *KEYS):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", NO_CALLER)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", NOBODY)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, str(tmp_path / "none"))
@@ -81,7 +81,7 @@ class _Answers(BaseHTTPRequestHandler):
 def answering(request: pytest.FixtureRequest) -> Iterator[str]:
     """The URL of somebody who always answers the same; or where nobody is."""
     if request.param is None:
-        yield NO_CALLER
+        yield NOBODY
         return
     handler = type("Handler", (_Answers,), dict(zip(("status", "body"), request.param)))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:

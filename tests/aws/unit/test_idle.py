@@ -183,11 +183,11 @@ CUT = Unknown("cut")
 CUT.__cause__ = ConnectionClosedError(endpoint_url="x")
 SLOW = Unknown("slow")
 SLOW.__cause__ = ReadTimeoutError(endpoint_url="x")
-NO_CALLER = Unavailable("nobody")
-NO_CALLER.__cause__ = EndpointConnectionError(endpoint_url="x")
+NOBODY = Unavailable("nobody")
+NOBODY.__cause__ = EndpointConnectionError(endpoint_url="x")
 
 
-@pytest.mark.parametrize(("error", "times"), [(CUT, 2), (SLOW, 1), (NO_CALLER, 1), (Unknown("whatever"), 1)], ids=str)
+@pytest.mark.parametrize(("error", "times"), [(CUT, 2), (SLOW, 1), (NOBODY, 1), (Unknown("whatever"), 1)], ids=str)
 def test_only_a_connection_that_was_closed_is_worth_another_try_at_once(error: Exception, times: int) -> None:
     """Once: what fails again comes again when its time has come."""
     tried: List[int] = []

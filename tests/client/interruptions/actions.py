@@ -108,7 +108,7 @@ class Ask(Action):
             self.trouble.append("the handler does not read what it wrote")
 
 
-class OtherLoopGateway(Action):
+class Elsewhere(Action):
     """Another thread, or greenlet, does something with the client. The caller is held for a moment where it is."""
 
     ends_session = True
@@ -136,21 +136,21 @@ class OtherLoopGateway(Action):
             self.trouble.append("the other thread hangs in it")
 
 
-class ThreadStop(OtherLoopGateway):
+class ThreadStop(Elsewhere):
     """stop()."""
 
     def work(self) -> None:
         self.timed(self.client.stop)
 
 
-class ThreadRestart(OtherLoopGateway):
+class ThreadRestart(Elsewhere):
     """restart()."""
 
     def work(self) -> None:
         self.timed(self.client.restart)
 
 
-class ThreadClose(OtherLoopGateway):
+class ThreadClose(Elsewhere):
     """stop() and close()."""
 
     def work(self) -> None:

@@ -118,7 +118,8 @@ def _life(
 ) -> Tuple[int, bool]:
     """One write with one call failing. How many calls failed, and whether it was done directly all the same."""
     client, judge = clients
-    changed, events = threading.Event(), []  # type: ignore[var-annotated]
+    changed = threading.Event()
+    events: List[str] = []
     judge.create(path, b"before")
     judge.create(path + "/old")
     client.get(path, watch=lambda event: (events.append(event.type), changed.set()))

@@ -18,7 +18,7 @@ from fk_backend.providers.local.store import LocalStore
 from fk_backend.testing.harness import put
 from tests.providers.local.conftest import contents
 
-NO_CALLER = 65534
+NOBODY = 65534
 
 
 @pytest.fixture
@@ -41,8 +41,8 @@ def as_nobody(attempt: Callable[[], object], real: bool = True) -> str:
         try:
             if os.geteuid() == 0:
                 os.setgroups([])
-                (os.setgid if real else os.setegid)(NO_CALLER)
-                (os.setuid if real else os.seteuid)(NO_CALLER)
+                (os.setgid if real else os.setegid)(NOBODY)
+                (os.setuid if real else os.seteuid)(NOBODY)
             attempt()
             os.write(outside, b"done")
         except BaseException as error:

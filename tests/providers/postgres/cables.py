@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from typing import List, Optional
 
-NO_CALLER = "02:00:00:00:00:01"
+NOBODY = "02:00:00:00:00:01"
 TO_SERVER, FROM_SERVER = "to the server", "from the server"
 BOTH = (TO_SERVER, FROM_SERVER)
 
@@ -32,7 +32,7 @@ def _ip(*words: str) -> str:
     return subprocess.run(["ip", *words], check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-class ClientLink:
+class Cable:
     """From this machine to the network."""
 
     def __init__(self, network: str, number: int) -> None:
@@ -64,7 +64,7 @@ class ClientLink:
     def cut(self, *ways: str) -> None:
         """What is sent these ways is lost from here on."""
         for way in ways:
-            self._points(way, NO_CALLER)
+            self._points(way, NOBODY)
 
     def mend(self) -> None:
         """Everything arrives."""
@@ -84,11 +84,11 @@ class Network:
         self.inside = ("ip", "netns", "exec", self.name)
         """In front of a command: it runs there."""
         _ip("netns", "add", self.name)
-        self.cables: List[ClientLink] = []
+        self.cables: List[Cable] = []
         try:
             _ip("-n", self.name, "link", "set", "lo", "up")
             for number in range(cables):
-                self.cables.append(ClientLink(self.name, number))
+                self.cables.append(Cable(self.name, number))
         except BaseException:
             self.__exit__()
             raise
@@ -97,6 +97,6 @@ class Network:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for client_link in self.cables:
-            client_link.remove()
+        for cable in self.cables:
+            cable.remove()
         subprocess.run(["ip", "netns", "del", self.name], check=True)

@@ -144,8 +144,8 @@ def test_cut_cables() -> None:
         here = network.cables[3]
         server = stack.enter_context(PostgresServer(host=here.host, inside=network.inside))
         cut: List[KazooClient] = []
-        for number, client_link in enumerate(network.cables[:3]):
-            zk = KazooClient(server.url.replace(here.host, client_link.host), timeout=4)
+        for number, cable in enumerate(network.cables[:3]):
+            zk = KazooClient(server.url.replace(here.host, cable.host), timeout=4)
             zk.start(timeout=30)
             stack.callback(zk.close)
             stack.callback(zk.stop)
@@ -166,16 +166,16 @@ def test_cut_cables() -> None:
 
         told = [Told(zk) for zk in cut]
         began = time.monotonic()
-        for client_link, way in zip(network.cables, ways):
-            client_link.cut(*way)
+        for cable, way in zip(network.cables, ways):
+            cable.cut(*way)
         for version in range(1, 21):
             assert other.retry(other.set, "/other", b"%d" % version).version == version
         assert left.wait(60)
         for number in range(3):
             told[number].wait("SUSPENDED")
             assert began < told[number].at["SUSPENDED"] < gone["held-%d" % number]
-        for client_link in network.cables:
-            client_link.mend()
+        for cable in network.cables:
+            cable.mend()
         for each, zk in zip(told, cut):
             each.wait("SUSPENDED", "LOST", "CONNECTED")
             assert zk.retry(zk.get, "/other")[0] == b"20"

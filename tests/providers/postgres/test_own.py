@@ -82,7 +82,7 @@ def test_each_has_all_of_zookeeper_in_its_own(client: Callable[..., KazooClient]
         one, other = client(role, namespace), client(role, namespace, "&via=queue")
         came = threading.Event()
         other.create("/here", ephemeral=True)
-        one.exists("/here", watch=lambda event: came.set())  # noqa: B023
+        one.exists("/here", watch=lambda event, came=came: came.set())
         one.create("/large", LARGE)
         assert [each.get(timeout=30).version for each in [other.set_async("/large", LARGE) for _ in range(5)]][-1] == 5
         with one.Lock("/lock"):

@@ -11,7 +11,7 @@ import sys
 import fk_backend.providers.local
 from fk_kazoo.client import KazooClient
 
-NO_CALLER = 65534
+NOBODY = 65534
 
 
 def main() -> None:
@@ -20,8 +20,8 @@ def main() -> None:
     assert fk_backend.providers.local is not None
     if os.getuid() == 0:
         os.setgroups([])
-        os.setgid(NO_CALLER)
-        os.setuid(NO_CALLER)
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
     try:
         client.start(timeout=20)
         print("started")

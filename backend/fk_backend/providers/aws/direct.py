@@ -68,7 +68,7 @@ def refusal(error: BackendError) -> Event:
     return {"refused": str(error)[:300], "conflicts": int(isinstance(error, (Conflict, Unavailable)))}
 
 
-class FanOutProgress(NamedTuple):
+class WriterResponse(NamedTuple):
     """A response; ``written`` is None if nothing was done."""
 
     written: Optional[Written]
@@ -76,19 +76,19 @@ class FanOutProgress(NamedTuple):
     why: str = ""
 
 
-def told(response: bytes) -> Optional[FanOutProgress]:
+def told(response: bytes) -> Optional[WriterResponse]:
     """A response; None if it is that of a writer that knows of no direct messages. Unknown if it is none."""
     try:
         found = json.loads(response)
         if "refused" in found:
-            return FanOutProgress(None, int(found["conflicts"]), str(found["refused"]))
+            return WriterResponse(None, int(found["conflicts"]), str(found["refused"]))
         if "note" not in found and found.get("batchItemFailures") == []:
             return None
         note = decode_note(base64.b64decode(found["note"], validate=True))
         (code, value, zxid) = note.results[0]
         trigger_log = note.trigger_log
         written = Written(Result(code, value, zxid), trigger_log.zxid, trigger_log.since, tuple(trigger_log.triggers()))
-        return FanOutProgress(written, int(found["conflicts"]))
+        return WriterResponse(written, int(found["conflicts"]))
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, codec.Malformed) as error:
         raise Unknown("the writer's response can't be understood: %r" % error) from error
 
@@ -138,7 +138,7 @@ class Invocations:
             log.debug("namespace %s: a write goes to the queue: %s", ns, told.why)
         return told.written
 
-    async def _invoke(self, event: Event) -> Optional[FanOutProgress]:
+    async def _invoke(self, event: Event) -> Optional[WriterResponse]:
         """Unknown: it may be under way for as long as the function may run, and nobody can stop it."""
         functions = await self._clients.functions()
         response = await wrote(

@@ -1,7 +1,7 @@
 """A deployment inside one process: real functions, real protocol, nothing kept when the process ends.
 
 It lives as long as the process, whoever is connected, so that clients which come and go find their tree again. It
-lives in one event loop at a time: other loops of the process come to it there (`elsewhere`), and where its loop is
+lives in one event loop at a time: other loops of the process come to it there (`other_loop`), and where its loop is
 gone, or stands still, the next one who comes takes it over.
 
 Imports: functions, ports. Never: kazoo, fk_kazoo, fk_backend.session, fk_backend.providers.local, sqlite3.

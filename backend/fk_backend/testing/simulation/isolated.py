@@ -33,7 +33,7 @@ class Ask(NamedTuple):
     args: Tuple[Any, ...]
     checked_ms: int
     asking: Tuple[Message, ...] = ()
-    """Where writers are invoked: what a commit takes, see `taken`."""
+    """Where writers are invoked: what a commit takes, see `committed`."""
     looks_at: Optional[int] = None
     """And the zxid of the head by which something fails, if the head is still that."""
 

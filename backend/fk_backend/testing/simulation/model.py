@@ -72,7 +72,7 @@ class Live(NamedTuple):
     identities: Tuple[Tuple[str, str], ...]
 
 
-class FanOutProgress(NamedTuple):
+class OrderedAnswer(NamedTuple):
     """The answer to a request, as the product's Result, and where in the order it came."""
 
     code: int
@@ -129,7 +129,7 @@ class Model:
         self._changed = False
         self._news: List[Tuple[int, str, int, Tuple[Acl, ...]]] = []
 
-    def step(self, session: int, inbox: str, request: Any, now_ms: int, happens: bool = True) -> FanOutProgress:
+    def step(self, session: int, inbox: str, request: Any, now_ms: int, happens: bool = True) -> OrderedAnswer:
         """The next request. ``happens``: whether an Expire or Reap, which the model can't judge, took effect."""
         self.now_ms = now_ms
         self.position += 1
@@ -150,7 +150,7 @@ class Model:
             self.alive.append(dict(self.sessions))
             if isinstance(request, Multi):
                 self.multis.append(self.zxid)
-        return FanOutProgress(code, value, self.zxid, self.position)
+        return OrderedAnswer(code, value, self.zxid, self.position)
 
     def skip(self) -> None:
         """A zxid that nothing happened at."""

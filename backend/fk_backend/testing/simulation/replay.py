@@ -15,7 +15,7 @@ from ...core.watches import RECURSIVE
 from ...ports import Put
 from ...session.ops import WRITES, AddWatch, Exists, GetAcl, GetChildren, GetData
 from .client import Asked, ConnectionStarted, Said
-from .model import ADMIN, READ, FanOutProgress, Model, permitted
+from .model import ADMIN, READ, Model, OrderedAnswer, permitted
 from .ports import Commit
 from .run import NS, History, poisonous
 from .world import Entry
@@ -54,7 +54,7 @@ class Done(NamedTuple):
     number: int
     session: int
     request: Any
-    told: FanOutProgress
+    told: OrderedAnswer
     accepted: int
 
 
@@ -119,7 +119,7 @@ class Replay:
                     continue
                 seen.add((message.inbox, number))
                 if aside:
-                    told = FanOutProgress(Error.DEAD_LETTERED, None, 0, self.model.position)
+                    told = OrderedAnswer(Error.DEAD_LETTERED, None, 0, self.model.position)
                     self.done[message.inbox, number] = Done(
                         message.inbox, number, message.session, request, told, entry.step
                     )

@@ -1,8 +1,8 @@
 """All states of a small scope and what may happen in each: numbers, and tables that the shipped code fills.
 
-What a process does follows from what it heard, so it is run alone (`alone`), once for every history that it may have,
-and never again; and what a call does to the store once for every state of it (`effects`). A state of the whole is made
-of the numbers of its parts. Nothing is drawn, every choice is taken, and no two states are taken for one.
+What a process does follows from what it heard, so it is run alone (`isolated`), once for every history that it may
+have, and never again; and what a call does to the store once for every state of it (`effects`). A state of the whole is
+made of the numbers of its parts. Nothing is drawn, every choice is taken, and no two states are taken for one.
 """
 
 from __future__ import annotations

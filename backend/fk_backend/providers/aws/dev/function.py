@@ -47,7 +47,7 @@ class Function:
         self._observe = observe
         self._most = rules().get(CHAINS, math.inf)
         self._free = asyncio.Semaphore(settings.concurrency)
-        self._cache: List[Environment] = []
+        self._warm: List[Environment] = []
         self.busy: List[Environment] = []
         """The environments that have an invocation now."""
         self.dropped = 0
@@ -70,7 +70,7 @@ class Function:
                 "RecursiveInvocationException", "%s was invoked %d times in one chain" % (name, chain[name])
             )
         async with self._free:
-            started, cold = time.monotonic(), not self._cache
+            started, cold = time.monotonic(), not self._warm
             result: Any = None
             error: Optional[InvocationFailed] = None
             try:
@@ -98,11 +98,11 @@ class Function:
             if environment.broken:
                 await environment.close()
             else:
-                self._cache.append(environment)
+                self._warm.append(environment)
 
     async def _take(self) -> Environment:
-        while self._cache:
-            environment = self._cache.pop()
+        while self._warm:
+            environment = self._warm.pop()
             if not environment.broken:
                 return environment
             await environment.close()
@@ -112,12 +112,12 @@ class Function:
         """Ends every environment, each after the invocation that it has."""
         while self.busy:
             await asyncio.sleep(0.01)
-        environments, self._cache = self._cache, []
+        environments, self._warm = self._warm, []
         await asyncio.gather(*(one.close() for one in environments))
 
     async def close(self) -> None:
         """Ends all environments, also in the middle of an invocation."""
         for one in self.busy:
             one.kill()
-        environments, self._cache = [*self._cache, *self.busy], []
+        environments, self._warm = [*self._warm, *self.busy], []
         await asyncio.gather(*(one.close() for one in environments))
