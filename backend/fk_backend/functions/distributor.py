@@ -7,8 +7,7 @@ deliver at least once, and a session drops what it has seen.
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from typing import Any, Iterable, List, Tuple
+from typing import Any, Dict, Iterable, List, Tuple
 
 from .. import layout
 from ..core.model import Trigger
@@ -16,7 +15,7 @@ from ..errors import StorageFull
 from ..layout import Head
 from ..messages import Answers, Ended, TriggerLog, encode_note, trigger_log_of
 from ..ports import INTEREST, Ports, Pushed, Remove
-from ..triggers import ENTRY_BYTES, bytes_of
+from ..triggers import ENTRY_BYTES, Readers, bytes_of
 from .concurrently import concurrently
 from .watch import AT_ONCE, Registration, drop_fired, fired_notes, registrations
 
@@ -88,17 +87,22 @@ def keep(triggers: Iterable[Trigger], confirmed: int, most_bytes: int) -> Tuple[
 
     Only confirmed ones leave, oldest first, and all of one zxid together.
     """
-    kept = list(triggers)
-    size = sum([len(trigger.path) for trigger in kept]) + ENTRY_BYTES * len(kept)
-    told = Counter([trigger.readers for trigger in kept if trigger.readers is not None])
-    size += sum(map(bytes_of, told))
+    kept = tuple(triggers)
+    size = ENTRY_BYTES * len(kept)
+    told: Dict[Readers, int] = {}
+    for _, path, _, readers in kept:
+        size += len(path)
+        if readers is not None:
+            size += 0 if readers in told else bytes_of(readers)
+            told[readers] = told.get(readers, 0) + 1
     dropped = first = 0
-    while first < len(kept) and kept[first].zxid <= confirmed and (size > most_bytes or kept[first].zxid == dropped):
-        dropped = kept[first].zxid
-        size -= len(kept[first].path) + ENTRY_BYTES
-        readers = kept[first].readers
+    for zxid, path, _, readers in kept:
+        if zxid > confirmed or (size <= most_bytes and zxid != dropped):
+            break
+        dropped = zxid
+        size -= len(path) + ENTRY_BYTES
         if readers is not None:
             told[readers] -= 1
             size -= 0 if told[readers] else bytes_of(readers)
         first += 1
-    return tuple(kept[first:]), dropped
+    return kept[first:], dropped

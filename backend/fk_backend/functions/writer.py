@@ -130,7 +130,7 @@ class Writer:
             await self._confirm(ns, cache)
         else:
             await self._commit(step.writes, None)
-            cache.advance(step.changes, step.head)
+            cache.advance(step.changes, step.head, step.stored)
         return self._written(ns, cache, message, entry, step)
 
     def _written(self, ns: str, cache: Cache, message: Message, entry: Entry, step: Step) -> Written:
@@ -181,7 +181,7 @@ class Writer:
             await self._commit(step.writes, step.promise)
             begins = 0 < step.head.ticking == step.head.zxid and self._may_have_stopped(ns)
             await self._tell(ns, step.head, begins)
-            cache.advance(step.changes, step.head)
+            cache.advance(step.changes, step.head, step.stored)
         return self._written(ns, cache, received.message, entry, step)
 
     async def _work_out(self, ns: str, cache: Cache, received: Received) -> Tuple[Entry, Step]:
@@ -355,7 +355,7 @@ class Writer:
             return len(step.entries)
         trail.done(ns, step.entries, step.results)
         await self._tell(ns, step.head, begins)  # who asked waits; if this fails, what is known here is dropped anyway
-        cache.advance(step.changes, step.head)
+        cache.advance(step.changes, step.head, step.stored)
         return len(step.entries)
 
     async def _commit(self, writes: List[Write], promise: Optional[Tuple[Put, Put]]) -> None:
