@@ -26,8 +26,8 @@ answer_notes = distributor.answer_notes
 
 
 @plant("a commit does not ask whether the head has moved", (step, "writes_of"))
-def unconditional_commit(ns: str, cache: Any, changes: Any, head: Any) -> List[Any]:
-    first, *rest = writes_of(ns, cache, changes, head)
+def unconditional_commit(*arguments: Any) -> List[Any]:
+    first, *rest = writes_of(*arguments)
     return [first._replace(expect=None), *rest]
 
 
