@@ -22,7 +22,7 @@ from ..messages import Ended as EndedNote
 from ..ports import Delivery, Ports, Pushed, Put, Written
 from . import trail
 from .cache import Cache
-from .distributor import answer_notes, distribute, watched_partitions
+from .distributor import answer_notes, distribute, tidy, watched_partitions
 from .fanout import FanOutProgress
 from .journal import load_head_and_journal
 from .large import foreign
@@ -214,17 +214,21 @@ class Writer:
         return session is None or is_sender(message, received.delivery.body, session)
 
     async def is_fanned_out(self, ns: str) -> bool:
-        """Whether the fan-out of the last commit is over: it is, if nobody watches and nobody else was to be told."""
+        """Whether the fan-out of the last commit is over: it is, if nobody watches and nobody else was to be told.
+
+        Of a session that was closed, its client knows: what it leaves is removed here.
+        """
         cache = self._cache.get(ns)
         if cache is None:
             return False
         head = cache.head
         if self._told.upto(ns) != head.zxid:
             fresh = [trigger for trigger in head.triggers if trigger.zxid > head.confirmed]
-            others = head.answers or head.ended or head.moved or head.garbage
+            others = head.answers or head.moved or head.garbage or any(ended.expired for ended in head.ended)
             begins = self._ports.timer is not None and head.ticking == head.zxid
             if others or begins or await is_watched(self._ports, ns, fresh, head.subtrees):
                 return False
+            await tidy(self._ports, ns, head, [])
             self._told.note(ns, head.zxid)
         return True
 

@@ -123,6 +123,8 @@ class Process:
         """After how many commits of what it invokes it dies: see `plan.DOUBLE_CRASH`."""
         self.is_gone = False
         """Whether nobody starts it again."""
+        self.is_writing = False
+        """Whether one of its connections writes beside a host."""
         self.direct: Any = None
         """The direct message that it was invoked with."""
         self.deserted: Optional[Callable[[], None]] = None
