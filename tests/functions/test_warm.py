@@ -28,11 +28,11 @@ def test_data_are_counted_as_they_come_and_go(monkeypatch: pytest.MonkeyPatch, l
     changes = Changes()
     changes.nodes["/a"] = _node(5000)
     changes.nodes["/b"] = _node(4000)
-    known.advance(changes, Head(2, 1, 0, 0, (), ()))
+    known.advance(changes, Head(2, 1, 0, 0, (), ()), known.afterwards(changes, 2))
     changes = Changes()
     changes.nodes["/b"] = None
     changes.nodes["/c"] = _node(2000)
-    known.advance(changes, Head(3, 1, 0, 0, (), ()))
+    known.advance(changes, Head(3, 1, 0, 0, (), ()), known.afterwards(changes, 3))
     known.add("/d", _stored(last))
     known.trim()
     assert ("/a" in known.snapshot.nodes) is not forgotten

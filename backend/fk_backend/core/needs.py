@@ -5,7 +5,7 @@ The rest shows while applying: the final path of a sequential create, and the no
 
 from __future__ import annotations
 
-from typing import Iterable, Sequence
+from typing import Any, Iterable, Sequence
 
 from . import owners, paths
 from .requests import (
@@ -76,6 +76,30 @@ def _paths_of(op: Op) -> Iterable[str]:
 
 def _with_parent(path: str) -> Sequence[str]:
     return (path, paths.parent(path)) if "/" in path else (path,)
+
+
+_OF_ONE_PATH = frozenset((SetData, SetAcl, Check))
+
+
+def has_all(snapshot: Snapshot, calls: Sequence[Call]) -> bool:
+    """Whether nothing is lacking, as far as that can be told without much ado; where it is False, see `lacking`."""
+    sessions, nodes = snapshot.sessions, snapshot.nodes
+    for session, _, request in calls:
+        if session not in sessions:
+            return False
+        parts: Sequence[Any] = request.ops if isinstance(request, Multi) else (request,)
+        for op in parts:
+            kind = type(op)
+            if kind is Create or kind is Delete:
+                if op.path[: op.path.rfind("/") or 1] not in nodes:
+                    return False
+                if kind is Create and owners.is_sequential(op.flags):
+                    continue
+            elif kind not in _OF_ONE_PATH:
+                return False
+            if op.path not in nodes:
+                return False
+    return True
 
 
 def lacking(snapshot: Snapshot, calls: Sequence[Call]) -> Missing:

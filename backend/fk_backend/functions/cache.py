@@ -11,11 +11,14 @@ from typing import Dict, Optional, Tuple
 from ..core.initial import initial_nodes
 from ..core.model import Family, Id, Node
 from ..core.snapshot import Changes, Snapshot
-from ..layout import Head, Stored, fresh_family
+from ..layout import Head, Stored, fresh_family, is_fresh
 
 MAX_NODES = 20_000
 MAX_DATA_BYTES = 32 << 20
 """What is kept of a namespace between batches; more than this, and all of it is forgotten."""
+
+Afterwards = Dict[str, Optional[Stored]]
+"""By path, a node as it is stored after a commit; None: it is not."""
 
 
 class Cache:
@@ -57,17 +60,20 @@ class Cache:
         family = changes.families.get(path) or (was[1] if was else fresh_family(node))
         revs = self.revs.get(path, (zxid, zxid))
         node_rev = zxid if itself else revs[0]
-        if family == fresh_family(node):
+        if is_fresh(family, node):
             return Stored(node, family, node_rev, 0)
         return Stored(node, family, node_rev, zxid if path in changes.families else revs[1])
 
-    def advance(self, changes: Changes, head: Head) -> None:
-        """The changes are committed, under this head."""
-        if self.head.zxid == 0:
-            for path in list(self.snapshot.nodes):
-                self.add(path, self.after(path, changes, head.zxid))
-        for path in {**changes.nodes, **changes.families}:
-            self.add(path, self.after(path, changes, head.zxid))
+    def afterwards(self, changes: Changes, zxid: int) -> Afterwards:
+        """What a commit of the changes as ``zxid`` writes, as it is stored then. The first one writes all nodes."""
+        first = initial_nodes() if self.head.zxid == 0 else ()
+        paths = dict.fromkeys((*first, *changes.nodes, *changes.families))
+        return {path: self.after(path, changes, zxid) for path in paths}
+
+    def advance(self, changes: Changes, head: Head, stored: Afterwards) -> None:
+        """The changes are committed, under this head. ``stored``: what `afterwards` says of them."""
+        for path, one in stored.items():
+            self.add(path, one)
         self.snapshot.sessions.update(changes.sessions)
         self.snapshot.ephemerals.clear()
         self.snapshot.beats.clear()

@@ -19,7 +19,7 @@ from ..layout import Head
 from ..mac import shared_name
 from ..messages import Entry
 from ..ports import Ports, Position, Put
-from .cache import Cache
+from .cache import Afterwards, Cache
 from .distributor import keep
 from .journal import noted
 from .large import garbage, keep_large
@@ -45,6 +45,8 @@ class Step(NamedTuple):
     writes: List[Write]
     """One commit, on condition that the head is still the one before; none if nothing changes."""
     changes: Changes
+    stored: Afterwards
+    """Every node that the commit writes."""
     begins: bool = False
     """Whether there is something to look after from now on, and was nothing before."""
     promise: Optional[Tuple[Put, Put]] = None
@@ -68,7 +70,7 @@ async def next_step(ports: Ports, ns: str, cache: Cache, entries: Sequence[Entry
         part = entries[:count]
         outcome, known = await _apply(ports, ns, cache, [entry.call for entry in part])
         if outcome.zxid == cache.head.zxid:
-            return Step(part, outcome.results, cache.head, [], outcome.changes)
+            return Step(part, outcome.results, cache.head, [], outcome.changes, {})
         try:
             await keep_large(ports, ns, outcome.changes, outcome.zxid)
         except Refused as error:  # nothing is there that could be kept
@@ -79,7 +81,8 @@ async def next_step(ports: Ports, ns: str, cache: Cache, entries: Sequence[Entry
             continue
         after = _next_head(cache.head, outcome, part, answers_of(part, outcome.results), done, limits.recent_bytes)
         after = _with_garbage(after, cache, outcome.changes)
-        writes = noted(ports, ns, cache, writes_of(ns, cache, outcome.changes, after))
+        stored = cache.afterwards(outcome.changes, outcome.zxid)
+        writes = noted(ports, ns, cache, writes_of(ns, cache, outcome.changes, after, stored))
         why = refusal_reason(writes, limits)
         if why == Error.OK:
             break
@@ -95,7 +98,7 @@ async def next_step(ports: Ports, ns: str, cache: Cache, entries: Sequence[Entry
     ):  # what had to be read first has had its requests already
         promise = reservation(cache, after, part[0], writes)
     begins = after.ticking == after.zxid and _is_quiescent(cache.head, outcome)
-    return Step(part, outcome.results, after, writes, outcome.changes, begins, promise)
+    return Step(part, outcome.results, after, writes, outcome.changes, stored, begins, promise)
 
 
 def recorded(ports: Ports, ns: str, cache: Cache, step: Step, done: Dict[str, int]) -> Step:
@@ -108,10 +111,10 @@ def recorded(ports: Ports, ns: str, cache: Cache, step: Step, done: Dict[str, in
     while True:
         outcome = Outcome(cache.head.zxid + 1, list(results), Changes(), [], [])
         after = _next_head(cache.head, outcome, part, answers_of(part, results), done, ports.store.limits.recent_bytes)
-        writes = noted(ports, ns, cache, writes_of(ns, cache, outcome.changes, after))
+        writes = noted(ports, ns, cache, writes_of(ns, cache, outcome.changes, after, {}))
         why = refusal_reason(writes, ports.store.limits)
         if why == Error.OK:
-            return Step(part, results, after, writes, outcome.changes)
+            return Step(part, results, after, writes, outcome.changes, {})
         if len(part) > 1:
             part, results = part[: len(part) // 2], results[: len(part) // 2]
         else:
@@ -134,7 +137,7 @@ def _handled(head: Head, part: Sequence[Entry]) -> Position:
 
 
 def _refused(part: Sequence[Entry], code: int, cache: Cache) -> Step:
-    return Step(part, [Result(code, None, cache.head.zxid)], cache.head, [], Changes())
+    return Step(part, [Result(code, None, cache.head.zxid)], cache.head, [], Changes(), {})
 
 
 async def _apply(ports: Ports, ns: str, cache: Cache, calls: List[Call]) -> Tuple[Outcome, bool]:

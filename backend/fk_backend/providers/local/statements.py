@@ -162,9 +162,11 @@ def write_all(
     commit = [partial(reached.append, "commit"), partial(connection.execute, "COMMIT"), partial(reached.append, "end")]
     checks: List[Any] = [_ANY, _ANY, holds, *checked, _NONE, _ANY, _NONE]
     steps: Iterator[Any] = map(partial.__call__, checks, map(_make, [*begin, *statements, *commit]))
-    _undo(connection, has_turn)
+    undoing = map(_make, _undoing(connection, has_turn))
+    if connection.in_transaction:
+        _undo(connection, has_turn)
     try:
-        any(map(_make, [partial(all, steps), partial(all, map(_make, _undoing(connection, has_turn)))]))
+        any(map(_make, [partial(all, steps), partial(all, undoing)]))
     except BaseException as error:
         _undo(connection, has_turn)
         if "commit" in reached and isinstance(error, sqlite3.Error):
