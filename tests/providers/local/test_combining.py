@@ -27,6 +27,12 @@ class Interruption(BaseException):
     """What a signal's handler raises, or the end of a process."""
 
 
+@pytest.fixture(autouse=True)
+def nobody_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening a session meets the host, and what comes next is done directly all the same."""
+    monkeypatch.setattr(beside, "QUEUED_S", 0.0)
+
+
 class Waiting:
     """A process that has published a request and waits, with its session."""
 
