@@ -72,7 +72,9 @@ class DirectWriter(InProcessDirect):
 
     async def write(self, ns: str, message: Message, key: bytes = b"") -> Optional[Written]:
         """`ports.Direct.write`."""
-        contention, alternation = self._others.setdefault(ns, (Contention(QUEUED_S), Alternation()))
+        if ns not in self._others:
+            self._others[ns] = Contention(QUEUED_S), Alternation()
+        contention, alternation = self._others[ns]
         if not contention.is_due(monotonic()):
             return None
         try:

@@ -72,6 +72,7 @@ class Progress(FanOutProgress):
         self._words = words
         self._stamp = stamp
         self._slots: Dict[str, int] = {}
+        self._conditions: Dict[str, Condition] = {}
 
     def found(self, ns: str, slot: int) -> None:
         """The host says where a namespace is. ValueError if that is nowhere."""
@@ -79,6 +80,7 @@ class Progress(FanOutProgress):
             raise ValueError("no slot")
         if slot >= 0:
             self._slots[ns] = slot
+            self._conditions.pop(ns, None)
 
     def is_known(self, ns: str) -> bool:
         """Whether it is known where a namespace is."""
@@ -91,7 +93,10 @@ class Progress(FanOutProgress):
 
     def while_idle(self, ns: str) -> Condition:
         """The same, for a transaction, of a namespace of which it is known where it is."""
-        return partial(self._words.__getitem__, 2 * self._slots[ns]), partial(self._stamp.__eq__)
+        if ns not in self._conditions:
+            looked = partial(self._words.__getitem__, 2 * self._slots[ns])
+            self._conditions[ns] = looked, partial(self._stamp.__eq__)
+        return self._conditions[ns]
 
     def upto(self, ns: str) -> int:
         """`FanOutProgress.upto`."""
