@@ -22,7 +22,7 @@ from ..messages import Ended as EndedNote
 from ..ports import Delivery, Ports, Pushed, Put, Written
 from . import trail
 from .cache import Cache
-from .distributor import answer_notes, distribute
+from .distributor import answer_notes, distribute, tidy, watched_partitions
 from .fanout import FanOutProgress
 from .journal import load_head_and_journal
 from .large import foreign
@@ -32,7 +32,7 @@ from .reservation import settle
 from .resume import beside, is_behind, prefetch, unheard
 from .senders import begins, is_sender
 from .step import Step, answers_of, next_step, recorded, unfinished
-from .watch import is_watched
+from .watch import Rows, is_watched
 
 log = logging.getLogger(__name__)
 
@@ -178,9 +178,9 @@ class Writer:
     async def _write_for(self, ns: str, cache: Cache, received: Received) -> Written:
         entry, step = await _definite(self._work_out(ns, cache, received))
         if step.writes:
-            await self._commit(step.writes, step.promise)
+            looked = await self._commit_and_look(ns, step)
             begins = 0 < step.head.ticking == step.head.zxid and self._may_have_stopped(ns)
-            await self._tell(ns, step.head, begins)
+            await self._tell(ns, step.head, begins, looked)
             cache.advance(step.changes, step.head, step.stored)
         return self._written(ns, cache, received.message, entry, step)
 
@@ -214,17 +214,21 @@ class Writer:
         return session is None or is_sender(message, received.delivery.body, session)
 
     async def is_fanned_out(self, ns: str) -> bool:
-        """Whether the fan-out of the last commit is over: it is, if nobody watches and nobody else was to be told."""
+        """Whether the fan-out of the last commit is over: it is, if nobody watches and nobody else was to be told.
+
+        Of a session that was closed, its client knows: what it leaves is removed here.
+        """
         cache = self._cache.get(ns)
         if cache is None:
             return False
         head = cache.head
         if self._told.upto(ns) != head.zxid:
             fresh = _fresh(head)
-            others = head.answers or head.ended or head.moved or head.garbage
+            others = head.answers or head.moved or head.garbage or any(ended.expired for ended in head.ended)
             begins = self._ports.timer is not None and head.ticking == head.zxid
             if others or begins or await is_watched(self._ports, ns, fresh, head.subtrees):
                 return False
+            await tidy(self._ports, ns, head, [])
             self._told.note(ns, head.zxid)
         return True
 
@@ -316,14 +320,14 @@ class Writer:
             sweeps = [Entry("", 0, Call(0, "", Sweep(cache.head.closing[0])))]
             await self._write(ns, cache, sweeps, done)
 
-    async def _tell(self, ns: str, head: Head, begins: bool) -> None:
+    async def _tell(self, ns: str, head: Head, begins: bool, looked: Optional[Rows] = None) -> None:
         """Fans out the head's commit. It is committed: whatever goes wrong here must be tried again, not set aside.
 
         ``begins``: there is something to end from now on. Ticks begin after the commit: one that came before it would
         find nothing to come back for.
         """
         try:
-            await distribute(self._ports, ns, head)
+            await distribute(self._ports, ns, head, looked)
             if begins and self._ports.timer is not None:
                 await self._ports.timer.wake(ns)
                 self._woken_at[ns] = self._ports.clock.monotonic()
@@ -347,16 +351,26 @@ class Writer:
             return len(step.entries)
         begins = step.begins or (step.head.ticking == step.head.zxid and self._may_have_stopped(ns))
         try:
-            await self._commit(step.writes, step.promise)
+            looked = await self._commit_and_look(ns, step)
         except StorageFull as error:
             log.error("namespace %s: %d requests refused: %s", ns, len(step.entries), error)
             refusals = [Result(Error.STORAGE_FULL, None, cache.head.zxid)] * len(step.entries)
             await self._answer(cache.head, answers_of(step.entries, refusals))
             return len(step.entries)
         trail.done(ns, step.entries, step.results)
-        await self._tell(ns, step.head, begins)  # who asked waits; if this fails, what is known here is dropped anyway
+        # Who asked waits; if this fails, what is known here is dropped anyway.
+        await self._tell(ns, step.head, begins, looked)
         cache.advance(step.changes, step.head, step.stored)
         return len(step.entries)
+
+    async def _commit_and_look(self, ns: str, step: Step) -> Optional[Rows]:
+        """Commits; what is registered where something changed, if that comes along."""
+        at_once = self._ports.commit_and_look
+        partitions = [] if at_once is None or step.promise is not None else watched_partitions(ns, step.head)
+        if at_once is not None and partitions:
+            return await at_once(step.writes, partitions)
+        await self._commit(step.writes, step.promise)
+        return None
 
     async def _commit(self, writes: List[Write], promise: Optional[Tuple[Put, Put]]) -> None:
         """All at once, or the head with the promise first and then the node: see reserve.py."""

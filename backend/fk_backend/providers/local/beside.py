@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from time import monotonic
-from typing import Callable, Dict, Optional, Set, Tuple
+from typing import Callable, Dict, Optional, Tuple
 
 from ...core.model import Id
 from ...errors import BackendError
@@ -92,19 +92,28 @@ class DirectWriter(InProcessDirect):
 class LocalDirect:
     """What this process writes with beside one host after the other. In the event loop, but for its ``direct``."""
 
-    def __init__(self, place: Place, store: LocalStore, super_id: Optional[Id]) -> None:
+    def __init__(self, place: Place, store: LocalStore, super_id: Optional[Id], ns: str) -> None:
+        """``ns``: where it will write, if that is known."""
         self._place = place
         self._store = store
         self._super_id = super_id
         self._loop = asyncio.get_event_loop()
-        self._namespaces: Set[str] = set()
+        self._namespaces = {ns} if ns else set()
         self._peer: Optional[Frames] = None
+        self._slots: Dict[str, int] = {}
+        """What the host has said of that."""
         self._progress: Optional[Progress] = None
         self.direct: Optional[InProcessDirect] = None
         """None while there is no host that others may write beside."""
 
-    def joined(self, peer: Frames, stamp: int) -> None:
-        """There is a host, with this stamp; 0: it shares nothing."""
+    def meets(self, peer: Frames) -> None:
+        """There is a host. It is asked where to write, along with whether it serves."""
+        self._peer, self._slots = peer, {}
+        for ns in self._namespaces:
+            peer.send("slot", ns)
+
+    def joined(self, stamp: int) -> None:
+        """It serves, with this stamp; 0: it shares nothing."""
         if not stamp:
             return
         try:
@@ -115,14 +124,15 @@ class LocalDirect:
         nobody = NullSender()
         writer = Writer(Ports(self._store, nobody, nobody, SystemClock()), self._super_id, told=progress)
         self._store.only_while(progress.while_idle)
-        self._peer, self._progress = peer, progress
+        self._progress = progress
         self.direct = DirectWriter(lambda: writer, progress.is_idle, self._schedule_fan_out, self._store.in_turn)
-        for ns in self._namespaces:
-            peer.send("slot", ns)
+        for ns, slot in self._slots.items():
+            progress.found(ns, slot)
 
     def left(self) -> None:
         """The host is gone. Whoever is writing beside it is over before the next one begins."""
         self.direct = self._peer = self._progress = None
+        self._slots = {}
 
     def uses(self, ns: str) -> None:
         """There are sessions of this process in the namespace."""
@@ -133,6 +143,7 @@ class LocalDirect:
 
     def found(self, ns: str, slot: int) -> None:
         """The host says where the namespace is in its progress."""
+        self._slots[ns] = slot
         if self._progress is not None:
             self._progress.found(ns, slot)
 

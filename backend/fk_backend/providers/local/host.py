@@ -120,7 +120,9 @@ class Host:
         ports = Ports(self.store, self, self, clock)
         self._writer = Writer(ports, super_id, told=self._progress)
         self._heartbeat = Heartbeat(ports)
-        self._functions = Dispatcher(self._writer, self._look_after, self, clock, noted=self._progress.set_idle)
+        self._functions = Dispatcher(
+            self._writer, self._look_after, self, clock, noted=self._progress.set_idle, fence=self.store.fence
+        )
         self.direct = InProcessDirect(
             lambda: self._writer, self._is_free, self._functions.schedule_fan_out, self.store.in_turn
         )

@@ -21,10 +21,10 @@ class Activity(NamedTuple):
     holders: int
 
 
-class Inside(AdminStore):
+class DeploymentState(AdminStore):
     """What is in the store. A context manager."""
 
-    def __enter__(self) -> "Inside":
+    def __enter__(self) -> "DeploymentState":
         return self
 
     def __exit__(

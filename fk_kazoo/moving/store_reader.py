@@ -40,7 +40,7 @@ class StoredNode(NamedTuple):
     ttl_ms: int
 
 
-class Stored(AdminStore):
+class StoreReader(AdminStore):
     """Of one thread, and to be closed. BackendError, also if these credentials may not read many nodes at once."""
 
     def __init__(self, url: DeploymentUrl, identities: Tuple[Id, ...]) -> None:

@@ -12,7 +12,7 @@ from typing import Any, List, Set
 from fk_kazoo.testing.cluster import CUT, MENDED
 
 
-class Wire:
+class AwsLink:
     """What everything that the client sends goes through. For the loop's thread."""
 
     def __init__(self) -> None:
