@@ -12,7 +12,7 @@ from typing import Any, Awaitable, Callable, Dict, List, NamedTuple, Optional, S
 
 from .. import layout
 from ..codec import Malformed
-from ..core.model import Error, Id
+from ..core.model import Error, Id, Trigger
 from ..core.requests import INVOKED, Attach, Call, Open, Result, Sweep
 from ..core.snapshot import Missing
 from ..errors import BackendError, Conflict, Refused, StorageFull, Unavailable, Unknown
@@ -135,7 +135,7 @@ class Writer:
 
     def _written(self, ns: str, cache: Cache, message: Message, entry: Entry, step: Step) -> Written:
         """What a direct write came to; what is known of the namespace is kept for the next one."""
-        trail.done(ns, [entry._replace(inbox=message.inbox, number=message.first)], step.results)
+        trail.done(ns, [entry], step.results, message)
         cache.trim()
         self._cache[ns] = cache
         head = step.head
@@ -258,7 +258,7 @@ class Writer:
             return False
         head = cache.head
         if self._told.upto(ns) != head.zxid:
-            fresh = [trigger for trigger in head.triggers if trigger.zxid > head.confirmed]
+            fresh = _fresh(head)
             answers = any(not is_functions(inbox) for inbox, _, _ in head.answers)
             others = answers or head.moved or head.garbage or any(ended.expired for ended in head.ended)
             begins = self._ports.timer is not None and head.ticking == head.zxid
@@ -493,6 +493,16 @@ def refusal(ns: str, message: Message, internal: bool) -> str:
         if foreign(ns, request):
             return "of %s: it names data that it can't have laid down in this namespace" % message.inbox
     return ""
+
+
+def _fresh(head: Head) -> List[Trigger]:
+    """The triggers that may not have been fanned out: the last ones."""
+    fresh: List[Trigger] = []
+    for trigger in reversed(head.triggers):
+        if trigger.zxid <= head.confirmed:
+            break
+        fresh.append(trigger)
+    return fresh
 
 
 def _is_of_here(error: BaseException) -> bool:
