@@ -8,11 +8,11 @@ are done, and is answered from there. A writer that has lost its batch to anothe
 from __future__ import annotations
 
 import logging
-from typing import Any, Awaitable, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, TypeVar
+from typing import Any, Awaitable, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, TypeVar, Union
 
 from .. import layout
 from ..codec import Malformed
-from ..core.model import Error, Id
+from ..core.model import Error, Id, Trigger
 from ..core.requests import INVOKED, Attach, Call, Open, Result, Sweep
 from ..core.snapshot import Missing
 from ..errors import BackendError, Conflict, Refused, StorageFull, Unavailable, Unknown
@@ -135,7 +135,7 @@ class Writer:
 
     def _written(self, ns: str, cache: Cache, message: Message, entry: Entry, step: Step) -> Written:
         """What a direct write came to; what is known of the namespace is kept for the next one."""
-        trail.done(ns, [entry._replace(inbox=message.inbox, number=message.first)], step.results)
+        trail.done(ns, [entry], step.results, message)
         cache.trim()
         self._cache[ns] = cache
         head = step.head
@@ -189,14 +189,15 @@ class Writer:
         head = step.head
         return [Written(result, head.zxid, head.since, head.triggers) for result in step.results]
 
-    async def write_for(self, ns: str, body: bytes) -> Tuple[Written, int]:
+    async def write_for(self, ns: str, sent: Union[bytes, Message]) -> Tuple[Written, int]:
         """Does the one request of a direct message, whoever sent it: see `ports.Direct`. With how many conflicts.
 
-        Its sender is proved as that of a queue's message is. All of it is fanned out when this returns. Refused and
-        its kin, Unavailable: nothing was done, and nothing will be. Unknown: it may have been done, and nobody tries
-        again; what is to be told of it is told by whoever writes next, since the head says so.
+        Its sender is proved as that of a queue's message is; a `Message` is of this very process, which is taken at its
+        word. All of it is fanned out when this returns. Refused and its kin, Unavailable: nothing was done, and nothing
+        will be. Unknown: it may have been done, and nobody tries again; what is to be told of it is told by whoever
+        writes next, since the head says so.
         """
-        received = _direct(ns, body)
+        received = _direct(ns, sent)
         cache = self._cache.pop(ns, None)
         conflicts = 0
         while True:
@@ -239,14 +240,15 @@ class Writer:
     async def _is_its_own(self, ns: str, cache: Cache, received: Received) -> bool:
         """Whether the session that it names sent it, or there is no such session, which is what it is told then."""
         message, sessions = received.message, cache.snapshot.sessions
+        trusted = not received.delivery.body
         if begins(message):
-            return is_sender(message, received.delivery.body, None)
+            return trusted or is_sender(message, received.delivery.body, None)
         if message.session not in sessions:
             await prefetch(self._ports, ns, cache, calls_of([message]))
         if message.session not in sessions:
             await load(self._ports, ns, cache, Missing(sessions={message.session}))
         session = sessions.get(message.session)
-        return session is None or is_sender(message, received.delivery.body, session)
+        return session is None or trusted or is_sender(message, received.delivery.body, session)
 
     async def is_fanned_out(self, ns: str) -> bool:
         """Whether the fan-out of the last commit is over: it is, if nobody watches and nobody else was to be told.
@@ -258,7 +260,7 @@ class Writer:
             return False
         head = cache.head
         if self._told.upto(ns) != head.zxid:
-            fresh = [trigger for trigger in head.triggers if trigger.zxid > head.confirmed]
+            fresh = _fresh(head)
             answers = any(not is_functions(inbox) for inbox, _, _ in head.answers)
             others = answers or head.moved or head.garbage or any(ended.expired for ended in head.ended)
             begins = self._ports.timer is not None and head.ticking == head.zxid
@@ -461,10 +463,11 @@ async def _definite(work: Awaitable[T]) -> T:
         raise Unavailable(str(error)) from error
 
 
-def _direct(ns: str, body: bytes) -> Received:
+def _direct(ns: str, sent: Union[bytes, Message]) -> Received:
     """A direct message, as far as that can be said without its session. Refused if nobody may send it so."""
+    body = b"" if isinstance(sent, Message) else sent
     try:
-        message = decode(body)
+        message = sent if isinstance(sent, Message) else decode(sent)
         why = refusal(ns, message, internal=False)
     except Malformed as error:
         raise Refused(str(error)) from None
@@ -493,6 +496,16 @@ def refusal(ns: str, message: Message, internal: bool) -> str:
         if foreign(ns, request):
             return "of %s: it names data that it can't have laid down in this namespace" % message.inbox
     return ""
+
+
+def _fresh(head: Head) -> List[Trigger]:
+    """The triggers that may not have been fanned out: the last ones."""
+    fresh: List[Trigger] = []
+    for trigger in reversed(head.triggers):
+        if trigger.zxid <= head.confirmed:
+            break
+        fresh.append(trigger)
+    return fresh
 
 
 def _is_of_here(error: BaseException) -> bool:

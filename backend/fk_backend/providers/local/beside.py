@@ -76,7 +76,10 @@ class DirectWriter(InProcessDirect):
 
     async def write(self, ns: str, message: Message, key: bytes = b"") -> Optional[Written]:
         """`ports.Direct.write`."""
-        records, contention = self._records, self._contention.setdefault(ns, Contention(QUEUED_S))
+        records = self._records
+        if ns not in self._contention:
+            self._contention[ns] = Contention(QUEUED_S)
+        contention = self._contention[ns]
         if not contention.is_due(monotonic()):
             return None
         try:

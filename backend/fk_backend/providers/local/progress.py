@@ -80,6 +80,7 @@ class Progress(FanOutProgress):
         self._stamp = stamp
         self._slots: Dict[str, int] = {}
         self.taken: Sequence[Tuple[int, int]] = ()
+        self._conditions: Dict[str, Condition] = {}
 
     def found(self, ns: str, slot: int) -> None:
         """The host says where a namespace is. ValueError if that is nowhere."""
@@ -87,6 +88,7 @@ class Progress(FanOutProgress):
             raise ValueError("no slot")
         if slot >= 0:
             self._slots[ns] = slot
+            self._conditions.pop(ns, None)
 
     def is_known(self, ns: str) -> bool:
         """Whether it is known where a namespace is."""
@@ -102,10 +104,13 @@ class Progress(FanOutProgress):
 
         What that is, is said before in ``taken``: (index of a word, value).
         """
-        if not self.taken:
-            return partial(self.words.__getitem__, 2 * self._slots[ns]), partial(self._stamp.__eq__)
-        indices, values = zip((2 * self._slots[ns], self._stamp), *self.taken)
-        return partial(itemgetter(*indices), self.words), partial(values.__eq__)
+        if self.taken:
+            indices, values = zip((2 * self._slots[ns], self._stamp), *self.taken)
+            return partial(itemgetter(*indices), self.words), partial(values.__eq__)
+        if ns not in self._conditions:
+            looked = partial(self.words.__getitem__, 2 * self._slots[ns])
+            self._conditions[ns] = looked, partial(self._stamp.__eq__)
+        return self._conditions[ns]
 
     def upto(self, ns: str) -> int:
         """`FanOutProgress.upto`."""
