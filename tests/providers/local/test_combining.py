@@ -222,6 +222,30 @@ def test_who_is_interrupted_while_he_waits_leaves_nothing_to_be_done(place: file
     play(scene)
 
 
+def test_the_host_is_left_a_message_at_once_unless_several_write(place: files.Place, monkeypatch: Any) -> None:
+    """If all of them did that, the host would always have one of theirs, and each would take that way for ever."""
+    waits: List[float] = []
+
+    async def scene(on: Scene) -> None:
+        third, waiting = await with_one_who_waits(on)
+        records = waiting.records
+        records.retract()
+        monkeypatch.setattr(Records, "wait", lambda *arguments: waits.append(arguments[-1]))
+        monkeypatch.setattr(beside, "HOST_WAIT_S", 0.0)
+        monkeypatch.setattr(on.other.direct, "_is_free", lambda ns: False)
+        for _ in range(beside.IN_A_ROW - 1):
+            assert on.here.write_now(MINE) is None and not waits
+        assert on.here.write_now(MINE) is None and waits, "it meets the host again and again"
+        on.other.direct._met_host.clear()
+        waits.clear()
+        assert on.here.write_now(MINE) is None and not waits
+        waiting.number = records.publish(b"other\n")
+        assert on.here.write_now(MINE) is None and waits, "somebody else waits, too"
+        await third.close()
+
+    play(scene)
+
+
 def test_what_is_no_message_is_refused(place: files.Place) -> None:
     async def scene(on: Scene) -> None:
         third, waiting = await with_one_who_waits(on)
