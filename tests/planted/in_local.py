@@ -574,6 +574,22 @@ edit(
     COMBINING + "test_each_is_judged_by_itself",
 )
 edit(
+    "an event loop waits for other processes",
+    beside.DirectWriter,
+    "_with_others",
+    "if is_loops_thread():",
+    "if False:",
+    COMBINING + "test_in_an_event_loop_nobody_waits",
+)
+edit(
+    "several who write keep the host at work for ever",
+    beside.DirectWriter,
+    "_leaves_it",
+    " and not records.others_wait()",
+    "",
+    COMBINING + "test_the_host_is_left_a_message_at_once_unless_several_write",
+)
+edit(
     "who waits sleeps although somebody has rung",
     combining.Records,
     "wait",

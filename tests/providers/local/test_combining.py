@@ -23,14 +23,18 @@ from tests.providers.local.test_beside import MADE, NS, Scene, done, play
 MINE, THEIRS = SetData("/a", b"mine", -1), SetData("/a", b"theirs", -1)
 
 
+IS_LOOPS_THREAD = beside.is_loops_thread
+
+
 class Interruption(BaseException):
     """What a signal's handler raises, or the end of a process."""
 
 
 @pytest.fixture(autouse=True)
-def nobody_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Opening a session meets the host, and what comes next is done directly all the same."""
+def in_a_callers_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it seems: these scenes are played in one event loop. What meets the host is tried again at once."""
     monkeypatch.setattr(beside, "QUEUED_S", 0.0)
+    monkeypatch.setattr(beside, "is_loops_thread", lambda: False)
 
 
 class Waiting:
@@ -241,6 +245,20 @@ def test_the_host_is_left_a_message_at_once_unless_several_write(place: files.Pl
         assert on.here.write_now(MINE) is None and not waits
         waiting.number = records.publish(b"other\n")
         assert on.here.write_now(MINE) is None and waits, "somebody else waits, too"
+        await third.close()
+
+    play(scene)
+
+
+def test_in_an_event_loop_nobody_waits(place: files.Place, monkeypatch: Any) -> None:
+    """All that it serves would wait along: the queue has the message."""
+
+    async def scene(on: Scene) -> None:
+        third, waiting = await with_one_who_waits(on)
+        monkeypatch.setattr(beside, "is_loops_thread", IS_LOOPS_THREAD)
+        monkeypatch.setitem(combining._held, waiting.records._path, object())
+        monkeypatch.setattr(Records, "wait", lambda *arguments: pytest.fail("it waits"))
+        assert on.here.write_now(MINE) is None and not on.other.direct._records.number
         await third.close()
 
     play(scene)
