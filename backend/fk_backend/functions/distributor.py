@@ -57,7 +57,7 @@ async def distribute(ports: Ports, ns: str, head: Head, looked: Optional[Rows] =
     if notes:
         await ports.inboxes.push(notes)
     try:
-        await _tidy(ports, ns, head, hits)
+        await tidy(ports, ns, head, hits)
     except StorageFull as error:
         log.warning("namespace %s: registrations stay behind: %s", ns, error)  # nobody waits for them any more
 
@@ -67,7 +67,7 @@ def watched_partitions(ns: str, head: Head) -> List[str]:
     return partitions_of(ns, [trigger for trigger in head.triggers if trigger.zxid > head.confirmed], head.subtrees)
 
 
-async def _tidy(ports: Ports, ns: str, head: Head, hits: List[Registration]) -> None:
+async def tidy(ports: Ports, ns: str, head: Head, hits: List[Registration]) -> None:
     """Removes the registrations that fired, and what sessions and connections that are over have left."""
     await drop_fired(ports, hits)
     for inbox in (*head.moved, *(ended.inbox for ended in head.ended)):

@@ -8,7 +8,7 @@ are done, and is answered from there. A writer that has lost its batch to anothe
 from __future__ import annotations
 
 import logging
-from typing import Any, Awaitable, Dict, List, NamedTuple, Optional, Sequence, Tuple, TypeVar
+from typing import Any, Awaitable, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, TypeVar
 
 from .. import layout
 from ..codec import Malformed
@@ -22,15 +22,15 @@ from ..messages import Ended as EndedNote
 from ..ports import Delivery, Ports, Pushed, Put, Written
 from . import trail
 from .cache import Cache
-from .distributor import answer_notes, distribute, watched_partitions
+from .distributor import answer_notes, distribute, tidy, watched_partitions
 from .fanout import FanOutProgress
 from .journal import load_head_and_journal
 from .large import foreign
 from .loading import Write, fresh_head, load
 from .ratelimit import log_limited
 from .reservation import settle
-from .resume import beside, is_behind, prefetch, unheard
-from .senders import begins, is_sender
+from .resume import beside, calls_of, is_behind, prefetch, unheard
+from .senders import begins, is_functions, is_sender
 from .step import Step, answers_of, next_step, recorded, unfinished
 from .watch import Rows, is_watched
 
@@ -144,8 +144,11 @@ class Writer:
     async def _step_of(self, ns: str, cache: Cache, message: Message, done: Dict[str, int]) -> Tuple[Entry, Step]:
         """What a direct write comes to. Refused if the writer has a bug: the queue has a way with that."""
         entry = Entry("", 0, Call(message.session, message.inbox, message.requests[0]))
+        return entry, await self._worked_out(ns, cache, [entry], done)
+
+    async def _worked_out(self, ns: str, cache: Cache, entries: Sequence[Entry], done: Dict[str, int]) -> Step:
         try:
-            return entry, await next_step(self._ports, ns, cache, [entry], done)
+            return await next_step(self._ports, ns, cache, entries, done)
         except BackendError:
             raise
         except Exception as error:
@@ -153,6 +156,38 @@ class Writer:
                 raise
             log.exception("namespace %s: the writer failed", ns)
             raise Refused("the writer failed: %r" % error) from error
+
+    async def write_together(self, ns: str, entries: Sequence[Entry], begins: Callable[[Step], None]) -> List[Written]:
+        """Does requests of several senders in one commit, as `write` does one, without ``wakes``. As many as fit.
+
+        The head keeps the answers of those entries that name an inbox. ``begins`` is told what comes.
+        """
+        cache = self._cache.pop(ns, None)
+        if cache is not None:
+            try:
+                return await self._write_together(ns, cache, entries, begins)
+            except Conflict:
+                pass  # another instance went on from there
+        return await self._write_together(ns, await self._look(ns), entries, begins)
+
+    async def _write_together(
+        self, ns: str, cache: Cache, entries: Sequence[Entry], begins: Callable[[Step], None]
+    ) -> List[Written]:
+        if self._told.upto(ns) != cache.head.zxid or cache.head.closing:
+            raise Conflict("namespace %s: the last commit is not told" % ns)
+        await prefetch(self._ports, ns, cache, [entry.call for entry in entries])
+        step = await self._worked_out(ns, cache, entries, {})
+        if not step.writes:
+            await self._confirm(ns, cache)
+        else:
+            begins(step)
+            await self._commit(step.writes, None)
+            cache.advance(step.changes, step.head, step.stored)
+        trail.done(ns, step.entries, step.results)
+        cache.trim()
+        self._cache[ns] = cache
+        head = step.head
+        return [Written(result, head.zxid, head.since, head.triggers) for result in step.results]
 
     async def write_for(self, ns: str, body: bytes) -> Tuple[Written, int]:
         """Does the one request of a direct message, whoever sent it: see `ports.Direct`. With how many conflicts.
@@ -207,24 +242,29 @@ class Writer:
         if begins(message):
             return is_sender(message, received.delivery.body, None)
         if message.session not in sessions:
-            await prefetch(self._ports, ns, cache, [message])
+            await prefetch(self._ports, ns, cache, calls_of([message]))
         if message.session not in sessions:
             await load(self._ports, ns, cache, Missing(sessions={message.session}))
         session = sessions.get(message.session)
         return session is None or is_sender(message, received.delivery.body, session)
 
     async def is_fanned_out(self, ns: str) -> bool:
-        """Whether the fan-out of the last commit is over: it is, if nobody watches and nobody else was to be told."""
+        """Whether the fan-out of the last commit is over: it is, if nobody watches and nobody else was to be told.
+
+        Of a session that was closed, its client knows: what it leaves is removed here.
+        """
         cache = self._cache.get(ns)
         if cache is None:
             return False
         head = cache.head
         if self._told.upto(ns) != head.zxid:
             fresh = [trigger for trigger in head.triggers if trigger.zxid > head.confirmed]
-            others = head.answers or head.ended or head.moved or head.garbage
+            answers = any(not is_functions(inbox) for inbox, _, _ in head.answers)
+            others = answers or head.moved or head.garbage or any(ended.expired for ended in head.ended)
             begins = self._ports.timer is not None and head.ticking == head.zxid
             if others or begins or await is_watched(self._ports, ns, fresh, head.subtrees):
                 return False
+            await tidy(self._ports, ns, head, [])
             self._told.note(ns, head.zxid)
         return True
 
@@ -292,7 +332,7 @@ class Writer:
         clients = [each for each in messages if not each.delivery.internal and not begins(each.message)]
         unknown = {each.message.session for each in clients} - cache.snapshot.sessions.keys()
         if unknown:  # with what their messages will need
-            await prefetch(self._ports, ns, cache, [each.message for each in clients][: _fitting(messages)])
+            await prefetch(self._ports, ns, cache, calls_of([each.message for each in clients][: _fitting(messages)]))
         unknown -= cache.snapshot.sessions.keys()
         if unknown:
             await load(self._ports, ns, cache, Missing(sessions=unknown))
