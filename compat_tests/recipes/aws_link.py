@@ -1,4 +1,4 @@
-"""The HTTP requests of one client on AWS: cut, none is sent and none is answered, and nobody is told but by that.
+"""The HTTP requests of one client on AWS, which can be cut: then none is sent, and none is answered.
 
 Rule upheld here: whether the client notices, how soon, and what it does then is the shipped code's alone.
 """

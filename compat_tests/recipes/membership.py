@@ -1,4 +1,4 @@
-"""Barriers, parties, partitioners, caches: who waits is let go exactly when it should be, and all see who is there."""
+"""Checks of barriers, parties, partitioners, caches: all see who is there, and go on exactly when they should."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Queues, counters, leases: nothing is taken twice, nothing that was acknowledged is lost or not counted."""
+"""Checks of queues, counters, leases: nothing is taken twice, nothing acknowledged is lost or not counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Threads, locks, queues and sockets that take turns on a loop with virtual time: same seed, same turns.
+"""Threads, locks, queues and sockets on a loop with virtual time, for the simulation: same seed, same order.
 
 A thread here is a greenlet. It goes on when what it waits for has happened, a moment later, drawn from the seed: so
 that threads meet in every order. Nothing else interrupts it.

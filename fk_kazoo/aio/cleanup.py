@@ -1,4 +1,4 @@
-"""Nodes that are to go, whatever becomes of the task that wants them gone.
+"""Removes nodes, whatever becomes of the task that wants them gone.
 
 A task that is cancelled can't wait for an answer. So to be rid of a node takes one step: it is asked for at once, in
 the session's order, and again by the next connection, until it is known to be gone. It needs no task, and ends with

@@ -1,4 +1,4 @@
-"""What goes on being watched, as async iterators. None has a task; each leaves no watch behind when it is over.
+"""Async iterators over changes: `Watch`, `States`, `DataWatch`, `ChildrenWatch`. None has a task or leaves a watch.
 
 It is over with the client, where ``async with`` ends, with `aclose`, and when it is forgotten (a ``break`` out of an
 ``async for`` forgets it). To cancel ``anext`` ends nothing: nothing is lost, and the next one goes on.

@@ -1,4 +1,4 @@
-"""``set``, ``create``, ``rm``, ``acl``, ``cp``: what is changed."""
+"""``set``, ``create``, ``rm``, ``acl``, ``cp``: the commands that change nodes."""
 
 from __future__ import annotations
 

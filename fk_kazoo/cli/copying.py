@@ -1,4 +1,4 @@
-"""How a copy is done, and told of."""
+"""Runs a copy, a mirror or a comparison, and says how it goes."""
 
 from __future__ import annotations
 

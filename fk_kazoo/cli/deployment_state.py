@@ -1,4 +1,4 @@
-"""What a deployment's store says and no client is told: its sessions, what each owns, its head."""
+"""A deployment's sessions, what each owns, and its zxid, read from its store: no client is told of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a copy goes between: a URL of a deployment or a ZooKeeper, or the path of a dump file."""
+"""The two ends of a copy: each a URL of a deployment or a ZooKeeper, or the path of a dump file."""
 
 from __future__ import annotations
 

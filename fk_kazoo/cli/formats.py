@@ -1,4 +1,4 @@
-"""What people write and read: sizes, durations, ACLs, data.
+"""Reads and prints sizes, durations, ACLs and data as people write them.
 
 Rule upheld here: what can't be understood is a usage error that says what can.
 """

@@ -1,4 +1,4 @@
-"""What `top` looks at: the place's own figures, and how long a read and a write take from here."""
+"""Samples for `top`: the target's own figures, and how long a read and a write take from here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``ls``, ``tree``, ``get``, ``stat``, ``find``: what is there."""
+"""``ls``, ``tree``, ``get``, ``stat``, ``find``: the commands that read nodes."""
 
 from __future__ import annotations
 

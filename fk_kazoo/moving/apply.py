@@ -1,4 +1,4 @@
-"""Nodes are written into a ZooKeeper or a deployment: each at once, with its data, its ACL and its kind.
+"""Writes nodes into a ZooKeeper or a deployment: each at once, with its data, its ACL and its kind.
 
 Requests are sent ahead of their answers, in order, so that a parent is there before its children. What is there already
 and equal is left alone, which makes the same copy again go on where it was ended. Rule upheld here: counters are raised

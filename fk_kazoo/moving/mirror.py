@@ -1,4 +1,4 @@
-"""After a copy: what changes in the source is changed in the destination, until somebody says that it is enough.
+"""Follows a source after its copy: changes there are made in the destination, until somebody ends it.
 
 Watches are there before the copy begins, so nothing is missed in between. One that stays and covers the whole tree,
 where the source has that (deployments, ZooKeeper from 3.6); else two for each node. No watch tells of a changed ACL,

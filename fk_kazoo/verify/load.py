@@ -1,4 +1,4 @@
-"""What many do at once: connect, write in namespaces that share batches, read while a node is made anew."""
+"""Checks of what many do at once: connect, write in namespaces that share batches, read while a node is made anew."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What takes minutes: a holder that dies late, a write after idleness, a message that comes again."""
+"""Checks that take minutes: a holder that dies late, a write after idleness, a message that comes again."""
 
 from __future__ import annotations
 

@@ -88,12 +88,15 @@ def has_all(snapshot: Snapshot, calls: Sequence[Call]) -> bool:
         if session not in sessions:
             return False
         parts: Sequence[Any] = request.ops if isinstance(request, Multi) else (request,)
+        alone = len(calls) == 1 and not isinstance(request, Multi)
         for op in parts:
             kind = type(op)
             if kind is Create or kind is Delete:
                 if op.path[: op.path.rfind("/") or 1] not in nodes:
                     return False
                 if kind is Create and owners.is_sequential(op.flags):
+                    if alone and _named_next(snapshot, op) not in nodes:
+                        return False
                     continue
             elif kind not in _OF_ONE_PATH:
                 return False
@@ -102,9 +105,21 @@ def has_all(snapshot: Snapshot, calls: Sequence[Call]) -> bool:
     return True
 
 
+def _named_next(snapshot: Snapshot, op: Create) -> str:
+    """The path of a sequential node that is created alone; the empty one if its parent is not there.
+
+    A round less for a single request. Of several, the later ones go by another number.
+    """
+    above = snapshot.nodes.get(op.path[: op.path.rfind("/") or 1])
+    return "" if above is None else "%s%010d" % (op.path, above[1].creates)
+
+
 def lacking(snapshot: Snapshot, calls: Sequence[Call]) -> Missing:
     """What of :func:`needs` the snapshot does not have."""
     wanted = _named(calls)
+    first = calls[0].request if len(calls) == 1 else None
+    if isinstance(first, Create) and owners.is_sequential(first.flags):
+        wanted.paths.add(_named_next(snapshot, first))
     # Not by "-": what it takes away from a set that is no set itself, it goes through whole.
     wanted.paths = {path for path in wanted.paths if path not in snapshot.nodes and paths.is_valid(path)}
     wanted.sessions = {session for session in wanted.sessions if session not in snapshot.sessions}

@@ -10,6 +10,7 @@ from typing import Dict, Optional, Tuple
 
 from ..core.initial import initial_nodes
 from ..core.model import Family, Id, Node
+from ..core.paths import ROOT, parent
 from ..core.snapshot import Changes, Snapshot
 from ..layout import Head, Stored, fresh_family, is_fresh
 
@@ -33,8 +34,11 @@ class Cache:
         self.revs: Dict[str, Tuple[int, int]] = {}
         """Path → revs of the node's item and its family's (0: it has none)."""
         self._data_bytes = 0
+        self._children: Dict[str, int] = {}
+        """Path → of how many children of the node it is known that they are there."""
         if head.zxid == 0:
             self.snapshot.nodes.update(initial_nodes())
+            self._children.update((path, pair[1].count) for path, pair in initial_nodes().items())
 
     def add(self, path: str, stored: Optional[Stored]) -> None:
         """A node as it was read, or is now."""
@@ -47,8 +51,21 @@ class Cache:
     def _know(self, path: str, pair: Optional[Tuple[Node, Family]]) -> None:
         """Counts as it goes: looking at all that is known would cost every batch the more, the more that is."""
         nodes = self.snapshot.nodes
-        self._data_bytes += _data_bytes(pair) - _data_bytes(nodes.get(path))
+        before = nodes.get(path)
+        self._data_bytes += _data_bytes(pair) - _data_bytes(before)
         nodes[path] = pair
+        if (pair is None) != (before is None) and path != ROOT:
+            above = parent(path)
+            self._children[above] = self._children.get(above, 0) + (1 if before is None else -1)
+
+    def is_absent(self, path: str) -> bool:
+        """Whether there certainly is no node: if it is not known, while all that its parent has are."""
+        nodes = self.snapshot.nodes
+        if path in nodes:
+            return nodes[path] is None
+        above = parent(path)
+        pair = nodes.get(above)
+        return pair is not None and pair[1].count == self._children.get(above, 0)
 
     def after(self, path: str, changes: Changes, zxid: int) -> Optional[Stored]:
         """A node as it is stored after a commit of the changes as ``zxid``; None: it is not."""
@@ -87,6 +104,7 @@ class Cache:
         nodes = self.snapshot.nodes
         if len(nodes) + len(self.snapshot.sessions) > MAX_NODES or self._data_bytes > MAX_DATA_BYTES:
             nodes.clear()
+            self._children.clear()
             self._data_bytes = 0
             self.snapshot.sessions.clear()
             self.revs.clear()

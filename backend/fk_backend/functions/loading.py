@@ -37,7 +37,7 @@ async def load(ports: Ports, ns: str, cache: Cache, wanted: Missing) -> None:
     snapshot = cache.snapshot
     paths, sessions = sorted(wanted.paths), sorted(wanted.sessions)
     beats, ephemerals = sorted(wanted.beats), sorted(wanted.ephemerals)
-    if len(paths) >= MANY and not ports.store.limits.has_latency:
+    if paths and not ports.store.limits.has_latency:
         paths = await _without_absent(ports, ns, cache, paths)
     keys = [
         *(key for path in paths for key in layout.node_keys(ns, path)),
@@ -58,13 +58,22 @@ async def load(ports: Ports, ns: str, cache: Cache, wanted: Missing) -> None:
 
 
 async def _without_absent(ports: Ports, ns: str, cache: Cache, paths: List[str]) -> List[str]:
-    """Those at which there is a node; that there is none at the others is known then: a family is nowhere alone.
+    """Those at which there may be a node; that there is none at the others is known then: a family is nowhere alone.
 
-    What a transaction creates is not there, as a rule, and to ask for one item of each path is half as much.
+    What is to be created is not there, as a rule. Of a parent all of whose children are known that is known, too; and
+    to ask for one item of each path is half as much.
     """
-    nodes = await ports.store.load([layout.node_keys(ns, path)[0] for path in paths])
+    unknown = []
+    for path in paths:
+        if cache.is_absent(path):
+            cache.add(path, None)
+        else:
+            unknown.append(path)
+    if len(unknown) < MANY:
+        return unknown
+    nodes = await ports.store.load([layout.node_keys(ns, path)[0] for path in unknown])
     there = []
-    for path, node in zip(paths, nodes):
+    for path, node in zip(unknown, nodes):
         if node is None:
             cache.add(path, None)
         else:
@@ -107,7 +116,7 @@ def _add_node_writes(
 ) -> None:
     """A node, if it is written ``itself``, and its family, if that has an item or had one."""
     key, family_key = layout.node_keys(ns, path)
-    if was is not None and (stored is None or not stored.family_rev) and not layout.is_fresh(was[1], was[0]):
+    if was is not None and (stored is None or not stored[3]) and not layout.is_fresh(was[1], was[0]):
         writes.append(Remove(family_key))
     if stored is None:
         if was is not None:

@@ -169,18 +169,20 @@ def _next_head(
     What else of the batch is done is noted as answers of nothing: if the batch comes again, it must not be done again.
     So is what is done of a message that goes on after this commit: see `unfinished`.
     """
-    cut: Answered = []
+    told = tuple(answers)
+    if done:
+        answered = {inbox for inbox, _, _ in answers}
+        told += tuple((inbox, upto, []) for inbox, upto in sorted(done.items()) if inbox not in answered)
     if part and part[-1].inbox and not part[-1].last:
-        cut.append((part[-1].inbox, part[-1].number + 1, []))
-    triggers, dropped = keep((*head.triggers, *outcome.triggers), head.zxid, recent)
-    answered = {inbox for inbox, _, _ in answers}
+        told += ((part[-1].inbox, part[-1].number + 1, []),)
+    triggers, dropped = keep(head.triggers + tuple(outcome.triggers), head.zxid, recent)
     return Head(
         outcome.zxid,
         head.namespace_id,
         head.zxid,
         max(head.since, dropped),
         triggers,
-        (*answers, *((inbox, upto, []) for inbox, upto in sorted(done.items()) if inbox not in answered), *cut),
+        told,
         tuple(outcome.ended),
         _left(outcome, part),
         head.subtrees or bool(outcome.changes.subtrees),
@@ -199,6 +201,8 @@ def _with_garbage(head: Head, cache: Cache, changes: Changes) -> Head:
 
 def _left(outcome: Outcome, part: Sequence[Entry]) -> Tuple[str, ...]:
     """The inboxes that sessions have moved from: not where a client that connected again goes on with its queue."""
+    if not outcome.moved:
+        return ()
     attached = [entry.call.request.inbox for entry in part if isinstance(entry.call.request, Attach)]
     in_use = {shared_name(inbox) for inbox in attached if inbox not in outcome.moved}
     return tuple(inbox for inbox in outcome.moved if shared_name(inbox) not in in_use)

@@ -93,10 +93,10 @@ class Contended(Holder, Held):
     async def __aexit__(
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], where: Optional[TracebackType]
     ) -> None:
-        if not self._leaves(kind):
+        if not self._body_ended(kind):
             await self.release()
 
-    def _leave(self) -> None:
+    def _give_up(self) -> None:
         self._let_go()
 
     def _got(self, path: str, stat: ZnodeStat) -> None:

@@ -142,7 +142,7 @@ class LockingQueue(BaseQueue):
         try:
             while True:
                 self._wakeup.clear()
-                names, taken = await self._retry(self._look)
+                names, taken = await self._retry(self._list_entries)
                 for name in sorted(set(names).difference(taken)):
                     value = await self._retry(partial(self._take, name))
                     if value is not None:
@@ -153,7 +153,7 @@ class LockingQueue(BaseQueue):
             for path in self.structure_paths:
                 self._unwatch(CHILD, path, self._wakeup.wake)
 
-    async def _look(self) -> Tuple[List[str], List[str]]:
+    async def _list_entries(self) -> Tuple[List[str], List[str]]:
         names = await self.client.get_children(self._entries_path, self._wakeup.wake)
         return names, await self.client.get_children(self._lock_path, self._wakeup.wake)
 

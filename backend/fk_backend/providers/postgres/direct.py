@@ -16,7 +16,7 @@ from typing import Callable, Dict, Optional, Set
 from ...core.requests import Open
 from ...errors import BackendError, Conflict, Unknown
 from ...functions.writer import Writer
-from ...messages import Message, encode
+from ...messages import Message
 from ...ports import Clock, Written
 from ..contention import Contention
 
@@ -50,7 +50,7 @@ class DirectWrites:
             return None
         self._at_it.add(ns)
         try:
-            written, conflicts = await writer.write_for(ns, encode(message, key))
+            written, conflicts = await writer.write_for(ns, message)
         except Unknown:
             raise
         except BackendError as error:
