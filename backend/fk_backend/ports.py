@@ -276,6 +276,14 @@ class Timer(Protocol):
         ...
 
 
+CommitAndLook = Callable[[Sequence[object], Sequence[str]], Awaitable[Optional[List[Tuple[Key, Item]]]]]
+"""Commits as `Store.commit` does; then, of the same request, all that these partitions of INTEREST hold, in order.
+
+What was registered before others could see the commit is among it. None: it is committed, and what is there could not
+be read, or is too much for one answer.
+"""
+
+
 class Ports(NamedTuple):
     """What the functions are given."""
 
@@ -285,6 +293,8 @@ class Ports(NamedTuple):
     clock: Clock
     timer: Optional[Timer] = None
     blobs: Optional[Blobs] = None
+    commit_and_look: Optional[CommitAndLook] = None
+    """Where one request does both."""
 
 
 class NullSender:

@@ -7,8 +7,7 @@ deliver at least once, and a session drops what it has seen.
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from typing import Any, Iterable, List, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 from .. import layout
 from ..core.model import Trigger
@@ -16,52 +15,59 @@ from ..errors import StorageFull
 from ..layout import Head
 from ..messages import Answers, Ended, TriggerLog, encode_note, trigger_log_of
 from ..ports import INTEREST, Ports, Pushed, Remove
-from ..triggers import ENTRY_BYTES, bytes_of
+from ..triggers import ENTRY_BYTES, Readers, bytes_of
 from .concurrently import concurrently
-from .watch import AT_ONCE, Registration, drop_fired, fired_notes, registrations
+from .watch import AT_ONCE, Registration, Rows, drop_fired, fired_notes, partitions_of, registrations
 
 log = logging.getLogger(__name__)
 
 
-async def distribute(ports: Ports, ns: str, head: Head) -> None:
+async def distribute(ports: Ports, ns: str, head: Head, looked: Optional[Rows] = None) -> None:
     """Fans out the last commit of ``head``. When it returns, the fan-out is confirmed.
 
     Answers go first: the sessions that wait are the ones that asked. Where requests take long they go while the
     registrations are looked up, elsewhere before. No answer overtakes an event by that: it carries the trigger log,
     from which its session delivers its own events before it shows the answer. That the answer is shown, its watch set
     again, and the new registration found here and consumed by the old trigger, is what a session makes good for any
-    reader.
+    reader. ``looked``: what `CommitAndLook` has found; then all of it goes together.
     """
     trigger_log = trigger_log_of(head.zxid, head.since, head.triggers)
     fresh = [trigger for trigger in head.triggers if trigger.zxid > head.confirmed]
-    answers = answer_notes(head.answers, trigger_log)
+    notes = answer_notes(head.answers, trigger_log)
     hits: List[Registration] = []
-    if fresh and answers and ports.store.limits.has_latency:
+    if fresh and looked is not None:
+        hits = await registrations(ports, ns, fresh, head.subtrees, looked)
+    elif fresh and notes and ports.store.limits.has_latency:
         async with concurrently(registrations(ports, ns, fresh, head.subtrees)) as looking:
-            await ports.inboxes.push(answers)
-        hits = await looking
-    else:
-        if answers:
-            await ports.inboxes.push(answers)
-        if fresh:
-            hits = await registrations(ports, ns, fresh, head.subtrees)
+            await ports.inboxes.push(notes)
+        hits, notes = await looking, []
+    elif fresh:
+        if notes:
+            await ports.inboxes.push(notes)
+        hits, notes = await registrations(ports, ns, fresh, head.subtrees), []
     while (
         ports.store.limits.has_latency and len(hits) > AT_ONCE
     ):  # if time runs out, what was told need not be told again
         part, hits = hits[:AT_ONCE], hits[AT_ONCE:]
-        await ports.inboxes.push(fired_notes(part, trigger_log))
+        await ports.inboxes.push([*notes, *fired_notes(part, trigger_log)])
+        notes = []
         await drop_fired(ports, part)
-    notes = fired_notes(hits, trigger_log)
+    notes.extend(fired_notes(hits, trigger_log))
     notes.extend(Pushed(e.inbox, encode_note(Ended(e.session, True))) for e in head.ended if e.expired)
     if notes:
         await ports.inboxes.push(notes)
     try:
-        await _tidy(ports, ns, head, hits)
+        await tidy(ports, ns, head, hits)
     except StorageFull as error:
         log.warning("namespace %s: registrations stay behind: %s", ns, error)  # nobody waits for them any more
 
 
-async def _tidy(ports: Ports, ns: str, head: Head, hits: List[Registration]) -> None:
+def watched_partitions(ns: str, head: Head) -> List[str]:
+    """Where somebody may watch what the last commit of ``head`` has changed."""
+    return partitions_of(ns, [trigger for trigger in head.triggers if trigger.zxid > head.confirmed], head.subtrees)
+
+
+async def tidy(ports: Ports, ns: str, head: Head, hits: List[Registration]) -> None:
     """Removes the registrations that fired, and what sessions and connections that are over have left."""
     await drop_fired(ports, hits)
     for inbox in (*head.moved, *(ended.inbox for ended in head.ended)):
@@ -88,17 +94,22 @@ def keep(triggers: Iterable[Trigger], confirmed: int, most_bytes: int) -> Tuple[
 
     Only confirmed ones leave, oldest first, and all of one zxid together.
     """
-    kept = list(triggers)
-    size = sum([len(trigger.path) for trigger in kept]) + ENTRY_BYTES * len(kept)
-    told = Counter([trigger.readers for trigger in kept if trigger.readers is not None])
-    size += sum(map(bytes_of, told))
+    kept = tuple(triggers)
+    size = ENTRY_BYTES * len(kept)
+    told: Dict[Readers, int] = {}
+    for _, path, _, readers in kept:
+        size += len(path)
+        if readers is not None:
+            size += 0 if readers in told else bytes_of(readers)
+            told[readers] = told.get(readers, 0) + 1
     dropped = first = 0
-    while first < len(kept) and kept[first].zxid <= confirmed and (size > most_bytes or kept[first].zxid == dropped):
-        dropped = kept[first].zxid
-        size -= len(kept[first].path) + ENTRY_BYTES
-        readers = kept[first].readers
+    for zxid, path, _, readers in kept:
+        if zxid > confirmed or (size <= most_bytes and zxid != dropped):
+            break
+        dropped = zxid
+        size -= len(path) + ENTRY_BYTES
         if readers is not None:
             told[readers] -= 1
             size -= 0 if told[readers] else bytes_of(readers)
         first += 1
-    return tuple(kept[first:]), dropped
+    return kept[first:], dropped

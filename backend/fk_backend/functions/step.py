@@ -19,7 +19,7 @@ from ..layout import Head
 from ..mac import shared_name
 from ..messages import Entry
 from ..ports import Ports, Position, Put
-from .cache import Cache
+from .cache import Afterwards, Cache
 from .distributor import keep
 from .journal import noted
 from .large import garbage, keep_large
@@ -45,6 +45,8 @@ class Step(NamedTuple):
     writes: List[Write]
     """One commit, on condition that the head is still the one before; none if nothing changes."""
     changes: Changes
+    stored: Afterwards
+    """Every node that the commit writes."""
     begins: bool = False
     """Whether there is something to look after from now on, and was nothing before."""
     promise: Optional[Tuple[Put, Put]] = None
@@ -68,7 +70,7 @@ async def next_step(ports: Ports, ns: str, cache: Cache, entries: Sequence[Entry
         part = entries[:count]
         outcome, known = await _apply(ports, ns, cache, [entry.call for entry in part])
         if outcome.zxid == cache.head.zxid:
-            return Step(part, outcome.results, cache.head, [], outcome.changes)
+            return Step(part, outcome.results, cache.head, [], outcome.changes, {})
         try:
             await keep_large(ports, ns, outcome.changes, outcome.zxid)
         except Refused as error:  # nothing is there that could be kept
@@ -79,7 +81,8 @@ async def next_step(ports: Ports, ns: str, cache: Cache, entries: Sequence[Entry
             continue
         after = _next_head(cache.head, outcome, part, answers_of(part, outcome.results), done, limits.recent_bytes)
         after = _with_garbage(after, cache, outcome.changes)
-        writes = noted(ports, ns, cache, writes_of(ns, cache, outcome.changes, after))
+        stored = cache.afterwards(outcome.changes, outcome.zxid)
+        writes = noted(ports, ns, cache, writes_of(ns, cache, outcome.changes, after, stored))
         why = refusal_reason(writes, limits)
         if why == Error.OK:
             break
@@ -95,7 +98,7 @@ async def next_step(ports: Ports, ns: str, cache: Cache, entries: Sequence[Entry
     ):  # what had to be read first has had its requests already
         promise = reservation(cache, after, part[0], writes)
     begins = after.ticking == after.zxid and _is_quiescent(cache.head, outcome)
-    return Step(part, outcome.results, after, writes, outcome.changes, begins, promise)
+    return Step(part, outcome.results, after, writes, outcome.changes, stored, begins, promise)
 
 
 def recorded(ports: Ports, ns: str, cache: Cache, step: Step, done: Dict[str, int]) -> Step:
@@ -108,10 +111,10 @@ def recorded(ports: Ports, ns: str, cache: Cache, step: Step, done: Dict[str, in
     while True:
         outcome = Outcome(cache.head.zxid + 1, list(results), Changes(), [], [])
         after = _next_head(cache.head, outcome, part, answers_of(part, results), done, ports.store.limits.recent_bytes)
-        writes = noted(ports, ns, cache, writes_of(ns, cache, outcome.changes, after))
+        writes = noted(ports, ns, cache, writes_of(ns, cache, outcome.changes, after, {}))
         why = refusal_reason(writes, ports.store.limits)
         if why == Error.OK:
-            return Step(part, results, after, writes, outcome.changes)
+            return Step(part, results, after, writes, outcome.changes, {})
         if len(part) > 1:
             part, results = part[: len(part) // 2], results[: len(part) // 2]
         else:
@@ -134,7 +137,7 @@ def _handled(head: Head, part: Sequence[Entry]) -> Position:
 
 
 def _refused(part: Sequence[Entry], code: int, cache: Cache) -> Step:
-    return Step(part, [Result(code, None, cache.head.zxid)], cache.head, [], Changes())
+    return Step(part, [Result(code, None, cache.head.zxid)], cache.head, [], Changes(), {})
 
 
 async def _apply(ports: Ports, ns: str, cache: Cache, calls: List[Call]) -> Tuple[Outcome, bool]:
@@ -166,18 +169,20 @@ def _next_head(
     What else of the batch is done is noted as answers of nothing: if the batch comes again, it must not be done again.
     So is what is done of a message that goes on after this commit: see `unfinished`.
     """
-    cut: Answered = []
+    told = tuple(answers)
+    if done:
+        answered = {inbox for inbox, _, _ in answers}
+        told += tuple((inbox, upto, []) for inbox, upto in sorted(done.items()) if inbox not in answered)
     if part and part[-1].inbox and not part[-1].last:
-        cut.append((part[-1].inbox, part[-1].number + 1, []))
-    triggers, dropped = keep((*head.triggers, *outcome.triggers), head.zxid, recent)
-    answered = {inbox for inbox, _, _ in answers}
+        told += ((part[-1].inbox, part[-1].number + 1, []),)
+    triggers, dropped = keep(head.triggers + tuple(outcome.triggers), head.zxid, recent)
     return Head(
         outcome.zxid,
         head.namespace_id,
         head.zxid,
         max(head.since, dropped),
         triggers,
-        (*answers, *((inbox, upto, []) for inbox, upto in sorted(done.items()) if inbox not in answered), *cut),
+        told,
         tuple(outcome.ended),
         _left(outcome, part),
         head.subtrees or bool(outcome.changes.subtrees),
@@ -196,6 +201,8 @@ def _with_garbage(head: Head, cache: Cache, changes: Changes) -> Head:
 
 def _left(outcome: Outcome, part: Sequence[Entry]) -> Tuple[str, ...]:
     """The inboxes that sessions have moved from: not where a client that connected again goes on with its queue."""
+    if not outcome.moved:
+        return ()
     attached = [entry.call.request.inbox for entry in part if isinstance(entry.call.request, Attach)]
     in_use = {shared_name(inbox) for inbox in attached if inbox not in outcome.moved}
     return tuple(inbox for inbox in outcome.moved if shared_name(inbox) not in in_use)

@@ -5,7 +5,7 @@ Exactly the registrations that were read are dropped: one that was made again in
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from .. import layout
 from ..core import watches
@@ -18,10 +18,13 @@ from .ratelimit import log_limited
 
 AT_ONCE = 200
 """Registrations that are dropped side by side: making thousands of requests holds up those that are on their way."""
-MANY = 20
+MANY = 3
 """Paths of one fan-out from which on it is worth to look first whether there are fewer registrations than paths."""
 NOTE_CHARS = 50_000
 """Of paths in one note: with each of them six bytes long it stays far below what a queue takes."""
+
+
+Rows = Sequence[Tuple[Key, Item]]
 
 
 class Registration(NamedTuple):
@@ -34,14 +37,31 @@ class Registration(NamedTuple):
     mode: str
 
 
-async def registrations(ports: Ports, ns: str, triggers: List[Trigger], subtrees: bool) -> List[Registration]:
-    """Those that any of the triggers fires. ``subtrees``: whether to look for watches on whole subtrees, too."""
+def partitions_of(ns: str, triggers: Iterable[Trigger], subtrees: bool) -> List[str]:
+    """Where `registrations` looks."""
+    partitions = [layout.node_partition(ns, path) for path in dict.fromkeys(trigger.path for trigger in triggers)]
+    return [*partitions, layout.recursive_partition(ns)] if subtrees and partitions else partitions
+
+
+async def registrations(
+    ports: Ports, ns: str, triggers: List[Trigger], subtrees: bool, looked: Optional[Rows] = None
+) -> List[Registration]:
+    """Those that any of the triggers fires. ``subtrees``: whether to look for watches on whole subtrees, too.
+
+    ``looked``: all that is in `partitions_of` them, read after the commit was there for others to see.
+    """
     by_path: Dict[str, Dict[int, Trigger]] = {}
     for trigger in triggers:
         by_path.setdefault(trigger.path, {})[trigger.kind] = trigger
     hits: List[Registration] = []
     strange: List[Tuple[Key, Item]] = []
-    found = await _on(ports, ns, list(by_path))
+    there: Dict[str, List[Tuple[Key, Item]]] = {}
+    for key, item in looked or ():
+        there.setdefault(key.partition, []).append((key, item))
+    if looked is None:
+        found = await _on(ports, ns, list(by_path))
+    else:
+        found = [there.get(layout.node_partition(ns, path), []) for path in by_path]
     for changes, rows in zip(by_path.values(), found):
         for key, item in rows:
             registered = _registration(key, item)
@@ -50,7 +70,10 @@ async def registrations(ports: Ports, ns: str, triggers: List[Trigger], subtrees
             elif any(watches.matches(registered.mode, registered.path, change) for change in changes.values()):
                 hits.append(registered)
     covered = watches.covered(triggers) if subtrees else ()
-    for key, item in await _rows(ports, layout.recursive_partition(ns)) if subtrees else ():
+    everywhere = layout.recursive_partition(ns)
+    if subtrees and looked is None:
+        there[everywhere] = await _rows(ports, everywhere)
+    for key, item in there.get(everywhere, ()) if subtrees else ():
         registered = _registration(key, item)
         if registered is None:
             strange.append((key, item))
@@ -68,11 +91,10 @@ async def is_watched(ports: Ports, ns: str, triggers: List[Trigger], subtrees: b
         if any(await _on(ports, ns, paths)):
             return True
         paths = []
-    partitions = [layout.node_partition(ns, path) for path in paths]
-    for partition in [*partitions, layout.recursive_partition(ns)] if subtrees else partitions:
-        if (await ports.store.query(INTEREST, partition, limit=1)).rows:
+    for path in paths:
+        if (await ports.store.query(INTEREST, layout.node_partition(ns, path), limit=1)).rows:
             return True
-    return False
+    return subtrees and bool((await ports.store.query(INTEREST, layout.recursive_partition(ns), limit=1)).rows)
 
 
 async def _on(ports: Ports, ns: str, paths: List[str]) -> List[List[Tuple[Key, Item]]]:

@@ -8,11 +8,11 @@ are done, and is answered from there. A writer that has lost its batch to anothe
 from __future__ import annotations
 
 import logging
-from typing import Any, Awaitable, Dict, List, NamedTuple, Optional, Sequence, Tuple, TypeVar
+from typing import Any, Awaitable, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, TypeVar, Union
 
 from .. import layout
 from ..codec import Malformed
-from ..core.model import Error, Id
+from ..core.model import Error, Id, Trigger
 from ..core.requests import INVOKED, Attach, Call, Open, Result, Sweep
 from ..core.snapshot import Missing
 from ..errors import BackendError, Conflict, Refused, StorageFull, Unavailable, Unknown
@@ -22,17 +22,17 @@ from ..messages import Ended as EndedNote
 from ..ports import Delivery, Ports, Pushed, Put, Written
 from . import trail
 from .cache import Cache
-from .distributor import answer_notes, distribute
+from .distributor import answer_notes, distribute, tidy, watched_partitions
 from .fanout import FanOutProgress
 from .journal import load_head_and_journal
 from .large import foreign
 from .loading import Write, fresh_head, load
 from .ratelimit import log_limited
 from .reservation import settle
-from .resume import beside, is_behind, prefetch, unheard
-from .senders import begins, is_sender
+from .resume import beside, calls_of, is_behind, prefetch, unheard
+from .senders import begins, is_functions, is_sender
 from .step import Step, answers_of, next_step, recorded, unfinished
-from .watch import is_watched
+from .watch import Rows, is_watched
 
 log = logging.getLogger(__name__)
 
@@ -130,12 +130,12 @@ class Writer:
             await self._confirm(ns, cache)
         else:
             await self._commit(step.writes, None)
-            cache.advance(step.changes, step.head)
+            cache.advance(step.changes, step.head, step.stored)
         return self._written(ns, cache, message, entry, step)
 
     def _written(self, ns: str, cache: Cache, message: Message, entry: Entry, step: Step) -> Written:
         """What a direct write came to; what is known of the namespace is kept for the next one."""
-        trail.done(ns, [entry._replace(inbox=message.inbox, number=message.first)], step.results)
+        trail.done(ns, [entry], step.results, message)
         cache.trim()
         self._cache[ns] = cache
         head = step.head
@@ -144,8 +144,11 @@ class Writer:
     async def _step_of(self, ns: str, cache: Cache, message: Message, done: Dict[str, int]) -> Tuple[Entry, Step]:
         """What a direct write comes to. Refused if the writer has a bug: the queue has a way with that."""
         entry = Entry("", 0, Call(message.session, message.inbox, message.requests[0]))
+        return entry, await self._worked_out(ns, cache, [entry], done)
+
+    async def _worked_out(self, ns: str, cache: Cache, entries: Sequence[Entry], done: Dict[str, int]) -> Step:
         try:
-            return entry, await next_step(self._ports, ns, cache, [entry], done)
+            return await next_step(self._ports, ns, cache, entries, done)
         except BackendError:
             raise
         except Exception as error:
@@ -154,14 +157,47 @@ class Writer:
             log.exception("namespace %s: the writer failed", ns)
             raise Refused("the writer failed: %r" % error) from error
 
-    async def write_for(self, ns: str, body: bytes) -> Tuple[Written, int]:
+    async def write_together(self, ns: str, entries: Sequence[Entry], begins: Callable[[Step], None]) -> List[Written]:
+        """Does requests of several senders in one commit, as `write` does one, without ``wakes``. As many as fit.
+
+        The head keeps the answers of those entries that name an inbox. ``begins`` is told what comes.
+        """
+        cache = self._cache.pop(ns, None)
+        if cache is not None:
+            try:
+                return await self._write_together(ns, cache, entries, begins)
+            except Conflict:
+                pass  # another instance went on from there
+        return await self._write_together(ns, await self._look(ns), entries, begins)
+
+    async def _write_together(
+        self, ns: str, cache: Cache, entries: Sequence[Entry], begins: Callable[[Step], None]
+    ) -> List[Written]:
+        if self._told.upto(ns) != cache.head.zxid or cache.head.closing:
+            raise Conflict("namespace %s: the last commit is not told" % ns)
+        await prefetch(self._ports, ns, cache, [entry.call for entry in entries])
+        step = await self._worked_out(ns, cache, entries, {})
+        if not step.writes:
+            await self._confirm(ns, cache)
+        else:
+            begins(step)
+            await self._commit(step.writes, None)
+            cache.advance(step.changes, step.head, step.stored)
+        trail.done(ns, step.entries, step.results)
+        cache.trim()
+        self._cache[ns] = cache
+        head = step.head
+        return [Written(result, head.zxid, head.since, head.triggers) for result in step.results]
+
+    async def write_for(self, ns: str, sent: Union[bytes, Message]) -> Tuple[Written, int]:
         """Does the one request of a direct message, whoever sent it: see `ports.Direct`. With how many conflicts.
 
-        Its sender is proved as that of a queue's message is. All of it is fanned out when this returns. Refused and
-        its kin, Unavailable: nothing was done, and nothing will be. Unknown: it may have been done, and nobody tries
-        again; what is to be told of it is told by whoever writes next, since the head says so.
+        Its sender is proved as that of a queue's message is; a `Message` is of this very process, which is taken at its
+        word. All of it is fanned out when this returns. Refused and its kin, Unavailable: nothing was done, and nothing
+        will be. Unknown: it may have been done, and nobody tries again; what is to be told of it is told by whoever
+        writes next, since the head says so.
         """
-        received = _direct(ns, body)
+        received = _direct(ns, sent)
         cache = self._cache.pop(ns, None)
         conflicts = 0
         while True:
@@ -178,10 +214,10 @@ class Writer:
     async def _write_for(self, ns: str, cache: Cache, received: Received) -> Written:
         entry, step = await _definite(self._work_out(ns, cache, received))
         if step.writes:
-            await self._commit(step.writes, step.promise)
+            looked = await self._commit_and_look(ns, step)
             begins = 0 < step.head.ticking == step.head.zxid and self._may_have_stopped(ns)
-            await self._tell(ns, step.head, begins)
-            cache.advance(step.changes, step.head)
+            await self._tell(ns, step.head, begins, looked)
+            cache.advance(step.changes, step.head, step.stored)
         return self._written(ns, cache, received.message, entry, step)
 
     async def _work_out(self, ns: str, cache: Cache, received: Received) -> Tuple[Entry, Step]:
@@ -204,27 +240,33 @@ class Writer:
     async def _is_its_own(self, ns: str, cache: Cache, received: Received) -> bool:
         """Whether the session that it names sent it, or there is no such session, which is what it is told then."""
         message, sessions = received.message, cache.snapshot.sessions
+        trusted = not received.delivery.body
         if begins(message):
-            return is_sender(message, received.delivery.body, None)
+            return trusted or is_sender(message, received.delivery.body, None)
         if message.session not in sessions:
-            await prefetch(self._ports, ns, cache, [message])
+            await prefetch(self._ports, ns, cache, calls_of([message]))
         if message.session not in sessions:
             await load(self._ports, ns, cache, Missing(sessions={message.session}))
         session = sessions.get(message.session)
-        return session is None or is_sender(message, received.delivery.body, session)
+        return session is None or trusted or is_sender(message, received.delivery.body, session)
 
     async def is_fanned_out(self, ns: str) -> bool:
-        """Whether the fan-out of the last commit is over: it is, if nobody watches and nobody else was to be told."""
+        """Whether the fan-out of the last commit is over: it is, if nobody watches and nobody else was to be told.
+
+        Of a session that was closed, its client knows: what it leaves is removed here.
+        """
         cache = self._cache.get(ns)
         if cache is None:
             return False
         head = cache.head
         if self._told.upto(ns) != head.zxid:
-            fresh = [trigger for trigger in head.triggers if trigger.zxid > head.confirmed]
-            others = head.answers or head.ended or head.moved or head.garbage
+            fresh = _fresh(head)
+            answers = any(not is_functions(inbox) for inbox, _, _ in head.answers)
+            others = answers or head.moved or head.garbage or any(ended.expired for ended in head.ended)
             begins = self._ports.timer is not None and head.ticking == head.zxid
             if others or begins or await is_watched(self._ports, ns, fresh, head.subtrees):
                 return False
+            await tidy(self._ports, ns, head, [])
             self._told.note(ns, head.zxid)
         return True
 
@@ -292,7 +334,7 @@ class Writer:
         clients = [each for each in messages if not each.delivery.internal and not begins(each.message)]
         unknown = {each.message.session for each in clients} - cache.snapshot.sessions.keys()
         if unknown:  # with what their messages will need
-            await prefetch(self._ports, ns, cache, [each.message for each in clients][: _fitting(messages)])
+            await prefetch(self._ports, ns, cache, calls_of([each.message for each in clients][: _fitting(messages)]))
         unknown -= cache.snapshot.sessions.keys()
         if unknown:
             await load(self._ports, ns, cache, Missing(sessions=unknown))
@@ -316,14 +358,14 @@ class Writer:
             sweeps = [Entry("", 0, Call(0, "", Sweep(cache.head.closing[0])))]
             await self._write(ns, cache, sweeps, done)
 
-    async def _tell(self, ns: str, head: Head, begins: bool) -> None:
+    async def _tell(self, ns: str, head: Head, begins: bool, looked: Optional[Rows] = None) -> None:
         """Fans out the head's commit. It is committed: whatever goes wrong here must be tried again, not set aside.
 
         ``begins``: there is something to end from now on. Ticks begin after the commit: one that came before it would
         find nothing to come back for.
         """
         try:
-            await distribute(self._ports, ns, head)
+            await distribute(self._ports, ns, head, looked)
             if begins and self._ports.timer is not None:
                 await self._ports.timer.wake(ns)
                 self._woken_at[ns] = self._ports.clock.monotonic()
@@ -347,16 +389,26 @@ class Writer:
             return len(step.entries)
         begins = step.begins or (step.head.ticking == step.head.zxid and self._may_have_stopped(ns))
         try:
-            await self._commit(step.writes, step.promise)
+            looked = await self._commit_and_look(ns, step)
         except StorageFull as error:
             log.error("namespace %s: %d requests refused: %s", ns, len(step.entries), error)
             refusals = [Result(Error.STORAGE_FULL, None, cache.head.zxid)] * len(step.entries)
             await self._answer(cache.head, answers_of(step.entries, refusals))
             return len(step.entries)
         trail.done(ns, step.entries, step.results)
-        await self._tell(ns, step.head, begins)  # who asked waits; if this fails, what is known here is dropped anyway
-        cache.advance(step.changes, step.head)
+        # Who asked waits; if this fails, what is known here is dropped anyway.
+        await self._tell(ns, step.head, begins, looked)
+        cache.advance(step.changes, step.head, step.stored)
         return len(step.entries)
+
+    async def _commit_and_look(self, ns: str, step: Step) -> Optional[Rows]:
+        """Commits; what is registered where something changed, if that comes along."""
+        at_once = self._ports.commit_and_look
+        partitions = [] if at_once is None or step.promise is not None else watched_partitions(ns, step.head)
+        if at_once is not None and partitions:
+            return await at_once(step.writes, partitions)
+        await self._commit(step.writes, step.promise)
+        return None
 
     async def _commit(self, writes: List[Write], promise: Optional[Tuple[Put, Put]]) -> None:
         """All at once, or the head with the promise first and then the node: see reserve.py."""
@@ -411,10 +463,11 @@ async def _definite(work: Awaitable[T]) -> T:
         raise Unavailable(str(error)) from error
 
 
-def _direct(ns: str, body: bytes) -> Received:
+def _direct(ns: str, sent: Union[bytes, Message]) -> Received:
     """A direct message, as far as that can be said without its session. Refused if nobody may send it so."""
+    body = b"" if isinstance(sent, Message) else sent
     try:
-        message = decode(body)
+        message = sent if isinstance(sent, Message) else decode(sent)
         why = refusal(ns, message, internal=False)
     except Malformed as error:
         raise Refused(str(error)) from None
@@ -443,6 +496,16 @@ def refusal(ns: str, message: Message, internal: bool) -> str:
         if foreign(ns, request):
             return "of %s: it names data that it can't have laid down in this namespace" % message.inbox
     return ""
+
+
+def _fresh(head: Head) -> List[Trigger]:
+    """The triggers that may not have been fanned out: the last ones."""
+    fresh: List[Trigger] = []
+    for trigger in reversed(head.triggers):
+        if trigger.zxid <= head.confirmed:
+            break
+        fresh.append(trigger)
+    return fresh
 
 
 def _is_of_here(error: BaseException) -> bool:

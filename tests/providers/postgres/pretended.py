@@ -15,7 +15,7 @@ from typing import Any, Callable, ClassVar, Dict, List, Optional, Sequence, Set,
 
 from fk_backend import layout
 from fk_backend.errors import Unavailable, Unknown
-from fk_backend.ports import INTEREST, STATE
+from fk_backend.ports import INTEREST, STATE, Key
 from fk_backend.providers.memory.store import MemoryStore
 from fk_backend.providers.postgres import link, realm, writer
 from fk_backend.providers.postgres.failures import Deposed
@@ -263,14 +263,14 @@ class Connections:
         """As the real one's: it goes on if nobody waits for it any more."""
         return cast(List[Any], await self.call(lambda: self.server.run(sql, *arguments), True))
 
-    async def call(self, effect: Callable[[], Any], writing: bool) -> Any:
-        """There, its effect in one instant, and back."""
-        running = asyncio.ensure_future(self._call(effect, writing))
+    async def call(self, effect: Callable[[], Any], writing: bool, later: Optional[Callable[[], Any]] = None) -> Any:
+        """There, its effect in one instant, and what is found ``later``, and back."""
+        running = asyncio.ensure_future(self._call(effect, writing, later))
         self._running.add(running)
         running.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(running)
 
-    async def _call(self, effect: Callable[[], Any], writing: bool) -> Any:
+    async def _call(self, effect: Callable[[], Any], writing: bool, later: Optional[Callable[[], Any]]) -> Any:
         server, chance = self.server, self.server.random.random()
         await asyncio.sleep(server.lag())
         if self.away or chance < self.failing / 2:
@@ -279,6 +279,9 @@ class Connections:
             self._moved()
             raise Unavailable("another server")
         value = effect()
+        if later is not None:
+            await asyncio.sleep(server.lag())
+            value = later()
         await asyncio.sleep(server.lag())
         if self.away or chance < self.failing:
             return self._fail(writing)
@@ -312,16 +315,29 @@ class Store:
 
     async def commit(self, writes: Sequence[Any]) -> None:
         """Fenced, if it is a writer's and not of registrations."""
+        await self._connections.call(lambda: self._effect(writes), True)
+
+    def _effect(self, writes: Sequence[Any]) -> None:
         server = self._connections.server
         fenced = self._epoch is not None and writes and writes[0].key.table != INTEREST
+        if fenced and server.epoch != self._epoch:
+            self._deposed()
+            raise Deposed("another process is the writer now")
+        server.now(server.items.commit(writes))
 
-        def effect() -> None:
-            if fenced and server.epoch != self._epoch:
-                self._deposed()
-                raise Deposed("another process is the writer now")
-            server.now(server.items.commit(writes))
+    async def commit_and_look(self, writes: Sequence[Any], partitions: Sequence[str]) -> Optional[List[Any]]:
+        """Two instants, with whatever comes in between, and one answer."""
+        server = self._connections.server
 
-        await self._connections.call(effect, True)
+        def look() -> List[Any]:
+            return [
+                (Key(INTEREST, partition, sort), item)
+                for partition in partitions
+                for sort, item in server.now(server.items.query(INTEREST, partition)).rows
+            ]
+
+        found: List[Any] = await self._connections.call(lambda: self._effect(writes), True, look)
+        return None if server.random.random() < 0.05 else found
 
     async def namespaces(self) -> List[str]:
         """Those that there are."""

@@ -10,6 +10,7 @@ import pytest
 from fk_backend.core.model import Error
 from fk_backend.core.requests import SetData
 from fk_backend.errors import Unknown
+from fk_backend.ports import INTEREST, SESSIONS, STATE
 from fk_backend.providers.postgres.gateway import PostgresGateway
 from fk_backend.providers.postgres.schema import COMMITS_LOCK, LOCKS
 from fk_backend.session.ops import GetData
@@ -19,15 +20,20 @@ from .links import TERMINATE_WRITER, Gateways, asked, create, elected, node, ope
 SET = SetData("/a", b"", -1)
 
 
-def noted(gateway: PostgresGateway) -> List[str]:
-    """What this process asks of the server from here on that changes something."""
-    write, statements = gateway.link.connections.write, []
+def noted(gateway: PostgresGateway, reads: Sequence[str] = ()) -> List[str]:
+    """What this process asks of the server from here on that changes something, or reads one of these tables."""
+    connections, statements = gateway.link.connections, []
+    read, write = connections.read, connections.write
 
     async def writing(sql: str, *arguments: Any) -> List[Any]:
         statements.append(sql.partition("(")[0].split(".")[-1])
         return await write(sql, *arguments)
 
-    gateway.link.connections.write = writing  # type: ignore[method-assign]
+    async def reading(sql: str, *arguments: Any) -> List[Any]:
+        statements.extend(table for table in reads if "fk_kazoo." + table in sql)
+        return await read(sql, *arguments)
+
+    connections.write, connections.read = writing, reading  # type: ignore[method-assign]
     return statements
 
 
@@ -36,16 +42,16 @@ async def test_alone_a_write_is_one_call_and_others_hear_of_it(server: Any, at: 
     first, others = await elected(at[0], ns)
     second, heard = await opened(at[1], ns)
     await written(second, heard, create("/a"))
-    statements = noted(at[1])
+    statements = noted(at[1], [STATE, SESSIONS, INTEREST])
     assert [(await written(second, heard, SET))[0].code for _ in range(3)] == [0, 0, 0]
-    assert statements == ["commit"] * 3
+    assert statements == ["commit_and_look"] * 3
     first.submit("watched", GetData("/a", True))
     assert (await others.answers.get())[1].code == 0
     await written(second, heard, SET)
     assert (await others.events.get()).path == "/a"
-    assert statements == ["commit"] * 4 + ["tell", "note"]  # the event, and that the watch is gone
+    assert statements == ["commit_and_look"] * 4 + ["tell", "note"]  # the event, and that the watch is gone
     (failed,) = await written(second, heard, SetData("/missing", b"", -1))
-    assert failed.code == Error.NO_NODE and len(statements) == 6
+    assert failed.code == Error.NO_NODE and set(statements[6:]) == {STATE}
 
 
 @several(2)
@@ -55,13 +61,13 @@ async def test_several_together_and_what_is_queued_go_to_the_writer(server: Any,
     await written(second, heard, create("/a"))
     statements = noted(at[1])
     await written(second, heard, SET, SET, SET)
-    assert "commit" not in statements and "send" in statements
+    assert "commit_and_look" not in statements and "send" in statements
     queued = await PostgresGateway.open(server.url.partition("://")[2], {"via": "queue"})
     try:
         third, hearing = await opened(queued, ns)
         statements = noted(queued)
         await written(third, hearing, SET)
-        assert "commit" not in statements and "send" in statements
+        assert "commit_and_look" not in statements and "send" in statements
     finally:
         await queued.close()
 
@@ -132,17 +138,18 @@ async def test_what_the_writer_does_not_know_to_be_done_is_not_done_again(server
     assert [each.code for each in await written(second, heard, create("/a"), create("/b"))] == [0, 0]
     host = at[0].link._host
     assert host is not None
-    commit, cut, done = host.store.commit, [], asyncio.Event()
+    commit, cut, done = host.store._committed, [], asyncio.Event()
 
-    async def unanswered(writes: Sequence[object]) -> None:
-        await commit(writes)
+    async def unanswered(*values: Any) -> Any:
+        row = await commit(*values)
         if not cut:
             cut.append(1)
             await written(third, hearing, SetData("/b", b"", -1))
             done.set()
             raise Unknown("cut")
+        return row
 
-    host.store.commit = unanswered  # type: ignore[method-assign]
+    host.store._committed = unanswered  # type: ignore[method-assign]
     assert [each.code for each in await written(second, heard, SET, SET)] == [0, 0]
     await done.wait()
     assert [each.code for each in await written(second, heard, SetData("/b", b"", 1), SET)] == [0, 0]

@@ -12,11 +12,11 @@ import pytest
 from compat_tests.on_postgres import PostgresServer
 from fk_backend import layout
 from fk_backend.errors import DeploymentError, NoPermission, WrongUsage
-from fk_backend.ports import INTEREST, SESSIONS, STATE, Item, Put
+from fk_backend.ports import INTEREST, SESSIONS, STATE, Item, Key, Put
 from fk_backend.providers import postgres
 from fk_backend.providers.postgres import schema
 from fk_backend.providers.postgres.gateway import PostgresGateway
-from fk_backend.providers.postgres.statements import SQL, arguments
+from fk_backend.providers.postgres.statements import COMMIT_AND_LOOK, SQL, arguments
 from fk_kazoo.client import KazooClient
 from fk_kazoo.exceptions import DeploymentConfigurationError, KazooException
 from fk_kazoo.url import parse
@@ -109,6 +109,10 @@ def test_neither_sees_anything_of_the_other(owned: Callable[[str], str], client:
     assert asked(owned("orders_app"), look) == ["orders"] * 4
     assert asked(owned("bills_app"), look) == ["bills"] * 4
     assert asked(owned("anybody"), look) == ["others"] * 3 + [""]
+    looks = [Put(Key(STATE, "orders:", "mark"), Item(1, b""))]
+    parts = [b"orders:/secret-of-orders", b"bills:/secret-of-bills"]
+    found = asked(owned("orders_app"), lambda c: c.fetchrow(COMMIT_AND_LOOK, None, *arguments(looks), parts))
+    assert found["broken"] == 0 and found["has_looked"] and found["found_parts"] == parts[:1]
     both = "SELECT queue FROM fk_kazoo.writer UNION SELECT news FROM fk_kazoo.writer"
     names = asked(owned("postgres"), lambda c: c.fetch(both))
     assert len(names) == 6 and not {"fk_kazoo_queue", "fk_kazoo_news"} & {row[0] for row in names}
@@ -137,6 +141,7 @@ def test_neither_changes_anything_of_the_other(owned: Callable[[str], str], clie
                 lambda c, p=[put], t=table: c.fetch(SQL[t].commit, None, *arguments(p)),
                 lambda c, p=mixed, t=table: c.fetch(SQL[t].commit, None, *arguments(p)),
                 lambda c, a=at, t=table: c.fetch(SQL[t].add, *a, 1),
+                lambda c, p=[put]: c.fetch(COMMIT_AND_LOOK, None, *arguments(p), []),
             ):
                 with pytest.raises(asyncpg.InsufficientPrivilegeError):
                     asked(owned(role), statement)

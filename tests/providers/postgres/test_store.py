@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Awaitable, Callable
+
+import asyncpg
 import pytest
 
 from compat_tests.on_postgres import PostgresServer
+from fk_backend.errors import Conflict
+from fk_backend.ports import INTEREST, STATE, Item, Key, Put
 from fk_backend.providers.postgres.connections import Connections
 from fk_backend.providers.postgres.place import Place
+from fk_backend.providers.postgres.schema import MOST_LOOKED
 from fk_backend.providers.postgres.store import PostgresStore
 from fk_backend.testing.primitive_checks import PrimitiveChecks
 from fk_backend.testing.store_checks import StoreChecks
@@ -44,3 +51,80 @@ class TestModel(InDatabase, StoreModelChecks):
 
 class TestPrimitives(InDatabase, PrimitiveChecks):
     pass
+
+
+NODE, HEAD = Key(STATE, "looks:/a", "#"), Key(STATE, "looks:", "head")
+
+
+def registered(number: int, partition: str = NODE.partition) -> Put:
+    return Put(Key(INTEREST, partition, "%05d" % number), Item(number + 1, b"r"))
+
+
+def looking(server: PostgresServer, play: Callable[[PostgresStore], Awaitable[None]]) -> None:
+    """Plays with a store; the tables are as they were before, then."""
+
+    async def run() -> None:
+        store = PostgresStore(Connections(Place(server.url.partition("://")[2], {})))
+        try:
+            await asyncio.wait_for(play(store), 60)
+        finally:
+            await store._connections.close()
+
+    asyncio.run(run())
+    for table in (STATE, INTEREST):
+        server.ask("DELETE FROM fk_kazoo.%s WHERE part >= 'looks:' AND part < 'looks;'" % table)
+
+
+def test_a_commit_brings_along_what_is_registered_in_its_partitions(server: PostgresServer) -> None:
+    async def play(store: PostgresStore) -> None:
+        await store.commit([registered(2), registered(1), registered(3, "looks:/b"), registered(4, "looks:/c")])
+        found = await store.commit_and_look(
+            [Put(HEAD, Item(1, b""), expect=0)], [NODE.partition, "looks:/b", "looks:/d"]
+        )
+        assert found == [tuple(registered(n, p)[:2]) for n, p in ((1, "looks:/a"), (2, "looks:/a"), (3, "looks:/b"))]
+        assert await store.commit_and_look([Put(HEAD, Item(2, b""), expect=1)], ["looks:/d"]) == []
+        with pytest.raises(Conflict):
+            await store.commit_and_look([Put(HEAD, Item(3, b""), expect=1)], [NODE.partition])
+        with pytest.raises(Conflict):
+            await store.commit_and_look([Put(HEAD, Item(3, b"")), Put(NODE, Item(3, b""), expect=7)], [NODE.partition])
+        assert (await store.get([HEAD, NODE])) == [Item(2, b""), None]
+        await store.commit([registered(n) for n in range(MOST_LOOKED)])
+        found = await store.commit_and_look([Put(HEAD, Item(3, b""))], [NODE.partition])
+        assert found is not None and len(found) == MOST_LOOKED
+        await store.commit([registered(MOST_LOOKED)])
+        assert await store.commit_and_look([Put(HEAD, Item(4, b""))], [NODE.partition]) is None
+        assert (await store.get([HEAD])) == [Item(4, b"")]
+
+    looking(server, play)
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_it_looks_when_others_see_the_commit_and_whatever_happens_then_it_is_one(
+    server: PostgresServer, cancelled: bool
+) -> None:
+    """Somebody locks the registrations: it is committed by then, and who registers until it looks is found."""
+
+    async def play(store: PostgresStore) -> None:
+        owner = await asyncpg.connect(server.url_of("postgres"))
+        try:
+            locked = owner.transaction()
+            await locked.start()
+            await owner.execute("LOCK fk_kazoo.interest IN ACCESS EXCLUSIVE MODE")
+            committing = asyncio.ensure_future(store.commit_and_look([Put(HEAD, Item(1, b""))], [NODE.partition]))
+            while await store.get([HEAD]) != [Item(1, b"")]:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
+            assert not committing.done()
+            if cancelled:
+                waits = "SELECT pg_cancel_backend(pid) FROM pg_locks WHERE relation = 'fk_kazoo.interest'::regclass "
+                while not await owner.fetch(waits + "AND NOT granted"):
+                    await asyncio.sleep(0.01)
+                assert await committing is None
+            else:
+                await owner.execute("INSERT INTO fk_kazoo.interest VALUES ('looks:/a', '00006', 7, '', 'r')")
+                await locked.commit()
+                assert await committing == [tuple(registered(6)[:2])]
+        finally:
+            await owner.close()
+
+    looking(server, play)

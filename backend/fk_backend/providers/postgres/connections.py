@@ -13,6 +13,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 import asyncpg
 
+from ...eager import begin
 from ...errors import DeploymentError, Unavailable
 from .failures import DRIVER, at_connect, explain
 from .place import Place
@@ -108,7 +109,10 @@ class Connections:
 
         A commit that is cancelled while it waits for a standby is kept, and seen by others before it is safe.
         """
-        running = asyncio.ensure_future(self._run(sql, arguments, writing=True))
+        while self._idle and self._idle[-1].is_closed():
+            self._idle.pop()
+        start = begin if self._idle else asyncio.ensure_future  # who opens one asks for its own task
+        running = start(self._run(sql, arguments, writing=True))
         running.add_done_callback(_heard)
         return await asyncio.shield(running)
 

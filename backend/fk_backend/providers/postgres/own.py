@@ -116,7 +116,7 @@ GRANT SELECT ON fk_kazoo.state, fk_kazoo.sessions, fk_kazoo.interest, fk_kazoo.p
     TO {role};
 GRANT INSERT, UPDATE, DELETE ON fk_kazoo.interest TO {role};
 GRANT INSERT, DELETE ON fk_kazoo.parcel TO {role};
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA fk_kazoo TO {role};
+GRANT EXECUTE ON ALL ROUTINES IN SCHEMA fk_kazoo TO {role};
 """
 _MEMBER = (
     "INSERT INTO fk_kazoo.member VALUES ($1, $2) ON CONFLICT (role) DO UPDATE SET ns = excluded.ns "

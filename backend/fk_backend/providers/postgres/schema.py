@@ -28,6 +28,8 @@ CONFLICT, DEPOSED = "FK001", "FK002"
 """SQLSTATEs of our own."""
 PAYLOAD_BYTES = 7900
 """What fits a NOTIFY: less than 8000 bytes (https://www.postgresql.org/docs/current/sql-notify.html)."""
+MOST_LOOKED = 1000
+"""Registrations that come along with a commit, at most."""
 CODES = {table: code for code, table in enumerate(TABLES)}
 
 _TABLE = """
@@ -149,6 +151,31 @@ BEGIN
 END $$;
 """
 
+# A procedure can end its transaction, so it looks behind the commit as a statement of its own would: who registered
+# before others could see the commit is found. Whatever goes wrong behind it, it is committed.
+_COMMIT_AND_LOOK = """
+CREATE PROCEDURE fk_kazoo.commit_and_look(by_epoch bigint, tables int[], parts bytea[], sorts bytea[], revs bigint[],
+    expects bigint[], owners bytea[], bodies bytea[], looked bytea[], INOUT broken int, INOUT has_looked boolean,
+    INOUT found_parts bytea[], INOUT found_sorts bytea[], INOUT found_revs bigint[], INOUT found_bodies bytea[])
+    LANGUAGE plpgsql AS $$
+BEGIN
+    broken := fk_kazoo.commit(by_epoch, tables, parts, sorts, revs, expects, owners, bodies);
+    IF broken <> 0 THEN
+        RETURN;
+    END IF;
+    COMMIT;
+    BEGIN
+        SELECT true, array_agg(part), array_agg(sort), array_agg(rev), array_agg(body)
+            INTO has_looked, found_parts, found_sorts, found_revs, found_bodies
+            FROM (SELECT part, sort, rev, body FROM fk_kazoo.interest WHERE part = ANY (looked)
+                ORDER BY part, sort LIMIT {most} + 1) AS found;
+    EXCEPTION WHEN OTHERS OR query_canceled THEN
+        has_looked := false;
+    END;
+END $$;
+REVOKE ALL ON ALL ROUTINES IN SCHEMA fk_kazoo FROM PUBLIC;
+"""
+
 _DEFINER = "SECURITY DEFINER SET search_path = pg_catalog, pg_temp"
 
 
@@ -212,7 +239,7 @@ def _second() -> str:
     return "\n".join(parts)
 
 
-STEPS = (_first(), _second())
+STEPS = (_first(), _second(), _COMMIT_AND_LOOK.format(most=MOST_LOOKED))
 """What each release has added. A step is never changed after it was released."""
 
 

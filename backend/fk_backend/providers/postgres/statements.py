@@ -50,6 +50,9 @@ LOAD = " UNION ALL ".join(
     for at, table in zip((1, 4, 7), TABLES)
 )
 """Keys of all tables, each with its place in what was asked."""
+COMMIT_AND_LOOK = (
+    "CALL fk_kazoo.commit_and_look($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL, NULL, NULL, NULL, NULL, NULL)"
+)
 
 
 def arguments(writes: Sequence[Write]) -> Tuple[List[Any], ...]:

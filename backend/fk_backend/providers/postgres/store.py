@@ -11,7 +11,8 @@ from ...ports import after as behind
 from ..writes import checked_writes
 from .connections import Connections
 from .failures import Deposed
-from .statements import LOAD, SQL, arguments
+from .schema import MOST_LOOKED
+from .statements import COMMIT_AND_LOOK, LOAD, SQL, arguments
 
 MOST = 1 << 40
 """More rows than there are."""
@@ -105,18 +106,33 @@ class PostgresStore:
     async def commit(self, writes: Sequence[object]) -> None:
         """`ports.Store.commit`."""
         checked = checked_writes(writes)
-        if not checked:
-            return
-        table = checked[0].key.table
-        epoch = None if table == INTEREST else self._epoch
+        if checked:
+            table = checked[0].key.table
+            epoch = None if table == INTEREST else self._epoch
+            await self._committed(SQL[table].commit, epoch, *arguments(checked))
+
+    async def commit_and_look(
+        self, writes: Sequence[object], partitions: Sequence[str]
+    ) -> Optional[List[Tuple[Key, Item]]]:
+        """`ports.CommitAndLook`."""
+        parts = [partition.encode() for partition in partitions]
+        row = await self._committed(COMMIT_AND_LOOK, self._epoch, *arguments(checked_writes(writes)), parts)
+        if not row[1] or len(row[2] or ()) > MOST_LOOKED:
+            return None
+        found = zip(*[each or () for each in row[2:]])
+        return [(Key(INTEREST, _text(part), _text(sort)), Item(rev, body)) for part, sort, rev, body in found]
+
+    async def _committed(self, sql: str, *values: Any) -> Any:
+        """What a commit's statement returned."""
         try:
-            rows = await self._connections.write(SQL[table].commit, epoch, *arguments(checked))
+            (row,) = await self._connections.write(sql, *values)
         except Deposed:
             if self._deposed is not None:
                 self._deposed()
             raise
-        if rows[0][0]:
+        if row[0]:
             raise Conflict("a condition of the commit does not hold")
+        return row
 
     async def increment(self, key: Key, by: int = 1) -> int:
         """`ports.Store.increment`. What is beyond 62 bits counts from 0 again."""

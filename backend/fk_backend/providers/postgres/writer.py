@@ -88,8 +88,8 @@ class Tells:
 
 def own_writer(connections: Connections, now_ms: int, own: Own) -> Writer:
     """For the direct writes of a process that was not elected."""
-    ports = Ports(PostgresStore(connections), Tells(connections, own), NullSender(), DatabaseClock(now_ms))
-    return Writer(ports, shares=True)
+    store, tells, clock = PostgresStore(connections), Tells(connections, own), DatabaseClock(now_ms)
+    return Writer(Ports(store, tells, NullSender(), clock, commit_and_look=store.commit_and_look), shares=True)
 
 
 class HeartbeatLoop:
@@ -137,7 +137,7 @@ class ElectedWriter:
         self.store = PostgresStore(connections, epoch, deposed)
         clock = DatabaseClock(now_ms)
         self.tells = tells = Tells(connections, own)
-        ports = Ports(self.store, tells, self, clock)
+        ports = Ports(self.store, tells, self, clock, commit_and_look=self.store.commit_and_look)
         self._writer = Writer(ports, shares=True)
         looks = HeartbeatLoop(Heartbeat(ports, LATE_S), ports, self._schedule_fan_out)
         self._functions = Dispatcher(self._writer, looks, tells, clock, TICK_S)
