@@ -30,8 +30,8 @@ class Deposed(Unavailable):
     """Another process is the writer now: nothing was done."""
 
 
-DRIVER = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, asyncio.TimeoutError)
-"""What the driver raises where it is no bug."""
+DRIVER = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, asyncio.TimeoutError)
+"""What the driver raises where it is no bug of ours: an internal error, too, if a server's last words came before."""
 _ENDS = ("57P01", "57P02", "57P03", "57P05", "25P03", "08000", "08003", "08006", "08007", "XX000")
 """The server or the connection came to its end."""
 
