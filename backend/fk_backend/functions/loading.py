@@ -114,7 +114,8 @@ def _node_writes(ns: str, cache: Cache, changes: Changes, path: str, zxid: int, 
         return [*writes, Remove(key), Remove(layout.child_key(ns, path))] if was else writes
     node, family, node_rev, family_rev = stored
     if itself:
-        writes.append(Put(key, layout.node_item(node, zxid, family_rev)))
+        expect = 0 if path in cache.assumed else None
+        writes.append(Put(key, layout.node_item(node, zxid, family_rev), expect))
         if was is None and path != "/":
             writes.append(Put(layout.child_key(ns, path), Item(node.czxid, b"")))
     if family_rev == zxid:
