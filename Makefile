@@ -191,8 +191,9 @@ kills: $(VENV)/.dev ## 500 processes of local:// killed with SIGKILL, and everyt
 explore: $(VENV)/.dev ## every state of larger scopes, with the shipped engine and writer
 	PYTHONPATH=backend $(PY) -m fk_backend.testing.simulation --explore
 
-simulate-long: $(VENV)/.dev ## 1,000,000 schedules: hours; goes on where it was stopped
+simulate-long: $(VENV)/.dev ## 1,000,000 schedules, and as many with the direct path: hours; goes on where it was stopped
 	PYTHONPATH=backend $(PY) -m tests.simulation.long 1000000
+	PYTHONPATH=backend $(PY) -m tests.simulation.long 1000000 --world invoked
 
 simulate: $(VENV)/.dev ## the shipped code under a virtual clock: 20,000 schedules, every crash, small scopes
 	PYTHONPATH=backend $(PY) -m fk_backend.testing.simulation --ci --jobs 2

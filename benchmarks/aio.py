@@ -60,10 +60,10 @@ async def _with_asyncio(zk: KazooClient, other: KazooClient, row: str, count: in
         return await zk.get("/a")
 
     async def one_watch() -> None:
-        bell = asyncio.Event()
-        await zk.get("/a", lambda event: bell.set())
+        wakeup = asyncio.Event()
+        await zk.get("/a", lambda event: wakeup.set())
         await other.set("/a", DATA)
-        await bell.wait()
+        await wakeup.wait()
 
     async def one_lock() -> None:
         async with zk.Lock("/lock"):
@@ -83,10 +83,10 @@ async def _with_asyncio(zk: KazooClient, other: KazooClient, row: str, count: in
 
 def _with_threads(zk: Any, other: Any, row: str, count: int) -> Times:
     def one_watch() -> None:
-        bell = zk.handler.event_object()
-        zk.get("/a", lambda event: bell.set())
+        wakeup = zk.handler.event_object()
+        zk.get("/a", lambda event: wakeup.set())
         other.set("/a", DATA)
-        bell.wait()
+        wakeup.wait()
 
     def one_lock() -> None:
         with zk.Lock("/lock"):

@@ -47,7 +47,7 @@ def processor_s(pid: int) -> float:
     return time.clock_gettime((~pid << 3) | 2)
 
 
-def settle(host: int) -> None:
+def wait_for_host(host: int) -> None:
     """Until the host process rests: what it does after its answer belongs to the operation."""
     until = time.monotonic() + LONGEST_S
     while time.monotonic() < until:
@@ -66,13 +66,13 @@ def measure(case: Measured, count: int, host: int) -> Tuple[List[float], float]:
     for numbers in [[number] for number in range(count)] if alone else [range(count)]:
         if case.prepare is not None:
             case.prepare(numbers[0])
-        settle(host)
+        wait_for_host(host)
         spent -= processor_s(host) + processor_s(os.getpid())
         for number in numbers:
             started = time.perf_counter()
             case.work(number)
             times.append((time.perf_counter() - started) / case.events)
-        settle(host)
+        wait_for_host(host)
         spent += processor_s(host) + processor_s(os.getpid())
     case.after(count)
     return times, spent / count / case.events

@@ -25,7 +25,7 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
-from fleet_checks import Event, Killing, Run, judge, told
+from fleet_checks import Event, Killing, Run, events_of, judge
 from fleet_screen import Screen, summary
 
 WORKERS = ["ada", "bob", "cyd", "dee"]
@@ -37,7 +37,7 @@ SHARED: Dict[str, Callable[[Event], str]] = {
     "config": lambda event: f"reads configuration {event['revision']}: {event['value']}",
     "members": lambda event: f"sees {', '.join(event['members'])}",
 }
-TOLD: Dict[str, Callable[[Event], str]] = {
+LINES: Dict[str, Callable[[Event], str]] = {
     "state": lambda event: f"is {event['state']}",
     "begin": lambda event: f"LEADS, fence {event['fence']}",
     "end": lambda event: "steps down",
@@ -90,8 +90,8 @@ class Fleet:
             return
         if kind in SHARED:
             self._agree(kind, who, SHARED[kind](event))
-        elif kind in TOLD:
-            self.screen.line(who, TOLD[kind](event), bold=kind == "begin")
+        elif kind in LINES:
+            self.screen.line(who, LINES[kind](event), bold=kind == "begin")
 
     def _agree(self, kind: str, who: str, text: str) -> None:
         """Told once, when everybody who lives sees the same."""
@@ -105,12 +105,12 @@ class Fleet:
 
     def last(self, event: str, worker: str) -> Event:
         """The last event of that kind; empty if there was none."""
-        found = told(list(self.events), event, worker)
+        found = events_of(list(self.events), event, worker)
         return found[-1] if found else {}
 
     def status(self) -> str:
         """The counter, and who has done how much of it."""
-        done = told(list(self.events), "incremented")
+        done = events_of(list(self.events), "incremented")
         each = ", ".join(f"{name} {sum(one['worker'] == name for one in done)}" for name in WORKERS)
         return f"counter {max((one['value'] for one in done), default=0)} ({each})"
 
@@ -173,7 +173,7 @@ def play(fleet: Fleet) -> Run:
     fleet.wait("the party knows", lambda: all(fleet.last("members", w).get("members") == rest for w in rest))
     resumed = time.monotonic()
     fleet.wait("some more work", lambda: time.monotonic() - resumed > AFTER_S)
-    last = max((one["revision"] for one in told(list(fleet.events), "configured")), default=0)
+    last = max((one["revision"] for one in events_of(list(fleet.events), "configured")), default=0)
     fleet.wait("all read that", lambda: all(fleet.last("config", w).get("revision", -1) >= last for w in rest))
     fleet.screen.line("", f"{fleet.status()}; asking everybody to stop")
     exit_codes = fleet.finish()

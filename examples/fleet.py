@@ -52,14 +52,14 @@ class Worker:
         self.party = self.zk.Party(PARTY, name)
         self.election = self.zk.Election(ELECTION, name)
 
-    def say(self, event: str, **details: Any) -> None:
+    def report(self, event: str, **details: Any) -> None:
         """One line on stdout, in one piece, whoever else is writing."""
         line = json.dumps({"worker": self.name, "event": event, "at": time.monotonic(), **details})
         os.write(sys.stdout.fileno(), line.encode() + b"\n")
 
     def state_changed(self, state: str) -> None:
         """kazoo's listener. A leader that is not connected must stop leading: see :meth:`lead`."""
-        self.say("state", state=state)
+        self.report("state", state=state)
         if state == KazooState.CONNECTED:
             self.connected.set()
         else:
@@ -78,30 +78,30 @@ class Worker:
         members = None
         while not self.stop.wait(PACE_S):
             try:
-                members = self.look_around(members)
+                members = self.check_members(members)
                 self.increment()
             except KazooException as error:
-                self.say("trouble", error=repr(error))
+                self.report("trouble", error=repr(error))
         self.election.cancel()
         candidate.join(10)
         self.party.leave()
         self.zk.stop()
         self.zk.close()
-        self.say("left")
+        self.report("left")
 
     def config_changed(self, data: Optional[bytes], stat: Any) -> None:
         """Called with the configuration as it is, and again whenever it has changed."""
         if data:
-            self.say("config", revision=stat.version, value=data.decode())
+            self.report("config", revision=stat.version, value=data.decode())
 
-    def look_around(self, known: Any) -> Any:
+    def check_members(self, known: Any) -> Any:
         """Tells who is in the party if that has changed, and rejoins it with a new session."""
         if self.rejoin and self.connected.is_set():
             self.rejoin = False
             self.party.join()
         members = sorted(self.party)
         if members != known:
-            self.say("members", members=members)
+            self.report("members", members=members)
         return members
 
     def increment(self) -> None:
@@ -113,10 +113,10 @@ class Worker:
                 asked = value
                 self.zk.set(COUNTER, b"%d" % value)
                 asked = None
-                self.say("incremented", value=value)
+                self.report("incremented", value=value)
         finally:
             if asked is not None:
-                self.say("unsure", value=asked)
+                self.report("unsure", value=asked)
 
     def run_for_leader(self) -> None:
         """In a thread of its own: a candidate again after every term."""
@@ -124,7 +124,7 @@ class Worker:
             try:
                 self.election.run(self.lead)
             except KazooException as error:
-                self.say("trouble", error=repr(error))
+                self.report("trouble", error=repr(error))
                 self.stop.wait(PACE_S)
             self.stop.wait(PACE_S)
 
@@ -138,14 +138,14 @@ class Worker:
                 _, config = self.zk.get(CONFIG)
                 value = f"pace {config.version + 1}, says {self.name}"
                 revision = self.zk.set(CONFIG, value.encode(), version=config.version).version
-                self.say("configured", revision=revision)
+                self.report("configured", revision=revision)
                 self.stop.wait(CONFIG_EVERY_S)
         finally:
             self.note_leadership("end", stat.czxid)
 
     def note_leadership(self, event: str, fence: int) -> None:
         """Begin or end of a term, with its fence (the czxid of the election node), in a file that leaders share."""
-        self.say(event, fence=fence)
+        self.report(event, fence=fence)
         if self.leaders:
             line = json.dumps({"worker": self.name, "event": event, "at": time.monotonic(), "fence": fence})
             with open(self.leaders, "ab", buffering=0) as file:

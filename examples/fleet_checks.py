@@ -16,7 +16,7 @@ class Verdict(NamedTuple):
 
     held: bool
     title: str
-    says: str
+    detail: str
 
 
 class Killing(NamedTuple):
@@ -45,19 +45,19 @@ def judge(run: Run) -> List[Verdict]:
     return [increments(run), leadership(run), takeover(run), configuration(run), membership(run), endings(run)]
 
 
-def told(events: List[Event], event: str, worker: Optional[str] = None) -> List[Event]:
+def events_of(events: List[Event], event: str, worker: Optional[str] = None) -> List[Event]:
     """The events of that kind (and worker)."""
     return [one for one in events if one["event"] == event and worker in (None, one["worker"])]
 
 
 def increments(run: Run) -> Verdict:
     """Every acknowledged increment is in the counter once; more only where a worker could not know."""
-    values = [one["value"] for one in told(run.events, "incremented")]
-    unsure = len(told(run.events, "unsure")) + 1  # one may have been on its way when its worker was killed
+    values = [one["value"] for one in events_of(run.events, "incremented")]
+    unsure = len(events_of(run.events, "unsure")) + 1  # one may have been on its way when its worker was killed
     twice = len(values) - len(set(values))
     held = not twice and len(values) <= run.counter <= len(values) + unsure
-    says = f"{len(values)} acknowledged, the counter is {run.counter}"
-    return Verdict(held and bool(values), "no increment lost", says + (f", {twice} OVERWRITTEN" if twice else ""))
+    detail = f"{len(values)} acknowledged, the counter is {run.counter}"
+    return Verdict(held and bool(values), "no increment lost", detail + (f", {twice} OVERWRITTEN" if twice else ""))
 
 
 def leadership(run: Run) -> Verdict:
@@ -78,8 +78,8 @@ def leadership(run: Run) -> Verdict:
             wrong.append(f"fence {line['fence']} after {fences[-1]}")
         fences.append(line["fence"])
         leader = line
-    says = f"{len(fences)} terms, fences {' < '.join(map(str, fences))}"
-    return Verdict(not wrong and len(fences) > 1, "never two leaders", "; ".join(wrong) or says)
+    detail = f"{len(fences)} terms, fences {' < '.join(map(str, fences))}"
+    return Verdict(not wrong and len(fences) > 1, "never two leaders", "; ".join(wrong) or detail)
 
 
 def takeover(run: Run) -> Verdict:
@@ -94,18 +94,18 @@ def takeover(run: Run) -> Verdict:
 
 def configuration(run: Run) -> Verdict:
     """Every worker saw revisions in order, none twice; those who stayed saw the last."""
-    last = max((one["revision"] for one in told(run.events, "configured")), default=0)
+    last = max((one["revision"] for one in events_of(run.events, "configured")), default=0)
     wrong = []
     skipped = 0
     for worker in sorted(run.exit_codes):
-        seen = [one["revision"] for one in told(run.events, "config", worker)]
+        seen = [one["revision"] for one in events_of(run.events, "config", worker)]
         if any(later <= earlier for earlier, later in zip(seen, seen[1:])):
             wrong.append(f"{worker} saw {seen}")
         if worker in run.survivors and (not seen or seen[-1] < last):
             wrong.append(f"{worker} did not see revision {last}")
         skipped += seen[-1] - seen[0] + 1 - len(seen) if seen else 0
-    says = f"{last} revisions, seen by all" + (f"; {skipped} overtaken before they were read" if skipped else "")
-    return Verdict(not wrong and last > 1, "configuration in order", "; ".join(wrong) or says)
+    detail = f"{last} revisions, seen by all" + (f"; {skipped} overtaken before they were read" if skipped else "")
+    return Verdict(not wrong and last > 1, "configuration in order", "; ".join(wrong) or detail)
 
 
 def membership(run: Run) -> Verdict:
@@ -113,7 +113,7 @@ def membership(run: Run) -> Verdict:
     wrong = []
     everybody: Set[str] = set(run.exit_codes)
     for worker in run.survivors:
-        seen = [set(one["members"]) for one in told(run.events, "members", worker) if not one.get("ending")]
+        seen = [set(one["members"]) for one in events_of(run.events, "members", worker) if not one.get("ending")]
         if everybody not in seen:
             wrong.append(f"{worker} never saw all of them")
         if not seen or seen[-1] != set(run.survivors):
@@ -124,6 +124,6 @@ def membership(run: Run) -> Verdict:
 def endings(run: Run) -> Verdict:
     """Those who were asked to stop stopped, without an error."""
     bad = [f"{worker}: exit code {run.exit_codes[worker]}" for worker in run.survivors if run.exit_codes[worker]]
-    silent = [f"{worker} did not say good-bye" for worker in run.survivors if not told(run.events, "left", worker)]
-    says = f"{len(run.survivors)} workers stopped in good order"
-    return Verdict(not bad and not silent, "clean end", "; ".join(bad + silent) or says)
+    silent = [f"{worker} did not say good-bye" for worker in run.survivors if not events_of(run.events, "left", worker)]
+    detail = f"{len(run.survivors)} workers stopped in good order"
+    return Verdict(not bad and not silent, "clean end", "; ".join(bad + silent) or detail)

@@ -43,5 +43,5 @@ def summary(screen: Screen, verdicts: List[Verdict]) -> int:
     print(f"\nAfter {screen.seconds():.1f} s:")
     for verdict in verdicts:
         mark = screen.paint("held  ", 32) if verdict.held else screen.paint("FAILED", 31)
-        print(f"  {mark}  {verdict.title:<22} {verdict.says}")
+        print(f"  {mark}  {verdict.title:<22} {verdict.detail}")
     return 0 if all(verdict.held for verdict in verdicts) else 1

@@ -24,7 +24,7 @@ SESSION_TIMEOUT_S = 3.0
 JOBS, DONE = "/pool/jobs", "/pool/done"
 
 
-def say(text: str) -> None:
+def report(text: str) -> None:
     """One line on stdout, in one piece, whoever else is writing."""
     os.write(sys.stdout.fileno(), ("%d %s\n" % (os.getpid(), text)).encode())
 
@@ -33,19 +33,19 @@ def work(zk: KazooClient, seconds: float) -> None:
     """One worker, in a process of its own: until SIGTERM."""
     zk.start()
     queue = zk.LockingQueue(JOBS)
-    say("works")
+    report("works")
     while True:
         job = queue.get(timeout=1.0)
         if job is None:
             continue
         name = job.decode()
-        say("begins %s" % name)
+        report("begins %s" % name)
         time.sleep(seconds)  # the work itself
         try:
             zk.create_once("%s/%s" % (DONE, name), b"by %d" % os.getpid())
-            say("did %s" % name)
+            report("did %s" % name)
         except NodeExistsError:
-            say("finds %s done" % name)
+            report("finds %s done" % name)
         queue.consume()
 
 
@@ -70,7 +70,7 @@ class Pool:
         """Whoever has ended is replaced."""
         for pid in list(self.workers):
             if os.waitpid(pid, os.WNOHANG)[0]:
-                say("lost worker %d" % pid)
+                report("lost worker %d" % pid)
                 self.workers.remove(pid)
                 self.fork()
 
@@ -106,7 +106,7 @@ def main() -> None:
         pool.replace()
         time.sleep(0.1)
     pool.stop()
-    say("all %d done" % len(results(zk)))
+    report("all %d done" % len(results(zk)))
     zk.stop()
     zk.close()
 

@@ -12,8 +12,9 @@ import sys
 from typing import List, Optional, Sequence
 
 from fk_backend.errors import BadUrl
-from fk_kazoo import __version__, run
+from fk_kazoo import run
 from fk_kazoo.url import DEFAULT_URL, ENVIRONMENT_VARIABLE, parse
+from fk_kazoo.versions import version_line
 
 AWS = ("deploy", "status", "destroy", "rollback", "package", "verify", "dev")
 """What needs the extra ``aws``."""
@@ -47,14 +48,6 @@ def _command(given: List[str]) -> int:
 
     del click, rich
     return whole(given)
-
-
-def version_line() -> str:
-    """Our version and those of what we stand on; kazoo's is looked up only now."""
-    from importlib.metadata import version
-
-    python = ".".join(map(str, sys.version_info[:3]))
-    return f"fk-kazoo {__version__} (kazoo {version('kazoo')}, Python {python})"
 
 
 def _plain(given: List[str], missing: str) -> int:

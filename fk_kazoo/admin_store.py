@@ -1,4 +1,4 @@
-"""A deployment's store, read beside its clients: what it says and no client is told."""
+"""Reads a deployment's store directly, for what no client's request shows: sessions, and kinds of node."""
 
 from __future__ import annotations
 

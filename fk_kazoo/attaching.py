@@ -1,4 +1,4 @@
-"""Going on with a session in another connection, unless the deployment went back behind what its client has seen."""
+"""Reattaches a session in another connection; refuses if the deployment lost commits that its client has seen."""
 
 from __future__ import annotations
 

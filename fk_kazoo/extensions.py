@@ -1,4 +1,4 @@
-"""What our client has that kazoo's has not, in kazoo's manner: locks that tell the truth, and what goes with them."""
+"""The methods that our KazooClient adds to kazoo's: locks with fences, `create_once`, `keep`, `why`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that have their name when they are whole, and on disk.
+"""Writes a file that gets its name when it is whole, and on disk.
 
 Rule upheld here: importing this module imports nothing that an app may want to patch. What is not whole is removed,
 also where Ctrl-C comes in the middle of that: `remove_parts` is for the end of the process.

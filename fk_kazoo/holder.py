@@ -1,4 +1,4 @@
-"""What a recipe that holds a node tells of it: fences, ``lost``, and who asks for what he has. For every client.
+"""A mixin for recipes that hold a node: `fence`, `lost`, and an error for who asks for what he has. For every client.
 
 `locks` has what goes with threads and greenlets; ``aio.recipes`` with tasks. See docs/locks.md.
 """
@@ -78,9 +78,11 @@ class Holder:
         return ""
 
     def _mine(self) -> List[Hold]:
-        """What the caller holds in this place and would wait for."""
+        """What the caller holds at this path and would wait for."""
         holds = list(self.client._holds)
-        return [hold for hold in holds if hold.place == self.path and hold.is_callers() and not hold.may_be_gone()]
+        return [
+            hold for hold in holds if hold.recipe_path == self.path and hold.is_callers() and not hold.may_be_gone()
+        ]
 
     def _explain(self, hold: Hold, certain: bool) -> None:
         """Whoever holds it asks for it again, and says nothing of giving up."""
@@ -105,7 +107,7 @@ class Holder:
                 hold.fence()
             except BaseException:
                 self._entered = tuple(each for each in self._entered if each is not hold)
-                self._leave()
+                self._give_up()
                 raise
             begin_body(hold)
 
@@ -122,7 +124,7 @@ class Holder:
         now = self._hold
         return hold.ended if now is hold or now is None else not now.is_callers()
 
-    def _leaves(self, kind: Optional[Type[BaseException]]) -> bool:
+    def _body_ended(self, kind: Optional[Type[BaseException]]) -> bool:
         """The body ended, perhaps with an exception. Whether it is left, as it may be somebody else's, or released.
 
         LockLostError if it is left, and nothing else was raised.
@@ -138,11 +140,11 @@ class Holder:
             return True
         if hold is None or hold.ended or not (raises or kind is LockLostError) or not hold.may_be_gone():
             return False
-        self._leave()  # what waits for the connection would keep the exception back
+        self._give_up()  # what waits for the connection would keep the exception back
         if kind is None:
             raise LockLostError("%s may be held by somebody else since before the end: %s" % (self.path, hold.why))
         return True
 
-    def _leave(self) -> None:
+    def _give_up(self) -> None:
         """Gives back what there is, without waiting."""
         raise NotImplementedError

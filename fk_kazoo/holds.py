@@ -1,4 +1,4 @@
-"""Nodes that a client holds for a lock, a lease or a leadership: whether they may be gone, and who is told.
+"""The nodes that a client holds for locks, leases and leaderships: whether one may be gone, and what happens then.
 
 Rule upheld here: what may be somebody else's is never said to be held. A hold that may be gone stays so: who was told
 has stopped. Doubt begins with SUSPENDED, before anybody is told of that: the session may end while it can't be asked.
@@ -27,10 +27,16 @@ _thread = threading.local()
 
 
 class Hold:
-    """A node at ``path``, held for the recipe at ``place`` since the session ``session`` made it."""
+    """A node at ``path``, held for the recipe at ``recipe_path`` since the session ``session`` made it."""
 
-    def __init__(self, client: Any, place: str, path: str, session: Any, ephemeral: bool = True) -> None:
-        self.client, self.place, self.path, self.session, self.ephemeral = client, place, path, session, ephemeral
+    def __init__(self, client: Any, recipe_path: str, path: str, session: Any, ephemeral: bool = True) -> None:
+        self.client, self.recipe_path, self.path, self.session, self.ephemeral = (
+            client,
+            recipe_path,
+            path,
+            session,
+            ephemeral,
+        )
         self.kind = ""
         """What others exclude it by, as kazoo's read and write locks do."""
         self.owner = self._caller()
@@ -78,7 +84,7 @@ class Hold:
         if self.gone:
             self.client._holds.pop(self, None)
         if not told and not self.ended:
-            notes.say(self.client, level, "what was held is lost, or may be: %s", self.place, why)
+            notes.say(self.client, level, "what was held is lost, or may be: %s", self.recipe_path, why)
 
     def end(self) -> None:
         """It is released."""
@@ -90,17 +96,19 @@ class Hold:
         if self._fence is None:
             self.watch()
         if self._fence is None:
-            raise LockLostError("%s may be held by somebody else, and its fence was not asked for before" % self.place)
+            raise LockLostError(
+                "%s may be held by somebody else, and its fence was not asked for before" % self.recipe_path
+            )
         return self._fence
 
     def watch(self) -> None:
         """Has the deployment tell of the node's end. Does nothing from the second time on."""
         if self._watched or self.ended or self.may_be_gone():
             return
-        self._look(self.client.exists(self.path, watch=self._told))
+        self._on_stat(self.client.exists(self.path, watch=self._on_event))
         self._watched = True
 
-    def _look(self, stat: Any) -> None:
+    def _on_stat(self, stat: Any) -> None:
         if self.ended:
             return
         if stat is None or (self.ephemeral and stat.ephemeralOwner != self.session):
@@ -108,7 +116,7 @@ class Hold:
         elif not self.may_be_gone():
             self._fence = stat.czxid
 
-    def _told(self, event: Any) -> None:
+    def _on_event(self, event: Any) -> None:
         """A watch function."""
         if self.ended or self.gone:
             return
@@ -122,11 +130,11 @@ class Hold:
     def _check_again(self) -> None:
         """From where nothing may wait."""
         self._watched = True
-        self.client.exists_async(self.path, watch=self._told).rawlink(self._looked)
+        self.client.exists_async(self.path, watch=self._on_event).rawlink(self._on_answer)
 
-    def _looked(self, result: Any) -> None:
+    def _on_answer(self, result: Any) -> None:
         if result.successful():
-            self._look(result.value)
+            self._on_stat(result.value)
         else:
             self._watched = False
             self.lose("its node %s could not be looked at: %r" % (self.path, result.exception))
@@ -190,7 +198,7 @@ def interrupt(client: Any) -> None:
     """LockLostError if this is called in the body of a hold of ``client`` that may be gone."""
     hold = interrupted(client)
     if hold is not None and not _uninterrupted.get():
-        raise LockLostError("%s may be held by somebody else: %s" % (hold.place, hold.why))
+        raise LockLostError("%s may be held by somebody else: %s" % (hold.recipe_path, hold.why))
 
 
 def interrupted(client: Any) -> Optional[Hold]:

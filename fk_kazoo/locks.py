@@ -46,7 +46,7 @@ class _Held(Holder):
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], where: Optional[TracebackType]
     ) -> None:
         """The body ended, perhaps with an exception."""
-        if not self._leaves(kind):
+        if not self._body_ended(kind):
             self.release()
 
     if TYPE_CHECKING:
@@ -109,11 +109,11 @@ class Lock(_Held, _lock.Lock):
 
     def _best_effort_cleanup(self) -> None:
         if interrupted(self.client) is not None:
-            self._leave()
+            self._give_up()
         else:
             super()._best_effort_cleanup()
 
-    def _leave(self) -> None:
+    def _give_up(self) -> None:
         client, path, prefix, known = self.client, self.path, self.prefix, self.node
         self.is_acquired, self.node, self.create_tried = False, None, False
         self.prefix = uuid.uuid4().hex + self._NODE_NAME  # else the next `acquire` could find the node that goes
@@ -177,11 +177,11 @@ class Semaphore(_Held, _lock.Semaphore):
 
     def _best_effort_cleanup(self) -> None:
         if interrupted(self.client) is not None:
-            self._leave()
+            self._give_up()
         else:
             super()._best_effort_cleanup()
 
-    def _leave(self) -> None:
+    def _give_up(self) -> None:
         path = self.create_path
         self.is_acquired, self.create_path = False, "%s/%s" % (self.path, uuid.uuid4().hex)
         if self._hold is not None:

@@ -1,4 +1,4 @@
-"""What is logged under ``fk_kazoo``: with deployment, session and path, and not more often than anybody reads.
+"""Log lines of ``fk_kazoo``: with deployment, session and path, and about one thing once in ten seconds.
 
 An app that silenced kazoo's loggers does not want to hear of its connection: then these are silent, too.
 """

@@ -1,4 +1,4 @@
-"""What a client is given that belongs to servers, which a deployment has not: refused, with the reason."""
+"""Refuses options that are about servers (SASL, TLS, …), which a deployment has not, with the reason."""
 
 from __future__ import annotations
 

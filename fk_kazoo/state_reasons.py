@@ -1,4 +1,4 @@
-"""What a client tells that kazoo's does not: why its state is what it is, and that what it holds is in doubt."""
+"""A mixin for both clients: `why` says why the state is what it is; what the client holds may be lost with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an answer is in kazoo's words: what kazoo reads from a reply's bytes, made from the result itself.
+"""Makes of a result what kazoo would read from the bytes of its reply.
 
 For requests of kazoo's own classes, and ours. An app's own class reads the bytes in its own way.
 """

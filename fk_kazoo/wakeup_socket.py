@@ -1,4 +1,4 @@
-"""What kazoo takes for its TCP socket: one end of a pair, which holds one byte exactly while replies wait."""
+"""Stands in for kazoo's TCP socket: one end of a pair, which holds one byte exactly while replies wait."""
 
 from __future__ import annotations
 

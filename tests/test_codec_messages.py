@@ -27,7 +27,7 @@ from fk_backend.core.requests import (
     SetData,
 )
 from fk_backend.mac import tag
-from fk_backend.triggers import packed, unpacked
+from fk_backend.triggers import packed, packed_text, unpacked
 
 int64 = st.integers(-(1 << 63), (1 << 63) - 1)
 int32 = st.integers(-(1 << 31), (1 << 31) - 1)
@@ -176,6 +176,22 @@ def test_an_acl_is_told_once_however_many_of_its_nodes_changed() -> None:
     found = [Trigger(1, "/a", 1, who), Trigger(1, "/", 4), Trigger(2, "/b", 1, others), Trigger(3, "/a", 3, who)]
     assert packed(found) == [[1, "/a", 1, who], [1, "/", 4], [2, "/b", 1, others], [3, "/a", 3, 0]]
     assert unpacked(json.loads(json.dumps(packed(found)))) == found
+
+
+triggers = st.builds(
+    Trigger, int64, st.sampled_from(["/a", "/b/c", "/\u00fc"]), st.integers(1, 4), st.none() | st.just(("x" * 16,))
+)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 1), st.lists(triggers, max_size=3)), max_size=12))
+def test_the_text_of_triggers_is_that_of_all_of_them(commits: Any) -> None:
+    """Though as a rule only that of the latest commit is made anew: the first ones leave, others come."""
+    kept: Any = ()
+    for leave, twice, come in commits:
+        kept = (*kept[leave:], *come)
+        for _ in range(1 + twice):
+            assert json.loads(packed_text(kept)) == json.loads(json.dumps(packed(kept)))
+        assert json.loads(packed_text(list(kept))) == json.loads(json.dumps(packed(kept)))
 
 
 # --- one by one: every field, every rule of the format ---------------------------------------------

@@ -1,9 +1,9 @@
-"""The service behind fk_kazoo, of which nothing knows kazoo.
+"""The service behind fk_kazoo: ZooKeeper's semantics, the functions of a deployment, and where it can live.
 
     core        ZooKeeper's semantics, pure            functions   writer, distributor, heartbeat: a deployment's work
     session     the client's half of the protocol      ports       the interfaces to the world
-    layout, messages, codec   keys, bodies, what travels
-    providers   where a deployment lives               backup, primitives, testing
+    layout      keys and bodies of what is stored      messages    what travels; codec: how both become bytes
+    providers   memory, local, postgres, aws           backup, primitives (locks, counters, lists), testing
 
 No arrow runs back up: core ← functions, session ← providers. PYTEST_DONT_REWRITE: see fk_kazoo.
 

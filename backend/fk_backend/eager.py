@@ -1,4 +1,4 @@
-"""What need not wait is done at once: a coroutine becomes a task of the event loop only where it first has to wait.
+"""Runs a coroutine at once: it becomes a task of the event loop only where it first has to wait.
 
 Most of what the functions and the sessions do never waits where the store is on the same machine. A task for it costs
 a turn of the loop, and a turn costs more than the work. Where requests go over a network (`Limits.remote`), the

@@ -28,6 +28,7 @@ are read together, and what makes them one moment: docs/architecture.md.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from . import codec
@@ -120,6 +121,7 @@ RESTORING = Key(SESSIONS, "deployment", "restoring")
 """There while a restore is at it: what it has written is nobody's yet."""
 
 
+@lru_cache(maxsize=1000)
 def head_key(ns: str) -> Key:
     """Of the head."""
     return Key(STATE, ns + ":", "head")
@@ -311,9 +313,20 @@ def count_of(item: Optional[Item]) -> int:
 
 def head_item(head: Head) -> Item:
     """As stored."""
-    after, tail = codec.encoded(head[5:])
-    text = "[%d,%d,%d,%s,%s" % (*head[1:4], packed_text(head.triggers), after[1:])
-    return Item(head.zxid, codec.joined(text, *tail))
+    zxid, namespace_id, confirmed, since, triggers, *_ = head
+    rest = head[5:]
+    known, after = _latest_rest[0]
+    tail: List[bytes] = []
+    if known != rest:
+        after, tail = codec.encoded(rest)
+        if not (tail or head.answers):
+            _latest_rest[0] = rest, after
+    text = "[%d,%d,%d,%s,%s" % (namespace_id, confirmed, since, packed_text(triggers), after[1:])
+    return Item(zxid, codec.joined(text, *tail))
+
+
+_latest_rest: List[Tuple[Tuple[Any, ...], str]] = [((), "")]
+"""What heads have after their triggers, and its JSON: where nobody is answered, that is what the last one had."""
 
 
 def head_of(item: Item) -> Head:
@@ -374,6 +387,11 @@ def family_item(family: Family, rev: int, node_rev: int) -> Item:
 def fresh_family(node: Node) -> Family:
     """Of a node that never had a child: that one has no item."""
     return Family(0, node.czxid, 0)
+
+
+def is_fresh(family: Family, node: Node) -> bool:
+    """Whether it is that one."""
+    return family[0] == 0 and family[2] == 0 and family[1] == node[0]
 
 
 def node_of(item: Item) -> Node:

@@ -35,20 +35,32 @@ def packed(triggers: Iterable[Trigger]) -> List[List[Any]]:
 
 def packed_text(triggers: Sequence[Trigger]) -> str:
     """The JSON of `packed`. That of the triggers of a commit is needed by its head and by what is told of it."""
-    known, text = _latest[0]
+    known, entries, text = _latest[0]
     if known is triggers and type(triggers) is tuple:
         return text
-    if any(trigger.readers is not None for trigger in triggers):
-        text = codec.encoded(packed(triggers))[0]
+    same = _count_of_known(known, triggers) if entries else 0
+    entries, more = entries[len(known) - same :] if same else [], triggers[same:]
+    if any(trigger.readers is not None for trigger in more):
+        entries, text = [], codec.encoded(packed(triggers))[0]
     else:
         quoted = encode_basestring_ascii
-        text = "[%s]" % ",".join(["[%d,%s,%d]" % (zxid, quoted(path), kind) for zxid, path, kind, _ in triggers])
-    _latest[0] = (triggers, text)
+        entries += ["[%d,%s,%d]" % (zxid, quoted(path), kind) for zxid, path, kind, _ in more]
+        text = "[%s]" % ",".join(entries)
+    _latest[0] = (triggers, entries, text)
     return text
 
 
-_latest: List[Tuple[Sequence[Trigger], str]] = [((), "[]")]
-"""The last ones that were asked for, and theirs."""
+def _count_of_known(known: Sequence[Trigger], triggers: Sequence[Trigger]) -> int:
+    """How many of them were the last ones before, in that order: as a rule all but those of the last commit."""
+    try:
+        first = known.index(triggers[0])
+    except (IndexError, ValueError):
+        return 0
+    return len(known) - first if known[first:] == triggers[: len(known) - first] else 0
+
+
+_latest: List[Tuple[Sequence[Trigger], List[str], str]] = [((), [], "[]")]
+"""The last ones that were asked for, and theirs: of each, if everybody may know of all of them, and of all."""
 
 
 def unpacked(values: Iterable[List[Any]]) -> List[Trigger]:

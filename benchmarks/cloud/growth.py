@@ -18,8 +18,8 @@ from fk_backend.providers.aws.ticks import TICK_S
 
 from . import filling
 from .bill import units_of
+from .emulated import EmulatedDeployment
 from .meter import FUNCTION, Call
-from .setting import Setting
 
 TIMES = 5
 FLAT = 1.5
@@ -52,18 +52,21 @@ SMOKE = Sizes((10, 100), (1_000,), (0, 2_000), (1, 3), (2,), (10, 100), (1, 5))
 
 
 def run(
-    setting: Setting, sizes: Sizes, say: Callable[[str], None] = lambda text: None, wanted: Sequence[str] = ()
+    deployment: EmulatedDeployment,
+    sizes: Sizes,
+    report: Callable[[str], None] = lambda text: None,
+    wanted: Sequence[str] = (),
 ) -> List[Dict[str, Any]]:
-    """A row for each kind of surroundings, or for those that are wanted. ``setting``: one that can be filled."""
+    """A row for each kind of surroundings, or for those that are wanted. ``deployment``: one that can be filled."""
     rows: List[Dict[str, Any]] = []
     for which, (name, measure, more) in CASES.items():
         if wanted and which not in wanted:
             continue
         began = time.monotonic()
-        steps = [measure(setting, size) for size in getattr(sizes, which)]
+        steps = [measure(deployment, size) for size in getattr(sizes, which)]
         rows.append(_row(name, "used", steps))
         rows.extend(_row("%s: %s" % (name, key), key, steps) for key in more)
-        say("%s: %.0f s" % (name, time.monotonic() - began))
+        report("%s: %.0f s" % (name, time.monotonic() - began))
     return rows
 
 
@@ -86,109 +89,109 @@ def _units(calls: List[Call], operations: float) -> List[float]:
     return [units[key] / operations for key in ("requests", "wru", "rru")]
 
 
-def _used(setting: Setting, work: Callable[[], Any], operations: float) -> List[float]:
-    return _units(setting.seen(work)[0], operations)
+def _used(deployment: EmulatedDeployment, work: Callable[[], Any], operations: float) -> List[float]:
+    return _units(deployment.requests_of(work)[0], operations)
 
 
-def _each(setting: Setting, work: Callable[[int], Any]) -> List[float]:
+def _each(deployment: EmulatedDeployment, work: Callable[[int], Any]) -> List[float]:
     """The median: now and then another environment of the function has the turn, and reads the head."""
-    found = [_used(setting, lambda number=number: work(number), 1) for number in range(TIMES)]  # type: ignore[misc]
+    found = [_used(deployment, lambda number=number: work(number), 1) for number in range(TIMES)]  # type: ignore[misc]
     return [statistics.median(values) for values in zip(*found)]
 
 
-def _creates(setting: Setting, client: Any, parent: str) -> List[float]:
+def _creates(deployment: EmulatedDeployment, client: Any, parent: str) -> List[float]:
     client.create(parent + "/warm")
-    return _each(setting, lambda number: client.create("%s/new%d" % (parent, number), bytes(100)))
+    return _each(deployment, lambda number: client.create("%s/new%d" % (parent, number), bytes(100)))
 
 
-def _filled(setting: Setting, ns: str, parent: str, count: int) -> Any:
+def _filled(deployment: EmulatedDeployment, ns: str, parent: str, count: int) -> Any:
     """A client in a namespace where a node has so many children, and that writer read nothing of it yet."""
-    client = setting.client(ns)
+    client = deployment.client(ns)
     client.create(parent)
     rev = client.exists(parent).mzxid
-    zxid = setting.filling.moved(ns)
-    setting.filling.put(filling.children(ns, parent, count, zxid, rev))
+    zxid = deployment.filling.moved(ns)
+    deployment.filling.put(filling.children(ns, parent, count, zxid, rev))
     return client
 
 
-def _among(setting: Setting, count: int) -> Step:
-    client = _filled(setting, "siblings%d" % count, "/among", count)
-    created = _creates(setting, client, "/among")
+def _among(deployment: EmulatedDeployment, count: int) -> Step:
+    client = _filled(deployment, "siblings%d" % count, "/among", count)
+    created = _creates(deployment, client, "/among")
     client.set("/among", bytes(100))
-    changed = _each(setting, lambda _: client.set("/among", bytes(100)))
-    setting.dismiss(client)
+    changed = _each(deployment, lambda _: client.set("/among", bytes(100)))
+    deployment.dismiss(client)
     return {"size": count, "used": created, PARENT: changed}
 
 
-def _anywhere(setting: Setting, count: int) -> Step:
+def _anywhere(deployment: EmulatedDeployment, count: int) -> Step:
     """Each under another node."""
     ns = "tree%d" % count
     branches = count // BRANCH
-    client = _filled(setting, ns, "/tree", branches)
-    zxid = setting.filling.moved(ns)
+    client = _filled(deployment, ns, "/tree", branches)
+    zxid = deployment.filling.moved(ns)
     names = ["/tree/a-name-of-20-%07d" % branch for branch in range(branches)]
-    setting.filling.put(put for name in names for put in filling.children(ns, name, BRANCH, zxid, zxid - 1))
+    deployment.filling.put(put for name in names for put in filling.children(ns, name, BRANCH, zxid, zxid - 1))
     somewhere = random.Random(count)
     parents = ["%s/a-name-of-20-%07d" % (somewhere.choice(names), n) for n in somewhere.sample(range(BRANCH), TIMES)]
     client.create(names[0] + "/warm")
-    used = _each(setting, lambda number: client.create(parents[number] + "/new", bytes(100)))
-    setting.dismiss(client)
+    used = _each(deployment, lambda number: client.create(parents[number] + "/new", bytes(100)))
+    deployment.dismiss(client)
     return {"size": count, "used": used}
 
 
-def _under(setting: Setting, size: int) -> Step:
-    client = setting.client()
+def _under(deployment: EmulatedDeployment, size: int) -> Step:
+    client = deployment.client()
     parent = "/under%d" % size
     client.create(parent, bytes(size))
-    used = _creates(setting, client, parent)
-    setting.dismiss(client)
+    used = _creates(deployment, client, parent)
+    deployment.dismiss(client)
     return {"size": size, "used": used}
 
 
-def _watched(setting: Setting, count: int) -> Step:
+def _watched(deployment: EmulatedDeployment, count: int) -> Step:
     """Inboxes of their own; nobody receives from them."""
     ns = "watchers%d" % count
-    client = setting.client(ns)
+    client = deployment.client(ns)
     client.create("/watched")
     client.set("/watched", bytes(100))
     inboxes = [secrets.token_hex(16) for _ in range(count)]
-    filling.make_inboxes(setting.account, inboxes)
-    setting.filling.put(filling.watched(ns, "/watched", inboxes), known=True)
-    used = _used(setting, lambda: client.set("/watched", bytes(100)), count)
-    left = filling.kept(setting.account, ns + ":/watched", [INTEREST])[0]
+    filling.make_inboxes(deployment.account, inboxes)
+    deployment.filling.put(filling.watched(ns, "/watched", inboxes), known=True)
+    used = _used(deployment, lambda: client.set("/watched", bytes(100)), count)
+    left = filling.kept(deployment.account, ns + ":/watched", [INTEREST])[0]
     assert left == 0, "%d of %d were not told" % (left, count)
-    setting.dismiss(client)
+    deployment.dismiss(client)
     return {"size": count, "used": used}
 
 
-def _sessions(setting: Setting, count: int) -> Step:
+def _sessions(deployment: EmulatedDeployment, count: int) -> Step:
     """Beside so many others; and what looking after them takes each time."""
     ns = "sessions%d" % count
-    client = setting.client(ns)
+    client = deployment.client(ns)
     client.create("/crowd")
     rev = client.exists("/crowd").mzxid
-    zxid = setting.filling.moved(ns)
-    setting.filling.put(filling.owners(ns, "/crowd", count, zxid, rev))
+    zxid = deployment.filling.moved(ns)
+    deployment.filling.put(filling.owners(ns, "/crowd", count, zxid, rev))
     client.create("/among")
     client.set("/among", bytes(100))
-    used = _each(setting, lambda _: client.set("/among", bytes(100)))
+    used = _each(deployment, lambda _: client.set("/among", bytes(100)))
     client.create("/held", ephemeral=True)
     time.sleep(1.5 * TICK_S)  # the first tick makes the function's environment
-    calls, ticks = setting.seen(lambda: time.sleep(TICKS * RARE_TICKS * TICK_S))
+    calls, ticks = deployment.requests_of(lambda: time.sleep(TICKS * RARE_TICKS * TICK_S))
     assert ticks, "nothing ticked"
     tick = _units([call for call in calls if call.side == FUNCTION], ticks * count)
     client.delete("/held")
-    setting.dismiss(client)
+    deployment.dismiss(client)
     return {"size": count, "used": used, TICK: tick}
 
 
-def _history(setting: Setting, count: int) -> Step:
+def _history(deployment: EmulatedDeployment, count: int) -> Step:
     """By the functions: of a node's data, and every tenth of them a creation or a deletion of another node.
 
     A name comes again for a while: registrations are looked up for each of a commit, which takes the emulator longest.
     """
     ns = "history%d" % count
-    client = setting.client(ns)
+    client = deployment.client(ns)
     client.create("/history")
     until, waiting, number = time.monotonic() + HISTORY_S, [], 0
     while number < count and (number % IN_FLIGHT or time.monotonic() < until):
@@ -200,30 +203,30 @@ def _history(setting: Setting, count: int) -> Step:
             waiting.append(client.set_async("/history", bytes(100)))
         if len(waiting) == IN_FLIGHT:
             waiting.pop(0).get(timeout=120)
-            setting.meter.clear()
+            deployment.meter.clear()
         number += 1
     for result in waiting:
         result.get(timeout=120)
     client.set("/history", bytes(100))  # the first one overwrites a head with the answers of many
-    used = _each(setting, lambda _: client.set("/history", bytes(100)))
-    kept = filling.kept(setting.account, ns + ":")
-    setting.dismiss(client)
+    used = _each(deployment, lambda _: client.set("/history", bytes(100)))
+    kept = filling.kept(deployment.account, ns + ":")
+    deployment.dismiss(client)
     return {"size": number, "used": used, KEPT: kept}
 
 
-def _deep(setting: Setting, depth: int) -> Step:
-    client = setting.client()
+def _deep(deployment: EmulatedDeployment, depth: int) -> Step:
+    client = deployment.client()
     parent = "/deep%d" % depth
     client.create(parent)
     for _ in range(depth - 1):
         parent += "/d"
         client.create(parent)
-    used = _creates(setting, client, parent)
-    setting.dismiss(client)
+    used = _creates(deployment, client, parent)
+    deployment.dismiss(client)
     return {"size": depth, "used": used}
 
 
-CASES: Dict[str, Tuple[str, Callable[[Setting, int], Step], Sequence[str]]] = {
+CASES: Dict[str, Tuple[str, Callable[[EmulatedDeployment, int], Step], Sequence[str]]] = {
     "history": ("set after so many writes", _history, [KEPT]),
     "siblings": ("create among siblings", _among, [PARENT]),
     "tree": ("create in a tree of nodes", _anywhere, []),

@@ -15,10 +15,10 @@ from fk_backend.session.ops import GetChildren, GetData
 from . import original
 from .bill import FORMULA, LEFT_OUT, Bill
 from .clients import Client, create, set_data
+from .emulated import EmulatedDeployment, emulated_deployment
 from .operations import FITS, KB, _each
 from .protocols import spread, throughput
 from .protocols import theirs as theirs_ms
-from .setting import Setting, setting
 from .simulated import Cloud
 
 INVOKE_MS = 12.0
@@ -42,7 +42,7 @@ def run(smoke: bool) -> Dict[str, Any]:
     """Both."""
     by_ms = {ms: _ms(ms, 10 if smoke else 1000) for ms in ASSUMED_MS}
     rates = _rates(smoke)
-    with setting(direct=True) as deployment:
+    with emulated_deployment(direct=True) as deployment:
         bills = _bills(deployment, 3 if smoke else 20)
     return {
         "ms": [{"row": name, "ms": {str(ms): by_ms[ms][name] for ms in ASSUMED_MS}} for name in by_ms[0.0]],
@@ -124,7 +124,7 @@ def _rates(smoke: bool) -> Dict[str, Dict[str, float]]:
     return found
 
 
-def _bills(deployment: Setting, times: int) -> Dict[str, Bill]:
+def _bills(deployment: EmulatedDeployment, times: int) -> Dict[str, Bill]:
     client = deployment.client()
     client.create("/bench")
     client.create("/bench/one", b"x")

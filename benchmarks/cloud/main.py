@@ -11,7 +11,7 @@ from typing import Any, Dict, List
 from .. import report as tables_of
 from ..systems import REPOSITORY
 from . import costs, figures, growth, headline, invoked, operations, pictures, primitives, protocols, report
-from .setting import setting
+from .emulated import emulated_deployment
 
 PARTS = ("cost", "direct", "latency", "growth", "primitives")
 
@@ -26,7 +26,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def cost(smoke: bool) -> Dict[str, Any]:
     """Counted on the emulator."""
-    with setting() as deployment:
+    with emulated_deployment() as deployment:
         bills = operations.run(deployment, 3 if smoke else 20, 4.5 if smoke else 20.0)
     found, prices = figures.figures(bills), figures.price_lists()
     return {
@@ -47,7 +47,7 @@ def latency(smoke: bool) -> Dict[str, Any]:
 def grown(smoke: bool) -> List[Dict[str, Any]]:
     """Counted on the emulator."""
     sizes = growth.SMOKE if smoke else growth.Sizes()
-    with setting(filled=True) as deployment:
+    with emulated_deployment(filled=True) as deployment:
         return growth.run(deployment, sizes, lambda text: print("  ·", text, file=sys.stderr, flush=True))
 
 

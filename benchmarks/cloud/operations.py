@@ -7,8 +7,8 @@ import time
 from typing import Any, Callable, Dict, Iterable, List
 
 from .bill import Bill, bill
+from .emulated import EmulatedDeployment
 from .meter import CLIENT, FUNCTION
-from .setting import Setting
 
 KB = 1024
 FITS = 850
@@ -24,16 +24,16 @@ TOGETHER = 100
 """Calls in flight when they are pipelined."""
 
 
-def run(setting: Setting, times: int, held_s: float) -> Dict[str, Bill]:
+def run(deployment: EmulatedDeployment, times: int, held_s: float) -> Dict[str, Bill]:
     """Operation → its bill. ``held_s``: for how long a session with an ephemeral is observed."""
-    client = setting.client()
+    client = deployment.client()
     client.create("/bench")
     found = {
-        **_reads(setting, client, times),
-        **_refused(setting, client, times),
-        **_writes(setting, client, times),
-        **_watched(setting, client, times),
-        **_held(setting, held_s),
+        **_reads(deployment, client, times),
+        **_refused(deployment, client, times),
+        **_writes(deployment, client, times),
+        **_watched(deployment, client, times),
+        **_held(deployment, held_s),
     }
     return {name: found[name] for name in sorted(found, key=list(ORDER).index)}
 
@@ -72,7 +72,7 @@ def _each(work: Callable[[int], Any], times: int) -> Callable[[], None]:
     return do
 
 
-def _reads(setting: Setting, client: Any, times: int) -> Dict[str, Bill]:
+def _reads(deployment: EmulatedDeployment, client: Any, times: int) -> Dict[str, Bill]:
     client.create("/bench/read", bytes(FITS))
     client.create("/bench/read4", bytes(4096))
     client.create("/bench/large", bytes(LARGE))
@@ -81,7 +81,7 @@ def _reads(setting: Setting, client: Any, times: int) -> Dict[str, Bill]:
         _all(client.create_async("%s/child-%04d" % (parent, number)) for number in range(count))
 
     def each(work: Callable[[int], Any]) -> Bill:
-        return setting.bill(_each(work, times), times)
+        return deployment.bill(_each(work, times), times)
 
     return {
         "get": each(lambda _: client.get("/bench/read")),
@@ -94,7 +94,7 @@ def _reads(setting: Setting, client: Any, times: int) -> Dict[str, Bill]:
     }
 
 
-def _writes(setting: Setting, client: Any, times: int) -> Dict[str, Bill]:
+def _writes(deployment: EmulatedDeployment, client: Any, times: int) -> Dict[str, Bill]:
     client.create("/bench/one", b"x")
     client.create("/bench/many", b"x")
     client.create("/bench/parent")
@@ -105,15 +105,15 @@ def _writes(setting: Setting, client: Any, times: int) -> Dict[str, Bill]:
 
     def sets(size: int) -> Bill:
         client.set("/bench/one", bytes(size))
-        return setting.bill(_each(lambda _: client.set("/bench/one", bytes(size)), times), times)
+        return deployment.bill(_each(lambda _: client.set("/bench/one", bytes(size)), times), times)
 
     found = {
-        "create": setting.bill(_each(lambda n: client.create(path(n), bytes(FITS)), times), times),
+        "create": deployment.bill(_each(lambda n: client.create(path(n), bytes(FITS)), times), times),
         "set": sets(FITS),
         "set_1024": sets(KB),
         "set_4096": sets(4 * KB),
         "set_large": sets(LARGE),
-        "delete": setting.bill(_each(lambda n: client.delete(path(n)), times), times),
+        "delete": deployment.bill(_each(lambda n: client.delete(path(n)), times), times),
     }
     rounds = max(1, times // 10)
     count = rounds * TOGETHER
@@ -123,14 +123,14 @@ def _writes(setting: Setting, client: Any, times: int) -> Dict[str, Bill]:
             for first in range(0, count, TOGETHER):
                 _all(work(number) for number in range(first, first + TOGETHER))
 
-        return setting.bill(do, count)
+        return deployment.bill(do, count)
 
     found["create_100"] = together(lambda n: client.create_async(path(10_000 + n), bytes(FITS)))
     found["set_100"] = together(lambda n: client.set_async("/bench/many", bytes(FITS)))
     return found
 
 
-def _refused(setting: Setting, client: Any, times: int) -> Dict[str, Bill]:
+def _refused(deployment: EmulatedDeployment, client: Any, times: int) -> Dict[str, Bill]:
     client.create("/bench/refused", b"x")
 
     def failing(work: Callable[[], Any]) -> Bill:
@@ -141,7 +141,7 @@ def _refused(setting: Setting, client: Any, times: int) -> Dict[str, Bill]:
                 return
             raise AssertionError("it was not refused")
 
-        return setting.bill(_each(do, times), times)
+        return deployment.bill(_each(do, times), times)
 
     return {
         "create_exists": failing(lambda: client.create("/bench/refused", bytes(FITS))),
@@ -149,27 +149,27 @@ def _refused(setting: Setting, client: Any, times: int) -> Dict[str, Bill]:
     }
 
 
-def _watched(setting: Setting, client: Any, times: int) -> Dict[str, Bill]:
-    watcher = setting.client()
+def _watched(deployment: EmulatedDeployment, client: Any, times: int) -> Dict[str, Bill]:
+    watcher = deployment.client()
     client.create("/bench/watched", b"x")
     told: List[Any] = []
-    registered = setting.bill(_each(lambda n: watcher.get(NODE % n, watch=told.append), times), times)
+    registered = deployment.bill(_each(lambda n: watcher.get(NODE % n, watch=told.append), times), times)
     calls, invocations = [], 0
     for _ in range(times):
         watcher.get("/bench/watched", watch=told.append)
-        seen, invoked = setting.seen(lambda: client.set("/bench/watched", bytes(FITS)))
+        seen, invoked = deployment.requests_of(lambda: client.set("/bench/watched", bytes(FITS)))
         calls.extend(seen)
         invocations += invoked
     assert len(told) >= times
     return {"get_watch": registered, "event": bill(calls, invocations, times)}
 
 
-def _held(setting: Setting, held_s: float) -> Dict[str, Bill]:
+def _held(deployment: EmulatedDeployment, held_s: float) -> Dict[str, Bill]:
     """In real time: what holding an ephemeral takes, for each tick of the heartbeat and each beat of the session."""
-    client = setting.client(session_s=HELD_SESSION_S)
+    client = deployment.client(session_s=HELD_SESSION_S)
     client.create("/bench/held", ephemeral=True)
     time.sleep(HELD_TICK_S / 2)  # the first tick makes the function's environment
-    calls, ticks = setting.seen(lambda: time.sleep(max(held_s, HELD_TICK_S)))
+    calls, ticks = deployment.requests_of(lambda: time.sleep(max(held_s, HELD_TICK_S)))
     client.delete("/bench/held")
     beats = [call for call in calls if call.side == CLIENT and call.operation == "UpdateItem"]
     ticking = [call for call in calls if call.side == FUNCTION]

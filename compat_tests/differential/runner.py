@@ -33,7 +33,6 @@ Program = List[Any]
 Transcript = Dict[str, Any]
 
 
-
 def keep_containers() -> None:
     """From now on, the functions in this process look for empty containers only once: so does the ZooKeeper beside it.
 

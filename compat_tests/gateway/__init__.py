@@ -1,1 +1,1 @@
-"""Clients that know nothing of fk_kazoo, through a gateway."""
+"""Clients in other languages, and large programs, through gateways; gateways that are killed in turn."""

@@ -17,7 +17,7 @@ from kazoo.exceptions import NoNodeError
 from tests.differential.zookeeper_server import _free_port
 
 from .fetched import CLIENTS, need, said, sources
-from .started import Started, asked
+from .logged_process import LoggedProcess, asked
 
 RELEASE = "apache-flink-libraries==1.20.1"
 ENTRIES = "org.apache.flink.runtime."
@@ -84,9 +84,9 @@ class Cluster:
         logging = "-Dlog4j.configurationFile=file:%s/log4j.properties" % place
         return ["java", "-Xmx500m", *opened, logging, "-cp", str(self._home / "lib/*"), *what, str(place)]
 
-    def _started(self, name: str, entry: str, **settings: str) -> Started:
+    def _started(self, name: str, entry: str, **settings: str) -> LoggedProcess:
         command = self._java(name, [ENTRIES + entry, "--configDir"], **settings)
-        return Started(command, self._within / (name + ".log"), dict(os.environ))
+        return LoggedProcess(command, self._within / (name + ".log"), dict(os.environ))
 
     def job_manager(self, number: int) -> "JobManager":
         """One of the two, begun."""
@@ -95,7 +95,7 @@ class Cluster:
         name = "manager-%d" % number
         return JobManager(self._started(name, "entrypoint.StandaloneSessionClusterEntrypoint", **ports), web)
 
-    def task_manager(self) -> Started:
+    def task_manager(self) -> LoggedProcess:
         """Who does the work, begun."""
         return self._started("tasks", "taskexecutor.TaskManagerRunner")
 
@@ -110,7 +110,7 @@ class Cluster:
 class JobManager:
     """A job manager, by what it answers over HTTP."""
 
-    def __init__(self, process: Started, web: int) -> None:
+    def __init__(self, process: LoggedProcess, web: int) -> None:
         self.process = process
         self._web = web
 

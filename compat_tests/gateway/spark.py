@@ -16,7 +16,7 @@ from kazoo.client import KazooClient
 from tests.differential.zookeeper_server import _free_port
 
 from .fetched import CLIENTS, need, sources
-from .started import Started, asked
+from .logged_process import LoggedProcess, asked
 
 RELEASE = "pyspark==3.5.1"
 AT = "/spark"
@@ -46,9 +46,9 @@ class Cluster:
         self._ports = [_free_port(), _free_port()]
         self.url = "spark://" + ",".join("127.0.0.1:%d" % port for port in self._ports)
 
-    def _daemon(self, kind: str, name: str, *words: str) -> Started:
+    def _daemon(self, kind: str, name: str, *words: str) -> LoggedProcess:
         command = ["bash", str(self._home / "bin/spark-class"), "org.apache.spark.deploy." + kind, *words]
-        return Started(command, self._within / name, self._environ)
+        return LoggedProcess(command, self._within / name, self._environ)
 
     def master(self, number: int) -> "Master":
         """One of the two, begun."""
@@ -56,26 +56,26 @@ class Cluster:
         words = ["--host", "127.0.0.1", "--port", str(port), "--webui-port", str(web)]
         return Master(self._daemon("master.Master", "master-%d" % number, *words), web)
 
-    def worker(self) -> Started:
+    def worker(self) -> LoggedProcess:
         """The worker, begun."""
         words = ["--host", "127.0.0.1", "--webui-port", str(_free_port()), "--cores", "1", "--memory", "600m"]
         return self._daemon("worker.Worker", "worker", *words, "--work-dir", str(self._within / "work"), self.url)
 
-    def application(self) -> Started:
+    def application(self) -> LoggedProcess:
         """A driver, begun; it says its application's id, and then the sum of the numbers below each that it is told."""
         command = [sys.executable, str(CLIENTS / "sums.py"), self.url]
-        return Started(command, self._within / "driver", self._environ, pipes=True)
+        return LoggedProcess(command, self._within / "driver", self._environ, pipes=True)
 
 
 class Master:
     """A master, as it shows itself on its web page."""
 
-    def __init__(self, process: Started, web: int) -> None:
+    def __init__(self, process: LoggedProcess, web: int) -> None:
         self.process = process
         self._web = web
 
     def until(self, what: str, holds: Callable[[Dict[str, Any]], Any]) -> Any:
-        """As `Started.until`, of what its page tells."""
+        """As `LoggedProcess.until`, of what its page tells."""
         return self.process.until(what, lambda: holds(asked(self._web, "/json/")))
 
     def until_it_is(self, status: str) -> None:
@@ -116,8 +116,8 @@ def tour(within: Path, zookeepers: Sequence[int], while_nobody_leads: Callable[[
         stack.enter_context(cluster.worker())
         worker = first.until("a worker", _worker)
         driver = stack.enter_context(cluster.application())
-        application = driver.says()
-        said.append("sum: " + driver.tell("1000"))
+        application = driver.read_line()
+        said.append("sum: " + driver.send_line("1000"))
         running = [each["id"] for each in first.until("an application", lambda page: page["activeapps"])]
         assert running == [application], running
         said.append("kept: %s" % _kept(zookeepers))
@@ -127,11 +127,11 @@ def tour(within: Path, zookeepers: Sequence[int], while_nobody_leads: Callable[[
         assert second.until("the worker is known", _worker) == worker
         running = [each["id"] for each in second.until("the application is known", lambda page: page["activeapps"])]
         assert running == [application], running
-        said.append("sum: " + driver.tell("2000"))
+        said.append("sum: " + driver.send_line("2000"))
         said.append("kept: %s" % _kept(zookeepers))
         third = stack.enter_context(_begun(cluster.master(0)))
         third.until_it_is("STANDBY")
-        said.append(driver.tell(""))
+        said.append(driver.send_line(""))
         ended = second.until("the application has ended", lambda page: page["completedapps"])
         said.append("ended: %s" % [each["state"] for each in ended])
         said.append("kept: %s" % _kept(zookeepers))

@@ -151,11 +151,11 @@ def install_gateways() -> None:
     """Replaces the servers, and nothing of the client."""
     from kazoo.testing import harness
 
-    from compat_tests.gateway import gates
+    from compat_tests.gateway import gateway_cluster
     from fk_kazoo.testing import cluster
 
     cluster.delay_s = DELAY_S
-    harness.get_global_cluster = gates.get_global_cluster
+    harness.get_global_cluster = gateway_cluster.get_global_cluster
 
 
 @pytest.hookimpl(wrapper=True)

@@ -14,23 +14,23 @@ import traceback
 import warnings
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
-from . import exclusion, gatherings, goods, killed
-from .people import FAULTS, Client, Fault, Town
+from . import exclusion, killed, membership, queues_and_counters
+from .faulty_clients import FAULTS, Client, Clients, Fault
 
-CHECKS: Dict[str, Callable[[Town, Fault], None]] = {
+CHECKS: Dict[str, Callable[[Clients, Fault], None]] = {
     "Lock": exclusion.lock,
     "ReadLock, WriteLock": exclusion.read_write_lock,
     "Semaphore": exclusion.semaphore,
     "Election": exclusion.election,
-    "Barrier": gatherings.barrier,
-    "DoubleBarrier": gatherings.double_barrier,
-    "Queue": goods.queue,
-    "LockingQueue": goods.locking_queue,
-    "Counter": goods.counter,
-    "Party, ShallowParty": gatherings.party,
-    "NonBlockingLease, MultiNonBlockingLease": goods.lease,
-    "SetPartitioner": gatherings.partitioner,
-    "TreeCache": gatherings.tree_cache,
+    "Barrier": membership.barrier,
+    "DoubleBarrier": membership.double_barrier,
+    "Queue": queues_and_counters.queue,
+    "LockingQueue": queues_and_counters.locking_queue,
+    "Counter": queues_and_counters.counter,
+    "Party, ShallowParty": membership.party,
+    "NonBlockingLease, MultiNonBlockingLease": queues_and_counters.lease,
+    "SetPartitioner": membership.partitioner,
+    "TreeCache": membership.tree_cache,
 }
 
 
@@ -47,11 +47,11 @@ def check(url: str, recipe: str, fault: str) -> None:
     """One recipe under one fault. AssertionError if it does not keep what it is for."""
     if fault == KILL:
         return killed.check(url, recipe)
-    town = Town(lambda can_be_struck: Client(url, can_be_struck))
+    clients = Clients(lambda can_fail: Client(url, can_fail))
     try:
-        CHECKS[recipe](town, FAULTS[fault])
+        CHECKS[recipe](clients, FAULTS[fault])
     finally:
-        town.close()
+        clients.close()
 
 
 def simulated(recipe: str, fault: str, seed: int) -> str:

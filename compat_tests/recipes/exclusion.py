@@ -2,7 +2,7 @@
 
 The fence of a grant is the czxid of the node that it rests on. A grant begins when the recipe says so and ends when its
 holder lets go, or is told that the connection is gone (SUSPENDED) or the session is (LOST): who goes on after that has
-not read kazoo's documentation. One holder is struck while it holds.
+not read kazoo's documentation. One holder meets a fault while it holds.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any, Callable, List, Optional, Tuple
 from kazoo.exceptions import CancelledError, KazooException
 from kazoo.protocol.states import KazooState
 
-from .people import PATIENCE_S, Fault, Town, Worker, eventually
+from .faulty_clients import PATIENCE_S, Clients, Fault, Worker, eventually
 
 TURNS = 2
 HOLD_S = 0.005
-PRETENDERS = 3
+CONTENDERS = 3
 
 
 class Grant:
@@ -44,17 +44,17 @@ Fence = Callable[[Any, Any], Optional[int]]
 """Of a client that has been granted something, and what granted it."""
 
 
-class Pretender(Worker):
+class Contender(Worker):
     """Takes it and lets go, again and again."""
 
-    def __init__(self, town: Town, kind: str, recipe: Recipe, fence: Fence, can_be_struck: bool) -> None:
+    def __init__(self, clients: Clients, kind: str, recipe: Recipe, fence: Fence, can_fail: bool) -> None:
         super().__init__()
-        self.client = town.settle(can_be_struck)
+        self.client = clients.add(can_fail)
         self.grants: List[Grant] = []
         self.failure: Optional[BaseException] = None
         self.may_go_on, self.enough = threading.Event(), threading.Event()
         self.may_go_on.set()
-        self._town, self._kind, self._recipe, self._fence = town, kind, recipe, fence
+        self._clients, self._kind, self._recipe, self._fence = clients, kind, recipe, fence
         self.client.add_listener(self._on_state)
 
     @property
@@ -72,19 +72,19 @@ class Pretender(Worker):
             try:
                 self._turn()
             except (KazooException, CancelledError):
-                continue  # struck
+                continue  # by the fault
             except BaseException as error:
                 self.failure = error
                 return
 
     def _turn(self) -> None:
-        lock = self._recipe(self.client, self._town.path + "/lock", self._kind)
+        lock = self._recipe(self.client, self._clients.path + "/lock", self._kind)
 
         def hold() -> None:
             session = self.client.client_id
             fence = self._fence(self.client, lock)
             if fence is None or session != self.client.client_id:
-                return  # struck before it could use it
+                return  # the fault came before it could use it
             grant = Grant(self.client.name, self._kind, fence)
             self.grants.append(grant)
             if self.client.state != KazooState.CONNECTED or session != self.client.client_id:
@@ -117,52 +117,52 @@ def fence_of_semaphore(client: Any, semaphore: Any) -> Optional[int]:
 
 
 def check(
-    town: Town,
+    clients: Clients,
     fault: Fault,
     recipe: Recipe,
     kinds: Tuple[str, ...],
     limit: int = 1,
     fence: Fence = fence_of_lock,
 ) -> None:
-    """Several take it in turns, a holder is struck, the others and it (if it survives) go on; every grant is judged."""
-    count = max(PRETENDERS, len(kinds))
-    people = [Pretender(town, kinds[i % len(kinds)], recipe, fence, can_be_struck=i == 0) for i in range(count)]
-    for person in people:
-        person.start()
+    """Several take turns, a holder meets a fault, the others and it (if it survives) go on. Every grant is judged."""
+    count = max(CONTENDERS, len(kinds))
+    contenders = [Contender(clients, kinds[i % len(kinds)], recipe, fence, can_fail=i == 0) for i in range(count)]
+    for contender in contenders:
+        contender.start()
     try:
-        _strike_a_holder(town, fault, people)
+        _inject_at_a_holder(clients, fault, contenders)
     finally:
-        for person in people:
-            person.enough.set()
-            person.may_go_on.set()
-    for person in people:
-        person.join(PATIENCE_S)
-        assert not person.is_alive(), "%s hangs" % person.client.name
-    judge([grant for person in people for grant in person.grants], fault, limit)
+        for contender in contenders:
+            contender.enough.set()
+            contender.may_go_on.set()
+    for contender in contenders:
+        contender.join(PATIENCE_S)
+        assert not contender.is_alive(), "%s hangs" % contender.client.name
+    judge([grant for contender in contenders for grant in contender.grants], fault, limit)
 
 
-def _strike_a_holder(town: Town, fault: Fault, people: List[Pretender]) -> None:
+def _inject_at_a_holder(clients: Clients, fault: Fault, contenders: List[Contender]) -> None:
     """The first of them, after all have had it; those who are left have it again."""
-    _all_have(people, TURNS, people)
-    victim = people[0]
+    _all_have(contenders, TURNS, contenders)
+    victim = contenders[0]
     victim.may_go_on.clear()
     eventually(lambda: victim.holding, "the victim holds it")
-    fault.inject(town, victim.client)
+    fault.inject(clients, victim.client)
     victim.may_go_on.set()
-    _all_have(people if fault.survives else people[1:], TURNS, people)
+    _all_have(contenders if fault.survives else contenders[1:], TURNS, contenders)
     if not fault.survives:
         victim.client.stop()
 
 
-def _all_have(some: List[Pretender], turns: int, everybody: List[Pretender]) -> None:
+def _all_have(some: List[Contender], turns: int, everybody: List[Contender]) -> None:
     """Each of some has had so many more turns."""
-    before = {person: len(person.grants) for person in some}
+    before = {contender: len(contender.grants) for contender in some}
 
     def done() -> bool:
-        for person in everybody:
-            if person.failure is not None:
-                raise person.failure
-        return all(len(person.grants) >= before[person] + turns for person in some)
+        for contender in everybody:
+            if contender.failure is not None:
+                raise contender.failure
+        return all(len(contender.grants) >= before[contender] + turns for contender in some)
 
     eventually(
         done, "everybody has it %d times more: %s" % (turns, [(p.client.name, p.grants[-3:]) for p in everybody])
@@ -195,25 +195,27 @@ def _covers(grant: Grant, moment: float) -> bool:
 # --- the recipes ------------------------------------------------------------------------------------
 
 
-def lock(town: Town, fault: Fault) -> None:
+def lock(clients: Clients, fault: Fault) -> None:
     """Lock: one holder."""
-    check(town, fault, lambda client, path, _: client.Lock(path, client.name), ("write",))
+    check(clients, fault, lambda client, path, _: client.Lock(path, client.name), ("write",))
 
 
-def read_write_lock(town: Town, fault: Fault) -> None:
+def read_write_lock(clients: Clients, fault: Fault) -> None:
     """ReadLock, WriteLock: readers together, a writer alone."""
 
     def recipe(client: Any, path: str, kind: str) -> Any:
         return client.WriteLock(path) if kind == "write" else client.ReadLock(path)
 
-    check(town, fault, recipe, ("write", "read", "write", "read"))
+    check(clients, fault, recipe, ("write", "read", "write", "read"))
 
 
-def semaphore(town: Town, fault: Fault) -> None:
+def semaphore(clients: Clients, fault: Fault) -> None:
     """Semaphore: two of them."""
-    check(town, fault, lambda client, path, _: client.Semaphore(path, max_leases=2), ("lease",), 2, fence_of_semaphore)
+    check(
+        clients, fault, lambda client, path, _: client.Semaphore(path, max_leases=2), ("lease",), 2, fence_of_semaphore
+    )
 
 
-def election(town: Town, fault: Fault) -> None:
+def election(clients: Clients, fault: Fault) -> None:
     """Election: one leader."""
-    check(town, fault, lambda client, path, _: client.Election(path, client.name), ("write",))
+    check(clients, fault, lambda client, path, _: client.Election(path, client.name), ("write",))

@@ -15,7 +15,7 @@ from typing import Any, Callable, Dict
 
 from fk_kazoo.client import KazooClient
 
-from .people import PATIENCE_S, TIMEOUT_S
+from .faulty_clients import PATIENCE_S, TIMEOUT_S
 
 NAME = "victim"
 ITEMS = frozenset(range(12))

@@ -12,10 +12,10 @@ from typing import Any, Callable, Dict, List
 
 from kazoo.recipe.cache import TreeCache
 
-from .gatherings import Doing
-from .goods import ITEMS as QUEUED
+from .faulty_clients import PATIENCE_S, Client, Clients, eventually
 from .holder import HOUR, ITEMS, NAME, partition
-from .people import PATIENCE_S, Client, Town, eventually
+from .membership import Task
+from .queues_and_counters import ITEMS as QUEUED
 
 ROOT = Path(__file__).resolve().parents[2]
 Acquire = Callable[[Any, str], Any]
@@ -43,10 +43,10 @@ class Victim:
         for line in self._process.stdout:
             self._lines.append(line.rstrip("\n"))
 
-    def use(self, recipe: str, town: Town) -> None:
+    def use(self, recipe: str, clients: Clients) -> None:
         """It begins."""
         assert self._process.stdin is not None
-        self._process.stdin.write("%s %s\n" % (recipe, town.path))
+        self._process.stdin.write("%s %s\n" % (recipe, clients.path))
         self._process.stdin.flush()
 
     @property
@@ -65,41 +65,41 @@ def check(url: str, recipe: str) -> None:
     """One recipe. AssertionError if it does not keep what it is for. The first one to connect is the victim."""
     victim = Victim(url)
     try:
-        town = Town(lambda _: Client(url))
+        clients = Clients(lambda _: Client(url))
         try:
             if recipe in ("Queue", "LockingQueue"):
-                _put(town)
-            victim.use(recipe, town)
-            CHECKS[recipe](town, victim)
+                _put(clients)
+            victim.use(recipe, clients)
+            CHECKS[recipe](clients, victim)
         finally:
-            town.close()
+            clients.close()
     finally:
         victim.kill()
 
 
-def _is_over(client: Any, town: Town) -> bool:
+def _is_over(client: Any, clients: Clients) -> bool:
     """Whether the victim's session is."""
-    return client.exists("%s/alive/%s" % (town.path, NAME)) is None
+    return client.exists("%s/alive/%s" % (clients.path, NAME)) is None
 
 
-def _kill(town: Town, victim: Victim) -> None:
+def _kill(clients: Clients, victim: Victim) -> None:
     """Done when its session is over."""
     victim.kill()
-    eventually(lambda: _is_over(town.judge, town), "the session of the killed process expires")
+    eventually(lambda: _is_over(clients.observer, clients), "the session of the killed process expires")
 
 
-def exclusive(acquire: Acquire) -> Callable[[Town, Victim], None]:
+def exclusive(acquire: Acquire) -> Callable[[Clients, Victim], None]:
     """Who waits gets it, and not while the victim's session lives."""
 
-    def run(town: Town, victim: Victim) -> None:
+    def run(clients: Clients, victim: Victim) -> None:
         eventually(lambda: victim.has, "the victim has it")
-        other = town.settle()
+        other = clients.add()
 
         def wait() -> bool:
-            acquire(other, town.path + "/lock")
-            return _is_over(other, town)
+            acquire(other, clients.path + "/lock")
+            return _is_over(other, clients)
 
-        waiting = Doing(wait)
+        waiting = Task(wait)
         waits = lambda: other._child_watchers or other._data_watchers or not waiting.is_alive()  # noqa: E731
         eventually(waits, "the other waits")
         assert waiting.is_alive(), "two have it"
@@ -109,40 +109,40 @@ def exclusive(acquire: Acquire) -> Callable[[Town, Victim], None]:
     return run
 
 
-def _barrier(town: Town, victim: Victim) -> None:
-    barrier = town.judge.Barrier(town.path + "/barrier")
+def _barrier(clients: Clients, victim: Victim) -> None:
+    barrier = clients.observer.Barrier(clients.path + "/barrier")
     barrier.create()
-    other = town.settle()
-    waiting = Doing(lambda: other.Barrier(town.path + "/barrier").wait(PATIENCE_S))
+    other = clients.add()
+    waiting = Task(lambda: other.Barrier(clients.path + "/barrier").wait(PATIENCE_S))
     eventually(lambda: victim.has and other._data_watchers, "both wait")
-    _kill(town, victim)
-    assert waiting.is_alive() and town.judge.exists(town.path + "/barrier")
+    _kill(clients, victim)
+    assert waiting.is_alive() and clients.observer.exists(clients.path + "/barrier")
     barrier.remove()
     assert waiting.wait()
 
 
-def _double_barrier(town: Town, victim: Victim) -> None:
-    other = town.settle()
-    gate = other.DoubleBarrier(town.path + "/double", 2, "other")
-    Doing(gate.enter).wait()
+def _double_barrier(clients: Clients, victim: Victim) -> None:
+    other = clients.add()
+    gate = other.DoubleBarrier(clients.path + "/double", 2, "other")
+    Task(gate.enter).wait()
     eventually(lambda: victim.has, "both are in")
-    leaving = Doing(gate.leave)
+    leaving = Task(gate.leave)
     eventually(lambda: other._data_watchers or other._child_watchers, "the other waits for the victim to leave")
     assert leaving.is_alive(), "it left alone"
     victim.kill()
     leaving.wait()
 
 
-def _put(town: Town) -> None:
+def _put(clients: Clients) -> None:
     for number in range(QUEUED):
-        town.judge.Queue(town.path + "/queue").put(b"%d" % number)
-    town.judge.LockingQueue(town.path + "/locking").put_all([b"%d" % number for number in range(QUEUED)])
+        clients.observer.Queue(clients.path + "/queue").put(b"%d" % number)
+    clients.observer.LockingQueue(clients.path + "/locking").put_all([b"%d" % number for number in range(QUEUED)])
 
 
-def _queue(town: Town, victim: Victim) -> None:
+def _queue(clients: Clients, victim: Victim) -> None:
     eventually(lambda: len(victim.has) >= 3, "the victim has taken some")
     victim.kill()
-    mine = town.settle().Queue(town.path + "/queue")
+    mine = clients.add().Queue(clients.path + "/queue")
     rest = []
     while len(mine):
         rest.append(mine.get().decode())
@@ -151,9 +151,9 @@ def _queue(town: Town, victim: Victim) -> None:
     assert len(in_its_hands) <= 1 and taken == [number for number in whole if number not in in_its_hands]
 
 
-def _locking_queue(town: Town, victim: Victim) -> None:
+def _locking_queue(clients: Clients, victim: Victim) -> None:
     eventually(lambda: victim.has[-1:] == ["2"], "the victim has one that it does not finish")
-    mine, finished = town.settle().LockingQueue(town.path + "/locking"), Tally(victim.has[:-1])
+    mine, finished = clients.add().LockingQueue(clients.path + "/locking"), Tally(victim.has[:-1])
     victim.kill()
     for _ in range(QUEUED - len(finished)):
         value = mine.get(PATIENCE_S)
@@ -163,8 +163,8 @@ def _locking_queue(town: Town, victim: Victim) -> None:
     assert finished == Tally(str(number) for number in range(QUEUED))
 
 
-def _counter(town: Town, victim: Victim) -> None:
-    mine, own = town.settle().Counter(town.path + "/counter"), 0
+def _counter(clients: Clients, victim: Victim) -> None:
+    mine, own = clients.add().Counter(clients.path + "/counter"), 0
 
     def has_its_turn() -> bool:
         return len(victim.has) >= own
@@ -181,34 +181,34 @@ def _counter(town: Town, victim: Victim) -> None:
     assert done < mine.value <= done + 2
 
 
-def _party(town: Town, victim: Victim) -> None:
+def _party(clients: Clients, victim: Victim) -> None:
     eventually(lambda: victim.has, "the victim is there")
-    other = town.settle()
-    parties = [other.Party(town.path + "/deep", "other"), other.ShallowParty(town.path + "/shallow", "other")]
+    other = clients.add()
+    parties = [other.Party(clients.path + "/deep", "other"), other.ShallowParty(clients.path + "/shallow", "other")]
     for party in parties:
         party.join()
         assert sorted(party) == ["other", NAME]
-    _kill(town, victim)
+    _kill(clients, victim)
     assert [list(party) for party in parties] == [["other"], ["other"]]
 
 
-def _lease(town: Town, victim: Victim) -> None:
+def _lease(clients: Clients, victim: Victim) -> None:
     eventually(lambda: victim.has, "the victim has it")
-    _kill(town, victim)
-    other = town.settle()
-    assert not other.NonBlockingLease(town.path + "/lease", HOUR, identifier="other"), "a lease is for its time"
-    assert not other.MultiNonBlockingLease(1, town.path + "/leases", HOUR, identifier="other")
-    assert town.settle().NonBlockingLease(town.path + "/lease", HOUR, identifier=NAME), "its owner may renew it"
+    _kill(clients, victim)
+    other = clients.add()
+    assert not other.NonBlockingLease(clients.path + "/lease", HOUR, identifier="other"), "a lease is for its time"
+    assert not other.MultiNonBlockingLease(1, clients.path + "/leases", HOUR, identifier="other")
+    assert clients.add().NonBlockingLease(clients.path + "/lease", HOUR, identifier=NAME), "its owner may renew it"
 
 
-def _partitioner(town: Town, victim: Victim) -> None:
+def _partitioner(clients: Clients, victim: Victim) -> None:
     shares: Dict[str, Any] = {}
     enough = threading.Event()
 
     def share(name: str) -> None:
-        partition(town.settle(), town.path, name, lambda items: shares.__setitem__(name, items), enough)
+        partition(clients.add(), clients.path, name, lambda items: shares.__setitem__(name, items), enough)
 
-    workers = [Doing(lambda name=name: share(name)) for name in ("a", "b")]  # type: ignore[misc]
+    workers = [Task(lambda name=name: share(name)) for name in ("a", "b")]  # type: ignore[misc]
 
     def settled(of_victim: str) -> bool:
         all_ = [*of_victim.split(",")] if of_victim else []
@@ -225,24 +225,24 @@ def _partitioner(town: Town, victim: Victim) -> None:
         worker.wait()
 
 
-def _tree_cache(town: Town, victim: Victim) -> None:
-    top = town.path + "/tree"
+def _tree_cache(clients: Clients, victim: Victim) -> None:
+    top = clients.path + "/tree"
     eventually(lambda: victim.has, "the victim has begun")
-    cache = TreeCache(town.settle(), top)
+    cache = TreeCache(clients.add(), top)
     cache.start()
     eventually(lambda: len(victim.has) > 5 and len(cache.get_children(top) or ()) > 5, "the cache follows")
-    _kill(town, victim)
-    assert town.judge.get_children(top) == []
+    _kill(clients, victim)
+    assert clients.observer.get_children(top) == []
 
     def same() -> bool:
         seen = cache.get_data(top)
-        return not cache.get_children(top) and seen is not None and seen.data == town.judge.get(top)[0]
+        return not cache.get_children(top) and seen is not None and seen.data == clients.observer.get(top)[0]
 
     eventually(same, "the cache shows what is left")
     cache.close()
 
 
-CHECKS: Dict[str, Callable[[Town, Victim], None]] = {
+CHECKS: Dict[str, Callable[[Clients, Victim], None]] = {
     "Lock": exclusive(lambda client, path: client.Lock(path, "other").acquire(timeout=PATIENCE_S)),
     "ReadLock, WriteLock": exclusive(lambda client, path: client.ReadLock(path, "other").acquire(timeout=PATIENCE_S)),
     "Semaphore": exclusive(lambda client, path: client.Semaphore(path, "other").acquire(timeout=PATIENCE_S)),

@@ -36,9 +36,9 @@ from fk_kazoo import client as shipped
 from fk_kazoo import loop
 from fk_kazoo.connection import ConnectionHandler, Line
 
-from . import exclusion, gatherings, goods, people
-from .green import End, Event, Handler, Thread, Threads, Uncontended
-from .people import PATIENCE_S, TIMEOUT_S, Town
+from . import exclusion, faulty_clients, membership, queues_and_counters
+from .faulty_clients import PATIENCE_S, TIMEOUT_S, Clients
+from .virtual_threads import Event, Handler, SocketEnd, Thread, Threads, Uncontended
 
 FOREVER_S = 1e6
 EPOCH = datetime.datetime(2024, 1, 1)
@@ -48,11 +48,11 @@ SPAN_S = 6.0
 """So long functions and clients meet faults beside the one that is looked at."""
 CLOCKED = (
     kazoo.handlers.utils, kazoo.protocol.connection, kazoo.recipe.lock, kazoo.recipe.watchers, kazoo.retry,
-    exclusion, people,
+    exclusion, faulty_clients,
 )  # fmt: skip
-THREADED = (exclusion, gatherings, people)
+THREADED = (exclusion, membership, faulty_clients)
 CHANCY = (kazoo.protocol.connection, kazoo.retry)
-NAMED = (kazoo.recipe.barrier, kazoo.recipe.lock, kazoo.recipe.party, kazoo.recipe.queue, people)
+NAMED = (kazoo.recipe.barrier, kazoo.recipe.lock, kazoo.recipe.party, kazoo.recipe.queue, faulty_clients)
 
 
 class Loop:
@@ -91,7 +91,7 @@ class InOrder(Dict[Callable[..., object], None]):
         self.pop(function, None)
 
 
-class _Wired(ConnectionHandler):
+class _CuttableHandler(ConnectionHandler):
     def _dial(self, host: str, port: int) -> Line:
         gateway = self.client.world.deployment.gateway(self.client.process)
 
@@ -109,7 +109,7 @@ class Client(shipped.KazooClient):
         self.process = Process(world.world, "client-%d" % len(world.made))
         world.made.append(self)
         super().__init__("memory://simulated", timeout=TIMEOUT_S, handler=Handler(world.threads, self.process))
-        self._connection = _Wired(self, self._conn_retry.copy(), logger=self.logger)
+        self._connection = _CuttableHandler(self, self._conn_retry.copy(), logger=self.logger)
         self.state_listeners = InOrder()
         loop.clients.discard(self)
 
@@ -118,17 +118,17 @@ class Client(shipped.KazooClient):
         self._child_watchers, self._data_watchers = defaultdict(InOrder), defaultdict(InOrder)
 
     def cut(self) -> None:
-        """As `people.Client.cut`; nobody tells it."""
+        """As `faulty_clients.Client.cut`; nobody tells it."""
         for port in self.process.random.choice(PORTS):
             fault = Fault(PART, self.process.name, self.process.world.now, FOREVER_S, port)
             self.process.world.begin(fault, [self.process])
 
     def mend(self) -> None:
-        """As `people.Client.mend`."""
+        """As `faulty_clients.Client.mend`."""
         self.process.troubles.clear()
 
     def expire(self) -> None:
-        """As `people.Client.expire`."""
+        """As `faulty_clients.Client.expire`."""
         session, lost, back = self.client_id[0], Event(self.world.threads), Event(self.world.threads)
 
         def listen(state: str) -> bool:
@@ -216,12 +216,12 @@ def _in_place(made: Simulated) -> Iterator[None]:
     current = Loop(made.world.loop)
     patches: List[Tuple[Any, str, Any]] = [
         (loop, "current", lambda: current),
-        (loop, "socket_pair", End.pair),
+        (loop, "socket_pair", SocketEnd.pair),
         (loop, "real_lock", Uncontended),
         *((module, "time", threads.as_time()) for module in CLOCKED),
         *((module, "threading", threads.as_threading()) for module in THREADED),
         *((module, "random", chance) for module in CHANCY),
-        (goods, "utcnow", lambda: EPOCH + datetime.timedelta(seconds=made.world.now)),
+        (queues_and_counters, "utcnow", lambda: EPOCH + datetime.timedelta(seconds=made.world.now)),
         *((module, "uuid", SimpleNamespace(uuid4=uuid4)) for module in NAMED),
     ]
     with contextlib.ExitStack() as stack:
@@ -230,16 +230,16 @@ def _in_place(made: Simulated) -> Iterator[None]:
         yield
 
 
-def simulate(check: Callable[[Town, people.Fault], None], recipe: str, fault: str, seed: int) -> Simulated:
+def simulate(check: Callable[[Clients, faulty_clients.Fault], None], recipe: str, fault: str, seed: int) -> Simulated:
     """One recipe under one fault in the world of a seed. AssertionError if it does not keep what it is for."""
     made = Simulated(plan_of(recipe, fault, seed))
 
     def play() -> None:
-        town = Town(lambda _: Client(made))
+        clients = Clients(lambda _: Client(made))
         try:
-            check(town, people.FAULTS[fault])
+            check(clients, faulty_clients.FAULTS[fault])
         finally:
-            town.close()
+            clients.close()
 
     with _in_place(made), constants(made.plan):
         made.world.loop.run(made.perform(play))

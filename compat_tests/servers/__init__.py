@@ -1,0 +1,1 @@
+"""An app with a client, served by gunicorn, uWSGI and Celery, with each kind of worker."""

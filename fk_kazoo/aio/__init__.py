@@ -1,10 +1,9 @@
 """kazoo's client for asyncio: the same operations, recipes, exceptions and states, as coroutines, in the caller's loop.
 
-    from fk_kazoo.aio import KazooClient
-
-    async with KazooClient("local://default") as zk:
-        async with zk.Lock("/lock"):
-            ...
+    client       the operations; session: the life of a client; connection: one connection of it
+    watching     async iterators over changes; watches: who is called; calling: DataWatch, ChildrenWatch
+    recipes      kazoo's recipes; holding, kept, creating: fences, `keep`, `create_once`
+    cleanup      nodes that have to go although their task was cancelled; retrying; deployments: what a loop has open
 
 No thread runs below it, and no task outlives its client (docs/asyncio.md).
 

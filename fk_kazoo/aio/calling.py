@@ -29,9 +29,9 @@ class Calls:
     is logged, and it goes on.
     """
 
-    def __init__(self, client: KazooClient, seen: Any, func: Optional[Callable[..., object]]) -> None:
+    def __init__(self, client: KazooClient, iterator: Any, func: Optional[Callable[..., object]]) -> None:
         self._client = client
-        self._seen: Any = seen
+        self._iterator: Any = iterator
         self._first: "Optional[asyncio.Future[None]]" = None
         self._task: "Optional[asyncio.Task[None]]" = None
         self._takes_event = False
@@ -45,7 +45,7 @@ class Calls:
         if self._client._stopped:
             raise ConnectionClosedError("Connection has been closed")
         self._first = asyncio.get_running_loop().create_future()
-        self._first.add_done_callback(_heard)
+        self._first.add_done_callback(_retrieve_error)
         self._takes_event = self._wants_event(func)
         self._task = self._client._spawn(self._run(func, self._first), self._client._tasks)
         return func
@@ -69,8 +69,8 @@ class Calls:
 
     async def _run(self, func: Callable[..., object], first: "asyncio.Future[None]") -> None:
         try:
-            async with self._seen as seen:
-                async for found in seen:
+            async with self._iterator as iterator:
+                async for found in iterator:
                     keep = await self._call(func, self._arguments(found))
                     if not first.done():
                         first.set_result(None)
@@ -100,7 +100,7 @@ class Calls:
         raise NotImplementedError
 
     def _event(self) -> Optional[WatchedEvent]:
-        event: Optional[WatchedEvent] = self._seen.event
+        event: Optional[WatchedEvent] = self._iterator.event
         return event
 
 
@@ -154,7 +154,7 @@ class ChildrenCalls(Calls):
             self.stop()
 
 
-def _heard(first: "asyncio.Future[None]") -> None:
+def _retrieve_error(first: "asyncio.Future[None]") -> None:
     """Nobody need ask for its error."""
     if not first.cancelled():
         first.exception()

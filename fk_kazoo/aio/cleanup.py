@@ -1,4 +1,4 @@
-"""Nodes that are to go, whatever becomes of the task that wants them gone.
+"""Removes nodes, whatever becomes of the task that wants them gone.
 
 A task that is cancelled can't wait for an answer. So to be rid of a node takes one step: it is asked for at once, in
 the session's order, and again by the next connection, until it is known to be gone. It needs no task, and ends with
@@ -67,7 +67,7 @@ class PendingDeletions:
         self, parent: str, name: str, is_prefix: bool, data: Optional[bytes], own: bool = False
     ) -> "asyncio.Future[None]":
         gone = asyncio.get_running_loop().create_future()
-        gone.add_done_callback(_heard)
+        gone.add_done_callback(_retrieve_error)
         self._go(PendingDeletion(_prefix_root(self._client.chroot, parent or "/"), name, gone, is_prefix, data, own))
         return gone
 
@@ -119,7 +119,7 @@ def _settle(left: PendingDeletion, error: Optional[BaseException]) -> None:
             left.gone.set_exception(error)
 
 
-def _heard(gone: "asyncio.Future[None]") -> None:
+def _retrieve_error(gone: "asyncio.Future[None]") -> None:
     """Nobody need ask for its error."""
     if not gone.cancelled():
         gone.exception()

@@ -1,4 +1,4 @@
-"""Nodes that are held, as `fk_kazoo.holds` has them, by tasks: the fence is known at once, and nothing waits."""
+"""Nodes that tasks hold, as `fk_kazoo.holds` has them for threads: the fence is known at once, and nothing waits."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class TaskHold(Hold):
     """A node whose ZnodeStat came with it. `lost` is an asyncio.Event. The watch of `lost` goes with the node."""
 
-    def __init__(self, client: KazooClient, place: str, path: str, stat: ZnodeStat) -> None:
-        super().__init__(client, place, path, stat.ephemeralOwner, bool(stat.ephemeralOwner))
+    def __init__(self, client: KazooClient, recipe_path: str, path: str, stat: ZnodeStat) -> None:
+        super().__init__(client, recipe_path, path, stat.ephemeralOwner, bool(stat.ephemeralOwner))
         self._fence = stat.czxid
 
     def _event(self) -> Any:
@@ -41,7 +41,7 @@ class TaskHold(Hold):
         self._watched = True
         full = _prefix_root(self.client.chroot, self.path)
         try:  # at a missing node this leaves no watch behind
-            asked = self.client._send(GetData(full, self._told), self._told, DATA)
+            asked = self.client._send(GetData(full, self._on_event), self._on_event, DATA)
         except Exception as error:
             self._watched = False
             self.lose("its node %s could not be looked at: %r" % (self.path, error))
@@ -51,7 +51,7 @@ class TaskHold(Hold):
     def _asked(self, asked: "asyncio.Future[Any]") -> None:
         error = asked.exception()
         if error is None or isinstance(error, NoNodeError):
-            self._look(None if error else asked.result()[1])
+            self._on_stat(None if error else asked.result()[1])
         else:
             self._watched = False
             self.lose("its node %s could not be looked at: %r" % (self.path, error))

@@ -40,9 +40,9 @@ from ..requests import AddWatch
 from ..url import DeploymentUrl
 from ..why import FORKED, Why
 from . import checks, deployments
-from .bell import Bell
 from .connection import Call, Connection
 from .retrying import Pauses
+from .wakeup import Wakeup
 from .watches import Armed, Watcher, Watches
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Life:
         self._stopping: "Optional[asyncio.Future[None]]" = None
         self._failure: Optional[BaseException] = None
         self._stopped = True
-        self._ended = Bell()
+        self._ended = Wakeup()
         self._tasks: _Tasks = {}
         """Of recipes; they end with the client."""
         self._closing_tasks: _Tasks = {}
@@ -230,8 +230,8 @@ class Life:
             connection.hang_up()
         self._session_callback(KeeperState.CLOSED)
         self._connection = None
-        for ring in list(self._at_end):
-            ring()
+        for wake in list(self._at_end):
+            wake()
 
     async def _leave(self, opening: deployments.Opening) -> None:
         while self._closing_tasks:
@@ -399,7 +399,7 @@ class Life:
         """`Owner.over`."""
         if connection is not self._connection:
             return
-        self._ended.ring()
+        self._ended.wake()
         self._spawn(connection.gone(), self._closing_tasks)
         if self._stopped or self._state == KeeperState.AUTH_FAILED:
             return
@@ -411,9 +411,9 @@ class Life:
     def fired(self, event: Event) -> None:
         """`Owner.fired`."""
         self.last_zxid = max(self.last_zxid, event.zxid)
-        told = WatchedEvent(EVENT_TYPE_MAP[event.kind], self._state, self.unchroot(event.path))
+        watched = WatchedEvent(EVENT_TYPE_MAP[event.kind], self._state, self.unchroot(event.path))
         if not self._stopped:
-            self._notify_watchers(self._watches.fired(event.kind, event.path), told)
+            self._notify_watchers(self._watches.fired(event.kind, event.path), watched)
 
     def _notify_watchers(self, watchers: Iterable[Watcher], event: WatchedEvent) -> None:
         """At once: an answer that shows what it tells may be there without another turn of the loop."""

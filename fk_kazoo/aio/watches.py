@@ -1,4 +1,4 @@
-"""Who is to be called when something happens: kazoo's two tables, and the watches that stay.
+"""Which functions an event calls: kazoo's two tables of one-shot watches, and the persistent watches.
 
 A table is a mirror of what the session has armed. Nobody waits for a watch any more: the session is told to remove it,
 so that nothing is left behind where a task was cancelled. A request that is on its way may arm one for somebody else:

@@ -1,4 +1,4 @@
-"""What goes on being watched, as async iterators. None has a task; each leaves no watch behind when it is over.
+"""Async iterators over changes: `Watch`, `States`, `DataWatch`, `ChildrenWatch`. None has a task or leaves a watch.
 
 It is over with the client, where ``async with`` ends, with `aclose`, and when it is forgotten (a ``break`` out of an
 ``async for`` forgets it). To cancel ``anext`` ends nothing: nothing is lost, and the next one goes on.
@@ -20,7 +20,7 @@ from kazoo.retry import ForceRetryError
 from fk_backend.core.watches import CHILD, DATA
 
 from . import retrying
-from .bell import Bell
+from .wakeup import Wakeup
 from .watches import Armed
 
 if TYPE_CHECKING:
@@ -37,10 +37,10 @@ SET_AGAIN = WatchedEvent(EventType.NONE, KeeperState.CONNECTED, None)
 class Mailbox(Generic[T]):
     """What the client hands to an iterator. The client has this and not the iterator, which may be forgotten."""
 
-    __slots__ = ("armed", "bell", "left")
+    __slots__ = ("armed", "left", "wakeup")
 
     def __init__(self) -> None:
-        self.bell = Bell()
+        self.wakeup = Wakeup()
         self.left: Deque[T] = deque()
         self.armed = False
 
@@ -51,7 +51,7 @@ class Iterated(AsyncIterator[T]):
     def __init__(self, client: KazooClient) -> None:
         self._client = client
         self._closed = False
-        self._bell = Bell()
+        self._wakeup = Wakeup()
         self.event: Optional[WatchedEvent] = None
         """What led to what was given last, if the deployment told."""
 
@@ -88,23 +88,23 @@ class Iterated(AsyncIterator[T]):
     def _over(self) -> bool:
         return self._closed or self._client._stopped
 
-    async def _wait(self, told: Optional[Mailbox[T]] = None) -> None:
+    async def _wait(self, mailbox: Optional[Mailbox[T]] = None) -> None:
         """Until something may have happened since it waited last.
 
         ConnectionClosedError when it is over, and nothing that was told is left.
         """
         if not self._over():
-            await self._bell.wait()
-        by = self._bell.by
+            await self._wakeup.wait()
+        by = self._wakeup.by
         self.event = by if isinstance(by, WatchedEvent) and by.type != EventType.NONE else None
-        self._bell.clear()
-        if self._over() and not (told and told.left):
+        self._wakeup.clear()
+        if self._over() and not (mailbox and mailbox.left):
             raise ConnectionClosedError("Connection has been closed")
 
     def _close(self) -> None:
         if not self._closed:
             self._closed = True
-            self._bell.ring()
+            self._wakeup.wake()
             self._let_go()
 
     def _let_go(self) -> None:
@@ -121,7 +121,7 @@ class Iterated(AsyncIterator[T]):
                     loop.call_soon_threadsafe(self._close)
 
 
-class _Told(Mailbox[WatchedEvent]):
+class _WatchMailbox(Mailbox[WatchedEvent]):
     """Of a `Watch`."""
 
     __slots__ = ()
@@ -130,7 +130,7 @@ class _Told(Mailbox[WatchedEvent]):
         """A watcher."""
         if event.type != EventType.NONE:
             self.left.append(event)
-        self.bell.ring()
+        self.wakeup.wake()
 
     def state(self, state: _State) -> None:
         """A listener."""
@@ -138,7 +138,7 @@ class _Told(Mailbox[WatchedEvent]):
             self.left.append(SET_AGAIN)
         if state == KazooState.LOST:
             self.armed = False
-        self.bell.ring()
+        self.wakeup.wake()
 
 
 class Watch(Iterated[WatchedEvent]):
@@ -151,24 +151,24 @@ class Watch(Iterated[WatchedEvent]):
     def __init__(self, client: KazooClient, path: str, mode: str) -> None:
         super().__init__(client)
         self._path, self._mode = path, mode
-        self._told = _Told()
-        self._bell = self._told.bell
+        self._mailbox = _WatchMailbox()
+        self._wakeup = self._mailbox.wakeup
         self._was_set = False
 
     async def _ready(self) -> None:
         """Sets it. To set it again is the connection's, unless the session is lost."""
-        told, client = self._told, self._client
-        while not told.armed:
-            client.add_listener(told.state)
-            client._watches.forget(self._armed, told.event)
-            told.armed = True  # not after the answer: the session may be lost with it
+        mailbox, client = self._mailbox, self._client
+        while not mailbox.armed:
+            client.add_listener(mailbox.state)
+            client._watches.forget(self._armed, mailbox.event)
+            mailbox.armed = True  # not after the answer: the session may be lost with it
             try:
-                await retrying.retry(FOR_EVER, lambda: client.add_watch(self._path, told.event, self._mode))
+                await retrying.retry(FOR_EVER, lambda: client.add_watch(self._path, mailbox.event, self._mode))
             except BaseException:
-                told.armed = False
+                mailbox.armed = False
                 raise
             if self._was_set:
-                told.left.append(SET_AGAIN)
+                mailbox.left.append(SET_AGAIN)
             self._was_set = True
 
     @property
@@ -176,18 +176,18 @@ class Watch(Iterated[WatchedEvent]):
         return Armed(self._mode, _prefix_root(self._client.chroot, self._path))
 
     async def _next(self) -> WatchedEvent:
-        told = self._told
-        while not told.left:
+        mailbox = self._mailbox
+        while not mailbox.left:
             if not self._over():
                 await self._ready()
-            if not told.left:
-                await self._wait(told)
-        return told.left.popleft()
+            if not mailbox.left:
+                await self._wait(mailbox)
+        return mailbox.left.popleft()
 
     def _let_go(self) -> None:
-        self._told.left.clear()
-        self._client.remove_listener(self._told.state)
-        self._client._watches.forget(self._armed, self._told.event)
+        self._mailbox.left.clear()
+        self._client.remove_listener(self._mailbox.state)
+        self._client._watches.forget(self._armed, self._mailbox.event)
 
 
 class _States(Mailbox["_State"]):
@@ -198,7 +198,7 @@ class _States(Mailbox["_State"]):
     def state(self, state: _State) -> None:
         """A listener."""
         self.left.append(state)
-        self.bell.ring()
+        self.wakeup.wake()
 
 
 class States(Iterated["_State"]):
@@ -206,33 +206,33 @@ class States(Iterated["_State"]):
 
     def __init__(self, client: KazooClient) -> None:
         super().__init__(client)
-        self._told = _States()
-        self._bell = self._told.bell
+        self._mailbox = _States()
+        self._wakeup = self._mailbox.wakeup
 
     async def _ready(self) -> None:
-        if not self._told.armed:
-            self._told.armed = True
-            self._told.state(self._client.state)
-            self._client.add_listener(self._told.state)
-            self._client._at_end[self._bell.ring] = None
+        if not self._mailbox.armed:
+            self._mailbox.armed = True
+            self._mailbox.state(self._client.state)
+            self._client.add_listener(self._mailbox.state)
+            self._client._at_end[self._wakeup.wake] = None
 
     async def _next(self) -> _State:
         if not self._over():
             await self._ready()
-        while not self._told.left:
-            await self._wait(self._told)
-        return self._told.left.popleft()
+        while not self._mailbox.left:
+            await self._wait(self._mailbox)
+        return self._mailbox.left.popleft()
 
     def _let_go(self) -> None:
-        self._told.left.clear()
-        self._client._at_end.pop(self._bell.ring, None)
-        self._client.remove_listener(self._told.state)
+        self._mailbox.left.clear()
+        self._client._at_end.pop(self._wakeup.wake, None)
+        self._client.remove_listener(self._mailbox.state)
 
 
-Seen = Tuple[Optional[bytes], Optional[ZnodeStat]]
+DataAndStat = Tuple[Optional[bytes], Optional[ZnodeStat]]
 
 
-class DataWatch(Iterated[Seen]):
+class DataWatch(Iterated[DataAndStat]):
     """A node's data and ZnodeStat, (None, None) where there is no node: at once, and after each change.
 
     Several changes that come before it is asked are one. It goes on through reconnections and lost sessions.
@@ -241,34 +241,34 @@ class DataWatch(Iterated[Seen]):
     def __init__(self, client: KazooClient, path: str) -> None:
         super().__init__(client)
         self._path = path
-        self._bell.ring()
+        self._wakeup.wake()
         self._last: Union[int, str, None] = "nothing yet"
 
-    async def _next(self) -> Seen:
+    async def _next(self) -> DataAndStat:
         while True:
             await self._wait()
             try:
                 data, stat = await retrying.retry(FOR_EVER, self._read)
             except BaseException:
-                self._bell.ring()  # it was not seen
+                self._wakeup.wake()  # it was not seen
                 raise
             version = None if stat is None else stat.mzxid
             if version != self._last:
                 self._last = version
                 return data, stat
 
-    async def _read(self) -> Seen:
+    async def _read(self) -> DataAndStat:
         try:
-            return await self._client.get(self._path, self._bell.ring)
+            return await self._client.get(self._path, self._wakeup.wake)
         except NoNodeError:
-            if await self._client.exists(self._path, self._bell.ring):
+            if await self._client.exists(self._path, self._wakeup.wake):
                 self._let_go()
                 raise ForceRetryError from None
             return None, None
 
     def _let_go(self) -> None:
         armed = Armed(DATA, _prefix_root(self._client.chroot, self._path))
-        self._client._watches.forget(armed, self._bell.ring)
+        self._client._watches.forget(armed, self._wakeup.wake)
 
 
 class ChildrenWatch(Iterated[List[str]]):
@@ -280,20 +280,20 @@ class ChildrenWatch(Iterated[List[str]]):
     def __init__(self, client: KazooClient, path: str) -> None:
         super().__init__(client)
         self._path = path
-        self._bell.ring()
+        self._wakeup.wake()
         self._last: Optional[List[str]] = None
 
     async def _next(self) -> List[str]:
         while True:
             await self._wait()
             try:
-                names = await retrying.retry(FOR_EVER, lambda: self._client.get_children(self._path, self._bell.ring))
+                names = await retrying.retry(FOR_EVER, lambda: self._client.get_children(self._path, self._wakeup.wake))
             except NoNodeError:
                 if self._last is None:
                     raise
                 raise ConnectionClosedError from None  # over
             except BaseException:
-                self._bell.ring()  # it was not seen
+                self._wakeup.wake()  # it was not seen
                 raise
             if names != self._last:
                 self._last = names
@@ -301,4 +301,4 @@ class ChildrenWatch(Iterated[List[str]]):
 
     def _let_go(self) -> None:
         armed = Armed(CHILD, _prefix_root(self._client.chroot, self._path))
-        self._client._watches.forget(armed, self._bell.ring)
+        self._client._watches.forget(armed, self._wakeup.wake)

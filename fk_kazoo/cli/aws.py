@@ -10,7 +10,7 @@ import click
 
 from fk_kazoo.commands import cost, deploy, dev_aws, package, rollback, status, verify
 
-from .words import ParamType
+from .formats import ParamType
 
 
 def on_deployment(function: Callable[..., Any]) -> Callable[..., Any]:

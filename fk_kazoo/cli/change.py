@@ -1,4 +1,4 @@
-"""``set``, ``create``, ``rm``, ``acl``, ``cp``: what is changed."""
+"""``set``, ``create``, ``rm``, ``acl``, ``cp``: the commands that change nodes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any, Iterator, Optional, Tuple
 import click
 
 from .failures import NOT_FOUND, REFUSED, Failure
-from .look import walk
-from .place import NodePath, Place, read_data, with_target
-from .words import Duration, acl_text, acls, counted, tell
+from .formats import Duration, acl_text, acls, counted, echo
+from .read import walk
+from .target import NodePath, Target, read_data, with_target
 
 _FILE = click.option("--file", "-f", type=click.Path(), metavar="FILE", help="The data are a file's.")
 _VERSION = click.option("--version", "-v", type=int, default=-1, help="Only if the node has this version.")
@@ -24,7 +24,7 @@ _VERSION = click.option("--version", "-v", type=int, default=-1, help="Only if t
 @_FILE
 @_VERSION
 @with_target
-def set_command(place: Place, path: str, data: Optional[str], file: Optional[str], version: int) -> None:
+def set_command(target: Target, path: str, data: Optional[str], file: Optional[str], version: int) -> None:
     """Set a node's data: DATA, or - for standard input.
 
     \b
@@ -34,10 +34,10 @@ def set_command(place: Place, path: str, data: Optional[str], file: Optional[str
     if data is None and file is None:
         raise click.UsageError("which data? Give DATA, - for standard input, or --file")
     value = read_data(data, file)
-    with place.client() as client:
+    with target.client() as client:
         stat = client.set(path, value, version)
-    if place.as_json:
-        place.json({"path": path, "version": stat.version, "mzxid": stat.mzxid})
+    if target.as_json:
+        target.json({"path": path, "version": stat.version, "mzxid": stat.mzxid})
 
 
 @click.command("create")
@@ -52,7 +52,7 @@ def set_command(place: Place, path: str, data: Optional[str], file: Optional[str
 @click.option("--parents", "-p", is_flag=True, help="Its parents, too; no error if it is there.")
 @with_target
 def create_command(
-    place: Place,
+    target: Target,
     path: str,
     data: Optional[str],
     file: Optional[str],
@@ -77,16 +77,16 @@ def create_command(
     path = path if sequential else NodePath().convert(path, None, None)
     allowed = acls(acl) if acl else None
     value = read_data(data, file)
-    with place.client(make=True) as client, _until_ended(ephemeral) as ended:
+    with target.client(make=True) as client, _until_ended(ephemeral) as ended:
         if parents:
             client.ensure_path(path.rpartition("/")[0] or "/")
         made = _created(client, path, value, allowed, ephemeral, sequential, container, ttl, parents)
-        if place.as_json:
-            place.json({"path": made})
+        if target.as_json:
+            target.json({"path": made})
         else:
-            tell(made)
+            echo(made)
         if ephemeral:
-            place.say("it stays until this is interrupted")
+            target.info("it stays until this is interrupted")
             ended.wait()
 
 
@@ -136,7 +136,7 @@ def _created(
 @click.option("--force", "-f", is_flag=True, help="What is not there is no error; / may be named.")
 @_VERSION
 @with_target
-def rm_command(place: Place, path: Tuple[str, ...], recursive: bool, force: bool, version: int) -> None:
+def rm_command(target: Target, path: Tuple[str, ...], recursive: bool, force: bool, version: int) -> None:
     """Remove nodes.
 
     \b
@@ -148,7 +148,7 @@ def rm_command(place: Place, path: Tuple[str, ...], recursive: bool, force: bool
     from fk_kazoo.moving.apply import remove_tree
 
     count = 0
-    with place.client() as client:
+    with target.client() as client:
         for one in path:
             if one == "/" and not (recursive and force):
                 raise Failure("the root can't be removed; rm -r -f / removes everything below it", REFUSED)
@@ -166,10 +166,10 @@ def rm_command(place: Place, path: Tuple[str, ...], recursive: bool, force: bool
             except KazooException as error:
                 error.args = error.args or (one,)
                 raise
-    if place.as_json:
-        place.json({"removed": count})
+    if target.as_json:
+        target.json({"removed": count})
     elif recursive:
-        place.say("%s removed" % counted(count, "node"))
+        target.info("%s removed" % counted(count, "node"))
 
 
 @click.command("acl")
@@ -178,26 +178,26 @@ def rm_command(place: Place, path: Tuple[str, ...], recursive: bool, force: bool
 @click.option("--recursive", "-R", is_flag=True, help="With --set: of everything below it, too.")
 @click.option("--version", "-v", type=int, default=-1, help="Only if the ACL has this version (aversion).")
 @with_target
-def acl_command(place: Place, path: str, wanted: Optional[str], recursive: bool, version: int) -> None:
+def acl_command(target: Target, path: str, wanted: Optional[str], recursive: bool, version: int) -> None:
     """Show a node's ACL, or set it.
 
     \b
     fk-kazoo acl /app
     fk-kazoo acl /app --set world:anyone:r,password:admin:secret:cdrwa
     """
-    with place.client() as client:
+    with target.client() as client:
         if wanted is not None:
             entries = acls(wanted)
             for one in [each for each, _ in walk(client, path)][::-1] if recursive else [path]:
                 client.set_acls(one, entries, version)
         found, stat = client.get_acls(path)
     shown = [(one.perms, one.id.scheme, one.id.id) for one in found]
-    if place.as_json:
+    if target.as_json:
         fields = [{"perms": perms, "scheme": scheme, "id": name} for perms, scheme, name in shown]
-        place.json({"path": path, "aversion": stat.aversion, "acl": fields})
+        target.json({"path": path, "aversion": stat.aversion, "acl": fields})
         return
     for entry in shown:
-        tell(acl_text(*entry))
+        echo(acl_text(*entry))
 
 
 @click.command("cp")
@@ -206,7 +206,7 @@ def acl_command(place: Place, path: str, wanted: Optional[str], recursive: bool,
 @click.option("--recursive", "-r", is_flag=True, help="Everything below it, too.")
 @click.option("--overwrite", is_flag=True, help="Nodes that are there become as the source's.")
 @with_target
-def cp_command(place: Place, source: str, destination: str, recursive: bool, overwrite: bool) -> None:
+def cp_command(target: Target, source: str, destination: str, recursive: bool, overwrite: bool) -> None:
     """Copy nodes within one place: data, ACL, kind and sequence counter. For two places: fk-kazoo copy.
 
     \b
@@ -218,15 +218,15 @@ def cp_command(place: Place, source: str, destination: str, recursive: bool, ove
     from fk_kazoo.moving.apply import FAIL, OVERWRITE, Applier
     from fk_kazoo.moving.records import is_below
 
-    from .sides import Endpoints
+    from .endpoints import Endpoints
 
     if destination == source or (recursive and is_below(destination, source)):
         raise Failure("%s is %s%s" % (destination, "" if destination == source else "in ", source), REFUSED)
-    with Endpoints() as sides, place.client() as client:
+    with Endpoints() as endpoints, target.client() as client:
         parent = destination.rpartition("/")[0]
         if parent and client.exists(parent) is None:
             raise NoNodeError(parent)
-        side = sides.of_client(client, place)
+        side = endpoints.of_client(client, target)
         found = side.walk([source]) if recursive else (one for one in side.lookup([source]) if one is not None)
         records = (
             one._replace(
@@ -235,11 +235,11 @@ def cp_command(place: Place, source: str, destination: str, recursive: bool, ove
             for one in found
         )
         with Applier(
-            side, OVERWRITE if overwrite else FAIL, told=lambda one: place.say("left out, ephemeral: " + one)
+            side, OVERWRITE if overwrite else FAIL, on_skipped=lambda one: target.info("left out, ephemeral: " + one)
         ) as to:
             to.apply(records)
             counts = to.finish()
     if not any(counts):
         raise NoNodeError(source)
-    if place.as_json:
-        place.json(counts._asdict())
+    if target.as_json:
+        target.json(counts._asdict())

@@ -8,7 +8,7 @@ import webbrowser
 import click
 
 from .failures import NOT_FOUND, Failure
-from .place import Place, with_target
+from .target import Target, with_target
 
 
 @click.command("console")
@@ -18,7 +18,7 @@ from .place import Place, with_target
 @click.option("--write", is_flag=True, help="Data may be edited; else it is read-only.")
 @click.option("--open", "show", is_flag=True, help="Open a browser.")
 @with_target
-def console_command(place: Place, port: int, write: bool, show: bool) -> None:
+def console_command(target: Target, port: int, write: bool, show: bool) -> None:
     """Serve a page to look at a place: tree, data, changes as they happen, sessions, locks, queues; until Ctrl-C.
 
     It listens on this machine's loopback interface only, and answers to nobody but who has the link that it prints.
@@ -30,16 +30,16 @@ def console_command(place: Place, port: int, write: bool, show: bool) -> None:
     """
     from fk_kazoo.console.server import Console
 
-    with place.client() as client:
+    with target.client() as client:
         if client.exists("/") is None:
             raise Failure("the chroot is not there", NOT_FOUND)
-        console = Console(place, client, port, write)
-        if place.as_json:
-            place.json({"link": console.link})
+        console = Console(target, client, port, write)
+        if target.as_json:
+            target.json({"link": console.link})
         else:
             click.echo(console.link)
         sys.stdout.flush()
-        place.say("%s; Ctrl-C ends it" % ("data may be changed" if write else "read-only"))
+        target.info("%s; Ctrl-C ends it" % ("data may be changed" if write else "read-only"))
         if show:
             webbrowser.open(console.link)
         console.serve()

@@ -8,16 +8,16 @@ import click
 
 from fk_backend.errors import BadUrl
 from fk_kazoo.moving.apply import ON_CONFLICT
-from fk_kazoo.moving.client_side import Rule
+from fk_kazoo.moving.client_endpoint import Rule
 from fk_kazoo.moving.compare import compare
 from fk_kazoo.moving.records import CONTAINER, TTL, is_below, join
 
 from .copying import Wanted, copy, differences, of_dump, total
+from .endpoints import Endpoints, is_url, where
 from .failures import REFUSED, Failure
-from .place import NodePath, Place, credential
+from .formats import Duration
 from .progress import ProgressReporter
-from .sides import Endpoints, is_url, where
-from .words import Duration
+from .target import NodePath, Target, credential
 
 
 def _options(function: Any) -> Any:
@@ -122,10 +122,10 @@ def compare_command(
     """
     named = _named(paths)
     places = _places(source, destination, auth, timeout, as_json, quiet)
-    with Endpoints() as sides, ProgressReporter(quiet, total(places[0], named or ["/"])) as told:
-        one, other = (sides.open(place) for place in places)
+    with Endpoints() as endpoints, ProgressReporter(quiet, total(places[0], named or ["/"])) as progress:
+        one, other = (endpoints.open(target) for target in places)
         roots = named or of_dump(one, named) or of_dump(other, named) or ["/"]
-        found = [each._asdict() for each in compare(one, other, roots, True, told)]
+        found = [each._asdict() for each in compare(one, other, roots, True, progress)]
     return differences(places[0], {}, found)
 
 
@@ -140,7 +140,7 @@ def _named(paths: Sequence[str]) -> List[str]:
 
 def _places(
     source: str, destination: str, auth: Sequence[str], timeout: float, as_json: bool, quiet: bool
-) -> List[Place]:
+) -> List[Target]:
     for one in auth:
         credential(one)
     if where(source) == where(destination):
@@ -148,7 +148,7 @@ def _places(
     for text in (source, destination):
         if text.startswith(("local:", "aws:", "zk:", "memory:")) and not is_url(text):
             raise BadUrl("%r: write %s://%s" % (text, *text.replace("/", "").split(":", 1)))
-    return [Place(text, auth, timeout, as_json, quiet) for text in (source, destination)]
+    return [Target(text, auth, timeout, as_json, quiet) for text in (source, destination)]
 
 
 def _refuse_into_itself(source: str, destination: str, paths: Sequence[str]) -> None:

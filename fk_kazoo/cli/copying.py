@@ -1,4 +1,4 @@
-"""How a copy is done, and told of."""
+"""Runs a copy, a mirror or a comparison, and says how it goes."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 from kazoo.exceptions import UnimplementedError
 
 from fk_kazoo.moving.apply import OVERWRITE, Applier
-from fk_kazoo.moving.client_side import ClientEndpoint, Rule
+from fk_kazoo.moving.client_endpoint import ClientEndpoint, Rule
 from fk_kazoo.moving.compare import compare
 from fk_kazoo.moving.dump import DumpEndpoint, writing
 from fk_kazoo.moving.mirror import Mirror
 from fk_kazoo.moving.records import EPHEMERAL, Record, ancestors
 
+from .endpoints import AnyEndpoint, Endpoints, is_url
 from .failures import FAILED, NOT_FOUND, REFUSED, Failure
-from .place import ZK, Place, require
+from .formats import counted, echo
 from .progress import ProgressReporter
-from .sides import AnyEndpoint, Endpoints, is_url
-from .words import counted, tell
+from .target import ZK, Target, require
 
 SHOWN = 50
 """Differences and ephemerals that are printed; with --json all differences are."""
@@ -29,8 +29,8 @@ SHOWN = 50
 class Wanted(NamedTuple):
     """What was asked for. ``paths``: what was named; nothing stands for everything."""
 
-    source: Place
-    destination: Place
+    source: Target
+    destination: Target
     paths: List[str]
     rules: List[Rule]
     on_conflict: str
@@ -50,21 +50,21 @@ class Wanted(NamedTuple):
 def copy(wanted: Wanted) -> int:
     """Copies; the exit code."""
     source = wanted.source
-    with Endpoints() as sides, ProgressReporter(source.quiet, total(source, wanted.roots)) as told:
-        reading = sides.open(source, rules=wanted.rules)
+    with Endpoints() as endpoints, ProgressReporter(source.quiet, total(source, wanted.roots)) as progress:
+        reading = endpoints.open(source, rules=wanted.rules)
         roots = of_dump(reading, wanted.paths) or wanted.roots
         missing = [root for root, found in zip(wanted.paths, reading.lookup(wanted.paths)) if found is None]
         if missing:
             raise Failure("there is no node %s in %s" % (missing[0], source.url), NOT_FOUND)
         if not is_url(wanted.destination.url):
-            return _to_file(wanted, reading, roots, told)
+            return _to_file(wanted, reading, roots, progress)
         if wanted.dry_run and _is_absent(wanted.destination):
             return _only_counted(source, reading, roots)
-        writing = sides.open(wanted.destination, make=not wanted.dry_run)
+        writing = endpoints.open(wanted.destination, make=not wanted.dry_run)
         assert isinstance(writing, ClientEndpoint)
         conflicts = OVERWRITE if wanted.mirror else wanted.on_conflict
-        with Applier(writing, conflicts, wanted.dry_run, told, _listed(source)) as applier:
-            following = _begun(wanted, reading, writing, applier, roots) if wanted.mirror else None
+        with Applier(writing, conflicts, wanted.dry_run, progress, _listed(source)) as applier:
+            following = _started(wanted, reading, writing, applier, roots) if wanted.mirror else None
             applier.above(_above(reading, roots))
             applier.apply(reading.walk(roots))
             counts = applier.finish()._asdict()
@@ -72,7 +72,7 @@ def copy(wanted: Wanted) -> int:
                 return _follow(wanted, following, counts)
         report: Dict[str, Any] = {**counts, "dry_run": wanted.dry_run}
         if wanted.verify and not wanted.dry_run:
-            return _verified(source, report, reading, writing, roots, told)
+            return _verified(source, report, reading, writing, roots, progress)
     _summary(source, report)
     return 0
 
@@ -82,7 +82,9 @@ def _above(reading: AnyEndpoint, roots: List[str]) -> List[Record]:
     return [one for one in reading.lookup(above) if one is not None] if above else []
 
 
-def _begun(wanted: Wanted, reading: AnyEndpoint, writing: ClientEndpoint, applier: Applier, roots: List[str]) -> Mirror:
+def _started(
+    wanted: Wanted, reading: AnyEndpoint, writing: ClientEndpoint, applier: Applier, roots: List[str]
+) -> Mirror:
     """A mirror that watches. With watches of each node where the source has no others, if it was not said which."""
     assert isinstance(reading, ClientEndpoint)
     each_node = wanted.watches == "node"
@@ -103,12 +105,12 @@ def of_dump(side: AnyEndpoint, paths: Sequence[str]) -> List[str]:
     return side.roots if isinstance(side, DumpEndpoint) and not paths else []
 
 
-def total(place: Place, roots: List[str]) -> Optional[int]:
+def total(target: Target, roots: List[str]) -> Optional[int]:
     """How many nodes the source has, where it says so at no cost."""
-    if roots != ["/"] or not place.is_zookeeper:
+    if roots != ["/"] or not target.is_zookeeper:
         return None
     try:
-        with place.client() as client:
+        with target.client() as client:
             if client.chroot:
                 return None
             lines = client.command(b"srvr").splitlines()
@@ -117,118 +119,118 @@ def total(place: Place, roots: List[str]) -> Optional[int]:
     return next((int(line.split(":")[1]) for line in lines if line.startswith("Node count:")), None)
 
 
-def _is_absent(place: Place) -> bool:
+def _is_absent(target: Target) -> bool:
     try:
-        if not place.url.lower().startswith(ZK):
-            require(place.deployment)
+        if not target.url.lower().startswith(ZK):
+            require(target.deployment)
     except Failure:
         return True
     return False
 
 
-def _listed(place: Place) -> Callable[[str], None]:
+def _listed(target: Target) -> Callable[[str], None]:
     """Says which ephemerals are left out: the first of them, and then how many."""
-    seen = itertools.count(1)
+    numbers = itertools.count(1)
 
-    def tell(path: str) -> None:
-        number = next(seen)
+    def list_skipped(path: str) -> None:
+        number = next(numbers)
         if number <= SHOWN:
-            place.say("left out, ephemeral: %s" % path)
+            target.info("left out, ephemeral: %s" % path)
         elif number == SHOWN + 1:
-            place.say("left out: more ephemerals; they are counted")
+            target.info("left out: more ephemerals; they are counted")
 
-    return tell
+    return list_skipped
 
 
-def _to_file(wanted: Wanted, reading: AnyEndpoint, roots: List[str], told: ProgressReporter) -> int:
+def _to_file(wanted: Wanted, reading: AnyEndpoint, roots: List[str], progress: ProgressReporter) -> int:
     source, path = wanted.source, wanted.destination.url
     if wanted.dry_run:
         return _only_counted(source, reading, roots)
     if os.path.lexists(path) and wanted.on_conflict != OVERWRITE:
         raise Failure("%s is there already; --on-conflict overwrite replaces it" % path, REFUSED)
-    tell, created, ephemerals = _listed(source), 0, 0
+    list_skipped, created, ephemerals = _listed(source), 0, 0
     with writing(path, source.url, roots) as file:
         for record in itertools.chain(_above(reading, roots), reading.walk(roots)):
             if record.kind == EPHEMERAL:
                 ephemerals += 1
-                tell(record.path)
+                list_skipped(record.path)
                 continue
             file.add(record)
             created += 1
-            told("nodes", 1)
+            progress("nodes", 1)
     report: Dict[str, Any] = {"created": created, "ephemerals": ephemerals, "bytes": os.path.getsize(path)}
     if wanted.verify:
-        return _verified(source, report, reading, DumpEndpoint(path), roots, told)
+        return _verified(source, report, reading, DumpEndpoint(path), roots, progress)
     _summary(source, report)
     return 0
 
 
-def _only_counted(place: Place, reading: AnyEndpoint, roots: List[str]) -> int:
-    tell, counts = _listed(place), {"created": 0, "ephemerals": 0}
+def _only_counted(target: Target, reading: AnyEndpoint, roots: List[str]) -> int:
+    list_skipped, counts = _listed(target), {"created": 0, "ephemerals": 0}
     for record in reading.walk(roots):
         if record.kind == EPHEMERAL:
-            tell(record.path)
+            list_skipped(record.path)
         counts["ephemerals" if record.kind == EPHEMERAL else "created"] += 1
-    _summary(place, {**counts, "dry_run": True})
+    _summary(target, {**counts, "dry_run": True})
     return 0
 
 
 def _follow(wanted: Wanted, following: Mirror, counts: Dict[str, int]) -> int:
-    place = wanted.source
-    place.say("copied: %s; mirroring" % _words(counts))
+    target = wanted.source
+    target.info("copied: %s; mirroring" % _words(counts))
     ended: List[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, _: ended.append(number))
     try:
         if not wanted.cut_over:
             following.follow_until(lambda: bool(ended))
-            place.say("ended; mirrored: %s" % counted(following.changes, "change"))
+            target.info("ended; mirrored: %s" % counted(following.changes, "change"))
             return 0
-        left = following.cut_over(place.say)
+        left = following.cut_over(target.info)
     finally:
         signal.signal(signal.SIGTERM, before)
         following.end()
     report = {**counts, "mirrored": following.changes, "empty": True}
-    if not left and not place.as_json:
+    if not left and not target.as_json:
         url = wanted.destination.url
-        tell("the mirror is empty and every node is equal: cut over now, FK_KAZOO_URL=%s" % url)
+        echo("the mirror is empty and every node is equal: cut over now, FK_KAZOO_URL=%s" % url)
         return 0
-    return differences(place, report, [one._asdict() for one in left])
+    return differences(target, report, [one._asdict() for one in left])
 
 
 def _verified(
-    place: Place,
+    target: Target,
     report: Dict[str, Any],
     source: AnyEndpoint,
     destination: AnyEndpoint,
     roots: List[str],
-    told: ProgressReporter,
+    progress: ProgressReporter,
 ) -> int:
-    found = [one._asdict() for one in compare(source, destination, roots, False, told)]
-    if not place.as_json:
-        _summary(place, report)
-    return differences(place, report, found)
+    found = [one._asdict() for one in compare(source, destination, roots, False, progress)]
+    if not target.as_json:
+        _summary(target, report)
+    return differences(target, report, found)
 
 
-def differences(place: Place, report: Dict[str, Any], found: List[Dict[str, Any]]) -> int:
+def differences(target: Target, report: Dict[str, Any], found: List[Dict[str, Any]]) -> int:
     """Prints what a comparison found; the exit code."""
-    if place.as_json:
-        place.json({**report, "equal_sides": not found, "differences": found})
+    if target.as_json:
+        target.json({**report, "equal_sides": not found, "differences": found})
     elif found:
         for one in found[:SHOWN]:
-            tell("%s: %s" % (one["path"], one["what"]))
+            echo("%s: %s" % (one["path"], one["what"]))
         if len(found) > SHOWN:
-            tell("and %d more; --json shows all" % (len(found) - SHOWN))
-        place.say(counted(len(found), "difference"))
+            echo("and %d more; --json shows all" % (len(found) - SHOWN))
+        target.info(counted(len(found), "difference"))
     else:
-        tell("every node is equal")
+        echo("every node is equal")
     return FAILED if found else 0
 
 
-def _summary(place: Place, report: Dict[str, Any]) -> None:
-    if place.as_json:
-        place.json(report)
+def _summary(target: Target, report: Dict[str, Any]) -> None:
+    if target.as_json:
+        target.json(report)
     else:
-        tell(("would be copied: " if report.get("dry_run") else "copied: ") + _words(report))
+        echo(("would be copied: " if report.get("dry_run") else "copied: ") + _words(report))
 
 
 def _words(report: Dict[str, Any]) -> str:

@@ -15,9 +15,9 @@ from fk_kazoo.commands import destroy
 from fk_kazoo.interrupts import not_now
 
 from .failures import NOT_FOUND, REFUSED, USAGE, Failure
-from .look import moment
-from .place import Place, known
-from .words import size
+from .formats import size
+from .read import moment
+from .target import Target, known
 
 LOCAL = "local://"
 
@@ -28,29 +28,29 @@ def _there() -> List[Dict[str, Any]]:
     home = files.home()
     found = []
     for name in sorted(os.listdir(home)) if os.path.isdir(home) else []:
-        place = files.Place(os.path.join(home, name))
-        if name.startswith(".") or not os.path.isfile(place.state):
+        target = files.Place(os.path.join(home, name))
+        if name.startswith(".") or not os.path.isfile(target.state):
             continue
-        sizes = [os.stat(os.path.join(place.directory, one)) for one in os.listdir(place.directory)]
+        sizes = [os.stat(os.path.join(target.directory, one)) for one in os.listdir(target.directory)]
         found.append(
             {
                 "url": LOCAL + name,
                 "bytes": sum(one.st_size for one in sizes),
                 "changed_ms": int(max(one.st_mtime for one in sizes) * 1000),
-                "in_use": _in_use(place),
-                "directory": place.directory,
+                "in_use": _in_use(target),
+                "directory": target.directory,
             }
         )
     return found
 
 
-def _in_use(place: Any) -> bool:
+def _in_use(target: Any) -> bool:
     """Whether some process is its host now. A lock is only looked at: taking it would be in others' way."""
     import fcntl
     import struct
 
     try:
-        with open(place.lock, "rb") as file:
+        with open(target.lock, "rb") as file:
             asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0)
             answer = fcntl.fcntl(file, fcntl.F_GETLK, asked)
             return bool(struct.unpack("hhqqi4x", answer)[0] != fcntl.F_UNLCK)
@@ -68,7 +68,7 @@ def deployments_command(as_json: bool) -> None:
     """
     found = _there()
     if as_json:
-        Place("", as_json=True).json(found)
+        Target("", as_json=True).json(found)
         return
     for one in found:
         state = "in use" if one["in_use"] else "idle"
@@ -104,27 +104,27 @@ def _destroy_local(url: str, force: bool, yes: bool) -> int:
     found = known(url)
     if found.chroot:
         raise click.UsageError("%s: name the deployment alone, without a path" % url)
-    place = files.locate(found.deployment)
-    if not os.path.isfile(place.state):
+    target = files.locate(found.deployment)
+    if not os.path.isfile(target.state):
         raise Failure("there is no deployment %s" % url, NOT_FOUND)
-    if _in_use(place):
+    if _in_use(target):
         raise Failure("%s is in use: end its clients first" % url, REFUSED)
     if not force and _nodes(url):
         raise Failure("%s holds nodes: give --force" % url, REFUSED)
     if not yes:
         if not sys.stdin.isatty():
             raise Failure("there is nobody to ask: give --yes", USAGE)
-        click.echo("This removes %s, with everything in it. There is no way back." % place.directory, err=True)
+        click.echo("This removes %s, with everything in it. There is no way back." % target.directory, err=True)
         if click.prompt("Type the deployment's name to go on", err=True) != found.deployment:
             raise Failure("nothing was removed")
-    gone = os.path.join(os.path.dirname(place.directory), ".gone-%d-%d" % (os.getpid(), time.time_ns()))
+    gone = os.path.join(os.path.dirname(target.directory), ".gone-%d-%d" % (os.getpid(), time.time_ns()))
     with not_now():  # half of its files would be left
-        os.rename(place.directory, gone)  # at once: nobody sees half of it
+        os.rename(target.directory, gone)  # at once: nobody sees half of it
         shutil.rmtree(gone)
     click.echo("removed: %s" % url)
     return 0
 
 
 def _nodes(url: str) -> List[str]:
-    with Place(url).client() as client:
+    with Target(url).client() as client:
         return [name for name in client.get_children("/") if name != "zookeeper"]

@@ -13,8 +13,8 @@ from typing import Any, Callable, Dict, Iterator, List, Tuple
 import click
 
 from .failures import FAILED, Failure, explained
-from .place import Place, leave, require, with_target
-from .words import tell
+from .formats import echo
+from .target import Target, leave, require, with_target
 
 ANSWER_S = 10.0
 LEASE_S = 2
@@ -45,7 +45,7 @@ DO = {
 
 @click.command("doctor")
 @with_target
-def doctor_command(place: Place) -> int:
+def doctor_command(target: Target) -> int:
     """Check a place from end to end: versions, reach, permissions, a write, a watch, a lease, leftovers and more.
 
     Makes nodes below /fk-kazoo-doctor-…, and removes them. The lease: a process that owns an ephemeral is killed, and
@@ -55,11 +55,11 @@ def doctor_command(place: Place) -> int:
     fk-kazoo doctor
     fk-kazoo doctor --url zk://zk1:2181
     """
-    if not place.is_zookeeper:
-        require(place.deployment)
+    if not target.is_zookeeper:
+        require(target.deployment)
     results: List[Dict[str, Any]] = []
-    for name, check in _checks(place):
-        begun = time.monotonic()
+    for name, check in _checks(target):
+        started = time.monotonic()
         try:
             said, good = check(), True
         except Exception as error:
@@ -67,27 +67,27 @@ def doctor_command(place: Place) -> int:
             if found is None:
                 raise
             said, good = found[0], False
-        took_ms = (time.monotonic() - begun) * 1000
-        todo = None if good else _todo(place, name)
+        took_ms = (time.monotonic() - started) * 1000
+        todo = None if good else _todo(target, name)
         results.append({"check": name, "good": good, "ms": round(took_ms, 1), "says": said, "do": todo})
-        if not place.as_json:
-            tell("%-3s %-12s %8.1f ms  %s" % ("ok" if good else "!!", name, took_ms, said))
+        if not target.as_json:
+            echo("%-3s %-12s %8.1f ms  %s" % ("ok" if good else "!!", name, took_ms, said))
             if todo:
-                tell("    %s" % todo)
+                echo("    %s" % todo)
         if not good:
             break
-    if place.as_json:
-        place.json(results)
+    if target.as_json:
+        target.json(results)
     return 0 if all(one["good"] for one in results) else FAILED
 
 
-def _todo(place: Place, check: str) -> str:
+def _todo(target: Target, check: str) -> str:
     if check == "reach":
-        return REACH["zk" if place.is_zookeeper else place.deployment.scheme]
+        return REACH["zk" if target.is_zookeeper else target.deployment.scheme]
     return DO[check]
 
 
-def _checks(place: Place) -> Iterator[Tuple[str, Callable[[], str]]]:
+def _checks(target: Target) -> Iterator[Tuple[str, Callable[[], str]]]:
     """Each is looked at before the next one; what they made is removed at the end."""
     from kazoo import __version__ as kazoo_version  # type: ignore[attr-defined] # kazoo has it
 
@@ -97,7 +97,7 @@ def _checks(place: Place) -> Iterator[Tuple[str, Callable[[], str]]]:
     root = "/fk-kazoo-doctor-" + uuid.uuid4().hex
 
     def reach() -> str:
-        held.append(_another(place))
+        held.append(_another(target))
         return "connected, session 0x%x" % held[0].client_id[0]
 
     try:
@@ -106,13 +106,13 @@ def _checks(place: Place) -> Iterator[Tuple[str, Callable[[], str]]]:
         if not held:
             return
         client = held[0]
-        yield "permissions", lambda: _permissions(place, client, root)
+        yield "permissions", lambda: _permissions(target, client, root)
         yield "write", lambda: "created at zxid 0x%x" % _created(client, root)
         yield "read", lambda: _read(client, root)
         yield "watch", lambda: _watched(client, root)
         yield "sequence", lambda: _sequence(client, root)
-        yield "session", lambda: _session(place, client, root)
-        yield "lease", lambda: _lease(place, client, root)
+        yield "session", lambda: _session(target, client, root)
+        yield "lease", lambda: _lease(target, client, root)
         yield "leftovers", lambda: _leftovers(client, root)
     finally:
         for one in held:
@@ -123,20 +123,20 @@ def _checks(place: Place) -> Iterator[Tuple[str, Callable[[], str]]]:
             leave(one)
 
 
-def _another(place: Place, with_auth: bool = True) -> Any:
-    from .place import connect
+def _another(target: Target, with_auth: bool = True) -> Any:
+    from .target import connect
 
-    return connect(place.url, place.auth if with_auth else [], place.timeout_s, False)
+    return connect(target.url, target.auth if with_auth else [], target.timeout_s, False)
 
 
-def _permissions(place: Place, client: Any, root: str) -> str:
+def _permissions(target: Target, client: Any, root: str) -> str:
     """What is done here may be done; and who may not is refused."""
     from kazoo.exceptions import NoAuthError
     from kazoo.security import OPEN_ACL_UNSAFE, make_acl
 
     client.get_children("/")
     client.create(root, b"", [make_acl("world", "anyone", read=True, delete=True, admin=True)])
-    other = _another(place, with_auth=False)
+    other = _another(target, with_auth=False)
     try:
         other.set(root, b"forbidden")
     except NoAuthError:
@@ -177,8 +177,8 @@ def _sequence(client: Any, root: str) -> str:
     return "names grow"
 
 
-def _session(place: Place, client: Any, root: str) -> str:
-    other = _another(place)
+def _session(target: Target, client: Any, root: str) -> str:
+    other = _another(target)
     try:
         other.create(root + "/mine", b"", ephemeral=True)
     finally:
@@ -187,12 +187,12 @@ def _session(place: Place, client: Any, root: str) -> str:
     return "an ephemeral goes with its session"
 
 
-def _lease(place: Place, client: Any, root: str) -> str:
+def _lease(target: Target, client: Any, root: str) -> str:
     """The ephemeral of a process that can't say goodbye goes when its session's time is over."""
     path, gone = root + "/lease", threading.Event()
-    url = place.url if place.is_zookeeper else place.deployment.whole()
+    url = target.url if target.is_zookeeper else target.deployment.whole()
     # By variables, since others see a process's arguments.
-    environ = {**os.environ, "FK_KAZOO_URL": url, "FK_KAZOO_AUTH": " ".join(map(":".join, place.auth))}
+    environ = {**os.environ, "FK_KAZOO_URL": url, "FK_KAZOO_AUTH": " ".join(map(":".join, target.auth))}
     command = [sys.executable, "-m", "fk_kazoo", "create", "-e", path, "--timeout", str(LEASE_S), "--quiet"]
     with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as owner:
         assert owner.stdout is not None and owner.stderr is not None

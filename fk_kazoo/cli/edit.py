@@ -8,13 +8,13 @@ import tempfile
 import click
 
 from .failures import REFUSED, Failure
-from .place import NodePath, Place, with_target
+from .target import NodePath, Target, with_target
 
 
 @click.command("edit")
 @click.argument("path", type=NodePath())
 @with_target
-def edit_command(place: Place, path: str) -> None:
+def edit_command(target: Target, path: str) -> None:
     """Edit a node's data in $VISUAL or $EDITOR. Who changed it meanwhile is not overwritten.
 
     \b
@@ -22,7 +22,7 @@ def edit_command(place: Place, path: str) -> None:
     """
     from kazoo.exceptions import BadVersionError
 
-    with place.client() as client:
+    with target.client() as client:
         data, stat = client.get(path)
     before = data or b""
     number, name = tempfile.mkstemp(prefix="fk-kazoo-", suffix="-" + path.rpartition("/")[2])
@@ -34,17 +34,17 @@ def edit_command(place: Place, path: str) -> None:
         with open(name, "rb") as file:
             after = file.read()
         if after == before:
-            place.say("nothing was changed")
+            target.info("nothing was changed")
             return
         keep = True
         try:
-            with place.client() as client:
+            with target.client() as client:
                 client.set(path, after, stat.version)
         except BadVersionError:
             raise Failure("somebody changed %s meanwhile. What you wrote is in %s" % (path, name), REFUSED) from None
         keep = False
     finally:
         if keep:
-            place.say("what you wrote is in %s" % name)
+            target.info("what you wrote is in %s" % name)
         else:
             os.unlink(name)

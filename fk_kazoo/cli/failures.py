@@ -1,4 +1,4 @@
-"""What goes wrong, in one line, and the exit code that says which kind of wrong it was.
+"""Makes of an error one line, and the exit code that says which kind it was.
 
 | code | what |
 | --- | --- |

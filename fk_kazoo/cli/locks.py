@@ -8,9 +8,9 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import click
 
-from .look import stats_of
-from .place import NodePath, Place, with_target
-from .words import data_fields, tell
+from .formats import data_fields, echo
+from .read import stats_of
+from .target import NodePath, Target, with_target
 
 RECIPES: List[Tuple[str, "re.Pattern[str]", bool]] = [
     # (what it is, names, whether only one of them holds at a time)
@@ -29,7 +29,7 @@ QUEUED = re.compile(r"(?P<queue>entry-\d{3}-\d{10})|(?P<curator>queue-(?:\d{3}-)
 @click.command("locks")
 @click.argument("path", type=NodePath(), default=".")
 @with_target
-def locks_command(place: Place, path: str) -> None:
+def locks_command(target: Target, path: str) -> None:
     """Show the locks and elections at and below PATH: who holds, who waits, since when, and the fence.
 
     The fence is the holder's czxid: it grows with each holder, so what is written with it can refuse an older one.
@@ -37,19 +37,19 @@ def locks_command(place: Place, path: str) -> None:
     \b
     fk-kazoo locks /locks
     """
-    with place.client() as client:
+    with target.client() as client:
         found = coordination(client, path).locks
-    if place.as_json:
-        place.json(found)
+    if target.as_json:
+        target.json(found)
         return
     if not found:
-        place.say("no locks or elections at or below %s" % path)
+        target.info("no locks or elections at or below %s" % path)
     now_ms = time.time() * 1000
     for lock in found:
-        tell("%s  (%s)" % (lock["path"], lock["recipe"]))
+        echo("%s  (%s)" % (lock["path"], lock["recipe"]))
         for one in lock["contenders"]:
             words = ("holds" if one["holds"] else "waits", (now_ms - one["since_ms"]) / 1000, one["fence"])
-            tell("    %-5s %8.0f s  fence 0x%x  %s" % (*words, one.get("data") or one.get("base64") or ""))
+            echo("    %-5s %8.0f s  fence 0x%x  %s" % (*words, one.get("data") or one.get("base64") or ""))
 
 
 class Found(NamedTuple):

@@ -14,18 +14,18 @@ from typing import Any, Dict, List, Optional, Sequence
 
 import click
 
-from fk_kazoo.__main__ import version_line
+from fk_kazoo.versions import version_line
 
 from .failures import FAILED, INTERRUPTED, explained
-from .words import printable
+from .formats import printable
 
 SECTIONS: Dict[str, Dict[str, str]] = {
     "Looking and changing": {
-        "ls": "look",
-        "tree": "look",
-        "get": "look",
-        "stat": "look",
-        "find": "look",
+        "ls": "read",
+        "tree": "read",
+        "get": "read",
+        "stat": "read",
+        "find": "read",
         "set": "change",
         "create": "change",
         "rm": "change",

@@ -1,4 +1,4 @@
-"""What `top` looks at: the place's own figures, and how long a read and a write take from here."""
+"""Samples for `top`: the target's own figures, and how long a read and a write take from here."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from kazoo.exceptions import KazooException, NoNodeError
 
 from fk_backend.errors import NoPermission, NotAllowed
 
+from .deployment_state import DeploymentState
 from .failures import FAILED, Failure
-from .inside import Inside
-from .place import Place, require
+from .target import Target, require
 
 MINE = "/fk-kazoo-top-"
 """What the name of the node begins with that is written to see how long it takes. It goes with the session."""
 
 
-class Seen(NamedTuple):
+class Sample(NamedTuple):
     """One look: ``at_s``, and whatever else the place tells. ``why``: field → why it is not known, if that is said."""
 
     values: Dict[str, float]
     why: Dict[str, str]
 
 
-Look = Callable[[], Seen]
+Sampler = Callable[[], Sample]
 
 
 Part = Tuple[Sequence[str], Callable[[], Mapping[str, float]]]
@@ -36,35 +36,35 @@ Part = Tuple[Sequence[str], Callable[[], Mapping[str, float]]]
 
 
 @contextlib.contextmanager
-def meter(place: Place) -> Iterator[Look]:
+def meter(target: Target) -> Iterator[Sampler]:
     """What looks once when it is called. Failure, BackendError, and what kazoo raises."""
     with contextlib.ExitStack() as stack:
-        inside: Optional[Inside] = None
-        if not place.is_zookeeper:
-            require(place.deployment)
-            inside = stack.enter_context(Inside(place.deployment))
-        client = stack.enter_context(place.client())
-        parts = _of_zookeeper(client) if inside is None else _of_deployment(place, inside)
+        state: Optional[DeploymentState] = None
+        if not target.is_zookeeper:
+            require(target.deployment)
+            state = stack.enter_context(DeploymentState(target.deployment))
+        client = stack.enter_context(target.client())
+        parts = _of_zookeeper(client) if state is None else _of_deployment(target, state)
         # On AWS writes are paid for, and CloudWatch tells of everybody's.
-        writes = None if inside is not None and _is_on_aws(place) else Writes.begun(place, client)
+        writes = None if state is not None and _is_on_aws(target) else Writes.start(target, client)
 
-        def look() -> Seen:
-            begun = time.monotonic()
+        def take_sample() -> Sample:
+            started = time.monotonic()
             client.exists("/")
             now = time.monotonic()
-            seen = Seen({"at_s": now, "read_ms": (now - begun) * 1000}, {})
-            for fields, tell in parts:
+            sample = Sample({"at_s": now, "read_ms": (now - started) * 1000}, {})
+            for fields, ask in parts:
                 try:
-                    seen.values.update(tell())
+                    sample.values.update(ask())
                 except (NotAllowed, NoPermission, Untold) as error:
-                    seen.why.update(dict.fromkeys(fields, _needed(error)))
+                    sample.why.update(dict.fromkeys(fields, _needed(error)))
             if writes is not None:
-                seen.values.update(write_ms=writes.ms(), mine=writes.count)
-                if "holders" in seen.values:
-                    seen.values["holders"] -= 1
-            return seen
+                sample.values.update(write_ms=writes.ms(), mine=writes.count)
+                if "holders" in sample.values:
+                    sample.values["holders"] -= 1
+            return sample
 
-        yield look
+        yield take_sample
 
 
 class Untold(Exception):
@@ -86,13 +86,13 @@ class Writes:
         self._path = MINE + uuid.uuid4().hex
 
     @classmethod
-    def begun(cls, place: Place, client: Any) -> Optional["Writes"]:
+    def start(cls, target: Target, client: Any) -> Optional["Writes"]:
         """None if there may be no such node; why is said."""
         made = cls(client)
         try:
             made._create()
         except KazooException as error:
-            place.say("writes from here are not measured: %s at %s" % (type(error).__name__, MINE))
+            target.info("writes from here are not measured: %s at %s" % (type(error).__name__, MINE))
             return None
         return made
 
@@ -102,20 +102,20 @@ class Writes:
 
     def ms(self) -> float:
         """How long one write takes."""
-        begun = time.monotonic()
+        started = time.monotonic()
         try:
             self._client.set(self._path, b"")
         except NoNodeError:  # the session it went with has expired
             self._create()
         else:
             self.count += 1
-        return (time.monotonic() - begun) * 1000
+        return (time.monotonic() - started) * 1000
 
 
 def _of_zookeeper(client: Any) -> List[Part]:
     """By ``srvr``, which every server answers unless it was told not to."""
 
-    def tell() -> Dict[str, float]:
+    def ask() -> Dict[str, float]:
         fields = dict(line.partition(": ")[::2] for line in client.command(b"srvr").splitlines())
         try:
             return {
@@ -128,26 +128,26 @@ def _of_zookeeper(client: Any) -> List[Part]:
         except (KeyError, ValueError, IndexError):
             raise Failure("the ZooKeeper does not answer 'srvr': add it to 4lw.commands.whitelist", FAILED) from None
 
-    return [((), tell)]
+    return [((), ask)]
 
 
-def _of_deployment(place: Place, inside: Inside) -> List[Part]:
+def _of_deployment(target: Target, state: DeploymentState) -> List[Part]:
     parts: List[Part] = [
-        (["writes_per_s"], lambda: {"zxid": inside.zxid()}),
-        (["sessions", "holders", "usd_per_hour"], lambda: inside.activity()._asdict()),
+        (["writes_per_s"], lambda: {"zxid": state.zxid()}),
+        (["sessions", "holders", "usd_per_hour"], lambda: state.activity()._asdict()),
     ]
-    return [*parts, *_of_aws(place)] if _is_on_aws(place) else parts
+    return [*parts, *_of_aws(target)] if _is_on_aws(target) else parts
 
 
-def _is_on_aws(place: Place) -> bool:
-    return place.deployment.scheme == "aws"
+def _is_on_aws(target: Target) -> bool:
+    return target.deployment.scheme == "aws"
 
 
-def _of_aws(place: Place) -> List[Part]:
+def _of_aws(target: Target) -> List[Part]:
     from fk_backend.providers.aws import counted, names
     from fk_backend.providers.aws.cloud import Cloud, explained
 
-    url = place.deployment
+    url = target.deployment
     cloud = Cloud(None, url.option("region"), url.option("endpoint_url"))
     clouds = counted.Counted(cloud, url.deployment)
 

@@ -9,7 +9,7 @@ import click
 
 from fk_kazoo.commands import serve
 
-from .words import Size
+from .formats import Size
 
 
 @click.command("serve")

@@ -8,13 +8,13 @@ from typing import Any, Dict, Iterator, List
 import click
 
 from .failures import REFUSED, Failure
-from .place import Place, require, with_target
-from .words import tell
+from .formats import echo
+from .target import Target, require, with_target
 
 
 @click.command("sessions")
 @with_target
-def sessions_command(place: Place) -> None:
+def sessions_command(target: Target) -> None:
     """List sessions: id, timeout, from where, identities, the ephemerals that each owns.
 
     On local:// every session is on this machine; aws:// and postgresql:// do not know from where. A ZooKeeper
@@ -24,42 +24,42 @@ def sessions_command(place: Place) -> None:
     fk-kazoo sessions
     fk-kazoo sessions --json | jq '.[].ephemerals'
     """
-    found = sessions_of(place)
-    if place.as_json:
-        place.json(found)
+    found = sessions_of(target)
+    if target.as_json:
+        target.json(found)
         return
     if not found:
-        place.say("nobody is connected")
+        target.info("nobody is connected")
     for one in found:
         who = " ".join(one["identities"] or [])
         timeout = "" if one["timeout_ms"] is None else "%g s" % (one["timeout_ms"] / 1000)
-        tell("%s  %-8s %s %s" % (one["session"], timeout, one["from"] or "from: not known", who))
+        echo("%s  %-8s %s %s" % (one["session"], timeout, one["from"] or "from: not known", who))
         for path in one["ephemerals"]:
-            tell("    %s" % path)
+            echo("    %s" % path)
     if found and not any(one["from"] for one in found):
-        place.say("from where a session is connected is not known to %s://" % place.url.partition("://")[0])
+        target.info("from where a session is connected is not known to %s://" % target.url.partition("://")[0])
 
 
-def sessions_of(place: Place) -> List[Dict[str, Any]]:
+def sessions_of(target: Target) -> List[Dict[str, Any]]:
     """Each as it is printed with --json. Failure, BackendError, and what kazoo raises."""
-    return list(_of_zookeeper(place)) if place.is_zookeeper else of_deployment(place)
+    return list(_of_zookeeper(target)) if target.is_zookeeper else of_deployment(target)
 
 
-def of_deployment(place: Place) -> List[Dict[str, Any]]:
+def of_deployment(target: Target) -> List[Dict[str, Any]]:
     """Of a deployment. Its ``from`` is None where the provider can't tell."""
-    from .inside import Inside
+    from .deployment_state import DeploymentState
 
-    url = place.deployment
+    url = target.deployment
     require(url)
-    with Inside(url) as inside:
-        return inside.sessions()
+    with DeploymentState(url) as state:
+        return state.sessions()
 
 
 _CONNECTION = re.compile(r" /(\S+?)\[.*?sid=(0x[0-9a-f]+).*?to=(\d+)")
 
 
-def _of_zookeeper(place: Place) -> Iterator[Dict[str, Any]]:
-    with place.client() as client:
+def _of_zookeeper(target: Target) -> Iterator[Dict[str, Any]]:
+    with target.client() as client:
         connections, dumped = client.command(b"cons"), client.command(b"dump")
     for word, answer in (("cons", connections), ("dump", dumped)):
         if "not in the whitelist" in answer or "not executed" in answer:

@@ -11,7 +11,7 @@ import click
 
 from fk_kazoo.url import DEFAULT_URL, ENVIRONMENT_VARIABLE
 
-from .place import joined, leave
+from .target import joined, leave
 
 NOT_HERE = ("shell", "run", "dev", "completion")
 HELP = "A command without fk-kazoo before it. use URL: another place; cd PATH, pwd; help [COMMAND]; exit, or Ctrl-D."
@@ -97,7 +97,7 @@ def _cd(state: State, path: str) -> int:
 
 def _command(state: State, words: List[str], quiet: bool = False) -> int:
     from . import main as group
-    from .place import NodePath
+    from .target import NodePath
 
     os.environ[ENVIRONMENT_VARIABLE] = state.url
     before, NodePath.here = NodePath.here, state.path
@@ -141,19 +141,19 @@ def _completer(state: State) -> Any:
     from prompt_toolkit.completion import Completer, Completion
 
     from .main import commands
-    from .place import NodePath
+    from .target import NodePath
 
     class Words(Completer):
         def get_completions(self, document: Any, complete_event: Any) -> Iterator[Any]:
             text = document.text_before_cursor
             words = text.split()
-            begun = "" if not text or text[-1].isspace() else words.pop()
+            typed = "" if not text or text[-1].isspace() else words.pop()
             os.environ[ENVIRONMENT_VARIABLE] = state.url
             before, NodePath.here = NodePath.here, state.path
             try:
                 asked = ShellComplete(commands, {"obj": state.clients}, "fk-kazoo", "_")
-                for item in asked.get_completions(words, begun):
-                    yield Completion(item.value, -len(begun))
+                for item in asked.get_completions(words, typed):
+                    yield Completion(item.value, -len(typed))
             finally:
                 NodePath.here = before
 

@@ -16,8 +16,8 @@ import click
 
 from fk_kazoo.commands.cost import Load, daily
 
-from .meters import Seen, meter
-from .place import Place, with_target
+from .meters import Sample, meter
+from .target import Target, with_target
 
 SPARK_CHARS = "▁▂▃▄▅▆▇█"
 KEPT = 60
@@ -59,7 +59,7 @@ ROWS = [
               help="Between two looks.")  # fmt: skip
 @click.option("--count", "-n", type=click.IntRange(min=1), help="End after so many looks.")
 @with_target
-def top_command(place: Place, interval: float, count: Optional[int]) -> None:
+def top_command(target: Target, interval: float, count: Optional[int]) -> None:
     """Show writes, reads, sessions, queue, latency and cost an hour, live, until Ctrl-C.
 
     In a pipe a line for each look; with --json an object in each. What a place does not tell is left out, or null:
@@ -73,24 +73,24 @@ def top_command(place: Place, interval: float, count: Optional[int]) -> None:
     fk-kazoo top --url zk://zk1:2181 --interval 1
     fk-kazoo top -n 10 --json > figures
     """
-    with meter(place) as look, _screen(place) as show:
-        before: Optional[Seen] = None
+    with meter(target) as take_sample, _screen(target) as show:
+        before: Optional[Sample] = None
         left = count
         while left is None or left > 0:
-            begun = time.monotonic()
-            found = look()
-            fields = _fields(place, before, found)
+            started = time.monotonic()
+            found = take_sample()
+            fields = _fields(target, before, found)
             if before is not None:
                 show(fields, found.why)
                 left = None if left is None else left - 1
             before = found
             if left != 0:
-                time.sleep(max(0.0, begun + interval - time.monotonic()))
+                time.sleep(max(0.0, started + interval - time.monotonic()))
 
 
-def _fields(place: Place, before: Optional[Seen], seen: Seen) -> Fields:
+def _fields(target: Target, before: Optional[Sample], sample: Sample) -> Fields:
     """What is shown of two looks, one after the other. Writes of this command's own are none."""
-    now = seen.values
+    now = sample.values
     fields: Fields = {row.field: now.get(row.field) for row in ROWS}
     if before is None:
         return fields
@@ -100,11 +100,11 @@ def _fields(place: Place, before: Optional[Seen], seen: Seen) -> Fields:
         # A ZooKeeper begins with another epoch when another server leads.
         if total in now and now[total] >= was[total] and now[total] - was[total] < 1 << 31:
             fields[rate] = max(0.0, now[total] - was[total] - own) / passed_s
-    if place.url.lower().startswith("aws:"):
+    if target.url.lower().startswith("aws:"):
         if "sessions" in now:
             fields["usd_per_hour"] = _usd(fields, now["sessions"], now["holders"])
-    elif not place.is_zookeeper:
-        fields["usd_per_hour"] = 0.0 if place.url.lower().startswith("local:") else None
+    elif not target.is_zookeeper:
+        fields["usd_per_hour"] = 0.0 if target.url.lower().startswith("local:") else None
     return fields
 
 
@@ -123,9 +123,9 @@ Show = Callable[[Fields, Dict[str, str]], None]
 
 
 @contextlib.contextmanager
-def _screen(place: Place) -> Iterator[Show]:
-    if place.as_json or not sys.stdout.isatty():
-        yield _lines(place)
+def _screen(target: Target) -> Iterator[Show]:
+    if target.as_json or not sys.stdout.isatty():
+        yield _lines(target)
         return
     from rich.console import Console
     from rich.live import Live
@@ -135,35 +135,35 @@ def _screen(place: Place) -> Iterator[Show]:
 
         def show(fields: Fields, why: Dict[str, str]) -> None:
             history.append(fields)
-            live.update(_table(place, list(history), why, live.console.width), refresh=True)
+            live.update(_table(target, list(history), why, live.console.width), refresh=True)
 
         yield show
 
 
-def _lines(place: Place) -> Show:
+def _lines(target: Target) -> Show:
     said: List[str] = []
 
     def show(fields: Fields, why: Dict[str, str]) -> None:
         at_ms = int(time.time() * 1000)
-        if place.as_json:
+        if target.as_json:
             click.echo(json.dumps({"time_ms": at_ms, **fields, "not_known": why}))
             return
         titles = [row.title for row in ROWS if row.field in why]
         if why and not said:
-            said.append(place.url)
-            place.say("%s: %s" % (", ".join(titles), next(iter(why.values()))))
+            said.append(target.url)
+            target.info("%s: %s" % (", ".join(titles), next(iter(why.values()))))
         known = ["%s %s" % (row.title, row.form % fields[row.field]) for row in ROWS if fields[row.field] is not None]
         click.echo("%s  %s" % (time.strftime("%H:%M:%S"), "; ".join(known)))
 
     return show
 
 
-def _table(place: Place, history: List[Fields], why: Dict[str, str], width: int) -> Any:
+def _table(target: Target, history: List[Fields], why: Dict[str, str], width: int) -> Any:
     from rich.table import Table
     from rich.text import Text
 
     wide = width >= WIDE
-    table = Table(box=None, pad_edge=False, title=Text(place.url + time.strftime("  %H:%M:%S")), title_justify="left")
+    table = Table(box=None, pad_edge=False, title=Text(target.url + time.strftime("  %H:%M:%S")), title_justify="left")
     table.add_column("now", justify="right", no_wrap=True, min_width=6)
     if wide:
         table.add_column("most", justify="right", no_wrap=True)

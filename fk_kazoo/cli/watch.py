@@ -10,8 +10,8 @@ from typing import Any, Optional
 import click
 
 from .failures import NOT_FOUND, Failure
-from .place import NodePath, Place, with_target
-from .words import tell
+from .formats import echo
+from .target import NodePath, Target, with_target
 
 
 @click.command("watch")
@@ -19,7 +19,7 @@ from .words import tell
 @click.option("--recursive", "-r", is_flag=True, help="Everything below it, too.")
 @click.option("--count", "-n", type=click.IntRange(min=1), help="End after so many changes.")
 @with_target
-def watch_command(place: Place, path: str, recursive: bool, count: Optional[int]) -> None:
+def watch_command(target: Target, path: str, recursive: bool, count: Optional[int]) -> None:
     """Print changes as they happen, until Ctrl-C. With --json, one object in each line.
 
     \b
@@ -29,35 +29,35 @@ def watch_command(place: Place, path: str, recursive: bool, count: Optional[int]
     from fk_kazoo.requests import AddWatchMode
 
     mode = AddWatchMode.PERSISTENT_RECURSIVE if recursive else AddWatchMode.PERSISTENT
-    seen: "queue.Queue[Any]" = queue.Queue()
-    with place.client() as client:
+    events: "queue.Queue[Any]" = queue.Queue()
+    with target.client() as client:
         if client.exists(path) is None and path == "/":
             raise Failure("the chroot is not there", NOT_FOUND)
 
         def state(now: Any) -> None:
-            seen.put(str(now))
+            events.put(str(now))
 
         client.add_listener(state)
-        client.add_watch(path, seen.put, mode)
-        place.say("watching %s" % path)
+        client.add_watch(path, events.put, mode)
+        target.info("watching %s" % path)
         left = count
         try:
             while left is None or left > 0:
-                event = seen.get()
+                event = events.get()
                 if isinstance(event, str):
-                    place.say("%s connection %s" % (time.strftime("%H:%M:%S"), event))
+                    target.info("%s connection %s" % (time.strftime("%H:%M:%S"), event))
                     if event == "CONNECTED":
-                        client.add_watch(path, seen.put, mode)
+                        client.add_watch(path, events.put, mode)
                 elif event.path is not None:
-                    _show(place, event)
+                    _show(target, event)
                     left = None if left is None else left - 1
         finally:
             client.remove_listener(state)
 
 
-def _show(place: Place, event: Any) -> None:
+def _show(target: Target, event: Any) -> None:
     kind = str(event.type).lower()
-    if place.as_json:
-        tell(json.dumps({"time_ms": int(time.time() * 1000), "event": kind, "path": event.path}))
+    if target.as_json:
+        echo(json.dumps({"time_ms": int(time.time() * 1000), "event": kind, "path": event.path}))
     else:
-        tell("%s  %-8s %s" % (time.strftime("%H:%M:%S"), kind, event.path))
+        echo("%s  %-8s %s" % (time.strftime("%H:%M:%S"), kind, event.path))

@@ -93,7 +93,7 @@ class ProgressReporter:
             self._status.start()
         self._status.update(line.replace("[", "\\["))
 
-    def rest(self) -> None:
+    def pause(self) -> None:
         """Before something else is printed or asked."""
         if self._status is not None:
             self._status.stop()

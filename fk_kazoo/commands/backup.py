@@ -28,13 +28,13 @@ def _backup(options: argparse.Namespace) -> int:
     url = operation.parsed(options.url)
     if os.path.lexists(options.file):
         return operation.print_error(COMMAND, "%s is there already" % options.file, operation.REFUSED)
-    told = operation.ProgressReporter("read")
+    progress = operation.ProgressReporter("read")
 
     async def work() -> "list[Taken]":
         place = await operation.administered(url, make=False)
         try:
             with whole_file(options.file, over=False) as file:
-                return await take(place, Archive(file), str(url), options.namespace, told)
+                return await take(place, Archive(file), str(url), options.namespace, progress)
         finally:
             await place.close()
 

@@ -26,11 +26,11 @@ def call(options: argparse.Namespace) -> int:
 def _deploy(options: argparse.Namespace) -> int:
     from fk_backend.providers.aws import deploy
 
-    told = console.ProgressReporter()
+    progress = console.ProgressReporter()
     try:
         given = console.package_file(options.package) if options.package else None
         parameters = _parameters(options.parameter)
-        zipped = given or _packed(told)
+        zipped = given or _packed(progress)
         outcome = deploy.deploy(
             options.name,
             package=zipped,
@@ -40,11 +40,11 @@ def _deploy(options: argparse.Namespace) -> int:
             without_namespaces=options.drop_namespace,
             parameters=parameters,
             dry_run=options.dry_run,
-            confirm=lambda changes: _confirmed(options, told, changes),
-            progress=told,
+            confirm=lambda changes: _confirmed(options, progress, changes),
+            progress=progress,
         )
     finally:
-        told.rest()
+        progress.pause()
     if not outcome.changes:
         print("no changes: %s" % outcome.url)
         _how_to_use(outcome)
@@ -68,19 +68,19 @@ def _how_to_use(outcome: "Outcome") -> None:
     print("and where the deployment is:\n  export FK_KAZOO_URL='%s'" % outcome.url)
 
 
-def _confirmed(options: argparse.Namespace, told: console.ProgressReporter, changes: "List[Change]") -> bool:
-    told.rest()
+def _confirmed(options: argparse.Namespace, progress: console.ProgressReporter, changes: "List[Change]") -> bool:
+    progress.pause()
     console.show_changes(changes)
     return bool(options.yes) or console.ask("Change this in deployment %s? [y/N]" % options.name) in ("y", "Y", "yes")
 
 
-def _packed(told: Callable[[str], None]) -> Path:
+def _packed(progress: Callable[[str], None]) -> Path:
     from fk_backend.providers.aws import package
 
-    told("packing the functions")
+    progress("packing the functions")
     built = package.build()
     if not built.compiled:
-        told("no python%d.%d here to compile them with: new environments take longer" % package.LAMBDA_PYTHON)
+        progress("no python%d.%d here to compile them with: new environments take longer" % package.LAMBDA_PYTHON)
     return built.path
 
 

@@ -23,26 +23,26 @@ def call(options: argparse.Namespace) -> int:
 def _destroy(options: argparse.Namespace) -> int:
     from fk_backend.providers.aws.destroy import destroy
 
-    told = console.ProgressReporter()
+    progress = console.ProgressReporter()
     try:
         done = destroy(
             options.name,
             region=options.region,
             endpoint_url=options.endpoint_url,
             force=options.force,
-            confirm=lambda remains: _confirmed(options, told, remains),
-            progress=told,
+            confirm=lambda remains: _confirmed(options, progress, remains),
+            progress=progress,
         )
     finally:
-        told.rest()
+        progress.pause()
     if not done:
         return console.print_error(COMMAND, "nothing was removed")
     print("removed: %s" % options.name)
     return 0
 
 
-def _confirmed(options: argparse.Namespace, told: console.ProgressReporter, remains: "Remains") -> bool:
-    told.rest()
+def _confirmed(options: argparse.Namespace, progress: console.ProgressReporter, remains: "Remains") -> bool:
+    progress.pause()
     parts = [
         *(["its stack"] if remains.stack else []),
         *("the table " + table for table in remains.tables),

@@ -38,7 +38,7 @@ def serve(options: argparse.Namespace) -> int:
 
     ending = _Ending()
     before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
-    signal.signal(signal.SIGTERM, ending.tell)
+    signal.signal(signal.SIGTERM, ending.handle)
     try:
         names.checked(options.name)
         if options.package:
@@ -64,7 +64,7 @@ class _Ending:
         self.event = threading.Event()
         self.exit_code = 0
 
-    def tell(self, number: int, _: object) -> None:
+    def handle(self, number: int, _: object) -> None:
         """A signal's handler."""
         self.exit_code = console.INTERRUPTED if number == signal.SIGINT else 0
         self.event.set()
@@ -87,7 +87,7 @@ def _serve(options: argparse.Namespace, emulator: "Emulator", ending: _Ending) -
     credentials = account.environment
     if options.permissions:
         credentials.update(access.of_client(account, access.client_policy(account)))
-    signal.signal(signal.SIGINT, ending.tell)  # until now it was a KeyboardInterrupt: nothing was there to be drained
+    signal.signal(signal.SIGINT, ending.handle)  # until now it was a KeyboardInterrupt: nothing was there to be drained
     with host:
         credentials["AWS_ENDPOINT_URL_LAMBDA"] = host.url  # the emulator has no functions
         print(_how_to_use(account, credentials), flush=True)

@@ -19,7 +19,7 @@ def _restore(options: argparse.Namespace) -> int:
     from fk_backend.backup.restore import Restored, examine, restore
 
     url = operation.parsed(options.url)
-    told = operation.ProgressReporter("written")
+    progress = operation.ProgressReporter("written")
 
     async def work() -> "list[Restored]":
         with open(options.file, "rb") as file:
@@ -28,7 +28,7 @@ def _restore(options: argparse.Namespace) -> int:
             examine(file)  # before a deployment is made for it
             place = await operation.administered(url, make=True)
             try:
-                return await restore(place, file, told)
+                return await restore(place, file, progress)
             finally:
                 await place.close()
 

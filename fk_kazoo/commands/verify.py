@@ -30,7 +30,7 @@ def _verify(options: argparse.Namespace) -> int:
     from fk_backend.providers.aws.dev.venvs import SetUpFailed
 
     from ..verify import plan, report
-    from ..verify.places import Emulated, Place
+    from ..verify.accounts import Account, EmulatedAccount
     from ..verify.run import Run, Wanted
 
     unknown = sorted(set(options.only) - {one.name for one in plan.ALL})
@@ -38,16 +38,16 @@ def _verify(options: argparse.Namespace) -> int:
         known = ", ".join(one.name for one in plan.ALL)
         return console.print_error(COMMAND, "no check %s; there are: %s" % (unknown[0], known), console.USAGE)
     try:
-        place = Emulated(_tell) if options.emulator else Place(options.region, None, _tell)
+        account = EmulatedAccount(_notify) if options.emulator else Account(options.region, None, _notify)
     except (EmulatorFailed, SetUpFailed) as error:
         raise DeploymentError(str(error)) from error
     logging.getLogger("kazoo").setLevel(logging.CRITICAL)  # connections end on purpose
-    place.cloud.account  # noqa: B018 (who has no credentials is told so before anything begins)
+    account.cloud.account  # noqa: B018 (who has no credentials is told so before anything begins)
     wanted = Wanted(options.budget or 1.0, options.minutes, options.quick, options.only)
     try:
-        made = Run(wanted, place, _tell)()
+        made = Run(wanted, account, _notify)()
     finally:
-        place.close()
+        account.close()
     path = Path(options.report or time.strftime("fk-kazoo-verify-%Y%m%d-%H%M%S"))
     written = report.write(made, path)
     print(report.as_markdown(made))
@@ -55,6 +55,6 @@ def _verify(options: argparse.Namespace) -> int:
     return made.exit_code
 
 
-def _tell(line: str) -> None:
+def _notify(line: str) -> None:
     sys.stderr.write("%s %s\n" % (time.strftime("%H:%M:%S"), line))  # in one piece: several threads tell something
     sys.stderr.flush()

@@ -1,7 +1,7 @@
 """``fk-kazoo console``: a page to look at a deployment, or a ZooKeeper, on starlette and uvicorn (extra ``cli``).
 
-The browser asks small questions in JSON (`answers`), through one gate (`gate`); what changes is pushed to it (`live`).
-The page itself is three files that no tool builds (``page/``).
+    server   the HTTP server; gate: who may ask; answers: what the page asks, in JSON
+    live     pushes changes to the open pages; page/: three files that no tool builds
 
 Imports: starlette, uvicorn, and what `cli` uses. Never: fk_kazoo.aio, fk_kazoo.gateway, fk_kazoo.testing.
 """

@@ -10,11 +10,11 @@ from typing import Any, Dict, List, Optional, Tuple
 from kazoo.exceptions import NoAuthError, NoNodeError
 
 from fk_backend.errors import BadUrl
+from fk_kazoo.cli.formats import acl_text
 from fk_kazoo.cli.locks import coordination
-from fk_kazoo.cli.look import stat_fields, stats_of
-from fk_kazoo.cli.place import Place
+from fk_kazoo.cli.read import stat_fields, stats_of
 from fk_kazoo.cli.sessions import sessions_of
-from fk_kazoo.cli.words import acl_text
+from fk_kazoo.cli.target import Target
 from fk_kazoo.moving.records import join
 
 from .live import Live
@@ -30,15 +30,15 @@ LOOKED_AT = 5000
 class Answers:
     """``write``: whether data may be changed."""
 
-    def __init__(self, place: Place, client: Any, live: Live, write: bool) -> None:
-        self._place = place
+    def __init__(self, target: Target, client: Any, live: Live, write: bool) -> None:
+        self._place = target
         self._client = client
         self._live = live
         self._write = write
         self._lock = threading.Lock()
         self._listed: "collections.OrderedDict[str, Tuple[int, List[str]]]" = collections.OrderedDict()
 
-    def place(self) -> Dict[str, Any]:
+    def target(self) -> Dict[str, Any]:
         """What the page is about."""
         url = self._place.url
         return {

@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from fk_backend.core import paths
 from fk_kazoo.cli.failures import NOT_FOUND, REFUSED, USAGE, explained
-from fk_kazoo.cli.place import Place
+from fk_kazoo.cli.target import Target
 
 from .answers import Answers
 from .gate import Gate
@@ -35,9 +35,9 @@ STATUS = {USAGE: 400, NOT_FOUND: 404, REFUSED: 403}
 class Console:
     """A server on the loopback interface, until SIGINT or SIGTERM. ``port`` 0: any free one."""
 
-    def __init__(self, place: Place, client: Any, port: int, write: bool) -> None:
+    def __init__(self, target: Target, client: Any, port: int, write: bool) -> None:
         self._live = Live(client)
-        self._answers = Answers(place, client, self._live, write)
+        self._answers = Answers(target, client, self._live, write)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -83,7 +83,7 @@ class Console:
                 Route("/", _file("index.html")),
                 Route("/console.css", _file("console.css")),
                 Route("/console.js", _file("console.js")),
-                Route("/api/place", _asked(lambda q: answers.place())),
+                Route("/api/place", _asked(lambda q: answers.target())),
                 Route("/api/children", _asked(lambda q: answers.children(_path(q), q.get("after"), q.get("prefix")))),
                 Route("/api/node", _asked(lambda q: answers.node(_path(q)))),
                 Route("/api/node", self._change, methods=["PUT"]),

@@ -103,6 +103,8 @@ class Acceptor:
     async def _greet(self, come: socket.socket, guest: AcceptedConnection) -> None:
         tls = self._settings.tls
         try:
+            # asyncio does so only where a socket names its protocol, which those of `socket.create_server` don't.
+            come.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await self._loop.connect_accepted_socket(
                 lambda: guest, come, ssl=tls, ssl_handshake_timeout=None if tls is None else HANDSHAKE_S
             )

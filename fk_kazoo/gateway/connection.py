@@ -113,6 +113,8 @@ class Connection(AcceptedConnection):
         self._draining = False
         self._waits = False
         """Whether it has had its turn."""
+        self._flushes = False
+        """Whether what is being done ends with a `_flush`."""
         self._over = False
         self._timeout_s = CONNECT_S
         self._heard = self._loop.time()
@@ -191,6 +193,7 @@ class Connection(AcceptedConnection):
     def _go_on(self) -> None:
         """Takes the requests that are there and may be taken now."""
         until = self._loop.time() + SLICE_S
+        self._flushes = True
         try:
             while not self._over and self._may_take() and self._take_one():
                 if self._loop.time() > until:  # the others' turn
@@ -202,6 +205,7 @@ class Connection(AcceptedConnection):
         except Exception:  # whatever it is, it is this connection's alone
             log.exception("the connection of %s failed", self.address)
             self._abort()
+        self._flushes = False
         self._flush()
         self._hold(not self._may_take() and len(self._in) > 0)
 
@@ -344,7 +348,7 @@ class Connection(AcceptedConnection):
         asked = (xid, opcode, op, cost, taken)
         if may_be_alone and isinstance(op, DIRECT) and not session.busy:
             self._lone = asked
-            self.home.lone.take(self._write_lone)
+            self.home.lone.take(self._write_lone, session.id, taken, may_wait=len(self._in) > 0)
         else:
             session.submit(asked, op)
 
@@ -355,7 +359,7 @@ class Connection(AcceptedConnection):
             session.submit(asked, asked[2])
 
     def _write_lone(self, alone: bool) -> None:
-        """The next turn has come."""
+        """Whether others came with the write is known now."""
         asked, session = self._lone, self._session
         if asked is None or session is None or self._over:
             return
@@ -369,6 +373,7 @@ class Connection(AcceptedConnection):
         if isinstance(result, ops.Done):
             return session.submit(asked, result)
         self.replied(asked, result)
+        self._flush()
 
     # --- the session's listener -----------------------------------------------------------------
 
@@ -410,7 +415,7 @@ class Connection(AcceptedConnection):
     # --- out ------------------------------------------------------------------------------------
 
     def _send(self, data: bytes) -> None:
-        if not self._out:
+        if not self._out and not self._flushes:
             self._loop.call_soon(self._flush)
         self._sent += 1
         self._figures.sent += 1

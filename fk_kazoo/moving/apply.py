@@ -1,4 +1,4 @@
-"""Nodes are written into a ZooKeeper or a deployment: each at once, with its data, its ACL and its kind.
+"""Writes nodes into a ZooKeeper or a deployment: each at once, with its data, its ACL and its kind.
 
 Requests are sent ahead of their answers, in order, so that a parent is there before its children. What is there already
 and equal is left alone, which makes the same copy again go on where it was ended. Rule upheld here: counters are raised
@@ -19,7 +19,7 @@ from kazoo.security import ACL, Id
 from fk_backend.core.model import Error
 from fk_backend.errors import DeploymentError, Refused
 
-from .client_side import ClientEndpoint
+from .client_endpoint import ClientEndpoint
 from .records import CONTAINER, EPHEMERAL, PERSISTENT, TTL, Record, chunks, creates_of, join, parent_of
 
 FAIL, SKIP, OVERWRITE = "fail", "skip", "overwrite"
@@ -32,7 +32,7 @@ WRITES_OF_NODE, WRITES_OF_PARENT = 2, 1
 """Items of a node that is created, and of each node in which there is one."""
 TOGETHER_BYTES = 64 << 10
 """Paths and data of one request."""
-LOOKS = 500
+LOOKUPS = 500
 """Reads that are on their way at the same time."""
 FILLER = "fk-kazoo-counter"
 """The child that is created and deleted to raise a counter. Nobody ever sees it: both are in one transaction."""
@@ -72,18 +72,18 @@ class Applier:
         on_conflict: str = FAIL,
         dry_run: bool = False,
         progress: Progress = no_progress,
-        told: Callable[[str], None] = lambda path: None,
+        on_skipped: Callable[[str], None] = lambda path: None,
     ) -> None:
         self._endpoint = side
         self._client = side.client
         self._on_conflict = on_conflict
         self._dry_run = dry_run
         self._progress = progress
-        self._told = told
+        self._on_skipped = on_skipped
         self._counts: "collections.Counter[str]" = collections.Counter()
         self._spool = tempfile.TemporaryFile("w+", encoding="utf-8", errors="surrogatepass")
         self._pending: Deque[Tuple[List[Record], Any]] = collections.deque()
-        self._unseen: List[List[Record]] = []
+        self._unread: List[List[Record]] = []
         self._is_there = False
         """Whether the last one looked at was there already: then the next ones may be, too."""
 
@@ -107,24 +107,24 @@ class Applier:
     def apply(self, records: Iterable[Record]) -> None:
         """Writes them. Conflicting, and what kazoo raises: what was written until then stays, each node whole."""
         self._pending.clear()
-        self._unseen.clear()
-        for some in _packed(self._noted(records)):
+        self._unread.clear()
+        for some in _packed(self._without_ephemerals(records)):
             self._hand_on(some)
-        self._look()
+        self._look_up()
         while self._pending:
-            self._settle(*self._pending.popleft())
+            self._receive(*self._pending.popleft())
 
     def _hand_on(self, some: List[Record]) -> None:
-        """To its creation; or, where those before it were there already, to a look: creating in vain costs a commit."""
+        """Creates them; looks them up first where those before them were there: creating in vain costs a commit."""
         if not self._is_there:
             self._begin(some)
             return
-        self._unseen.append(some)
-        if len(self._unseen) == AHEAD:
-            self._look()
+        self._unread.append(some)
+        if len(self._unread) == AHEAD:
+            self._look_up()
 
-    def _look(self) -> None:
-        waiting, self._unseen = self._unseen, []
+    def _look_up(self) -> None:
+        waiting, self._unread = self._unread, []
         found = iter(self._endpoint.lookup([one.path for some in waiting for one in some]))
         for some in waiting:
             there = [next(found) for _ in some]
@@ -137,14 +137,14 @@ class Applier:
     def _begin(self, some: List[Record]) -> None:
         self._pending.append((some, None if self._dry_run else self._created(some)))
         if len(self._pending) > AHEAD:
-            self._settle(*self._pending.popleft())
+            self._receive(*self._pending.popleft())
 
-    def _noted(self, records: Iterable[Record]) -> Iterator[Record]:
+    def _without_ephemerals(self, records: Iterable[Record]) -> Iterator[Record]:
         """Without ephemerals; with the counters noted for the end."""
         for record in records:
             if record.kind == EPHEMERAL:
                 self._counts["ephemerals"] += 1
-                self._told(record.path)
+                self._on_skipped(record.path)
                 continue
             if record.creates:
                 self._spool.write(json.dumps([record.path, record.creates]) + "\n")
@@ -161,7 +161,7 @@ class Applier:
             transaction.create(record.path, record.data, acls_of(record))
         return transaction.commit_async()
 
-    def _settle(self, some: List[Record], answer: Any) -> None:
+    def _receive(self, some: List[Record], answer: Any) -> None:
         """What could not be created is there already, at least in part, or can't be: that is found out one by one."""
         try:
             good = answer is not None and not _failed(answer.get())
@@ -243,7 +243,7 @@ class Applier:
         """Raises the counters of all that was applied."""
         if not self._dry_run:
             self._spool.seek(0)
-            for some in chunks(map(json.loads, self._spool), LOOKS):
+            for some in chunks(map(json.loads, self._spool), LOOKUPS):
                 self.raise_counters(dict(map(tuple, some)))
             self._spool.seek(0, 2)
         return self.counts
@@ -292,7 +292,7 @@ def remove_tree(client: Any, path: str, itself: bool = True) -> int:
     except NoNodeError:
         return 0
     below = [join(path, name) for name in names if join(path, name) != "/zookeeper"]
-    for some in chunks(below, LOOKS):
+    for some in chunks(below, LOOKUPS):
         again: List[str] = []
         for one, answer in [(one, client.delete_async(one)) for one in some]:
             try:

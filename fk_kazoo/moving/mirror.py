@@ -1,4 +1,4 @@
-"""After a copy: what changes in the source is changed in the destination, until somebody says that it is enough.
+"""Follows a source after its copy: changes there are made in the destination, until somebody ends it.
 
 Watches are there before the copy begins, so nothing is missed in between. One that stays and covers the whole tree,
 where the source has that (deployments, ZooKeeper from 3.6); else two for each node. No watch tells of a changed ACL,
@@ -17,7 +17,7 @@ from kazoo.protocol.states import EventType, KazooState
 from fk_kazoo.requests import AddWatchMode
 
 from .apply import Applier
-from .client_side import ClientEndpoint
+from .client_endpoint import ClientEndpoint
 from .compare import Difference, compare
 from .records import EPHEMERAL, Record, chunks, is_below, is_reserved, join, parent_of
 
@@ -152,16 +152,16 @@ class Mirror:
 
     # --- the end --------------------------------------------------------------------------------
 
-    def cut_over(self, told: Callable[[str], None] = lambda text: None) -> List[Difference]:
+    def cut_over(self, inform: Callable[[str], None] = lambda text: None) -> List[Difference]:
         """Waits until nothing is left to be done and nothing more comes, then compares. What still differs: nothing.
 
         Whoever writes to the source has to be ended before.
         """
         left: List[Difference] = []
         for _ in range(ROUNDS):
-            told("waiting for the mirror to be empty")
+            inform("waiting for the mirror to be empty")
             self.follow_until(self._is_empty)
-            told("comparing every node")
+            inform("comparing every node")
             left = self._repair()
             if not left:
                 return []

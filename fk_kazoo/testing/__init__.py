@@ -1,6 +1,10 @@
-"""For tests of an app's own, with nothing to start: kazoo's harness, and pytest fixtures (`fk_kazoo.pytest_plugin`).
+"""For the tests of an app, with nothing to start: a test kit, and kazoo's harness on a deployment.
 
-Rule upheld here: the faults are real (see `faults`), the client is the shipped one, and nothing but kazoo is needed.
+    kit       a deployment of a test's own, clients, faults; `fk_kazoo.pytest_plugin` makes fixtures of it
+    faults, aio_faults, clock, recorder   what the kit offers
+    harness   kazoo's test cases (`KazooTestCase`); cluster and routed: the "servers" that they stop
+
+Rule upheld here: the faults are real, the client is the shipped one, and nothing but kazoo is needed.
 
 Imports: the client, the memory provider. Never: fk_kazoo.cli, fk_kazoo.gateway, pytest.
 """

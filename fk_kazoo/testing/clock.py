@@ -1,4 +1,4 @@
-"""A deployment's time, which a test can have go by."""
+"""A deployment's clock, which a test can advance."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import List, Tuple
 
 from fk_backend.providers.clock import SystemClock
 
-TURNS = 12
-"""Turns of the event loop after each moment: whoever slept until then has done what it does before the next one."""
+LOOP_ITERATIONS = 12
+"""Iterations of the event loop after each moment: who slept until then has done its work before the next one."""
 MOMENT_S = 0.1
 """Who sleeps until about the same time is woken at once."""
 
@@ -64,7 +64,7 @@ class DrivenClock(SystemClock):
             now = self.monotonic()
             while self._sleepers and self._sleepers[0][0] <= now:
                 _wake(heapq.heappop(self._sleepers)[2])
-            for _ in range(TURNS):
+            for _ in range(LOOP_ITERATIONS):
                 await asyncio.sleep(0)
         self._offset_s += left
         for _, _, waker in self._sleepers:

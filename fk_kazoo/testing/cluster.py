@@ -194,19 +194,19 @@ class Server:
 
     def run(self) -> None:
         """Lets clients through again."""
-        self._turn(True)
+        self._set_running(True)
 
     def stop(self) -> None:
         """Cuts off who is connected, and lets nobody through."""
-        self._turn(False)
+        self._set_running(False)
 
     start = run
     destroy = terminate = reset = stop
 
-    def _turn(self, running: bool) -> None:
+    def _set_running(self, running: bool) -> None:
         if running != self.running:
             self.running = running
-            self._cluster.settle()
+            self._cluster.apply_faults()
 
     def get_logs(self, num_lines: int = 100) -> List[str]:
         """Nothing: an access point writes no log."""
@@ -218,7 +218,7 @@ class Cluster:
 
     def __init__(self) -> None:
         self._servers = [Server(self, FIRST_PORT + PORT_STRIDE * i) for i in range(SIZE)]
-        self._places: Dict[Tuple[str, int], Server] = {(s.host, s.client_port): s for s in self._servers}
+        self._by_address: Dict[Tuple[str, int], Server] = {(s.host, s.client_port): s for s in self._servers}
 
     def __iter__(self) -> Iterator[Server]:
         return iter(self._servers)
@@ -238,18 +238,18 @@ class Cluster:
 
     terminate = reset = stop
 
-    def settle(self) -> None:
-        """Makes the faults that who runs and who does not asks for."""
-        in_loop(self._settle)
+    def apply_faults(self) -> None:
+        """Cuts, halts or mends each access point, by which servers run."""
+        in_loop(self._apply_faults)
 
-    def _settle(self) -> None:
+    def _apply_faults(self) -> None:
         quorum = 2 * sum(server.running for server in self) > SIZE
         for server in self:
             server.access_point.become(CUT if not server.running else MENDED if quorum else HALTED)
 
     def at(self, host: str, port: int) -> AccessPoint:
         """The access point of that address. Unavailable if nothing answers there."""
-        server: Optional[Server] = self._places.get((host, port))
+        server: Optional[Server] = self._by_address.get((host, port))
         if server is None:
             raise Unavailable("nothing answers at %s:%d" % (host, port))
         return server.access_point

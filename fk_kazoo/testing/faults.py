@@ -187,8 +187,8 @@ def _inject(
         return False
 
     client.add_listener(listen)
-    patience, waited = inject(), 0.0
-    while not lost.is_set() and waited < patience:
+    timeout_s, waited = inject(), 0.0
+    while not lost.is_set() and waited < timeout_s:
         lost.wait(AGAIN_S)
         waited += AGAIN_S
         if not lost.is_set():

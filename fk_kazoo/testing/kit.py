@@ -1,4 +1,4 @@
-"""What a test has: a deployment of its own, clients, faults that happen to them, and a look at what was left running.
+"""The test kit: a deployment of a test's own, clients, their faults, and a check that nothing is left running.
 
 The fixtures of `fk_kazoo.pytest_plugin` are its parts; it can be used without pytest as well:
 
@@ -95,10 +95,10 @@ class Kit:
         finally:
             _unwatch(self)
         if left:
-            told = "left running: " + "; ".join("a client made at %s" % where for _, where in left)
+            message = "left running: " + "; ".join("a client made at %s" % where for _, where in left)
             if kind is None:
-                raise Leak(told)
-            _log.warning(told)  # what the test failed with comes first
+                raise Leak(message)
+            _log.warning(message)  # what the test failed with comes first
 
     def _made(self) -> List[Tuple[Any, str]]:
         """Clients of this place, by whomever, and where they were made."""
@@ -284,11 +284,11 @@ def _await(client: Any, condition: Callable[[], bool]) -> None:
 def _await_listeners(client: Any, connected: bool) -> None:
     """Until it is connected, or not, and all of its listeners were told so."""
 
-    def told() -> bool:
-        last = vars(client).get("_kit_told")
+    def has_heard() -> bool:
+        last = vars(client).get("_kit_last_state")
         return bool(client.connected) is connected and (last == KazooState.CONNECTED) is connected
 
-    _await(client, told)
+    _await(client, has_heard)
 
 
 def _in_loop(_client: Any, what: Callable[[], None]) -> None:
@@ -410,6 +410,6 @@ def _recording_states() -> Callable[..., None]:
 
     def telling(self: Any, state: Any, *args: Any, **kwargs: Any) -> None:
         change(self, state, *args, **kwargs)
-        vars(self)["_kit_told"] = state
+        vars(self)["_kit_last_state"] = state
 
     return telling

@@ -1,4 +1,4 @@
-"""What a client told, in order, for a test to wait for and to compare."""
+"""Records a client's states and events, in order, for a test to wait for and to compare."""
 
 from __future__ import annotations
 

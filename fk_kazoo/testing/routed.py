@@ -1,4 +1,4 @@
-"""The client under test is the shipped one; only its way to the deployment leads through places that can fail."""
+"""The shipped client on a connection that tests can cut and delay."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple
 
+from .context import CheckContext
 from .outcome import NotRun
-from .scene import Scene
 
 ROOT = Path(__file__).resolve().parents[2]
 _IN_CHECKOUT = (ROOT / "compat_tests" / "recipes").is_dir()
@@ -64,21 +64,21 @@ def _found(module: str) -> bool:
         return False
 
 
-def suite(scene: Scene) -> Dict[str, Any]:
+def suite(context: CheckContext) -> Dict[str, Any]:
     """A selection of kazoo's own tests. They time threads in fractions of seconds: what fails runs once more."""
     lacking = suite_missing()
     if lacking:
         raise NotRun(lacking)
-    chosen = [*(QUICK_SUITE if scene.scale.quick else SUITE), "-k", CHOSEN, "-q"]
+    chosen = [*(QUICK_SUITE if context.scale.quick else SUITE), "-k", CHOSEN, "-q"]
     module = "compat_tests.kazoo_suite" if _IN_CHECKOUT else "fk_kazoo.verify.kazoo_suite"
-    command = [sys.executable, "-m", module, "--url", scene.at("kazoo-suite"), *chosen]
+    command = [sys.executable, "-m", module, "--url", context.at("kazoo-suite"), *chosen]
     with tempfile.TemporaryDirectory() as cache:
         command += ["-o", "cache_dir=" + cache]
-        ended = _run(scene, command, SUITE_S)
+        ended = _run(context, command, SUITE_S)
         figures = _counts(ended)
         failed = figures.pop("failed", 0)
         if failed:
-            ended = _run(scene, [*command, "--last-failed", "--last-failed-no-failures", "none"], SUITE_AGAIN_S)
+            ended = _run(context, [*command, "--last-failed", "--last-failed-no-failures", "none"], SUITE_AGAIN_S)
             again = _counts(ended)
             figures["passed once more"] = again.get("passed", 0)
             failed = again.get("failed", 0)
@@ -92,32 +92,32 @@ def _counts(ended: Ended) -> Dict[str, int]:
     return {what: int(count) for count, what in counts}
 
 
-def recipes(scene: Scene) -> Dict[str, Any]:
+def recipes(context: CheckContext) -> Dict[str, Any]:
     """kazoo's recipes while sessions expire, networks part and processes are killed."""
     module = "compat_tests.recipes" if _IN_CHECKOUT else "fk_kazoo.verify.recipes"
-    chosen = list(QUICK_RECIPES) if scene.scale.quick else ["--half"]
-    ended = _run(scene, [sys.executable, "-m", module, "--url", scene.at("recipes"), *chosen], RECIPES_S)
+    chosen = list(QUICK_RECIPES) if context.scale.quick else ["--half"]
+    ended = _run(context, [sys.executable, "-m", module, "--url", context.at("recipes"), *chosen], RECIPES_S)
     held = ended.printed.count(" holds ")
     assert ended.code == 0 and held, ended.printed[-TAIL:]
     return {"held": held}
 
 
-def demo(scene: Scene) -> Dict[str, Any]:
+def demo(context: CheckContext) -> Dict[str, Any]:
     """Four processes that elect, count and watch, and whose leader is killed."""
-    place = ROOT / "examples" if _IN_CHECKOUT else Path(__file__).with_name("examples")
-    ended = _run(scene, [sys.executable, str(place / "demo.py"), "--deployment", scene.url], DEMO_S)
+    account = ROOT / "examples" if _IN_CHECKOUT else Path(__file__).with_name("examples")
+    ended = _run(context, [sys.executable, str(account / "demo.py"), "--deployment", context.url], DEMO_S)
     assert ended.code == 0, ended.printed[-TAIL:]
     return {"told": ended.printed.strip().splitlines()[-12:]}
 
 
-def _run(scene: Scene, command: List[str], within_s: float) -> Ended:
+def _run(context: CheckContext, command: List[str], within_s: float) -> Ended:
     """Runs it to its end. NotRun if it takes too long, Stopped if the run ends: then it was ended.
 
     Each of its parts has a limit of its own: who takes too long is slow, and does not hang.
     """
     paths = [str(ROOT), str(ROOT / "backend")] if _IN_CHECKOUT else []
     paths += [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-    environment = scene.environment(**({"PYTHONPATH": os.pathsep.join(paths)} if paths else {}))
+    environment = context.environment(**({"PYTHONPATH": os.pathsep.join(paths)} if paths else {}))
     with tempfile.TemporaryFile("w+", errors="replace") as printed:
         process = subprocess.Popen(
             command,
@@ -128,12 +128,12 @@ def _run(scene: Scene, command: List[str], within_s: float) -> Ended:
             start_new_session=True,  # a terminal's Ctrl-C is for us
         )
         try:
-            with scene.ledger.assumed(*REQUESTS_S):
+            with context.ledger.assumed(*REQUESTS_S):
                 until = time.monotonic() + within_s
                 while process.poll() is None:
                     if time.monotonic() > until:
                         raise NotRun("not to its end, which did not come within %.0f s" % within_s)
-                    scene.wait(0.1)
+                    context.wait(0.1)
         finally:
             _end(process)
         printed.seek(0)

@@ -37,8 +37,9 @@ class Result(NamedTuple):
 
 
 class Check(NamedTuple):
-    """``call`` gets the `Scene` and returns figures. It raises AssertionError, NotRun, NotShown, Stopped; any other
-    exception is a failure too.
+    """``call`` gets the `CheckContext` and returns figures.
+
+    It raises AssertionError, NotRun, NotShown, Stopped; any other exception is a failure too.
     """
 
     name: str
@@ -48,9 +49,9 @@ class Check(NamedTuple):
     """What of AWS it says nothing about when it is run on an emulator."""
 
 
-def exit_code(results: List[Result], left: List[str], looked: bool) -> int:
+def exit_code(results: List[Result], left: List[str], left_over: bool) -> int:
     """Of the whole run. ``looked``: whether it is known what is left."""
     found = {result.status for result in results}
-    if FAILED in found or left or not looked:
+    if FAILED in found or left or not left_over:
         return BROKEN
     return INCOMPLETE if NOT_RUN in found else 0

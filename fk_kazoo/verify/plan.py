@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import List
 
-from . import compatibility, load, measuring, tenants, usage, waits
+from . import compatibility, load, measuring, slow_checks, tenants, usage
 from .outcome import Check
 
 LATENCIES = "all of it: latencies are the emulator's"
@@ -14,7 +14,7 @@ BILL = "all of it: nothing is billed"
 IDLE = Check(
     "idleness",
     "after a quarter of an hour in which nothing happens a client writes, and its session is well",
-    waits.idleness,
+    slow_checks.idleness,
     "environments that AWS freezes or ends, and connections that die meanwhile",
 )
 """In a deployment of its own, from the beginning on."""
@@ -34,13 +34,13 @@ TOGETHER: List[Check] = [
     Check(
         "dead holder",
         "the lock of a process that held it for five minutes and is killed goes to who waits for it",
-        waits.dead_holder,
+        slow_checks.dead_holder,
         "how long Lambda goes on with ticks (its protection from recursive loops is imitated)",
     ),
     Check(
         "same message",
         "a message that is sent again within five minutes is done once; later, it hurts nobody",
-        waits.same_message,
+        slow_checks.same_message,
         "how long SQS remembers, and what it does at the end of it",
     ),
     Check("bill", "what CloudWatch counts costs what fk-kazoo cost says", usage.used, BILL),

@@ -13,15 +13,15 @@ from typing import Any, Callable, Dict, List, NamedTuple, Sequence
 
 from fk_backend.errors import NoPermission
 
-from . import plan, remains, tenants
+from . import leftovers, plan, tenants
+from .accounts import Account, Notify
 from .budget import Ledger
 from .clean_up import CleanUp, watched
 from .compatibility import suite_missing
+from .context import QUICK, CheckContext, Scale
 from .latency import document
 from .outcome import FAILED, HELD, NOT_RUN, NOT_SHOWN, Check, NotRun, NotShown, Result, Stopped, exit_code
-from .places import Place, Tell
 from .report import Report
-from .scene import QUICK, Scale, Scene
 
 DESTROYING_S = 120.0
 """Kept of the time for destroying."""
@@ -39,72 +39,74 @@ class Wanted(NamedTuple):
 
 
 class Run:
-    """``place``: where; ``tell``: who is told how it goes on."""
+    """``account``: where; ``notify``: gets a line for each step."""
 
-    def __init__(self, wanted: Wanted, place: Place, tell: Tell) -> None:
-        self._wanted, self._place, self._tell = wanted, place, tell
+    def __init__(self, wanted: Wanted, account: Account, notify: Notify) -> None:
+        self._wanted, self._account, self._notify = wanted, account, notify
         self._began_s, self._began = time.monotonic(), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         self._chosen = [one.name for one in plan.ALL if not wanted.only or one.name in wanted.only]
         self._results: Dict[str, Result] = {}
         self._checking: List[threading.Thread] = []
         ends_at = self._began_s + max(0.0, wanted.minutes * 60 - DESTROYING_S)
         name = "verify-" + secrets.token_hex(3)
-        self.scene = Scene(place, name, QUICK if wanted.quick else Scale(), Ledger(wanted.budget_usd), ends_at)
-        self._clean_up = CleanUp(self.scene, tell)
+        self.context = CheckContext(
+            account, name, QUICK if wanted.quick else Scale(), Ledger(wanted.budget_usd), ends_at
+        )
+        self._clean_up = CleanUp(self.context, notify)
 
     def __call__(self) -> Report:
         """The whole of it."""
         if plan.SUITE in self._chosen and suite_missing():
-            self._tell("kazoo's own tests will NOT be run: %s" % suite_missing())
-        with watched(self.scene, self._tell):
+            self._notify("kazoo's own tests will NOT be run: %s" % suite_missing())
+        with watched(self.context, self._notify):
             try:
                 self._check_everything()
             except Stopped:
                 pass
             except Exception as error:  # whatever it is: what was made has to go
                 self._results["run"] = Result("run", "every step can be taken", FAILED, traceback.format_exc())
-                self.scene.ending.now("a step failed: %r" % error)
+                self.context.ending.now("a step failed: %r" % error)
             finally:
                 self._wait_for_checks()
-                looked = self._clean_up.everything()
-        return self._report(looked)
+                left_over = self._clean_up.everything()
+        return self._report(left_over)
 
     # --- checking -----------------------------------------------------------------------------------
 
     def _check_everything(self) -> None:
-        scene = self.scene
-        if scene.ledger.is_spent:
-            scene.ending.now("the budget of %.2f USD is too small for anything" % scene.ledger.budget_usd)
-        scene.go_on()
-        deployed = self._note("deployed", "two deployments can be made", self._deploy)
+        context = self.context
+        if context.ledger.is_spent:
+            context.ending.now("the budget of %.2f USD is too small for anything" % context.ledger.budget_usd)
+        context.go_on()
+        deployed = self._record("deployed", "two deployments can be made", self._deploy)
         if deployed.status != HELD:
-            scene.ending.now("it could not be deployed")
-        scene.go_on()
+            context.ending.now("it could not be deployed")
+        context.go_on()
         idle = self._begin([plan.IDLE])
         for check in plan.MEASURED:
             self._perform(check)
         self._join([self._begin(lane) for lane in plan.LANES])
         if idle.is_alive():
-            self._clean_up.destroy(scene.name)
+            self._clean_up.destroy(context.name)
         self._join([idle])
 
     def _deploy(self) -> Dict[str, Any]:
         """Both at once. If one fails, the other is made all the same: CloudFormation can't be stopped half-way."""
-        scene, failed = self.scene, []
+        context, failed = self.context, []
         gone = "if this is killed, fk-kazoo destroy %s --force, and the same for %s"
-        self._tell(gone % (scene.name, scene.idle_name))
-        self._place.prepare()
-        scene.go_on()
+        self._notify(gone % (context.name, context.idle_name))
+        self._account.prepare()
+        context.go_on()
 
         def deploy(name: str, namespaces: Sequence[str]) -> None:
             try:
-                scene.ledger.lives(name)
-                url = self._place.deploy(name, namespaces)
-                setattr(scene, "url" if name == scene.name else "idle_url", url)
+                context.ledger.lives(name)
+                url = self._account.deploy(name, namespaces)
+                setattr(context, "url" if name == context.name else "idle_url", url)
             except Exception as error:
                 failed.append(error)
 
-        pairs = [(scene.name, tenants.NAMESPACES), (scene.idle_name, ())]
+        pairs = [(context.name, tenants.NAMESPACES), (context.idle_name, ())]
         making = [threading.Thread(target=deploy, args=pair) for pair in pairs]
         for one in making:
             one.start()
@@ -128,16 +130,16 @@ class Run:
 
     def _perform(self, check: Check) -> None:
         if check.name in self._chosen:
-            self._tell("begins: %s" % check.name)
-            nothing = check.proves_nothing_of if self._place.emulator else ""
-            self._note(check.name, check.claim, lambda: check.call(self.scene), nothing)
+            self._notify("begins: %s" % check.name)
+            nothing = check.proves_nothing_of if self._account.emulator else ""
+            self._record(check.name, check.claim, lambda: check.call(self.context), nothing)
 
-    def _note(self, name: str, claim: str, call: Callable[[], Dict[str, Any]], proves_nothing_of: str = "") -> Result:
+    def _record(self, name: str, claim: str, call: Callable[[], Dict[str, Any]], proves_nothing_of: str = "") -> Result:
         """What came of it is a result."""
         began, status, detail = time.monotonic(), HELD, ""
         figures: Dict[str, Any] = {}
         try:
-            self.scene.go_on()
+            self.context.go_on()
             figures = call()
         except (NotRun, Stopped, NoPermission) as why:
             status, detail = NOT_RUN, str(why)
@@ -150,7 +152,7 @@ class Run:
         took_s = time.monotonic() - began
         result = Result(name, claim, status, detail.strip(), round(took_s, 2), figures, proves_nothing_of)
         self._results[name] = result
-        self._tell("%s: %s (%.0f s)%s" % (status, name, took_s, ": " + detail.splitlines()[-1] if detail else ""))
+        self._notify("%s: %s (%.0f s)%s" % (status, name, took_s, ": " + detail.splitlines()[-1] if detail else ""))
         return result
 
     def _join(self, threads: Sequence[threading.Thread]) -> None:
@@ -158,7 +160,7 @@ class Run:
         for thread in threads:
             while thread.is_alive():
                 thread.join(0.2)
-                self.scene.go_on()
+                self.context.go_on()
 
     # --- ending -------------------------------------------------------------------------------------
 
@@ -168,28 +170,28 @@ class Run:
         for thread in self._checking:
             thread.join(max(0.0, until - time.monotonic()))
         for check in plan.ALL:
-            why = self.scene.ending.reason if check.name in self._chosen else "it was not asked for"
-            nothing = check.proves_nothing_of if self._place.emulator else ""
+            why = self.context.ending.reason if check.name in self._chosen else "it was not asked for"
+            nothing = check.proves_nothing_of if self._account.emulator else ""
             left_out = Result(check.name, check.claim, NOT_RUN, why, proves_nothing_of=nothing)
             self._results.setdefault(check.name, left_out)
 
-    def _report(self, looked: remains.Looked) -> Report:
+    def _report(self, left_over: leftovers.Leftovers) -> Report:
         order = ["deployed", *(one.name for one in plan.ALL), "run"]
         results = [self._results[name] for name in order if name in self._results] + self._clean_up.failures
-        source = "fk-kazoo verify, %s" % (self._place.emulator or "AWS %s" % self._place.where)
+        source = "fk-kazoo verify, %s" % (self._account.emulator or "AWS %s" % self._account.where)
         return Report(
             began=self._began,
             seconds=round(time.monotonic() - self._began_s, 1),
-            region=self._place.where,
-            emulator=self._place.emulator,
+            region=self._account.where,
+            emulator=self._account.emulator,
             waits_shortened=self._wanted.quick,
             budget_usd=self._wanted.budget_usd,
-            spent_usd=round(self.scene.ledger.spent_usd(), 4),
-            ended_early=self.scene.ending.reason,
+            spent_usd=round(self.context.ledger.spent_usd(), 4),
+            ended_early=self.context.ending.reason,
             results=results,
-            left=looked.left,
-            unknown=looked.unknown,
-            latencies=document(self.scene.samples, source),
-            exit_code=exit_code(results, looked.left, not looked.unknown),
-            troubles=self._place.troubles,
+            left=left_over.left,
+            unknown=left_over.unknown,
+            latencies=document(self.context.samples, source),
+            exit_code=exit_code(results, left_over.left, not left_over.unknown),
+            troubles=self._account.troubles,
         )

@@ -11,8 +11,8 @@ from typing import Any, Dict
 from fk_backend.providers.aws.cloud import Cloud, absent, explained
 from fk_backend.providers.aws.template import client_policy
 
+from .context import CheckContext
 from .outcome import NotRun, NotShown
-from .scene import Scene
 
 NAMESPACES = ("tenant-a", "tenant-b")
 SETTLE_TIMEOUT_S = 90.0
@@ -29,28 +29,28 @@ def role(name: str, namespace: str) -> str:
     return "fk-%s-verify-%s" % (name, namespace)
 
 
-def tenants(scene: Scene) -> Dict[str, Any]:
+def tenants(context: CheckContext) -> Dict[str, Any]:
     """What each of the two may and may not."""
-    found = {mine: _tenant(scene, mine, anothers) for mine, anothers in (NAMESPACES, NAMESPACES[::-1])}
-    if scene.place.emulator:
+    found = {mine: _tenant(context, mine, anothers) for mine, anothers in (NAMESPACES, NAMESPACES[::-1])}
+    if context.account.emulator:
         raise NotShown(
             "it refuses all of DynamoDB to whom dynamodb:LeadingKeys confines; what S3 refuses was looked at, and holds"
         )
     return found
 
 
-def _tenant(scene: Scene, mine: str, anothers: str) -> Dict[str, str]:
-    cloud, emulated = scene.place.cloud, bool(scene.place.emulator)
-    arn = _made(cloud, scene.name, mine)
-    credentials = _assumed(scene, cloud, arn)
+def _tenant(context: CheckContext, mine: str, anothers: str) -> Dict[str, str]:
+    cloud, emulated = context.account.cloud, bool(context.account.emulator)
+    arn = _made(cloud, context.name, mine)
+    credentials = _assumed(context, cloud, arn)
     tried: Dict[str, str] = {}
 
     def works() -> bool:
-        tried.update(_tries(scene, credentials, mine, anothers))
+        tried.update(_tries(context, credentials, mine, anothers))
         return all(tried[what] == "done" for what in MINE[emulated:])
 
     try:
-        scene.eventually(works, "its policy is in force", SETTLE_TIMEOUT_S)
+        context.eventually(works, "its policy is in force", SETTLE_TIMEOUT_S)
     except AssertionError as error:
         raise AssertionError("%s: %s" % (error, tried)) from error
     for what, came in tried.items():
@@ -75,7 +75,7 @@ def _made(cloud: Cloud, name: str, namespace: str) -> str:
     return str(made["Role"]["Arn"])
 
 
-def _assumed(scene: Scene, cloud: Cloud, arn: str) -> Dict[str, str]:
+def _assumed(context: CheckContext, cloud: Cloud, arn: str) -> Dict[str, str]:
     """Variables with its credentials. NotRun if whoever runs this can't have them."""
     from botocore.exceptions import ClientError
 
@@ -87,7 +87,7 @@ def _assumed(scene: Scene, cloud: Cloud, arn: str) -> Dict[str, str]:
         except ClientError as error:  # the role is not known everywhere yet, or this is the account's root
             if time.monotonic() > until or "root account" in str(error):
                 raise NotRun("its role can't be assumed: %s" % error) from error
-        scene.wait(1.0)
+        context.wait(1.0)
     return {
         "AWS_ACCESS_KEY_ID": made["AccessKeyId"],
         "AWS_SECRET_ACCESS_KEY": made["SecretAccessKey"],
@@ -97,10 +97,10 @@ def _assumed(scene: Scene, cloud: Cloud, arn: str) -> Dict[str, str]:
     }
 
 
-def _tries(scene: Scene, credentials: Dict[str, str], mine: str, anothers: str) -> Dict[str, str]:
+def _tries(context: CheckContext, credentials: Dict[str, str], mine: str, anothers: str) -> Dict[str, str]:
     """What came of everything that it tries."""
-    words = ["tenant", scene.at(mine), scene.at(anothers), scene.name, anothers]
-    environment = scene.environment(**credentials)
+    words = ["tenant", context.at(mine), context.at(anothers), context.name, anothers]
+    environment = context.environment(**credentials)
     environment.pop("AWS_PROFILE", None)
     done = subprocess.run(
         [sys.executable, "-m", "fk_kazoo.verify.programs", *words],
@@ -110,7 +110,7 @@ def _tries(scene: Scene, credentials: Dict[str, str], mine: str, anothers: str) 
         text=True,
         timeout=120,
     )
-    scene.ledger.add(reads=6, writes=8)
+    context.ledger.add(reads=6, writes=8)
     assert done.returncode == 0, done.stderr[-2000:]
     tried: Dict[str, str] = json.loads(done.stdout.strip().splitlines()[-1])
     return tried

@@ -10,7 +10,7 @@ from __future__ import annotations
 import collections
 import datetime
 import time
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from fk_backend.ports import TABLES
 from fk_backend.providers.aws import names
@@ -18,10 +18,12 @@ from fk_backend.providers.aws.cloud import Cloud, explained
 
 from ..commands.cost import DAY_S, Load, daily
 from ..commands.cost_figures import FIGURES, PRICES
+from .context import CheckContext, Window
 from .outcome import NotRun, NotShown
-from .scene import Scene
 
 MINUTE_S = 60.0
+Query = Tuple[str, str, str, Dict[str, str]]
+"""What it is called here, and the namespace, metric and dimensions of CloudWatch."""
 LATE_S = 300.0
 """So long after a minute its figures may come."""
 PAUSE_S = 15.0
@@ -31,29 +33,20 @@ AT_MOST, AT_LEAST = 2.0, 0.3
 """Times what the model says: beyond these the model is wrong."""
 
 
-class Window(NamedTuple):
-    """From when to when, in seconds since the epoch, and what was asked of the deployment in it."""
-
-    started_s: float
-    ended_s: float
-    reads: float
-    writes: float
-
-
-def used(scene: Scene) -> Dict[str, Any]:
+def used(context: CheckContext) -> Dict[str, Any]:
     """What CloudWatch counted, in USD, and the model's figure."""
-    window = scene.window
+    window = context.window
     if window is None:
         raise NotRun("the calls whose cost is compared were not made")
-    queries = _queries(scene.name)
-    until = time.monotonic() + (0.0 if scene.place.emulator else LATE_S)
+    queries = _queries(context.name)
+    until = time.monotonic() + (0.0 if context.account.emulator else LATE_S)
     while True:
-        found = _asked(scene, window, queries)
+        found = _asked(context, window, queries)
         missing = sorted(name for name in NEEDED if name not in found)
         if not missing or time.monotonic() > until:
             break
-        scene.wait(PAUSE_S)
-    if missing and scene.place.emulator:
+        context.wait(PAUSE_S)
+    if missing and context.account.emulator:
         raise NotShown("its CloudWatch has no figures of %s" % ", ".join(missing))
     if missing:
         raise NotRun("CloudWatch had no figures of %s after %.0f s" % (", ".join(missing), LATE_S))
@@ -65,9 +58,9 @@ def used(scene: Scene) -> Dict[str, Any]:
 NEEDED = ("wru", "rru", "invocations", "duration_ms", "writes_sent")
 
 
-def _queries(name: str) -> "List[Tuple[str, str, str, Dict[str, str]]]":
+def _queries(name: str) -> List[Query]:
     """(what it adds to, CloudWatch's namespace, metric, dimension)."""
-    found: List[Tuple[str, str, str, Dict[str, str]]] = []
+    found: List[Query] = []
     for which in TABLES:
         table = {"TableName": names.table(name, which)}
         found.append(("wru", "AWS/DynamoDB", "ConsumedWriteCapacityUnits", table))
@@ -83,10 +76,10 @@ def _queries(name: str) -> "List[Tuple[str, str, str, Dict[str, str]]]":
     return found
 
 
-def _asked(scene: Scene, window: Window, queries: "List[Tuple[str, str, str, Dict[str, str]]]") -> Dict[str, float]:
+def _asked(context: CheckContext, window: Window, queries: List[Query]) -> Dict[str, float]:
     """Sums over the window, of what there are figures of."""
-    scene.ledger.add(asked=len(queries))
-    return _sums(scene.place.cloud, window.started_s, window.ended_s, queries, int(MINUTE_S))
+    context.ledger.add(asked=len(queries))
+    return _sums(context.account.cloud, window.started_s, window.ended_s, queries, int(MINUTE_S))
 
 
 def this_month(name: str, region: Optional[str], endpoint_url: Optional[str]) -> Dict[str, Any]:
@@ -102,9 +95,7 @@ def this_month(name: str, region: Optional[str], endpoint_url: Optional[str]) ->
     return {"since_ms": int(began.timestamp() * 1000), "usd": round(sum(by_item.values()), 4), "by_item_usd": by_item}
 
 
-def _sums(
-    cloud: Cloud, started_s: float, ended_s: float, queries: "List[Tuple[str, str, str, Dict[str, str]]]", period_s: int
-) -> Dict[str, float]:
+def _sums(cloud: Cloud, started_s: float, ended_s: float, queries: List[Query], period_s: int) -> Dict[str, float]:
     asked = [
         {
             "Id": "m%d" % number,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fk_kazoo.cli.place import Place
+from fk_kazoo.cli.target import Target
 from tests.console import conftest as consoles
 from tests.console import test_server
 
@@ -16,9 +16,9 @@ writable = consoles.writable
 
 
 @pytest.fixture
-def place(deployment: Deployment) -> Place:
+def place(deployment: Deployment) -> Target:
     """Where the console looks."""
-    return Place(deployment.url, timeout_s=60)
+    return Target(deployment.url, timeout_s=60)
 
 
 test_what_is_shown = test_server.test_what_is_shown

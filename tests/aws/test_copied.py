@@ -9,7 +9,7 @@ from typing import Any, List
 import pytest
 
 from fk_kazoo.__main__ import main
-from fk_kazoo.cli.place import Place
+from fk_kazoo.cli.target import Target
 from fk_kazoo.moving.records import creates_of
 
 from .conftest import Deployment
@@ -26,7 +26,7 @@ def test_there_and_back(
 ) -> None:
     """Data of every size, ACLs, kinds and counters; the same command again finds everything there."""
     monkeypatch.setenv("FK_KAZOO_HOME", str(tmp_path / "home"))
-    with Place("local://one").client(make=True) as source:
+    with Target("local://one").client(make=True) as source:
         source.create("/app", b"root")
         source.create("/app/large", bytes(range(256)) * 1000)
         source.create("/app/none", None)
@@ -45,11 +45,11 @@ def test_there_and_back(
     back = told(capsys, "copy", url, "local://two", "--verify", "--timeout", "60")
     assert back["created"] == 26 and back["equal_sides"], back
     assert told(capsys, "compare", "local://one", "local://two")["equal_sides"]
-    with Place("local://two").client() as copied:
+    with Target("local://two").client() as copied:
         assert creates_of(copied.exists("/app/jobs")) == 6
     figures = told(capsys, "top", "--url", url, "-n", "1", "--interval", "0.2")
     assert figures["queue"] is not None and figures["usd_per_hour"] > 0
-    with Place(url, timeout_s=60).client():
+    with Target(url, timeout_s=60).client():
         sessions = main(["sessions", "--url", url]), capsys.readouterr()
     assert sessions[0] == 0 and "from: not known" in sessions[1].out and "not known to aws://" in sessions[1].err
 
@@ -59,7 +59,7 @@ def test_the_clients_policy_is_enough(
 ) -> None:
     """Many nodes by one request, with their kinds; nothing is told that could not be read."""
     monkeypatch.setenv("FK_KAZOO_HOME", str(tmp_path / "home"))
-    with Place("local://one").client(make=True) as source:
+    with Target("local://one").client(make=True) as source:
         source.create("/policy/a", b"a", makepath=True)
         source.create_ttl("/policy/t", 3_600_000, b"t")
     for words in (("local://one", emulated_url), (emulated_url, "local://two")):

@@ -169,9 +169,9 @@ def test_a_bill_leaves_nothing_out() -> None:
 def test_what_is_filled_is_what_the_functions_write() -> None:
     """A client sees the same, and what it does next comes to the same."""
     from benchmarks.cloud import filling
-    from benchmarks.cloud.setting import setting
+    from benchmarks.cloud.emulated import emulated_deployment
 
-    with setting(filled=True) as deployment:
+    with emulated_deployment(filled=True) as deployment:
         client = deployment.client("ns")
         for parent in ("/made", "/filled"):
             client.create(parent)

@@ -11,7 +11,7 @@ from typing import Any, Callable, Iterator, NamedTuple
 import pytest
 
 from fk_kazoo.__main__ import main
-from fk_kazoo.cli.place import connect, leave
+from fk_kazoo.cli.target import connect, leave
 from tests.differential.zookeeper_server import ZookeeperServer, unavailable
 
 

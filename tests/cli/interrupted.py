@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Tuple
 
 from fk_backend.backup.restore import examine
-from fk_kazoo.cli.place import connect, leave
+from fk_kazoo.cli.target import connect, leave
 from fk_kazoo.moving.dump import DumpEndpoint
 
 URL = "local://app"

@@ -21,7 +21,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional
 from compat_tests.on_aws import emulated
 from fk_backend import layout
 from fk_kazoo.admin_store import AdminStore
-from fk_kazoo.cli.place import connect, leave
+from fk_kazoo.cli.target import connect, leave
 from fk_kazoo.url import parse
 from tests.differential.zookeeper_server import SUPER_CREDENTIAL, ZookeeperServer
 
@@ -113,7 +113,7 @@ def run(*words: str, until: Optional[Callable[[], bool]] = None) -> Ended:
                  json.loads(printed) if printed else {})  # fmt: skip
 
 
-def say(what: str, done: Ended) -> None:
+def info(what: str, done: Ended) -> None:
     """One line of figures."""
     figures = (what, done.wall_s, done.processor_s, done.memory_mb, os.getloadavg()[0])
     print("%-34s %7.1f s, %6.1f s of processor, %5.0f MB, load %.0f" % figures, flush=True)
@@ -122,7 +122,7 @@ def say(what: str, done: Ended) -> None:
 def compared(one: str, other: str, *more: str) -> None:
     """AssertionError unless every node is equal."""
     done = run("compare", one, other, *more)
-    say("compare", done)
+    info("compare", done)
     assert done.code == 0 and done.printed["equal_sides"], done.printed
 
 
@@ -143,7 +143,7 @@ def killed(source: str, destination: str, nodes: int, kills: int) -> None:
         assert done.code == -9, "it ended before it was killed: %s" % (done,)
         at.append(there())
     done = run("copy", source, destination)
-    say("copy, its last part after %d kills" % kills, done)
+    info("copy, its last part after %d kills" % kills, done)
     print("killed when there were %s nodes; %.1f s together" % (at, wall_s + done.wall_s), flush=True)
     assert done.code == 0 and done.printed["equal"] >= at[-1], done.printed
     for one in present:
@@ -157,17 +157,17 @@ def on_aws(source: str, nodes: int, minutes: float) -> None:
         url = variables["FK_KAZOO_URL"]
         begun = time.monotonic()
         done = run("copy", source, url, "%s/g000" % ROOT, "--timeout", "60")
-        say("copy to AWS, emulated, %d nodes" % done.printed.get("created", 0), done)
+        info("copy to AWS, emulated, %d nodes" % done.printed.get("created", 0), done)
         assert done.code == 0, done
         a_group_s = time.monotonic() - begun
         fit = max(1, min(GROUPS, int(minutes * 60 / 2.5 / a_group_s)))  # there, compared, and back, which is quicker
         paths = ["%s/g%03d" % (ROOT, number) for number in range(fit)]
         done = run("copy", source, url, *paths, "--timeout", "60")
-        say("copy to AWS, emulated, %d nodes" % sum(done.printed.get(key, 0) for key in ("created", "equal")), done)
+        info("copy to AWS, emulated, %d nodes" % sum(done.printed.get(key, 0) for key in ("created", "equal")), done)
         assert done.code == 0, done
         compared(source, url, *paths, "--timeout", "60")
         done = run("copy", url, source + "/aws", *paths, "--timeout", "60")
-        say("copy from AWS to ZooKeeper", done)
+        info("copy from AWS to ZooKeeper", done)
         assert done.code == 0, done
         compared(url, source + "/aws", *paths, "--timeout", "60")
         compared(source, source + "/aws", *paths, "--timeout", "60")
@@ -189,11 +189,11 @@ def main() -> int:
             fill(url, options.nodes)
             print("ZooKeeper filled with %d nodes in %.1f s" % (options.nodes, time.monotonic() - begun), flush=True)
             done = run("copy", url, "local://once")
-            say("copy to local://", done)
+            info("copy to local://", done)
             assert done.code == 0, done
             compared(url, "local://once")
             done = run("copy", "local://once", url + "/back")
-            say("copy to ZooKeeper", done)
+            info("copy to ZooKeeper", done)
             assert done.code == 0, done
             compared("local://once", url + "/back")
             if options.kills:

@@ -76,17 +76,17 @@ def test_top_where_it_is_narrow_and_without_colour(run: Run, start: Start) -> No
     assert ended(child) == 0 and "0.0  writes" in child.before and "\x1b[3" not in child.before
 
 
-@pytest.mark.parametrize("place", ["local", "zookeeper"])
-def test_top_in_a_pipe(run: Run, place: str, request: pytest.FixtureRequest, client: Callable[..., Any]) -> None:
-    url: str = URL if place == "local" else request.getfixturevalue("zookeeper")
+@pytest.mark.parametrize("target", ["local", "zookeeper"])
+def test_top_in_a_pipe(run: Run, target: str, request: pytest.FixtureRequest, client: Callable[..., Any]) -> None:
+    url: str = URL if target == "local" else request.getfixturevalue("zookeeper")
     client(url).create("/mine", b"", ephemeral=True)
     done = run("top", "--url", url, "-n", "2", "--interval", "0.1", "--json")
     first, second = map(json.loads, done.out.splitlines())
     assert done.code == 0 and first["sessions"] >= 1 and first["read_ms"] > 0 and second["time_ms"] > first["time_ms"]
-    assert (first["queue"] is None) == (place == "local") and first["writes_per_s"] is not None
+    assert (first["queue"] is None) == (target == "local") and first["writes_per_s"] is not None
     assert first["write_ms"] > 0 and first["writes_per_s"] == 0, "its own writes are none"
     assert first["reads_per_s"] is None and first["function_ms"] is None, "nobody tells"
-    if place == "local":
+    if target == "local":
         assert first["holders"] == 1 and first["usd_per_hour"] == 0
     assert "writes a second" in run("top", "--url", url, "-n", "1", "--interval", "0.1").out
 

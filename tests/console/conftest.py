@@ -8,32 +8,32 @@ from typing import Any, Iterator
 
 import pytest
 
-from fk_kazoo.cli.place import Place
+from fk_kazoo.cli.target import Target
 from fk_kazoo.console.server import Console
 
 URL = "local://app"
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+def target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
     """Where the console looks."""
     monkeypatch.setenv("FK_KAZOO_HOME", str(tmp_path / "home"))
-    return Place(URL, timeout_s=30)
+    return Target(URL, timeout_s=30)
 
 
 @pytest.fixture
-def client(place: Place) -> Iterator[Any]:
+def client(target: Target) -> Iterator[Any]:
     """Somebody else, who changes things."""
-    with place.client(make=True) as one:
+    with target.client(make=True) as one:
         one.create("/app", b"")
         one.create("/app/config", b'{"debug": true}')
         yield one
 
 
-def serving(place: Place, write: bool) -> Iterator[Console]:
+def serving(target: Target, write: bool) -> Iterator[Console]:
     """A console until the end."""
-    with place.client() as own:
-        console = Console(place, own, 0, write)
+    with target.client() as own:
+        console = Console(target, own, 0, write)
         thread = threading.Thread(target=console.serve)
         thread.start()
         try:
@@ -45,12 +45,12 @@ def serving(place: Place, write: bool) -> Iterator[Console]:
 
 
 @pytest.fixture
-def console(place: Place, client: Any) -> Iterator[Console]:
+def console(target: Target, client: Any) -> Iterator[Console]:
     """Read-only."""
-    yield from serving(place, False)
+    yield from serving(target, False)
 
 
 @pytest.fixture
-def writable(place: Place, client: Any) -> Iterator[Console]:
+def writable(target: Target, client: Any) -> Iterator[Console]:
     """With --write."""
-    yield from serving(place, True)
+    yield from serving(target, True)

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from fk_kazoo.cli.place import Place
+from fk_kazoo.cli.target import Target
 from fk_kazoo.console.server import Console
 
 from . import browser
@@ -22,10 +22,10 @@ PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
 def main() -> None:
     """One light, one dark, one narrow."""
     os.environ["FK_KAZOO_HOME"] = tempfile.mkdtemp()
-    place = Place("local://shop")
-    with place.client(make=True) as client, place.client() as other, place.client() as own:
+    target = Target("local://shop")
+    with target.client(make=True) as client, target.client() as other, target.client() as own:
         _fill(client, other)
-        console = Console(place, own, 0, True)
+        console = Console(target, own, 0, True)
         thread = threading.Thread(target=console.serve)
         thread.start()
         try:

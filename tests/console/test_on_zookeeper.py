@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fk_kazoo.cli.place import Place
+from fk_kazoo.cli.target import Target
 from tests.cli import conftest as commands
 
 from . import test_server
@@ -14,9 +14,9 @@ zookeeper = commands.zookeeper
 
 
 @pytest.fixture
-def place(zookeeper: str) -> Place:
+def target(zookeeper: str) -> Target:
     """Where the console looks."""
-    return Place(zookeeper, timeout_s=30)
+    return Target(zookeeper, timeout_s=30)
 
 
 test_what_is_shown = test_server.test_what_is_shown

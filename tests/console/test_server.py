@@ -25,13 +25,13 @@ def ask(
     console: Console, what: str, method: str = "GET", body: Optional[object] = None, link: str = "", **headers: str
 ) -> Answer:
     """Status, what was said, and the headers. ``link``: instead of the console's own."""
-    place = urlsplit(console.link)
-    connection = http.client.HTTPConnection("127.0.0.1", place.port or 0, timeout=30)
+    target = urlsplit(console.link)
+    connection = http.client.HTTPConnection("127.0.0.1", target.port or 0, timeout=30)
     given = {name.replace("_", "-"): value for name, value in headers.items()}
     if body is not None:
         given.setdefault("Content-Type", "application/json")
     try:
-        connection.request(method, (link or place.path) + what, None if body is None else json.dumps(body), given)
+        connection.request(method, (link or target.path) + what, None if body is None else json.dumps(body), given)
         answer = connection.getresponse()
         said = answer.read()
         is_json = answer.headers["content-type"] == "application/json"
@@ -164,9 +164,9 @@ def test_children_are_paged(console: Console, client: Any) -> None:
 def test_changes_are_pushed(console: Console, client: Any) -> None:
     """Of what was looked at: its data, and children that come and go."""
     ask(console, "api/children?path=/app")
-    place = urlsplit(console.link)
-    connection = http.client.HTTPConnection("127.0.0.1", place.port or 0, timeout=30)
-    connection.request("GET", place.path + "api/events")
+    target = urlsplit(console.link)
+    connection = http.client.HTTPConnection("127.0.0.1", target.port or 0, timeout=30)
+    connection.request("GET", target.path + "api/events")
     answer = connection.getresponse()
 
     def told() -> Dict[str, str]:
@@ -189,9 +189,9 @@ def test_the_command_prints_the_link_and_ends(client: Any, run_command: Callable
     """By SIGINT, also while a page is open and listens."""
     child = run_command("console", "--json", "--quiet")
     link = json.loads("".join(child.stdout.readline() for _ in range(3)))["link"]
-    place = urlsplit(link)
-    connection = http.client.HTTPConnection("127.0.0.1", place.port or 0, timeout=30)
-    connection.request("GET", place.path + "api/events")
+    target = urlsplit(link)
+    connection = http.client.HTTPConnection("127.0.0.1", target.port or 0, timeout=30)
+    connection.request("GET", target.path + "api/events")
     connection.getresponse().fp.readline()
     begun = time.monotonic()
     child.send_signal(2)
@@ -200,7 +200,7 @@ def test_the_command_prints_the_link_and_ends(client: Any, run_command: Callable
 
 
 @pytest.fixture
-def run_command(place: Any) -> Any:
+def run_command(target: Any) -> Any:
     begun = []
 
     def call(*words: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Set, Tuple
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from fk_backend.core.acls import OPEN_ACL, READ_ACL
 from fk_backend.core.apply import apply, needs
 from fk_backend.core.model import Acl
+from fk_backend.core.needs import has_all, lacking
 from fk_backend.core.overlay import View
 from fk_backend.core.requests import (
     Attach,
@@ -105,6 +106,18 @@ def test_how_it_is_cut_into_batches_makes_no_difference(program: List[Call], dat
         done += size
     assert cut_results == results
     assert _state(cut) == _state(whole)
+
+
+@given(programs, st.sets(paths))
+def test_nothing_is_lacking_where_all_is_said_to_be_there(program: List[Call], unknown: Set[str]) -> None:
+    """What tells it at once may say too little, and never too much."""
+    snapshot = _everything(_world())
+    for path in unknown:
+        snapshot.nodes.pop(path, None)
+    for call in program:
+        found = lacking(snapshot, [call])
+        if has_all(snapshot, [call]):
+            assert not (found.paths or found.sessions or found.ephemerals or found.beats), call
 
 
 @given(programs)

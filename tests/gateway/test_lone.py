@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from typing import Any, Iterator, List
+from typing import Any, Iterator, List, Tuple
 
 import pytest
 
@@ -12,7 +12,7 @@ from fk_backend.core.model import Error
 from fk_backend.errors import Unknown
 from fk_backend.session.engine import Session
 from fk_kazoo import jute
-from fk_kazoo.gateway.single_writes import SingleWrites
+from fk_kazoo.gateway.single_writes import COMPANY_S, SingleWrites
 from tests.gateway.served import Place, Raw, create, number, read
 
 ANY = number(-1)
@@ -144,10 +144,29 @@ def test_alone_is_who_is_the_only_one_of_a_turn() -> None:
         for count in (1, 2, 1, 3):
             this: List[bool] = []
             told.append(this)
-            for _ in range(count):
-                lone.take(this.append)
+            for session in range(count):
+                lone.take(this.append, session, 0.0, may_wait=True)
+            assert this == []
             await asyncio.sleep(0)
             await asyncio.sleep(0)
         return told
 
     assert asyncio.run(turns()) == [[True], [False, False], [True], [False, False, False]]
+
+
+def test_who_alone_has_written_lately_does_not_wait_for_the_others_turn() -> None:
+    async def told_at_once(*came: Tuple[int, float]) -> List[bool]:
+        lone, at_once = SingleWrites(), []
+        for session, now_s in came:
+            told: List[bool] = []
+            lone.take(told.append, session, now_s)
+            at_once.append(told == [True])
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert told == [True]
+        return at_once
+
+    soon, late = COMPANY_S / 2, COMPANY_S * 3
+    assert asyncio.run(told_at_once((1, 0.0), (1, 0.0), (1, soon))) == [True, True, True]
+    assert asyncio.run(told_at_once((1, 0.0), (2, soon), (2, soon), (1, soon))) == [True, False, False, False]
+    assert asyncio.run(told_at_once((1, 0.0), (2, soon), (2, late), (2, late))) == [True, False, True, True]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import struct
 import time
 from typing import Any, Iterator, List
@@ -73,6 +74,16 @@ def test_kazoos_own_client_does_its_work(kazoo: Any, port: int) -> None:
     other.delete("/work")
     other.stop()
     other.close()
+
+
+def test_no_reply_waits_until_the_client_has_confirmed_the_one_before(place: Place) -> None:
+    """Nagle's algorithm would hold it back for up to 40 ms, which a client that pipelines pays for each time."""
+    gate = place.gate()
+    with Raw(gate.port) as client:
+        client.connect()
+        (transport,) = [each._transport for each in gate.connections]
+        assert transport is not None
+        assert transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_replies_come_in_order_and_events_before_what_they_explain(raw: Raw, port: int) -> None:

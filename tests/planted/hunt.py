@@ -9,7 +9,7 @@ from random import Random
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from fk_backend.core.acls import OPEN_ACL
-from fk_backend.core.requests import Auth, Create, Delete, SetAcl, SetData
+from fk_backend.core.requests import Auth, Close, Create, Delete, SetAcl, SetData
 from fk_backend.session.ops import Exists, GetChildren, GetData
 from fk_backend.testing.simulation.checks import judge
 from fk_backend.testing.simulation.crashes import crash, crossings, scenario
@@ -72,6 +72,8 @@ HINTS = {
     "judged afterwards": 142,
     "nothing new to tell": 1097,
     "cut message forgotten": 14,
+    "opened again": 246,
+    "rests too early": 54,
     "kept promise forgotten": 14,
     "invoked and not told": 76,
     "invoked twice": 9,
@@ -235,6 +237,16 @@ def _in_turn(seed: int) -> Plan:
     return Plan(seed, knobs, ((*(Step(0.0, op) for op in SETUP), *programs[0]), programs[1], watching), faults)
 
 
+def _coming(seed: int) -> Plan:
+    """Two clients open and close sessions beside a host all the time, and the heartbeat finds none at times."""
+    r = Random("%d coming" % seed)
+    programs = tuple(
+        tuple(Step(round(0.3 + number * 0.12 + r.random() / 10, 4), Close()) for number in range(12)) for _ in "ab"
+    )
+    knobs = beside(seed).knobs._replace(beside=1.0, lag=0.01, slow=0.05, timeouts_ms=(1000,), poison=False)
+    return Plan(seed, knobs, programs[: 1 + seed % 2], ())
+
+
 WORLDS: Dict[str, Callable[[int], Plan]] = {
     "resent as new": _deaf,
     "a torn node is taken": flickering,
@@ -248,6 +260,7 @@ WORLDS: Dict[str, Callable[[int], Plan]] = {
     **dict.fromkeys(("owner unheard", "invoked answer before events"), invoked),
     **dict.fromkeys(in_beside.NAMES, _beside),
     **dict.fromkeys(in_beside.IN_TURN, _in_turn),
+    **dict.fromkeys(in_beside.COMING, _coming),
     **dict.fromkeys(
         (
             "everybody may know",

@@ -6,8 +6,9 @@ from functools import partial
 from typing import List
 
 from fk_backend.functions import writer
+from fk_backend.providers import ticking
 from fk_backend.session import direct, engine
-from fk_backend.testing.simulation import beside
+from fk_backend.testing.simulation import beside, ports
 
 from . import edited
 
@@ -19,7 +20,10 @@ NAMES: List[str] = []
 IN_TURN: List[str] = []
 """Of those that show where who watches writes in its own thread."""
 
-edit, in_turn = partial(edited.edit, NAMES), partial(edited.edit, IN_TURN)
+COMING: List[str] = []
+"""Of those that show where sessions are opened and closed all the time."""
+
+edit, in_turn, coming = (partial(edited.edit, names) for names in (NAMES, IN_TURN, COMING))
 
 in_turn(
     "own event after the answer",
@@ -61,4 +65,19 @@ edit(
     "stale answers",
     "what fails is answered by a head that need not be the last one",
     W, "_write_directly", "await self._confirm(ns, cache)", "pass",
+)  # fmt: skip
+edit(
+    "opened again",
+    "an opening that has no answer is sent to the queue as well",
+    D, "_ask", "except Unknown:\n        raise\n    except (BackendError, Waits):", "except (BackendError, Waits):",
+)  # fmt: skip
+coming(
+    "rests too early",
+    "the heartbeat rests although a session was opened beside the queue while it found that there was none",
+    ticking.Ticking, "_may_rest", "return not await self._heartbeat(ns) and", "return",
+)  # fmt: skip
+coming(
+    "opened unseen",
+    "a session is opened beside the queue while the heartbeat rests",
+    ports.Deployment, "is_free", "and self.is_looked_after()", "",
 )  # fmt: skip

@@ -19,15 +19,16 @@ from .edited import changed
 
 W = writer.Writer
 writes_of, entries, next_head, wake, commit = step.writes_of, writer._entries, step._next_head, W._wake, W._commit
-advance, tidy, keep, forgive = Cache.advance, distributor._tidy, distributor.keep, heartbeat.Heartbeat._forgive
+advance, tidy, keep, forgive = Cache.advance, distributor.tidy, distributor.keep, heartbeat.Heartbeat._forgive
+know = Cache._know
 memory_of, holder_key = ticks.Memory.of, layout.holder_key
 sessions, registrations = heartbeat.Heartbeat._sessions, distributor.registrations
 answer_notes = distributor.answer_notes
 
 
 @plant("a commit does not ask whether the head has moved", (step, "writes_of"))
-def unconditional_commit(ns: str, cache: Any, changes: Any, head: Any) -> List[Any]:
-    first, *rest = writes_of(ns, cache, changes, head)
+def unconditional_commit(*arguments: Any) -> List[Any]:
+    first, *rest = writes_of(*arguments)
     return [first._replace(expect=None), *rest]
 
 
@@ -75,17 +76,24 @@ async def failures_not_confirmed(self: Any, ns: str, cache: Any) -> None:
 
 
 @plant("what an instance knows of families is not brought up to date", (Cache, "advance"))
-def families_go_stale(self: Any, changes: Any, head: Any) -> None:
+def families_go_stale(self: Any, changes: Any, *more: Any) -> None:
     before = {path: self.snapshot.nodes.get(path) for path in changes.families if path not in changes.nodes}
-    advance(self, changes, head)
+    advance(self, changes, *more)
     self.snapshot.nodes.update((path, pair) for path, pair in before.items() if pair)
 
 
 @plant("what an instance knows of nodes is not brought up to date", (Cache, "advance"))
-def nodes_go_stale(self: Any, changes: Any, head: Any) -> None:
+def nodes_go_stale(self: Any, changes: Any, *more: Any) -> None:
     before = {path: self.snapshot.nodes.get(path) for path in changes.nodes}
-    advance(self, changes, head)
+    advance(self, changes, *more)
     self.snapshot.nodes.update((path, pair) for path, pair in before.items() if pair)
+
+
+@plant("a child that went still counts among those that are known", (Cache, "_know"))
+def still_known(self: Any, path: str, pair: Any) -> None:
+    before = dict(self._children)
+    know(self, path, pair)
+    self._children.update((above, max(count, before.get(above, 0))) for above, count in self._children.items())
 
 
 @plant("a promised node is not written when its writer died", (writer, "settle"))
@@ -115,7 +123,7 @@ def one_watcher_is_told(hits: Any, trigger_log: Any) -> Any:
     return watch.fired_notes(hits, trigger_log)[:1]
 
 
-@plant("registrations and beats of sessions that ended stay", (distributor, "_tidy"))
+@plant("registrations and beats of sessions that ended stay", (distributor, "tidy"))
 async def ended_sessions_leave_litter(ports: Any, ns: str, head: Any, hits: Any) -> None:
     await distributor.drop_fired(ports, hits)
 
@@ -161,12 +169,12 @@ async def never_given_up(self: Any, ns: str) -> Any:
     return dict.fromkeys(await sessions(self, ns), heartbeat.Lease(1e9))
 
 
-@plant("counters of no session are not swept", (heartbeat.Heartbeat, "_sweep"), (distributor, "_tidy"))
+@plant("counters of no session are not swept", (heartbeat.Heartbeat, "_sweep"), (distributor, "tidy"))
 async def beats_leak(*arguments: Any) -> None:
     return None
 
 
-@plant("who is told of an expiry is not told", (distributor, "_tidy"))
+@plant("who is told of an expiry is not told", (distributor, "tidy"))
 async def moved_inboxes_stay(ports: Any, ns: str, head: Any, hits: Any) -> None:
     await tidy(ports, ns, head._replace(moved=()), hits)
 

@@ -55,7 +55,7 @@ edit(
 edit(
     "invoked and not told",
     "what an invocation committed is told to nobody, and taken for told",
-    W, "_write_for", "await self._tell(ns, step.head, begins)", "self._told.note(ns, step.head.zxid)",
+    W, "_write_for", "await self._tell(ns, step.head, begins, looked)", "self._told.note(ns, step.head.zxid)",
 )  # fmt: skip
 edit(
     "failed by an old head",
@@ -75,8 +75,8 @@ edit(
 edit(
     "unknown taken for definite",
     "a commit of an invocation without an answer is taken for none",
-    W, "_write_for", "await self._commit(step.writes, step.promise)",
-    "await _definite(self._commit(step.writes, step.promise))",
+    W, "_write_for", "looked = await self._commit_and_look(ns, step)",
+    "looked = await _definite(self._commit_and_look(ns, step))",
 )  # fmt: skip
 
 

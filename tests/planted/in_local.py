@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fk_backend.functions import writer
 from fk_backend.providers import direct, dispatch, memory, writes
-from fk_backend.providers.local import beside, frames, host, link, outbox, progress, statements, store
+from fk_backend.providers.local import beside, combining, frames, host, link, outbox, progress, statements, store
 from fk_backend.providers.memory import store as memory_store
 
 from .edited import Family
@@ -512,6 +512,76 @@ edit(
     also=(memory_store,),
 )
 
+# --- combining ------------------------------------------------------------------------------------
+
+COMBINING = "tests/providers/local/test_combining.py::"
+AT_ANY_MOMENT = COMBINING + "test_who_commits_may_end_at_any_moment"
+edit(
+    "what was withdrawn is committed all the same",
+    progress.Progress,
+    "while_idle",
+    "if self.taken:",
+    "if False:",
+    COMBINING + "test_who_waits_for_too_long_withdraws_and_it_is_not_done_later",
+)
+edit(
+    "what is taken into a commit is not marked",
+    combining.Records,
+    "take_up",
+    "self._reply(publication, TAKEN)",
+    "pass",
+    AT_ANY_MOMENT,
+)
+edit(
+    "the head keeps no answers of what was combined",
+    beside.DirectWriter,
+    "_asked_by_others",
+    "_inbox(each.name)",
+    '""',
+    AT_ANY_MOMENT,
+)
+edit("the answers in the head are not looked at", beside, "_fate", "in head.answers", "in ()", AT_ANY_MOMENT)
+edit(
+    "what came of it is taken for nothing when nobody can tell",
+    beside,
+    "_fate",
+    "return LOST, None",
+    "return PUBLISHED, None",
+    COMBINING + "test_what_nobody_can_tell_any_more_is_unknown",
+)
+edit(
+    "what somebody else has committed is committed again",
+    beside.DirectWriter,
+    "_asked_by_others",
+    "if each.target:",
+    "if False:",
+    COMBINING + "test_the_next_who_commits_does_not_do_again_what_is_done",
+)
+edit(
+    "what an interrupted call has asked for is done later",
+    beside.DirectWriter,
+    "told",
+    "if records.number:",
+    "if False:",
+    COMBINING + "test_who_is_interrupted_while_he_waits_leaves_nothing_to_be_done",
+)
+edit(
+    "one request that fails fails all that is committed with it",
+    writer.Writer,
+    "_write_together",
+    "for result in step.results",
+    "for result in [max(step.results, key=lambda r: -r.code)] * len(step.results)",
+    COMBINING + "test_each_is_judged_by_itself",
+)
+edit(
+    "who waits sleeps although somebody has rung",
+    combining.Records,
+    "wait",
+    "_WAIT, bell,",
+    "_WAIT, self.bell(),",
+    COMBINING + "test_who_sleeps_is_woken",
+)
+
 # --- beside the host ------------------------------------------------------------------------------
 
 BESIDE = "tests/providers/local/test_beside.py::"
@@ -582,7 +652,7 @@ edit(
     HP,
     "allot",
     "0 if upto == NOT_KNOWN else upto ^ self._stamp",
-    "self._words[2 * slot + 1] if upto == NOT_KNOWN else upto ^ self._stamp",
+    "self.words[2 * slot + 1] if upto == NOT_KNOWN else upto ^ self._stamp",
     BESIDE + "test_what_another_host_left_says_nothing",
 )
 edit(

@@ -14,7 +14,7 @@ from compat_tests.recipes import killed
 from compat_tests.recipes.__main__ import CHECKS, KILL, check, main
 from compat_tests.recipes.exclusion import Grant, judge
 from compat_tests.recipes.exclusion import check as check_exclusion
-from compat_tests.recipes.people import FAULTS, Client, Town
+from compat_tests.recipes.faulty_clients import FAULTS, Client, Clients
 
 URLS = os.environ.get("FK_RECIPES_URLS", "memory://recipes local://recipes").split()
 
@@ -74,12 +74,12 @@ class NoLock:
 
 
 def test_a_lock_that_locks_nobody_out_is_found() -> None:
-    town = Town(lambda can_be_struck: Client("memory://recipes", can_be_struck))
+    clients = Clients(lambda can_fail: Client("memory://recipes", can_fail))
     try:
         with pytest.raises(AssertionError, match=r"held at once|older fence"):
-            check_exclusion(town, FAULTS["partition"], lambda client, path, _: NoLock(client, path), ("write",))
+            check_exclusion(clients, FAULTS["partition"], lambda client, path, _: NoLock(client, path), ("write",))
     finally:
-        town.close()
+        clients.close()
 
 
 def _grant(fence: int, began: float, ended: Optional[float], kind: str = "write") -> Grant:

@@ -13,7 +13,7 @@ import pytest
 
 from compat_tests.recipes import exclusion
 from compat_tests.recipes.__main__ import CHECKS, main, simulated
-from compat_tests.recipes.people import FAULTS
+from compat_tests.recipes.faulty_clients import FAULTS
 from compat_tests.recipes.simulated import simulate
 from tests.planted.hunt import BUGS
 
@@ -80,8 +80,8 @@ class NoLock:
 
 
 def test_a_lock_that_locks_nobody_out_is_found() -> None:
-    def check(town: Any, fault: Any) -> None:
-        exclusion.check(town, fault, lambda client, path, _: NoLock(client, path), ("write",))
+    def check(clients: Any, fault: Any) -> None:
+        exclusion.check(clients, fault, lambda client, path, _: NoLock(client, path), ("write",))
 
     with pytest.raises(AssertionError, match=r"held at once|older fence"):
         simulate(check, "NoLock", "partition", 1)

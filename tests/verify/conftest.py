@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence
 
 import pytest
 
-from fk_kazoo.verify import plan, remains
+from fk_kazoo.verify import leftovers, plan
 from fk_kazoo.verify.outcome import Check
 from fk_kazoo.verify.report import Report
 from fk_kazoo.verify.run import Run, Wanted
@@ -15,7 +15,7 @@ from fk_kazoo.verify.run import Run, Wanted
 Call = Callable[[Any], Dict[str, Any]]
 
 
-def fine(scene: Any) -> Dict[str, Any]:
+def fine(context: Any) -> Dict[str, Any]:
     """A check that holds."""
     return {"saw": 1}
 
@@ -56,10 +56,10 @@ class Nowhere:
 
 
 class Played(SimpleNamespace):
-    """A run that has ended: ``report``, ``place``, ``told``."""
+    """A run that has ended: ``report``, ``account``, ``told``."""
 
     report: Report
-    place: Nowhere
+    account: Nowhere
     told: List[str]
 
     def status(self, name: str) -> str:
@@ -75,7 +75,7 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Play:
     """Runs checks that are given by lane: idle, measured, lanes. ``left``, ``unknown``: what is found in the end."""
 
     def run(
-        place: Optional[Nowhere] = None,
+        account: Optional[Nowhere] = None,
         *,
         idle: Call = fine,
         measured: Call = fine,
@@ -93,18 +93,18 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Play:
         monkeypatch.setattr(plan, "MEASURED", [made["measured"]])
         monkeypatch.setattr(plan, "LANES", [[made[name]] for name in beside])
         monkeypatch.setattr(plan, "ALL", list(made.values()))
-        looked = remains.Looked(list(left), dict(unknown or {}))
-        monkeypatch.setattr(remains, "settled", lambda cloud, prefixes: looked)
+        left_over = leftovers.Leftovers(list(left), dict(unknown or {}))
+        monkeypatch.setattr(leftovers, "wait_until_gone", lambda cloud, prefixes: left_over)
         monkeypatch.setattr("fk_kazoo.verify.tenants.remove", lambda cloud, name: None)
         monkeypatch.setattr("fk_kazoo.verify.run.GRACE_S", 3.0)
-        where, told = place or Nowhere(), []  # type: ignore[var-annotated]
+        where, told = account or Nowhere(), []  # type: ignore[var-annotated]
         report = Run(wanted or Wanted(2.0), where, told.append)()  # type: ignore[arg-type]
-        return Played(report=report, place=where, told=told)
+        return Played(report=report, account=where, told=told)
 
     return run
 
 
-def until_it_ends(scene: Any) -> Dict[str, Any]:
+def until_it_ends(context: Any) -> Dict[str, Any]:
     """A check that waits for what does not come."""
-    scene.wait(60.0)
+    context.wait(60.0)
     return {}

@@ -13,13 +13,13 @@ from fk_backend.errors import DeploymentError
 from fk_kazoo.__main__ import main
 from fk_kazoo.commands.cost import Load, daily
 from fk_kazoo.commands.cost_figures import FIGURES, PRICES
-from fk_kazoo.verify import compatibility, plan, remains, usage
+from fk_kazoo.verify import compatibility, leftovers, plan, usage
 from fk_kazoo.verify.budget import RESERVE_USD, Ledger
 from fk_kazoo.verify.compatibility import Ended
+from fk_kazoo.verify.context import Window
 from fk_kazoo.verify.latency import Samples, document, summary
 from fk_kazoo.verify.load import is_torn
 from fk_kazoo.verify.outcome import NotRun, NotShown
-from fk_kazoo.verify.usage import Window
 
 ROOT = Path(__file__).resolve().parents[2]
 HOUR_S = 3600.0
@@ -90,7 +90,7 @@ def test_one_sample_is_every_percentile() -> None:
 # --- what was used --------------------------------------------------------------------------------
 
 
-def _scene(values: Dict[str, float], emulator: str = "") -> Any:
+def _context(values: Dict[str, float], emulator: str = "") -> Any:
     """``values``: by metric, in each of its dimensions."""
 
     def get_metric_data(MetricDataQueries: List[Any], **_: Any) -> Any:  # noqa: N803 (boto3's)
@@ -101,8 +101,8 @@ def _scene(values: Dict[str, float], emulator: str = "") -> Any:
         return {"MetricDataResults": found}
 
     cloud = SimpleNamespace(client=lambda service: SimpleNamespace(get_metric_data=get_metric_data))
-    place = SimpleNamespace(cloud=cloud, emulator=emulator)
-    return SimpleNamespace(place=place, name="x", ledger=Ledger(1.0), window=Window(0.0, 60.0, 300, 300), wait=None)
+    account = SimpleNamespace(cloud=cloud, emulator=emulator)
+    return SimpleNamespace(account=account, name="x", ledger=Ledger(1.0), window=Window(0.0, 60.0, 300, 300), wait=None)
 
 
 COUNTED = {  # of 300 sets and 300 gets, over three tables and three functions, as the model has it
@@ -115,23 +115,23 @@ COUNTED = {  # of 300 sets and 300 gets, over three tables and three functions, 
 
 
 def test_what_was_counted_is_compared_with_the_model() -> None:
-    figures = usage.used(_scene(COUNTED))
+    figures = usage.used(_context(COUNTED))
     assert figures["counted"]["wru"] == 900 and figures["counted"]["invocations"] == 300
     assert 0.9 < figures["ratio"] < 1.1, figures
     with pytest.raises(AssertionError, match="where the model says"):
-        usage.used(_scene({**COUNTED, "ConsumedWriteCapacityUnits": 3000.0}))
+        usage.used(_context({**COUNTED, "ConsumedWriteCapacityUnits": 3000.0}))
 
 
 def test_what_was_not_counted_is_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(NotShown, match="no figures of"):
-        usage.used(_scene({}, emulator="ministack"))
+        usage.used(_context({}, emulator="ministack"))
     monkeypatch.setattr(usage, "LATE_S", 0.0)
     with pytest.raises(NotRun, match="no figures of duration_ms"):
-        usage.used(_scene({**{key: value for key, value in COUNTED.items() if key != "Duration"}}))
-    scene = _scene(COUNTED)
-    scene.window = None
+        usage.used(_context({**{key: value for key, value in COUNTED.items() if key != "Duration"}}))
+    context = _context(COUNTED)
+    context.window = None
     with pytest.raises(NotRun):
-        usage.used(scene)
+        usage.used(context)
 
 
 # --- what is left ---------------------------------------------------------------------------------
@@ -143,17 +143,17 @@ def _refuse(cloud: Any, prefix: str) -> Any:
 
 def test_what_is_left_is_found_and_what_cannot_be_seen_is_not_taken_for_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = {"table": lambda cloud, prefix: ["fk-v-state", "fk-other-state"], "alarm": _refuse, "role": lambda *_: []}
-    monkeypatch.setattr(remains, "KINDS", kinds)
+    monkeypatch.setattr(leftovers, "KINDS", kinds)
     cloud: Any = None
-    assert remains.look(cloud, ["fk-v"]) == remains.Looked(["table fk-v-state"], {"alarm": "not allowed"})
+    assert leftovers.find(cloud, ["fk-v"]) == leftovers.Leftovers(["table fk-v-state"], {"alarm": "not allowed"})
 
 
 def test_what_goes_late_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     left = [["fk-v-inbox-1"], ["fk-v-inbox-1"], []]
-    monkeypatch.setattr(remains, "KINDS", {"queue": lambda cloud, prefix: left.pop(0)})
-    monkeypatch.setattr(remains, "PAUSE_S", 0.0)
+    monkeypatch.setattr(leftovers, "KINDS", {"queue": lambda cloud, prefix: left.pop(0)})
+    monkeypatch.setattr(leftovers, "PAUSE_S", 0.0)
     cloud: Any = None
-    assert remains.settled(cloud, ["fk-v"]) == remains.Looked([], {}) and not left
+    assert leftovers.wait_until_gone(cloud, ["fk-v"]) == leftovers.Leftovers([], {}) and not left
 
 
 def test_all_kinds_of_a_deployment_are_looked_for() -> None:
@@ -175,8 +175,8 @@ def test_all_kinds_of_a_deployment_are_looked_for() -> None:
     }
     parts = {"AWS::S3::BucketPolicy", "AWS::Lambda::Permission", "AWS::Lambda::Version", "AWS::Lambda::Alias"}
     used = {one["Type"] for one in template("x", ["a"])["Resources"].values()} - parts
-    assert used <= set(known), "what `remains` does not look for: %s" % (used - set(known))
-    assert {known[one] for one in used} | {"stack"} <= set(remains.KINDS)
+    assert used <= set(known), "what `leftovers` does not look for: %s" % (used - set(known))
+    assert {known[one] for one in used} | {"stack"} <= set(leftovers.KINDS)
 
 
 # --- torn reads -----------------------------------------------------------------------------------
@@ -217,9 +217,9 @@ def test_a_check_that_there_is_not(capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_kazoos_tests_need_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compatibility, "_found", lambda module: module not in ("pytest", "jks"))
     assert compatibility.suite_missing() == "pytest, pyjks missing: pip install 'fk_kazoo[aws,test]'"
-    scene: Any = None
+    context: Any = None
     with pytest.raises(NotRun, match="pyjks missing"):
-        compatibility.suite(scene)
+        compatibility.suite(context)
 
 
 @pytest.mark.parametrize(
@@ -238,19 +238,19 @@ def test_what_fails_of_kazoos_tests_runs_once_more(
 ) -> None:
     asked: List[List[str]] = []
 
-    def ran(scene: Any, command: List[str], within_s: float) -> Ended:
+    def ran(context: Any, command: List[str], within_s: float) -> Ended:
         asked.append(command)
         printed = runs[len(asked) - 1]
         return Ended(int("failed" in printed or "error" in printed), "...\n" + printed + "\n")
 
     monkeypatch.setattr(compatibility, "_run", ran)
     monkeypatch.setattr(compatibility, "suite_missing", lambda: "")
-    scene: Any = SimpleNamespace(scale=SimpleNamespace(quick=False), at=str)
+    context: Any = SimpleNamespace(scale=SimpleNamespace(quick=False), at=str)
     if found is None:
         with pytest.raises(AssertionError):
-            compatibility.suite(scene)
+            compatibility.suite(context)
     else:
-        assert compatibility.suite(scene) == found
+        assert compatibility.suite(context) == found
     assert ["--last-failed" in command for command in asked] == [False, True][: len(runs)]
 
 

@@ -16,7 +16,7 @@ from .conftest import Nowhere, Play, fine, until_it_ends
 
 
 def _refuse(error: BaseException) -> Any:
-    def call(scene: Any) -> Dict[str, Any]:
+    def call(context: Any) -> Dict[str, Any]:
         raise error
 
     return call
@@ -26,8 +26,8 @@ def test_everything_holds(play: Play) -> None:
     played = play()
     assert played.report.exit_code == 0
     assert {one.status for one in played.report.results} == {"held"}
-    assert sorted(played.place.destroyed) == ["idle", "main"]
-    assert played.place.done[-1] == "forget"
+    assert sorted(played.account.destroyed) == ["idle", "main"]
+    assert played.account.done[-1] == "forget"
     assert "everything held" in as_markdown(played.report)
 
 
@@ -38,7 +38,7 @@ def test_what_does_not_hold_is_told_and_the_rest_goes_on(play: Play) -> None:
     assert played.status("lane 1") == played.status("used") == "held"
     text = as_markdown(played.report)
     assert "something did not hold" in text and "the sky fell" in text and "ValueError: odd" in text
-    assert sorted(played.place.destroyed) == ["idle", "main"]
+    assert sorted(played.account.destroyed) == ["idle", "main"]
 
 
 def test_what_can_not_be_done_has_not_passed(play: Play) -> None:
@@ -72,20 +72,20 @@ def test_shortened_waits_are_told(play: Play) -> None:
 
 def test_a_budget_that_is_too_small_deploys_nothing(play: Play) -> None:
     played = play(wanted=Wanted(0.01))
-    assert not any(one.startswith(("deploy", "prepare")) for one in played.place.done)
+    assert not any(one.startswith(("deploy", "prepare")) for one in played.account.done)
     assert played.report.exit_code == 3
     assert "too small" in as_markdown(played.report)
 
 
 def test_it_ends_before_the_budget_is_spent(play: Play) -> None:
-    def spend(scene: Any) -> Dict[str, Any]:
-        scene.ledger.add(writes=100_000)
-        return until_it_ends(scene)
+    def spend(context: Any) -> Dict[str, Any]:
+        context.ledger.add(writes=100_000)
+        return until_it_ends(context)
 
     played = play(lanes=[spend, until_it_ends], wanted=Wanted(0.5))
     assert played.report.ended_early == "the budget of 0.50 USD is all but spent"
     assert played.status("lane 0") == played.status("lane 1") == "not run"
-    assert sorted(played.place.destroyed) == ["idle", "main"]
+    assert sorted(played.account.destroyed) == ["idle", "main"]
     assert played.report.exit_code == 3
     assert "all but spent" in as_markdown(played.report)
 
@@ -93,19 +93,19 @@ def test_it_ends_before_the_budget_is_spent(play: Play) -> None:
 def test_it_ends_in_time(play: Play) -> None:
     played = play(lanes=[until_it_ends], wanted=Wanted(2.0, minutes=2.01))
     assert played.report.ended_early == "the time was over"
-    assert sorted(played.place.destroyed) == ["idle", "main"]
+    assert sorted(played.account.destroyed) == ["idle", "main"]
 
 
 def test_interrupted_it_destroys_and_reports(play: Play) -> None:
-    def interrupt(scene: Any) -> Dict[str, Any]:
+    def interrupt(context: Any) -> Dict[str, Any]:
         os.kill(os.getpid(), signal.SIGINT)
-        return until_it_ends(scene)
+        return until_it_ends(context)
 
     before = signal.getsignal(signal.SIGINT)
     played = play(lanes=[interrupt, until_it_ends], idle=until_it_ends)
     assert played.report.ended_early == "it was interrupted by SIGINT"
     assert {played.status(name) for name in ("idle", "lane 0", "lane 1")} == {"not run"}
-    assert sorted(played.place.destroyed) == ["idle", "main"]
+    assert sorted(played.account.destroyed) == ["idle", "main"]
     assert played.report.exit_code == 3
     assert signal.getsignal(signal.SIGINT) == before
 
@@ -114,7 +114,7 @@ def test_a_deployment_that_fails_is_destroyed_with_the_other_one(play: Play) -> 
     played = play(Nowhere(deploy=[RuntimeError("no quota")]))
     assert played.status("deployed") == "failed"
     assert played.status("measured") == "not run"
-    assert sorted(played.place.destroyed) == ["idle", "main"]
+    assert sorted(played.account.destroyed) == ["idle", "main"]
     assert played.report.exit_code == 1
 
 
@@ -123,25 +123,25 @@ def test_who_does_not_end_is_not_waited_for(play: Play) -> None:
 
     over = threading.Event()
 
-    def deaf(scene: Any) -> Dict[str, Any]:
-        scene.ending.now("a test")
+    def deaf(context: Any) -> Dict[str, Any]:
+        context.ending.now("a test")
         over.wait(60.0)
         return {}
 
     played = play(lanes=[deaf])
     over.set()
     assert played.status("lane 0") == "not run"
-    assert sorted(played.place.destroyed) == ["idle", "main"]
+    assert sorted(played.account.destroyed) == ["idle", "main"]
 
 
 def test_the_main_deployment_goes_while_the_other_one_is_idle(play: Play) -> None:
-    place = Nowhere()
+    account = Nowhere()
 
-    def idle(scene: Any) -> Dict[str, Any]:
-        scene.eventually(lambda: place.destroyed == ["main"], "it is gone", 10.0)
+    def idle(context: Any) -> Dict[str, Any]:
+        context.eventually(lambda: account.destroyed == ["main"], "it is gone", 10.0)
         return {}
 
-    played = play(place, idle=idle)
+    played = play(account, idle=idle)
     assert played.report.exit_code == 0, played.report
 
 
@@ -151,7 +151,7 @@ def test_what_cannot_be_destroyed_at_first_is_tried_again(play: Play) -> None:
     played = play(Nowhere(destroy=[RuntimeError("busy"), RuntimeError("still busy")]))
     assert played.report.exit_code == 1
     assert "still busy" in as_markdown(played.report)
-    assert set(played.place.destroyed) == {"idle", "main"}
+    assert set(played.account.destroyed) == {"idle", "main"}
 
 
 def test_what_is_left_is_no_success(play: Play) -> None:
@@ -165,8 +165,8 @@ def test_what_is_left_is_no_success(play: Play) -> None:
 
 
 def test_the_report_has_everything(play: Play, tmp_path: Path) -> None:
-    def measure(scene: Any) -> Dict[str, Any]:
-        scene.samples.add("fk_kazoo_set", 1024, 50.0)
+    def measure(context: Any) -> Dict[str, Any]:
+        context.samples.add("fk_kazoo_set", 1024, 50.0)
         return {"sets": 1}
 
     played = play(measured=measure)

@@ -1,7 +1,8 @@
-"""A whole deployment in one file, and a new deployment made of it: `take`, `restore`, and the file itself, `archive`.
+"""A whole deployment in one file, and a new deployment made of it.
 
-Everything goes through the ports, so there is one way for every provider, and a backup of one can be restored in
-another.
+    take      walks the tree while clients write; archive: the file; restore: fills an empty deployment
+
+Everything goes through the ports, so there is one way for every provider, and a backup of one fits another.
 
 Imports: core, functions, layout, ports. Never: kazoo, fk_kazoo, fk_backend.providers, fk_backend.session.
 """

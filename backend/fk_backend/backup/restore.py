@@ -217,9 +217,7 @@ async def _require_empty(place: AdminPorts) -> None:
         )
     (mark,) = await place.ports.store.get([MARK])
     if mark is not None:
-        raise Protected(
-            "a restore into this deployment was broken off: remove it, make it anew, and restore into that"
-        )
+        raise Protected("a restore into this deployment was broken off: remove it, make it anew, and restore into that")
 
 
 async def _fill(ports: Ports, file: BinaryIO, contents: Dict[str, Contents], progress: Progress) -> Dict[str, int]:

@@ -1,13 +1,14 @@
-"""Rule: everything in here is pure. No I/O, clock, randomness, thread or cloud library, so a run can be replayed.
+"""ZooKeeper's semantics. Rule: all of it is pure. No I/O, clock, randomness, thread or cloud library.
 
-    model, requests, snapshot   the words: nodes and sessions, what is asked, what is read and changed
+    model, requests, snapshot   nodes and sessions, what is asked, what is read and changed
     apply                       the one way in for writes; tree, multi and sessions do the work on an overlay
     needs                       what can be loaded before the first attempt
     reads, watches              what a read shows, what fires a watch
     paths, acls, addresses,
-    owners, stats, initial      ZooKeeper's rules, one each
+    names, owners, stats,
+    initial                     ZooKeeper's rules, one each
 
-Every module starts with the rule that it upholds.
+So a run can be repeated. Every module starts with the rule that it upholds.
 
 Imports: itself. Never: kazoo, fk_kazoo, fk_backend.ports, fk_backend.layout, fk_backend.functions, asyncio, time.
 """

@@ -11,11 +11,11 @@ from . import sessions
 from .errors import ZkError
 from .model import Error, Session
 from .multi import OPERATIONS, Operation, multi
-from .needs import lacking
+from .needs import has_all, lacking
 from .needs import needs as needs
 from .overlay import View
 from .requests import Attach, Auth, Call, Close, Expire, Multi, Open, Reap, Rest, Result, Sweep, WatchSubtrees
-from .snapshot import Outcome, Snapshot
+from .snapshot import Missing, Outcome, Snapshot
 
 _OF_A_SESSION: Dict[type, Operation] = {
     **OPERATIONS,
@@ -41,10 +41,12 @@ def apply(snapshot: Snapshot, calls: Sequence[Call], now_ms: int) -> Outcome:
     Raises Missing if the snapshot lacks something; load what it names into a snapshot of the same state and call
     again. For what a client sent it never raises: the code of each Result says how that call went.
     """
-    lacking(snapshot, calls).raise_if_any()
+    if not has_all(snapshot, calls):
+        lacking(snapshot, calls).raise_if_any()
     view = View(snapshot, now_ms)
     results = [_answer(view, call) for call in calls]
-    view.missing.raise_if_any()
+    if view.missing:
+        raise Missing(view.missing)
     return Outcome(view.zxid, results, view.changes, view.triggers, view.ended, view.moved, view.closing)
 
 

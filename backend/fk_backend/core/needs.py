@@ -5,7 +5,7 @@ The rest shows while applying: the final path of a sequential create, and the no
 
 from __future__ import annotations
 
-from typing import Iterable, Sequence
+from typing import Any, Iterable, Sequence
 
 from . import owners, paths
 from .requests import (
@@ -78,9 +78,48 @@ def _with_parent(path: str) -> Sequence[str]:
     return (path, paths.parent(path)) if "/" in path else (path,)
 
 
+_OF_ONE_PATH = frozenset((SetData, SetAcl, Check))
+
+
+def has_all(snapshot: Snapshot, calls: Sequence[Call]) -> bool:
+    """Whether nothing is lacking, as far as that can be told without much ado; where it is False, see `lacking`."""
+    sessions, nodes = snapshot.sessions, snapshot.nodes
+    for session, _, request in calls:
+        if session not in sessions:
+            return False
+        parts: Sequence[Any] = request.ops if isinstance(request, Multi) else (request,)
+        alone = len(calls) == 1 and not isinstance(request, Multi)
+        for op in parts:
+            kind = type(op)
+            if kind is Create or kind is Delete:
+                if op.path[: op.path.rfind("/") or 1] not in nodes:
+                    return False
+                if kind is Create and owners.is_sequential(op.flags):
+                    if alone and named_next(snapshot, op) not in nodes:
+                        return False
+                    continue
+            elif kind not in _OF_ONE_PATH:
+                return False
+            if op.path not in nodes:
+                return False
+    return True
+
+
+def named_next(snapshot: Snapshot, op: Create) -> str:
+    """The path of a sequential node that is created alone; the empty one if its parent is not there.
+
+    A round less for a single request. Of several, the later ones go by another number.
+    """
+    above = snapshot.nodes.get(op.path[: op.path.rfind("/") or 1])
+    return "" if above is None else "%s%010d" % (op.path, above[1].creates)
+
+
 def lacking(snapshot: Snapshot, calls: Sequence[Call]) -> Missing:
     """What of :func:`needs` the snapshot does not have."""
     wanted = _named(calls)
+    first = calls[0].request if len(calls) == 1 else None
+    if isinstance(first, Create) and owners.is_sequential(first.flags):
+        wanted.paths.add(named_next(snapshot, first))
     # Not by "-": what it takes away from a set that is no set itself, it goes through whole.
     wanted.paths = {path for path in wanted.paths if path not in snapshot.nodes and paths.is_valid(path)}
     wanted.sessions = {session for session in wanted.sessions if session not in snapshot.sessions}

@@ -7,12 +7,12 @@ All else (sessions, ephemerals, beats) can be told from the requests, so `apply`
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from .acls import OPEN_ACL, readers
 from .model import Acls, Family, Node, Session, Trigger
 from .paths import is_valid
-from .snapshot import Changes, Ended, Missing, Snapshot
+from .snapshot import Changes, Ended, Snapshot
 
 Found = Tuple[Node, Family]
 """A node as the store has it: what it holds, and what its children change."""
@@ -41,8 +41,8 @@ class View:
         self.ended: List[Ended] = []
         self.moved: List[str] = []
         self.closing: List[int] = []
-        self.missing = Missing()
-        """What was guessed to be absent because the snapshot lacks it."""
+        self.missing: Set[str] = set()
+        """Paths at which a node was guessed to be absent because the snapshot lacks it."""
         self._undo: List[Tuple[Dict[Any, Any], Any, Any]] = []
 
     @property
@@ -58,6 +58,8 @@ class View:
         if node is None:
             return None
         family = self.changes.families.get(path)
+        if node is _ABSENT and family is None:
+            return self._loaded(path)
         if node is _ABSENT or family is None:
             base = self._loaded(path)
             if base is None:
@@ -67,10 +69,11 @@ class View:
         return node, family
 
     def _loaded(self, path: str) -> Optional[Found]:
-        if path in self.snapshot.nodes:
-            return self.snapshot.nodes[path]
+        found = self.snapshot.nodes.get(path)
+        if found is not None or path in self.snapshot.nodes:
+            return found
         if path not in self.changes.nodes and is_valid(path):
-            self.missing.paths.add(path)
+            self.missing.add(path)
         return None
 
     def session(self, session_id: int) -> Optional[Session]:

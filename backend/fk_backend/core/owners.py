@@ -69,4 +69,4 @@ def is_ephemeral(owner: int) -> bool:
 
 def is_reapable(owner: int) -> bool:
     """Whether the heartbeat has to look at the node: a container or a TTL node."""
-    return is_container(owner) or ttl_ms(owner) is not None
+    return owner != 0 and (is_container(owner) or ttl_ms(owner) is not None)

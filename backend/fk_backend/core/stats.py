@@ -19,16 +19,9 @@ def stat(node: Node, family: Family) -> Stat:
     cversion counts creates plus deletes of children. ephemeralOwner is shown of ephemerals only: a client can't tell
     a container or a TTL node from a persistent one (``getClientEphemeralOwner``).
     """
-    return Stat(
-        czxid=node.czxid,
-        mzxid=node.mzxid,
-        ctime=node.ctime_ms,
-        mtime=node.mtime_ms,
-        version=node.version,
-        cversion=int32(2 * family.creates - family.count),
-        aversion=node.aversion,
-        ephemeralOwner=node.owner if is_ephemeral(node.owner) else 0,
-        dataLength=0 if node.data is None else len(node.data),
-        numChildren=family.count,
-        pzxid=family.pzxid,
-    )
+    czxid, mzxid, ctime, mtime, version, aversion, owner, _, data = node
+    creates, pzxid, count = family
+    cversion = int32(2 * creates - count)
+    shown_owner = owner if is_ephemeral(owner) else 0
+    length = 0 if data is None else len(data)
+    return Stat(czxid, mzxid, ctime, mtime, version, cversion, aversion, shown_owner, length, count, pzxid)

@@ -88,7 +88,7 @@ def remove(view: View, path: str, node: Node) -> None:
     view.remove_node(path)
     found = view.find(above)
     if found is not None:  # None only while the parent is yet to be loaded
-        view.put_family(above, found[1]._replace(pzxid=view.next_zxid, count=found[1].count - 1))
+        view.put_family(above, Family(found[1].creates, view.next_zxid, found[1].count - 1))
     if owners.is_ephemeral(node.owner):
         view.put_ephemeral(node.owner, path, False)
     elif owners.is_reapable(node.owner):
@@ -104,7 +104,8 @@ def set_data(view: View, session: Session, op: SetData) -> Stat:
     node, family = _require(view, op.path)
     acls.require(node.acl, Perms.WRITE, session.identities)
     version = _check_version(node.version, op.version)
-    changed = node._replace(data=op.data, version=version, mzxid=view.next_zxid, mtime_ms=view.now_ms)
+    czxid, _, ctime_ms, _, _, aversion, owner, acl, _ = node
+    changed = Node(czxid, view.next_zxid, ctime_ms, view.now_ms, version, aversion, owner, acl, op.data)
     view.put_node(op.path, changed)
     view.trigger(op.path, EventType.CHANGED, node.acl)
     return stat(changed, family)

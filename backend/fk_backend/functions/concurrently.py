@@ -1,4 +1,4 @@
-"""What is begun beside something else does not outlive its failure."""
+"""Runs coroutines beside each other: none outlives the failure of another."""
 
 from __future__ import annotations
 

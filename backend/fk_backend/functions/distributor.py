@@ -7,8 +7,7 @@ deliver at least once, and a session drops what it has seen.
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from typing import Any, Iterable, List, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 from .. import layout
 from ..core.model import Trigger
@@ -16,7 +15,7 @@ from ..errors import StorageFull
 from ..layout import Head
 from ..messages import Answers, Ended, Fired, TriggerLog, encode_note, trigger_log_of
 from ..ports import INTEREST, Ports, Pushed, Remove
-from ..triggers import ENTRY_BYTES, bytes_of
+from ..triggers import ENTRY_BYTES, Readers, bytes_of
 from .concurrently import concurrently
 from .watch import AT_ONCE, Registration, Rows, drop_fired, fired_notes, partitions_of, registrations
 
@@ -58,7 +57,7 @@ async def distribute(ports: Ports, ns: str, head: Head, looked: Optional[Rows] =
     if notes:
         await ports.inboxes.push(notes)
     try:
-        await _tidy(ports, ns, head, hits)
+        await tidy(ports, ns, head, hits)
     except StorageFull as error:
         log.warning("namespace %s: registrations stay behind: %s", ns, error)  # nobody waits for them any more
 
@@ -73,7 +72,7 @@ def wake_note(head: Head) -> bytes:
     return encode_note(Fired([], trigger_log_of(head.zxid, head.since, head.triggers)))
 
 
-async def _tidy(ports: Ports, ns: str, head: Head, hits: List[Registration]) -> None:
+async def tidy(ports: Ports, ns: str, head: Head, hits: List[Registration]) -> None:
     """Removes the registrations that fired, and what sessions and connections that are over have left."""
     await drop_fired(ports, hits)
     for inbox in (*head.moved, *(ended.inbox for ended in head.ended)):
@@ -100,17 +99,22 @@ def keep(triggers: Iterable[Trigger], confirmed: int, most_bytes: int) -> Tuple[
 
     Only confirmed ones leave, oldest first, and all of one zxid together.
     """
-    kept = list(triggers)
-    size = sum([len(trigger.path) for trigger in kept]) + ENTRY_BYTES * len(kept)
-    told = Counter([trigger.readers for trigger in kept if trigger.readers is not None])
-    size += sum(map(bytes_of, told))
+    kept = tuple(triggers)
+    size = ENTRY_BYTES * len(kept)
+    told: Dict[Readers, int] = {}
+    for _, path, _, readers in kept:
+        size += len(path)
+        if readers is not None:
+            size += 0 if readers in told else bytes_of(readers)
+            told[readers] = told.get(readers, 0) + 1
     dropped = first = 0
-    while first < len(kept) and kept[first].zxid <= confirmed and (size > most_bytes or kept[first].zxid == dropped):
-        dropped = kept[first].zxid
-        size -= len(kept[first].path) + ENTRY_BYTES
-        readers = kept[first].readers
+    for zxid, path, _, readers in kept:
+        if zxid > confirmed or (size <= most_bytes and zxid != dropped):
+            break
+        dropped = zxid
+        size -= len(path) + ENTRY_BYTES
         if readers is not None:
             told[readers] -= 1
             size -= 0 if told[readers] else bytes_of(readers)
         first += 1
-    return tuple(kept[first:]), dropped
+    return kept[first:], dropped

@@ -1,4 +1,4 @@
-"""How far the fan-out of a namespace is: what was told of it, as far as whoever writes knows."""
+"""Up to which zxid a namespace is fanned out, as far as its writer knows."""
 
 from __future__ import annotations
 

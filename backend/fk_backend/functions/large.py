@@ -46,6 +46,8 @@ def _large(blobs: Blobs, data: Data) -> Union[bytes, Blob, None]:
 def garbage(cache: Cache, changes: Changes) -> Tuple[str, ...]:
     """Keys that the nodes named before the changes, and do not any more."""
     before = _keys([pair[0].data for path in changes.nodes for pair in [cache.snapshot.nodes.get(path)] if pair])
+    if not before:
+        return ()
     after = _keys([node.data for node in changes.nodes.values() if node is not None])
     return tuple(key for key in before if key not in after)
 

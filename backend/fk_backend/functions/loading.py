@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import List, Optional, Tuple, Union
+from typing import Any, List, Optional, Sequence, Tuple, Union
 
 from .. import layout
-from ..core.initial import initial_nodes
+from ..core import owners
 from ..core.model import Error
+from ..core.needs import named_next
+from ..core.overlay import Found
+from ..core.requests import Call, Create, Multi
 from ..core.snapshot import Changes, Missing
-from ..layout import Head
+from ..layout import Head, Stored
 from ..ports import SESSIONS, UNLIMITED, Item, Key, Limits, Ports, Put, Remove
-from .cache import Cache
+from .cache import Afterwards, Cache
 
 Write = Union[Put, Remove]
 
@@ -32,12 +35,25 @@ def fresh_head(ports: Ports) -> Head:
     return Head(0, number, 0, 0, (), ())
 
 
+def note_absent(cache: Cache, calls: Sequence[Call]) -> None:
+    """That there is nothing yet at what is to be created, if that is known, so that nobody has to ask for it."""
+    snapshot = cache.snapshot
+    for call in calls:
+        request = call.request
+        parts: Sequence[Any] = request.ops if isinstance(request, Multi) else (request,)
+        for op in parts:
+            if isinstance(op, Create) and "/" in op.path:
+                path = named_next(snapshot, op) if owners.is_sequential(op.flags) else op.path
+                if path and path not in snapshot.nodes and cache.is_absent(path):
+                    cache.add(path, None)
+
+
 async def load(ports: Ports, ns: str, cache: Cache, wanted: Missing) -> None:
     """Adds what is wanted, which is not there yet."""
     snapshot = cache.snapshot
     paths, sessions = sorted(wanted.paths), sorted(wanted.sessions)
     beats, ephemerals = sorted(wanted.beats), sorted(wanted.ephemerals)
-    if len(paths) >= MANY and not ports.store.limits.has_latency:
+    if paths and not ports.store.limits.has_latency:
         paths = await _without_absent(ports, ns, cache, paths)
     keys = [
         *(key for path in paths for key in layout.node_keys(ns, path)),
@@ -58,13 +74,22 @@ async def load(ports: Ports, ns: str, cache: Cache, wanted: Missing) -> None:
 
 
 async def _without_absent(ports: Ports, ns: str, cache: Cache, paths: List[str]) -> List[str]:
-    """Those at which there is a node; that there is none at the others is known then: a family is nowhere alone.
+    """Those at which there may be a node; that there is none at the others is known then: a family is nowhere alone.
 
-    What a transaction creates is not there, as a rule, and to ask for one item of each path is half as much.
+    What is to be created is not there, as a rule. Of a parent all of whose children are known that is known, too; and
+    to ask for one item of each path is half as much.
     """
-    nodes = await ports.store.load([layout.node_keys(ns, path)[0] for path in paths])
+    unknown = []
+    for path in paths:
+        if cache.is_absent(path):
+            cache.add(path, None)
+        else:
+            unknown.append(path)
+    if len(unknown) < MANY:
+        return unknown
+    nodes = await ports.store.load([layout.node_keys(ns, path)[0] for path in unknown])
     there = []
-    for path, node in zip(paths, nodes):
+    for path, node in zip(unknown, nodes):
         if node is None:
             cache.add(path, None)
         else:
@@ -90,37 +115,39 @@ async def partition_rows(
     return rows
 
 
-def writes_of(ns: str, cache: Cache, changes: Changes, head: Head) -> List[Write]:
+def writes_of(ns: str, cache: Cache, changes: Changes, head: Head, stored: Afterwards) -> List[Write]:
     """One commit: the head, on condition that it is still the one before, and everything that changed."""
+    zxid, founding = head.zxid, cache.head.zxid == 0
     writes: List[Write] = [Put(layout.head_key(ns), layout.head_item(head), expect=cache.head.zxid)]
-    founding = cache.head.zxid == 0
-    nodes = {**({path: pair[0] for path, pair in initial_nodes().items()} if founding else {}), **changes.nodes}
-    families = {**({path: pair[1] for path, pair in initial_nodes().items()} if founding else {}), **changes.families}
-    for path in {**nodes, **families}:
-        writes.extend(_node_writes(ns, cache, changes, path, head.zxid, founding or path in changes.nodes))
-    writes.extend(_session_writes(ns, cache, changes, head.zxid))
+    for path, one in stored.items():
+        itself = founding or path in changes.nodes
+        _add_node_writes(writes, ns, path, None if founding else cache.snapshot.nodes.get(path), one, zxid, itself)
+    if cache.assumed:
+        absent = {layout.node_keys(ns, path)[0] for path in cache.assumed}
+        writes = [put._replace(expect=0) if isinstance(put, Put) and put.key in absent else put for put in writes]
+    if changes.sessions or changes.ephemerals or changes.reapable:
+        writes.extend(_session_writes(ns, cache, changes, zxid))
     return writes
 
 
-def _node_writes(ns: str, cache: Cache, changes: Changes, path: str, zxid: int, itself: bool) -> List[Write]:
+def _add_node_writes(
+    writes: List[Write], ns: str, path: str, was: Optional[Found], stored: Optional[Stored], zxid: int, itself: bool
+) -> None:
     """A node, if it is written ``itself``, and its family, if that has an item or had one."""
     key, family_key = layout.node_keys(ns, path)
-    was = cache.snapshot.nodes.get(path) if cache.head.zxid else None
-    stored = cache.after(path, changes, zxid)
-    writes: List[Write] = []
-    if was is not None and was[1] != layout.fresh_family(was[0]) and (stored is None or not stored.family_rev):
+    if was is not None and (stored is None or not stored[3]) and not layout.is_fresh(was[1], was[0]):
         writes.append(Remove(family_key))
     if stored is None:
-        return [*writes, Remove(key), Remove(layout.child_key(ns, path))] if was else writes
+        if was is not None:
+            writes += (Remove(key), Remove(layout.child_key(ns, path)))
+        return
     node, family, node_rev, family_rev = stored
     if itself:
-        expect = 0 if path in cache.assumed else None
-        writes.append(Put(key, layout.node_item(node, zxid, family_rev), expect))
+        writes.append(Put(key, layout.node_item(node, zxid, family_rev)))
         if was is None and path != "/":
             writes.append(Put(layout.child_key(ns, path), Item(node.czxid, b"")))
     if family_rev == zxid:
         writes.append(Put(family_key, layout.family_item(family, zxid, node_rev)))
-    return writes
 
 
 def _session_writes(ns: str, cache: Cache, changes: Changes, zxid: int) -> List[Write]:

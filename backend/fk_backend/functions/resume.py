@@ -5,7 +5,7 @@ What a message says of its sender is a hint: one that is wrong costs a read, or 
 
 from __future__ import annotations
 
-from typing import Awaitable, Iterable
+from typing import Awaitable, Iterable, List
 
 from ..core.needs import lacking
 from ..core.requests import Call
@@ -30,14 +30,18 @@ def unheard(head: Head, messages: Iterable[Message]) -> Head:
 
 async def beside(telling: Awaitable[None], ports: Ports, ns: str, cache: Cache, messages: Iterable[Message]) -> None:
     """Loads what the messages will need while the last commit is told. Nothing is left under way if that fails."""
-    async with concurrently(prefetch(ports, ns, cache, messages)) as looking:
+    async with concurrently(prefetch(ports, ns, cache, calls_of(messages))) as looking:
         await telling
     await looking
 
 
-async def prefetch(ports: Ports, ns: str, cache: Cache, messages: Iterable[Message]) -> None:
-    """Loads what the messages will need, all at the same time."""
-    calls = [Call(message.session, message.inbox, request) for message in messages for request in message.requests]
+def calls_of(messages: Iterable[Message]) -> List[Call]:
+    """What the messages ask for."""
+    return [Call(message.session, message.inbox, request) for message in messages for request in message.requests]
+
+
+async def prefetch(ports: Ports, ns: str, cache: Cache, calls: List[Call]) -> None:
+    """Loads what the calls will need, all at the same time."""
     wanted = lacking(cache.snapshot, calls)
     wanted.beats.clear()  # they move without a commit: those that count are read last
     await load(ports, ns, cache, wanted)

@@ -15,6 +15,11 @@ def begins(message: Message) -> bool:
     return isinstance(next(iter(message.requests), None), (Open, Attach))
 
 
+def is_functions(inbox: str) -> bool:
+    """Whether it is no client's, so that nobody is told anything there."""
+    return ":" in inbox
+
+
 def is_sender(message: Message, body: bytes, session: Optional[Session]) -> bool:
     """Whether the session that a message names sent it, from an inbox that can be its own. ``session``: as stored."""
     request = next(iter(message.requests), None)

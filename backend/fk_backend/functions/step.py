@@ -19,11 +19,11 @@ from ..layout import Head
 from ..mac import shared_name
 from ..messages import Entry
 from ..ports import Ports, Position, Put
-from .cache import Cache
+from .cache import Afterwards, Cache
 from .distributor import keep
 from .journal import noted
 from .large import garbage, keep_large
-from .loading import Write, load, refusal_reason, writes_of
+from .loading import Write, load, note_absent, refusal_reason, writes_of
 from .reservation import reservation
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,8 @@ class Step(NamedTuple):
     writes: List[Write]
     """One commit, on condition that the head is still the one before; none if nothing changes."""
     changes: Changes
+    stored: Afterwards
+    """Every node that the commit writes."""
     begins: bool = False
     """Whether there is something to look after from now on, and was nothing before."""
     promise: Optional[Tuple[Put, Put]] = None
@@ -71,7 +73,7 @@ async def next_step(
         part = entries[:count]
         outcome, known = await _apply(ports, ns, cache, [entry.call for entry in part], assumes)
         if outcome.zxid == cache.head.zxid:
-            return Step(part, outcome.results, cache.head, [], outcome.changes)
+            return Step(part, outcome.results, cache.head, [], outcome.changes, {})
         try:
             await keep_large(ports, ns, outcome.changes, outcome.zxid)
         except Refused as error:  # nothing is there that could be kept
@@ -82,7 +84,8 @@ async def next_step(
             continue
         after = _next_head(cache.head, outcome, part, answers_of(part, outcome.results), done, limits.recent_bytes)
         after = _with_garbage(after, cache, outcome.changes)
-        writes = noted(ports, ns, cache, writes_of(ns, cache, outcome.changes, after))
+        stored = cache.afterwards(outcome.changes, outcome.zxid)
+        writes = noted(ports, ns, cache, writes_of(ns, cache, outcome.changes, after, stored))
         why = refusal_reason(writes, limits)
         if why == Error.OK:
             break
@@ -98,7 +101,7 @@ async def next_step(
     ):  # what had to be read first has had its requests already
         promise = reservation(cache, after, part[0], writes)
     begins = after.ticking == after.zxid and _is_quiescent(cache.head, outcome)
-    return Step(part, outcome.results, after, writes, outcome.changes, begins, promise)
+    return Step(part, outcome.results, after, writes, outcome.changes, stored, begins, promise)
 
 
 def recorded(ports: Ports, ns: str, cache: Cache, step: Step, done: Dict[str, int]) -> Step:
@@ -111,10 +114,10 @@ def recorded(ports: Ports, ns: str, cache: Cache, step: Step, done: Dict[str, in
     while True:
         outcome = Outcome(cache.head.zxid + 1, list(results), Changes(), [], [])
         after = _next_head(cache.head, outcome, part, answers_of(part, results), done, ports.store.limits.recent_bytes)
-        writes = noted(ports, ns, cache, writes_of(ns, cache, outcome.changes, after))
+        writes = noted(ports, ns, cache, writes_of(ns, cache, outcome.changes, after, {}))
         why = refusal_reason(writes, ports.store.limits)
         if why == Error.OK:
-            return Step(part, results, after, writes, outcome.changes)
+            return Step(part, results, after, writes, outcome.changes, {})
         if len(part) > 1:
             part, results = part[: len(part) // 2], results[: len(part) // 2]
         else:
@@ -137,7 +140,7 @@ def _handled(head: Head, part: Sequence[Entry]) -> Position:
 
 
 def _refused(part: Sequence[Entry], code: int, cache: Cache) -> Step:
-    return Step(part, [Result(code, None, cache.head.zxid)], cache.head, [], Changes())
+    return Step(part, [Result(code, None, cache.head.zxid)], cache.head, [], Changes(), {})
 
 
 async def _apply(ports: Ports, ns: str, cache: Cache, calls: List[Call], assumes: bool = False) -> Tuple[Outcome, bool]:
@@ -145,6 +148,8 @@ async def _apply(ports: Ports, ns: str, cache: Cache, calls: List[Call], assumes
     now_ms = ports.clock.now_ms()
     known = True
     cache.forget_assumed()
+    if not ports.store.limits.has_latency:
+        note_absent(cache, calls)
     while True:
         try:
             outcome = apply(cache.snapshot, calls, now_ms)
@@ -189,18 +194,20 @@ def _next_head(
     What else of the batch is done is noted as answers of nothing: if the batch comes again, it must not be done again.
     So is what is done of a message that goes on after this commit: see `unfinished`.
     """
-    cut: Answered = []
+    told = tuple(answers)
+    if done:
+        answered = {inbox for inbox, _, _ in answers}
+        told += tuple((inbox, upto, []) for inbox, upto in sorted(done.items()) if inbox not in answered)
     if part and part[-1].inbox and not part[-1].last:
-        cut.append((part[-1].inbox, part[-1].number + 1, []))
-    triggers, dropped = keep((*head.triggers, *outcome.triggers), head.zxid, recent)
-    answered = {inbox for inbox, _, _ in answers}
+        told += ((part[-1].inbox, part[-1].number + 1, []),)
+    triggers, dropped = keep(head.triggers + tuple(outcome.triggers), head.zxid, recent)
     return Head(
         outcome.zxid,
         head.namespace_id,
         head.zxid,
         max(head.since, dropped),
         triggers,
-        (*answers, *((inbox, upto, []) for inbox, upto in sorted(done.items()) if inbox not in answered), *cut),
+        told,
         tuple(outcome.ended),
         _left(outcome, part),
         head.subtrees or bool(outcome.changes.subtrees),
@@ -219,6 +226,8 @@ def _with_garbage(head: Head, cache: Cache, changes: Changes) -> Head:
 
 def _left(outcome: Outcome, part: Sequence[Entry]) -> Tuple[str, ...]:
     """The inboxes that sessions have moved from: not where a client that connected again goes on with its queue."""
+    if not outcome.moved:
+        return ()
     attached = [entry.call.request.inbox for entry in part if isinstance(entry.call.request, Attach)]
     in_use = {shared_name(inbox) for inbox in attached if inbox not in outcome.moved}
     return tuple(inbox for inbox in outcome.moved if shared_name(inbox) not in in_use)

@@ -7,24 +7,24 @@ client says when it sends: see `session.packing`.
 from __future__ import annotations
 
 import logging
-from typing import Sequence
+from typing import Optional, Sequence
 
 from ..core.requests import Result
-from ..messages import Entry
+from ..messages import Entry, Message
 
 log = logging.getLogger(__name__)
 
 
-def done(ns: str, entries: Sequence[Entry], results: Sequence[Result]) -> None:
-    """Requests, and what each is answered at which zxid."""
+def done(ns: str, entries: Sequence[Entry], results: Sequence[Result], sent: Optional[Message] = None) -> None:
+    """Requests, and what each is answered at which zxid. ``sent``: what no queue had, whose entry does not name it."""
     if not log.isEnabledFor(logging.DEBUG):
         return
     for entry, result in zip(entries, results):
         fields = {
             "namespace": ns,
             "session": "0x%x" % entry.call.session,
-            "connection": entry.inbox,
-            "request": entry.number,
+            "connection": entry.inbox if sent is None else sent.inbox,
+            "request": entry.number if sent is None else sent.first,
             "kind": type(entry.call.request).__name__,
             "code": result.code,
             "zxid": "0x%x" % result.zxid,

@@ -18,7 +18,7 @@ from .ratelimit import log_limited
 
 AT_ONCE = 200
 """Registrations that are dropped side by side: making thousands of requests holds up those that are on their way."""
-MANY = 20
+MANY = 3
 """Paths of one fan-out from which on it is worth to look first whether there are fewer registrations than paths."""
 NOTE_CHARS = 50_000
 """Of paths in one note: with each of them six bytes long it stays far below what a queue takes."""
@@ -91,11 +91,10 @@ async def is_watched(ports: Ports, ns: str, triggers: List[Trigger], subtrees: b
         if any(await _on(ports, ns, paths)):
             return True
         paths = []
-    partitions = [layout.node_partition(ns, path) for path in paths]
-    for partition in [*partitions, layout.recursive_partition(ns)] if subtrees else partitions:
-        if (await ports.store.query(INTEREST, partition, limit=1)).rows:
+    for path in paths:
+        if (await ports.store.query(INTEREST, layout.node_partition(ns, path), limit=1)).rows:
             return True
-    return False
+    return subtrees and bool((await ports.store.query(INTEREST, layout.recursive_partition(ns), limit=1)).rows)
 
 
 async def _on(ports: Ports, ns: str, paths: List[str]) -> List[List[Tuple[Key, Item]]]:

@@ -8,11 +8,11 @@ are done, and is answered from there. A writer that has lost its batch to anothe
 from __future__ import annotations
 
 import logging
-from typing import Any, Awaitable, Dict, List, NamedTuple, Optional, Sequence, Tuple, TypeVar, Union
+from typing import Any, Awaitable, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, TypeVar, Union
 
 from .. import layout
 from ..codec import Malformed
-from ..core.model import Error, Id
+from ..core.model import Error, Id, Trigger
 from ..core.requests import INVOKED, Attach, Call, Open, Result, Sweep
 from ..core.snapshot import Missing
 from ..errors import BackendError, Conflict, Refused, StorageFull, Taken, Unavailable, Unknown
@@ -22,15 +22,15 @@ from ..messages import Ended as EndedNote
 from ..ports import Delivery, Ports, Pushed, Put, Written
 from . import trail
 from .cache import Cache
-from .distributor import answer_notes, distribute, wake_note, watched_partitions
+from .distributor import answer_notes, distribute, tidy, wake_note, watched_partitions
 from .fanout import FanOutProgress
 from .journal import load_head_and_journal
 from .large import foreign
 from .loading import Write, fresh_head, load
 from .ratelimit import log_limited
 from .reservation import settle
-from .resume import beside, is_behind, prefetch, unheard
-from .senders import begins, is_sender
+from .resume import beside, calls_of, is_behind, prefetch, unheard
+from .senders import begins, is_functions, is_sender
 from .step import Step, answers_of, next_step, recorded, unfinished
 from .watch import Rows, is_watched
 
@@ -130,12 +130,12 @@ class Writer:
             await self._confirm(ns, cache)
         else:
             await self._commit(step.writes, None)
-            cache.advance(step.changes, step.head)
+            cache.advance(step.changes, step.head, step.stored)
         return self._written(ns, cache, message, entry, step)
 
     def _written(self, ns: str, cache: Cache, message: Message, entry: Entry, step: Step) -> Written:
         """What a direct write came to; what is known of the namespace is kept for the next one."""
-        trail.done(ns, [entry._replace(inbox=message.inbox, number=message.first)], step.results)
+        trail.done(ns, [entry], step.results, message)
         cache.trim()
         self._cache[ns] = cache
         head = step.head
@@ -144,9 +144,12 @@ class Writer:
     async def _step_of(self, ns: str, cache: Cache, message: Message, done: Dict[str, int]) -> Tuple[Entry, Step]:
         """What a direct write comes to. Refused if the writer has a bug: the queue has a way with that."""
         entry = Entry("", 0, Call(message.session, message.inbox, message.requests[0]))
+        return entry, await self._worked_out(ns, cache, [entry], done)
+
+    async def _worked_out(self, ns: str, cache: Cache, entries: Sequence[Entry], done: Dict[str, int]) -> Step:
         try:
             assumes = self._ports.commit_and_look is not None
-            return entry, await next_step(self._ports, ns, cache, [entry], done, assumes)
+            return await next_step(self._ports, ns, cache, entries, done, assumes)
         except BackendError:
             raise
         except Exception as error:
@@ -154,6 +157,38 @@ class Writer:
                 raise
             log.exception("namespace %s: the writer failed", ns)
             raise Refused("the writer failed: %r" % error) from error
+
+    async def write_together(self, ns: str, entries: Sequence[Entry], begins: Callable[[Step], None]) -> List[Written]:
+        """Does requests of several senders in one commit, as `write` does one, without ``wakes``. As many as fit.
+
+        The head keeps the answers of those entries that name an inbox. ``begins`` is told what comes.
+        """
+        cache = self._cache.pop(ns, None)
+        if cache is not None:
+            try:
+                return await self._write_together(ns, cache, entries, begins)
+            except Conflict:
+                pass  # another instance went on from there
+        return await self._write_together(ns, await self._look(ns), entries, begins)
+
+    async def _write_together(
+        self, ns: str, cache: Cache, entries: Sequence[Entry], begins: Callable[[Step], None]
+    ) -> List[Written]:
+        if self._told.upto(ns) != cache.head.zxid or cache.head.closing:
+            raise Conflict("namespace %s: the last commit is not told" % ns)
+        await prefetch(self._ports, ns, cache, [entry.call for entry in entries])
+        step = await self._worked_out(ns, cache, entries, {})
+        if not step.writes:
+            await self._confirm(ns, cache)
+        else:
+            begins(step)
+            await self._commit(step.writes, None)
+            cache.advance(step.changes, step.head, step.stored)
+        trail.done(ns, step.entries, step.results)
+        cache.trim()
+        self._cache[ns] = cache
+        head = step.head
+        return [Written(result, head.zxid, head.since, head.triggers) for result in step.results]
 
     async def write_for(self, ns: str, sent: Union[bytes, Message]) -> Tuple[Written, int]:
         """Does the one request of a direct message, whoever sent it: see `ports.Direct`. With how many conflicts.
@@ -188,7 +223,7 @@ class Writer:
             looked = await self._commit_and_look(ns, step)
             begins = 0 < step.head.ticking == step.head.zxid and self._may_have_stopped(ns)
             await self._tell(ns, step.head, begins, looked)
-            cache.advance(step.changes, step.head)
+            cache.advance(step.changes, step.head, step.stored)
         return self._written(ns, cache, received.message, entry, step)
 
     async def _work_out(self, ns: str, cache: Cache, received: Received) -> Tuple[Entry, Step]:
@@ -215,24 +250,30 @@ class Writer:
         if begins(message):
             return trusted or is_sender(message, received.delivery.body, None)
         if message.session not in sessions:
-            await prefetch(self._ports, ns, cache, [message])
+            await prefetch(self._ports, ns, cache, calls_of([message]))
         if message.session not in sessions:
             await load(self._ports, ns, cache, Missing(sessions={message.session}))
         session = sessions.get(message.session)
         return session is None or trusted or is_sender(message, received.delivery.body, session)
 
     async def is_fanned_out(self, ns: str) -> bool:
-        """Whether the fan-out of the last commit is over: it is, if nobody watches and nobody else was to be told."""
+        """Whether the fan-out of the last commit is over: it is, if nobody watches and nobody else was to be told.
+
+        Of a session that was closed, its client knows: what it leaves is removed here.
+        """
         cache = self._cache.get(ns)
         if cache is None:
             return False
         head = cache.head
         if self._told.upto(ns) != head.zxid:
-            fresh = [trigger for trigger in head.triggers if trigger.zxid > head.confirmed]
-            others = head.answers or head.ended or head.moved or head.garbage
+            fresh = _fresh(head)
+            answers = any(not is_functions(inbox) for inbox, _, _ in head.answers)
+            others = answers or head.moved or head.garbage or any(ended.expired for ended in head.ended)
             begins = self._ports.timer is not None and head.ticking == head.zxid
             if others or begins or await is_watched(self._ports, ns, fresh, head.subtrees):
                 return False
+            if head.ended:
+                await tidy(self._ports, ns, head, [])
             self._told.note(ns, head.zxid)
         return True
 
@@ -300,7 +341,7 @@ class Writer:
         clients = [each for each in messages if not each.delivery.internal and not begins(each.message)]
         unknown = {each.message.session for each in clients} - cache.snapshot.sessions.keys()
         if unknown:  # with what their messages will need
-            await prefetch(self._ports, ns, cache, [each.message for each in clients][: _fitting(messages)])
+            await prefetch(self._ports, ns, cache, calls_of([each.message for each in clients][: _fitting(messages)]))
         unknown -= cache.snapshot.sessions.keys()
         if unknown:
             await load(self._ports, ns, cache, Missing(sessions=unknown))
@@ -364,7 +405,7 @@ class Writer:
         trail.done(ns, step.entries, step.results)
         # Who asked waits; if this fails, what is known here is dropped anyway.
         await self._tell(ns, step.head, begins, looked)
-        cache.advance(step.changes, step.head)
+        cache.advance(step.changes, step.head, step.stored)
         return len(step.entries)
 
     async def _commit_and_look(self, ns: str, step: Step) -> Optional[Rows]:
@@ -462,6 +503,16 @@ def refusal(ns: str, message: Message, internal: bool) -> str:
         if foreign(ns, request):
             return "of %s: it names data that it can't have laid down in this namespace" % message.inbox
     return ""
+
+
+def _fresh(head: Head) -> List[Trigger]:
+    """The triggers that may not have been fanned out: the last ones."""
+    fresh: List[Trigger] = []
+    for trigger in reversed(head.triggers):
+        if trigger.zxid <= head.confirmed:
+            break
+        fresh.append(trigger)
+    return fresh
 
 
 def _is_of_here(error: BaseException) -> bool:

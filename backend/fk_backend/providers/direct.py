@@ -46,13 +46,16 @@ class InProcessDirect:
         except Unknown:
             self._schedule_fan_out(ns)
             raise
+        self._see_to_fan_out(ns)
+        return written
+
+    def _see_to_fan_out(self, ns: str) -> None:
         try:
-            if at_once(writer.is_fanned_out(ns)):
-                return written
+            if at_once(self._writer().is_fanned_out(ns)):
+                return
         except (BackendError, Waits):
             pass
         self._schedule_fan_out(ns)
-        return written
 
     def told(self, ns: str) -> None:
         """`ports.Direct.told`."""

@@ -15,12 +15,13 @@ from typing import Awaitable, Callable, Deque, Dict, List, NamedTuple, Optional,
 
 from ..codec import Malformed
 from ..core.model import Error
-from ..errors import BackendError, Conflict, Unavailable, Unknown
+from ..errors import Conflict, Unavailable, Unknown
 from ..functions.distributor import answer_notes
 from ..functions.heartbeat import TICK_S
 from ..functions.writer import Writer
 from ..messages import decode, trigger_log_of
 from ..ports import Clock, Delivery, Inboxes, Position, Pushed
+from .ticking import Ticking, nothing
 
 log = logging.getLogger(__name__)
 
@@ -56,19 +57,21 @@ class Dispatcher:
         clock: Clock,
         tick_s: float = TICK_S,
         noted: Callable[[str, bool], None] = lambda ns, free: None,
+        fence: Callable[[], Awaitable[None]] = nothing,
     ) -> None:
-        """``noted`` is called whenever a namespace may have become free or not: see `is_free`."""
-        self._tick_s = tick_s
+        """``noted`` is called whenever a namespace may have become free or not: see `is_free`.
+
+        ``fence``: as `Ticking` has it.
+        """
         self._noted = noted
         self._writer = writer
-        self._heartbeat = heartbeat
+        self._ticking = Ticking(heartbeat, self._is_at_work, clock, tick_s, self._note, fence)
         self._inboxes = inboxes
         self._clock = clock
         self._waiting: Dict[str, Deque[Waiting]] = {}
         self._known: Set[str] = set()
         """Ids of the messages that wait or are being handled."""
         self._workers: Dict[str, "asyncio.Task[None]"] = {}
-        self._tickers: Dict[str, "asyncio.Task[None]"] = {}
         self._pending_fan_outs: Set[str] = set()
         """Namespaces whose last commit is still to be fanned out, by a batch of nothing."""
         self._loop: Optional[asyncio.AbstractEventLoop] = None
@@ -98,7 +101,10 @@ class Dispatcher:
     def is_free(self, ns: str) -> bool:
         """Whether nothing of a namespace waits or is being handled, and its heartbeat looks after it: in its turn."""
         busy = self.halted or self._waiting.get(ns) or ns in self._workers or ns in self._pending_fan_outs
-        return not busy and ns in self._tickers
+        return not busy and self._ticking.is_on(ns)
+
+    def _is_at_work(self, ns: str) -> bool:
+        return ns in self._workers
 
     def _note(self, ns: str) -> None:
         self._noted(ns, self.is_free(ns))
@@ -124,9 +130,7 @@ class Dispatcher:
     def watch(self, ns: str) -> None:
         """Has the heartbeat look after a namespace, until it says that there is nothing to look after."""
         self._loop = asyncio.get_running_loop()
-        if ns not in self._tickers:
-            self._tickers[ns] = asyncio.ensure_future(self._tick(ns))
-            self._note(ns)
+        self._ticking.start(ns)
 
     @property
     def writer(self) -> Writer:
@@ -136,7 +140,7 @@ class Dispatcher:
     @property
     def watched(self) -> List[str]:
         """The namespaces that the heartbeat looks after."""
-        return list(self._tickers)
+        return self._ticking.namespaces
 
     async def replace_writer(self, writer: Writer) -> None:
         """Ends the writer in the middle of whatever it does; the other one is handed the same messages again."""
@@ -153,14 +157,13 @@ class Dispatcher:
     async def stop(self) -> None:
         """Halts: nothing more is taken, and what the writer has in hand is finished or dropped whole."""
         self.halted = True
-        for ns in self._tickers:
+        for ns in self._ticking.namespaces:
             self._note(ns)
-        tasks = [*self._workers.values(), *self._tickers.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        workers = list(self._workers.values())
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, *self._ticking.cancel(), return_exceptions=True)
         self._workers.clear()
-        self._tickers.clear()
 
     async def _work(self, ns: str, queue: Deque[Waiting]) -> None:
         try:
@@ -224,18 +227,3 @@ class Dispatcher:
                 log.warning("namespace %s: %r; trying again", ns, error)
             await self._clock.sleep(pause)
             pause = min(2 * pause, MAX_RETRY_S)
-
-    async def _tick(self, ns: str) -> None:
-        try:
-            while True:
-                try:
-                    if not await self._heartbeat(ns) and ns not in self._workers:
-                        return
-                except BackendError as error:
-                    log.warning("namespace %s: heartbeat: %s", ns, error)
-                except Exception:  # a bug; without a heartbeat nothing would ever expire again
-                    log.exception("namespace %s: the heartbeat failed", ns)
-                await self._clock.sleep(self._tick_s)
-        finally:
-            self._tickers.pop(ns, None)
-            self._note(ns)

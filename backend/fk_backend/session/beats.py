@@ -1,4 +1,4 @@
-"""A beat: what whoever judges a session goes by."""
+"""Beats: the counter by which a heartbeat judges a session."""
 
 from __future__ import annotations
 

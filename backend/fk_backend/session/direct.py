@@ -13,7 +13,7 @@ from ..core.requests import DIRECT, INVOKED, Auth, Close, Request, Result, Watch
 from ..eager import Waits, at_once
 from ..errors import BackendError, Unknown
 from ..messages import Message, TriggerLog, trigger_log_of
-from ..ports import Gateway, Written
+from ..ports import Direct, Gateway, Written
 from .flag import Flag
 from .ops import WRITES, Done, Fail, Op
 from .owned import OwnedEphemerals
@@ -82,18 +82,18 @@ class DirectWrites(Queues):
     async def _write_direct(self) -> bool:
         """Has a write with no company done without the queue. Whether it was; else it is still the first that waits."""
         direct, (tag, op) = self._gateway.direct, self._todo[0]
-        if direct is None or direct.at_once or self._flight or not self._is_single() or not self._may_go_direct(op):
+        if direct is None or self._flight or not self._is_single() or not self._may_go_direct(op):
+            return False
+        if direct.at_once and isinstance(op, DIRECT):  # who waits for it has tried; what nobody waits for gets company
             return False
         self._todo.popleft()
         written, number = None, self._next
         try:
             if await self._may_own(op):
-                written = await direct.write(self._ns, self._one(op), self._key)
+                written = await self._ask(direct, self._one(op))
         except Unknown as error:
             self.end(LOST, "a write has no answer: %s" % error)
             return True
-        except BackendError:  # definite: nothing was done
-            pass
         if written is None:
             self._holdings.unasked(op)
             self._next = number
@@ -102,6 +102,16 @@ class DirectWrites(Queues):
         await self._arrived(tag, op, written)
         self._answered = max(self._answered, written.zxid)
         return True
+
+    async def _ask(self, direct: Direct, message: Message) -> Optional[Written]:
+        """What a direct write came to; None if it was not done, and will not be. Unknown."""
+        writing = direct.write(self._ns, message, self._key)
+        try:
+            return at_once(writing) if direct.at_once else await writing
+        except Unknown:
+            raise
+        except (BackendError, Waits):
+            return None
 
     async def _arrived(self, tag: Any, op: Op, written: Written) -> None:
         trigger_log = trigger_log_of(written.zxid, written.since, written.triggers) if len(self._watches) else None
@@ -133,7 +143,7 @@ class DirectWrites(Queues):
 
     def _may_go_direct(self, op: Op) -> bool:
         """Whether the queue need not have it: nothing of it is to be laid down anywhere before."""
-        if not isinstance(op, INVOKED if self._invokes else DIRECT) or not sendable(op, self._gateway):
+        if not isinstance(op, INVOKED) or not sendable(op, self._gateway):
             return False
         blobs = self._gateway.blobs
         return blobs is None or size_of(op, None) <= min(blobs.inline_bytes, MAX_DIRECT_BYTES)
@@ -164,7 +174,7 @@ class DirectWrites(Queues):
         direct = self._gateway.direct
         if direct is None or not direct.at_once or self._over or self._read_only or self.busy:
             return None
-        if self.overdue() or not self._may_go_direct(op):
+        if self.overdue() or not isinstance(op, DIRECT) or not self._may_go_direct(op):
             return None
         if has_turn is not None:
             direct.in_turn(has_turn)

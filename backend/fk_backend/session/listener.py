@@ -1,4 +1,4 @@
-"""Who a session speaks to."""
+"""Who is called with a session's answers, events and states."""
 
 from __future__ import annotations
 

@@ -17,9 +17,9 @@ from ..core.model import Error
 from ..core.requests import Attach, Multi, Request, Result
 from ..core.watches import is_one_shot
 from ..eager import begin
-from ..errors import BackendError, Unavailable, Unknown
+from ..errors import Unavailable, Unknown
 from ..messages import Answers, Ended, Message, message_id, trigger_log_of
-from ..ports import Put
+from ..ports import Direct, Put
 from .beats import BEAT
 from .direct import LOST, NO_TAG, DirectWrites
 from .flag import Flag
@@ -73,7 +73,9 @@ class Opening(DirectWrites):
         """What opening or attaching came to, and the zxid of the head with which that is so. BackendError."""
         if self._gateway.beats_only_if_owning:
             await self._gateway.store.commit([self._hello()])
-        found = await self._invoked(request, 0) if self._invokes else None
+        else:  # there it is free, and tells of the session's end, and of another connection that takes it over
+            await self._listen()
+        found = None if self._gateway.direct is None else await self._written_directly(self._gateway.direct, request, 0)
         return found or await self._queued(request)
 
     def _hello(self) -> Put:
@@ -81,16 +83,9 @@ class Opening(DirectWrites):
         said_ms = self._gateway.clock.now_ms()
         return Put(layout.hello_key(self._ns, self._inbox), layout.hello_item(said_ms), owner=self._inbox)
 
-    async def _invoked(self, request: Request, number: int) -> Optional[Tuple[Result, int]]:
+    async def _written_directly(self, direct: Direct, request: Request, number: int) -> Optional[Tuple[Result, int]]:
         """What a request comes to that needs no queue; None if that was not to be had. Unknown."""
-        direct, message = self._gateway.direct, Message(self._inbox, self.id, number, (request,), self._hint)
-        assert direct is not None
-        try:
-            written = await direct.write(self._ns, message, self._key)
-        except Unknown:
-            raise
-        except BackendError:  # definite: nothing was done
-            return None
+        written = await self._ask(direct, Message(self._inbox, self.id, number, (request,), self._hint))
         return None if written is None else (written.result, written.zxid)
 
     async def _queued(self, request: Request) -> Tuple[Result, int]:
@@ -225,8 +220,10 @@ class Opening(DirectWrites):
 
     async def _probe_session(self) -> None:
         """By a request of nothing, judged as every other one of this connection; its number is one that is over."""
+        direct = self._gateway.direct
+        assert direct is not None
         try:
-            found = await self._invoked(Multi(()), 0)
+            found = await self._written_directly(direct, Multi(()), 0)
         except Unknown:  # it changes nothing, whenever it is done
             return
         if found is not None:

@@ -1,4 +1,4 @@
-"""What a session may own, as far as it can know: while that is something, it beats.
+"""Whether a session may own an ephemeral, as far as it can know: if so, it beats.
 
 It is told of every write before it is sent and when it is answered. An ephemeral that somebody else deleted is still
 counted: then it beats without need. One that it does not know of would be lost with its session.

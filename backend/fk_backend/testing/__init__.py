@@ -1,7 +1,9 @@
-"""The test kit, for providers of other people as much as for ours: it goes through `ports` and knows no provider.
+"""Tests for anybody's provider, and the simulation. It goes through `ports` and knows no provider.
 
-`store_checks` and `primitive_checks` need nothing but a test runner; `store_model` needs hypothesis. `faults` wraps
-ports that fail; `simulation` runs everything under a virtual clock.
+    store_checks, primitive_checks   what a store and its primitives have to keep to; need only a test runner
+    store_model                      a store against a dict, by random programs; needs hypothesis
+    faults                           ports that fail
+    simulation                       the shipped code under a virtual clock
 
 Imports: core, functions, ports. Never: kazoo, fk_kazoo, fk_backend.providers.
 """

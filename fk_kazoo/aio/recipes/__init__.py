@@ -1,6 +1,6 @@
-"""kazoo's recipes as coroutines, by kazoo's names: what lies in the nodes is kazoo's, so both work on one path.
+"""kazoo's recipes as coroutines, by kazoo's names, a module for each kind. `base` has what they share.
 
-What a task that is cancelled had in a recipe is given back at once, without waiting (`cleanup`).
+The nodes are kazoo's, so both clients work on one path. A cancelled task's nodes go without waiting (`cleanup`).
 
 Imports: the client's parts. Never: fk_kazoo.client, fk_kazoo.locks, fk_backend.ports, threading.
 """

@@ -13,7 +13,7 @@ from kazoo.exceptions import KazooException, NodeExistsError, NoNodeError
 
 from fk_backend.core.watches import DATA
 
-from ..bell import Bell
+from ..wakeup import Wakeup
 from .base import Held, Limit
 
 if TYPE_CHECKING:
@@ -49,15 +49,15 @@ class Barrier(Held):
 
     async def wait(self, timeout: Optional[float] = None) -> bool:
         """Whether it was removed within so many seconds."""
-        bell, limit = Bell(), Limit(timeout)
+        wakeup, limit = Wakeup(), Limit(timeout)
         try:
-            while await self._retry(lambda: self.client.exists(self.path, bell.ring)):
-                if not await bell.wait(limit.left()):
+            while await self._retry(lambda: self.client.exists(self.path, wakeup.wake)):
+                if not await wakeup.wait(limit.left()):
                     return False
-                bell.clear()
+                wakeup.clear()
             return True
         finally:
-            self._unwatch(DATA, self.path, bell.ring)
+            self._unwatch(DATA, self.path, wakeup.wake)
 
 
 class DoubleBarrier(Held):
@@ -71,7 +71,7 @@ class DoubleBarrier(Held):
         self.num_clients = num_clients
         self._identifier = identifier or "%s-%s" % (socket.getfqdn(), os.getpid())
         self.participating = False
-        self._bell = Bell()
+        self._wakeup = Wakeup()
         self._renew()
 
     def _renew(self) -> None:
@@ -101,7 +101,7 @@ class DoubleBarrier(Held):
             await self._retry(self._enter)
             self.participating = True
         finally:
-            self._unwatch(DATA, self.path + "/ready", self._bell.ring)
+            self._unwatch(DATA, self.path + "/ready", self._wakeup.wake)
             if not self.participating:
                 self._let_go()
 
@@ -117,13 +117,13 @@ class DoubleBarrier(Held):
         except NodeExistsError:
             pass
         while True:
-            self._bell.clear()
-            if await self.client.exists(self.path + "/ready", self._bell.ring):
+            self._wakeup.clear()
+            if await self.client.exists(self.path + "/ready", self._wakeup.wake):
                 return
             if len(await self.client.get_children(self.path)) >= self.num_clients:
                 await self.client.ensure_path(self.path + "/ready")
                 return
-            await self._bell.wait()
+            await self._wakeup.wait()
 
     async def leave(self) -> None:
         """Waits until all have left. Who fails, or is cancelled, has left."""
@@ -157,9 +157,9 @@ class DoubleBarrier(Held):
 
     async def _gone(self, path: str) -> None:
         """Until it is gone, or something else may have changed."""
-        self._bell.clear()
+        self._wakeup.clear()
         try:
-            if await self.client.exists(path, self._bell.ring):
-                await self._bell.wait()
+            if await self.client.exists(path, self._wakeup.wake):
+                await self._wakeup.wait()
         finally:
-            self._unwatch(DATA, path, self._bell.ring)
+            self._unwatch(DATA, path, self._wakeup.wake)

@@ -13,8 +13,8 @@ from kazoo.retry import RetryFailedError
 
 from ...holder import Holder, Lost
 from .. import retrying
-from ..bell import Bell
 from ..holding import TaskHold
+from ..wakeup import Wakeup
 from ..watches import Armed, Watcher
 
 if TYPE_CHECKING:
@@ -81,9 +81,9 @@ class Contended(Holder, Held):
         self.is_acquired = False
         self.cancelled = False
         self._on_loss = Lost(lost)
-        self._bell = Bell()
-        self._busy = False
-        self._waiting: List[Bell] = []
+        self._wakeup = Wakeup()
+        self._is_taken = False
+        self._waiting: List[Wakeup] = []
 
     async def __aenter__(self) -> Self:
         await self.acquire()
@@ -93,10 +93,10 @@ class Contended(Holder, Held):
     async def __aexit__(
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], where: Optional[TracebackType]
     ) -> None:
-        if not self._leaves(kind):
+        if not self._body_ended(kind):
             await self.release()
 
-    def _leave(self) -> None:
+    def _give_up(self) -> None:
         self._let_go()
 
     def _got(self, path: str, stat: ZnodeStat) -> None:
@@ -107,9 +107,9 @@ class Contended(Holder, Held):
         """Ends a pending `acquire`, which raises kazoo's CancelledError: of who contends, or whose turn is next."""
         self.cancelled = True
         if self.is_acquired and self._waiting:
-            self._waiting[0].ring()
+            self._waiting[0].wake()
         else:
-            self._bell.ring()
+            self._wakeup.wake()
 
     async def release(self) -> bool:
         """Gives it back; whether it was held. It is given back, however its task is cancelled."""
@@ -122,28 +122,28 @@ class Contended(Holder, Held):
 
     async def _take_turn(self, limit: Limit) -> None:
         """Of the tasks that share this object, in the order in which they came."""
-        if not self._busy:
-            self._busy = True
+        if not self._is_taken:
+            self._is_taken = True
             return
-        bell = Bell()
-        self._waiting.append(bell)
+        wakeup = Wakeup()
+        self._waiting.append(wakeup)
         try:
-            if not await bell.wait(limit.left()):
+            if not await wakeup.wait(limit.left()):
                 raise self._timed_out()
-            if bell in self._waiting:  # it is not its turn: `cancel` rang
+            if wakeup in self._waiting:  # it is not its turn: `cancel` woke it
                 self.cancelled = False
                 raise CancelledError()
         except BaseException:
-            if bell in self._waiting:
-                self._waiting.remove(bell)
+            if wakeup in self._waiting:
+                self._waiting.remove(wakeup)
             else:
                 self._pass_on()
             raise
 
     def _pass_on(self) -> None:
-        self._busy = bool(self._waiting)
+        self._is_taken = bool(self._waiting)
         if self._waiting:
-            self._waiting.pop(0).ring()
+            self._waiting.pop(0).wake()
 
     def _forget_what_is_over(self) -> None:
         """So that it can be had anew where it ended with its session, by whichever task."""

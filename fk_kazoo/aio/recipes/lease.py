@@ -117,10 +117,10 @@ class MultiNonBlockingLease(Lease):
     ) -> None:
         super().__init__(client, path)
         self._count = count
-        self._rest = (duration, identifier, utcnow)
+        self._lease_arguments = (duration, identifier, utcnow)
 
     async def _obtain(self) -> None:
         for number in range(self._count):
-            if await NonBlockingLease(self.client, "%s/%d" % (self.path, number), *self._rest):
+            if await NonBlockingLease(self.client, "%s/%d" % (self.path, number), *self._lease_arguments):
                 self.obtained = True
                 return

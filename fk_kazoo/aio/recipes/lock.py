@@ -66,7 +66,7 @@ class Lock(Contended):
                 if hold is self._hold or hold.kind in self._names:
                     self._explain(hold, hold.in_a_with)
         limit = Limit(timeout)
-        if self._busy and not blocking:
+        if self._is_taken and not blocking:
             return False
         await self._take_turn(limit)
         return await self._contended(lambda: self._contend(blocking, limit, ephemeral), timeout)
@@ -83,7 +83,7 @@ class Lock(Contended):
             node = made[len(self.path) + 1 :]
         self.node = node
         while True:
-            self._bell.clear()
+            self._wakeup.clear()
             if self.cancelled:
                 self.cancelled = False
                 raise CancelledError()
@@ -97,16 +97,16 @@ class Lock(Contended):
     async def _wait_for(self, name: str, limit: Limit) -> None:
         """Until that node is gone, or something else may have changed."""
         path = "%s/%s" % (self.path, name)
-        self.client.add_listener(self._bell.ring)
+        self.client.add_listener(self._wakeup.wake)
         try:
-            await self.client.get(path, self._bell.ring)
-            if not await self._bell.wait(limit.left()):
+            await self.client.get(path, self._wakeup.wake)
+            if not await self._wakeup.wait(limit.left()):
                 raise self._timed_out()
         except NoNodeError:
             pass  # it is gone already
         finally:
-            self.client.remove_listener(self._bell.ring)
-            self._unwatch(DATA, path, self._bell.ring)
+            self.client.remove_listener(self._wakeup.wake)
+            self._unwatch(DATA, path, self._wakeup.wake)
 
     async def _predecessor(self, node: str) -> Optional[str]:
         """Who is next in line before this contender; None if it is the first. ForceRetryError if it is gone."""

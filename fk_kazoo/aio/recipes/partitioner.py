@@ -14,7 +14,7 @@ from kazoo.recipe.partitioner import PartitionState
 
 from fk_backend.core.watches import CHILD
 
-from ..bell import Bell
+from ..wakeup import Wakeup
 from .base import Limit, Recipe
 from .lock import Lock
 
@@ -53,8 +53,8 @@ class SetPartitioner(Recipe, Generic[S]):
         self._party = client.ShallowParty(self._party_path, self._identifier)
         self._locks: List[Lock] = []
         self._parts: List[S] = []
-        self._moved: List[Bell] = []
-        self._members = Bell()
+        self._moved: List[Wakeup] = []
+        self._members = Wakeup()
         self._task: "Optional[asyncio.Task[Any]]" = None
 
     def __iter__(self) -> Iterator[S]:
@@ -107,13 +107,13 @@ class SetPartitioner(Recipe, Generic[S]):
         while self.state not in states:
             if self.failed:
                 return False
-            bell = Bell()
-            self._moved.append(bell)
+            wakeup = Wakeup()
+            self._moved.append(wakeup)
             try:
-                if not await bell.wait(limit.left()):
+                if not await wakeup.wait(limit.left()):
                     return False
             finally:
-                self._moved.remove(bell)
+                self._moved.remove(wakeup)
         return True
 
     async def wait_for_acquire(self, timeout: float = 30) -> bool:
@@ -128,8 +128,8 @@ class SetPartitioner(Recipe, Generic[S]):
 
     def _become(self, state: str) -> None:
         self.state = state
-        for bell in self._moved:
-            bell.ring()
+        for wakeup in self._moved:
+            wakeup.wake()
 
     def _let_go(self) -> None:
         locks, self._locks, self._parts = self._locks, [], []
@@ -138,7 +138,7 @@ class SetPartitioner(Recipe, Generic[S]):
 
     def _fail(self) -> None:
         self._let_go()
-        self._unwatch(CHILD, self._party_path, self._members.ring)
+        self._unwatch(CHILD, self._party_path, self._members.wake)
         self.client.remove_listener(self._on_state)
         self._become(PartitionState.FAILURE)
 
@@ -171,7 +171,7 @@ class SetPartitioner(Recipe, Generic[S]):
         changed = True
         while changed:
             self._members.clear()
-            await self._retry(lambda: self.client.get_children(self._party_path, self._members.ring))
+            await self._retry(lambda: self.client.get_children(self._party_path, self._members.wake))
             changed = await self._members.wait(self._time_boundary)
 
     async def _take_parts(self) -> bool:

@@ -13,8 +13,8 @@ from kazoo.exceptions import NodeExistsError, NoNodeError, RolledBackError, Runt
 from fk_backend.core.watches import CHILD
 
 from ...exceptions import LockLostError
-from ..bell import Bell
 from ..transaction import TransactionRequest
+from ..wakeup import Wakeup
 from .base import Limit, Recipe
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def _check(value: Any, priority: Any) -> None:
 
 def _errors(transaction: TransactionRequest) -> List[Exception]:
     """What kept it from being done; not that the rest was rolled back, too."""
-    told = (RolledBackError, RuntimeInconsistency)
-    return [each for each in transaction.results if isinstance(each, Exception) and not isinstance(each, told)]
+    expected = (RolledBackError, RuntimeInconsistency)
+    return [each for each in transaction.results if isinstance(each, Exception) and not isinstance(each, expected)]
 
 
 class Queue(BaseQueue):
@@ -111,7 +111,7 @@ class LockingQueue(BaseQueue):
         self._lock_path = path + self.lock
         self._entries_path = path + self.entries
         self.structure_paths = (self._lock_path, self._entries_path)
-        self._bell = Bell()
+        self._wakeup = Wakeup()
 
     async def put(self, value: bytes, priority: int = 100) -> None:
         """Puts an entry in. ``priority``: 0 to 999, the lowest comes first."""
@@ -141,21 +141,21 @@ class LockingQueue(BaseQueue):
     async def _next(self, limit: Limit) -> Optional[Tuple[str, bytes]]:
         try:
             while True:
-                self._bell.clear()
-                names, taken = await self._retry(self._look)
+                self._wakeup.clear()
+                names, taken = await self._retry(self._list_entries)
                 for name in sorted(set(names).difference(taken)):
                     value = await self._retry(partial(self._take, name))
                     if value is not None:
                         return name, value
-                if not await self._bell.wait(limit.left()):
+                if not await self._wakeup.wait(limit.left()):
                     return None
         finally:
             for path in self.structure_paths:
-                self._unwatch(CHILD, path, self._bell.ring)
+                self._unwatch(CHILD, path, self._wakeup.wake)
 
-    async def _look(self) -> Tuple[List[str], List[str]]:
-        names = await self.client.get_children(self._entries_path, self._bell.ring)
-        return names, await self.client.get_children(self._lock_path, self._bell.ring)
+    async def _list_entries(self) -> Tuple[List[str], List[str]]:
+        names = await self.client.get_children(self._entries_path, self._wakeup.wake)
+        return names, await self.client.get_children(self._lock_path, self._wakeup.wake)
 
     async def _take(self, name: str) -> Optional[bytes]:
         lock, value = "%s/%s" % (self._lock_path, name), None

@@ -76,7 +76,7 @@ class Semaphore(Contended):
             if entered and len(entered) >= self.max_leases:
                 self._explain(entered[-1], True)
         limit = Limit(timeout)
-        if self._busy and not blocking:
+        if self._is_taken and not blocking:
             return False
         await self._take_turn(limit)
         self.cancelled = False
@@ -97,22 +97,22 @@ class Semaphore(Contended):
             while not await self._get_lease():
                 if not blocking:
                     return False
-                if not await self._bell.wait(limit.left()):
+                if not await self._wakeup.wait(limit.left()):
                     raise self._timed_out()
             return True
         finally:
             self.client.remove_listener(self._on_state)
-            self._unwatch(CHILD, self.path, self._bell.ring)
+            self._unwatch(CHILD, self.path, self._wakeup.wake)
             lock._let_go()
 
     def _on_state(self, state: str) -> None:
         if state == KazooState.LOST:
             self._session_lost = True
-            self._bell.ring()
+            self._wakeup.wake()
 
     async def _get_lease(self) -> bool:
-        self._bell.clear()
-        children = await self.client.get_children(self.path, self._bell.ring)
+        self._wakeup.clear()
+        children = await self.client.get_children(self.path, self._wakeup.wake)
         if self.cancelled:
             raise CancelledError("Semaphore cancelled")
         if self._session_lost:  # and with the session the lock

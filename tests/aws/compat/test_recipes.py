@@ -11,7 +11,7 @@ import os
 import pytest
 
 from compat_tests.recipes.__main__ import CHECKS, KILL, check
-from compat_tests.recipes.people import FAULTS
+from compat_tests.recipes.faulty_clients import FAULTS
 from fk_backend.providers.aws import poll
 from fk_backend.session.engine import Session
 

@@ -10,13 +10,16 @@ import os
 import resource
 import signal
 import sys
+import time
 from typing import Any, Callable, Dict
 
 from fk_backend.errors import BackendError
 from fk_backend.ports import INTEREST, SESSIONS, STATE, Item, Key, Put
 from fk_backend.providers import local
-from fk_backend.providers.local import files
+from fk_backend.providers.local import files, progress
+from fk_backend.providers.local.combining import Records
 from fk_backend.providers.local.store import LocalStore
+from fk_kazoo.client import KazooClient
 from tests.providers.local.mistakes import plant
 
 HEAD = Key(STATE, "ns:", "head")
@@ -148,6 +151,37 @@ async def serve(name: str, mistake: str = "") -> None:
     say("ended")
 
 
+def published(name: str) -> None:
+    """Publishes something, and says which record that is in. Never ends."""
+    place = files.prepare(name)
+    records = Records(place, progress.shared(place.progress))
+    assert records.publish(b"something")
+    say(records._mine)
+    sys.stdin.read()
+
+
+def sets(name: str, times: str) -> None:
+    """Sets a node so often, and says 0; and then how often everybody has, when nobody does any more.
+
+    Who does it no time is there first and last.
+    """
+    client = KazooClient("local://" + name, timeout=60)
+    client.start(60)
+    client.ensure_path("/node")
+    for _ in range(int(times)):
+        client.set("/node", b"")
+    say(0)
+    if times == "0":
+        sys.stdin.read()
+    while True:
+        stat = client.get("/node")[1]
+        if stat.version == 4 * int(times):
+            break
+        time.sleep(0.001)
+    say(stat.version)
+    client.stop()
+
+
 MAIN: Dict[str, Callable[..., Any]] = {
     "look": look,
     "echo": echo,
@@ -157,6 +191,8 @@ MAIN: Dict[str, Callable[..., Any]] = {
     "fill": fill,
     "orphan": orphan,
     "serve": serve,
+    "published": published,
+    "sets": sets,
 }
 
 if __name__ == "__main__":

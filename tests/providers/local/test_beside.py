@@ -15,7 +15,7 @@ from fk_backend.core.model import Error
 from fk_backend.core.requests import Create, SetAcl, SetData
 from fk_backend.errors import NoPermission, Unavailable, Unknown
 from fk_backend.functions import writer as writers
-from fk_backend.providers import contention, local
+from fk_backend.providers import local
 from fk_backend.providers.contention import Contention
 from fk_backend.providers.local import beside, files, progress, store
 from fk_backend.providers.local.host import Host
@@ -133,46 +133,12 @@ def nobody_gives_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(beside, "QUEUED_S", 0.0)
 
 
-def test_contention_is_somebody_who_wrote_just_now_twice() -> None:
-    now = 100.0
-    alternation = beside.Alternation()
-    assert not alternation.is_seen(7, now)
-    assert not alternation.is_seen(8, now), "both were its own"
-    now += 1.0
-    assert not alternation.is_seen(20, now), "that was long ago"
-    assert not alternation.is_seen(22, now), "that may have been the host"
-    assert alternation.is_seen(24, now)
-    alternation.forget()  # it sent some to the host
-    assert not alternation.is_seen(27, now)
-
-
 def test_contention_on_this_machine_pauses_as_long_each_time() -> None:
     paused = Contention(beside.QUEUED_S)
     for now in (100.0, 100.0 + beside.QUEUED_S):
         assert paused.is_due(now)
         paused.met(now)
         assert not paused.is_due(now) and not paused.is_due(now + beside.QUEUED_S * 0.9)
-
-
-def test_under_contention_writing_is_left_to_the_host_for_a_while(
-    place: files.Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(contention, "PAUSE_S", 3600.0)
-    monkeypatch.setattr(beside, "QUEUED_S", 3600.0)
-    monkeypatch.setattr(beside, "NEAR_S", 3600.0)
-    monkeypatch.setattr(beside, "AGAIN_S", 3600.0)
-
-    async def scene(on: Scene) -> None:
-        done(on.here.write_now(MADE))
-        done(on.at_host.write_now(SetData("/a", b"1", 0)))
-        done(on.here.write_now(SetData("/a", b"2", 1)))
-        done(on.at_host.write_now(SetData("/a", b"3", 2)))
-        done(on.here.write_now(SetData("/a", b"4", 3)))
-        assert on.here.write_now(SetData("/a", b"5", 4)) is None
-        assert set(on.other.direct._others) == {NS}, "of one namespace, and of no other"
-        assert (await on.asked(on.here, on.ear_here, SetData("/a", b"5", 4))).code == Error.OK
-
-    play(scene)
 
 
 def test_a_write_is_done_without_the_host(place: files.Place, monkeypatch: pytest.MonkeyPatch) -> None:

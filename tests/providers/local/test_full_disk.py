@@ -15,8 +15,8 @@ import pytest
 
 from fk_backend.errors import BackendError, StorageFull, Unavailable
 from fk_backend.ports import INTEREST, STATE, Item
-from fk_backend.providers.direct import InProcessDirect
 from fk_backend.providers.local import files
+from fk_backend.providers.local.beside import DirectWriter
 from fk_backend.providers.local.store import LocalStore
 from fk_kazoo.client import KazooClient
 from fk_kazoo.exceptions import StorageFullError
@@ -103,7 +103,7 @@ def test_on_a_full_disk_who_writes_beside_the_host_is_refused_and_goes_on_afterw
     client.start()
     client.create("/a")
     outcomes: List[Any] = []
-    write = InProcessDirect.write
+    write = DirectWriter.write
 
     async def noted(self: Any, *arguments: Any) -> Any:
         try:
@@ -114,7 +114,7 @@ def test_on_a_full_disk_who_writes_beside_the_host_is_refused_and_goes_on_afterw
         outcomes.append("left to the host" if written is None else "done")
         return written
 
-    monkeypatch.setattr(InProcessDirect, "write", noted)
+    monkeypatch.setattr(DirectWriter, "write", noted)
 
     def both(number: int) -> None:
         transaction = client.transaction()

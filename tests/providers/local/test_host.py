@@ -237,7 +237,7 @@ def test_the_next_host_finds_every_namespace(place: files.Place) -> None:
         assert sorted(await namespaces(host.store)) == sorted(names)
 
     async def looked_after(host: Host, peer: Peer) -> None:
-        assert set(host._functions._tickers) == set(names)
+        assert set(host._functions.watched) == set(names)
 
     _hosted(place, found)
     _hosted(place, looked_after)

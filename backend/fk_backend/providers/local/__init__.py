@@ -18,7 +18,7 @@ from ...mac import inbox_name
 from ...messages import split_id
 from ...ports import AdminPorts, Direct, Gateway, NullSender, Ports, Queue
 from ..clock import SystemClock
-from . import files, host, outbox
+from . import combining, files, host, outbox
 from .beside import LocalDirect
 from .link import Link
 from .store import LocalStore, namespaces
@@ -37,12 +37,13 @@ class LocalGateway:
     beats_only_if_owning = False
     blobs = None
 
-    def __init__(self, place: files.Place) -> None:
+    def __init__(self, place: files.Place, ns: str = "") -> None:
+        """``ns``: where sessions will be opened, if that is known."""
         self.place = place
         self.store = LocalStore(place, writable_state=True, beside=True)
         self.clock = SystemClock()
         super_id = files.super_id(place)
-        self.link = Link(place, super_id, LocalDirect(place, self.store, super_id))
+        self.link = Link(place, super_id, LocalDirect(place, self.store, super_id, ns))
         _links.append(self)
 
     @property
@@ -102,13 +103,14 @@ def check(name: str, options: Mapping[str, str]) -> None:
 
 async def connect(name: str, options: Mapping[str, str]) -> Gateway:
     """This process's way to a deployment of this machine. NotADeployment while a restore fills it."""
-    gateway = LocalGateway(files.prepare(name))
+    gateway = LocalGateway(files.prepare(name), options.get("namespace", ""))
     try:
         if (await gateway.store.get([layout.RESTORING]))[0] is not None:
             raise NotADeployment(
                 "local://%s is being restored: try again when that is done. If it was broken off, remove it with "
                 "fk-kazoo destroy, and restore again" % name
             )
+        await gateway.link.begun()  # so that what is asked for first need not wait in the queue
     except BaseException:
         await gateway.close()
         raise
@@ -152,3 +154,5 @@ def abandon(forked: bool = True) -> None:
     _discarded.extend(_links)
     _links.clear()
     host.forget_locks()
+    for descriptor in combining.forget_locks():
+        descriptor.close()

@@ -1,4 +1,4 @@
-"""What SQLite has open of files that somebody else closed: it is closed before the same files are opened again.
+"""Closes what SQLite has open of files that somebody else closed, before the same files are opened again.
 
 SQLite counts the locks of a file within a process, by the file (https://sqlite.org/howtocorrupt.html, 2.2). Beside a
 connection that lost its descriptors, a new one would be counted, too, and take no locks. Closing the old one closes its

@@ -9,7 +9,8 @@ shared (`modes`):
 | ``interest.db`` | SQLite: table ``interest``; written by every process |
 | ``outbox.log`` | pushes that are not acknowledged; the host's (`outbox`) |
 | ``host.lock``, ``host.sock`` | who is the host, and the way to it |
-| ``host.progress`` | where others may write beside the host: memory that all processes share (`progress`) |
+| ``host.progress`` | where others may write beside the host: memory of all processes (`progress`, `combining`) |
+| ``commit.lock`` | locks of those who do: who commits, and whose a record is (`combining`) |
 | ``super.digest`` | if it is there: ``user:hash`` as in ZooKeeper's ``DigestAuthenticationProvider.superDigest`` |
 
 The files must be on a disk of this machine: WAL does not work over a network (https://sqlite.org/wal.html).
@@ -82,6 +83,11 @@ class Place(NamedTuple):
     def progress(self) -> str:
         """The file of what the host tells everybody."""
         return os.path.join(self.directory, "host.progress")
+
+    @property
+    def commit_lock(self) -> str:
+        """The file that whoever writes beside the host holds a lock on."""
+        return os.path.join(self.directory, "commit.lock")
 
     @property
     def super_digest(self) -> str:

@@ -19,6 +19,7 @@ from ... import layout
 from ...core.model import Id
 from ...errors import BackendError, Unavailable
 from ...functions.heartbeat import SENDER, Heartbeat
+from ...functions.senders import is_functions
 from ...functions.writer import Writer
 from ...messages import MAX_NUMBER, message_id
 from ...ports import Ports, Pushed
@@ -26,6 +27,7 @@ from ..clock import SystemClock
 from ..descriptors import Descriptor
 from ..direct import InProcessDirect
 from ..dispatch import Dispatcher
+from .combining import ring_one
 from .files import Place
 from .frames import Frames
 from .modes import PRIVATE_MODE, mode_of, open_to_group
@@ -120,7 +122,9 @@ class Host:
         ports = Ports(self.store, self, self, clock)
         self._writer = Writer(ports, super_id, told=self._progress)
         self._heartbeat = Heartbeat(ports)
-        self._functions = Dispatcher(self._writer, self._look_after, self, clock, noted=self._progress.set_idle)
+        self._functions = Dispatcher(
+            self._writer, self._look_after, self, clock, noted=self._note_idle, fence=self.store.fence
+        )
         self.direct = InProcessDirect(
             lambda: self._writer, self._is_free, self._functions.schedule_fan_out, self.store.in_turn
         )
@@ -174,6 +178,11 @@ class Host:
     def _is_free(self, ns: str) -> bool:
         return self._functions.is_free(ns) and not self._unsaved
 
+    def _note_idle(self, ns: str, idle: bool) -> None:
+        self._progress.set_idle(ns, idle)
+        if idle and self._progress.words is not None:
+            ring_one(self._progress.words)
+
     async def _look_after(self, ns: str) -> bool:
         """A tick. What somebody wrote who was killed, or stopped, before he told of it is told by the next one."""
         if self._functions.is_free(ns):
@@ -200,7 +209,7 @@ class Host:
         """`ports.Inboxes.push`: on their way first, then kept, for whoever does not live in this process."""
         kept, self._unsaved = self._unsaved, []
         for inbox, body, upto in messages:
-            if inbox.startswith(SENDER) or inbox in self._outbox.given_up:
+            if is_functions(inbox) or inbox in self._outbox.given_up:
                 continue
             push = self._outbox.number(inbox, upto, body)
             ear = self._subscribers.get(inbox)

@@ -78,6 +78,8 @@ class Link:
         self._joined = asyncio.Event()
         self._gone = asyncio.Event()
         self._closing = asyncio.Event()
+        self._tried = asyncio.Event()
+        """Whether it has been found out once what this process is."""
         self._pings: Dict[int, "asyncio.Future[int]"] = {}
         self._ping = 0
         self._acknowledging = False
@@ -139,6 +141,13 @@ class Link:
         if self._peer is not None:
             await self._answered(self._peer)
 
+    async def begun(self) -> None:
+        """Returns when it has been tried to become the host, or to reach it; in bounded time, whatever came of it."""
+        try:
+            await asyncio.wait_for(self._tried.wait(), LOST_AFTER_S)
+        except asyncio.TimeoutError:
+            pass
+
     async def close(self) -> None:
         """Ends the link; if this process is the host, another one may be."""
         self._closing.set()
@@ -177,6 +186,7 @@ class Link:
             if joined:
                 sole_writer_since = self._failure = None
                 self._joined.set()
+                self._tried.set()
                 self._introduce(list(self._inboxes))
                 try:
                     await self._gone.wait()
@@ -184,6 +194,7 @@ class Link:
                     self._joined.clear()
                     await self._leave()
             else:
+                self._tried.set()
                 if clock() - sole_writer_since > LOST_AFTER_S:
                     self._notify_lost("no process of this machine runs the functions")
                 await self._wait(RETRY_S)
@@ -223,6 +234,8 @@ class Link:
             return False
         _, self._peer = await loop.create_connection(lambda: Frames(self._received, self._lost_peer), sock=door)
         self._joined.set()  # who asks whether there is a host waits for its answer, too
+        if self._beside is not None:
+            self._beside.meets(self._peer)
         try:
             stamp = await self._answered(self._peer)
         except Unavailable:  # it never got as far as serving
@@ -230,7 +243,7 @@ class Link:
             await self._leave()
             return False
         if self._beside is not None:
-            self._beside.joined(self._peer, stamp)
+            self._beside.joined(stamp)
         return True
 
     async def _answered(self, peer: Frames) -> int:

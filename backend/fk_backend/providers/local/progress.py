@@ -16,7 +16,8 @@ import logging
 import mmap
 import os
 from functools import partial
-from typing import Any, Callable, Dict, Optional
+from operator import itemgetter
+from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
 from ...errors import NoPermission
 from ...functions.fanout import NOT_KNOWN, FanOutProgress
@@ -28,7 +29,13 @@ log = logging.getLogger(__name__)
 
 SLOTS = 4096
 """Namespaces of a deployment in which others than the host may write; in the rest everything takes the queue."""
-WORDS = 2 * SLOTS
+RECORDS = 64
+ASKED_AT = 2 * SLOTS
+REPLIED_AT = ASKED_AT + RECORDS
+"""Where the words of `combining` begin: two for each of its records."""
+RECORDS_AT = ASKED_AT + 512
+"""Where the records begin: on a page of their own."""
+WORDS = RECORDS_AT + RECORDS * 1024
 BYTES = 8 * WORDS
 UNKNOWN = 1 << 63
 """No zxid is as high. A stamp is higher, so that a word that was never written is none either."""
@@ -69,9 +76,11 @@ class Progress(FanOutProgress):
 
     def __init__(self, words: Any, stamp: int) -> None:
         super().__init__()
-        self._words = words
+        self.words = words
         self._stamp = stamp
         self._slots: Dict[str, int] = {}
+        self.taken: Sequence[Tuple[int, int]] = ()
+        self._conditions: Dict[str, Condition] = {}
 
     def found(self, ns: str, slot: int) -> None:
         """The host says where a namespace is. ValueError if that is nowhere."""
@@ -79,6 +88,7 @@ class Progress(FanOutProgress):
             raise ValueError("no slot")
         if slot >= 0:
             self._slots[ns] = slot
+            self._conditions.pop(ns, None)
 
     def is_known(self, ns: str) -> bool:
         """Whether it is known where a namespace is."""
@@ -87,18 +97,27 @@ class Progress(FanOutProgress):
     def is_idle(self, ns: str) -> bool:
         """Whether the host leaves the namespace to whoever asks."""
         slot = self._slots.get(ns)
-        return slot is not None and bool(self._words[2 * slot] == self._stamp)
+        return slot is not None and bool(self.words[2 * slot] == self._stamp)
 
     def while_idle(self, ns: str) -> Condition:
-        """The same, for a transaction, of a namespace of which it is known where it is."""
-        return partial(self._words.__getitem__, 2 * self._slots[ns]), partial(self._stamp.__eq__)
+        """The same, for a transaction, of a namespace of which it is known where it is; and what was taken up is still.
+
+        What that is, is said before in ``taken``: (index of a word, value).
+        """
+        if self.taken:
+            indices, values = zip((2 * self._slots[ns], self._stamp), *self.taken)
+            return partial(itemgetter(*indices), self.words), partial(values.__eq__)
+        if ns not in self._conditions:
+            looked = partial(self.words.__getitem__, 2 * self._slots[ns])
+            self._conditions[ns] = looked, partial(self._stamp.__eq__)
+        return self._conditions[ns]
 
     def upto(self, ns: str) -> int:
         """`FanOutProgress.upto`."""
         slot = self._slots.get(ns)
         if slot is None:
             return super().upto(ns)
-        zxid = int(self._words[2 * slot + 1]) ^ self._stamp
+        zxid = int(self.words[2 * slot + 1]) ^ self._stamp
         return zxid if zxid < UNKNOWN else NOT_KNOWN
 
     def note(self, ns: str, zxid: int) -> None:
@@ -106,7 +125,7 @@ class Progress(FanOutProgress):
         super().note(ns, zxid)
         slot = self._slots.get(ns)
         if slot is not None:
-            self._words[2 * slot + 1] = zxid ^ self._stamp
+            self.words[2 * slot + 1] = zxid ^ self._stamp
 
 
 class HostProgress(Progress):
@@ -123,17 +142,17 @@ class HostProgress(Progress):
     @property
     def stamp(self) -> int:
         """What others have to know of it; 0 if there is nothing to share."""
-        return 0 if self._words is None else self._stamp
+        return 0 if self.words is None else self._stamp
 
     def allot(self, ns: str, idle: bool) -> int:
         """The slot of a namespace; -1 if it has none, because there are too many."""
         if ns not in self._slots:
             slot = len(self._slots)
-            if slot >= SLOTS or self._words is None:
+            if slot >= SLOTS or self.words is None:
                 return -1
             upto = self.upto(ns)
             self._slots[ns] = slot
-            self._words[2 * slot + 1] = 0 if upto == NOT_KNOWN else upto ^ self._stamp
+            self.words[2 * slot + 1] = 0 if upto == NOT_KNOWN else upto ^ self._stamp
             self.set_idle(ns, idle)
         return self._slots[ns]
 
@@ -141,7 +160,7 @@ class HostProgress(Progress):
         """Whether whoever asks may write there. Who has begun to is not stopped: see `LocalStore.fence`."""
         slot = self._slots.get(ns)
         if slot is not None:
-            self._words[2 * slot] = self._stamp if idle and self._saved() else 0
+            self.words[2 * slot] = self._stamp if idle and self._saved() else 0
 
     def note(self, ns: str, zxid: int) -> None:
         """`FanOutProgress.note`."""

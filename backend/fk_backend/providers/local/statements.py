@@ -27,6 +27,8 @@ Condition = Tuple[Callable[[], Any], "partial[Any]"]
 """What is looked at, and whether what was seen there lets one go on: both in C."""
 ANY_TIME: Condition = (_ANY_TIME, _ANY)
 
+BETWEEN = "\x01"
+"""Comes between the names of a listing, and in none of them: see `core.paths`."""
 KEYS_AT_ONCE = 64
 """Keys in one SELECT, a power of two. More are read by several, in one transaction."""
 PURGED_AT_ONCE = 1000
@@ -54,17 +56,18 @@ def _statements(table: str) -> _Sql:
     at = "WHERE part = ? AND sort = ?"
     insert = "INSERT INTO %s (part, sort, rev, owner, body) VALUES (?, ?, ?, ?, ?) ON CONFLICT (part, sort) DO " % table
     # A column takes values of any type. Bytes are above all text, and no key of ours (https://sqlite.org/datatype3.html).
-    query = "SELECT sort, rev, body FROM %s WHERE part = ? AND sort >= ? AND sort < x''" % table
+    # Not with another bound above: SQLite would go through all rows up to the one, and compare each with the other.
+    query = "SELECT sort, rev, body FROM %s WHERE part = ? AND sort >= ?" % table
     # A parameter alone would not let SQLite use the partial index (https://sqlite.org/partialindex.html, 3).
     owned = "SELECT rowid FROM %s WHERE owner = ? AND owner <> '' LIMIT %d" % (table, PURGED_AT_ONCE)
     return _Sql(
         get="SELECT rev, body FROM %s %s" % (table, at),
         absent="SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM %s %s)" % (table, at),
-        query=query + " ORDER BY sort LIMIT ?",
+        query=query + " AND sort < x'' ORDER BY sort LIMIT ?",
         query_to=query + " AND sort < ? ORDER BY sort LIMIT ?",
-        # Sort keys as one value: a row for each takes most of the time. None of them has a zero byte.
-        listing=query + " AND sort < ? UNION ALL SELECT '', 0, group_concat(sort, char(0)) "
-        "FROM %s WHERE part = ? AND sort >= ? AND sort < ?" % table,
+        # Sort keys as one value: a row for each takes most of the time, and so does a separator that is no literal.
+        listing=query + " AND sort < ? UNION ALL SELECT '', 0, group_concat(sort, '%s') "
+        "FROM %s WHERE part = ? AND sort >= ? AND sort < ?" % (BETWEEN, table),
         scan="SELECT part, sort, rev, body FROM %s WHERE (part, sort) >= (?, ?) AND part < x'' AND sort < x'' "
         "ORDER BY part, sort LIMIT ?" % table,
         put=insert + "UPDATE SET rev = excluded.rev, owner = excluded.owner, body = excluded.body",
@@ -162,9 +165,11 @@ def write_all(
     commit = [partial(reached.append, "commit"), partial(connection.execute, "COMMIT"), partial(reached.append, "end")]
     checks: List[Any] = [_ANY, _ANY, holds, *checked, _NONE, _ANY, _NONE]
     steps: Iterator[Any] = map(partial.__call__, checks, map(_make, [*begin, *statements, *commit]))
-    _undo(connection, has_turn)
+    undoing = map(_make, _undoing(connection, has_turn))
+    if connection.in_transaction:
+        _undo(connection, has_turn)
     try:
-        any(map(_make, [partial(all, steps), partial(all, map(_make, _undoing(connection, has_turn)))]))
+        any(map(_make, [partial(all, steps), partial(all, undoing)]))
     except BaseException as error:
         _undo(connection, has_turn)
         if "commit" in reached and isinstance(error, sqlite3.Error):

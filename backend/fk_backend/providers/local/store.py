@@ -21,6 +21,7 @@ from ..writes import checked_writes
 from . import closed_files, database, files
 from .statements import (
     ANY_TIME,
+    BETWEEN,
     KEYS_AT_ONCE,
     PURGED_AT_ONCE,
     SQL,
@@ -208,7 +209,7 @@ class LocalStore:
         wanted = (partition, start, prefix, partition, max(start, prefix), after(prefix))
         *rows, (_, _, joined) = await self._select(table, SQL[table].listing, wanted)
         rows.sort()  # SQL promises no order here; they come by the index, though
-        names = [] if joined is None else sorted(joined[len(prefix) :].split("\0" + prefix))
+        names = [] if joined is None else sorted(joined[len(prefix) :].split(BETWEEN + prefix))
         more = len(rows) + len(names) > limit
         del names[max(0, limit - len(rows)) :], rows[limit:]
         return Listing([(sort, Item(rev, body)) for sort, rev, body in rows], names, more)

@@ -1,4 +1,4 @@
-"""Namespaces of roles of their own: row security shows such a role nothing else, and nobody else what is in there.
+"""Roles with namespaces of their own: row security shows such a role nothing else, and nobody else these.
 
 Who may use what is in ``member``. What a role reads and writes by itself is told apart by policies, which PostgreSQL
 checks for the role at hand; what the functions write, which run as the owner, by ``refuse_others``, for the role that

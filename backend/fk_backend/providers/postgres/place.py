@@ -1,4 +1,4 @@
-"""Which server and which database a URL names: as libpq reads it, where that makes a difference by asyncpg.
+"""Which server and database a URL names, as libpq reads it where asyncpg would read it otherwise.
 
 The deployment is ``[user@]host[:port][,host[:port]…][/database]``, each part escaped with % as in the URL. What is left
 out comes from where libpq has it: PGHOST and its like, a service of the service file, ``~/.pgpass``. Of several hosts,

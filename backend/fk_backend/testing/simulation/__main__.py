@@ -23,17 +23,21 @@ from .plan import Plan
 from .run import run
 from .shrink import broken, shrink
 from .state_space import Scope
-from .workload import SECRETS, WORLDS, beside, direct, flickering, invoked, plan
+from .workload import SECRETS, WORLDS, plan
 
-CI_SCHEDULES = 20_000
+CI_RUNS = {"all": 20_000, "flickering": 1_000, "direct": 500, "beside": 500, "invoked": 1_000}
+"""By world: the first so many seeds are what a change has to pass."""
 CI_SECRETS = 2_000
 """Of them, with ACLs and identities that change beside watches, besides."""
 CI_SECONDS = 3000.0
 """Beside everything else that CI does, at the lowest priority; alone it takes five minutes."""
-CI_FLICKERING = 1_000
-CI_DIRECT = 500
-CI_DIRECT_LOCAL = 500
-CI_INVOKED = 1_000
+PECULIAR = {
+    "flickering": "nodes that come and go, read row by row",
+    "direct": "writes that no queue has, in the clients' own processes",
+    "beside": "writes beside a host, in other processes of its machine",
+    "invoked": "writers that are invoked while the queue's are at work",
+}
+"""By world: what it has and the plain one has not."""
 
 
 def tell(seed: int, smaller: bool, world: Callable[[int], Plan] = plan) -> int:
@@ -79,22 +83,17 @@ def progress(upto: int, failures: List[Failure]) -> None:
 
 def ci(jobs: int) -> int:
     """What a change has to pass: schedules, every crash, and small scopes exhaustively. Five minutes on two cores."""
-    tally = campaign(0, CI_SCHEDULES, jobs, CI_SECONDS, progress)
+    tally = campaign(0, CI_RUNS["all"], jobs, CI_SECONDS, progress)
     failed = report(tally)
     secret = campaign(SECRETS, CI_SECRETS, jobs, CI_SECONDS, progress)
     failed += report(secret)
-    if tally.schedules < CI_SCHEDULES or secret.schedules < CI_SECRETS:
-        done, asked = tally.schedules + secret.schedules, CI_SCHEDULES + CI_SECRETS
+    if tally.schedules < CI_RUNS["all"] or secret.schedules < CI_SECRETS:
+        done, asked = tally.schedules + secret.schedules, CI_RUNS["all"] + CI_SECRETS
         print("only %d of %d schedules in %d s each" % (done, asked, CI_SECONDS))
         failed = 1
-    print("nodes that come and go, read row by row: --world flickering")
-    failed += report(campaign(0, CI_FLICKERING, jobs, None, progress, flickering))
-    print("writes that no queue has, in the clients' own processes: --world direct")
-    failed += report(campaign(0, CI_DIRECT, jobs, None, progress, direct))
-    print("writes beside a host, in other processes of its machine: --world beside")
-    failed += report(campaign(0, CI_DIRECT_LOCAL, jobs, None, progress, beside))
-    print("writers that are invoked while the queue's are at work: --world invoked")
-    failed += report(campaign(0, CI_INVOKED, jobs, None, progress, invoked))
+    for name, what in PECULIAR.items():
+        print("%s: --world %s" % (what, name))
+        failed += report(campaign(0, CI_RUNS[name], jobs, None, progress, WORLDS[name]))
     covered = cover()
     print("%d calls of ports by %d kinds of operation, each crashed before and after: %d runs" % (
         covered.calls, covered.kinds, covered.runs,

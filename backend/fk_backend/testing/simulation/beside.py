@@ -66,16 +66,19 @@ class SimulatedBeside(InTheClient):
 
     async def write(self, ns: str, message: Message, key: bytes = b"") -> Optional[Written]:
         """`ports.Direct.write`, as `providers.direct.InProcessDirect` has it."""
-        if self._process.random.random() >= self._deployment.world.knobs.beside or not self._deployment.is_free():
+        process = self._process
+        if process.random.random() >= self._deployment.world.knobs.beside or not self._deployment.is_free():
             return None
-        self._store.message = message
+        if process.is_writing:  # each of a process's is one step, whichever connection asks
+            return None
+        self._store.message, process.is_writing = message, True
         try:
             written = await self._writer.write(ns, message, wakes=False)
         except Unknown:
             await self._tell()
             raise
         finally:
-            self._store.message = None
+            self._store.message, process.is_writing = None, False
         if not await self._is_fanned_out():
             await self._tell()
         return written

@@ -10,14 +10,15 @@ import asyncio
 from typing import Any, Callable, List, Optional, Sequence, Tuple, Union, cast
 
 from ...codec import Malformed
-from ...errors import Unknown
+from ...errors import Unavailable, Unknown
 from ...functions.heartbeat import SENDER, TICK_S, Heartbeat
 from ...functions.writer import Writer
 from ...messages import decode, message_id
-from ...ports import Delivery, Ports, Store
+from ...ports import Clock, Delivery, Ports, Store
 from ...providers.aws.ticks import Orders, Pulse, Tick
 from ...providers.dispatch import Dispatcher
 from ...providers.dispatch import Waiting as Handed
+from ...providers.ticking import Ticking
 from .loop import running
 from .plan import CRASH, LATE, Fault
 from .ports import Deployment
@@ -243,16 +244,49 @@ class Timer:
 
     async def run(self) -> None:
         """For as long as the world turns."""
-        if self._world.knobs.beats_only_if_owning:
+        knobs = self._world.knobs
+        if knobs.beats_only_if_owning:
             await self._world.never()
+        if knobs.direct or knobs.beside:
+            await self._rest_at_times()
         while True:
             await self._pause(TICK_S)
-            if self._world.knobs.beside and self._deployment.is_free():
-                if self._deployment.told.upto(self._deployment.ns) != self._deployment.head_rev():
-                    self._deployment.tell()  # whoever wrote beside the host was killed, or stopped
-            ticks = [self._tick(self._deployment.ns) for _ in range(1 + self.twice)]
-            self.twice = False
-            await asyncio.gather(*ticks)
+            await self._look()
+
+    async def _rest_at_times(self) -> None:
+        """Where whoever opens a session beside the queue knows whether it will be looked after."""
+        deployment, on_message = self._deployment, self._deployment.on_message
+        ticking = Ticking(self._looked, lambda ns: not deployment.is_idle(), cast(Clock, self), TICK_S, lambda ns: None)
+
+        def messages() -> None:
+            if deployment.queue:
+                ticking.start(deployment.ns)
+            on_message()
+
+        deployment.on_message, deployment.is_looked_after = messages, lambda: ticking.is_on(deployment.ns)
+        try:
+            await self._world.never()
+        finally:
+            ticking.cancel()
+
+    async def sleep(self, seconds: float) -> None:
+        """`ports.Clock.sleep`, between ticks."""
+        await self._pause(seconds)
+
+    async def _looked(self, ns: str) -> bool:
+        """`Heartbeat.__call__`; Unavailable if there was no answer in time."""
+        done = await self._look()
+        if not all(done):
+            raise Unavailable("no answer from the heartbeat")
+        return any(each.result() for each in done if each is not None)
+
+    async def _look(self) -> "List[Optional[asyncio.Future[Any]]]":
+        if self._world.knobs.beside and self._deployment.is_free():
+            if self._deployment.told.upto(self._deployment.ns) != self._deployment.head_rev():
+                self._deployment.tell()  # whoever wrote beside the host was killed, or stopped
+        ticks = [self._tick(self._deployment.ns) for _ in range(1 + self.twice)]
+        self.twice = False
+        return list(await asyncio.gather(*ticks))
 
     async def _pause(self, pause_s: float) -> None:
         pause, self.late_s = pause_s + self.late_s, 0.0

@@ -21,7 +21,7 @@ _Loop: Any = asyncio.AbstractEventLoop
 
 
 class Call:
-    """What is to be called. An asyncio.Handle without a context of its own, which takes most of the time of one."""
+    """What is to be called at a time. An asyncio.Handle without a context of its own, which takes most of its time."""
 
     __slots__ = ("args", "callback", "cancelled")
 
@@ -34,6 +34,11 @@ class Call:
         """It is dropped when its turn comes."""
         self.cancelled = True
 
+    def run(self) -> None:
+        """Its turn."""
+        if not self.cancelled:
+            self.callback(*self.args)
+
 
 class SimulatedLoop(_Loop):  # type: ignore[misc] # most of what it declares is never asked for
     """As much of an event loop as futures, tasks, events and `asyncio.wait` need."""
@@ -44,7 +49,7 @@ class SimulatedLoop(_Loop):  # type: ignore[misc] # most of what it declares is 
         self.failures: List[Dict[str, Any]] = []
         """What tasks raised that nobody asked about."""
         self._random = random
-        self._ready: Deque[Call] = deque()
+        self._ready: Deque[Tuple[Callable[..., object], Tuple[Any, ...]]] = deque()
         self._timers: List[Tuple[float, float, int, Any]] = []
         self._made = 0
         self._closed = False
@@ -65,11 +70,9 @@ class SimulatedLoop(_Loop):  # type: ignore[misc] # most of what it declares is 
         """Whether `run` has returned."""
         return self._closed
 
-    def call_soon(self, callback: Callable[..., object], *args: Any, context: Any = None) -> Call:
-        """As asyncio's."""
-        call = Call(callback, args)
-        self._ready.append(call)
-        return call
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Any = None) -> None:
+        """As asyncio's, but for good: a handle for each would take longer than the rest, and nobody asks for it."""
+        self._ready.append((callback, args))
 
     def call_later(self, delay: float, callback: Callable[..., object], *args: Any, context: Any = None) -> Call:
         """As asyncio's."""
@@ -105,32 +108,38 @@ class SimulatedLoop(_Loop):  # type: ignore[misc] # most of what it declares is 
     def run(self, main: Awaitable[Any], limit: int = 5_000_000) -> Any:
         """Runs until ``main`` is done. Stuck if it can't become so, or takes more than ``limit`` steps."""
         asyncio.events._set_running_loop(self)
+        ready, steps = self._ready, 0
         try:
             task = self.create_task(main)
-            while not task.done():
-                if not self._ready:
+            is_done = task.done
+            while not is_done():
+                if not ready:
                     self._advance()
-                self.steps += 1
-                if self.steps > limit:
+                steps += 1
+                if steps > limit:
                     raise Stuck("more than %d steps" % limit)
-                self._step()
+                callback, args = ready.popleft()
+                try:
+                    callback(*args)
+                except Exception as error:
+                    self._failed(error)
             return task.result()
         finally:
+            self.steps += steps
             asyncio.events._set_running_loop(None)
             self._closed = True
 
     def drain(self) -> None:
         """Runs what is ready, and nothing that waits for time."""
         while self._ready:
-            self._step()
-
-    def _step(self) -> None:
-        call = self._ready.popleft()
-        if not call.cancelled:
+            callback, args = self._ready.popleft()
             try:
-                call.callback(*call.args)
+                callback(*args)
             except Exception as error:
-                self.call_exception_handler({"message": "a callback failed", "exception": error})
+                self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        self.call_exception_handler({"message": "a callback failed", "exception": error})
 
     def _advance(self) -> None:
         """To the next instant at which there is something to do."""
@@ -142,12 +151,13 @@ class SimulatedLoop(_Loop):  # type: ignore[misc] # most of what it declares is 
             if type(due) is Call:
                 if due.cancelled:
                     continue
-                ready.append(due)
+                ready.append((due.run, ()))
             elif due.done():  # nobody waits for it any more
                 continue
             else:
                 due.set_result(None)
-            self.now = max(self.now, when)
+            if when > self.now:
+                self.now = when
 
 
 def running(task: "Optional[asyncio.Future[Any]]") -> bool:

@@ -88,6 +88,8 @@ class Deployment:
         self.on_wake: Callable[[], None] = lambda: None
         self.is_idle: Callable[[], bool] = lambda: False
         """Whether no writer is at work for the queue."""
+        self.is_looked_after: Callable[[], bool] = lambda: True
+        """Whether the heartbeat will look after a session that is opened beside the queue."""
         self.holder: Optional[Process] = None
         """The client whose own writer is at work."""
         self.untold = False
@@ -123,7 +125,7 @@ class Deployment:
 
     def hold(self, process: Process) -> bool:
         """Has the queue wait for a writer in a client's process. Whether it does: not if it is at work itself."""
-        if self.holder is not None or self.queue or self.untold or not self.is_idle():
+        if self.holder is not None or not self.is_free():
             return False
         self.holder = process
         return True
@@ -141,7 +143,7 @@ class Deployment:
 
     def is_free(self) -> bool:
         """Whether the host has nothing to do, and leaves it to whoever asks."""
-        return not self.queue and not self.untold and self.is_idle()
+        return not self.queue and not self.untold and self.is_idle() and self.is_looked_after()
 
     def tell(self) -> None:
         """The host is asked for the fan-out of what was written beside it."""

@@ -1,4 +1,4 @@
-"""Barriers, parties, partitioners, caches: who waits is let go exactly when it should be, and all see who is there."""
+"""Checks of barriers, parties, partitioners, caches: all see who is there, and go on exactly when they should."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any, Callable, Dict, List
 from kazoo.exceptions import KazooException
 from kazoo.recipe.cache import TreeCache
 
-from .people import PATIENCE_S, Fault, Town, Worker, eventually
+from .faulty_clients import PATIENCE_S, Clients, Fault, Worker, eventually
 
 
-class Doing(Worker):
+class Task(Worker):
     """Something that somebody does meanwhile; ``result`` when it is done."""
 
     def __init__(self, what: Callable[[], Any]) -> None:
@@ -38,77 +38,79 @@ class Doing(Worker):
         return self.result
 
 
-def barrier(town: Town, fault: Fault) -> None:
+def barrier(clients: Clients, fault: Fault) -> None:
     """Barrier: nobody passes before it is removed, and then everybody does."""
-    path = town.path + "/barrier"
-    town.judge.Barrier(path).create()
-    victim, other = town.settle(True), town.settle()
+    path = clients.path + "/barrier"
+    clients.observer.Barrier(path).create()
+    victim, other = clients.add(True), clients.add()
     assert not victim.Barrier(path).wait(0.01)
-    waiting = Doing(lambda: other.Barrier(path).wait(PATIENCE_S))
+    waiting = Task(lambda: other.Barrier(path).wait(PATIENCE_S))
     eventually(lambda: other._data_watchers, "the other waits")
-    fault.inject(town, victim)
-    assert waiting.is_alive() and town.judge.exists(path)
-    late = Doing(lambda: victim.Barrier(path).wait(PATIENCE_S)) if fault.survives else None
-    town.judge.Barrier(path).remove()
+    fault.inject(clients, victim)
+    assert waiting.is_alive() and clients.observer.exists(path)
+    late = Task(lambda: victim.Barrier(path).wait(PATIENCE_S)) if fault.survives else None
+    clients.observer.Barrier(path).remove()
     assert waiting.wait() and (late is None or late.wait())
 
 
-def double_barrier(town: Town, fault: Fault) -> None:
+def double_barrier(clients: Clients, fault: Fault) -> None:
     """DoubleBarrier: nobody enters alone, and nobody leaves before all have left or are gone."""
-    path, victim, other = town.path + "/double", town.settle(True), town.settle()
+    path, victim, other = clients.path + "/double", clients.add(True), clients.add()
     gates = {client: client.DoubleBarrier(path, 2, client.name) for client in (victim, other)}
-    first = Doing(gates[other].enter)
-    eventually(lambda: _children(town, path), "the first one is there")
+    first = Task(gates[other].enter)
+    eventually(lambda: _children(clients, path), "the first one is there")
     assert first.is_alive(), "it entered alone"
     gates[victim].enter()
     first.wait()
-    leaving = Doing(gates[other].leave)
-    fault.inject(town, victim)
+    leaving = Task(gates[other].leave)
+    fault.inject(clients, victim)
     leaving.wait()  # the victim's node went with its session
-    assert [name for name in _children(town, path) if name != "ready"] == []
+    assert [name for name in _children(clients, path) if name != "ready"] == []
 
 
-def _children(town: Town, path: str) -> List[str]:
-    found: List[str] = town.judge.get_children(path) if town.judge.exists(path) else []
+def _children(clients: Clients, path: str) -> List[str]:
+    found: List[str] = clients.observer.get_children(path) if clients.observer.exists(path) else []
     return found
 
 
-def party(town: Town, fault: Fault) -> None:
+def party(clients: Clients, fault: Fault) -> None:
     """Party and ShallowParty: their members are those whose sessions live."""
-    victim, other = town.settle(True), town.settle()
+    victim, other = clients.add(True), clients.add()
     for name, kind in (("deep", "Party"), ("shallow", "ShallowParty")):
         for client in (victim, other):
-            getattr(client, kind)("%s/%s" % (town.path, name), client.name).join()
-        assert sorted(getattr(town.judge, kind)("%s/%s" % (town.path, name))) == sorted([victim.name, other.name])
-    fault.inject(town, victim)
+            getattr(client, kind)("%s/%s" % (clients.path, name), client.name).join()
+        assert sorted(getattr(clients.observer, kind)("%s/%s" % (clients.path, name))) == sorted(
+            [victim.name, other.name]
+        )
+    fault.inject(clients, victim)
     for name, kind in (("deep", "Party"), ("shallow", "ShallowParty")):
-        assert list(getattr(town.judge, kind)("%s/%s" % (town.path, name))) == [other.name]
+        assert list(getattr(clients.observer, kind)("%s/%s" % (clients.path, name))) == [other.name]
         if fault.survives:
-            getattr(victim, kind)("%s/%s" % (town.path, name), victim.name).join()
-            assert len(getattr(other, kind)("%s/%s" % (town.path, name))) == 2
+            getattr(victim, kind)("%s/%s" % (clients.path, name), victim.name).join()
+            assert len(getattr(other, kind)("%s/%s" % (clients.path, name))) == 2
 
 
-def partitioner(town: Town, fault: Fault) -> None:
+def partitioner(clients: Clients, fault: Fault) -> None:
     """SetPartitioner: whenever all agree, each item belongs to exactly one of them."""
     items = set(range(12))
-    people = [town.settle(number == 0) for number in range(3)]
+    members = [clients.add(number == 0) for number in range(3)]
     stop = threading.Event()
     shares: Dict[Any, Any] = {}
-    workers = [Doing(partial(_share, client, town.path + "/set", items, shares, stop)) for client in people]
+    workers = [Task(partial(_share, client, clients.path + "/set", items, shares, stop)) for client in members]
 
     def settled(of: List[Any]) -> bool:
         found = [shares.get(client) or () for client in of]
         return sum(map(len, found)) == len(items) and set().union(*found) == items
 
     try:
-        eventually(lambda: settled(people), "everything belongs to one of three")
-        fault.inject(town, people[0])
-        rest = people if fault.survives else people[1:]
+        eventually(lambda: settled(members), "everything belongs to one of three")
+        fault.inject(clients, members[0])
+        rest = members if fault.survives else members[1:]
         eventually(lambda: settled(rest), "everything belongs to one of those who are left")
     finally:
         stop.set()
         if not fault.survives:
-            people[0].stop()
+            members[0].stop()
     for worker in workers if fault.survives else workers[1:]:
         worker.wait()
 
@@ -118,7 +120,7 @@ def _share(client: Any, path: str, items: Any, shares: Dict[Any, Any], stop: thr
         try:
             _share_until_it_fails(client, path, items, shares, stop)
         except KazooException:
-            shares[client] = ()  # struck while it began
+            shares[client] = ()  # the fault came while it began
 
 
 def _share_until_it_fails(client: Any, path: str, items: Any, shares: Dict[Any, Any], stop: threading.Event) -> None:
@@ -137,28 +139,28 @@ def _share_until_it_fails(client: Any, path: str, items: Any, shares: Dict[Any, 
         mine.finish()
 
 
-def tree_cache(town: Town, fault: Fault) -> None:
+def tree_cache(clients: Clients, fault: Fault) -> None:
     """TreeCache: after a fault it shows the tree as it is, what changed meanwhile included."""
-    top, victim = town.path + "/tree", town.settle(True)
+    top, victim = clients.path + "/tree", clients.add(True)
     for name in ("kept", "changed", "removed/below"):
-        town.judge.create("%s/%s" % (top, name), b"1", makepath=True)
+        clients.observer.create("%s/%s" % (top, name), b"1", makepath=True)
     cache = TreeCache(victim, top)
     cache.start()
-    eventually(lambda: _shown(cache, top) == _actual(town, top), "the cache is complete")
-    change = Doing(lambda: _change(town, top))
-    fault.inject(town, victim)
+    eventually(lambda: _shown(cache, top) == _actual(clients, top), "the cache is complete")
+    change = Task(lambda: _change(clients, top))
+    fault.inject(clients, victim)
     change.wait()
     if fault.survives:
-        eventually(lambda: _shown(cache, top) == _actual(town, top), "the cache catches up")
-        town.judge.set(top + "/kept", b"3")
+        eventually(lambda: _shown(cache, top) == _actual(clients, top), "the cache catches up")
+        clients.observer.set(top + "/kept", b"3")
         eventually(lambda: cache.get_data(top + "/kept").data == b"3", "and follows")
         cache.close()
 
 
-def _change(town: Town, top: str) -> None:
-    town.judge.set(top + "/changed", b"2")
-    town.judge.delete(top + "/removed", recursive=True)
-    town.judge.create(top + "/made/below", b"2", makepath=True)
+def _change(clients: Clients, top: str) -> None:
+    clients.observer.set(top + "/changed", b"2")
+    clients.observer.delete(top + "/removed", recursive=True)
+    clients.observer.create(top + "/made/below", b"2", makepath=True)
 
 
 def _shown(cache: Any, path: str) -> Any:
@@ -169,9 +171,9 @@ def _shown(cache: Any, path: str) -> Any:
     return node.data, {name: _shown(cache, "%s/%s" % (path, name)) for name in children}
 
 
-def _actual(town: Town, path: str) -> Any:
+def _actual(clients: Clients, path: str) -> Any:
     try:
-        data, _ = town.judge.get(path)
-        return data, {name: _actual(town, "%s/%s" % (path, name)) for name in town.judge.get_children(path)}
+        data, _ = clients.observer.get(path)
+        return data, {name: _actual(clients, "%s/%s" % (path, name)) for name in clients.observer.get_children(path)}
     except KazooException:
         return None

@@ -1,6 +1,6 @@
-"""Clients that faults can strike, and the faults. All but the cable to the deployment is shipped code.
+"""Clients with faults. All but the link to the deployment is shipped code.
 
-Whoever no fault strikes has time enough: a busy machine strikes nobody. On ``aws://``, who is cut off is so where HTTP
+A client without faults has a long timeout, so that a busy machine is no fault. On ``aws://`` the link is cut where HTTP
 requests are sent, so that what is shipped has to notice it by itself.
 """
 
@@ -23,11 +23,11 @@ from fk_kazoo.connection import ConnectionHandler, Line
 from fk_kazoo.testing import faults
 from fk_kazoo.testing.cluster import CUT, MENDED, ClientLink, in_loop
 
-from .wire import Wire
+from .aws_link import AwsLink
 
 TIMEOUT_S = 2.0
-"""Of the sessions that are struck: what a fault costs."""
-CALM_S = 40.0
+"""Of the sessions that meet a fault: how long a fault takes."""
+UNHARMED_TIMEOUT_S = 40.0
 """Of the others."""
 PATIENCE_S = 40.0
 
@@ -66,18 +66,18 @@ class Worker:
         return self._thread.is_alive()
 
 
-class _Wired(ConnectionHandler):
+class _CuttableHandler(ConnectionHandler):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.client_link = ClientLink()
         self._name = uuid.uuid4().hex
-        self.wire: Optional[Wire] = None
-        if self.client.can_be_struck and self.client.deployment.scheme == "aws":
-            self.wire = Wire()
+        self.aws_link: Optional[AwsLink] = None
+        if self.client.can_fail and self.client.deployment.scheme == "aws":
+            self.aws_link = AwsLink()
 
     def _acquire(self) -> loop.Opening:
         """With a wire, connections of its own: those of others don't go through it."""
-        if self.wire is None:
+        if self.aws_link is None:
             return super()._acquire()
         url = self.client.deployment
         own = replace(url, options=(*url.options, ("connections_of", self._name)))
@@ -91,12 +91,12 @@ class _Wired(ConnectionHandler):
     def _dial(self, host: str, port: int) -> Line:
         if self._opening is None:
             self._opening = self._acquire()
-        opening, client_link, wire = self._opening, self.client_link, self.wire
+        opening, client_link, aws_link = self._opening, self.client_link, self.aws_link
 
         async def gateway() -> Gateway:
             reached = await opening.gateway()
-            if wire is not None:
-                wire.carry_all_of(reached)
+            if aws_link is not None:
+                aws_link.carry_all_of(reached)
             return client_link.through(reached)
 
         route = cast(loop.Opening, SimpleNamespace(gateway=gateway))
@@ -104,12 +104,12 @@ class _Wired(ConnectionHandler):
 
 
 class Client(shipped.KazooClient):
-    """The shipped client at the end of a cable of its own."""
+    """The shipped client, whose link to the deployment can be cut."""
 
-    def __init__(self, url: str, can_be_struck: bool = False) -> None:
-        super().__init__(url, timeout=TIMEOUT_S if can_be_struck else CALM_S)
-        self.can_be_struck = can_be_struck
-        self._connection = _Wired(self, self._conn_retry.copy(), logger=self.logger)
+    def __init__(self, url: str, can_fail: bool = False) -> None:
+        super().__init__(url, timeout=TIMEOUT_S if can_fail else UNHARMED_TIMEOUT_S)
+        self.can_fail = can_fail
+        self._connection = _CuttableHandler(self, self._conn_retry.copy(), logger=self.logger)
 
     def cut(self) -> None:
         """Nothing goes between it and the deployment."""
@@ -121,28 +121,28 @@ class Client(shipped.KazooClient):
 
     def _become(self, state: str) -> None:
         connection = self._connection
-        in_loop(lambda: (connection.wire or connection.client_link).become(state))
+        in_loop(lambda: (connection.aws_link or connection.client_link).become(state))
 
     def expire(self) -> None:
         """The deployment expires its session; when this returns, it has another one."""
         faults.expire_now(self, threading.Event)
 
 
-class Town:
-    """A part of a deployment, the clients in it, and one that no fault strikes."""
+class Clients:
+    """The clients of one check, below one path, and an observer that meets no fault."""
 
     def __init__(self, make: Callable[[bool], Any]) -> None:
-        """``make``: makes a client, not started yet; it is told whether a fault can strike it."""
+        """``make``: makes a client, not started yet; its argument says whether it can meet a fault."""
         self._make = make
         self._names = itertools.count()
         self._all: List[Any] = []
         self.path = "/recipes/%s" % uuid.uuid4().hex
-        self.judge = self.settle()
-        self.judge.ensure_path(self.path + "/alive")
+        self.observer = self.add()
+        self.observer.ensure_path(self.path + "/alive")
 
-    def settle(self, can_be_struck: bool = False) -> Any:
+    def add(self, can_fail: bool = False) -> Any:
         """One more client; ``client.name`` is its name."""
-        client = self._make(can_be_struck)
+        client = self._make(can_fail)
         self._all.append(client)
         client.start(PATIENCE_S)
         client.name = "c%d" % next(self._names)
@@ -160,9 +160,9 @@ class Town:
         for client in self._all[1:]:  # whatever one of them is still at, it makes nothing more
             client.stop()
             client.close()
-        self.judge.retry(self.judge.delete, self.path, recursive=True)
-        self.judge.stop()
-        self.judge.close()
+        self.observer.retry(self.observer.delete, self.path, recursive=True)
+        self.observer.stop()
+        self.observer.close()
 
 
 class Fault:
@@ -172,7 +172,7 @@ class Fault:
     is_real = True
     """Whether the client can know in time that it may lose what it holds: SUSPENDED comes before the expiry."""
 
-    def inject(self, town: Town, client: Any) -> None:
+    def inject(self, clients: Clients, client: Any) -> None:
         """Makes it happen."""
         raise NotImplementedError
 
@@ -182,15 +182,15 @@ class Expiry(Fault):
 
     is_real = False
 
-    def inject(self, town: Town, client: Any) -> None:
+    def inject(self, clients: Clients, client: Any) -> None:
         client.expire()
 
 
 class Partition(Fault):
     """The client is cut off until its session has expired, and then finds its way back."""
 
-    def inject(self, town: Town, client: Any) -> None:
-        marker, back = town.mark(client), threading.Event()
+    def inject(self, clients: Clients, client: Any) -> None:
+        marker, back = clients.mark(client), threading.Event()
 
         def listen(state: str) -> Optional[bool]:
             if state == KazooState.LOST:
@@ -203,7 +203,7 @@ class Partition(Fault):
         lost = threading.Event()
         client.add_listener(listen)
         client.cut()
-        eventually(lambda: town.judge.exists(marker) is None, "the session that is cut off expires")
+        eventually(lambda: clients.observer.exists(marker) is None, "the session that is cut off expires")
         client.mend()
         assert back.wait(PATIENCE_S), "who was cut off comes back"
 
@@ -213,10 +213,10 @@ class Crash(Fault):
 
     survives = False
 
-    def inject(self, town: Town, client: Any) -> None:
-        marker = town.mark(client)
+    def inject(self, clients: Clients, client: Any) -> None:
+        marker = clients.mark(client)
         client.cut()
-        eventually(lambda: town.judge.exists(marker) is None, "the session of who crashed expires")
+        eventually(lambda: clients.observer.exists(marker) is None, "the session of who crashed expires")
 
 
 FAULTS = {"expiry": Expiry(), "partition": Partition(), "crash": Crash()}

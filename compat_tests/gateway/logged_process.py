@@ -14,7 +14,7 @@ PATIENCE_S = 180.0
 """A session of theirs may last for 60 s after its client was killed."""
 
 
-class Started:
+class LoggedProcess:
     """A process that runs until it is killed, or until the block ends."""
 
     def __init__(self, command: Sequence[str], log: Path, environ: Dict[str, str], pipes: bool = False) -> None:
@@ -25,7 +25,7 @@ class Started:
                 command, cwd=log.parent, env=environ, stdin=stream, stdout=stream if pipes else said, stderr=said
             )
 
-    def __enter__(self) -> "Started":
+    def __enter__(self) -> "LoggedProcess":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -36,15 +36,15 @@ class Started:
         self.process.kill()
         self.process.communicate()
 
-    def tell(self, line: str) -> str:
+    def send_line(self, line: str) -> str:
         """Sends a line, of a process with pipes, and returns the one that it says next."""
         stdin, stdout = self.process.stdin, self.process.stdout
         assert stdin is not None and stdout is not None
         stdin.write(line.encode() + b"\n")
         stdin.flush()
-        return self.says()
+        return self.read_line()
 
-    def says(self) -> str:
+    def read_line(self) -> str:
         """Its next line. AssertionError if it has ended."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()

@@ -16,7 +16,7 @@ SETTLE_TIMEOUT_S = 90.0
 PAUSE_S = 3.0
 
 
-class Looked(NamedTuple):
+class Leftovers(NamedTuple):
     """``left``: what there is, as ``kind name``. ``unknown``: kind → why it can't be looked at."""
 
     left: List[str]
@@ -82,8 +82,8 @@ KINDS: "Dict[str, Callable[[Cloud, str], Iterable[str]]]" = {
 """What a deployment consists of → the names of all of its kind that may be the deployment's."""
 
 
-def look(cloud: Cloud, prefixes: Sequence[str]) -> Looked:
-    """At everything whose name begins with one of these."""
+def find(cloud: Cloud, prefixes: Sequence[str]) -> Leftovers:
+    """Everything whose name begins with one of these."""
     left: List[str] = []
     unknown: Dict[str, str] = {}
     for kind, names in KINDS.items():
@@ -93,14 +93,14 @@ def look(cloud: Cloud, prefixes: Sequence[str]) -> Looked:
                     left.extend("%s %s" % (kind, one) for one in names(cloud, prefix) if one.startswith(prefix))
             except DeploymentError as error:
                 unknown[kind] = str(error)
-    return Looked(sorted(set(left)), unknown)
+    return Leftovers(sorted(set(left)), unknown)
 
 
-def settled(cloud: Cloud, prefixes: Sequence[str], within_s: float = SETTLE_TIMEOUT_S) -> Looked:
+def wait_until_gone(cloud: Cloud, prefixes: Sequence[str], within_s: float = SETTLE_TIMEOUT_S) -> Leftovers:
     """The same once nothing is left, or the time is up."""
     until = time.monotonic() + within_s
     while True:
-        looked = look(cloud, prefixes)
-        if not looked.left or time.monotonic() > until:
-            return looked
+        left_over = find(cloud, prefixes)
+        if not left_over.left or time.monotonic() > until:
+            return left_over
         time.sleep(PAUSE_S)

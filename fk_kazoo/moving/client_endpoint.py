@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tupl
 from kazoo.exceptions import NoAuthError, NoNodeError
 
 from .records import EPHEMERAL, PERSISTENT, Record, creates_of, is_reserved, join
-from .stored import Stored
+from .store_reader import StoreReader
 
 AT_ONCE = 256
 
@@ -26,7 +26,7 @@ _Found = Tuple[str, Optional[bytes], Tuple[Tuple[int, str, str], ...], Any, str,
 class ClientEndpoint:
     """``stored``: None where only ``rules`` say which nodes are containers or have a TTL."""
 
-    def __init__(self, client: Any, stored: Optional[Stored] = None, rules: Sequence[Rule] = ()) -> None:
+    def __init__(self, client: Any, stored: Optional[StoreReader] = None, rules: Sequence[Rule] = ()) -> None:
         self.client = client
         self._stored = stored
         self._rules = rules

@@ -1,4 +1,4 @@
-"""What a deployment's store says and no client is told: its sessions, what each owns, its head."""
+"""A deployment's sessions, what each owns, and its zxid, read from its store: no client is told of them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Activity(NamedTuple):
     holders: int
 
 
-class Inside(AdminStore):
+class DeploymentState(AdminStore):
     """What is in the store. A context manager."""
 
-    def __enter__(self) -> "Inside":
+    def __enter__(self) -> "DeploymentState":
         return self
 
     def __exit__(

@@ -1,4 +1,4 @@
-"""What people write and read: sizes, durations, ACLs, data.
+"""Reads and prints sizes, durations, ACLs and data as people write them.
 
 Rule upheld here: what can't be understood is a usage error that says what can.
 """
@@ -73,7 +73,7 @@ def counted(count: int, noun: str) -> str:
     return "%d %s%s" % (count, noun, "" if count == 1 else "s")
 
 
-def tell(text: str, nl: bool = True, err: bool = False) -> None:
+def echo(text: str, nl: bool = True, err: bool = False) -> None:
     """Prints it. On a terminal, nothing that is stored in it drives the terminal; a pipe gets it as it is."""
     live = (sys.stderr if err else sys.stdout).isatty()
     click.echo(printable(text, "\n\t") if live else text, nl=nl, err=err)

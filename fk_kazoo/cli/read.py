@@ -1,4 +1,4 @@
-"""``ls``, ``tree``, ``get``, ``stat``, ``find``: what is there."""
+"""``ls``, ``tree``, ``get``, ``stat``, ``find``: the commands that read nodes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import click
 
-from .place import NodePath, Place, with_target
-from .words import Size, data_fields, printable, size, tell, write_whole
+from .formats import Size, data_fields, echo, printable, size, write_whole
+from .target import NodePath, Target, with_target
 
 AT_ONCE = 500
 
@@ -73,7 +73,7 @@ def moment(at_ms: int) -> str:
 @click.option("--long", "-l", "long", is_flag=True, help="With kind, children, size, version, time.")
 @click.option("--recursive", "-R", is_flag=True, help="Everything below, as whole paths.")
 @with_target
-def ls_command(place: Place, path: str, long: bool, recursive: bool) -> None:
+def ls_command(target: Target, path: str, long: bool, recursive: bool) -> None:
     """List a node's children.
 
     \b
@@ -83,22 +83,22 @@ def ls_command(place: Place, path: str, long: bool, recursive: bool) -> None:
     """
     from fk_kazoo.moving.records import join
 
-    with place.client() as client:
+    with target.client() as client:
         if recursive:
             found = [one for one, at in walk(client, path) if at]
         else:
             found = [join(path, name) for name in sorted(client.get_children(path))]
         shown = found if recursive else [one.rpartition("/")[2] for one in found]
         if not long:
-            if place.as_json:
-                place.json(shown)
+            if target.as_json:
+                target.json(shown)
             else:
-                tell("".join(one + "\n" for one in shown), nl=False)
+                echo("".join(one + "\n" for one in shown), nl=False)
             return
         names = dict(zip(found, shown))
         rows = [(names[one], stat) for one, stat in stats_of(client, found)]
-    if place.as_json:
-        place.json([{"name": name, **stat_fields(stat)} for name, stat in rows])
+    if target.as_json:
+        target.json([{"name": name, **stat_fields(stat)} for name, stat in rows])
         return
     for name, stat in rows:
         kind = "e" if stat.ephemeralOwner else "-"
@@ -110,26 +110,26 @@ def ls_command(place: Place, path: str, long: bool, recursive: bool) -> None:
             moment(stat.mtime),
             name,
         )
-        tell(line)
+        echo(line)
 
 
 @click.command("tree")
 @click.argument("path", type=NodePath(), default=".")
 @click.option("--depth", "-d", type=click.IntRange(min=1), help="So many levels.")
 @with_target
-def tree_command(place: Place, path: str, depth: Optional[int]) -> None:
+def tree_command(target: Target, path: str, depth: Optional[int]) -> None:
     """Show the nodes below a node as a tree.
 
     \b
     fk-kazoo tree /app --depth 2
     """
-    with place.client() as client:
-        if place.as_json:
-            place.json([one for one, _ in walk(client, path, depth)])
+    with target.client() as client:
+        if target.as_json:
+            target.json([one for one, _ in walk(client, path, depth)])
             return
-        tell(path)
+        echo(path)
         for prefix, last, name in _branches(client, path, depth, ""):
-            tell("%s%s%s" % (prefix, "└── " if last else "├── ", name))
+            echo("%s%s%s" % (prefix, "└── " if last else "├── ", name))
 
 
 def _branches(client: Any, path: str, depth: Optional[int], prefix: str) -> Iterator[Tuple[str, bool, str]]:
@@ -158,17 +158,17 @@ def _branches(client: Any, path: str, depth: Optional[int], prefix: str) -> Iter
 @click.argument("path", type=NodePath())
 @click.option("--output", "-o", type=click.Path(), metavar="FILE", help="Into a file.")
 @with_target
-def get_command(place: Place, path: str, output: Optional[str]) -> None:
+def get_command(target: Target, path: str, output: Optional[str]) -> None:
     """Print a node's data, byte for byte; on a terminal, with escapes for what would drive it.
 
     \b
     fk-kazoo get /app/config
     fk-kazoo get /app/config | jq .debug=true | fk-kazoo set /app/config -
     """
-    with place.client() as client:
+    with target.client() as client:
         data, stat = client.get(path)
-    if place.as_json:
-        place.json({"path": path, **data_fields(data), "stat": stat_fields(stat)})
+    if target.as_json:
+        target.json({"path": path, **data_fields(data), "stat": stat_fields(stat)})
         return
     data = data or b""
     if output:
@@ -186,7 +186,7 @@ def get_command(place: Place, path: str, output: Optional[str]) -> None:
 @click.command("stat")
 @click.argument("path", type=NodePath())
 @with_target
-def stat_command(place: Place, path: str) -> None:
+def stat_command(target: Target, path: str) -> None:
     """Show a node's Stat.
 
     \b
@@ -194,13 +194,13 @@ def stat_command(place: Place, path: str) -> None:
     """
     from kazoo.exceptions import NoNodeError
 
-    with place.client() as client:
+    with target.client() as client:
         stat = client.exists(path)
     if stat is None:
         raise NoNodeError(path)
     fields = stat_fields(stat)
-    if place.as_json:
-        place.json({"path": path, **fields})
+    if target.as_json:
+        target.json({"path": path, **fields})
         return
     for name, value in fields.items():
         text = str(value)
@@ -208,7 +208,7 @@ def stat_command(place: Place, path: str) -> None:
             text = hex(value)
         elif name.endswith("_ms"):
             name, text = name[:-3], "%s  (%d)" % (moment(value), value)
-        tell("%-16s %s" % (name, text))
+        echo("%-16s %s" % (name, text))
 
 
 @click.command("find")
@@ -220,7 +220,7 @@ def stat_command(place: Place, path: str) -> None:
 @click.option("--leaf", is_flag=True, help="Without children only.")
 @with_target
 def find_command(
-    place: Place,
+    target: Target,
     path: str,
     name: Optional[str],
     data: Optional[str],
@@ -236,15 +236,15 @@ def find_command(
     """
     from fk_kazoo.moving.records import EPHEMERAL
 
-    from .sides import Endpoints
+    from .endpoints import Endpoints
 
     try:
         pattern = re.compile(data.encode()) if data is not None else None
     except re.error as error:
         raise click.UsageError("--data %r: %s" % (data, error)) from None
     found = []
-    with place.client() as client, Endpoints() as sides:
-        for record, stat in sides.of_client(client, place, say=False).walk_with_stats([path], acls=False):
+    with target.client() as client, Endpoints() as endpoints:
+        for record, stat in endpoints.of_client(client, target, info=False).walk_with_stats([path], acls=False):
             held = record.data or b""
             if (
                 (name is not None and not fnmatch.fnmatchcase(record.path.rpartition("/")[2], name))
@@ -254,9 +254,9 @@ def find_command(
                 or (pattern is not None and not pattern.search(held))
             ):
                 continue
-            if place.as_json:
+            if target.as_json:
                 found.append(record.path)
             else:
-                tell(record.path)
-    if place.as_json:
-        place.json(found)
+                echo(record.path)
+    if target.as_json:
+        target.json(found)

@@ -23,7 +23,7 @@ from tests.gateway.test_tls import signed
 BEGIN = b"-----BEGIN CERTIFICATE-----"
 
 
-class Gate(cluster.Server):
+class GatewayServer(cluster.Server):
     """A gateway, as kazoo's tests take it for a server."""
 
     _gateways: Tuple[Server, ...] = ()
@@ -49,7 +49,7 @@ class Gate(cluster.Server):
         deployment: Any = await loop.current().acquire(url).gateway()
         seen = self._client_link.through(self.access_point.through(deployment))
         settings = Settings(str(url), url.namespace, self.host, self.client_port, frozenset("*"), 0, drain_s=0.5)
-        secure = settings._replace(port=self.secure_client_port, tls=GATES.tls())
+        secure = settings._replace(port=self.secure_client_port, tls=CLUSTER.tls())
         self._gateways = (Server(seen, settings), Server(seen, secure))
         for each in self._gateways:
             await each.start()
@@ -60,12 +60,12 @@ class Gate(cluster.Server):
             await each.drain()
 
 
-class Gates(cluster.Cluster):
+class GatewayCluster(cluster.Cluster):
     """The gateways, as kazoo's tests take them for a cluster."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._servers = [Gate(self, cluster.FIRST_PORT + cluster.PORT_STRIDE * i) for i in range(cluster.SIZE)]
+        self._servers = [GatewayServer(self, cluster.FIRST_PORT + cluster.PORT_STRIDE * i) for i in range(cluster.SIZE)]
 
     @lru_cache(maxsize=1)  # noqa: B019 (there is one, for the life of the process)
     def _certificates(self) -> Dict[str, bytes]:
@@ -102,9 +102,9 @@ class Gates(cluster.Cluster):
     terminate = reset = stop
 
 
-GATES = Gates()
+CLUSTER = GatewayCluster()
 
 
-def get_global_cluster() -> Gates:
+def get_global_cluster() -> GatewayCluster:
     """In place of kazoo's."""
-    return GATES
+    return CLUSTER

@@ -7,22 +7,22 @@ from collections import Counter
 from fk_backend.providers.aws import names
 from fk_backend.providers.aws.cloud import Cloud
 from fk_backend.providers.aws.destroy import destroy
-from fk_kazoo.verify import remains
+from fk_kazoo.verify import leftovers
 
-from .conftest import NAME, Place
+from .conftest import NAME, Account
 
 
-def test_everything_is_found_and_after_that_nothing(place: Place) -> None:
-    place.deploy()
+def test_everything_is_found_and_after_that_nothing(account: Account) -> None:
+    account.deploy()
     inbox = names.inbox_queue(NAME, "a" * 32)
-    place.client("sqs").create_queue(QueueName=inbox)
-    looked = remains.look(Cloud(), ["fk-" + NAME])
-    assert looked.unknown == {}
-    assert "queue " + inbox in looked.left
-    count = Counter(one.rpartition(" ")[0] for one in looked.left)
+    account.client("sqs").create_queue(QueueName=inbox)
+    left_over = leftovers.find(Cloud(), ["fk-" + NAME])
+    assert left_over.unknown == {}
+    assert "queue " + inbox in left_over.left
+    count = Counter(one.rpartition(" ")[0] for one in left_over.left)
     assert (count["stack"], count["table"], count["bucket"], count["rule"]) == (1, 3, 1, 2)
     assert count["queue"] == 4 and count["event source mapping of"] == 2
     assert count["function"] == count["role"] == count["log group of"] == 4
     assert count["policy"] and count["alarm"]
     destroy(NAME, force=True)
-    assert remains.settled(Cloud(), ["fk-" + NAME], within_s=5.0) == remains.Looked([], {})
+    assert leftovers.wait_until_gone(Cloud(), ["fk-" + NAME], within_s=5.0) == leftovers.Leftovers([], {})

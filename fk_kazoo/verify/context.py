@@ -16,10 +16,9 @@ from .latency import Samples
 from .outcome import Stopped
 
 if TYPE_CHECKING:
-    from .places import Place
-    from .usage import Window
+    from .accounts import Account
 
-PATIENCE_S, EMULATED_PATIENCE_S = 30.0, 90.0
+ANSWER_TIMEOUT_S, EMULATED_ANSWER_TIMEOUT_S = 30.0, 90.0
 """For whatever should come at once: AWS may have to start a function for it, and a machine may have no time for it."""
 TIMEOUT_S = (10.0, 40.0)
 """Of sessions on AWS, and on an emulator: there a machine that has no time is not taken for a fault."""
@@ -74,22 +73,31 @@ class _Counted(KazooClient):
         return super()._call(request, async_object)
 
 
-class Scene:
+class Window(NamedTuple):
+    """From when to when, in seconds since the epoch, and what was asked of the deployment in it."""
+
+    started_s: float
+    ended_s: float
+    reads: float
+    writes: float
+
+
+class CheckContext:
     """``url``: of the deployment that is used; ``idle_url``: of the one that is left alone, once they are there."""
 
-    def __init__(self, place: "Place", name: str, scale: Scale, ledger: Ledger, ends_at: float) -> None:
+    def __init__(self, account: "Account", name: str, scale: Scale, ledger: Ledger, ends_at: float) -> None:
         """``ends_at``: when all checks have to be done, by `time.monotonic`."""
-        self.place, self.name, self.scale, self.ledger, self.ends_at = place, name, scale, ledger, ends_at
+        self.account, self.name, self.scale, self.ledger, self.ends_at = account, name, scale, ledger, ends_at
         self.url = self.idle_url = ""
         self.samples = Samples()
         self.ending = Ending()
-        self.window: Optional["Window"] = None
+        self.window: Optional[Window] = None
         """In which nothing ran but what was counted."""
 
     @property
-    def patience_s(self) -> float:
+    def answer_timeout_s(self) -> float:
         """For what should come at once."""
-        return EMULATED_PATIENCE_S if self.place.emulator else PATIENCE_S
+        return EMULATED_ANSWER_TIMEOUT_S if self.account.emulator else ANSWER_TIMEOUT_S
 
     @property
     def idle_name(self) -> str:
@@ -103,11 +111,11 @@ class Scene:
     @contextmanager
     def client(self, namespace: str, idle: bool = False, **options: Any) -> Iterator[Any]:
         """A client that is connected, and closed afterwards."""
-        options.setdefault("timeout", TIMEOUT_S[bool(self.place.emulator)])
+        options.setdefault("timeout", TIMEOUT_S[bool(self.account.emulator)])
         client = _Counted(self.at(namespace, idle), **options)
         client.ledger = self.ledger
         try:
-            client.start(timeout=self.patience_s)
+            client.start(timeout=self.answer_timeout_s)
             self.ledger.add(writes=2)  # its session is opened and closed
             yield client
         finally:
@@ -130,7 +138,7 @@ class Scene:
 
     def eventually(self, condition: Callable[[], Any], what: str, within_s: Optional[float] = None) -> Any:
         """Its value as soon as it is true. AssertionError when the time is up, Stopped if the run ends."""
-        within_s = within_s or self.patience_s
+        within_s = within_s or self.answer_timeout_s
         until = time.monotonic() + within_s
         while True:
             value = condition()

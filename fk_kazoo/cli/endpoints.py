@@ -1,4 +1,4 @@
-"""What a copy goes between: a URL of a deployment or a ZooKeeper, or the path of a dump file."""
+"""The two ends of a copy: each a URL of a deployment or a ZooKeeper, or the path of a dump file."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from types import TracebackType
 from typing import Any, Optional, Sequence, Tuple, Type, Union
 
 from fk_backend.errors import BackendError
-from fk_kazoo.moving.client_side import ClientEndpoint, Rule
+from fk_kazoo.moving.client_endpoint import ClientEndpoint, Rule
 from fk_kazoo.moving.dump import DumpEndpoint
-from fk_kazoo.moving.stored import Stored
+from fk_kazoo.moving.store_reader import StoreReader
 
-from .place import ZK, Place
+from .target import ZK, Target
 
 AnyEndpoint = Union[ClientEndpoint, DumpEndpoint]
 
@@ -52,26 +52,26 @@ class Endpoints:
     ) -> None:
         self._stack.close()
 
-    def open(self, place: Place, make: bool = False, rules: Sequence[Rule] = ()) -> AnyEndpoint:
+    def open(self, target: Target, make: bool = False, rules: Sequence[Rule] = ()) -> AnyEndpoint:
         """The side that a place's URL, or path, stands for."""
-        if not is_url(place.url):
-            return DumpEndpoint(place.url)
-        client = self._stack.enter_context(place.client(make))
+        if not is_url(target.url):
+            return DumpEndpoint(target.url)
+        client = self._stack.enter_context(target.client(make))
         if client.chroot:
             if make:
                 client.ensure_path("/")
-        return self.of_client(client, place, rules)
+        return self.of_client(client, target, rules)
 
-    def of_client(self, client: Any, place: Place, rules: Sequence[Rule] = (), say: bool = True) -> ClientEndpoint:
+    def of_client(self, client: Any, target: Target, rules: Sequence[Rule] = (), info: bool = True) -> ClientEndpoint:
         """The side of a connected client. ``say``: whether it matters if kinds are not known."""
-        if place.is_zookeeper:
+        if target.is_zookeeper:
             return ClientEndpoint(client, None, rules)
         client.exists("/")  # behind the credentials: the session is who it will be
         try:
-            stored = Stored(place.deployment, client._connection.identities)
+            stored = StoreReader(target.deployment, client._connection.identities)
         except BackendError as error:
-            if say:
-                place.say("containers and TTL nodes can't be told from others: %s" % error)
+            if info:
+                target.info("containers and TTL nodes can't be told from others: %s" % error)
             return ClientEndpoint(client, None, rules)
         self._stack.callback(stored.close)
         return ClientEndpoint(client, stored, rules)

@@ -1,4 +1,4 @@
-"""The HTTP requests of one client on AWS: cut, none is sent and none is answered, and nobody is told but by that.
+"""The HTTP requests of one client on AWS, which can be cut: then none is sent, and none is answered.
 
 Rule upheld here: whether the client notices, how soon, and what it does then is the shipped code's alone.
 """
@@ -12,7 +12,7 @@ from typing import Any, List, Set
 from fk_kazoo.testing.cluster import CUT, MENDED
 
 
-class Wire:
+class AwsLink:
     """What everything that the client sends goes through. For the loop's thread."""
 
     def __init__(self) -> None:

@@ -19,11 +19,11 @@ from fk_backend.providers.clock import SystemClock
 from fk_backend.providers.local.store import LocalStore
 from fk_backend.providers.memory.store import MemoryStore
 from fk_kazoo import admin_store
-from fk_kazoo.cli import sides
+from fk_kazoo.cli import endpoints
 from fk_kazoo.moving import apply
-from fk_kazoo.moving.client_side import AT_ONCE, ClientEndpoint
+from fk_kazoo.moving.client_endpoint import AT_ONCE, ClientEndpoint
 from fk_kazoo.moving.records import PERSISTENT, Record, creates_of
-from fk_kazoo.moving.stored import Stored
+from fk_kazoo.moving.store_reader import StoreReader
 from fk_kazoo.url import parse
 
 from .conftest import Run
@@ -43,11 +43,11 @@ def test_what_a_session_may_not_read_is_refused(run: Run, client: Clients) -> No
     done = run("copy", APP, "local://new", "--auth", "digest:me:secret", "--verify")
     assert done.code == 0 and "every node is equal" in done.out, done
     one.set_acls("/app", [make_digest_acl("me", "secret", all=True)])
-    stored = Stored(parse(APP), ())
+    stored = StoreReader(parse(APP), ())
     with pytest.raises(NoAuthError, match="/app"):
         stored.names(["/app"])
     stored.close()
-    stored = Stored(parse(APP), (digest_id("me:secret"),))
+    stored = StoreReader(parse(APP), (digest_id("me:secret"),))
     assert sorted(stored.names(["/app", "/none"])[0]) == ["mine", "shown"]
     stored.close()
 
@@ -82,7 +82,7 @@ def test_small_families_are_read_together(client: Clients, monkeypatch: pytest.M
         return await load(self, keys)
 
     monkeypatch.setattr(LocalStore, "load", counted)
-    stored = Stored(parse(APP), ())
+    stored = StoreReader(parse(APP), ())
     loads.clear()
     walked = [record.path for record in ClientEndpoint(one, stored).walk(["/app"])]
     stored.close()
@@ -104,12 +104,12 @@ def test_where_many_may_not_be_read_at_once(run: Run, client: Clients, monkeypat
     with monkeypatch.context() as patched:
         patched.setattr(LocalStore, "load", refused)
         with pytest.raises(NotAllowed):
-            Stored(parse(APP), ())
+            StoreReader(parse(APP), ())
 
     def nothing(*_: Any) -> Any:
         raise NotAllowed("BatchGetItem")
 
-    monkeypatch.setattr(sides, "Stored", nothing)
+    monkeypatch.setattr(endpoints, "StoreReader", nothing)
     done = run("copy", APP, "local://new", "--verify")
     assert done.code == 0 and "every node is equal" in done.out
     assert "containers and TTL nodes can't be told from others: BatchGetItem" in done.err
@@ -177,7 +177,7 @@ def put(store: Rows, path: str, data: Any, zxid: int, family: Optional[Family] =
 def test_node_and_family_are_of_one_moment(rows: Rows) -> None:
     """Else a counter would be behind, and a number given twice."""
     put(rows, "/q", b"x", 7, Family(5, 7, 1))
-    stored = Stored(parse("local://q"), ())
+    stored = StoreReader(parse("local://q"), ())
     (stat,) = stored.stats(["/q"])
     assert stat is not None and creates_of(stat) == 5 and stat.numChildren == 1
     stored.close()
@@ -190,7 +190,7 @@ def test_data_that_are_kept_elsewhere(rows: Rows, monkeypatch: pytest.MonkeyPatc
     blobs.kept["new"] = b"new data"
     put(rows, "/a", Blob("old", 8), 7)
     put(rows, "/kept", Blob("new", 8), 7)
-    stored = Stored(parse("local://q"), ())
+    stored = StoreReader(parse("local://q"), ())
     with pytest.raises(Unavailable, match="/a"):
         stored.nodes(["/kept", "/a"])
     blobs.then = [Put(layout.node_keys("default", "/a")[0], layout.node_item(_node(Blob("new", 8), 8), 8, 0))]

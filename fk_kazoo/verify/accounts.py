@@ -1,6 +1,6 @@
 """Where it runs: an account of AWS, or an emulator on this machine with what stands in for Lambda.
 
-Rule upheld here: whatever a place made it removes, however far it came. Packages of other deployments stay.
+Rule upheld here: whatever was made is removed, however far it came. Packages of other deployments stay.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from fk_backend.providers.aws import deploy as deployment
 from fk_backend.providers.aws import destroy, names, package
 from fk_backend.providers.aws.cloud import Cloud, absent, explained
 
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 NO_EVENT: Dict[str, Any] = {"Records": []}
 """What a schedule says."""
 SERVICES = ("cloudformation", "cloudwatch", "dynamodb", "events", "iam", "lambda", "logs", "s3", "sqs", "sts")
 """Whose clients several checks use at once."""
 
 
-class Place:
+class Account:
     """An account and region of AWS. ``endpoint_url``: of somebody else's emulator."""
 
     emulator = ""
@@ -35,8 +35,8 @@ class Place:
     troubles: Sequence[str] = ()
     """What went wrong beside everything else, on an emulator."""
 
-    def __init__(self, region: Optional[str], endpoint_url: Optional[str], tell: Tell) -> None:
-        self.tell = tell
+    def __init__(self, region: Optional[str], endpoint_url: Optional[str], notify: Notify) -> None:
+        self.notify = notify
         self.cloud = Cloud(None, region, endpoint_url)
         if self.cloud.endpoint_url:
             self.emulator = "an emulator at %s" % self.cloud.endpoint_url
@@ -52,13 +52,13 @@ class Place:
         """Packs the functions, and lays them down where deployments find them."""
         for service in SERVICES:  # now: making one is not safe beside others that make some
             self.cloud.client(service)
-        self.tell("packing the functions")
+        self.notify("packing the functions")
         self._package = package.build(target=self.target).path
         content = self._package.read_bytes()
         bucket = deployment.package_bucket(self.cloud)
         self._packages = self._stored(bucket)
         key = "fk_kazoo/%s.zip" % hashlib.sha256(content).hexdigest()
-        deployment.upload(self.cloud, bucket, key, content, self.tell)
+        deployment.upload(self.cloud, bucket, key, content, self.notify)
 
     def deploy(self, name: str, namespaces: Sequence[str] = ()) -> str:
         """A new deployment; its URL."""
@@ -70,7 +70,7 @@ class Place:
             endpoint_url=self.cloud.endpoint_url,
             namespaces=namespaces,
             parameters=self.parameters,
-            progress=lambda line: self._told(name, line),
+            progress=lambda line: self._report(name, line),
         )
         return outcome.url
 
@@ -82,7 +82,7 @@ class Place:
                 region=self.cloud.region,
                 endpoint_url=self.cloud.endpoint_url,
                 force=True,
-                progress=lambda line: self._told(name, line),
+                progress=lambda line: self._report(name, line),
             )
         except NoDeployment:
             pass  # it never came to be
@@ -124,10 +124,10 @@ class Place:
     def close(self) -> None:
         """Lets go of what runs here."""
 
-    def _told(self, name: str, line: str) -> None:
+    def _report(self, name: str, line: str) -> None:
         """What CloudFormation does is a hundred lines; what it can't do is told."""
         if "FAILED" in line:
-            self.tell("%s: %s" % (name, line))
+            self.notify("%s: %s" % (name, line))
 
     def _stored(self, bucket: str) -> Set[str]:
         storage = self.cloud.client("s3")
@@ -143,20 +143,20 @@ class Place:
         return found
 
 
-class Emulated(Place):
+class EmulatedAccount(Account):
     """An emulator of its own, with permissions enforced, and the packaged functions as Lambda would run them."""
 
     parameters = MappingProxyType({"Mappings": "Disabled"})
     target = package.HOST
 
-    def __init__(self, tell: Tell) -> None:
+    def __init__(self, notify: Notify) -> None:
         from fk_backend.providers.aws.dev.access import ENFORCING
         from fk_backend.providers.aws.dev.emulator import REQUIREMENT, Emulator
         from fk_backend.providers.aws.dev.resources import Account
 
         from ..commands.dev_aws import ACCOUNT
 
-        tell("starting an emulator of AWS (the first time it is installed, which takes a moment)")
+        notify("starting an emulator of AWS (the first time it is installed, which takes a moment)")
         self._emulator = Emulator(0, ENFORCING).start()
         self._hosts: Dict[str, Any] = {}
         self._account = Account("verify", ACCOUNT, self._emulator.url)
@@ -166,7 +166,7 @@ class Emulated(Place):
         os.environ.update(self._account.environment)
         self._troubles: List[str] = []
         self.troubles = self._troubles
-        super().__init__(self._account.region, self._emulator.url, tell)
+        super().__init__(self._account.region, self._emulator.url, notify)
         self.emulator = "%s, the functions in processes of this machine" % REQUIREMENT
 
     def deploy(self, name: str, namespaces: Sequence[str] = ()) -> str:

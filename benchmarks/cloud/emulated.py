@@ -33,17 +33,17 @@ PATIENCE_S = 300
 QUIET_S = 0.03
 """So long nothing has to be under way until what an operation caused is taken to be over."""
 
-LOOKS = 6
+IDLE_CHECKS = 6
 
 
-class Setting:
+class EmulatedDeployment:
     """Clients of one deployment, and a meter."""
 
     def __init__(self, account: Account, host: Host, meter: Meter, invocations: List[str]) -> None:
         self.account = account
         self.meter = meter
         self.filling = Filling(account, meter.tables)
-        """Only where the setting was made for it."""
+        """Only where the deployment was made for it."""
         self._url = account.url
         self._host = host
         self._invocations = invocations
@@ -68,21 +68,21 @@ class Setting:
         for client in list(self._made):
             self.dismiss(client)
 
-    def settle(self) -> None:
+    def wait_until_idle(self) -> None:
         """Until nothing is under way any more."""
-        looks = 0  # counted, not timed: on a busy machine this thread may sleep for longer than QUIET_S
-        while looks < LOOKS:
+        checks = 0  # counted, not timed: on a busy machine this thread may sleep for longer than QUIET_S
+        while checks < IDLE_CHECKS:
             busy = self.meter.under_way or any(function.busy for function in self._host.functions.values())
-            looks = 0 if busy else looks + 1
-            time.sleep(QUIET_S / LOOKS)
+            checks = 0 if busy else checks + 1
+            time.sleep(QUIET_S / IDLE_CHECKS)
 
-    def seen(self, work: Callable[[], Any]) -> "tuple[List[Call], int]":
+    def requests_of(self, work: Callable[[], Any]) -> "tuple[List[Call], int]":
         """The requests of some work, and how many invocations it took."""
-        self.settle()
+        self.wait_until_idle()
         self.meter.clear()
         before = len(self._invocations)
         work()
-        self.settle()
+        self.wait_until_idle()
         calls = list(self.meter.calls)
         tries = Counter(self.meter.sent)
         tries.subtract(call.operation for call in calls)
@@ -92,12 +92,12 @@ class Setting:
 
     def bill(self, work: Callable[[], Any], operations: int, direct: bool = False) -> Bill:
         """Of work that does so many operations, for one of them; ``direct``: each is an invocation by its client."""
-        calls, invocations = self.seen(work)
+        calls, invocations = self.requests_of(work)
         return bill(calls, invocations, operations, direct=direct)
 
 
 @contextmanager
-def setting(filled: bool = False, direct: bool = False) -> Iterator[Setting]:
+def emulated_deployment(filled: bool = False, direct: bool = False) -> Iterator[EmulatedDeployment]:
     """Starts everything, and ends it. The standard variables name the emulator meanwhile: AWS can't be reached.
 
     ``filled``: the tables can be filled directly. ``direct``: clients can invoke the functions.
@@ -121,7 +121,7 @@ def setting(filled: bool = False, direct: bool = False) -> Iterator[Setting]:
         host = stack.enter_context(Host(account, functions, observe=lambda one: invocations.append(one.function)))
         if direct:
             os.environ[AT_FUNCTIONS] = host.url
-        made = Setting(account, host, meter, invocations)
+        made = EmulatedDeployment(account, host, meter, invocations)
         stack.callback(made.close)
         yield made
 

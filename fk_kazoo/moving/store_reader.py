@@ -1,4 +1,4 @@
-"""The nodes of a deployment, from its store, many by one request: with what no client is told, their kind.
+"""Reads a deployment's nodes from its store, many by one request, with their kind, which no client is told.
 
 A client reads one node after the other, since each has to be shown in its place in the session's order. A copy is of no
 one moment, so it needs no such order, and on AWS a hundred items cost one request. Rule upheld here: what the session
@@ -40,7 +40,7 @@ class StoredNode(NamedTuple):
     ttl_ms: int
 
 
-class Stored(AdminStore):
+class StoreReader(AdminStore):
     """Of one thread, and to be closed. BackendError, also if these credentials may not read many nodes at once."""
 
     def __init__(self, url: DeploymentUrl, identities: Tuple[Id, ...]) -> None:

@@ -19,13 +19,13 @@ from fk_backend.errors import BadUrl
 from fk_kazoo.url import DEFAULT_URL, ENVIRONMENT_VARIABLE, DeploymentUrl, parse
 
 from .failures import FAILED, NOT_FOUND, Failure
-from .words import ParamType, tell
+from .formats import ParamType, echo
 
 ZK = "zk://"
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Place:
+class Target:
     """A deployment or a ZooKeeper, and how its answers are to be printed."""
 
     def __init__(
@@ -70,10 +70,10 @@ class Place:
         """One document on standard output."""
         click.echo(json.dumps(value, indent=2, ensure_ascii=sys.stdout.isatty()))
 
-    def say(self, text: str) -> None:
+    def info(self, text: str) -> None:
         """What is no result, on standard error."""
         if not self.quiet:
-            tell(text, err=True)
+            echo(text, err=True)
 
 
 def credential(text: str) -> Tuple[str, str]:
@@ -154,12 +154,12 @@ def _kept() -> Optional[Dict[str, Any]]:
 
 
 def with_target(function: F) -> F:
-    """Gives a command the options of every command that looks at a place, and a `Place` as its first argument."""
+    """Gives a command the options that name its `Target`, and the target as its first argument."""
 
     @functools.wraps(function)
     def call(url: Optional[str], auth: List[str], timeout: float, as_json: bool, quiet: bool, **more: Any) -> Any:
         try:
-            return function(Place(url or DEFAULT_URL, auth, timeout, as_json, quiet), **more)
+            return function(Target(url or DEFAULT_URL, auth, timeout, as_json, quiet), **more)
         except Exception as error:
             if not error.args and isinstance(more.get("path"), str):
                 error.args = (more["path"],)  # kazoo's errors of an answer don't say what they are about
@@ -232,15 +232,15 @@ class NodePath(ParamType):
         """The children of what was typed so far."""
         from click.shell_completion import CompletionItem
 
-        above, _, begun = incomplete.rpartition("/")
+        above, _, typed = incomplete.rpartition("/")
         try:
-            place = Place(ctx.params.get("url") or DEFAULT_URL, ctx.params.get("auth") or (), 3.0)
-            with place.client() as client:
+            target = Target(ctx.params.get("url") or DEFAULT_URL, ctx.params.get("auth") or (), 3.0)
+            with target.client() as client:
                 names = client.get_children(self.convert(above or ("/" if incomplete else self.here), None, None))
         except Exception:  # whatever it is: who types gets no suggestions
             return []
         before = above + "/" if "/" in incomplete or (not incomplete and self.here == "/") else ""
-        return [CompletionItem(before + name) for name in sorted(names) if name.startswith(begun)]
+        return [CompletionItem(before + name) for name in sorted(names) if name.startswith(typed)]
 
 
 def read_data(text: Optional[str], file: Optional[str]) -> bytes:

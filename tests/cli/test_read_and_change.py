@@ -166,12 +166,12 @@ def test_a_parent_that_is_not_there_is_named(run: Run, zookeeper: str) -> None:
             assert done.code == 3 and "there is no /none to create it in: give --parents" in done.err, done
 
 
-@pytest.mark.parametrize("place", ["local", "zookeeper"])
+@pytest.mark.parametrize("target", ["local", "zookeeper"])
 def test_an_ephemeral_goes_when_its_command_is_ended(
-    run: Run, place: str, request: pytest.FixtureRequest, client: Callable[..., Any]
+    run: Run, target: str, request: pytest.FixtureRequest, client: Callable[..., Any]
 ) -> None:
     """By SIGTERM, as services are: it would stay for a session timeout."""
-    url = "local://app" if place == "local" else request.getfixturevalue("zookeeper")
+    url = "local://app" if target == "local" else request.getfixturevalue("zookeeper")
     words = [sys.executable, "-m", "fk_kazoo", "create", "-e", "/mine", "--timeout", "60", "--url", url]
     one = client(url)
     with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
@@ -247,8 +247,8 @@ def test_doctor_says_what_to_do(
     """Of the check that does not hold, and it goes no further; what it made is gone."""
     assert run("create", "/closed", "--acl", "world:anyone:r").code == 0
     monkeypatch.setattr(doctor, "EXPIRY_S", 0.05)
-    for place, check, says in ((url, "lease", "still there after"), (url + "/closed", "permissions", "not allowed")):
-        done = run("doctor", "--url", place, "--json")
+    for target, check, says in ((url, "lease", "still there after"), (url + "/closed", "permissions", "not allowed")):
+        done = run("doctor", "--url", target, "--json")
         *before, last = done.json
         assert done.code == 1 and all(one["good"] and one["do"] is None for one in before)
         assert (last["check"], last["good"], says in last["says"]) == (check, False, True), last

@@ -1,4 +1,4 @@
-"""Threads, locks, queues and sockets that take turns on a loop with virtual time: same seed, same turns.
+"""Threads, locks, queues and sockets on a loop with virtual time, for the simulation: same seed, same order.
 
 A thread here is a greenlet. It goes on when what it waits for has happened, a moment later, drawn from the seed: so
 that threads meet in every order. Nothing else interrupts it.
@@ -39,7 +39,7 @@ class Threads:
 
     def sleep(self, seconds: float) -> None:
         """Of the current thread."""
-        Spot(self).wait(seconds + self.moment())
+        WaitQueue(self).wait(seconds + self.moment())
 
     def end(self) -> None:
         """Nobody goes on after this."""
@@ -100,8 +100,8 @@ class Thread(greenlet):  # type: ignore[misc]
         self._ended.wait(timeout)
 
 
-class Spot:
-    """A place to wait at."""
+class WaitQueue:
+    """Threads that wait to be woken."""
 
     def __init__(self, threads: Threads) -> None:
         self._threads = threads
@@ -132,12 +132,12 @@ class Spot:
             self._threads.loop.call_later(self._threads.moment(), thread.go_on, turn)
 
 
-class Waiting:
+class Waitable:
     """For what can be waited for with a bound."""
 
     def __init__(self, threads: Threads) -> None:
         self._threads = threads
-        self._spot = Spot(threads)
+        self._waiters = WaitQueue(threads)
 
     def _until(self, true: Callable[[], bool], timeout: Optional[float]) -> bool:
         deadline = None if timeout is None else self._threads.loop.time() + max(0.0, timeout)
@@ -145,11 +145,11 @@ class Waiting:
             left = None if deadline is None else deadline - self._threads.loop.time()
             if left is not None and left <= 0:
                 return False
-            self._spot.wait(left)
+            self._waiters.wait(left)
         return True
 
 
-class Event(Waiting):
+class Event(Waitable):
     """As threading's."""
 
     _set = False
@@ -161,7 +161,7 @@ class Event(Waiting):
     def set(self) -> None:
         """As threading's."""
         self._set = True
-        self._spot.wake()
+        self._waiters.wake()
 
     def clear(self) -> None:
         """As threading's."""
@@ -172,7 +172,7 @@ class Event(Waiting):
         return self._until(self.is_set, timeout)
 
 
-class Lock(Waiting):
+class Lock(Waitable):
     """As threading's RLock, and its Lock where nobody takes it twice."""
 
     _owner: Any = None
@@ -192,7 +192,7 @@ class Lock(Waiting):
         self._depth -= 1
         if not self._depth:
             self._owner = None
-            self._spot.wake()
+            self._waiters.wake()
 
     def locked(self) -> bool:
         """As threading's."""
@@ -209,7 +209,7 @@ class Condition:
     """As much of threading's as results need: nobody is interrupted between asking and waiting."""
 
     def __init__(self, threads: Threads) -> None:
-        self._spot = Spot(threads)
+        self._waiters = WaitQueue(threads)
 
     def __enter__(self) -> None:
         return None
@@ -219,14 +219,14 @@ class Condition:
 
     def wait(self, timeout: Optional[float] = None) -> None:
         """As threading's."""
-        self._spot.wait(timeout)
+        self._waiters.wait(timeout)
 
     def notify_all(self) -> None:
         """As threading's."""
-        self._spot.wake()
+        self._waiters.wake()
 
 
-class Queue(Waiting):
+class Queue(Waitable):
     """As queue's."""
 
     def __init__(self, threads: Threads) -> None:
@@ -236,7 +236,7 @@ class Queue(Waiting):
     def put(self, item: Any) -> None:
         """As queue's."""
         self._items.append(item)
-        self._spot.wake()
+        self._waiters.wake()
 
     def get(self, block: bool = True, timeout: Optional[float] = None) -> Any:
         """As queue's."""
@@ -255,25 +255,25 @@ class Queue(Waiting):
 _NOTHING = os.open(os.devnull, os.O_RDONLY)
 
 
-class End:
+class SocketEnd:
     """One end of a pair of connected sockets that never block."""
 
     def __init__(self) -> None:
-        self.peer: End
+        self.peer: SocketEnd
         self._bytes = b""
         self._shut = False
-        self.ears: List[Spot] = []
+        self.waiters: List[WaitQueue] = []
 
     @classmethod
-    def pair(cls) -> "Tuple[End, End]":
+    def pair(cls) -> "Tuple[SocketEnd, SocketEnd]":
         """Two that are connected."""
         one, other = cls(), cls()
         one.peer, other.peer = other, one
         return one, other
 
     def _ring(self) -> None:
-        for spot in self.ears:
-            spot.wake()
+        for waiter in self.waiters:
+            waiter.wake()
 
     @property
     def readable(self) -> bool:
@@ -310,7 +310,7 @@ class End:
     def setblocking(self, flag: bool) -> None:
         """It never does."""
 
-    def __enter__(self) -> "End":
+    def __enter__(self) -> "SocketEnd":
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -351,19 +351,19 @@ class Handler(SequentialThreadingHandler):  # type: ignore[misc]
         self, readers: Sequence[Any], writers: Sequence[Any], _: Sequence[Any], timeout: Optional[float] = None
     ) -> Tuple[List[Any], List[Any], List[Any]]:
         """As kazoo's; everything can be written to."""
-        waiting = Waiting(self.threads)
+        waiting = Waitable(self.threads)
         for reader in readers:
-            reader.ears.append(waiting._spot)
+            reader.waiters.append(waiting._waiters)
         try:
             waiting._until(lambda: bool(writers) or any(reader.readable for reader in readers), timeout)
         finally:
             for reader in readers:
-                reader.ears.remove(waiting._spot)
+                reader.waiters.remove(waiting._waiters)
         return [reader for reader in readers if reader.readable], list(writers), []
 
-    def create_socket_pair(self) -> Tuple[End, End]:
+    def create_socket_pair(self) -> Tuple[SocketEnd, SocketEnd]:
         """As kazoo's."""
-        return End.pair()
+        return SocketEnd.pair()
 
     def event_object(self) -> Event:
         """As kazoo's."""

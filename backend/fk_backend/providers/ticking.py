@@ -1,0 +1,100 @@
+"""The heartbeat of each namespace, for as long as there is something to look after.
+
+Sessions are opened by the queue, which says so, or beside it, where nobody does. So before the heartbeat of a namespace
+rests, that is left to the queue alone, and it looks once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Awaitable, Callable, Dict, List, Set
+
+from ..errors import BackendError
+from ..ports import Clock
+
+log = logging.getLogger(__name__)
+
+
+async def nothing() -> None:
+    """A fence, where nothing is under way that this event loop does not know of."""
+
+
+class Ticking:
+    """Runs the heartbeats of any number of namespaces in this event loop."""
+
+    def __init__(
+        self,
+        heartbeat: Callable[[str], Awaitable[bool]],
+        is_busy: Callable[[str], bool],
+        clock: Clock,
+        tick_s: float,
+        noted: Callable[[str], None],
+        fence: Callable[[], Awaitable[None]] = nothing,
+    ) -> None:
+        """``heartbeat``: as `Heartbeat.__call__`; ``is_busy``: whether the queue's writer is at work in a namespace.
+
+        ``noted`` is called when `is_on` has changed. ``fence``: when it returns, every direct write is over that had
+        begun before.
+        """
+        self._heartbeat = heartbeat
+        self._is_busy = is_busy
+        self._clock = clock
+        self._tick_s = tick_s
+        self._noted = noted
+        self._fence = fence
+        self._tasks: Dict[str, "asyncio.Task[None]"] = {}
+        self._resting: Set[str] = set()
+        """Namespaces where it looks once more: whoever uses the queue meanwhile ends that."""
+
+    def start(self, ns: str) -> None:
+        """Has the heartbeat look after a namespace: something was asked for there."""
+        self._resting.discard(ns)
+        if ns not in self._tasks:
+            self._tasks[ns] = asyncio.ensure_future(self._tick(ns))
+            self._noted(ns)
+
+    def is_on(self, ns: str) -> bool:
+        """Whether a namespace is looked after, and a session that is opened there now will be."""
+        return ns in self._tasks and ns not in self._resting
+
+    @property
+    def namespaces(self) -> List[str]:
+        """Those that are looked after."""
+        return list(self._tasks)
+
+    def cancel(self) -> "List[asyncio.Task[None]]":
+        """Ends all of it; the tasks that end."""
+        tasks = list(self._tasks.values())
+        self._tasks.clear()
+        for task in tasks:
+            task.cancel()
+        return tasks
+
+    async def _tick(self, ns: str) -> None:
+        try:
+            while True:
+                try:
+                    if await self._may_rest(ns):
+                        return
+                except BackendError as error:
+                    log.warning("namespace %s: heartbeat: %s", ns, error)
+                except Exception:  # a bug; without a heartbeat nothing would ever expire again
+                    log.exception("namespace %s: the heartbeat failed", ns)
+                if ns in self._resting:
+                    self._resting.discard(ns)
+                    self._noted(ns)
+                await self._clock.sleep(self._tick_s)
+        finally:
+            self._tasks.pop(ns, None)
+            self._resting.discard(ns)
+            self._noted(ns)
+
+    async def _may_rest(self, ns: str) -> bool:
+        """Looks after it. Whether there is nothing more to look after."""
+        if await self._heartbeat(ns) or self._is_busy(ns):
+            return False
+        self._resting.add(ns)
+        self._noted(ns)
+        await self._fence()
+        return not await self._heartbeat(ns) and ns in self._resting

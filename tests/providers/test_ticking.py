@@ -1,0 +1,80 @@
+"""A heartbeat rests only where nobody opens a session that it would not hear of."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Callable, List
+
+from fk_backend.errors import Unavailable
+from fk_backend.providers.ticking import Ticking
+
+from ..session.doubles import ManualClock, rest
+
+NS = "ns"
+
+
+class Looks:
+    """A heartbeat whose every look answers what the test says, and during which the test does something."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+        self.meanwhile: List[Callable[[], object]] = []
+        self.on: List[bool] = []
+        self.ticking: Ticking
+
+    async def __call__(self, ns: str) -> bool:
+        """`Heartbeat.__call__`."""
+        answer = self.answers.pop(0)
+        await asyncio.sleep(0)
+        if self.meanwhile:
+            self.meanwhile.pop(0)()
+        if isinstance(answer, Exception):
+            raise answer
+        return bool(answer)
+
+    def note(self, ns: str) -> None:
+        """Whether sessions may be opened beside the queue, whenever that changes."""
+        self.on.append(self.ticking.is_on(ns))
+
+
+def _play(looks: Looks, busy: bool = False) -> List[bool]:
+    async def run() -> List[bool]:
+        clock = ManualClock()
+
+        async def fence() -> None:
+            assert not looks.ticking.is_on(NS), "who has begun since is not waited for"
+            looks.on.append(False)
+
+        looks.ticking = Ticking(looks, lambda ns: busy, clock, 1.0, looks.note, fence)  # type: ignore[arg-type]
+        looks.ticking.start(NS)
+        while looks.answers:
+            await rest()
+            await clock.advance(1.0)
+        found = list(looks.on)
+        for task in looks.ticking.cancel():
+            await asyncio.gather(task, return_exceptions=True)
+        return found
+
+    return asyncio.run(run())
+
+
+def test_it_looks_twice_before_it_rests_and_nobody_opens_a_session_from_the_first_look_on() -> None:
+    assert _play(Looks(True, False, False)) == [True, False, False, False]
+
+
+def test_a_session_that_was_opened_meanwhile_is_looked_after() -> None:
+    assert _play(Looks(False, True, False, False)) == [True, False, False, True, False, False, False]
+
+
+def test_what_the_queue_takes_meanwhile_is_looked_after() -> None:
+    looks = Looks(False, False, True)
+    looks.meanwhile = [lambda: None, lambda: looks.ticking.start(NS)]
+    assert _play(looks)[:3] == [True, False, False] and not looks.answers
+
+
+def test_while_the_queue_is_at_work_it_does_not_rest() -> None:
+    assert _play(Looks(False, False, False), busy=True) == [True]
+
+
+def test_a_look_that_fails_is_no_reason_to_rest() -> None:
+    assert _play(Looks(False, Unavailable("locked"), ZeroDivisionError(), True)) == [True, False, False, True]
