@@ -35,6 +35,8 @@ its name is known, and what is told meanwhile is lost (`providers.aws.queues.NEW
 NEW_S = 1.0
 """So long an inbox may not be there yet after it was made, by what AWS promises: an answer would wait for it, and for
 whoever tries it again and again. An invocation is answered without it."""
+MAX_SINGLY = 16
+"""So many writes that wait are done one after the other rather than wait for a new inbox. More are faster together."""
 IDLE_BEAT_S = 3600.0
 """So often a session beats that nobody can ask for a sign of life: once a day those are ended that gave none."""
 
@@ -151,7 +153,7 @@ class Opening(DirectWrites):
 
         It is made meanwhile.
         """
-        if not self._invokes:
+        if not self._invokes or len(self._todo) > MAX_SINGLY:
             return False
         if not self._there_at and (self._making is None or self._making.done()):
             self._making = asyncio.ensure_future(self._make_inbox_early())
