@@ -15,8 +15,8 @@ import pytest
 
 from fk_backend.errors import BackendError, StorageFull, Unavailable
 from fk_backend.ports import INTEREST, STATE, Item
-from fk_backend.providers.local.beside import DirectWriter
 from fk_backend.providers.local import files
+from fk_backend.providers.local.beside import DirectWriter
 from fk_backend.providers.local.store import LocalStore
 from fk_kazoo.client import KazooClient
 from fk_kazoo.exceptions import StorageFullError
