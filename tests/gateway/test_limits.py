@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 import struct
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from fk_backend.core.model import Error
 from fk_backend.session import ops
+from fk_backend.session.reading import Reader
 from fk_kazoo import jute
 from fk_kazoo.__main__ import main
 from fk_kazoo.gateway import acceptor, connection
@@ -343,6 +345,29 @@ def test_a_request_that_is_much_work_keeps_nobody_waiting(place: Place, port: in
             assert other.call(jute.EXISTS, read("/")).code == 0
             meanwhile += 1
         assert meanwhile >= 5
+
+
+def test_the_end_of_many_watches_keeps_nobody_waiting(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Turns of the loop are counted, not time: each is one in which another connection could be served."""
+    turns: List[int] = []
+    left = Reader.leave
+
+    async def counted(reader: Reader) -> None:
+        ending = asyncio.ensure_future(left(reader))
+        turns.append(0)
+        while not ending.done():
+            await asyncio.sleep(0)
+            turns[-1] += 1
+        await ending
+
+    monkeypatch.setattr(Reader, "leave", counted)
+    gate = place.gate()
+    with Raw(gate.port) as client:
+        client.connect(timeout_ms=60_000)
+        paths = ["/%x" % i for i in range(5000)]
+        assert client.call(jute.SET_WATCHES, struct.pack(">qi", 1, 0) + jute.strings(paths) + bytes(4)).code == 0
+    _until(lambda: not gate.connections)
+    assert turns[-1] > 5000 / 100
 
 
 def test_many_requests_at_once_keep_nobody_waiting(port: int) -> None:

@@ -20,6 +20,7 @@ from .edited import changed
 W = writer.Writer
 writes_of, entries, next_head, wake, commit = step.writes_of, writer._entries, step._next_head, W._wake, W._commit
 advance, tidy, keep, forgive = Cache.advance, distributor.tidy, distributor.keep, heartbeat.Heartbeat._forgive
+know = Cache._know
 memory_of, holder_key = ticks.Memory.of, layout.holder_key
 sessions, registrations = heartbeat.Heartbeat._sessions, distributor.registrations
 answer_notes = distributor.answer_notes
@@ -75,17 +76,24 @@ async def failures_not_confirmed(self: Any, ns: str, cache: Any) -> None:
 
 
 @plant("what an instance knows of families is not brought up to date", (Cache, "advance"))
-def families_go_stale(self: Any, changes: Any, head: Any) -> None:
+def families_go_stale(self: Any, changes: Any, *more: Any) -> None:
     before = {path: self.snapshot.nodes.get(path) for path in changes.families if path not in changes.nodes}
-    advance(self, changes, head)
+    advance(self, changes, *more)
     self.snapshot.nodes.update((path, pair) for path, pair in before.items() if pair)
 
 
 @plant("what an instance knows of nodes is not brought up to date", (Cache, "advance"))
-def nodes_go_stale(self: Any, changes: Any, head: Any) -> None:
+def nodes_go_stale(self: Any, changes: Any, *more: Any) -> None:
     before = {path: self.snapshot.nodes.get(path) for path in changes.nodes}
-    advance(self, changes, head)
+    advance(self, changes, *more)
     self.snapshot.nodes.update((path, pair) for path, pair in before.items() if pair)
+
+
+@plant("a child that went still counts among those that are known", (Cache, "_know"))
+def still_known(self: Any, path: str, pair: Any) -> None:
+    before = dict(self._children)
+    know(self, path, pair)
+    self._children.update((above, max(count, before.get(above, 0))) for above, count in self._children.items())
 
 
 @plant("a promised node is not written when its writer died", (writer, "settle"))

@@ -520,8 +520,8 @@ edit(
     "what was withdrawn is committed all the same",
     progress.Progress,
     "while_idle",
-    "if not self.taken:",
-    "if True:",
+    "if self.taken:",
+    "if False:",
     COMBINING + "test_who_waits_for_too_long_withdraws_and_it_is_not_done_later",
 )
 edit(

@@ -95,7 +95,7 @@ def has_all(snapshot: Snapshot, calls: Sequence[Call]) -> bool:
                 if op.path[: op.path.rfind("/") or 1] not in nodes:
                     return False
                 if kind is Create and owners.is_sequential(op.flags):
-                    if alone and _named_next(snapshot, op) not in nodes:
+                    if alone and named_next(snapshot, op) not in nodes:
                         return False
                     continue
             elif kind not in _OF_ONE_PATH:
@@ -105,7 +105,7 @@ def has_all(snapshot: Snapshot, calls: Sequence[Call]) -> bool:
     return True
 
 
-def _named_next(snapshot: Snapshot, op: Create) -> str:
+def named_next(snapshot: Snapshot, op: Create) -> str:
     """The path of a sequential node that is created alone; the empty one if its parent is not there.
 
     A round less for a single request. Of several, the later ones go by another number.
@@ -119,7 +119,7 @@ def lacking(snapshot: Snapshot, calls: Sequence[Call]) -> Missing:
     wanted = _named(calls)
     first = calls[0].request if len(calls) == 1 else None
     if isinstance(first, Create) and owners.is_sequential(first.flags):
-        wanted.paths.add(_named_next(snapshot, first))
+        wanted.paths.add(named_next(snapshot, first))
     # Not by "-": what it takes away from a set that is no set itself, it goes through whole.
     wanted.paths = {path for path in wanted.paths if path not in snapshot.nodes and paths.is_valid(path)}
     wanted.sessions = {session for session in wanted.sessions if session not in snapshot.sessions}

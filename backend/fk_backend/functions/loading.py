@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import List, Optional, Tuple, Union
+from typing import Any, List, Optional, Sequence, Tuple, Union
 
 from .. import layout
+from ..core import owners
 from ..core.model import Error
+from ..core.needs import named_next
 from ..core.overlay import Found
+from ..core.requests import Call, Create, Multi
 from ..core.snapshot import Changes, Missing
 from ..layout import Head, Stored
 from ..ports import SESSIONS, UNLIMITED, Item, Key, Limits, Ports, Put, Remove
@@ -30,6 +33,19 @@ def fresh_head(ports: Ports) -> Head:
     """The head of a namespace before its first commit."""
     number = int.from_bytes(ports.clock.random_bytes(3), "big") >> 1
     return Head(0, number, 0, 0, (), ())
+
+
+def note_absent(cache: Cache, calls: Sequence[Call]) -> None:
+    """That there is nothing yet at what is to be created, if that is known, so that nobody has to ask for it."""
+    snapshot = cache.snapshot
+    for call in calls:
+        request = call.request
+        parts: Sequence[Any] = request.ops if isinstance(request, Multi) else (request,)
+        for op in parts:
+            if isinstance(op, Create) and "/" in op.path:
+                path = named_next(snapshot, op) if owners.is_sequential(op.flags) else op.path
+                if path and path not in snapshot.nodes and cache.is_absent(path):
+                    cache.add(path, None)
 
 
 async def load(ports: Ports, ns: str, cache: Cache, wanted: Missing) -> None:

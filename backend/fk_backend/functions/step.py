@@ -23,7 +23,7 @@ from .cache import Afterwards, Cache
 from .distributor import keep
 from .journal import noted
 from .large import garbage, keep_large
-from .loading import Write, load, refusal_reason, writes_of
+from .loading import Write, load, note_absent, refusal_reason, writes_of
 from .reservation import reservation
 
 log = logging.getLogger(__name__)
@@ -144,6 +144,8 @@ async def _apply(ports: Ports, ns: str, cache: Cache, calls: List[Call]) -> Tupl
     """What the calls come to, and whether everything that they need was known already."""
     now_ms = ports.clock.now_ms()
     known = True
+    if not ports.store.limits.has_latency:
+        note_absent(cache, calls)
     while True:
         try:
             return apply(cache.snapshot, calls, now_ms), known

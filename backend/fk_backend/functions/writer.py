@@ -266,7 +266,8 @@ class Writer:
             begins = self._ports.timer is not None and head.ticking == head.zxid
             if others or begins or await is_watched(self._ports, ns, fresh, head.subtrees):
                 return False
-            await tidy(self._ports, ns, head, [])
+            if head.ended:
+                await tidy(self._ports, ns, head, [])
             self._told.note(ns, head.zxid)
         return True
 

@@ -7,7 +7,7 @@ the writer missed belongs to a reader that sees the new state.
 from __future__ import annotations
 
 import asyncio
-from typing import Awaitable, Callable, Collection, Dict, List, NamedTuple, Optional, Set, Tuple
+from typing import Awaitable, Callable, Collection, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from .. import layout
 from ..core import acls, reads, watches
@@ -243,12 +243,16 @@ class Reader:
 
     async def leave(self) -> None:
         """Removes every registration, also one that was made after the writer had removed what it found."""
-        left = {*self._armed.asked, *((watch.path, watch.mode) for watch in self._armed.all())}
-        removals = [Remove(layout.registration_key(self._ns, *each, self.inbox)) for each in sorted(left)]
-        at_once = 1 if self._store.limits.transactions_cost_double else AT_ONCE
-        parts = [removals[first : first + at_once] for first in range(0, len(removals), at_once)]
-        for first in range(0, len(parts), AT_ONCE):
-            await asyncio.gather(*map(self._store.commit, parts[first : first + AT_ONCE]))
+        left = sorted({*self._armed.asked, *((watch.path, watch.mode) for watch in self._armed.all())})
+        limits = self._store.limits
+        at_once = 1 if limits.transactions_cost_double else AT_ONCE
+        parts = [left[first : first + at_once] for first in range(0, len(left), at_once)]
+        together = AT_ONCE if limits.has_latency else 1
+        for first in range(0, len(parts), together):
+            await asyncio.gather(*map(self._forget_all, parts[first : first + together]))
+
+    async def _forget_all(self, registered: Sequence[Tuple[str, str]]) -> None:
+        await self._store.commit([Remove(layout.registration_key(self._ns, *each, self.inbox)) for each in registered])
 
     # --- catching up without the list -----------------------------------------------------------
 

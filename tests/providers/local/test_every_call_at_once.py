@@ -82,14 +82,16 @@ class Attempts:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.done = False
-        write = InProcessDirect.write
+        for writer in (InProcessDirect, beside.DirectWriter):
+            monkeypatch.setattr(writer, "write", self._noting(writer.write))
 
+    def _noting(self, write: Any) -> Any:
         async def noted(direct: Any, *arguments: Any) -> Any:
             written = await write(direct, *arguments)
             self.done = written is not None
             return written
 
-        monkeypatch.setattr(InProcessDirect, "write", noted)
+        return noted
 
 
 @pytest.mark.slow

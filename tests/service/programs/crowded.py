@@ -13,7 +13,7 @@ import signal
 import sys
 from typing import Any, List
 
-from fk_backend.providers.direct import InProcessDirect
+from fk_backend.providers.local.beside import DirectWriter
 from fk_kazoo.client import KazooClient
 
 
@@ -30,14 +30,14 @@ def main() -> None:
     free = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
     wal = os.path.join(os.environ["FK_KAZOO_HOME"], client.deployment.deployment, "state.db-wal")
     done: List[Any] = []
-    write = InProcessDirect.write
+    write = DirectWriter.write
 
     async def noted(self: Any, *arguments: Any) -> Any:
         written = await write(self, *arguments)
         done.extend([] if written is None else [written])
         return written
 
-    InProcessDirect.write = noted  # type: ignore[method-assign]
+    DirectWriter.write = noted  # type: ignore[method-assign]
     print("ready")
     for line in sys.stdin:
         if line.strip() == "stop":

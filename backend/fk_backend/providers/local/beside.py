@@ -40,8 +40,10 @@ QUEUED_S = 0.25
 """For how long writes go to the host's queue after somebody else had the commit lock for too long, at first."""
 WAIT_S = 0.3
 """So long a caller waits for whoever has the commit lock; then the queue has its message."""
-HOST_WAIT_S = 0.003
+HOST_WAIT_S = 0.05
 """So long it waits for the host, of which nobody knows how much it still has to do."""
+IN_A_ROW = 3
+"""So often in a row the host is found at work, and has the message, before one waits for it."""
 LOOK_S = 0.01
 """So often it looks meanwhile whether it is its own turn, in case that somebody ended who would have rung."""
 SEE_OFF_S = 0.5
@@ -69,6 +71,8 @@ class DirectWriter(InProcessDirect):
         self._records = records
         self._contention: Dict[str, Contention] = {}
         """By namespace."""
+        self._met_host: Dict[str, int] = {}
+        """How often in a row the host was at work, by namespace."""
 
     async def write(self, ns: str, message: Message, key: bytes = b"") -> Optional[Written]:
         """`ports.Direct.write`."""
@@ -122,8 +126,11 @@ class DirectWriter(InProcessDirect):
                             records.retract()
                         found = await self._commit(ns, message, records)
                         if found is not None:
+                            self._met_host[ns] = 0
                             return found
                         may_commit, number = False, 0  # the host has begun to write
+                    elif not number and self._leaves_it(ns, records):
+                        return None
                 finally:
                     records.give(rings=may_commit)
             if not number:
@@ -138,7 +145,16 @@ class DirectWriter(InProcessDirect):
             if now - began > WAIT_S or now - (busy_since or now) > HOST_WAIT_S:
                 contention.met(now)
                 return await self._withdrawn(ns, records, number)
-            records.wait(bell, LOOK_S if busy_since is None else HOST_WAIT_S)
+            records.wait(bell, LOOK_S)
+
+    def _leaves_it(self, ns: str, records: Records) -> bool:
+        """Whether the host, which is at work, is left a message at once.
+
+        Not where several write, who would keep it at work for ever by that, each with one message: they wait until it
+        is done, and go on without it.
+        """
+        self._met_host[ns] = met = self._met_host.get(ns, 0) + 1
+        return met < IN_A_ROW and not records.others_wait()
 
     def _publish(self, ns: str, message: Message, records: Records) -> int:
         (request,) = message.requests

@@ -143,6 +143,10 @@ class Records:
         for record in settled:
             ring(self._words, record)
 
+    def others_wait(self) -> bool:
+        """Whether somebody else has published something."""
+        return bool(waiting(self._words, self._mine))
+
     # --- one's own ------------------------------------------------------------------------------
 
     def publish(self, body: bytes) -> int:

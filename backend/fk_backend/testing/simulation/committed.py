@@ -6,7 +6,8 @@ commits: this is what writes it down.
 
 from __future__ import annotations
 
-from typing import Any, List
+from functools import lru_cache
+from typing import Any, Optional, Sequence
 
 from ... import layout
 from ...core.requests import Sweep
@@ -58,7 +59,18 @@ def is_kept(write: Any) -> bool:
     return layout.node_of(write.item).mzxid == write.item.rev
 
 
+_head_of = lru_cache(maxsize=256)(layout.head_of)
+"""What a commit makes of the head is asked for by whoever writes down the order, and by several checks."""
+
+
+def head_in(writes: Sequence[object], ns: str) -> Optional[layout.Head]:
+    """The head that a commit puts, if it does."""
+    key = layout.head_key(ns)
+    item = next((write.item for write in writes if isinstance(write, Put) and write.key == key), None)
+    return None if item is None else _head_of(item)
+
+
 def promises(writes: Any, ns: str) -> bool:
     """Whether the head goes before its node."""
-    heads: List[Any] = [write for write in writes if isinstance(write, Put) and write.key == layout.head_key(ns)]
-    return any(layout.head_of(write.item).reserved is not None for write in heads)
+    head = head_in(writes, ns)
+    return head is not None and head.reserved is not None

@@ -6,14 +6,15 @@ judges that.
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from itertools import accumulate
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
-from ... import layout
 from ...core.model import Error
 from ...core.requests import Rest
 from ...core.watches import RECURSIVE
-from ...ports import Put
 from ...session.ops import WRITES, AddWatch, Exists, GetAcl, GetChildren, GetData
+from . import committed
 from .client import Asked, ConnectionStarted, Said
 from .model import ADMIN, READ, Model, OrderedAnswer, permitted
 from .ports import Commit
@@ -75,7 +76,7 @@ class Replay:
         for entry, commit in self.commits:
             for zxid in range(commit.before + 1, commit.after + 1):
                 self.commit_of[zxid] = commit
-                if not _reserves(commit):
+                if not committed.promises(commit.writes, NS):
                     self.committed_at.setdefault(zxid, entry.step)
                 elif zxid in kept:
                     self.committed_at.setdefault(zxid, kept[zxid])
@@ -86,6 +87,7 @@ class Replay:
         self.done: Dict[Tuple[str, int], Done] = {}
         self.order: List[Done] = []
         self._replay(void_at if history.plan.knobs.invoked else {})
+        self._steps, self._heads = self._heads_by_step()
         self.conns = self._conns()
         self.lines = self._lines()
 
@@ -96,11 +98,8 @@ class Replay:
         return None if died is None else died.step
 
     def _namespace_id(self) -> int:
-        for _, commit in self.commits:
-            for write in commit.writes:
-                if isinstance(write, Put) and write.key == layout.head_key(NS):
-                    return layout.head_of(write.item).namespace_id
-        return 0
+        heads = (committed.head_in(commit.writes, NS) for _, commit in self.commits)
+        return next((head.namespace_id for head in heads if head is not None), 0)
 
     # --- the witness ----------------------------------------------------------------------------
 
@@ -144,13 +143,10 @@ class Replay:
         """Requests of the heartbeat as the heads answer them: whether it says that they took effect, and as of when."""
         found: Dict[Tuple[str, int], Tuple[bool, int]] = {}
         for _, commit in self.commits:
-            for write in commit.writes:
-                if isinstance(write, Put) and write.key == layout.head_key(NS):
-                    for inbox, first, results in layout.head_of(write.item).answers:
-                        found.update(
-                            ((inbox, number), (result[1] is True, result[2]))
-                            for number, result in enumerate(results, first)
-                        )
+            head = committed.head_in(commit.writes, NS)
+            for inbox, first, results in () if head is None else head.answers:
+                for number, result in enumerate(results, first):
+                    found[inbox, number] = result[1] is True, result[2]
         return found
 
     # --- what was asked and said ----------------------------------------------------------------
@@ -192,7 +188,13 @@ class Replay:
 
     def head_at(self, step: int) -> int:
         """The highest zxid that was committed by then."""
-        return max((zxid for zxid, at in self.committed_at.items() if at <= step), default=0)
+        found = bisect_right(self._steps, step)
+        return self._heads[found - 1] if found else 0
+
+    def _heads_by_step(self) -> Tuple[List[int], List[int]]:
+        """Steps in order, and the highest zxid that was committed by each."""
+        by_step = sorted((at, zxid) for zxid, at in self.committed_at.items())
+        return [at for at, _ in by_step], list(accumulate((zxid for _, zxid in by_step), max))
 
     def ops_that_took(self, zxid: int) -> Iterator[Done]:
         """The request that took a zxid."""
@@ -203,20 +205,12 @@ class Replay:
             previous = done.told.zxid
 
 
-def _reserves(commit: Commit) -> bool:
-    """Whether it is a head that goes before its node."""
-    return any(
-        isinstance(write, Put) and write.key == layout.head_key(NS) and layout.head_of(write.item).reserved is not None
-        for write in commit.writes
-    )
-
-
 def _is_of_nothing(commit: Commit) -> bool:
     """Whether it only says that requests are done with which changed nothing."""
-    heads = [write for write in commit.writes if isinstance(write, Put) and write.key == layout.head_key(NS)]
-    if len(commit.writes) > 1 or not heads or commit.after != commit.before + 1 or _reserves(commit):
+    head = committed.head_in(commit.writes, NS)
+    if len(commit.writes) > 1 or head is None or commit.after != commit.before + 1 or head.reserved is not None:
         return False
-    results = [result for _, _, results in layout.head_of(heads[0].item).answers for result in results]
+    results = [result for _, _, results in head.answers for result in results]
     return bool(results) and all(result[2] <= commit.before for result in results)
 
 
@@ -245,4 +239,6 @@ def read(tree: Any, op: Any, identities: Any) -> Tuple[int, Any]:
 
 def plain(value: Any) -> Any:
     """Tuples as lists, all the way down: what travelled as JSON compared with what did not."""
-    return [plain(part) for part in value] if isinstance(value, (tuple, list)) else value
+    if not isinstance(value, (tuple, list)):
+        return value
+    return [plain(part) if isinstance(part, (tuple, list)) else part for part in value]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from ....core.model import Error
 from ....core.requests import Auth
@@ -41,15 +41,25 @@ def _of(replay: Replay, lines: List[Line]) -> Iterator[Look]:
         if isinstance(line.op, READS):
             most = min(replay.head_at(line.answered or 0), replay.model.zxid)
             shown = plain((sorted(value[0]), value[1])) if isinstance(line.op, GetChildren) and value else plain(value)
-            candidates = tuple(
-                z for z in range(most + 1) if (code, shown) == _shown(replay.model.states[z], line.op, identities)
-            )
+            candidates = tuple(_candidates(replay.model.states[: most + 1], line.op, identities, (code, shown)))
             least = min((z for z in candidates if z >= max(floor, zxid)), default=None)
             yield Look(line, candidates, floor, least)
             floor = max(floor, least or 0)
         elif code == Error.OK and isinstance(line.op, Auth):
             identities = (*identities, *map(tuple, value))
         floor = max(floor, zxid)
+
+
+def _candidates(states: Sequence[Any], op: Any, identities: Any, seen: Tuple[int, Any]) -> Iterator[int]:
+    """The zxids whose state shows that. A read shows one node, and that is in most states what it was before."""
+    last: Any = states
+    fits = False
+    for zxid, tree in enumerate(states):
+        node = tree.get(op.path)
+        if node is not last:
+            last, fits = node, seen == _shown(tree, op, identities)
+        if fits:
+            yield zxid
 
 
 def _shown(tree: Any, op: Any, identities: Any) -> Tuple[int, Any]:
