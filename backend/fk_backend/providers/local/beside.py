@@ -183,6 +183,8 @@ class DirectWriter(InProcessDirect):
         try:
             written = await self._writer().write_together(ns, entries, begins)
         except (Conflict, Unavailable):
+            for each in taken:  # nothing was done; said now, as the next commit is the host's, who knows nothing of them
+                records.settle(each, REFUSED)
             return await self._given_up(ns)
         except BackendError as error:
             for each, _ in others:
