@@ -32,6 +32,8 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
         part.add_argument("--json", type=Path, help="where to write the results (default: in the disk's directory)")
         part.add_argument("--docs", action="store_true", help="put them into docs/performance.md and its pictures")
     parts.choices["local"].add_argument("--systems", default=",".join(systems.USUAL), help="default: %(default)s")
+    delay = "milliseconds of a round trip of a network between clients and servers: for what has servers (default: 0)"
+    parts.choices["local"].add_argument("--delay-ms", type=float, default=0.0, help=delay)
     cloud.declare(parts.add_parser("cloud", help="on AWS: requests, dollars, milliseconds, by counting and simulating"))
     grown = parts.choices["growth"]
     grown.add_argument("--up-to", type=int, help="the largest size (default: 1,000,000; quick 10,000)")
@@ -56,7 +58,11 @@ def _say(text: str) -> None:
 
 def _local(options: argparse.Namespace, disk: Path) -> Dict[str, Any]:
     size = local.SMOKE if options.smoke else local.QUICK if options.quick else local.FULL
-    return local.run(options.systems.split(","), _chosen(options.rows, local.ALL), size, disk, _say)
+    names = options.systems.split(",")
+    without = [name for name in names if name not in ("zookeeper", *systems.DATABASES)]
+    if options.delay_ms and without:
+        sys.exit("--delay-ms is for what has servers, which these have not: %s" % ", ".join(without))
+    return local.run(names, _chosen(options.rows, local.ALL), size, disk, _say, options.delay_ms)
 
 
 def _growth(options: argparse.Namespace, disk: Path) -> Dict[str, Any]:
@@ -93,6 +99,8 @@ def main(arguments: Sequence[str]) -> Dict[str, Any]:
     table = lines(results)
     report.show(options.part, table)
     text = growth.circumstances(results, report.place(results)) if grown else report.circumstances(results)
+    if getattr(options, "delay_ms", 0.0):
+        text += " Between clients and servers, a network with a round trip of %g ms." % options.delay_ms
     left_out = ["Left out: %s." % why for why in results["left_out"]]
     print("\n".join([text, *left_out]))
     if options.docs:

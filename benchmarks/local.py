@@ -273,13 +273,13 @@ ROWS_OF_SEVERAL: Dict[str, Callable[[Comparison], None]] = dict(
 )
 
 
-def run(names: List[str], rows: List[str], size: Size, disk: Path, say: Say) -> Dict[str, Any]:
-    """The results of rows on systems."""
+def run(names: List[str], rows: List[str], size: Size, disk: Path, say: Say, delay_ms: float = 0.0) -> Dict[str, Any]:
+    """The results of rows on systems. ``delay_ms``: of a network between them and their clients."""
     absent: Dict[str, Optional[str]] = {name: missing(name) for name in names}
     present = [name for name in NAMES if name in names and absent[name] is None]
     with contextlib.ExitStack() as stack:
         limits = stack.enter_context(Limits(disk))
-        systems = [stack.enter_context(System(name, disk)) for name in present]
+        systems = [stack.enter_context(System(name, disk, delay_ms)) for name in present]
         comparison = Comparison(systems, size, limits)
         comparison.prepare(rows if size is SMOKE else ALL)  # a server in Java that was asked little is slow at all
         for name in rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -12,6 +13,8 @@ from typing import Any, Dict, List, Optional
 
 from compat_tests import on_postgres
 from tests.differential.zookeeper_server import ZookeeperServer, unavailable
+
+from .delay import HERE, DelayedPort
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 USUAL = ("zookeeper", "local", "memory", "zake")
@@ -80,10 +83,15 @@ class WorkerProcess:
 
 
 class System:
-    """One of `NAMES`, from nothing. Use it as a context."""
+    """One of `NAMES`, from nothing. Use it as a context.
 
-    def __init__(self, name: str, disk: Path) -> None:
+    ``delay_ms``: a round trip of the network between it and its clients, beside that of this machine itself.
+    """
+
+    def __init__(self, name: str, disk: Path, delay_ms: float = 0.0) -> None:
         self.name = name
+        self._delay_ms = delay_ms
+        self._network = contextlib.ExitStack()
         self._directory = Path(tempfile.mkdtemp(prefix=name + "-", dir=disk))
         self._workers: List[WorkerProcess] = []
         self._server: Optional[ZookeeperServer] = None
@@ -94,18 +102,27 @@ class System:
     def __enter__(self) -> "System":
         if self.name == "zookeeper":
             self._server = ZookeeperServer(self._directory, durable=True, heap=HEAP).__enter__()
-            self.url = "zookeeper:" + self._server.hosts
+            self.url = "zookeeper:" + self._behind(self._server.hosts, self._server.hosts)
         elif self.name in DATABASES:
             self._database = on_postgres.PostgresServer(fsync=True, disk=Path("/var/tmp")).__enter__()
-            self.url = self._database.url + DATABASES[self.name]
+            at = "%s:%d" % (self._database.host, self._database.port)
+            self.url = self._behind(self._database.url, at) + DATABASES[self.name]
         elif self.name == "local":
             self.host = WorkerProcess(self.url, "host", self._directory)
             self.host.ask("start")
         return self
 
+    def _behind(self, url: str, place: str) -> str:
+        """The URL with the place, ``host:port``, where the delayed one is."""
+        if not self._delay_ms:
+            return url
+        port = self._network.enter_context(DelayedPort(int(place.rpartition(":")[2]), self._delay_ms))
+        return url.replace(place, "%s:%d" % (HERE, port))
+
     def __exit__(self, *exception: object) -> None:
         for worker in self._workers:
             worker.end()
+        self._network.close()
         if self.host is not None:
             self.host.end()
         if self._server is not None:

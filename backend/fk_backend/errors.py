@@ -35,6 +35,10 @@ class Conflict(Refused):
     """A condition of a commit did not hold: somebody else was first."""
 
 
+class Taken(Conflict):
+    """Something is there already that was to be put where nothing is. Whether anybody else was first is not said."""
+
+
 class WentBack(Refused):
     """The deployment was replaced by one that may not have what this session was answered: it can't go on with it."""
 

@@ -276,11 +276,12 @@ class Timer(Protocol):
         ...
 
 
-CommitAndLook = Callable[[Sequence[object], Sequence[str]], Awaitable[Optional[List[Tuple[Key, Item]]]]]
+CommitAndLook = Callable[[Sequence[object], Sequence[str], bytes], Awaitable[Optional[List[Tuple[Key, Item]]]]]
 """Commits as `Store.commit` does; then, of the same request, all that these partitions of INTEREST hold, in order.
 
-What was registered before others could see the commit is among it. None: it is committed, and what is there could not
-be read, or is too much for one answer.
+What was registered before others could see the commit is among it; the note has perhaps been pushed to who did so.
+None: it is committed, and what is there could not be read, or is too much for one answer. Taken, a Conflict: nothing is
+committed, since something is where a `Put`, not the first one, expects nothing.
 """
 
 

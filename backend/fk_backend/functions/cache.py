@@ -6,7 +6,7 @@ the head, is the check. An instance that finds out otherwise forgets everything 
 
 from __future__ import annotations
 
-from typing import Dict, Optional, Tuple
+from typing import Dict, Optional, Set, Tuple
 
 from ..core.initial import initial_nodes
 from ..core.model import Family, Id, Node
@@ -34,6 +34,8 @@ class Cache:
         self.revs: Dict[str, Tuple[int, int]] = {}
         """Path → revs of the node's item and its family's (0: it has none)."""
         self._data_bytes = 0
+        self.assumed: Set[str] = set()
+        """Paths at which there is nothing, if the commit that is being made finds it so."""
         self._children: Dict[str, int] = {}
         """Path → of how many children of the node it is known that they are there."""
         if head.zxid == 0:
@@ -47,6 +49,16 @@ class Cache:
             self.revs.pop(path, None)
         else:
             self.revs[path] = (stored.node_rev, stored.family_rev)
+
+    def assume_absent(self, path: str) -> None:
+        """Until `forget_assumed`, or a commit that has found it so."""
+        self.add(path, None)
+        self.assumed.add(path)
+
+    def forget_assumed(self) -> None:
+        """What is at these paths is not known."""
+        while self.assumed:
+            self.snapshot.nodes.pop(self.assumed.pop(), None)
 
     def _know(self, path: str, pair: Optional[Tuple[Node, Family]]) -> None:
         """Counts as it goes: looking at all that is known would cost every batch the more, the more that is."""
@@ -89,6 +101,7 @@ class Cache:
 
     def advance(self, changes: Changes, head: Head, stored: Afterwards) -> None:
         """The changes are committed, under this head. ``stored``: what `afterwards` says of them."""
+        self.assumed.clear()
         for path, one in stored.items():
             self.add(path, one)
         self.snapshot.sessions.update(changes.sessions)

@@ -13,7 +13,7 @@ from .. import layout
 from ..core.model import Trigger
 from ..errors import StorageFull
 from ..layout import Head
-from ..messages import Answers, Ended, TriggerLog, encode_note, trigger_log_of
+from ..messages import Answers, Ended, Fired, TriggerLog, encode_note, trigger_log_of
 from ..ports import INTEREST, Ports, Pushed, Remove
 from ..triggers import ENTRY_BYTES, Readers, bytes_of
 from .concurrently import concurrently
@@ -65,6 +65,11 @@ async def distribute(ports: Ports, ns: str, head: Head, looked: Optional[Rows] =
 def watched_partitions(ns: str, head: Head) -> List[str]:
     """Where somebody may watch what the last commit of ``head`` has changed."""
     return partitions_of(ns, [trigger for trigger in head.triggers if trigger.zxid > head.confirmed], head.subtrees)
+
+
+def wake_note(head: Head) -> bytes:
+    """For whoever watches something of that: enough to tell it, though not which registrations are used up."""
+    return encode_note(Fired([], trigger_log_of(head.zxid, head.since, head.triggers)))
 
 
 async def tidy(ports: Ports, ns: str, head: Head, hits: List[Registration]) -> None:

@@ -122,6 +122,9 @@ def writes_of(ns: str, cache: Cache, changes: Changes, head: Head, stored: After
     for path, one in stored.items():
         itself = founding or path in changes.nodes
         _add_node_writes(writes, ns, path, None if founding else cache.snapshot.nodes.get(path), one, zxid, itself)
+    if cache.assumed:
+        absent = {layout.node_keys(ns, path)[0] for path in cache.assumed}
+        writes = [put._replace(expect=0) if isinstance(put, Put) and put.key in absent else put for put in writes]
     if changes.sessions or changes.ephemerals or changes.reapable:
         writes.extend(_session_writes(ns, cache, changes, zxid))
     return writes

@@ -12,7 +12,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..core.apply import apply
 from ..core.model import Error
-from ..core.requests import Attach, Call, Close, Expire, Result, Sweep
+from ..core.requests import Attach, Call, Close, Create, Expire, Result, Sweep
 from ..core.snapshot import Changes, Missing, Outcome
 from ..errors import Refused
 from ..layout import Head
@@ -58,17 +58,20 @@ class Step(NamedTuple):
         return answers_of(self.entries, self.results)
 
 
-async def next_step(ports: Ports, ns: str, cache: Cache, entries: Sequence[Entry], done: Dict[str, int]) -> Step:
+async def next_step(
+    ports: Ports, ns: str, cache: Cache, entries: Sequence[Entry], done: Dict[str, int], assumes: bool = False
+) -> Step:
     """As many of the requests as fit into one commit. ``done``: inbox → number below which its batch is done before.
 
     What is missing is loaded, and data that are too large for their node are kept: nobody is told of either.
+    ``assumes``: that a node which is to be created is not there need not be read; the commit finds out, as Taken.
     """
     count = len(entries)
     cache.snapshot.ends_at_once = 1 << 30
     limits = ports.store.limits
     while True:
         part = entries[:count]
-        outcome, known = await _apply(ports, ns, cache, [entry.call for entry in part])
+        outcome, known = await _apply(ports, ns, cache, [entry.call for entry in part], assumes)
         if outcome.zxid == cache.head.zxid:
             return Step(part, outcome.results, cache.head, [], outcome.changes, {})
         try:
@@ -140,18 +143,38 @@ def _refused(part: Sequence[Entry], code: int, cache: Cache) -> Step:
     return Step(part, [Result(code, None, cache.head.zxid)], cache.head, [], Changes(), {})
 
 
-async def _apply(ports: Ports, ns: str, cache: Cache, calls: List[Call]) -> Tuple[Outcome, bool]:
+async def _apply(ports: Ports, ns: str, cache: Cache, calls: List[Call], assumes: bool = False) -> Tuple[Outcome, bool]:
     """What the calls come to, and whether everything that they need was known already."""
     now_ms = ports.clock.now_ms()
     known = True
+    cache.forget_assumed()
     if not ports.store.limits.has_latency:
         note_absent(cache, calls)
     while True:
         try:
-            return apply(cache.snapshot, calls, now_ms), known
-        except Missing as missing:
-            await load(ports, ns, cache, missing)
-            known = False
+            outcome = apply(cache.snapshot, calls, now_ms)
+            if not cache.assumed or outcome.zxid != cache.head.zxid:
+                return outcome, known
+            missing = Missing(paths=cache.assumed)  # nothing will be committed, so nothing would find out
+            cache.forget_assumed()
+        except Missing as lacking:
+            missing = lacking
+            created = _created(cache, calls, missing) if assumes else None
+            if created is not None:
+                cache.assume_absent(created)
+                continue
+        await load(ports, ns, cache, missing)
+        known = False
+
+
+def _created(cache: Cache, calls: List[Call], missing: Missing) -> Optional[str]:
+    """The one path that is missing, if it is that of a node to be created below one that is known."""
+    if missing.sessions or missing.ephemerals or missing.beats or len(missing.paths) != 1 or len(calls) != 1:
+        return None
+    (path,), request = missing.paths, calls[0].request
+    if not isinstance(request, Create) or not path.startswith(request.path):
+        return None
+    return path if cache.snapshot.nodes.get(path.rpartition("/")[0] or "/") is not None else None
 
 
 def answers_of(entries: Sequence[Entry], results: Sequence[Result]) -> Answered:

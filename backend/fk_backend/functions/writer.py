@@ -15,14 +15,14 @@ from ..codec import Malformed
 from ..core.model import Error, Id, Trigger
 from ..core.requests import INVOKED, Attach, Call, Open, Result, Sweep
 from ..core.snapshot import Missing
-from ..errors import BackendError, Conflict, Refused, StorageFull, Unavailable, Unknown
+from ..errors import BackendError, Conflict, Refused, StorageFull, Taken, Unavailable, Unknown
 from ..layout import Head, is_inbox, is_namespace
 from ..messages import INTERNAL, Entry, Message, decode, encode_note, trigger_log_of
 from ..messages import Ended as EndedNote
 from ..ports import Delivery, Ports, Pushed, Put, Written
 from . import trail
 from .cache import Cache
-from .distributor import answer_notes, distribute, tidy, watched_partitions
+from .distributor import answer_notes, distribute, tidy, wake_note, watched_partitions
 from .fanout import FanOutProgress
 from .journal import load_head_and_journal
 from .large import foreign
@@ -148,7 +148,8 @@ class Writer:
 
     async def _worked_out(self, ns: str, cache: Cache, entries: Sequence[Entry], done: Dict[str, int]) -> Step:
         try:
-            return await next_step(self._ports, ns, cache, entries, done)
+            assumes = self._ports.commit_and_look is not None
+            return await next_step(self._ports, ns, cache, entries, done, assumes)
         except BackendError:
             raise
         except Exception as error:
@@ -205,8 +206,13 @@ class Writer:
                 cache = await _definite(self._wake(ns, [received]))
             try:
                 return await self._write_for(ns, cache, received), conflicts
-            except Conflict:  # somebody else wrote
-                conflicts += 1
+            except Conflict as error:
+                if isinstance(error, Taken) and cache.assumed:  # it is only not as was assumed
+                    missing = Missing(paths=cache.assumed)
+                    cache.forget_assumed()
+                    await _definite(load(self._ports, ns, cache, missing))
+                    continue
+                conflicts += 1  # somebody else wrote
                 if conflicts > MAX_CONFLICTS:
                     raise
             cache = None
@@ -407,7 +413,7 @@ class Writer:
         at_once = self._ports.commit_and_look
         partitions = [] if at_once is None or step.promise is not None else watched_partitions(ns, step.head)
         if at_once is not None and partitions:
-            return await at_once(step.writes, partitions)
+            return await at_once(step.writes, partitions, wake_note(step.head))
         await self._commit(step.writes, step.promise)
         return None
 

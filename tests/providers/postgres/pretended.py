@@ -14,7 +14,7 @@ from random import Random
 from typing import Any, Callable, ClassVar, Dict, List, Optional, Sequence, Set, Tuple, cast
 
 from fk_backend import layout
-from fk_backend.errors import Unavailable, Unknown
+from fk_backend.errors import Taken, Unavailable, Unknown
 from fk_backend.ports import INTEREST, STATE, Key
 from fk_backend.providers.memory.store import MemoryStore
 from fk_backend.providers.postgres import link, realm, writer
@@ -325,18 +325,29 @@ class Store:
             raise Deposed("another process is the writer now")
         server.now(server.items.commit(writes))
 
-    async def commit_and_look(self, writes: Sequence[Any], partitions: Sequence[str]) -> Optional[List[Any]]:
+    async def commit_and_look(
+        self, writes: Sequence[Any], partitions: Sequence[str], note: bytes
+    ) -> Optional[List[Any]]:
         """Two instants, with whatever comes in between, and one answer."""
         server = self._connections.server
 
+        def commit() -> None:
+            for put in writes[1:]:
+                if getattr(put, "expect", None) == 0 and server.now(server.items.get([put.key])) != [None]:
+                    raise Taken("it is there")
+            self._effect(writes)
+
         def look() -> List[Any]:
-            return [
+            found = [
                 (Key(INTEREST, partition, sort), item)
                 for partition in partitions
                 for sort, item in server.now(server.items.query(INTEREST, partition)).rows
             ]
+            for inbox in sorted({key.sort.rpartition(":")[2] for key, _ in found}):
+                server.notify(writer.channel_of(inbox), "0 " + base64.b64encode(note).decode())
+            return found
 
-        found: List[Any] = await self._connections.call(lambda: self._effect(writes), True, look)
+        found: List[Any] = await self._connections.call(commit, True, look)
         return None if server.random.random() < 0.05 else found
 
     async def namespaces(self) -> List[str]:

@@ -8,7 +8,7 @@ from typing import Any, List, Sequence
 import pytest
 
 from fk_backend.core.model import Error
-from fk_backend.core.requests import SetData
+from fk_backend.core.requests import Delete, SetData
 from fk_backend.errors import Unknown
 from fk_backend.ports import INTEREST, SESSIONS, STATE
 from fk_backend.providers.postgres.gateway import PostgresGateway
@@ -52,6 +52,28 @@ async def test_alone_a_write_is_one_call_and_others_hear_of_it(server: Any, at: 
     assert statements == ["commit_and_look"] * 4 + ["tell", "note"]  # the event, and that the watch is gone
     (failed,) = await written(second, heard, SetData("/missing", b"", -1))
     assert failed.code == Error.NO_NODE and set(statements[6:]) == {STATE}
+
+
+@several(2)
+async def test_what_is_created_is_not_looked_for_before(server: Any, at: Gateways, ns: str) -> None:
+    """That nothing is there the commit finds out; if there is something, it is read, and that is no conflict."""
+    await elected(at[0], ns)  # its process reads at any time, for its heartbeat
+    session, heard = await opened(at[1], ns)
+    await written(session, heard, create("/a"))
+    statements = noted(at[1], [STATE, SESSIONS, INTEREST])
+    assert [(await written(session, heard, create(path)))[0].code for path in ("/a/b", "/c")] == [0, 0]
+    assert statements == ["commit_and_look"] * 2
+    writer = at[1].link.writer_for(ns)
+    assert writer is not None
+    for path, code in (("/a/b", Error.NODE_EXISTS), ("/a/c", 0)):
+        writer._cache[ns].snapshot.nodes.pop("/a/b", None)  # what another process has made
+        assert (await written(session, heard, create(path)))[0].code == code
+    assert statements[2:] == ["commit_and_look", STATE, STATE, "commit_and_look"]  # it reads, and looks at the head
+    writer._cache[ns].snapshot.nodes.pop("/a/b", None)
+    (refused,) = await written(session, heard, create("/missing/b"))
+    (deleted,) = await written(session, heard, Delete("/a/b", -1))
+    assert (refused.code, deleted.code) == (Error.NO_NODE, 0)
+    assert writer._cache[ns].assumed == set()
 
 
 @several(2)

@@ -144,3 +144,22 @@ async def test_nobody_polls(server: Any, at: Gateways, ns: str) -> None:
         before = seen
         await asyncio.sleep(3 * TICK_S)
     raise AssertionError("somebody asks on and on")
+
+
+FATAL = b"SFATAL\0C57P01\0Mterminating connection due to administrator command\0\0"
+
+
+@several(1)
+async def test_a_connection_that_the_driver_gives_up_without_a_word_is_replaced(
+    server: Any, at: Gateways, ns: str
+) -> None:
+    """It is asked for a sign of life between a server's last words and the end of what came: asyncpg tells nobody."""
+    _, heard = await elected(at[0], ns)
+    link = at[0].link
+    listener = link._listener
+    listener._protocol.data_received(b"E" + (len(FATAL) + 4).to_bytes(4, "big") + FATAL)
+    link._probe_soon()
+    assert await asyncio.wait_for(heard.ended.get(), 20) == "lost"
+    again, hearing = await opened(at[0], ns)
+    assert link._listener is not listener
+    assert (await written(again, hearing, create("/a")))[0].code == 0

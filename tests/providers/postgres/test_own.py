@@ -111,7 +111,7 @@ def test_neither_sees_anything_of_the_other(owned: Callable[[str], str], client:
     assert asked(owned("anybody"), look) == ["others"] * 3 + [""]
     looks = [Put(Key(STATE, "orders:", "mark"), Item(1, b""))]
     parts = [b"orders:/secret-of-orders", b"bills:/secret-of-bills"]
-    found = asked(owned("orders_app"), lambda c: c.fetchrow(COMMIT_AND_LOOK, None, *arguments(looks), parts))
+    found = asked(owned("orders_app"), lambda c: c.fetchrow(COMMIT_AND_LOOK, None, *arguments(looks), parts, "0 "))
     assert found["broken"] == 0 and found["has_looked"] and found["found_parts"] == parts[:1]
     both = "SELECT queue FROM fk_kazoo.writer UNION SELECT news FROM fk_kazoo.writer"
     names = asked(owned("postgres"), lambda c: c.fetch(both))
@@ -141,7 +141,7 @@ def test_neither_changes_anything_of_the_other(owned: Callable[[str], str], clie
                 lambda c, p=[put], t=table: c.fetch(SQL[t].commit, None, *arguments(p)),
                 lambda c, p=mixed, t=table: c.fetch(SQL[t].commit, None, *arguments(p)),
                 lambda c, a=at, t=table: c.fetch(SQL[t].add, *a, 1),
-                lambda c, p=[put]: c.fetch(COMMIT_AND_LOOK, None, *arguments(p), []),
+                lambda c, p=[put]: c.fetch(COMMIT_AND_LOOK, None, *arguments(p), [], ""),
             ):
                 with pytest.raises(asyncpg.InsufficientPrivilegeError):
                     asked(owned(role), statement)

@@ -30,10 +30,12 @@ class Deposed(Unavailable):
     """Another process is the writer now: nothing was done."""
 
 
-DRIVER = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, asyncio.TimeoutError)
-"""What the driver raises where it is no bug."""
+DRIVER = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, asyncio.TimeoutError)
+"""What the driver raises where it is no bug of ours: an internal error, too, if a server's last words came before."""
 _ENDS = ("57P01", "57P02", "57P03", "57P05", "25P03", "08000", "08003", "08006", "08007", "XX000")
 """The server or the connection came to its end."""
+_AT_THE_END = ("53", "54", "58")
+"""Of an error outside of our functions: so notifications fail when a transaction ends, maybe one behind a commit."""
 
 
 def explain(error: Any, writing: bool) -> Exception:
@@ -50,6 +52,8 @@ def explain(error: Any, writing: bool) -> Exception:
         return Unknown(text) if writing else Unavailable(text)
     if code == "42501":
         return NotAllowed(text)
+    if writing and code[:2] in _AT_THE_END and not getattr(error, "context", None):
+        return Unknown(text)
     if code in ("53100", "53400"):
         return StorageFull(text)
     if code[:2] == "54":

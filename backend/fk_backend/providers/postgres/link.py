@@ -424,6 +424,9 @@ class Link:
         try:
             await asyncio.wait_for(self._alive.wait(), ALIVE_S)
         except asyncio.TimeoutError:
+            await self._probe()
+            if self._gone.is_set():  # it may well have answered
+                return
             log.warning("%s: the writer does not answer: it is deposed", self._place.shown)
             await self.connections.write(_DEPOSE, epoch)
 

@@ -30,6 +30,8 @@ PAYLOAD_BYTES = 7900
 """What fits a NOTIFY: less than 8000 bytes (https://www.postgresql.org/docs/current/sql-notify.html)."""
 MOST_LOOKED = 1000
 """Registrations that come along with a commit, at most."""
+FEW_LOOKED = 10
+"""Up to so many are woken by the commit's own statement: each of them is told a second time, by what goes to all."""
 CODES = {table: code for code, table in enumerate(TABLES)}
 
 _TABLE = """
@@ -152,13 +154,28 @@ END $$;
 """
 
 # A procedure can end its transaction, so it looks behind the commit as a statement of its own would: who registered
-# before others could see the commit is found. Whatever goes wrong behind it, it is committed.
+# before others could see the commit is found, and woken at once if they are few. Whatever goes wrong behind the commit,
+# it is committed. What is there where a write expects nothing is found before anything is written: no error, which
+# servers log.
 _COMMIT_AND_LOOK = """
 CREATE PROCEDURE fk_kazoo.commit_and_look(by_epoch bigint, tables int[], parts bytea[], sorts bytea[], revs bigint[],
-    expects bigint[], owners bytea[], bodies bytea[], looked bytea[], INOUT broken int, INOUT has_looked boolean,
+    expects bigint[], owners bytea[], bodies bytea[], looked bytea[], note text,
+    INOUT broken int, INOUT has_looked boolean,
     INOUT found_parts bytea[], INOUT found_sorts bytea[], INOUT found_revs bigint[], INOUT found_bodies bytea[])
     LANGUAGE plpgsql AS $$
+DECLARE
+    i int;
 BEGIN
+    IF 0 = ANY (expects) THEN
+        FOR i IN 2 .. cardinality(tables) LOOP
+            IF expects[i] = 0 AND tables[i] = {state}
+                AND EXISTS (SELECT FROM fk_kazoo.state WHERE part = parts[i] AND sort = sorts[i])
+            THEN
+                broken := i;
+                RETURN;
+            END IF;
+        END LOOP;
+    END IF;
     broken := fk_kazoo.commit(by_epoch, tables, parts, sorts, revs, expects, owners, bodies);
     IF broken <> 0 THEN
         RETURN;
@@ -169,6 +186,11 @@ BEGIN
             INTO has_looked, found_parts, found_sorts, found_revs, found_bodies
             FROM (SELECT part, sort, rev, body FROM fk_kazoo.interest WHERE part = ANY (looked)
                 ORDER BY part, sort LIMIT {most} + 1) AS found;
+        IF cardinality(found_sorts) <= {few} AND octet_length(note) <= {payload} THEN
+            PERFORM pg_notify('fk_kazoo_' || left(encode(sha256(convert_to(inbox, 'UTF8')), 'hex'), 40), note)
+                FROM (SELECT DISTINCT substring(encode(sort, 'escape') FROM '[A-Za-z0-9_-]+$') AS inbox
+                    FROM unnest(found_sorts) AS registered (sort)) AS inboxes WHERE inbox IS NOT NULL;
+        END IF;
     EXCEPTION WHEN OTHERS OR query_canceled THEN
         has_looked := false;
     END;
@@ -239,7 +261,8 @@ def _second() -> str:
     return "\n".join(parts)
 
 
-STEPS = (_first(), _second(), _COMMIT_AND_LOOK.format(most=MOST_LOOKED))
+_LOOKED = {"most": MOST_LOOKED, "few": FEW_LOOKED, "payload": PAYLOAD_BYTES, "state": CODES[STATE]}
+STEPS = (_first(), _second(), _COMMIT_AND_LOOK.format(**_LOOKED))
 """What each release has added. A step is never changed after it was released."""
 
 

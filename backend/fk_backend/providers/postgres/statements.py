@@ -51,7 +51,7 @@ LOAD = " UNION ALL ".join(
 )
 """Keys of all tables, each with its place in what was asked."""
 COMMIT_AND_LOOK = (
-    "CALL fk_kazoo.commit_and_look($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL, NULL, NULL, NULL, NULL, NULL)"
+    "CALL fk_kazoo.commit_and_look($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, NULL, NULL, NULL, NULL, NULL, NULL)"
 )
 
 

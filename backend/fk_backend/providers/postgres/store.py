@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import binascii
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from ... import layout
-from ...errors import Conflict
+from ...errors import Conflict, Taken
 from ...ports import INTEREST, STATE, TABLES, Item, Key, Limits, Listing, Page
 from ...ports import after as behind
 from ..writes import checked_writes
@@ -112,11 +113,13 @@ class PostgresStore:
             await self._committed(SQL[table].commit, epoch, *arguments(checked))
 
     async def commit_and_look(
-        self, writes: Sequence[object], partitions: Sequence[str]
+        self, writes: Sequence[object], partitions: Sequence[str], note: bytes
     ) -> Optional[List[Tuple[Key, Item]]]:
         """`ports.CommitAndLook`."""
         parts = [partition.encode() for partition in partitions]
-        row = await self._committed(COMMIT_AND_LOOK, self._epoch, *arguments(checked_writes(writes)), parts)
+        payload = "0 " + binascii.b2a_base64(note, newline=False).decode()
+        values = (self._epoch, *arguments(checked_writes(writes)), parts, payload)
+        row = await self._committed(COMMIT_AND_LOOK, *values)
         if not row[1] or len(row[2] or ()) > MOST_LOOKED:
             return None
         found = zip(*[each or () for each in row[2:]])
@@ -131,7 +134,8 @@ class PostgresStore:
                 self._deposed()
             raise
         if row[0]:
-            raise Conflict("a condition of the commit does not hold")
+            error = Conflict if row[0] == 1 else Taken
+            raise error("a condition of the commit does not hold")
         return row
 
     async def increment(self, key: Key, by: int = 1) -> int:
