@@ -207,10 +207,10 @@ def history(client: Any, size: int, until: float) -> Measured:
 
 def sessions(client: Any, size: int, until: float) -> Measured:
     """With so many sessions of others, each with an ephemeral node, which the heartbeat has to look after."""
-    crowd = Crowd(client)
-    crowd.run(lambda: crowd.open(size))
+    contenders = Contenders(client)
+    contenders.run(lambda: contenders.open(size))
     client.create("/crowd")
-    crowd.run(lambda: crowd.each(lambda number: _ephemeral("/crowd/%d" % number)))
+    contenders.run(lambda: contenders.each(lambda number: _ephemeral("/crowd/%d" % number)))
     client.create("/among", DATA)
     return Measured(lambda number: client.set("/among", DATA))
 
@@ -219,17 +219,17 @@ def watchers(client: Any, size: int, until: float) -> Measured:
     """Of a node that so many sessions watch, until all of them have heard."""
     from fk_backend.session.ops import GetData
 
-    crowd = Crowd(client)
+    contenders = Contenders(client)
     path = "/watched%d" % size
     client.create(path, DATA)
-    crowd.run(lambda: crowd.open(size))
+    contenders.run(lambda: contenders.open(size))
 
     def change(number: int) -> None:
         client.set_async(path, DATA)
-        crowd.run(crowd.everybody)
+        contenders.run(contenders.everybody)
 
     def watch(number: int) -> None:
-        crowd.run(lambda: crowd.each(lambda number: GetData(path, True)))
+        contenders.run(lambda: contenders.each(lambda number: GetData(path, True)))
 
     return Measured(change, prepare=watch, events=size, together=True)
 
@@ -263,7 +263,7 @@ class _Ears:
         """`Listener.over`."""
 
 
-class Crowd:
+class Contenders:
     """Sessions of this process, in the loop of its client."""
 
     def __init__(self, client: Any) -> None:

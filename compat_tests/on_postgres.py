@@ -46,17 +46,17 @@ def programs() -> Optional[str]:
     """The directory of the chosen or the newest server's programs, or None."""
     if os.environ.get(CHOSEN):
         return os.path.realpath(os.environ[CHOSEN])
-    found = [place for place in glob.glob(PROGRAMS) if os.path.exists(os.path.join(place, "initdb"))]
-    by_version = sorted(found, key=lambda place: int(place.split(os.sep)[-2]))
+    found = [directory for directory in glob.glob(PROGRAMS) if os.path.exists(os.path.join(directory, "initdb"))]
+    by_version = sorted(found, key=lambda directory: int(directory.split(os.sep)[-2]))
     on_path = shutil.which("initdb")
     return by_version[-1] if by_version else os.path.dirname(os.path.realpath(on_path)) if on_path else None
 
 
 def lacks(*names: str) -> str:
     """Which of these programs do not come with the server; none: empty."""
-    place = programs()
-    missing = [name for name in names if place is None or not os.path.exists(os.path.join(place, name))]
-    return "no %s beside %s/initdb" % (", ".join(missing), place) if missing else ""
+    directory = programs()
+    missing = [name for name in names if directory is None or not os.path.exists(os.path.join(directory, name))]
+    return "no %s beside %s/initdb" % (", ".join(missing), directory) if missing else ""
 
 
 def unavailable() -> Optional[str]:
@@ -176,8 +176,8 @@ class PostgresServer:
         (self.data / "backup_label").write_text(label)
         (self.data / "standby.signal").touch()
         with open(self.data / "postgresql.auto.conf", "a") as settings:
-            place = "host=%s port=%d user=%s" % (primary.host, primary.port, ADMIN)
-            settings.write("primary_conninfo = '%s'\n" % place)
+            conninfo = "host=%s port=%d user=%s" % (primary.host, primary.port, ADMIN)
+            settings.write("primary_conninfo = '%s'\n" % conninfo)
         for path in [self.data, *self.data.rglob("*")]:
             self._own(path)
 

@@ -250,8 +250,16 @@ class TriggerLog(NamedTuple):
     text: str
 
     def triggers(self) -> List[Trigger]:
-        """In zxid order."""
-        return unpacked(json.loads(self.text))
+        """In zxid order; not to be changed. Decoded once for all the answers that came with it."""
+        text, found = _latest[0]
+        if text is not self.text:
+            found = unpacked(json.loads(self.text))
+            _latest[0] = self.text, found
+        return found
+
+
+_latest: List[Tuple[str, List[Trigger]]] = [("[]", [])]
+"""The last text that was decoded, and its triggers."""
 
 
 def trigger_log_of(zxid: int, since: int, triggers: Sequence[Trigger]) -> TriggerLog:

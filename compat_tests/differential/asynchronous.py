@@ -149,7 +149,7 @@ class Run:
     """One run of one program, as `runner.Run`."""
 
     def __init__(self, url: str, place: str, fence: SetData) -> None:
-        self._url, self._place, self._fence_by = url, place, fence
+        self._url, self._root, self._fence_by = url, place, fence
         self._encode = Encoder(place)
         self._here: Dict[int, Party] = {}
         self._accounts: Dict[str, Any] = {}
@@ -185,7 +185,7 @@ class Run:
         if slot not in self._here:
             client = KazooClient(self._url, timeout=TIMEOUT_S)
             party = self._here[slot] = Party(client, self._encode, "%d.%d" % (slot, next(self._count)))
-            await party.begin(self._place)
+            await party.begin(self._root)
         return self._here[slot]
 
     async def _fence(self) -> None:

@@ -160,8 +160,8 @@ class Party:
             return answer(*args)
 
         def tapped_event(body: bytes, offset: int) -> None:
-            told = Watch.deserialize(body, offset)[0]
-            self._hear(["event", EVENT_TYPE_MAP[told.type], self._encode.path(told.path)])
+            decoded = Watch.deserialize(body, offset)[0]
+            self._hear(["event", EVENT_TYPE_MAP[decoded.type], self._encode.path(decoded.path)])
             event(body, offset)
 
         connection._read_response, connection._read_watch_event = tapped_answer, tapped_event

@@ -83,7 +83,7 @@ class Replica:
         except urllib.error.HTTPError as error:
             raise RuntimeError("%s: %s: %s" % (self.name, query, error.read().decode()[:500])) from None
 
-    def until(self, query: str, told: str) -> None:
+    def until(self, query: str, expected: str) -> None:
         """Asks until it is answered like that. AssertionError if it never is."""
         deadline, answer = time.monotonic() + PATIENCE_S, ""
         while time.monotonic() < deadline:
@@ -91,10 +91,10 @@ class Replica:
                 answer = self.ask(query)
             except (OSError, RuntimeError) as error:
                 answer = str(error)
-            if answer == told:
+            if answer == expected:
                 return
             time.sleep(0.2)
-        raise AssertionError("%s: %s: %r instead of %r" % (self.name, query, answer, told))
+        raise AssertionError("%s: %s: %r instead of %r" % (self.name, query, answer, expected))
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 import pytest
 
-PLACE = Path(__file__).resolve().parents[2] / ".cache/gateway-clients"
+DIRECTORY = Path(__file__).resolve().parents[2] / ".cache/gateway-clients"
 CLIENTS = Path(__file__).parent / "clients"
 PATIENCE_S = 900.0
 
@@ -29,9 +29,9 @@ def need(*programs: str) -> None:
 def debian(*packages: str) -> Path:
     """The packages of Debian, unpacked: the root directory of their files."""
     need("apt-get", "dpkg-deb")
-    root = PLACE / "debian"
+    root = DIRECTORY / "debian"
     for package in packages:
-        done = PLACE / "debs" / package
+        done = DIRECTORY / "debs" / package
         if not list(done.glob("*.deb.unpacked")):
             done.mkdir(parents=True, exist_ok=True)
             _fetch(["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", package], done)
@@ -56,7 +56,7 @@ def with_what_it_needs(package: str) -> Path:
 def npm(package: str) -> Path:
     """``node_modules`` with the package in it."""
     need("node", "npm")
-    within = PLACE / "npm" / package
+    within = DIRECTORY / "npm" / package
     if not (within / "done").exists():
         within.mkdir(parents=True, exist_ok=True)
         (within / "package.json").write_text('{"private": true}\n')
@@ -67,7 +67,7 @@ def npm(package: str) -> Path:
 
 def pip(*packages: str) -> Path:
     """A directory for PYTHONPATH with the packages in it."""
-    within = PLACE / "pip" / packages[0]
+    within = DIRECTORY / "pip" / packages[0]
     if not within.exists():
         _fetch([sys.executable, "-m", "pip", "-q", "install", "--target", str(within), *packages], Path.cwd())
     return within
@@ -77,9 +77,9 @@ def sources(requirement: str) -> Path:
     """A source archive of PyPI's (``name==version``), unpacked and not built: building one copies its files thrice."""
     need("tar")
     name = requirement.replace("==", "-").replace("_", "-")
-    root = PLACE / "sources" / name
+    root = DIRECTORY / "sources" / name
     if not root.exists():
-        within = PLACE / "sources" / (name + ".part")
+        within = DIRECTORY / "sources" / (name + ".part")
         shutil.rmtree(within, ignore_errors=True)
         within.mkdir(parents=True)
         whole = ["--no-deps", "--no-binary", ":all:", "--no-cache-dir", "--dest", str(within)]
@@ -101,7 +101,7 @@ def aiozk(*modules: str) -> Tuple[List[str], Callable[[str], Dict[str, Any]]]:
 
     def at(hosts: str) -> Dict[str, Any]:
         host, _, port = hosts.rpartition(":")
-        return {"cwd": PLACE, "env": {**os.environ, "PYTHONPATH": path, "ZK_HOST": host, "ZK_PORT": port}}
+        return {"cwd": DIRECTORY, "env": {**os.environ, "PYTHONPATH": path, "ZK_HOST": host, "ZK_PORT": port}}
 
     return [sys.executable, "-m", "pytest", *switches, *names], at
 

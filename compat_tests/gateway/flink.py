@@ -101,9 +101,9 @@ class Cluster:
 
     def submit(self) -> str:
         """The job's id. Who submits it finds out who leads as the others do."""
-        told = said(self._java("client", [str(CLIENTS / "Numbers.java")]))
-        found = re.search(r"job ([0-9a-f]{32})", told)
-        assert found is not None, told
+        output = said(self._java("client", [str(CLIENTS / "Numbers.java")]))
+        found = re.search(r"job ([0-9a-f]{32})", output)
+        assert found is not None, output
         return found.group(1)
 
 
@@ -122,8 +122,8 @@ class JobManager:
         """How many checkpoints of a job that runs are done, when there are more than so many."""
 
         def done() -> Any:
-            told = self.ask("/jobs/%s/checkpoints" % job)
-            count = int(told["counts"]["completed"])
+            answer = self.ask("/jobs/%s/checkpoints" % job)
+            count = int(answer["counts"]["completed"])
             return count if count > more_than and self.ask("/jobs/" + job)["state"] == "RUNNING" else 0
 
         return int(self.process.until("more than %d checkpoints" % more_than, done))
@@ -154,7 +154,7 @@ def tour(
     within: Path, zookeepers: Sequence[int], while_it_runs: Callable[[], None], while_nobody_leads: Callable[[], None]
 ) -> List[str]:
     """The leader is killed under a job, which goes on from its last checkpoint. What is told of it."""
-    cluster, told = Cluster(within, zookeepers), []
+    cluster, outcome = Cluster(within, zookeepers), []
     with contextlib.ExitStack() as stack:
         first = cluster.job_manager(0)
         stack.enter_context(first.process)
@@ -168,16 +168,16 @@ def tour(
         while_it_runs()
         first.until_done(job, done + 2)
         last = first.last_checkpoint(job)
-        told.append("kept: %s" % _kept(zookeepers, job))
+        outcome.append("kept: %s" % _kept(zookeepers, job))
         first.process.kill()
         while_nobody_leads()
         second.until_done(job, 0)
         restored = second.ask("/jobs/%s/checkpoints" % job)["latest"]["restored"]["id"]
         assert last <= restored < second.last_checkpoint(job), (last, restored)
         assert [each["id"] for each in second.ask("/jobs")["jobs"]] == [job]
-        told.append("kept: %s" % _kept(zookeepers, job))
+        outcome.append("kept: %s" % _kept(zookeepers, job))
         second.ask("/jobs/" + job, "PATCH")
         second.process.until("it is cancelled", lambda: second.ask("/jobs/" + job)["state"] == "CANCELED")
         second.process.until("it is forgotten", lambda: not any(_kept(zookeepers, job).values()))
-        told.append("kept: %s" % _kept(zookeepers, job))
-    return told
+        outcome.append("kept: %s" % _kept(zookeepers, job))
+    return outcome

@@ -84,18 +84,18 @@ def asked() -> List[str]:
 def test_names_are_written_as_java_writes_them(asked: List[str]) -> None:
     r = random.Random(1)
     names = [_name(r) for _ in range(2000)]
-    told = said(asked, input="".join("N %s\n" % b64encode(each).decode() for each in names)).splitlines()
-    for name, line in zip(names, told):
+    answers = said(asked, input="".join("N %s\n" % b64encode(each).decode() for each in names)).splitlines()
+    for name, line in zip(names, answers):
         assert line == "invalid" or name_of(name) == b64decode(line).decode(), name.hex()
-    assert len(told) == len(names) and told.count("invalid") < len(names) // 10
+    assert len(answers) == len(names) and answers.count("invalid") < len(names) // 10
 
 
 def test_names_are_read_as_java_reads_them(asked: List[str]) -> None:
     r = random.Random(2)
     texts = ["CN=a,O=b", "", *(_text(r) for _ in range(8000))]
-    told = said(asked, input="".join("V %s\n" % b64encode(each.encode()).decode() for each in texts)).splitlines()
-    differ = [text for text, line in zip(texts, told) if is_distinguished_name(text) != (line == "valid")]
-    assert differ == [] and len(told) == len(texts) and 100 < told.count("valid") < len(texts)
+    answers = said(asked, input="".join("V %s\n" % b64encode(each.encode()).decode() for each in texts)).splitlines()
+    differ = [text for text, line in zip(texts, answers) if is_distinguished_name(text) != (line == "valid")]
+    assert differ == [] and len(answers) == len(texts) and 100 < answers.count("valid") < len(texts)
 
 
 TOUR = """whoami
@@ -178,7 +178,7 @@ def test_who_has_a_certificate_is_told_what_zookeeper_tells(tmp_path: Path) -> N
     serve = ["serve", "local://tls", "--listen", "127.0.0.1:0", "--tls-cert", files["server"]]
     command = [sys.executable, "-m", "fk_kazoo", *serve, "--tls-client-ca", files["authority"]]
     environ = {**os.environ, "FK_KAZOO_HOME": str(tmp_path / "home")}
-    told = []
+    printed = []
     with Secure(tmp_path, files["server"], files["authority"]) as zookeeper:
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environ) as gateway:
             try:
@@ -186,8 +186,8 @@ def test_who_has_a_certificate_is_told_what_zookeeper_tells(tmp_path: Path) -> N
                 port = int(gateway.stdout.readline().rpartition(":")[2])
                 for at in (zookeeper.secure, port):
                     first = _zkcli(at, files["client"], files["authority"], TOUR)
-                    told.append([first, _zkcli(at, files["other"], files["authority"], OTHERS)])
+                    printed.append([first, _zkcli(at, files["other"], files["authority"], OTHERS)])
             finally:
                 gateway.terminate()
-    assert told[0] == told[1]
-    assert "x509: CN=client" in told[0][0] and "x509: CN=other" in told[0][1]
+    assert printed[0] == printed[1]
+    assert "x509: CN=client" in printed[0][0] and "x509: CN=other" in printed[0][1]

@@ -70,10 +70,10 @@ def test_recorded_programs_see_what_they_saw_of_zookeeper(gateway: Process) -> N
 
 def _same(gateway: Process, zookeeper: Optional[str], command: List[str], ends: str, **options: Any) -> None:
     """The client has made its whole tour through the gateway, and was told what ZooKeeper tells it."""
-    told = said([*command, gateway.hosts], PATIENCE_S, **options)
-    assert told.endswith(ends), told
+    printed = said([*command, gateway.hosts], PATIENCE_S, **options)
+    assert printed.endswith(ends), printed
     if zookeeper is not None:
-        assert told == said([*command, zookeeper], PATIENCE_S, **options)
+        assert printed == said([*command, zookeeper], PATIENCE_S, **options)
 
 
 def test_the_c_client(gateway: Process, zookeeper: Optional[str]) -> None:
@@ -146,10 +146,10 @@ def test_zkcli_makes_its_tour(gateway: Process) -> None:
         timeout=PATIENCE_S,
     )
     output = done.stdout
-    for told in (
+    for line in (
         "Created /cli\n", "Created /cli-e-00000", "world", "dataLength = 5", "/cli/container", "/cli/ttl",
         "digest: u", "ip: 127.0.0.1", "'digest,'u:", "path:/cli/more", "zookeeper]",
     ):  # fmt: skip
-        assert told in output, (told, output)
+        assert line in output, (line, output)
     for wrong in ("Exception", "KeeperErrorCode", "not valid", "Unable to"):
         assert wrong not in output, output

@@ -61,10 +61,10 @@ def work() -> Dict[str, Any]:
     own = client()
     own.ensure_path("/served")
     path = timed(own.create, "/served/n-", b"0", sequence=True)
-    told = threading.Event()
-    assert timed(own.get, path, watch=lambda event: told.set())[0] == b"0"
+    notified = threading.Event()
+    assert timed(own.get, path, watch=lambda event: notified.set())[0] == b"0"
     assert timed(own.set, path, b"1").version == 1
-    assert timed(told.wait, 5), "the watch function was not called"
+    assert timed(notified.wait, 5), "the watch function was not called"
     results = [own.set_async(path, b"x") for _ in range(20)]
     assert [timed(result.get, timeout=5).version for result in results] == list(range(2, 22))
     with own.Lock("/lock"):

@@ -21,7 +21,7 @@ from tests.differential.zookeeper_server import ZookeeperServer, unavailable
 from .build import NotBuilt, build
 from .chosen import CLASSES, reason
 
-PLACE = Path(__file__).resolve().parents[2] / ".cache/zookeeper-tests"
+DIRECTORY = Path(__file__).resolve().parents[2] / ".cache/zookeeper-tests"
 SUPER_DIGEST = "super:D/InIHSb7yEEbrWz8b9l71RjZJU="
 """Of super:test, which ZooKeeper's tests use."""
 CLASS_S = 400
@@ -97,8 +97,8 @@ def main(argv: List[str]) -> int:
         print("there is no ZooKeeper here: %s" % unavailable(), file=sys.stderr)
         return 2
     try:
-        PLACE.mkdir(parents=True, exist_ok=True)
-        class_path = ":".join(build(PLACE, CLASSES))
+        DIRECTORY.mkdir(parents=True, exist_ok=True)
+        class_path = ":".join(build(DIRECTORY, CLASSES))
     except NotBuilt as error:
         print("ZooKeeper's tests were not built: %s" % error, file=sys.stderr)
         return 2

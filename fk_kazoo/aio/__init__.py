@@ -1,6 +1,7 @@
 """kazoo's client for asyncio: the same operations, recipes, exceptions and states, as coroutines, in the caller's loop.
 
-    client       the operations; session: the life of a client; connection: one connection of it
+    session      the life of a client; connection: one connection of it; operations: its requests
+    client       all of it: what begins and ends a client, and what it makes
     watching     async iterators over changes; watches: who is called; calling: DataWatch, ChildrenWatch
     recipes      kazoo's recipes; holding, kept, creating: fences, `keep`, `create_once`
     cleanup      nodes that have to go although their task was cancelled; retrying; deployments: what a loop has open

@@ -17,7 +17,7 @@ from .watching import ChildrenWatch, DataWatch
 if TYPE_CHECKING:
     from kazoo.protocol.states import _State
 
-    from .client import KazooClient
+    from .operations import Operations
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -29,7 +29,7 @@ class Calls:
     is logged, and it goes on.
     """
 
-    def __init__(self, client: KazooClient, iterator: Any, func: Optional[Callable[..., object]]) -> None:
+    def __init__(self, client: Operations, iterator: Any, func: Optional[Callable[..., object]]) -> None:
         self._client = client
         self._iterator: Any = iterator
         self._first: "Optional[asyncio.Future[None]]" = None
@@ -107,7 +107,7 @@ class Calls:
 class DataCalls(Calls):
     """``func(data, stat)``, or ``func(data, stat, event)`` if it takes three; (None, None) where there is no node."""
 
-    def __init__(self, client: KazooClient, path: str, func: Optional[Callable[..., object]]) -> None:
+    def __init__(self, client: Operations, path: str, func: Optional[Callable[..., object]]) -> None:
         super().__init__(client, DataWatch(client, path), func)
 
     def _arguments(self, found: Any) -> Tuple[Any, ...]:
@@ -126,7 +126,7 @@ class ChildrenCalls(Calls):
 
     def __init__(
         self,
-        client: KazooClient,
+        client: Operations,
         path: str,
         func: Optional[Callable[..., object]],
         allow_session_lost: bool,

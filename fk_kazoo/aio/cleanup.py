@@ -16,7 +16,7 @@ from kazoo.protocol.paths import _prefix_root
 from kazoo.protocol.serialization import Delete, GetChildren, GetData
 
 if TYPE_CHECKING:
-    from .client import KazooClient
+    from .session import Life
 
 
 class PendingDeletion(NamedTuple):
@@ -43,7 +43,7 @@ class PendingDeletions:
 
     __slots__ = ("_client",)
 
-    def __init__(self, client: KazooClient) -> None:
+    def __init__(self, client: Life) -> None:
         self._client = client
 
     def remove(self, path: str, data: Optional[bytes] = None) -> "asyncio.Future[None]":
@@ -82,7 +82,7 @@ class PendingDeletions:
         except SessionExpiredError:  # for a moment, until it begins to open another one
             asyncio.get_running_loop().call_soon(self._go, left)
         except Exception as error:
-            _settle(left, error)
+            _finish(left, error)
         else:
             asked.add_done_callback(partial(self._answered, left))
 
@@ -91,9 +91,9 @@ class PendingDeletions:
         if isinstance(error, (ConnectionLoss, SessionExpiredError)) and not self._client._stopped:
             self._go(left)  # the next connection is asked: until there is one, it waits
         elif isinstance(error, NoNodeError):
-            _settle(left, None)
+            _finish(left, None)
         elif error is not None:
-            _settle(left, error)
+            _finish(left, error)
         elif left.is_prefix:
             names: List[str] = [name for name in asked.result() if name.startswith(left.name)]
             self._then(left._replace(name=names[0], is_prefix=False) if names else None, left)
@@ -102,16 +102,16 @@ class PendingDeletions:
             is_it = stat.ephemeralOwner == self._client._session_id if left.own else data == left.data
             self._then(left._replace(data=None, own=False) if is_it else None, left)
         else:
-            _settle(left, None)
+            _finish(left, None)
 
     def _then(self, following: Optional[PendingDeletion], left: PendingDeletion) -> None:
         if following is None:
-            _settle(left, None)
+            _finish(left, None)
         else:
             self._go(following)
 
 
-def _settle(left: PendingDeletion, error: Optional[BaseException]) -> None:
+def _finish(left: PendingDeletion, error: Optional[BaseException]) -> None:
     if not left.gone.done():
         if error is None:
             left.gone.set_result(None)

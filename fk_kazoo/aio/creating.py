@@ -10,10 +10,10 @@ from .. import creating
 from ..exceptions import PayloadTooLargeError
 
 if TYPE_CHECKING:
-    from .client import KazooClient
+    from .operations import Operations
 
 
-async def create_once(client: KazooClient, path: str, value: bytes, sequence: bool, **options: Any) -> str:
+async def create_once(client: Operations, path: str, value: bytes, sequence: bool, **options: Any) -> str:
     """The path of the node. NodeExistsError if somebody else has made it."""
     if sequence:
         path = creating.protected(path)

@@ -15,13 +15,13 @@ from fk_backend.core.watches import DATA
 from ..holds import Hold
 
 if TYPE_CHECKING:
-    from .client import KazooClient
+    from .operations import Operations
 
 
 class TaskHold(Hold):
     """A node whose ZnodeStat came with it. `lost` is an asyncio.Event. The watch of `lost` goes with the node."""
 
-    def __init__(self, client: KazooClient, recipe_path: str, path: str, stat: ZnodeStat) -> None:
+    def __init__(self, client: Operations, recipe_path: str, path: str, stat: ZnodeStat) -> None:
         super().__init__(client, recipe_path, path, stat.ephemeralOwner, bool(stat.ephemeralOwner))
         self._fence = stat.czxid
 

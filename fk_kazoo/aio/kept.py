@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kazoo.client import _Acls
     from kazoo.protocol.states import _State
 
-    from .client import KazooClient
+    from .operations import Operations
 
 
 class Kept:
@@ -34,7 +34,7 @@ class Kept:
     until the next session: it may be meant. Its parents are made, too. NodeExistsError if somebody else has it now.
     """
 
-    def __init__(self, client: KazooClient, path: str, value: bytes, acl: Optional[_Acls]) -> None:
+    def __init__(self, client: Operations, path: str, value: bytes, acl: Optional[_Acls]) -> None:
         self.path = path
         self.value = value
         """What it holds; see `set`."""

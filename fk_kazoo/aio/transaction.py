@@ -16,7 +16,7 @@ from . import checks
 if TYPE_CHECKING:
     from kazoo.client import _Acls
 
-    from .client import KazooClient
+    from .operations import Operations
 
 Outcome = Union[str, bool, ZnodeStat, ZookeeperError]
 """Of one operation: a path (create), True (delete, check), a ZnodeStat (set_data), or an error."""
@@ -28,7 +28,7 @@ class TransactionRequest:
     What failed is only in the results of `commit`: it raises no error for them.
     """
 
-    def __init__(self, client: KazooClient) -> None:
+    def __init__(self, client: Operations) -> None:
         self.client = client
         self.operations: List[Any] = []
         self.committed = False

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from kazoo.protocol.states import _State
     from typing_extensions import Self
 
-    from .client import KazooClient
+    from .operations import Operations
 
 T = TypeVar("T")
 FOR_EVER = retrying.FOR_EVER
@@ -48,7 +48,7 @@ class Mailbox(Generic[T]):
 class Iterated(AsyncIterator[T]):
     """An async iterator of a client's; an async context manager, too."""
 
-    def __init__(self, client: KazooClient) -> None:
+    def __init__(self, client: Operations) -> None:
         self._client = client
         self._closed = False
         self._wakeup = Wakeup()
@@ -148,7 +148,7 @@ class Watch(Iterated[WatchedEvent]):
     NONE, without a path, once the watch is set again. Whoever gets it looks at the nodes again.
     """
 
-    def __init__(self, client: KazooClient, path: str, mode: str) -> None:
+    def __init__(self, client: Operations, path: str, mode: str) -> None:
         super().__init__(client)
         self._path, self._mode = path, mode
         self._mailbox = _WatchMailbox()
@@ -204,7 +204,7 @@ class _States(Mailbox["_State"]):
 class States(Iterated["_State"]):
     """The state as it is when it is first asked for, and every later one."""
 
-    def __init__(self, client: KazooClient) -> None:
+    def __init__(self, client: Operations) -> None:
         super().__init__(client)
         self._mailbox = _States()
         self._wakeup = self._mailbox.wakeup
@@ -238,7 +238,7 @@ class DataWatch(Iterated[DataAndStat]):
     Several changes that come before it is asked are one. It goes on through reconnections and lost sessions.
     """
 
-    def __init__(self, client: KazooClient, path: str) -> None:
+    def __init__(self, client: Operations, path: str) -> None:
         super().__init__(client)
         self._path = path
         self._wakeup.wake()
@@ -277,7 +277,7 @@ class ChildrenWatch(Iterated[List[str]]):
     Several changes that come before it is asked are one. It ends when the node is deleted.
     """
 
-    def __init__(self, client: KazooClient, path: str) -> None:
+    def __init__(self, client: Operations, path: str) -> None:
         super().__init__(client)
         self._path = path
         self._wakeup.wake()

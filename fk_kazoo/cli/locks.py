@@ -57,7 +57,7 @@ class Found(NamedTuple):
 
     locks: List[Dict[str, Any]]
     queues: List[Dict[str, Any]]
-    looked_at: int
+    examined: int
     cut: bool
 
 
@@ -70,10 +70,10 @@ def coordination(client: Any, root: str, most: Optional[int] = None) -> Found:
     found = Found([], [], 0, False)
     waiting = [root]
     while waiting:
-        if found.looked_at == most:
+        if found.examined == most:
             return found._replace(cut=True)
         path = waiting.pop()
-        found = found._replace(looked_at=found.looked_at + 1)
+        found = found._replace(examined=found.examined + 1)
         try:
             names = client.get_children(path)
         except (NoNodeError, NoAuthError):
@@ -96,13 +96,13 @@ def _lock(client: Any, path: str, names: Sequence[str]) -> Optional[Dict[str, An
     from fk_kazoo.moving.records import join
 
     kinds = ((name, *_kind(name)) for name in names)
-    ranked = sorted((int(number or 0), name, recipe, alone) for name, recipe, number, alone in kinds if recipe)
+    ranked = sorted((int(number or 0), name, recipe, exclusive) for name, recipe, number, exclusive in kinds if recipe)
     if not ranked:
         return None
     stats = dict(stats_of(client, [join(path, name) for _, name, _, _ in ranked]))
     contenders = []
     exclusive_before = 0
-    for position, (_, name, _, alone) in enumerate(ranked):
+    for position, (_, name, _, is_exclusive) in enumerate(ranked):
         stat = stats.get(join(path, name))
         if stat is None:
             continue
@@ -113,20 +113,20 @@ def _lock(client: Any, path: str, names: Sequence[str]) -> Optional[Dict[str, An
         contenders.append(
             {
                 "name": name,
-                "holds": position == 0 if alone else not exclusive_before,
+                "holds": position == 0 if is_exclusive else not exclusive_before,
                 "since_ms": stat.ctime,
                 "session": "0x%x" % stat.ephemeralOwner,
                 "fence": stat.czxid,
                 **data_fields(data),
             }
         )
-        exclusive_before += alone
+        exclusive_before += is_exclusive
     return {"path": path, "recipe": ranked[0][2], "contenders": contenders}
 
 
 def _kind(name: str) -> Tuple[str, str, bool]:
-    for recipe, pattern, alone in RECIPES:
+    for recipe, pattern, is_exclusive in RECIPES:
         found = pattern.fullmatch(name)
         if found:
-            return recipe, found[1], alone
+            return recipe, found[1], is_exclusive
     return "", "", False

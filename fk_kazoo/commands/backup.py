@@ -31,12 +31,12 @@ def _backup(options: argparse.Namespace) -> int:
     progress = operation.ProgressReporter("read")
 
     async def work() -> "list[Taken]":
-        place = await operation.administered(url, make=False)
+        deployment = await operation.administered(url, make=False)
         try:
             with whole_file(options.file, over=False) as file:
-                return await take(place, Archive(file), str(url), options.namespace, progress)
+                return await take(deployment, Archive(file), str(url), options.namespace, progress)
         finally:
-            await place.close()
+            await deployment.close()
 
     taken = operation.waited_for(work())
     for each in taken:

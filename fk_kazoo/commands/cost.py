@@ -15,7 +15,7 @@ DAY_S = 86_400
 LONG_POLL_S = 20
 POLLERS = 5
 """Long polls that Lambda keeps open at an idle queue: what is said of it, in no document of AWS a promise."""
-LOOK_S = 30
+CHECK_EVERY_S = 30
 """So often a connected client looks for what nobody told it, at a request of one unit."""
 DEAD_LETTERS_S = 300
 """So often dead letters are asked for."""
@@ -67,7 +67,7 @@ def daily(load: Load, figures: Figures, price: Mapping[str, float]) -> Dict[str,
         "looks for dead letters": DAY_S
         / DEAD_LETTERS_S
         * (price["queue_sends"] + price["invocations"] + DEAD_LETTERS_GB_S * price["gb_s"]),
-        "clients that look for news": DAY_S / LOOK_S * load.clients * price["rru"],
+        "clients that look for news": DAY_S / CHECK_EVERY_S * load.clients * price["rru"],
         "clients that wait for answers": polls * load.inboxes * price["inbox_receives"],
         "sessions with ephemerals": DAY_S * (beating + ticking),
     }

@@ -40,11 +40,11 @@ def _share(name: str, group: str) -> int:
 
     from fk_backend.providers.local import files
 
-    place = files.share(name, group)
-    home = os.path.dirname(place.directory)
-    print("local://%s is open to the group %s: %s" % (name, group, place.directory))
+    shared = files.share(name, group)
+    home = os.path.dirname(shared.directory)
+    print("local://%s is open to the group %s: %s" % (name, group, shared.directory))
     found = os.stat(home)
-    reached = found.st_mode & 0o001 or (found.st_mode & 0o010 and found.st_gid == os.stat(place.directory).st_gid)
+    reached = found.st_mode & 0o001 or (found.st_mode & 0o010 and found.st_gid == os.stat(shared.directory).st_gid)
     if not reached:
         print("the group can't enter %s: chgrp %s and chmod g+x it, and the directories above" % (home, group))
     print("each of its users sets: export %s=%s" % (files.HOME_VARIABLE, home))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 FAILED, USAGE, NOT_FOUND, REFUSED, INTERRUPTED, ENDED = 1, 2, 3, 4, 130, 143
-TELL_EVERY_S = 5.0
+PROGRESS_EVERY_S = 5.0
 
 
 def parsed(text: str) -> "DeploymentUrl":
@@ -35,8 +35,8 @@ async def administered(url: "DeploymentUrl", make: bool) -> "AdminPorts":
     """The deployment, which may be made if there is none, where that is all that it takes. DeploymentError."""
     from fk_backend.providers import provider
 
-    place: AdminPorts = await provider(url.scheme).administer(url.deployment, url.settings(), make)
-    return place
+    deployment: AdminPorts = await provider(url.scheme).administer(url.deployment, url.settings(), make)
+    return deployment
 
 
 class Ended(Exception):
@@ -122,7 +122,7 @@ class ProgressReporter:
     def __call__(self, ns: str, count: int) -> None:
         """So many nodes of that namespace are done."""
         now = time.monotonic()
-        if now - self._last_s >= TELL_EVERY_S:
+        if now - self._last_s >= PROGRESS_EVERY_S:
             self._last_s = now
             print(
                 "namespace %s: %d nodes %s, %.0f s" % (ns, count, self._what, now - self._started_s),

@@ -26,11 +26,11 @@ def _restore(options: argparse.Namespace) -> int:
             if not file.seekable():
                 raise NoBackup("it is read twice, which this can't be: write it to a file first")
             examine(file)  # before a deployment is made for it
-            place = await operation.administered(url, make=True)
+            deployment = await operation.administered(url, make=True)
             try:
-                return await restore(place, file, progress)
+                return await restore(deployment, file, progress)
             finally:
-                await place.close()
+                await deployment.close()
 
     try:
         restored = operation.waited_for(work())

@@ -41,8 +41,8 @@ def _settings(options: argparse.Namespace, url: Any):  # type: ignore[no-untyped
     from fk_backend.errors import WrongUsage
     from fk_kazoo.gateway.settings import Settings
 
-    host, port = _place("--listen", options.listen)
-    admin = None if options.admin is None else _place("--admin", options.admin)
+    host, port = _address("--listen", options.listen)
+    admin = None if options.admin is None else _address("--admin", options.admin)
     tls = None
     if options.tls_cert:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -68,16 +68,16 @@ def _more(given: Sequence[str], url: Any):  # type: ignore[no-untyped-def] # see
 
     known = {url.namespace}
     for text in given:
-        name, equals, place = text.partition("=")
+        name, equals, address = text.partition("=")
         if not equals or not is_namespace(name):
             raise WrongUsage("--namespace takes NAME=HOST:PORT, not %r" % text)
         if name in known:
             raise WrongUsage("the namespace %s is served already: give it once, and not if it is the URL's" % name)
         known.add(name)
-        yield Also(str(replace(url, namespace=name)), name, *_place("--namespace", place))
+        yield Also(str(replace(url, namespace=name)), name, *_address("--namespace", address))
 
 
-def _place(option: str, text: str):  # type: ignore[no-untyped-def] # see the rule
+def _address(option: str, text: str):  # type: ignore[no-untyped-def] # see the rule
     from fk_backend.errors import WrongUsage
 
     host, colon, port = text.rpartition(":")

@@ -366,7 +366,8 @@ def _watch(kit: Kit) -> None:
         of_asyncio = sys.modules.get("fk_kazoo.aio.client")
         if of_asyncio is not None:  # who uses it has imported it
             _replace(of_asyncio.KazooClient, "__init__", _noting(of_asyncio.KazooClient.__init__))
-            _replace(of_asyncio.Life, "_gateway", aio_faults.through_links(of_asyncio.Life._gateway))
+            life = sys.modules["fk_kazoo.aio.session"].Life
+            _replace(life, "_gateway", aio_faults.through_links(life._gateway))
 
 
 def _replace(owner: Any, name: str, by: Any) -> None:

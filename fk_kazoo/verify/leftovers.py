@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Op
 from fk_backend.errors import DeploymentError
 from fk_backend.providers.aws.cloud import Cloud, explained
 
-SETTLE_TIMEOUT_S = 90.0
+GONE_TIMEOUT_S = 90.0
 """So long a list may show what is gone: SQS's a minute after DeleteQueue (SQS API Reference)."""
 PAUSE_S = 3.0
 
@@ -96,7 +96,7 @@ def find(cloud: Cloud, prefixes: Sequence[str]) -> Leftovers:
     return Leftovers(sorted(set(left)), unknown)
 
 
-def wait_until_gone(cloud: Cloud, prefixes: Sequence[str], within_s: float = SETTLE_TIMEOUT_S) -> Leftovers:
+def wait_until_gone(cloud: Cloud, prefixes: Sequence[str], within_s: float = GONE_TIMEOUT_S) -> Leftovers:
     """The same once nothing is left, or the time is up."""
     until = time.monotonic() + within_s
     while True:

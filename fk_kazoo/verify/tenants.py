@@ -15,7 +15,7 @@ from .context import CheckContext
 from .outcome import NotRun, NotShown
 
 NAMESPACES = ("tenant-a", "tenant-b")
-SETTLE_TIMEOUT_S = 90.0
+POLICY_TIMEOUT_S = 90.0
 """So long a new role or its policy may not be known everywhere (IAM User Guide: changes are eventually consistent)."""
 MINE = ("mine, by the client", "mine, an upload")
 """What must be done, the first by keys."""
@@ -50,7 +50,7 @@ def _tenant(context: CheckContext, mine: str, anothers: str) -> Dict[str, str]:
         return all(tried[what] == "done" for what in MINE[emulated:])
 
     try:
-        context.eventually(works, "its policy is in force", SETTLE_TIMEOUT_S)
+        context.eventually(works, "its policy is in force", POLICY_TIMEOUT_S)
     except AssertionError as error:
         raise AssertionError("%s: %s" % (error, tried)) from error
     for what, came in tried.items():
@@ -79,7 +79,7 @@ def _assumed(context: CheckContext, cloud: Cloud, arn: str) -> Dict[str, str]:
     """Variables with its credentials. NotRun if whoever runs this can't have them."""
     from botocore.exceptions import ClientError
 
-    until = time.monotonic() + SETTLE_TIMEOUT_S
+    until = time.monotonic() + POLICY_TIMEOUT_S
     while True:
         try:
             made = cloud.client("sts").assume_role(RoleArn=arn, RoleSessionName="verify")["Credentials"]

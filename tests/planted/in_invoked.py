@@ -23,7 +23,7 @@ edit = partial(edited.edit, NAMES)
 edit(
     "no fence after unknown",
     "an invocation without an answer is sent to the queue",
-    D, "_write_direct", "except Unknown as error:", "except ZeroDivisionError as error:",
+    D, "_ask", "except Unknown:", "except ZeroDivisionError:",
 )  # fmt: skip
 edit(
     "invocations overtake",

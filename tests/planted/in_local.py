@@ -94,7 +94,7 @@ edit(
     "what is for the heartbeat is kept",
     H,
     "push",
-    "if inbox.startswith(SENDER)",
+    "if is_functions(inbox)",
     "if False",
     HOST + "test_what_is_heard_in_the_hosts_own_process_is_not_kept",
 )
@@ -472,9 +472,9 @@ edit(
 edit(
     "nobody hears of a direct write",
     direct.InProcessDirect,
-    "write",
-    "self._schedule_fan_out(ns)\n    return",
-    "return",
+    "_see_to_fan_out",
+    "self._schedule_fan_out(ns)",
+    "pass",
     HEARD,
 )
 edit(
@@ -572,6 +572,22 @@ edit(
     "for result in step.results",
     "for result in [max(step.results, key=lambda r: -r.code)] * len(step.results)",
     COMBINING + "test_each_is_judged_by_itself",
+)
+edit(
+    "an event loop waits for other processes",
+    beside.DirectWriter,
+    "_with_others",
+    "if is_loops_thread():",
+    "if False:",
+    COMBINING + "test_in_an_event_loop_nobody_waits",
+)
+edit(
+    "several who write keep the host at work for ever",
+    beside.DirectWriter,
+    "_leaves_it",
+    " and not records.others_wait()",
+    "",
+    COMBINING + "test_the_host_is_left_a_message_at_once_unless_several_write",
 )
 edit(
     "who waits sleeps although somebody has rung",

@@ -35,7 +35,7 @@ def reads_overtake_writes(self: Any) -> bool:
 swap(
     "unknown as new",
     "a direct write that may have been done is sent",
-    (D, "_write_direct", changed(D, "_write_direct", "except Unknown as error:", "except ZeroDivisionError as error:")),
+    (D, "_ask", changed(D, "_ask", "except Unknown:", "except ZeroDivisionError:")),
 )
 swap(
     "direct overtakes",

@@ -10,7 +10,7 @@ from typing import Any, List
 
 import pytest
 
-from fk_backend import layout
+from fk_backend import layout, messages
 from fk_backend.core import watches
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Acl, Error, EventType, Perms, Trigger
@@ -20,6 +20,7 @@ from fk_backend.messages import Answers, Message, encode_note, trigger_log_of
 from fk_backend.ports import Pushed, Put
 from fk_backend.session.ops import AddWatch, Exists, GetAcl, GetChildren, GetData, RemoveWatches
 from fk_backend.session.watchlist import Event
+from fk_backend.triggers import unpacked
 
 from .doubles import NS, Actor, Stage, is_fired, on_stage, rest
 
@@ -465,3 +466,28 @@ def test_a_watch_that_stays_tells_what_was_pushed_even_if_the_list_is_cut_short(
         assert watcher.events() == [("/a", CHANGED)]
 
     on_stage(play)
+
+
+def test_a_trigger_log_is_decoded_once_for_all_answers_that_come_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of who has a watch and writes much at once, each answer brings as many triggers as there are answers."""
+    decoded: List[int] = []
+
+    def counted(values: Any) -> List[Trigger]:
+        found = unpacked(values)
+        decoded.append(len(found))
+        return found
+
+    async def play(stage: Stage) -> None:
+        (one,) = [await stage.open()]
+        await one.do("watch", Exists("/n7", True))
+        monkeypatch.setattr(messages, "unpacked", counted)
+        for number in range(100):
+            one.session.submit(number, create("/n%d" % number))
+        while len(one.said()) < 102:
+            await rest()
+            await stage.write()
+            await stage.deliver()
+        assert one.said()[:11] == ["watch", *range(7), "event", 7, 8] and one.events() == [("/n7", CREATED)]
+
+    on_stage(play)
+    assert decoded and sum(decoded) < 1000

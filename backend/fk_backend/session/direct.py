@@ -80,9 +80,9 @@ class DirectWrites(Queues):
         raise NotImplementedError
 
     async def _write_direct(self) -> bool:
-        """Has a write with no company done without the queue. Whether it was; else it is still the first that waits."""
+        """Has the first write that waits done without the queue. Whether it was; else it is still the first."""
         direct, (tag, op) = self._gateway.direct, self._todo[0]
-        if direct is None or self._flight or not self._is_single() or not self._may_go_direct(op):
+        if direct is None or self._flight or not self._goes_alone() or not self._may_go_direct(op):
             return False
         if direct.at_once and isinstance(op, DIRECT):  # who waits for it has tried; what nobody waits for gets company
             return False
@@ -147,6 +147,14 @@ class DirectWrites(Queues):
             return False
         blobs = self._gateway.blobs
         return blobs is None or size_of(op, None) <= min(blobs.inline_bytes, MAX_DIRECT_BYTES)
+
+    def _goes_alone(self) -> bool:
+        """Whether the first write that waits is to be done before another one is asked for."""
+        return self._is_single() or self._go_singly()
+
+    def _go_singly(self) -> bool:
+        """Whether writes with company are done one after the other, since what answers them together is not there."""
+        raise NotImplementedError
 
     async def _may_own(self, op: Op) -> bool:
         """As before a message with it is sent: who begins to own something is heard first. Whether that was so."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from bisect import bisect_left
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple, cast
 
 from .. import layout, messages
@@ -493,11 +494,13 @@ class Session(Opening):
         self._watermark = max(self._watermark, zxid)
 
     def _deliver(self, zxid: int, trigger_log: TriggerLog) -> None:
-        for trigger in trigger_log.triggers():
-            if self._watermark < trigger.zxid <= zxid:
-                event = self._watches.fire(trigger)
-                if event is not None:
-                    self._fire(event)
+        triggers = trigger_log.triggers()
+        for position in range(bisect_left(triggers, (self._watermark + 1,)), len(triggers)):
+            if triggers[position].zxid > zxid:
+                break
+            event = self._watches.fire(triggers[position])
+            if event is not None:
+                self._fire(event)
 
     async def _rearm(self, path: str, mode: str, number: int) -> None:
         """A trigger that the watch's read had shown already consumed its registration: make it again, then look."""
@@ -530,8 +533,13 @@ class Session(Opening):
         return not is_heard
 
     async def _beat(self) -> None:
-        """Three beats in a timeout. That a beat was heard is what "in touch" means."""
+        """Three beats in a timeout. That a beat was heard is what "in touch" means.
+
+        The first one is due after a third of it: that a session was opened, or attached to, is a sign of life.
+        """
         interval = self._timeout_s / 3
+        if self._holdings:
+            await self._gateway.clock.sleep(max(0.0, self._contact + interval - self._gateway.clock.monotonic()))
         while not self._over:
             if not self._holdings and not self._pinged:
                 self._beating.clear()

@@ -17,7 +17,7 @@ from ..core.model import Error
 from ..core.requests import Attach, Multi, Request, Result
 from ..core.watches import is_one_shot
 from ..eager import begin
-from ..errors import Unavailable, Unknown
+from ..errors import BackendError, Unavailable, Unknown
 from ..messages import Answers, Ended, Message, message_id, trigger_log_of
 from ..ports import Direct, Put
 from .beats import BEAT
@@ -32,6 +32,11 @@ LOOK_S = 30.0
 FAN_OUT_CHECK_S = (1.5, 4.5)
 """So long after its inbox was made a session with watches looks at the head as well: an inbox may not be there yet when
 its name is known, and what is told meanwhile is lost (`providers.aws.queues.NEW_S`)."""
+NEW_S = 1.0
+"""So long an inbox may not be there yet after it was made, by what AWS promises: an answer would wait for it, and for
+whoever tries it again and again. An invocation is answered without it."""
+MAX_SINGLY = 16
+"""So many writes that wait are done one after the other rather than wait for a new inbox. More are faster together."""
 IDLE_BEAT_S = 3600.0
 """So often a session beats that nobody can ask for a sign of life: once a day those are ended that gave none."""
 
@@ -50,6 +55,11 @@ class Opening(DirectWrites):
     _count: int
     _new_until = 0.0
     """Until when its inbox is new, on the gateway's clock: what was told at its beginning may be lost."""
+
+    _making: "Optional[asyncio.Future[None]]" = None
+    """Who makes the inbox, before anything needs it."""
+    _there_at = 0.0
+    """From when on its inbox is there, on the gateway's clock; 0.0 before it was made."""
 
     def _wake(self) -> None:
         """Of the session."""
@@ -133,10 +143,33 @@ class Opening(DirectWrites):
 
     async def _listen(self) -> None:
         """Makes the inbox, unless it is there: before anything that is told or answered there. BackendError."""
-        if self._listens:
-            return
+        if self._making is not None and not self._making.done():
+            await asyncio.wait((self._making,))
+        if not self._listens:
+            await self._make_inbox()
+
+    def _go_singly(self) -> bool:
+        """Whether writes with company are invocations one after the other: while the inbox for answers is not there.
+
+        It is made meanwhile.
+        """
+        if not self._invokes or len(self._todo) > MAX_SINGLY:
+            return False
+        if not self._there_at and (self._making is None or self._making.done()):
+            self._making = asyncio.ensure_future(self._make_inbox_early())
+            self._tasks.append(self._making)
+        return not self._there_at or self._gateway.clock.monotonic() < self._there_at
+
+    async def _make_inbox_early(self) -> None:
+        try:
+            await self._make_inbox()
+        except BackendError:
+            pass  # whoever needs it tries again, and says what is wrong
+
+    async def _make_inbox(self) -> None:
         await self._gateway.listen(self._inbox, self._receive, self._lost)
         self._listens = True
+        self._there_at = self._there_at or self._gateway.clock.monotonic() + NEW_S
         if self._begun and self._gateway.beats_only_if_owning:
             self._new_until = self._gateway.clock.monotonic() + FAN_OUT_CHECK_S[-1] + 1.0
             under_way = [task for task in self._tasks if not task.done()]

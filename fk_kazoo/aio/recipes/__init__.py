@@ -17,7 +17,7 @@ from . import barrier, cache, counter, election, lease, lock, partitioner, party
 from .lease import utcnow
 
 if TYPE_CHECKING:
-    from ..client import KazooClient
+    from ..operations import Operations
 
 S = TypeVar("S")
 
@@ -28,8 +28,8 @@ class Recipes:
     __slots__ = ()
 
     @property
-    def _me(self) -> KazooClient:
-        return cast("KazooClient", self)
+    def _me(self) -> Operations:
+        return cast("Operations", self)
 
     def data_watch(self, path: str) -> DataWatch:
         """A node's data and ZnodeStat, now and after each change: ``async for data, stat in zk.data_watch(path)``."""

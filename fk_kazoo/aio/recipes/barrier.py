@@ -17,7 +17,7 @@ from ..wakeup import Wakeup
 from .base import Held, Limit
 
 if TYPE_CHECKING:
-    from ..client import KazooClient
+    from ..operations import Operations
 
 
 class Barrier(Held):
@@ -66,7 +66,7 @@ class DoubleBarrier(Held):
     A body that fails, or is cancelled, has left at once, and waits for nobody.
     """
 
-    def __init__(self, client: KazooClient, path: str, num_clients: int, identifier: Optional[str] = None) -> None:
+    def __init__(self, client: Operations, path: str, num_clients: int, identifier: Optional[str] = None) -> None:
         super().__init__(client, path)
         self.num_clients = num_clients
         self._identifier = identifier or "%s-%s" % (socket.getfqdn(), os.getpid())

@@ -20,7 +20,7 @@ from ..watches import Armed, Watcher
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from ..client import KazooClient
+    from ..operations import Operations
 
 T = TypeVar("T")
 FOR_EVER = retrying.FOR_EVER
@@ -29,7 +29,7 @@ FOR_EVER = retrying.FOR_EVER
 class Recipe:
     """One recipe at one path."""
 
-    def __init__(self, client: KazooClient, path: str) -> None:
+    def __init__(self, client: Operations, path: str) -> None:
         self.client = client
         self.path = path
         self._ensured = False
@@ -71,12 +71,12 @@ class Held(Recipe):
 class Contended(Holder, Held):
     """One that others may have: whoever asks for it contends, and may wait."""
 
-    client: KazooClient
+    client: Operations
     kind = ""
     """What it is called where it is not had in time."""
     _among = "task"
 
-    def __init__(self, client: KazooClient, path: str, lost: Lost) -> None:
+    def __init__(self, client: Operations, path: str, lost: Lost) -> None:
         super().__init__(client, path)
         self.is_acquired = False
         self.cancelled = False

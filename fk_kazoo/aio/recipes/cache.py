@@ -15,13 +15,15 @@ from kazoo.exceptions import KazooException, NoNodeError
 from kazoo.protocol.states import EventType, KazooState
 from kazoo.recipe.cache import NodeData, TreeEvent
 
+from fk_backend.core.watches import RECURSIVE
+
 from ..watching import Watch
 from .base import Recipe
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from ..client import KazooClient
+    from ..operations import Operations
 
 _OF_STATES = {
     KazooState.SUSPENDED: TreeEvent.CONNECTION_SUSPENDED,
@@ -33,7 +35,7 @@ _OF_STATES = {
 class TreeCache(Recipe):
     """``async with zk.TreeCache("/tree") as cache:`` begins, and ends it at the end; listeners before: `listen`."""
 
-    def __init__(self, client: KazooClient, path: str) -> None:
+    def __init__(self, client: Operations, path: str) -> None:
         super().__init__(client, path.rstrip("/") or "/")
         self._nodes: Dict[str, NodeData] = {}
         self._children: Dict[str, Set[str]] = {}
@@ -48,7 +50,7 @@ class TreeCache(Recipe):
         if self._task is not None or self._closed:
             raise KazooException("already closed" if self._closed else "already started")
         await self._ensure_path()
-        self._watch = self.client.watch(self.path, recursive=True)
+        self._watch = Watch(self.client, self.path, RECURSIVE)
         self.client.add_listener(self._on_state)
         self._task = self.client._spawn(self._run(self._watch), self.client._tasks)
 
@@ -93,7 +95,7 @@ class TreeCache(Recipe):
             async with watch:
                 await self._retry(self._read_all)
                 self._initialized = True
-                self._tell(TreeEvent.INITIALIZED)
+                self._notify(TreeEvent.INITIALIZED)
                 async for event in watch:
                     if event.type == EventType.NONE:
                         await self._retry(self._read_all)
@@ -132,9 +134,9 @@ class TreeCache(Recipe):
             parent, _, name = path.rpartition("/")
             self._children.setdefault(parent or "/", set()).add(name)
         if before is None:
-            self._tell(TreeEvent.NODE_ADDED, node)
+            self._notify(TreeEvent.NODE_ADDED, node)
         elif before.stat.mzxid != stat.mzxid:
-            self._tell(TreeEvent.NODE_UPDATED, node)
+            self._notify(TreeEvent.NODE_UPDATED, node)
 
     def _remove(self, path: str) -> None:
         node = self._nodes.pop(path, None)
@@ -142,13 +144,13 @@ class TreeCache(Recipe):
         parent, _, name = path.rpartition("/")
         self._children.get(parent or "/", set()).discard(name)
         if node is not None:
-            self._tell(TreeEvent.NODE_REMOVED, node)
+            self._notify(TreeEvent.NODE_REMOVED, node)
 
     def _on_state(self, state: str) -> None:
         if state in _OF_STATES:
-            self._tell(_OF_STATES[state])
+            self._notify(_OF_STATES[state])
 
-    def _tell(self, kind: int, node: Optional[NodeData] = None) -> None:
+    def _notify(self, kind: int, node: Optional[NodeData] = None) -> None:
         if self._closed:
             return
         for listener in list(self._listeners):

@@ -11,7 +11,7 @@ from kazoo.retry import ForceRetryError
 from .base import Recipe
 
 if TYPE_CHECKING:
-    from ..client import KazooClient
+    from ..operations import Operations
 
 N = TypeVar("N", int, float)
 
@@ -19,7 +19,7 @@ N = TypeVar("N", int, float)
 class Counter(Recipe, Generic[N]):
     """A number that everybody may change at the same time: ``await counter.add(1)``."""
 
-    def __init__(self, client: KazooClient, path: str, default: N, support_curator: bool = False) -> None:
+    def __init__(self, client: Operations, path: str, default: N, support_curator: bool = False) -> None:
         super().__init__(client, path)
         self.default: N = default
         self.default_type: Type[N] = type(default)

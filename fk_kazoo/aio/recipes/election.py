@@ -10,11 +10,12 @@ from kazoo.exceptions import CancelledError
 
 from ...holder import Lost
 from .base import Held
+from .lock import Lock
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from ..client import KazooClient
+    from ..operations import Operations
 
 
 class Election(Held):
@@ -24,10 +25,10 @@ class Election(Held):
     """
 
     def __init__(
-        self, client: KazooClient, path: str, identifier: Optional[str] = None, *, lost: Lost = Lost.TELL
+        self, client: Operations, path: str, identifier: Optional[str] = None, *, lost: Lost = Lost.TELL
     ) -> None:
         super().__init__(client, path)
-        self.lock = client.Lock(path, identifier, lost=lost)
+        self.lock = Lock(client, path, identifier, lost=lost)
 
     @property
     def fence(self) -> int:

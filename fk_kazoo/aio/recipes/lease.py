@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Callable, Generator, Optional, Type
 from kazoo.exceptions import CancelledError, NoNodeError
 
 from .base import Recipe
+from .lock import Lock
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from ..client import KazooClient
+    from ..operations import Operations
 
 VERSION = 1
 DATE_FORMAT = "%Y-%m-%dT%H:%M:%S"
@@ -58,7 +59,7 @@ class NonBlockingLease(Lease):
 
     def __init__(
         self,
-        client: KazooClient,
+        client: Operations,
         path: str,
         duration: timedelta,
         identifier: Optional[str] = None,
@@ -75,7 +76,7 @@ class NonBlockingLease(Lease):
         holder_path = self.path + "/lease_holder"
         made = b""
         try:
-            async with self.client.Lock(self.path, self._identifier):
+            async with Lock(self.client, self.path, self._identifier):
                 now = self._utcnow()
                 if not await self._may_take(holder_path, now):
                     return
@@ -108,7 +109,7 @@ class MultiNonBlockingLease(Lease):
 
     def __init__(
         self,
-        client: KazooClient,
+        client: Operations,
         count: int,
         path: str,
         duration: timedelta,

@@ -17,7 +17,7 @@ from ...holder import Lost
 from .base import Contended, Limit
 
 if TYPE_CHECKING:
-    from ..client import KazooClient
+    from ..operations import Operations
 
 
 class Lock(Contended):
@@ -34,7 +34,7 @@ class Lock(Contended):
 
     def __init__(
         self,
-        client: KazooClient,
+        client: Operations,
         path: str,
         identifier: Optional[str] = None,
         extra_lock_patterns: Iterable[str] = (),

@@ -17,11 +17,12 @@ from fk_backend.core.watches import CHILD
 from ..wakeup import Wakeup
 from .base import Limit, Recipe
 from .lock import Lock
+from .party import ShallowParty
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from ..client import KazooClient
+    from ..operations import Operations
 
 S = TypeVar("S")
 
@@ -35,7 +36,7 @@ class SetPartitioner(Recipe, Generic[S]):
 
     def __init__(
         self,
-        client: KazooClient,
+        client: Operations,
         path: str,
         set: Iterable[S],
         partition_func: Optional[Callable[[str, List[str], Iterable[S]], List[S]]] = None,
@@ -50,7 +51,7 @@ class SetPartitioner(Recipe, Generic[S]):
         self._identifier = identifier or "%s-%s" % (socket.getfqdn(), os.getpid())
         self._time_boundary, self._max_reaction_time = time_boundary, max_reaction_time
         self._party_path, self._lock_path = path + "/party", path + "/locks"
-        self._party = client.ShallowParty(self._party_path, self._identifier)
+        self._party = ShallowParty(client, self._party_path, self._identifier)
         self._locks: List[Lock] = []
         self._parts: List[S] = []
         self._moved: List[Wakeup] = []
@@ -153,7 +154,7 @@ class SetPartitioner(Recipe, Generic[S]):
     async def _run(self) -> None:
         try:
             while True:
-                await self._settled()
+                await self._wait_until_stable()
                 if not await self._take_parts():
                     self._let_go()
                     continue
@@ -166,7 +167,7 @@ class SetPartitioner(Recipe, Generic[S]):
         finally:
             self._fail()
 
-    async def _settled(self) -> None:
+    async def _wait_until_stable(self) -> None:
         """Until nobody came or went for as long as was asked for."""
         changed = True
         while changed:
@@ -178,7 +179,7 @@ class SetPartitioner(Recipe, Generic[S]):
         """Whether it has its parts: not if somebody comes or goes meanwhile."""
         parts = self._func(self._identifier, await self._party.members(), self._set)
         for part in parts:
-            lock, gotten = self.client.Lock("%s/%s" % (self._lock_path, part)), False
+            lock, gotten = Lock(self.client, "%s/%s" % (self._lock_path, part)), False
             while not gotten:
                 try:
                     gotten = await lock.acquire(timeout=self._max_reaction_time)

@@ -11,13 +11,13 @@ from kazoo.exceptions import NodeExistsError, NoNodeError
 from .base import Held
 
 if TYPE_CHECKING:
-    from ..client import KazooClient
+    from ..operations import Operations
 
 
 class BaseParty(Held):
     """Who is there. ``async with`` joins, and leaves at the end."""
 
-    def __init__(self, client: KazooClient, path: str, identifier: Optional[str] = None) -> None:
+    def __init__(self, client: Operations, path: str, identifier: Optional[str] = None) -> None:
         super().__init__(client, path)
         self.data = str(identifier or "").encode("utf-8")
         self.node = ""
@@ -84,7 +84,7 @@ class Party(BaseParty):
 
     _NODE_NAME = "__party__"
 
-    def __init__(self, client: KazooClient, path: str, identifier: Optional[str] = None) -> None:
+    def __init__(self, client: Operations, path: str, identifier: Optional[str] = None) -> None:
         super().__init__(client, path, identifier)
         self.node = uuid.uuid4().hex + self._NODE_NAME
 
@@ -107,7 +107,7 @@ class Party(BaseParty):
 class ShallowParty(BaseParty):
     """Who is there, by the names of their nodes: one request, whatever their number."""
 
-    def __init__(self, client: KazooClient, path: str, identifier: Optional[str] = None) -> None:
+    def __init__(self, client: Operations, path: str, identifier: Optional[str] = None) -> None:
         super().__init__(client, path, identifier)
         self.node = "-".join([uuid.uuid4().hex, self.data.decode("utf-8")])
 

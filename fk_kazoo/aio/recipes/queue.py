@@ -18,13 +18,13 @@ from ..wakeup import Wakeup
 from .base import Limit, Recipe
 
 if TYPE_CHECKING:
-    from ..client import KazooClient
+    from ..operations import Operations
 
 
 class BaseQueue(Recipe):
     """A queue of bytes."""
 
-    def __init__(self, client: KazooClient, path: str) -> None:
+    def __init__(self, client: Operations, path: str) -> None:
         super().__init__(client, path)
         self._entries_path = path
         self.structure_paths: Tuple[str, ...] = (path,)
@@ -62,7 +62,7 @@ class Queue(BaseQueue):
 
     prefix = "entry-"
 
-    def __init__(self, client: KazooClient, path: str) -> None:
+    def __init__(self, client: Operations, path: str) -> None:
         super().__init__(client, path)
         self._names: List[str] = []
 
@@ -103,7 +103,7 @@ class LockingQueue(BaseQueue):
     entries = "/entries"
     entry = "entry"
 
-    def __init__(self, client: KazooClient, path: str) -> None:
+    def __init__(self, client: Operations, path: str) -> None:
         super().__init__(client, path)
         self.id = uuid.uuid4().hex.encode()
         self.processing_element: Optional[Tuple[str, bytes]] = None
@@ -124,7 +124,7 @@ class LockingQueue(BaseQueue):
         for value in values:
             _check(value, priority)
         await self._ensure_path()
-        async with self.client.transaction() as transaction:
+        async with TransactionRequest(self.client) as transaction:
             for value in values:
                 path = "%s/%s-%03d-" % (self._entries_path, self.entry, priority)
                 transaction.create(path, value, sequence=True)
@@ -190,7 +190,7 @@ class LockingQueue(BaseQueue):
         if self.processing_element is None or not await self.holds_lock():
             return False
         name, _ = self.processing_element
-        async with self.client.transaction() as transaction:
+        async with TransactionRequest(self.client) as transaction:
             transaction.delete("%s/%s" % (self._entries_path, name))
             transaction.delete("%s/%s" % (self._lock_path, name))
         if _errors(transaction):

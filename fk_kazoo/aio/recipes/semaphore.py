@@ -14,9 +14,10 @@ from fk_backend.core.watches import CHILD
 
 from ...holder import Lost
 from .base import Contended, Limit
+from .lock import Lock
 
 if TYPE_CHECKING:
-    from ..client import KazooClient
+    from ..operations import Operations
 
 
 class Semaphore(Contended):
@@ -29,7 +30,7 @@ class Semaphore(Contended):
 
     def __init__(
         self,
-        client: KazooClient,
+        client: Operations,
         path: str,
         identifier: Optional[str] = None,
         max_leases: int = 1,
@@ -88,7 +89,7 @@ class Semaphore(Contended):
         if stat is not None:
             self._got(self.create_path, stat)
             return True
-        lock = self.client.Lock(self.lock_path, self.data.decode("utf-8"))
+        lock = Lock(self.client, self.lock_path, self.data.decode("utf-8"))
         self._session_lost = False
         self.client.add_listener(self._on_state)
         try:

@@ -10,7 +10,7 @@ import json
 import threading
 from typing import Any, Awaitable, Callable, Dict, List, Tuple
 
-from aiohttp import ClientSession, web
+from aiohttp import ClientConnectionError, ClientSession, web
 
 from .invoked import kind_of
 
@@ -150,7 +150,11 @@ class Proxy:
         return "http://127.0.0.1:%d" % self._runner.addresses[0][1]
 
     async def _asked(self, request: Any) -> Any:
-        return await self.asked(request, await request.read())
+        try:
+            return await self.asked(request, await request.read())
+        except ClientConnectionError:  # the server behind has ended the connection: an answer would be made up
+            request.transport.abort()
+            return web.Response()
 
 
 class Between(Proxy):

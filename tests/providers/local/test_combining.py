@@ -23,14 +23,18 @@ from tests.providers.local.test_beside import MADE, NS, Scene, done, play
 MINE, THEIRS = SetData("/a", b"mine", -1), SetData("/a", b"theirs", -1)
 
 
+IS_LOOPS_THREAD = beside.is_loops_thread
+
+
 class Interruption(BaseException):
     """What a signal's handler raises, or the end of a process."""
 
 
 @pytest.fixture(autouse=True)
-def nobody_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Opening a session meets the host, and what comes next is done directly all the same."""
+def in_a_callers_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it seems: these scenes are played in one event loop. What meets the host is tried again at once."""
     monkeypatch.setattr(beside, "QUEUED_S", 0.0)
+    monkeypatch.setattr(beside, "is_loops_thread", lambda: False)
 
 
 class Waiting:
@@ -217,6 +221,44 @@ def test_who_is_interrupted_while_he_waits_leaves_nothing_to_be_done(place: file
         monkeypatch.delitem(combining._held, records._path)
         on.here.finish_fan_out()
         assert not records.number
+        await third.close()
+
+    play(scene)
+
+
+def test_the_host_is_left_a_message_at_once_unless_several_write(place: files.Place, monkeypatch: Any) -> None:
+    """If all of them did that, the host would always have one of theirs, and each would take that way for ever."""
+    waits: List[float] = []
+
+    async def scene(on: Scene) -> None:
+        third, waiting = await with_one_who_waits(on)
+        records = waiting.records
+        records.retract()
+        monkeypatch.setattr(Records, "wait", lambda *arguments: waits.append(arguments[-1]))
+        monkeypatch.setattr(beside, "HOST_WAIT_S", 0.0)
+        monkeypatch.setattr(on.other.direct, "_is_free", lambda ns: False)
+        for _ in range(beside.IN_A_ROW - 1):
+            assert on.here.write_now(MINE) is None and not waits
+        assert on.here.write_now(MINE) is None and waits, "it meets the host again and again"
+        on.other.direct._met_host.clear()
+        waits.clear()
+        assert on.here.write_now(MINE) is None and not waits
+        waiting.number = records.publish(b"other\n")
+        assert on.here.write_now(MINE) is None and waits, "somebody else waits, too"
+        await third.close()
+
+    play(scene)
+
+
+def test_in_an_event_loop_nobody_waits(place: files.Place, monkeypatch: Any) -> None:
+    """All that it serves would wait along: the queue has the message."""
+
+    async def scene(on: Scene) -> None:
+        third, waiting = await with_one_who_waits(on)
+        monkeypatch.setattr(beside, "is_loops_thread", IS_LOOPS_THREAD)
+        monkeypatch.setitem(combining._held, waiting.records._path, object())
+        monkeypatch.setattr(Records, "wait", lambda *arguments: pytest.fail("it waits"))
+        assert on.here.write_now(MINE) is None and not on.other.direct._records.number
         await third.close()
 
     play(scene)

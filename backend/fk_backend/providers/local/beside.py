@@ -134,6 +134,8 @@ class DirectWriter(InProcessDirect):
                 finally:
                     records.give(rings=may_commit)
             if not number:
+                if is_loops_thread():  # there others wait for whoever waits
+                    return None
                 number = self._publish(ns, message, records)
                 if not number:
                     return None
@@ -259,6 +261,15 @@ class DirectWriter(InProcessDirect):
         if item is None:
             raise Unavailable("namespace %s has no head" % ns)
         return head_of(item)
+
+
+def is_loops_thread() -> bool:
+    """Whether an event loop runs in this thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _direct(body: bytes) -> Optional[Call]:

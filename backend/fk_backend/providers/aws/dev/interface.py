@@ -13,7 +13,7 @@ import asyncio
 import json
 from typing import Any, Dict, Set
 
-from aiohttp import ClientSession, web
+from aiohttp import ClientConnectionError, ClientSession, web
 
 from .environment import EVENT_LIMIT, InvocationFailed
 from .function import Function
@@ -65,12 +65,15 @@ class Interface:
         return web.json_response(result)
 
     async def _pass_on(self, request: Any) -> Any:
-        body = await request.read()
-        async with ClientSession(auto_decompress=False) as session:
-            url = self._emulator + request.raw_path
-            async with session.request(request.method, url, headers=request.headers, data=body) as answer:
-                kept = {name: text for name, text in answer.headers.items() if name.lower() not in _OF_THE_HOP}
-                return web.Response(status=answer.status, headers=kept, body=await answer.read())
+        body, url = await request.read(), self._emulator + request.raw_path
+        try:
+            async with ClientSession(auto_decompress=False) as session:
+                async with session.request(request.method, url, headers=request.headers, data=body) as answer:
+                    kept = {name: text for name, text in answer.headers.items() if name.lower() not in _OF_THE_HOP}
+                    return web.Response(status=answer.status, headers=kept, body=await answer.read())
+        except ClientConnectionError:  # the emulator has ended the connection: an answer would be made up
+            request.transport.abort()
+            return web.Response()
 
     def _ended(self, work: "asyncio.Future[Any]") -> None:
         self._under_way.discard(work)
