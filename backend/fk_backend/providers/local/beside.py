@@ -183,7 +183,9 @@ class DirectWriter(InProcessDirect):
         try:
             written = await self._writer().write_together(ns, entries, begins)
         except (Conflict, Unavailable):
-            for each in taken:  # nothing was done; said now, as the next commit is the host's, who knows nothing of them
+            for (
+                each
+            ) in taken:  # nothing was done; said now, as the next commit is the host's, who knows nothing of them
                 records.settle(each, REFUSED)
             return await self._given_up(ns)
         except BackendError as error:
