@@ -46,8 +46,8 @@ IN_A_ROW = 3
 """So often in a row the host is found at work, and has the message, before one waits for it."""
 LOOK_S = 0.01
 """So often it looks meanwhile whether it is its own turn, in case that somebody ended who would have rung."""
-SEE_OFF_S = 0.5
-"""So long who withdraws waits for whoever may be committing what is withdrawn."""
+SEE_OFF_S = 0.25
+"""So long who withdraws waits for whoever may be committing what is withdrawn, who will say what came of it."""
 MAX_PARTS = 20
 """Of a multi that others may commit: its answer has to fit into a record."""
 
@@ -250,13 +250,12 @@ class DirectWriter(InProcessDirect):
             if records.take():
                 records.give(rings=False)
                 break
-            try:
-                at_once(self._store.fence())  # who is stopped has the lock, but finds now that it was withdrawn
-                break
-            except (BackendError, Waits):
-                pass
-            if monotonic() > give_up:
-                return LOST
+            if monotonic() > give_up:  # who has the lock is stopped, but finds now that it was withdrawn
+                try:
+                    at_once(self._store.fence())
+                    break
+                except (BackendError, Waits):
+                    return LOST
             records.wait(bell, LOOK_S)
         return records.reply(number)
 
