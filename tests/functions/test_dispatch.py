@@ -15,7 +15,7 @@ from fk_backend.core.apply import apply
 from fk_backend.core.model import Error
 from fk_backend.core.requests import Call, Create, Open
 from fk_backend.core.snapshot import Outcome, Snapshot
-from fk_backend.errors import Unavailable, Unknown
+from fk_backend.errors import Conflict, Unavailable, Unknown
 from fk_backend.functions import step as step_module
 from fk_backend.functions import writer as writer_module
 from fk_backend.functions.heartbeat import Heartbeat
@@ -356,3 +356,27 @@ def test_a_heartbeat_that_fails_once_goes_on() -> None:
         await hall.until(lambda: not looks)
 
     _in_a_hall(test, heartbeat)
+
+
+def test_who_meets_others_again_and_again_does_not_wait_longer_for_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody who writes all the time beside the queue would keep it from its turn for ever longer."""
+
+    async def test(hall: Hall) -> None:
+        pauses: List[float] = []
+        writer, sleep = hall.bench.writer, hall.bench.clock.sleep
+
+        async def noted(seconds: float) -> None:
+            pauses.append(seconds)
+            await sleep(seconds)
+
+        async def late(ns: str, batch: Sequence[Delivery]) -> None:
+            if pauses.count(dispatch.RETRY_S) < 10:
+                raise Conflict("others were first")
+            await writer(ns, batch)
+
+        monkeypatch.setattr(hall.bench.clock, "sleep", noted)
+        hall.dispatcher._writer = cast(Writer, late)
+        assert await hall.open("client")
+        assert set(pauses) <= {dispatch.RETRY_S, dispatch.TICK_S}
+
+    _in_a_hall(test)

@@ -51,7 +51,7 @@ def test_the_order_in_which_choices_are_tried_changes_nothing_of_what_there_is()
         ("looked before commit", 0, "V3"),
         ("no rearm", 1, "V3"),
         ("read before registering", 2, "V3"),
-        ("no fence after unknown", 3, "W5"),
+        ("no fence after unknown", 3, "Q3"),
     ],
 )
 def test_a_planted_bug_is_found(name: str, at: int, check: str) -> None:

@@ -200,6 +200,7 @@ class Dispatcher:
                 log.warning("namespace %s: %s; trying again", ns, error)
             except Conflict:  # where others write beside the queue
                 log.debug("namespace %s: others were first, again and again", ns)
+                pause = RETRY_S  # the longer it waits, the longer they keep it from its turn
             except Exception as error:  # a bug met with this very input: isolate it, keep the namespace going
                 log.exception("namespace %s: the writer failed", ns)
                 failures += 1

@@ -20,8 +20,8 @@ from .world import Process
 def witnessed(next_step: Any) -> Any:
     """What works out a step, with a note in its process of whose requests it takes."""
 
-    async def wrapped(ports: Any, ns: str, cache: Any, entries: Any, done: Any) -> Step:
-        step: Step = await next_step(ports, ns, cache, entries, done)
+    async def wrapped(ports: Any, ns: str, cache: Any, *asked: Any) -> Step:
+        step: Step = await next_step(ports, ns, cache, *asked)
         remember(ports.store._process, step, cache.head.zxid)
         return step
 
@@ -31,8 +31,8 @@ def witnessed(next_step: Any) -> Any:
 def recording(recorded: Any) -> Any:
     """The same of a step that is committed although it changes nothing."""
 
-    def wrapped(ports: Any, ns: str, cache: Any, step: Step, done: Any) -> Step:
-        made: Step = recorded(ports, ns, cache, step, done)
+    def wrapped(ports: Any, ns: str, cache: Any, *asked: Any) -> Step:
+        made: Step = recorded(ports, ns, cache, *asked)
         remember(ports.store._process, made, cache.head.zxid)
         return made
 
