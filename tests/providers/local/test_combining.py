@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from typing import Any, List, Tuple
@@ -10,7 +11,7 @@ import pytest
 
 from fk_backend.core.requests import Create, Multi, Result, SetData
 from fk_backend.eager import at_once
-from fk_backend.errors import Unknown
+from fk_backend.errors import Unavailable, Unknown
 from fk_backend.messages import encode
 from fk_backend.providers import local
 from fk_backend.providers.contention import Contention
@@ -179,6 +180,35 @@ def test_what_nobody_can_tell_any_more_is_unknown(place: files.Place, monkeypatc
     play(scene)
 
 
+@pytest.mark.parametrize("why", ["the host's turn", "locked"])
+def test_what_was_definitely_not_committed_is_as_it_was_before(
+    place: files.Place, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    """Whatever the host commits meanwhile: who waits is told nothing by that, and goes on waiting."""
+
+    async def not_now(self: Any, writes: Any) -> None:
+        if why == "locked":
+            await asyncio.sleep(0)
+        raise Unavailable("it is the host's turn")
+
+    async def scene(on: Scene) -> None:
+        third, waiting = await with_one_who_waits(on)
+        monkeypatch.setattr(beside, "HOST_WAIT_S", 0.0)
+        monkeypatch.setattr(beside, "WAIT_S", 0.0)
+        with monkeypatch.context() as patched:
+            patched.setattr(store.LocalStore, "commit", not_now)
+            assert on.here.write_now(MINE) is None
+        assert waiting.state == PUBLISHED
+        for _ in range(3):
+            await on.asked(on.at_host, on.ear_at_host, SetData("/a", b"host", -1))
+        await on.until(on.is_free)
+        done(on.here.write_now(MINE))
+        assert waiting.state == DONE
+        await third.close()
+
+    play(scene)
+
+
 def test_who_waits_for_too_long_withdraws_and_it_is_not_done_later(place: files.Place, monkeypatch: Any) -> None:
     """As when who has the lock is stopped, in front of its commit: that finds that it must not be."""
     monkeypatch.setattr(beside, "WAIT_S", 0.02)
@@ -197,6 +227,7 @@ def test_who_waits_for_too_long_withdraws_and_it_is_not_done_later(place: files.
             await commit(self, writes)
 
         monkeypatch.setattr(store.LocalStore, "commit", stop_first)
+        assert on.here.write_now(MINE) is None, "what it has taken is not there any more"
         done(on.here.write_now(MINE))
         assert on.head_rev() and waiting.state == LOST, "it is nobody's"
         assert done(on.here.write_now(SetData("/a", b"", 1))).value[4] == 2, "theirs was not done"

@@ -129,6 +129,8 @@ class DirectWriter(InProcessDirect):
                             self._met_host[ns] = 0
                             return found
                         may_commit, number = False, 0  # the host has begun to write
+                        if monotonic() - began > WAIT_S:
+                            return None
                     elif not number and self._leaves_it(ns, records):
                         return None
                 finally:
@@ -182,11 +184,11 @@ class DirectWriter(InProcessDirect):
         entries = [Entry("", 0, Call(message.session, message.inbox, message.requests[0])), *(e for _, e in others)]
         try:
             written = await self._writer().write_together(ns, entries, begins)
-        except (Conflict, Unavailable):
-            for (
-                each
-            ) in taken:  # nothing was done; said now, as the next commit is the host's, who knows nothing of them
-                records.settle(each, REFUSED)
+        except (Conflict, Unavailable, GeneratorExit) as error:  # the last: the files are locked, and nobody waits here
+            for each in taken:  # else the host's next commits would make it look as if nobody could tell
+                records.put_back(each)
+            if isinstance(error, GeneratorExit):
+                raise
             return await self._given_up(ns)
         except BackendError as error:
             for each, _ in others:

@@ -225,7 +225,8 @@ class Records:
             header, number = self._header(record), self._words[ASKED_AT + record]
             size = min(self._words[header + MESSAGE_SIZE], MAX_MESSAGE_BYTES)
             body = ctypes.string_at(self._at(record) + MESSAGE_AT, size)
-            target = self._words[header + TARGET] if self._words[REPLIED_AT + record] // _CODES == number else 0
+            is_taken = self._words[REPLIED_AT + record] == number * _CODES + TAKEN
+            target = self._words[header + TARGET] if is_taken else 0
             publication = Publication(record, self._words[header + NAME], number, target, body)
             if number and self._words[ASKED_AT + record] == number:
                 found.append(publication)
@@ -236,6 +237,10 @@ class Records:
         self._words[self._header(publication.record) + TARGET] = target
         self._reply(publication, TAKEN)
         return ASKED_AT + publication.record, publication.number
+
+    def put_back(self, publication: Publication) -> None:
+        """It was taken up into a commit that was definitely not made."""
+        self._reply(publication, PUBLISHED)
 
     def settle(self, publication: Publication, state: int, answer: bytes = b"") -> None:
         """Says what became of it. Who waits for that is woken with the lock's return: else he would run instead."""
@@ -270,7 +275,7 @@ def waiting(words: Any, but: int = -1) -> List[int]:
     return [
         record
         for record, (number, word) in enumerate(zip(asked, replied))
-        if number and record != but and (word // _CODES != number or word % _CODES == TAKEN)
+        if number and record != but and (word // _CODES != number or word % _CODES in (PUBLISHED, TAKEN))
     ]
 
 
