@@ -16,7 +16,7 @@ writable = consoles.writable
 
 
 @pytest.fixture
-def place(deployment: Deployment) -> Target:
+def target(deployment: Deployment) -> Target:
     """Where the console looks."""
     return Target(deployment.url, timeout_s=60)
 

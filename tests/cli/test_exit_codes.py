@@ -21,6 +21,7 @@ CODES: Dict[Type[BaseException], int] = {
     errors.Refused: 4,
     errors.WentBack: 4,
     errors.Conflict: 4,
+    errors.Taken: 4,
     errors.StorageFull: 1,
     errors.TooLarge: 4,
     errors.Unavailable: 1,
