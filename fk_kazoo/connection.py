@@ -290,10 +290,8 @@ class DeploymentConnection(kazoo_connection.ConnectionHandler):
         if client._stopped.is_set():  # `stop` may have looked for something to hang up before this was there
             raise ConnectionDropped("the client is being stopped")
         wanted = (client._session_id or 0, client._session_passwd, client._session_timeout, bool(client.read_only))
-        self._begin(line, *wanted, client.last_zxid)
-        if not line.decided:
-            self._await_wakeup(timeout_s)
-        self.stay()
+        loop.current().call(line.begin, *wanted, client.last_zxid)
+        self._await_wakeup(timeout_s)
         line.silence()
         if line.failure is not None:
             self._give_up(line.failure)
@@ -318,12 +316,6 @@ class DeploymentConnection(kazoo_connection.ConnectionHandler):
             if self._direct and self.usual():
                 line.deliver = self._deliver
         return read_timeout, connect_timeout
-
-    def _begin(self, line: Line, *wanted: Any) -> None:
-        """In this thread where opening a session waits for nothing: the loop would have to be woken, and waited for."""
-        thread, at_once = loop.current(), getattr(provider(self.client.deployment.scheme), "READS_AT_ONCE", False)
-        if not (at_once and self._direct and thread.call_now(line.begin, True, *wanted)):
-            thread.call(line.begin, at_once, *wanted)
 
     def _dial(self, host: str, port: int) -> Line:
         """A line to the deployment, which is opened if it is not open yet."""

@@ -18,7 +18,6 @@ from kazoo.protocol.serialization import ReplyHeader
 
 from fk_backend.core.model import Error, Id
 from fk_backend.core.requests import Result
-from fk_backend.eager import begin
 from fk_backend.errors import BackendError, Unknown
 from fk_backend.providers.descriptors import Descriptor
 from fk_backend.session.engine import EXPIRED, LOST, Opened, Session
@@ -68,7 +67,7 @@ class Line:
         self._session: Optional[Session] = None
         self._task: Optional["asyncio.Future[None]"] = None
         self._watch: Optional["asyncio.Future[None]"] = None
-        self.decided = False
+        self._decided = False
         """Whether it has rung for the opening: what ends before that is told of after it."""
         self._ended: Optional[Tuple[str, str]] = None
         self._handing = False
@@ -82,15 +81,9 @@ class Line:
 
     # --- in the loop's thread -------------------------------------------------------------------
 
-    def begin(
-        self, at_once: bool, session_id: int, password: bytes, timeout_ms: int, read_only: bool, seen: int
-    ) -> None:
-        """Opens the session or attaches to it, not having to go back behind a zxid. Rings when that is decided.
-
-        ``at_once``: as far as it waits for nothing, before this returns.
-        """
-        start = begin if at_once else asyncio.ensure_future
-        self._task = start(self._begin(session_id, password, timeout_ms, read_only, seen))
+    def begin(self, session_id: int, password: bytes, timeout_ms: int, read_only: bool, seen_zxid: int = 0) -> None:
+        """Opens the session or attaches to it, not having to go back behind a zxid. Rings when that is decided."""
+        self._task = asyncio.ensure_future(self._begin(session_id, password, timeout_ms, read_only, seen_zxid))
 
     async def _begin(self, session_id: int, password: bytes, timeout_ms: int, read_only: bool, seen_zxid: int) -> None:
         try:
@@ -113,7 +106,7 @@ class Line:
         except Exception as error:
             log.exception("opening the session failed")
             self.failure = error
-        self.decided = True
+        self._decided = True
         self._ring()
         if self._ended is not None:
             self._ring()  # the first one is for the opening
@@ -155,7 +148,7 @@ class Line:
     def over(self, reason: str, why: str) -> None:
         """`Listener.over`."""
         self._ended = (reason, why)
-        if self.decided:
+        if self._decided:
             self._ring()
 
     def hang_up(self) -> None:

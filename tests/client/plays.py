@@ -190,7 +190,7 @@ class Play:
 
     def __init__(self, patch: pytest.MonkeyPatch, turned: Optional[Turned] = None) -> None:
         self.line = Line(None, "ns")  # type: ignore[arg-type]
-        self.line.decided = True
+        self.line._decided = True
         self.line.asked = Asks()
         self.line.asked.play = self
         self.session: Any = Session(self)

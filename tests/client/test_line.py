@@ -207,7 +207,7 @@ def test_an_end_is_told_after_all_that_came_before_it_and_stays(
 
 def test_an_end_before_it_is_decided_whether_it_opened_is_told_after_that(monkeypatch: pytest.MonkeyPatch) -> None:
     play = Play(monkeypatch)
-    play.line.decided = False
+    play.line._decided = False
     play.line.over(LOST, "why")
     assert not play.rung()
     play.discard()

@@ -165,7 +165,7 @@ edit(
     "an end is told to nobody",
     L,
     "over",
-    "if self.decided",
+    "if self._decided",
     "if False",
     LINE + "test_an_end_is_told_after_all_that_came_before_it_and_stays",
 )
@@ -181,7 +181,7 @@ edit(
     "an end is told before the opening",
     L,
     "over",
-    "if self.decided",
+    "if self._decided",
     "if True",
     LINE + "test_an_end_before_it_is_decided_whether_it_opened_is_told_after_that",
 )

@@ -533,13 +533,8 @@ class Session(Opening):
         return not is_heard
 
     async def _beat(self) -> None:
-        """Three beats in a timeout. That a beat was heard is what "in touch" means.
-
-        The first one is due after a third of it: that a session was opened, or attached to, is a sign of life.
-        """
+        """Three beats in a timeout. That a beat was heard is what "in touch" means."""
         interval = self._timeout_s / 3
-        if self._holdings:
-            await self._gateway.clock.sleep(max(0.0, self._contact + interval - self._gateway.clock.monotonic()))
         while not self._over:
             if not self._holdings and not self._pinged:
                 self._beating.clear()

@@ -77,21 +77,13 @@ def expiry_is_on_time(replay: Replay) -> Iterator[str]:
 
 
 def _beats(log: Sequence[Entry], session: int) -> List[Entry]:
-    """Those of a session, but for the first of all if it was a stranger's, who had the wrong password: it is undone.
-
-    That may be all that is known of it, if he died before he was told.
-    """
+    """Those of a session, but for the first of all if it was a stranger's, who had the wrong password: it is undone."""
     beats: List[Entry] = []
-    attached = False
     for entry in log:
         if entry.what == "beat" and entry.value[0] == session:
             beats.append(entry)
-        elif entry.what == "begun" and entry.value.attached == session:
-            attached = True
-        elif beats and beats[-1].value[1] == 1 and not attached:
-            refused = entry.what == "refused" and entry.value[1:] == (session, False)
-            if refused or (entry.what == "died" and entry.who == beats[-1].who):
-                beats.pop()
+        elif entry.what == "refused" and entry.value[1:] == (session, False) and beats and beats[-1].value[1] == 1:
+            beats.pop()
     return beats
 
 
