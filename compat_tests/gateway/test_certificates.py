@@ -17,7 +17,7 @@ from fk_kazoo.gateway.certificates import name_of
 from tests.differential.zookeeper_server import PATTERNS, ZookeeperServer, _free_port, unavailable
 from tests.gateway.test_tls import signed
 
-from .fetched import CLIENTS, PLACE, java_path, need, said
+from .fetched import CLIENTS, DIRECTORY, java_path, need, said
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -77,8 +77,8 @@ def _text(r: random.Random) -> str:
 @pytest.fixture(scope="module")
 def asked() -> List[str]:
     need("java", "javac")
-    said(["javac", "-d", str(PLACE), str(CLIENTS / "Names.java")])
-    return ["java", "-Xmx100m", "-XX:+UseSerialGC", "-cp", str(PLACE), "Names"]
+    said(["javac", "-d", str(DIRECTORY), str(CLIENTS / "Names.java")])
+    return ["java", "-Xmx100m", "-XX:+UseSerialGC", "-cp", str(DIRECTORY), "Names"]
 
 
 def test_names_are_written_as_java_writes_them(asked: List[str]) -> None:

@@ -16,7 +16,7 @@ from compat_tests.differential.corpus import CORPUS, for_deployment, load
 from compat_tests.differential.runner import Server, keep_containers
 from tests.differential.zookeeper_server import ZookeeperServer, unavailable
 
-from .fetched import CLIENTS, PLACE, aiozk, debian, java_path, need, npm, said
+from .fetched import CLIENTS, DIRECTORY, aiozk, debian, java_path, need, npm, said
 
 ZKCLI = "/usr/share/zookeeper/bin/zkCli.sh"
 PATIENCE_S = 120.0
@@ -80,7 +80,7 @@ def test_the_c_client(gateway: Process, zookeeper: Optional[str]) -> None:
     need("gcc")
     root = debian("libzookeeper-mt2", "libzookeeper-mt-dev")
     (library,) = root.glob("usr/lib/*/libzookeeper_mt.so.2")
-    program = str(PLACE / "tour")
+    program = str(DIRECTORY / "tour")
     build = ["gcc", "-DTHREADED", "-o", program, "-I%s/usr/include" % root, str(CLIENTS / "tour.c"), str(library)]
     said([*build, "-lpthread"])
     _same(gateway, zookeeper, [program], "delete: ok\n", env={**os.environ, "LD_LIBRARY_PATH": str(library.parent)})
@@ -93,7 +93,7 @@ def test_curator(gateway: Process, zookeeper: Optional[str]) -> None:
     path = [*theirs, *java_path(*CURATOR_NEEDS)]
     if not any(name.endswith("/zookeeper.jar") for name in path):
         pytest.skip("Debian's zookeeper is not installed")
-    classes = str(PLACE / "curator")
+    classes = str(DIRECTORY / "curator")
     said(["javac", "-nowarn", "-cp", ":".join(path), "-d", classes, str(CLIENTS / "Tour.java")])
     run = ["java", "-Xmx200m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
     quiet = ["-Dorg.slf4j.simpleLogger.defaultLogLevel=off", "-cp", ":".join([classes, *path]), "Tour"]

@@ -19,7 +19,7 @@ import pytest
 
 from tests.differential.zookeeper_server import unavailable
 
-from .fetched import CLIENTS, PLACE, aiozk, debian, npm, said
+from .fetched import CLIENTS, DIRECTORY, aiozk, debian, npm, said
 from .test_other_clients import Process, gateway, zookeeper  # noqa: F401 # fixtures
 
 SUITE_S = 1200.0
@@ -64,7 +64,7 @@ def _judge(failed: Set[str], output: str, failed_of_zookeeper: Set[str]) -> None
 def go_tests() -> Path:
     """The program of go-zookeeper's tests."""
     root = debian("golang-1.19-src", "golang-1.19-go", "golang-github-samuel-go-zookeeper-dev")
-    sources = PLACE / "gopath"
+    sources = DIRECTORY / "gopath"
     shutil.rmtree(sources, ignore_errors=True)
     shutil.copytree(root / "usr/share/gocode", sources)
     package = sources / "src" / GO_PACKAGE
@@ -76,8 +76,8 @@ def go_tests() -> Path:
     waits = helper.read_text().replace(WAITS_FOR_A_SERVER, WAITS_FOR_ANY)
     helper.write_text(waits.replace("waitForStart(10,", "waitForStart(60,"))
     go = str(root / "usr/lib/go-1.19")
-    environ = {"GOROOT": go, "GOPATH": str(sources), "GOCACHE": str(PLACE / "gocache"), "GO111MODULE": "off"}
-    program = PLACE / "go-tests"
+    environ = {"GOROOT": go, "GOPATH": str(sources), "GOCACHE": str(DIRECTORY / "gocache"), "GO111MODULE": "off"}
+    program = DIRECTORY / "go-tests"
     said([go + "/bin/go", "test", "-c", "-o", str(program), GO_PACKAGE], env={**os.environ, **environ})
     return program
 
