@@ -82,6 +82,8 @@ async def together(coroutines: Sequence[Coroutine[Any, Any, T]], remote: bool = 
         return [await coroutines[0]]
     if remote:
         return list(await asyncio.gather(*coroutines))
+    if asyncio._get_running_loop() is None:
+        return await _in_order(coroutines)
     begun: "List[asyncio.Future[T]]" = []
     try:
         for each in coroutines:
@@ -92,6 +94,18 @@ async def together(coroutines: Sequence[Coroutine[Any, Any, T]], remote: bool = 
     if all(each.done() for each in begun):
         return [each.result() for each in begun]
     return list(await asyncio.gather(*begun))
+
+
+async def _in_order(coroutines: Sequence[Coroutine[Any, Any, T]]) -> List[T]:
+    """In a caller's own thread, where nothing may wait: see `at_once`."""
+    results: List[T] = []
+    try:
+        for each in coroutines:
+            results.append(await each)
+        return results
+    finally:
+        for each in coroutines[len(results) :]:
+            each.close()
 
 
 def current_task() -> Optional["asyncio.Task[Any]"]:

@@ -113,9 +113,7 @@ async def _on(ports: Ports, ns: str, paths: List[str]) -> List[List[Tuple[Key, I
                 found.setdefault(key.partition, []).append((key, item))
             return [found.get(layout.node_partition(ns, path), []) for path in paths]
     looks = [_rows(ports, layout.node_partition(ns, path)) for path in paths]
-    if ports.store.limits.has_latency:
-        return await together(looks, True)
-    return [await look for look in looks]  # a caller's own thread may ask, in which no event loop runs
+    return await together(looks, ports.store.limits.has_latency)
 
 
 def _registration(key: Key, item: Item) -> Optional[Registration]:
