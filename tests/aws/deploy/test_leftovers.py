@@ -9,13 +9,13 @@ from fk_backend.providers.aws.cloud import Cloud
 from fk_backend.providers.aws.destroy import destroy
 from fk_kazoo.verify import leftovers
 
-from .conftest import NAME, Account
+from .conftest import NAME, Place
 
 
-def test_everything_is_found_and_after_that_nothing(account: Account) -> None:
-    account.deploy()
+def test_everything_is_found_and_after_that_nothing(place: Place) -> None:
+    place.deploy()
     inbox = names.inbox_queue(NAME, "a" * 32)
-    account.client("sqs").create_queue(QueueName=inbox)
+    place.client("sqs").create_queue(QueueName=inbox)
     left_over = leftovers.find(Cloud(), ["fk-" + NAME])
     assert left_over.unknown == {}
     assert "queue " + inbox in left_over.left
