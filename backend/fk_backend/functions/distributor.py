@@ -32,7 +32,7 @@ async def distribute(ports: Ports, ns: str, head: Head, looked: Optional[Rows] =
     reader. ``looked``: what `CommitAndLook` has found; then all of it goes together.
     """
     trigger_log = trigger_log_of(head.zxid, head.since, head.triggers)
-    fresh = [trigger for trigger in head.triggers if trigger.zxid > head.confirmed]
+    fresh = fresh_triggers(head)
     notes = answer_notes(head.answers, trigger_log)
     hits: List[Registration] = []
     if fresh and looked is not None:
@@ -62,9 +62,19 @@ async def distribute(ports: Ports, ns: str, head: Head, looked: Optional[Rows] =
         log.warning("namespace %s: registrations stay behind: %s", ns, error)  # nobody waits for them any more
 
 
+def fresh_triggers(head: Head) -> List[Trigger]:
+    """The triggers that may not have been fanned out, in their order: the last ones."""
+    fresh: List[Trigger] = []
+    for trigger in reversed(head.triggers):
+        if trigger.zxid <= head.confirmed:
+            break
+        fresh.append(trigger)
+    return fresh[::-1]
+
+
 def watched_partitions(ns: str, head: Head) -> List[str]:
     """Where somebody may watch what the last commit of ``head`` has changed."""
-    return partitions_of(ns, [trigger for trigger in head.triggers if trigger.zxid > head.confirmed], head.subtrees)
+    return partitions_of(ns, fresh_triggers(head), head.subtrees)
 
 
 def wake_note(head: Head) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any, Awaitable, Callable, Dict, List, NamedTuple, Optional, S
 
 from .. import layout
 from ..codec import Malformed
-from ..core.model import Error, Id, Trigger
+from ..core.model import Error, Id
 from ..core.requests import INVOKED, Attach, Call, Open, Result, Sweep
 from ..core.snapshot import Missing
 from ..errors import BackendError, Conflict, Refused, StorageFull, Taken, Unavailable, Unknown
@@ -22,7 +22,7 @@ from ..messages import Ended as EndedNote
 from ..ports import Delivery, Ports, Pushed, Put, Written
 from . import trail
 from .cache import Cache
-from .distributor import answer_notes, distribute, tidy, wake_note, watched_partitions
+from .distributor import answer_notes, distribute, fresh_triggers, tidy, wake_note, watched_partitions
 from .fanout import FanOutProgress
 from .journal import load_head_and_journal
 from .large import foreign
@@ -266,7 +266,7 @@ class Writer:
             return False
         head = cache.head
         if self._told.upto(ns) != head.zxid:
-            fresh = _fresh(head)
+            fresh = fresh_triggers(head)
             answers = any(not is_functions(inbox) for inbox, _, _ in head.answers)
             others = answers or head.moved or head.garbage or any(ended.expired for ended in head.ended)
             begins = self._ports.timer is not None and head.ticking == head.zxid
@@ -503,16 +503,6 @@ def refusal(ns: str, message: Message, internal: bool) -> str:
         if foreign(ns, request):
             return "of %s: it names data that it can't have laid down in this namespace" % message.inbox
     return ""
-
-
-def _fresh(head: Head) -> List[Trigger]:
-    """The triggers that may not have been fanned out: the last ones."""
-    fresh: List[Trigger] = []
-    for trigger in reversed(head.triggers):
-        if trigger.zxid <= head.confirmed:
-            break
-        fresh.append(trigger)
-    return fresh
 
 
 def _is_of_here(error: BaseException) -> bool:
