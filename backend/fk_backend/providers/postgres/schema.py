@@ -98,7 +98,7 @@ _FENCE = """
     END IF;
 """
 
-# The same with roles that have namespaces of their own. A statement takes as long as writing a row; an expression does not.
+# The same with roles that have namespaces of their own. A statement costs as much as a write; an expression does not.
 _FENCE_OF_ROLES = """
     held := pg_advisory_xact_lock_shared({locks}, {commits}) IS NOT NULL;
     DECLARE
