@@ -92,8 +92,7 @@ servers: $(VENV)/.servers ## an app under gunicorn, uWSGI and Celery, with each 
 	$(PY) -m pytest compat_tests/servers --numprocesses 2 --dist worksteal || { $(ONCE_MORE); \
 	  $(PY) -m pytest compat_tests/servers --last-failed --last-failed-no-failures none; }
 
-postgres: $(VENV)/.dev ## on a real PostgreSQL: kazoo's suite with threads, recorded programs, the demo
-	@$(INITDB) || [ "$$(id -u)" != 0 ] || { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -qq -y postgresql >/dev/null; } || true
+postgres: $(VENV)/.dev postgres-programs ## on a real PostgreSQL: kazoo's suite with threads, recorded programs, the demo
 	@if $(INITDB); then $(MAKE) --no-print-directory on-postgres; \
 	  else echo "not run: there is no PostgreSQL here, and it can't be installed (apt-get install postgresql)"; fi
 
@@ -118,9 +117,15 @@ provider-on-postgres: $(VENV)/.dev
 	$(PY) -m pytest tests/providers/postgres --numprocesses 2 --dist loadfile || { $(ONCE_MORE); \
 	  $(PY) -m pytest tests/providers/postgres --last-failed --last-failed-no-failures none; }
 
-.PHONY: browser
+# What no registry of Python's has, the system's own may: only root may ask it, and tests that lack it say so.
+INSTALL = [ "$$(id -u)" != 0 ] || { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(1) >/dev/null; } || true
+
+.PHONY: browser postgres-programs
 browser: ## installs the Chromium in which `make proofs` looks at the console's page, where it can be installed
-	@command -v chromedriver >/dev/null || [ "$$(id -u)" != 0 ] || { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium chromium-driver >/dev/null; } || true
+	@command -v chromedriver >/dev/null || $(call INSTALL,chromium chromium-driver)
+
+postgres-programs: ## installs the PostgreSQL and the pgbouncer with which tests run, where they can be installed
+	@{ $(INITDB) && command -v pgbouncer >/dev/null; } || $(call INSTALL,postgresql pgbouncer)
 
 INITDB := ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1
 
