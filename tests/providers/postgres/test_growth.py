@@ -83,7 +83,9 @@ async def surround(gateway: PostgresGateway, ns: str) -> None:
     await written(session, heard, create("/elsewhere"))
     for start in range(0, NODES, BATCH):
         some = range(start, start + BATCH)
-        await written(session, heard, *[create("/a/%d" % n) for n in some], *[create("/elsewhere/%d" % n) for n in some])
+        await written(
+            session, heard, *[create("/a/%d" % n) for n in some], *[create("/elsewhere/%d" % n) for n in some]
+        )
     others = await asyncio.gather(*[opened(gateway, ns) for _ in range(SESSIONS)])
     for n, (other, hearing) in enumerate(others):
         node = "/elsewhere/%d" % n
