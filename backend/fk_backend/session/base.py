@@ -132,6 +132,9 @@ class SessionBase:
     async def _take_note(self, note: Any) -> None:
         raise NotImplementedError
 
+    async def _rearm(self, path: str, mode: str, number: int) -> None:
+        raise NotImplementedError
+
     async def _landed(self, tag: Any, op: Any, result: Result, trigger_log: Optional[TriggerLog]) -> None:
         raise NotImplementedError
 

@@ -82,6 +82,9 @@ class Opening(DirectWrites):
             self.id, timeout_ms, identities = value
             self._lease.begin(timeout_ms / 1000.0, contact_s)
             if self.overdue():  # that took long; it is a beat that says whether the deployment is in reach now
+                if self._gateway.clock.monotonic() - contact_s > self._lease.timeout_s:
+                    # Not heard of for so long, it may be about to expire: the writer may have looked at its beats.
+                    raise Unavailable("the session was opened or attached after its timeout")
                 await self._send_beat()
         except BaseException:
             await self._gateway.unsubscribe(self.inbox, keep=False)
