@@ -195,7 +195,7 @@ simulate-long: $(VENV)/.dev ## 1,000,000 schedules, and as many with the direct 
 	PYTHONPATH=backend $(PY) -m tests.simulation.long 1000000
 	PYTHONPATH=backend $(PY) -m tests.simulation.long 1000000 --world invoked
 
-simulate: $(VENV)/.dev ## the shipped code under a virtual clock: 20,000 schedules, every crash, small scopes
+simulate: $(VENV)/.dev ## the shipped code under a virtual clock: 20,000 schedules, 20,000 with invoked writers, every crash, small scopes
 	PYTHONPATH=backend $(PY) -m fk_backend.testing.simulation --ci --jobs 2
 
 # --- on AWS, emulated ---
