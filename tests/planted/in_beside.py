@@ -55,17 +55,17 @@ edit(
     "a write beside the host is taken for told before anybody has looked who watches",
     W, "_written", "trail.done(", "self._told.note(ns, step.head.zxid)\n    trail.done(",
 )  # fmt: skip
-edit(
+in_turn(
     "woken and not told",
     "a write beside the host is taken for told although there was no room for somebody who watches",
     distributor, "told_who_watches",
     "await ports.events.push(fired_notes(hits, trigger_log_of(head.zxid, head.since, head.triggers)))",
     """try:
             await ports.events.push(fired_notes(hits, trigger_log_of(head.zxid, head.since, head.triggers)))
-        except BackendError:
+        except Exception:
             pass""", writer,
 )  # fmt: skip
-edit(
+in_turn(
     "consumed before told",
     "registrations of who watches are removed before there was room to tell them",
     distributor, "told_who_watches", "if hits:\n", "if hits:\n        await drop_fired(ports, hits)\n", writer,
