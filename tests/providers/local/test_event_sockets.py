@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from typing import Any, List, Sequence, Tuple
+from typing import Any, List, Sequence, Set, Tuple
 
 import pytest
 
@@ -19,6 +19,7 @@ from fk_backend.providers.local import event_sockets, files, host
 from fk_backend.providers.local.event_sockets import MAX_BYTES, EventSocket, EventSockets, inbox_at
 from fk_backend.session.ops import Exists, GetData
 
+from .conftest import Child, hear
 from .test_beside import MADE, Scene, done, play
 
 NAME = "0" * 32
@@ -128,7 +129,25 @@ def test_what_killed_processes_left_is_removed_by_the_next_host(place: files.Pla
 
     play(scene)
     lives.close()
-    assert [name for name in os.listdir(place.directory) if name.startswith("events-")] == ["events-8.sock"]
+    assert sockets(place) == {"events-8.sock"}
+
+
+def test_what_a_killed_process_left_is_removed_when_its_connection_ends(place: files.Place, child: Child) -> None:
+    async def scene(on: Scene) -> None:
+        before = sockets(place)
+        killed = child("sets", "d", 0)
+        await asyncio.get_running_loop().run_in_executor(None, hear, killed)
+        assert len(sockets(place) - before) == 1
+        killed.kill()
+        await on.until(lambda: sockets(place) == before)
+        assert len(before) == 2, "those of who lives stay"
+
+    play(scene)
+
+
+def sockets(place: files.Place) -> Set[str]:
+    """Their files."""
+    return {name for name in os.listdir(place.directory) if name.startswith("events-")}
 
 
 def on_socket(place: files.Place) -> Tuple[EventSocket, List[Tuple[str, bytes]]]:

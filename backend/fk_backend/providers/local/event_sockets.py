@@ -11,11 +11,12 @@ A datagram is a `codec` value: ``[[inbox, body], …]``.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import re
 import socket
-from typing import Callable, Dict, List, Optional, Sequence
+from typing import Callable, Dict, Iterable, List, Optional, Sequence
 
 from ... import codec
 from ...errors import Unavailable
@@ -132,10 +133,8 @@ class EventSocket:
         descriptor, self.descriptor = self.descriptor, None
         self.number = 0
         if self._path:
-            try:
+            with contextlib.suppress(OSError):
                 os.unlink(self._path)
-            except OSError:
-                pass
         if descriptor is None:
             self._socket.close()
         elif descriptor.is_ours():
@@ -145,16 +144,20 @@ class EventSocket:
             self._socket.detach()
 
 
-def remove_left(place: Place) -> None:
-    """Removes the sockets of processes that were killed. OSError."""
-    for name in os.listdir(place.directory):
-        if _FILE.fullmatch(name) is None:
-            continue
-        path = os.path.join(place.directory, name)
+def remove_left(place: Place, inboxes: Optional[Iterable[str]] = None) -> None:
+    """Removes the sockets of processes that were killed; ``inboxes``: of those that were heard there."""
+    if inboxes is None:
+        found = (_FILE.fullmatch(name) for name in os.listdir(place.directory))
+        numbers = [int(match[1]) for match in found if match is not None]
+    else:
+        numbers = [number for number in set(map(_number_of, inboxes)) if number is not None]
+    for number in numbers:
+        path = place.event_socket(number)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as door:
             try:
                 door.connect(path)
             except ConnectionRefusedError:
-                os.unlink(path)
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
             except OSError:
                 pass

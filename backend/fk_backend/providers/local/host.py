@@ -347,6 +347,7 @@ class Host:
         for inbox in missed:
             del self._subscribers[inbox]
         self._miss(missed)
+        remove_left(self._place, missed)
 
 
 def _namespace(value: Any) -> str:
