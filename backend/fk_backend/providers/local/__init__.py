@@ -19,7 +19,7 @@ from ...messages import split_id
 from ...ports import AdminPorts, Direct, Gateway, NullSender, Ports, Queue
 from ..clock import SystemClock
 from ..descriptors import Descriptor
-from . import combining, files, host, outbox
+from . import files, host, outbox, shared_memory
 from .beside import LocalDirect
 from .event_sockets import EventSocket, inbox_at
 from .link import Link
@@ -163,5 +163,5 @@ def abandon(forked: bool = True) -> None:
     _discarded.extend(_links)
     _links.clear()
     host.forget_locks()
-    for descriptor in combining.forget_locks():
+    for descriptor in shared_memory.forget_locks():
         descriptor.close()

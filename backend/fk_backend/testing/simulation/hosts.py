@@ -25,6 +25,7 @@ from .ports import Deployment
 from .world import Process
 
 RETRY_S = 0.05
+FENCE_S = 0.001
 
 
 class Instances:
@@ -122,6 +123,8 @@ class Trigger:
 
     async def _run(self) -> None:
         queue, knobs = self._deployment.queue, self._world.knobs
+        while self._deployment.writing is not None:  # whoever writes beside the host has begun before it has
+            await self._world.sleep(FENCE_S)
         while queue or self._deployment.untold:
             if self._deployment.untold:
                 while not await self._attempt([]):

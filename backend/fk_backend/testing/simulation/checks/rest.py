@@ -10,6 +10,7 @@ from ....core.requests import SetData
 from ....functions import large
 from ....ports import INTEREST, SESSIONS, STATE, Item, Key, Put
 from ....session.ops import AddWatch
+from .. import committed
 from ..model import Live, Znode
 from ..ports import Commit
 from ..replay import Replay
@@ -173,7 +174,7 @@ def _of_the_dead(replay: Replay, key: Key) -> bool:
 
 
 def _untold(replay: Replay, key: Key) -> bool:
-    """Whether the last commit of all gave its session to another connection, and its writer died with that client.
+    """Whether the last commit of all moved or ended its session, and its writer died with that client.
 
     What is left to do after a commit the next one finds in the head.
     """
@@ -181,7 +182,9 @@ def _untold(replay: Replay, key: Key) -> bool:
         return False
     entry, commit = replay.commits[-1]
     died = any(later.what == "died" and later.who == entry.who for later in replay.log[entry.step :])
-    return died and _inbox(key) in _moved(commit)
+    head = committed.head_in(commit.writes, NS)
+    ended = [] if head is None else [each.inbox for each in head.ended]
+    return died and _inbox(key) in (*_moved(commit), *ended)
 
 
 def _watches(op: Any, key: Key) -> bool:
