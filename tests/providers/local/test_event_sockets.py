@@ -132,7 +132,11 @@ def test_what_killed_processes_left_is_removed_by_the_next_host(place: files.Pla
     assert sockets(place) == {"events-8.sock"}
 
 
-def test_what_a_killed_process_left_is_removed_when_its_connection_ends(place: files.Place, child: Child) -> None:
+def test_what_a_killed_process_left_is_removed_when_it_is_given_up(
+    place: files.Place, child: Child, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "ABSENT_S", 1.0)
+
     async def scene(on: Scene) -> None:
         before = sockets(place)
         killed = child("sets", "d", 0)

@@ -291,6 +291,7 @@ class Host:
             return
         for inbox in still:
             del self._absent[inbox]
+        remove_left(self._place, still)  # not before: of a process that ends, sockets close one after the other
 
     # --- peers ----------------------------------------------------------------------------------
 
@@ -347,7 +348,6 @@ class Host:
         for inbox in missed:
             del self._subscribers[inbox]
         self._miss(missed)
-        remove_left(self._place, missed)
 
 
 def _namespace(value: Any) -> str:
