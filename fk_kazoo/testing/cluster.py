@@ -15,7 +15,7 @@ from kazoo.handlers.threading import SequentialThreadingHandler
 from fk_backend.core.requests import Attach, Auth, Open
 from fk_backend.errors import Unavailable
 from fk_backend.messages import decode
-from fk_backend.ports import Gateway, Key, Queue
+from fk_backend.ports import Gateway, Key
 from fk_backend.testing.faults import FaultyGateway
 
 from .. import loop
@@ -144,7 +144,7 @@ class Wire:
     kazoo's test_connection_dropped sends a megabyte and drops the connection while it is on its way.
     """
 
-    def __init__(self, client_link: ClientLink, queue: Queue) -> None:
+    def __init__(self, client_link: ClientLink, queue: FaultyGateway) -> None:
         self._client_link = client_link
         self._queue = queue
 
@@ -156,10 +156,11 @@ class Wire:
         lost: Optional[str] = None
         if self._client_link.fails_next and not isinstance(decode(body).requests[0], INITIAL_REQUESTS):
             lost, self._client_link.fails_next = self._client_link.fails_next, None
-        if lost != MESSAGE:
-            await self._queue.send(group, message_id, body)
-        if lost:
-            self._client_link.disconnect_all()
+        if lost == MESSAGE:
+            return self._client_link.disconnect_all()
+        if lost == ANSWER:  # not before there is one: a connection that came sooner would fence what is in the queue
+            self._queue.lose_answers(self._client_link.disconnect_all)
+        await self._queue.send(group, message_id, body)
 
 
 def _put(faulty: FaultyGateway, state: str) -> None:
