@@ -157,8 +157,8 @@ gateway-large: $(VENV)/.dev ## large programs (two ClickHouse replicas, Spark's 
 GATEWAY_SUITE := FK_KAZOO_HOME=$(CURDIR)/.cache/gateway-suite $(PY) -m compat_tests.kazoo_suite \
   --url local://gateway-suite --fk-gateway -o cache_dir=$(CURDIR)/.cache/suite-gateway
 
-zookeeper-tests: $(VENV)/.dev ## ZooKeeper's own Java tests through a gateway; they are fetched and built: Debian 12, zookeeper, a JDK (BESIDE=1: on a real ZooKeeper, too)
-	$(PY) -m compat_tests.zookeeper_tests $(if $(BESIDE),--beside-zookeeper)
+zookeeper-tests: $(VENV)/.dev ## ZooKeeper's own Java tests through a gateway; they are fetched and built: Debian 12, zookeeper, a JDK (BESIDE=1: on a real ZooKeeper, too; MEMORY=1: on memory://)
+	$(PY) -m compat_tests.zookeeper_tests $(if $(BESIDE),--beside-zookeeper) $(if $(MEMORY),--memory)
 
 clean: ## removes what was set up and built
 	rm -rf $(VENV) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info backend/*.egg-info

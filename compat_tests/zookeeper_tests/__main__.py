@@ -1,6 +1,8 @@
-"""Runs ZooKeeper's own Java tests against a gateway on a new local:// deployment, and says what became of each.
+"""Runs ZooKeeper's own Java tests against a gateway on a new deployment, and says what became of each.
 
-python -m compat_tests.zookeeper_tests [--beside-zookeeper] [CLASS ...]
+python -m compat_tests.zookeeper_tests [--memory] [--beside-zookeeper] [CLASS ...]
+
+The deployment is local://, or memory://.
 
 Beside a ZooKeeper: the same classes on a real one, in the same run, and what fails on both is told apart.
 """
@@ -89,6 +91,18 @@ def table(found: Dict[str, str], theirs: Dict[str, str]) -> int:
     return 1 if failed else 0
 
 
+def _on_local(home: Path) -> List[str]:
+    """The command of a gateway, after its deployment has got a super user."""
+    provider("local").check("java", {})
+    (home / "java/super.digest").write_text(SUPER_DIGEST)
+    options = ["--listen", "127.0.0.1:0", "--words", "*", "--max-client-cnxns", "0"]
+    return [sys.executable, "-m", "fk_kazoo", "serve", "local://java", *options]
+
+
+def _on_memory() -> List[str]:
+    return [sys.executable, "-m", "compat_tests.zookeeper_tests.in_memory", SUPER_DIGEST]
+
+
 def main(argv: List[str]) -> int:
     """The exit code; 2 if they can not be built here."""
     beside = "--beside-zookeeper" in argv
@@ -104,10 +118,8 @@ def main(argv: List[str]) -> int:
         return 2
     with tempfile.TemporaryDirectory() as home:
         os.environ["FK_KAZOO_HOME"] = home
-        provider("local").check("java", {})
-        (Path(home) / "java/super.digest").write_text(SUPER_DIGEST)
-        serving = [sys.executable, "-m", "fk_kazoo", "serve", "local://java", "--listen", "127.0.0.1:0", "--words", "*"]
-        with subprocess.Popen([*serving, "--max-client-cnxns", "0"], stdout=subprocess.PIPE, text=True) as gateway:
+        serving = _on_memory() if "--memory" in argv else _on_local(Path(home))
+        with subprocess.Popen(serving, stdout=subprocess.PIPE, text=True) as gateway:
             assert gateway.stdout is not None
             port = gateway.stdout.readline().strip().rpartition(":")[2]
             try:

@@ -167,11 +167,11 @@ def check(name: str, options: Mapping[str, str]) -> None:
         naming.checked("memory", name)
 
 
-def make(name: str, clock: Clock) -> MemoryDeployment:
+def make(name: str, clock: Clock, super_id: Optional[Id] = None) -> MemoryDeployment:
     """A deployment whose time goes by this clock. ValueError if there is one of that name. In the loop's thread."""
     if name in _deployments:
         raise ValueError("there is a deployment memory://%s" % name)
-    made = _deployments[name] = MemoryDeployment(clock=clock)
+    made = _deployments[name] = MemoryDeployment(super_id, clock=clock)
     return made
 
 
