@@ -480,7 +480,7 @@ edit(
     "anybody may invoke the writer for a session at anybody's inbox",
     writer.Writer,
     "_is_its_own",
-    "return trusted or is_sender(message, received.delivery.body, None)",
+    "return received.is_ours or is_sender(message, received.delivery.body, None)",
     "return True",
     INVOKED + "test_a_session_asks_at_its_own_inbox_alone",
 )

@@ -593,8 +593,8 @@ edit(
     "who waits sleeps although somebody has rung",
     combining.Records,
     "wait",
-    "_WAIT, bell,",
-    "_WAIT, self.bell(),",
+    "BELL, bell,",
+    "BELL, self.bell(),",
     COMBINING + "test_who_sleeps_is_woken",
 )
 
@@ -698,7 +698,7 @@ edit(
 edit(
     "what was known before somebody else wrote is tried again",
     writer.Writer,
-    "write",
+    "_again_after_conflict",
     "await (self._wake(ns, []) if wakes else self._look(ns))",
     "cache if cache is not None and not wakes else await self._wake(ns, [])",
     BESIDE + "test_they_take_turns_and_each_sees_what_the_others_wrote",

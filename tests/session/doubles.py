@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, cast
 
+import pytest
+
 from fk_backend.core.requests import Result
-from fk_backend.errors import Unavailable
+from fk_backend.errors import Unavailable, Unknown
 from fk_backend.functions.writer import Writer
 from fk_backend.mac import inbox_name
 from fk_backend.messages import Answers, Fired, Message, decode, decode_note
@@ -350,6 +352,13 @@ class DirectOnStage:
 
     def told(self, ns: str) -> None:
         """`ports.Direct.told`."""
+
+
+async def opens_without_answer(actor: Actor) -> None:
+    """Its opening is done, and the answer to that is lost."""
+    actor.gateway.direct.late = Unknown("no answer")
+    with pytest.raises(Unknown):
+        await actor.session.open(3000)
 
 
 def on_stage(play: Callable[[Stage], Any]) -> None:

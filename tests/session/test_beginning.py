@@ -18,7 +18,7 @@ from fk_backend.session.engine import Session
 from fk_backend.session.opening import FAN_OUT_CHECK_S, IDLE_BEAT_S, LOOK_S
 from fk_backend.session.ops import AddWatch, Exists, GetData
 
-from .doubles import NS, Actor, DirectOnStage, Stage, on_stage, rest
+from .doubles import NS, Actor, DirectOnStage, Stage, on_stage, opens_without_answer, rest
 
 NODE = Create("/a", b"old", OPEN_ACL, 0, 0, False)
 WRITE = SetData("/a", b"new", -1)
@@ -144,9 +144,7 @@ def test_an_inbox_that_can_not_be_made_is_tried_again() -> None:
 def test_an_opening_without_an_answer_is_not_asked_for_again() -> None:
     async def play(stage: Stage) -> None:
         actor = _actor(stage)
-        actor.gateway.direct.late = Unknown("no answer")
-        with pytest.raises(Unknown):
-            await actor.session.open(3000)
+        await opens_without_answer(actor)
         assert actor.gateway.direct.calls == 1 and not stage.known and not stage.ears
 
     on_stage(play)

@@ -10,12 +10,12 @@ import pytest
 from fk_backend import layout
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.requests import Auth, Close, Create
-from fk_backend.errors import Conflict, Unknown
+from fk_backend.errors import Conflict
 from fk_backend.messages import Message
 from fk_backend.ports import INTEREST, SESSIONS, STATE
 from fk_backend.session.ops import GetData
 
-from .doubles import NS, Actor, DirectOnStage, Stage, on_stage, rest
+from .doubles import NS, Actor, DirectOnStage, Stage, on_stage, opens_without_answer, rest
 
 NODE = Create("/a", b"old", OPEN_ACL, 0, 0, False)
 
@@ -85,9 +85,7 @@ def test_what_can_not_be_opened_at_once_is_opened_by_the_queue(how: str) -> None
 def test_an_opening_without_an_answer_is_not_asked_for_again() -> None:
     async def play(stage: Stage) -> None:
         actor = _actor(stage)
-        actor.gateway.direct.late = Unknown("no answer")
-        with pytest.raises(Unknown):
-            await actor.session.open(3000)
+        await opens_without_answer(actor)
         assert not stage.known and not stage.ears and await _sessions(stage) == 1  # nobody's: it will expire
 
     on_stage(play)

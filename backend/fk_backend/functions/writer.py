@@ -57,6 +57,8 @@ class Received(NamedTuple):
 
     message: Message
     delivery: Delivery
+    is_ours: bool = False
+    """Whether this very process sent it, which need not prove who it is."""
 
 
 class Writer:
@@ -106,14 +108,19 @@ class Writer:
         unless `is_fanned_out` finds that nobody is waiting for it. Conflict, unless it ``wakes``, if that has not been
         found of the commit before.
         """
+        return await self._again_after_conflict(
+            ns, wakes, lambda cache: self._write_directly(ns, cache, message, wakes)
+        )
+
+    async def _again_after_conflict(self, ns: str, wakes: bool, write: Callable[[Cache], Awaitable[T]]) -> T:
+        """With what is known of the namespace; if somebody else went on from there, once more with what is so now."""
         cache = self._cache.pop(ns, None)
         if cache is not None:
             try:
-                return await self._write_directly(ns, cache, message, wakes)
+                return await write(cache)
             except Conflict:
-                pass  # another instance went on from there
-        cache = await (self._wake(ns, []) if wakes else self._look(ns))
-        return await self._write_directly(ns, cache, message, wakes)
+                pass
+        return await write(await (self._wake(ns, []) if wakes else self._look(ns)))
 
     async def _write_directly(self, ns: str, cache: Cache, message: Message, wakes: bool) -> Written:
         """Nothing is done before the commit, whatever interrupts it, but what is known here is forgotten then.
@@ -163,13 +170,9 @@ class Writer:
 
         The head keeps the answers of those entries that name an inbox. ``begins`` is told what comes.
         """
-        cache = self._cache.pop(ns, None)
-        if cache is not None:
-            try:
-                return await self._write_together(ns, cache, entries, begins)
-            except Conflict:
-                pass  # another instance went on from there
-        return await self._write_together(ns, await self._look(ns), entries, begins)
+        return await self._again_after_conflict(
+            ns, False, lambda cache: self._write_together(ns, cache, entries, begins)
+        )
 
     async def _write_together(
         self, ns: str, cache: Cache, entries: Sequence[Entry], begins: Callable[[Step], None]
@@ -246,15 +249,14 @@ class Writer:
     async def _is_its_own(self, ns: str, cache: Cache, received: Received) -> bool:
         """Whether the session that it names sent it, or there is no such session, which is what it is told then."""
         message, sessions = received.message, cache.snapshot.sessions
-        trusted = not received.delivery.body
         if begins(message):
-            return trusted or is_sender(message, received.delivery.body, None)
+            return received.is_ours or is_sender(message, received.delivery.body, None)
         if message.session not in sessions:
             await prefetch(self._ports, ns, cache, calls_of([message]))
         if message.session not in sessions:
             await load(self._ports, ns, cache, Missing(sessions={message.session}))
         session = sessions.get(message.session)
-        return session is None or trusted or is_sender(message, received.delivery.body, session)
+        return session is None or received.is_ours or is_sender(message, received.delivery.body, session)
 
     async def is_fanned_out(self, ns: str) -> bool:
         """Whether the fan-out of the last commit is over: it is, if nobody watches and nobody else was to be told.
@@ -472,6 +474,7 @@ async def _definite(work: Awaitable[T]) -> T:
 
 def _direct(ns: str, sent: Union[bytes, Message]) -> Received:
     """A direct message, as far as that can be said without its session. Refused if nobody may send it so."""
+    is_ours = isinstance(sent, Message)
     body = b"" if isinstance(sent, Message) else sent
     try:
         message = sent if isinstance(sent, Message) else decode(sent)
@@ -482,7 +485,7 @@ def _direct(ns: str, sent: Union[bytes, Message]) -> Received:
         raise Refused(why)
     if len(message.requests) != 1 or not isinstance(message.requests[0], INVOKED):
         raise Refused("only one request of a session is done directly")
-    return Received(message, Delivery(body, internal=False))
+    return Received(message, Delivery(body, internal=False), is_ours)
 
 
 def refusal(ns: str, message: Message, internal: bool) -> str:
@@ -521,7 +524,7 @@ def _is_done(received: Received, done: Dict[str, int]) -> bool:
 def _fitting(messages: Sequence[Received]) -> int:
     """How many of the messages go into one commit; at least one."""
     calls = size = 0
-    for count, (message, delivery) in enumerate(messages):
+    for count, (message, delivery, _) in enumerate(messages):
         calls += len(message.requests)
         size += len(delivery.body)
         if count and (calls > MAX_CALLS or size > MAX_BYTES):
@@ -533,7 +536,7 @@ def _entries(messages: Sequence[Received], done: Dict[str, int]) -> List[Entry]:
     """What is left to do of the messages. ``done``: inbox → number below which all is done."""
     entries: List[Entry] = []
     upto = dict(done)
-    for message, delivery in messages:
+    for message, delivery, _ in messages:
         inbox, last = message.inbox, message.first + len(message.requests) - 1
         for number, request in enumerate(message.requests, message.first):
             if number >= upto.get(inbox, 0):

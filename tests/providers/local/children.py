@@ -18,6 +18,7 @@ from fk_backend.ports import INTEREST, SESSIONS, STATE, Item, Key, Put
 from fk_backend.providers import local
 from fk_backend.providers.local import files, progress
 from fk_backend.providers.local.combining import Records
+from fk_backend.providers.local.shared_memory import SharedMemory
 from fk_backend.providers.local.store import LocalStore
 from fk_kazoo.client import KazooClient
 from tests.providers.local.mistakes import plant
@@ -154,7 +155,7 @@ async def serve(name: str, mistake: str = "") -> None:
 def published(name: str) -> None:
     """Publishes something, and says which record that is in. Never ends."""
     place = files.prepare(name)
-    records = Records(place, progress.shared(place.progress))
+    records = Records(SharedMemory(place, progress.shared(place.progress)))
     assert records.publish(b"something")
     say(records._mine)
     sys.stdin.read()

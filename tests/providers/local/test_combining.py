@@ -15,8 +15,8 @@ from fk_backend.errors import Unavailable, Unknown
 from fk_backend.messages import encode
 from fk_backend.providers import local
 from fk_backend.providers.contention import Contention
-from fk_backend.providers.local import beside, combining, files, host, store
-from fk_backend.providers.local.combining import DONE, LOST, PUBLISHED, REFUSED, TAKEN, Records
+from fk_backend.providers.local import beside, combining, files, host, shared_memory, store
+from fk_backend.providers.local.combining import COMMIT_LOCK, DONE, LOST, PUBLISHED, REFUSED, TAKEN, Records
 from fk_backend.session.engine import Session
 from tests.providers.local.conftest import Child, hear
 from tests.providers.local.test_beside import MADE, NS, Scene, done, play
@@ -244,12 +244,12 @@ def test_who_is_interrupted_while_he_waits_leaves_nothing_to_be_done(place: file
         def interrupted(*arguments: Any) -> None:
             raise Interruption
 
-        monkeypatch.setitem(combining._held, records._path, object())
+        monkeypatch.setitem(shared_memory._held, (records._memory.path, COMMIT_LOCK), object())
         monkeypatch.setattr(Records, "wait", interrupted)
         with pytest.raises(Interruption):
             on.here.write_now(MINE)
         assert records.number
-        monkeypatch.delitem(combining._held, records._path)
+        monkeypatch.delitem(shared_memory._held, (records._memory.path, COMMIT_LOCK))
         on.here.finish_fan_out()
         assert not records.number
         await third.close()
@@ -287,7 +287,7 @@ def test_in_an_event_loop_nobody_waits(place: files.Place, monkeypatch: Any) -> 
     async def scene(on: Scene) -> None:
         third, waiting = await with_one_who_waits(on)
         monkeypatch.setattr(beside, "is_loops_thread", IS_LOOPS_THREAD)
-        monkeypatch.setitem(combining._held, waiting.records._path, object())
+        monkeypatch.setitem(shared_memory._held, (waiting.records._memory.path, COMMIT_LOCK), object())
         monkeypatch.setattr(Records, "wait", lambda *arguments: pytest.fail("it waits"))
         assert on.here.write_now(MINE) is None and not on.other.direct._records.number
         await third.close()
@@ -311,7 +311,7 @@ def test_what_is_no_message_is_refused(place: files.Place) -> None:
 def test_what_has_no_room_is_for_the_queue(place: files.Place, monkeypatch: Any) -> None:
     async def scene(on: Scene) -> None:
         third, waiting = await with_one_who_waits(on)
-        monkeypatch.setitem(combining._held, waiting.records._path, object())
+        monkeypatch.setitem(shared_memory._held, (waiting.records._memory.path, COMMIT_LOCK), object())
         many = tuple(SetData("/a", b"", -1) for _ in range(beside.MAX_PARTS + 1))
         assert on.here.write_now(SetData("/a", bytes(combining.MAX_MESSAGE_BYTES), -1)) is None
         assert on.here.write_now(Multi(many)) is None

@@ -18,7 +18,7 @@ from ...mac import inbox_name
 from ...messages import split_id
 from ...ports import AdminPorts, Direct, Gateway, NullSender, Ports, Queue
 from ..clock import SystemClock
-from . import combining, files, host, outbox
+from . import files, host, outbox, shared_memory
 from .beside import LocalDirect
 from .link import Link
 from .store import LocalStore, namespaces
@@ -154,5 +154,5 @@ def abandon(forked: bool = True) -> None:
     _discarded.extend(_links)
     _links.clear()
     host.forget_locks()
-    for descriptor in combining.forget_locks():
+    for descriptor in shared_memory.forget_locks():
         descriptor.close()

@@ -32,6 +32,7 @@ from .combining import DONE, LOST, MAX_ANSWER_BYTES, PUBLISHED, REFUSED, TAKEN, 
 from .files import Place
 from .frames import Frames
 from .progress import Progress, shared
+from .shared_memory import SharedMemory, is_possible
 from .store import LocalStore
 
 log = logging.getLogger(__name__)
@@ -63,12 +64,14 @@ class DirectWriter(InProcessDirect):
         store: LocalStore,
         progress: Progress,
         records: Optional[Records],
+        now: Callable[[], float] = monotonic,
     ) -> None:
-        """``records``: None where nobody can combine."""
+        """``records``: None where nobody can combine. ``now``: in seconds, as `ports.Clock.monotonic`."""
         super().__init__(writer, is_free, schedule_fan_out, store.in_turn)
         self._store = store
         self._progress = progress
         self._records = records
+        self._now = now
         self._contention: Dict[str, Contention] = {}
         """By namespace."""
         self._met_host: Dict[str, int] = {}
@@ -80,7 +83,7 @@ class DirectWriter(InProcessDirect):
         if ns not in self._contention:
             self._contention[ns] = Contention(QUEUED_S)
         contention = self._contention[ns]
-        if not contention.is_due(monotonic()):
+        if not contention.is_due(self._now()):
             return None
         try:
             if records is None:
@@ -89,7 +92,7 @@ class DirectWriter(InProcessDirect):
                 await self._withdrawn(ns, records, records.number)
             return await self._with_others(ns, message, records, contention)
         except BackendError:
-            contention.met(monotonic())
+            contention.met(self._now())
             raise
 
     def told(self, ns: str) -> None:
@@ -108,7 +111,7 @@ class DirectWriter(InProcessDirect):
 
         ``number``: of the message, if it is published already.
         """
-        began = monotonic()
+        began = self._now()
         busy_since: Optional[float] = None
         while True:
             bell = records.bell() if number else 0
@@ -129,7 +132,7 @@ class DirectWriter(InProcessDirect):
                             self._met_host[ns] = 0
                             return found
                         may_commit, number = False, 0  # the host has begun to write
-                        if monotonic() - began > WAIT_S:
+                        if self._now() - began > WAIT_S:
                             return None
                     elif not number and self._leaves_it(ns, records):
                         return None
@@ -144,7 +147,7 @@ class DirectWriter(InProcessDirect):
                 continue  # whoever had the lock may have looked for the last time
             if records.state(number) in (DONE, REFUSED, LOST):
                 return await self._withdrawn(ns, records, number)
-            now = monotonic()
+            now = self._now()
             busy_since = None if self._is_free(ns) else busy_since or now
             if now - began > WAIT_S or now - (busy_since or now) > HOST_WAIT_S:
                 contention.met(now)
@@ -246,13 +249,13 @@ class DirectWriter(InProcessDirect):
     def _see_off(self, records: Records, number: int) -> int:
         """Withdraws one's own message: how far it came, when nobody can be at it any more. LOST if there may be."""
         records.retract()
-        give_up = monotonic() + SEE_OFF_S
+        give_up = self._now() + SEE_OFF_S
         while records.reply(number) == TAKEN:
             bell = records.bell()
             if records.take():
                 records.give(rings=False)
                 break
-            if monotonic() > give_up:  # who has the lock is stopped, but finds now that it was withdrawn
+            if self._now() > give_up:  # who has the lock is stopped, but finds now that it was withdrawn
                 try:
                     at_once(self._store.fence())
                     break
@@ -357,7 +360,7 @@ class LocalDirect:
         self._store.only_while(progress.while_idle)
         self._progress = progress
         try:
-            self._records = Records(self._place, progress.words) if Records.are_possible() else None
+            self._records = Records(SharedMemory(self._place, progress.words)) if is_possible() else None
         except OSError as error:
             log.info("%s: nobody commits for this process: %s", self._place.directory, error)
         self.direct = DirectWriter(

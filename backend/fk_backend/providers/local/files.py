@@ -10,7 +10,7 @@ shared (`modes`):
 | ``outbox.log`` | pushes that are not acknowledged; the host's (`outbox`) |
 | ``host.lock``, ``host.sock`` | who is the host, and the way to it |
 | ``host.progress`` | where others may write beside the host: memory of all processes (`progress`, `combining`) |
-| ``commit.lock`` | locks of those who do: who commits, and whose a record is (`combining`) |
+| ``commit.lock`` | locks of those who do: who commits, and whose a record is (`combining`, `shared_memory`) |
 | ``super.digest`` | if it is there: ``user:hash`` as in ZooKeeper's ``DigestAuthenticationProvider.superDigest`` |
 
 The files must be on a disk of this machine: WAL does not work over a network (https://sqlite.org/wal.html).

@@ -25,7 +25,7 @@ from .shrink import broken, shrink
 from .state_space import Scope
 from .workload import SECRETS, WORLDS, plan
 
-CI_RUNS = {"all": 20_000, "invoked": 20_000, "direct": 5_000, "beside": 5_000, "flickering": 1_000}
+CI_RUNS = {"all": 20_000, "invoked": 20_000, "direct": 2_000, "beside": 2_000, "combined": 500, "flickering": 1_000}
 """By world: the first so many seeds are what a change has to pass."""
 CI_SECRETS = 2_000
 """Of them, with ACLs and identities that change beside watches, besides."""
@@ -35,6 +35,7 @@ PECULIAR = {
     "flickering": "nodes that come and go, read row by row",
     "direct": "writes that no queue has, in the clients' own processes",
     "beside": "writes beside a host, in other processes of its machine",
+    "combined": "processes of one machine that commit for each other",
     "invoked": "writers that are invoked while the queue's are at work",
 }
 """By world: what it has and the plain one has not."""

@@ -25,6 +25,7 @@ from .ports import Deployment
 from .world import Process
 
 RETRY_S = 0.05
+FENCE_S = 0.001
 
 
 class Instances:
@@ -52,6 +53,7 @@ class Instances:
             self._count += 1
             process = Process(self._world, "%s-%d" % (self._kind, self._count))
             taken = process, self._make(self._deployment.ports(process))
+        taken[0].asking, taken[0].looks_at = [], None  # of what it did before, which may have failed
         self.busy = [process for process in self.busy if not process.dead]
         self.busy.append(taken[0])
         for until, fault in self._faults:
@@ -121,6 +123,8 @@ class Trigger:
 
     async def _run(self) -> None:
         queue, knobs = self._deployment.queue, self._world.knobs
+        while self._deployment.writing is not None:  # whoever writes beside the host has begun before it has
+            await self._world.sleep(FENCE_S)
         while queue or self._deployment.untold:
             if self._deployment.untold:
                 while not await self._attempt([]):

@@ -41,6 +41,10 @@ class Knobs(NamedTuple):
     """How often a client's write that is alone is done in its own process: see `direct`."""
     beside: float = 0.0
     """How often a client's write that is alone is done beside a host, as the host may begin to write: see `beside`."""
+    combined: bool = False
+    """Whether those who write beside a host commit for each other: see `local.combined`."""
+    queued_s: float = 0.25
+    """For how long one of them leaves its writes to the host after it was in somebody's way."""
     invoked: float = 0.0
     """How often a client's write that is alone is done by a function that it invokes: see `invoked`."""
     late_inbox_s: float = 0.0
@@ -82,7 +86,9 @@ MOVES = (HangUp, Steal, Guess, Lock)
 
 WORLD = "world"
 CRASH = "crash"
-"""The process dies at its first call of a port from then on; ``detail``: "before" or "after" its effect."""
+"""The process dies at its first call of a port from then on; ``detail``: "before" or "after" its effect, or..."""
+INTERRUPT = "interrupt"
+"""... it is only interrupted, by a signal's handler that raises: where a thread of it writes by itself."""
 PAUSE = "pause"
 """The process stands still for ``span`` seconds; ``who`` WORLD: all there are, as when a machine is suspended."""
 PART = "part"

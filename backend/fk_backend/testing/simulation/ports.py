@@ -11,12 +11,13 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tu
 from ... import layout
 from ...core.model import Blob
 from ...core.requests import Multi
-from ...errors import Refused
+from ...errors import Refused, Unavailable
 from ...functions import large
 from ...functions.fanout import FanOutProgress
 from ...mac import inbox_name
 from ...messages import Message, decode, split_id
 from ...ports import (
+    INTEREST,
     Clock,
     Delivery,
     Direct,
@@ -94,6 +95,8 @@ class Deployment:
         """The client whose own writer is at work."""
         self.untold = False
         """Whether such a one may have left a commit to be fanned out."""
+        self.writing: Optional[Process] = None
+        """The client in whose transaction nobody else can commit."""
         self.told = FanOutProgress()
         """Of all who write beside each other, where several do."""
         self._reserved: List[Message] = []
@@ -135,11 +138,27 @@ class Deployment:
         if self.holder is not process:
             return
         self.holder, self.untold = None, not told
+        self._take_held()
+
+    def _take_held(self) -> None:
         held, self._held = self._held, []
         for take in held:
             take()
         if self.untold or held:
             self.on_message()
+
+    def begin_transaction(self, process: Process) -> bool:
+        """Whether it may commit, and nobody else. What the queue gets meanwhile is taken after that."""
+        if self.writing is not None:
+            return False
+        self.writing = process
+        return True
+
+    def end_transaction(self, process: Process) -> None:
+        """That one has committed or rolled back, or is dead."""
+        if self.writing is process:
+            self.writing = None
+            self._take_held()
 
     def is_free(self) -> bool:
         """Whether the host has nothing to do, and leaves it to whoever asks."""
@@ -167,6 +186,8 @@ class Deployment:
 
     def commit(self, process: Process, writes: Sequence[object]) -> None:
         """A commit, with what it does to the head written down."""
+        if self.writing is not None and self.writing.name != process.name and any(map(_locks, writes)):
+            raise Unavailable("locked by another process")
         moves = any(isinstance(write, (Put, Remove)) and write.key == layout.head_key(self.ns) for write in writes)
         before = self.head_rev() if moves else 0
         self.at_once(self.items.commit(writes))
@@ -223,7 +244,7 @@ class Deployment:
             self.note_accepted(process, message)
             self.queue.append(waiting)
 
-        if self.holder is not None:
+        if self.holder is not None or self.writing is not None:
             self._held.append(take)
             return
         take()
@@ -285,6 +306,11 @@ class Deployment:
             self.world.loop.call_later(RETRY_S, self._lose, inbox)
         else:
             inbox.lost("the session moved to another connection")
+
+
+def _locks(write: Any) -> bool:
+    """Whether it is in the file of which one process at a time writes."""
+    return bool(write.key.table != INTEREST)
 
 
 class SimulatedStore:

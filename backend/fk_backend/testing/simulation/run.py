@@ -24,6 +24,7 @@ from .client import Client
 from .direct import SimulatedDirect
 from .hosts import Timer, Trigger
 from .invoked import SimulatedInvocations
+from .local.combined import Machine
 from .loop import Stuck
 from .plan import GARBAGE, LATE, PART, PAUSE, POISON, STORM, WORLD, Fault, Plan
 from .ports import Deployment
@@ -70,6 +71,9 @@ class Run:
             self.deployment.direct_of = lambda process: SimulatedDirect(self.deployment, process)
         if plan.knobs.beside:
             self.deployment.direct_of = lambda process: SimulatedBeside(self.deployment, process)
+        self.machine = Machine(self.deployment) if plan.knobs.combined else None
+        if self.machine is not None:
+            self.deployment.direct_of = self.machine.user
         if plan.knobs.invoked:
             self.deployment.direct_of = lambda process: SimulatedInvocations(
                 self.deployment, process, lambda: self.trigger.writers
@@ -237,10 +241,13 @@ def run(plan: Plan, crossed: Optional[Callable[[Process, str, str], Optional[str
             made.complaints.append("stuck: %s" % error)
     made.complaints.extend(map(_told, made.world.loop.failures))
     world = made.world
-    return History(
+    history = History(
         plan, world.log, made.contents(), made.busy, made.complaints, world.calls, made.recovered_at,
         made.busy_blobs, dict(made.deployment.blobs),
     )  # fmt: skip
+    if made.machine is not None:
+        made.machine.end()
+    return history
 
 
 def _told(context: Dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from .plan import (
     CRASH,
     DOUBLE_CRASH,
     GARBAGE,
+    INTERRUPT,
     JUMP,
     LATE,
     PART,
@@ -303,6 +304,44 @@ def beside(seed: int) -> Plan:
     return made._replace(knobs=knobs._replace(fresh=r.choice((0.0, 0.1, 0.5))))
 
 
+def combined(seed: int) -> Plan:
+    """The plan of a seed in which clients who write beside a host at the same time commit for each other."""
+    made, r = beside(seed), Random("%d combined" % seed)
+    if r.random() < 0.8:  # they meet all the time
+        apart, watch = r.choice((0.02, 0.05, 0.1)), r.random() < 0.3
+        made = made._replace(clients=tuple(_meeting(r, number, apart, watch) for number in range(r.randint(2, 4))))
+    knobs = made.knobs._replace(
+        combined=True,
+        beside=1.0,
+        lag=r.choice((0.0005, 0.002, 0.01)),
+        commit_calls=500,
+        visibility=3.0,
+        queued_s=r.choice((0.25, 0.01)),
+        poison=False,
+    )
+    span = max(step.at for program in made.clients for step in program)
+    troubles = list(made.faults[: r.choice((0, 1, 3))])
+    for _ in range(r.choice((0, 1, 2, 4, 8))):
+        who, at = "client-%d" % r.randrange(len(made.clients)), round(r.random() * span, 4)
+        if r.random() < 0.6:
+            troubles.append(Fault(CRASH, who, at, 0.0, r.choice(("before", "after", INTERRUPT))))
+        elif r.random() < 0.6:
+            troubles.append(Fault(PAUSE, who, at, r.choice((0.02, 0.1, 0.3, 0.6, 1.5))))
+        else:
+            troubles.append(Fault(STORM, who, at, r.choice((0.1, 0.3)), r.choice(("unavailable", "lost", "undone"))))
+    return made._replace(knobs=knobs, faults=tuple(sorted(troubles, key=lambda fault: fault.at)))
+
+
+def _meeting(r: Random, number: int, apart: float, watch: bool) -> Tuple[Step, ...]:
+    """One client of several who write the same few nodes at nearly the same times, mostly one write at a time."""
+    makers, weights = (_create, _delete, _set, _multi, _look, _rare), (6, 3, 8, 1, 2 * watch, watch)
+    found: List[Step] = [Step(0.0, op) for op in SETUP] if number == 0 else []
+    for meeting in range(r.randint(6, 20)):
+        at = 0.5 + meeting * apart + r.choice((0.0, 0.002, 0.01)) * r.random()
+        found.append(Step(round(at, 4), r.choices(makers, weights)[0](r)))
+    return tuple(found)
+
+
 def _apart(r: Random, program: Tuple[Step, ...]) -> Tuple[Step, ...]:
     """With pauses, in most of which what was asked before is answered."""
     late, found = 0.0, []
@@ -338,6 +377,7 @@ WORLDS: Dict[str, Callable[[int], Plan]] = {
     "hostile": hostile,
     "direct": direct,
     "beside": beside,
+    "combined": combined,
     "invoked": invoked,
 }
 """By name: what makes plans from seeds."""

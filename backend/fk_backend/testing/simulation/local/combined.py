@@ -1,0 +1,416 @@
+"""`providers.local.beside` among several processes of one machine, which commit for each other (`combining` there).
+
+All that ships runs here, but for what is not the protocol: the memory that the processes share, its locks and wake-ups,
+and the store, whose transactions look at that memory while nobody else can commit. A process may be slow, be stopped,
+be interrupted by a signal's handler or die at each access of that memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, TypeVar, Union, cast
+
+from ....eager import Waits, at_once
+from ....errors import BackendError, Unavailable, Unknown
+from ....functions.cache import Cache
+from ....functions.step import Step
+from ....functions.writer import Writer
+from ....messages import Entry, Message, decode
+from ....ports import Item, Key, NullSender, Ports, Store, Written
+from ....providers.contention import Contention
+from ....providers.local.beside import DirectWriter
+from ....providers.local.combining import MESSAGE_AT, Records
+from ....providers.local.progress import Progress
+from ....providers.local.shared_memory import SharedMemory
+from ....providers.local.store import LocalStore
+from ..beside import BesideStore
+from ..plan import INTERRUPT
+from ..ports import Deployment, SimulatedClock
+from ..world import Process
+from .in_thread import InThread
+
+T = TypeVar("T")
+SLOT = 0
+"""Where the namespace is in the memory."""
+STAMP = 3 << 62
+NOTICED = 0.15
+"""How often others get a turn between two accesses of the memory."""
+ACCESS_S, LONG_ACCESS_S = 0.0005, 0.04
+"""What comes between two accesses takes so long at most, and now and then so long."""
+
+
+class Interruption(BaseException):
+    """What a signal's handler raises."""
+
+
+class Machine:
+    """What its processes share. Nothing of it is lost with them but their locks, and what they have not committed."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.deployment = deployment
+        self.cells: Dict[int, int] = defaultdict(int)
+        self.bytes: Dict[int, bytes] = {}
+        self.locks: Dict[int, Process] = {}
+        self.sleepers: "Dict[int, List[Any]]" = defaultdict(list)
+        self.published: Dict[Tuple[str, int], Message] = {}
+        """By the inbox under which a head keeps its answer, and its number."""
+        self.looked: Dict[Tuple[str, int], int] = {}
+        """The step at which a message, by connection and number, was found to change nothing."""
+        self._users: Dict[int, SimulatedCombining] = {}
+        told = Progress(HostsWords(self), STAMP)
+        told.found(deployment.ns, SLOT)
+        deployment.told = told
+
+    def user(self, process: Process) -> "SimulatedCombining":
+        """What a process writes with: the same for all its connections."""
+        if id(process) not in self._users:
+            self._users[id(process)] = SimulatedCombining(self, process)
+            process.on_death.append(lambda: self._died(process))
+        return self._users[id(process)]
+
+    def look(self, index: int) -> int:
+        """A word. That of the host is what it is when it is looked at."""
+        if index == 2 * SLOT:
+            return STAMP if self.deployment.is_free() else 0
+        return self.cells[index]
+
+    def _died(self, process: Process) -> None:
+        self.locks = {number: owner for number, owner in self.locks.items() if owner is not process}
+        self.deployment.end_transaction(process)
+
+    def end(self) -> None:
+        """After the run."""
+        for user in self._users.values():
+            user.thread.end()
+
+
+class HostsWords:
+    """The words, as the host has them: its steps are those of its own ports."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+
+    def __getitem__(self, index: int) -> int:
+        return self._machine.look(index)
+
+    def __setitem__(self, index: int, value: int) -> None:
+        self._machine.cells[index] = value
+
+
+class Thread(InThread):
+    """The thread of a process that writes, and the gate through which it reaches the rest of the world."""
+
+    def __init__(self, process: Process) -> None:
+        super().__init__()
+        self._process = process
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._process, name)
+
+    async def call(self, port: str, name: str, effect: Callable[[], T]) -> T:
+        """`Process.call`, without waiting as a coroutine does."""
+        found = self.wait(self._process.call(port, name, effect))
+        self._may_be_interrupted()
+        return found
+
+    def access(self, name: str, effect: Callable[[], T]) -> T:
+        """Of the memory: in an instant, after or before which others may get a turn."""
+        process = self._process
+        world = process.world
+        is_troubled = process.kill_at or process.dead or process.paused_until > world.now or self._is_over
+        if is_troubled or world.crossed is not None or process.random.random() < NOTICED:
+            found = self.wait(self._access(name, effect))
+            self._may_be_interrupted()
+            return found
+        return effect()
+
+    async def _access(self, name: str, effect: Callable[[], T]) -> T:
+        process, world = self._process, self._process.world
+        world.calls += 1
+        kill_at = process.kill_at or (world.crossed(process, "memory", name) if world.crossed is not None else "")
+        if kill_at == "before":
+            process.die()
+        most_s = LONG_ACCESS_S if process.random.random() < world.knobs.slow else ACCESS_S
+        await process.pass_time(process.random.random() * most_s)
+        value = effect()
+        if kill_at == "after":
+            process.die()
+        await process.pass_time(0.0)
+        return value
+
+    def sleep(self, machine: Machine, index: int, value: int, seconds: float) -> None:
+        """See `SharedMemory.sleep`."""
+        self.wait(self._sleep(machine, index, value, seconds))
+        self._may_be_interrupted()
+
+    async def _sleep(self, machine: Machine, index: int, value: int, seconds: float) -> None:
+        process = self._process
+        await process.pass_time(0.0)
+        if machine.look(index) & 0xFFFFFFFF == value:
+            woken = process.world.loop.create_future()
+            machine.sleepers[index].append(woken)
+            process.world.loop.call_later(seconds, lambda: None if woken.done() else woken.set_result(None))
+            await woken
+        await process.pass_time(0.0)
+
+    def _may_be_interrupted(self) -> None:
+        if self._process.kill_at == INTERRUPT:
+            self._process.kill_at = ""
+            raise Interruption
+
+
+class Words:
+    """The words, as a process that writes has them."""
+
+    def __init__(self, machine: Machine, thread: Thread) -> None:
+        self._machine = machine
+        self._thread = thread
+
+    def __getitem__(self, index: Union[int, slice]) -> Any:
+        look = self._machine.look
+        if isinstance(index, slice):
+            several = range(index.start, index.stop)
+            return self._thread.access("words", lambda: list(map(look, several)))
+        one = index
+        return self._thread.access("word", lambda: look(one))
+
+    def __setitem__(self, index: int, value: int) -> None:
+        self._thread.access("set", lambda: self._machine.cells.__setitem__(index, value))
+
+
+class SimulatedMemory:
+    """`SharedMemory` of a process."""
+
+    def __init__(self, machine: Machine, thread: Thread, process: Process) -> None:
+        self._machine = machine
+        self._thread = thread
+        self._process = process
+        self.words = Words(machine, thread)
+
+    def close(self) -> None:
+        """`SharedMemory.close`."""
+        raise NotImplementedError("it dies")
+
+    def lock(self, number: int) -> bool:
+        """`SharedMemory.lock`."""
+        process = self._process
+        return self._thread.access("lock", lambda: self._machine.locks.setdefault(number, process) is process)
+
+    def holds(self, number: int) -> bool:
+        """`SharedMemory.holds`."""
+        return self._machine.locks.get(number) is self._process
+
+    def unlock(self, number: int) -> None:
+        """`SharedMemory.unlock`."""
+        self._thread.access("unlock", lambda: self._machine.locks.pop(number, None))
+
+    def read(self, offset: int, size: int) -> bytes:
+        """`SharedMemory.read`."""
+        return self._thread.access("read", lambda: self._machine.bytes.get(offset, b"").ljust(size, b"\0")[:size])
+
+    def write(self, offset: int, data: bytes) -> None:
+        """`SharedMemory.write`."""
+        before = self._machine.bytes.get(offset, b"")
+        self._thread.access("write", lambda: self._machine.bytes.__setitem__(offset, data + before[len(data) :]))
+
+    def sleep(self, index: int, value: int, seconds: float) -> None:
+        """`SharedMemory.sleep`."""
+        self._thread.sleep(self._machine, index, value, seconds)
+
+    def wake(self, index: int) -> None:
+        """`SharedMemory.wake`."""
+        self._thread.access("wake", lambda: self._wake(index))
+
+    def _wake(self, index: int) -> None:
+        for woken in self._machine.sleepers.pop(index, ()):
+            if not woken.done():
+                woken.set_result(None)
+
+
+class NotedRecords(Records):
+    """Records that are told apart in the history: what is published is written down."""
+
+    def __init__(self, machine: Machine, memory: SimulatedMemory, name: int) -> None:
+        super().__init__(cast(SharedMemory, memory))
+        self.name = name
+        self._machine = machine
+
+    def _put(self, record: int, offset: int, data: bytes, size: int) -> None:
+        if offset == MESSAGE_AT:
+            self._machine.published["combined:%x" % self.name, self._number] = decode(data.partition(b"\n")[2])
+        super()._put(record, offset, data, size)
+
+
+class NotedWriter(Writer):
+    """A writer that says what the next commit, or look at the head, decides."""
+
+    store: "CombinedStore"
+
+    async def _worked_out(self, ns: str, cache: Cache, entries: Sequence[Entry], done: Dict[str, int]) -> Step:
+        step = await super()._worked_out(ns, cache, entries, done)
+        self.store.decides(step.entries)
+        return step
+
+
+class CombinedStore(BesideStore):
+    """`LocalStore` beside a host: its transactions look at words, and until one is over nobody else commits."""
+
+    def __init__(self, machine: Machine, thread: Thread, process: Process) -> None:
+        super().__init__(machine.deployment, cast(Process, thread))
+        self._machine = machine
+        self._thread = thread
+        self._owner = process
+        self.progress: Progress
+        self._asking: List[Message] = []
+
+    def has_turn(self) -> bool:
+        """`LocalStore.has_turn`."""
+        return True
+
+    def in_turn(self, has_turn: Callable[[], bool]) -> None:
+        """`LocalStore.in_turn`."""
+
+    def decides(self, entries: Sequence[Entry]) -> None:
+        """What is taken next, in this order."""
+        published = self._machine.published
+        found = [published.get((entry.inbox, entry.number)) if entry.inbox else self.message for entry in entries]
+        self._asking = [message for message in found if message is not None]
+
+    def take(self) -> None:
+        """From here on it may have been done."""
+        asking, self._asking = self._asking, []
+        for message in asking:
+            self._machine.looked.pop((message.inbox, message.first), None)
+            self._deployment.note_accepted(self._owner, message)
+
+    async def get(self, keys: Sequence[Key]) -> List[Optional[Item]]:
+        """`ports.Store.get`: what fails does so by the look at the head, if it is answered with that."""
+        asking, self._asking = self._asking, []
+
+        def effect() -> List[Optional[Item]]:
+            if asking and self._deployment.head_rev() == self._seen:
+                self._may()
+                for message in asking:
+                    step = self._deployment.world.note(self._owner.name, "looked", message)
+                    self._machine.looked[message.inbox, message.first] = step
+            found: List[Optional[Item]] = self._deployment.at_once(self._items.get(keys))
+            return found
+
+        return await self._process.call("store", "get", effect)
+
+    async def commit(self, writes: Sequence[object]) -> None:
+        """`ports.Store.commit`, of `LocalStore`."""
+        try:
+            await self._begin()
+            looked, holds = self.progress.while_idle(self._deployment.ns)
+            if not holds(looked()):
+                raise Unavailable("it is the host's turn")
+
+            def effect() -> None:
+                self.write(writes)
+                self._seen = self._deployment.head_rev()
+                self._deployment.end_transaction(self._owner)
+
+            await self._process.call("store", "commit", effect)
+        finally:
+            self._asking = []
+            self._end()
+
+    async def fence(self) -> None:
+        """`LocalStore.fence`."""
+        try:
+            await self._begin()
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        if self._deployment.writing is self._owner:
+            self._thread.wait(self._roll_back())
+
+    async def _roll_back(self) -> None:
+        self._deployment.end_transaction(self._owner)
+
+    async def _begin(self) -> None:
+        if not await self._process.call("store", "begin", lambda: self._deployment.begin_transaction(self._owner)):
+            await _once()  # who may not wait gives up
+
+
+class _Once:
+    def __await__(self) -> Any:
+        yield
+
+
+async def _once() -> None:
+    await _Once()
+    raise Unavailable("locked by another process")
+
+
+class SimulatedCombining:
+    """`ports.Direct`, of one client process."""
+
+    at_once = False
+
+    def __init__(self, machine: Machine, process: Process) -> None:
+        deployment = self._deployment = machine.deployment
+        self._machine = machine
+        self._process = process
+        self.thread = Thread(process)
+        memory = SimulatedMemory(machine, self.thread, process)
+        progress = Progress(memory.words, STAMP)
+        progress.found(deployment.ns, SLOT)
+        self._store = CombinedStore(machine, self.thread, process)
+        self._store.progress = progress
+        nobody = NullSender()
+        writer = NotedWriter(
+            Ports(cast(Store, self._store), nobody, nobody, cast(Any, SimulatedClock(process))), told=progress
+        )
+        writer.store = self._store
+        self._direct = DirectWriter(
+            lambda: writer,
+            progress.is_idle,
+            self._schedule_fan_out,
+            cast(LocalStore, self._store),
+            progress,
+            NotedRecords(machine, memory, process.random.getrandbits(64)),
+            lambda: process.world.now,
+        )
+        self._direct._contention[deployment.ns] = Contention(process.world.knobs.queued_s)
+
+    async def write(self, ns: str, message: Message, key: bytes = b"") -> Optional[Written]:
+        """`ports.Direct.write`."""
+        process = self._process
+        if process.is_writing or process.random.random() >= process.world.knobs.beside:
+            return None  # each of a process's is one step, whichever connection asks
+        self._store.message, process.is_writing = message, True
+        writing = asyncio.ensure_future(self._write(ns, message))
+        process.world.keep(writing)
+        return await asyncio.shield(writing)  # it goes on, whether the session is still there or not
+
+    async def _write(self, ns: str, message: Message) -> Optional[Written]:
+        process = self._process
+        try:
+            written = await self.thread.run(lambda: at_once(self._direct.write(ns, message)))
+            looked = self._machine.looked.pop((message.inbox, message.first), None)
+            if written is not None and looked is not None:
+                process.world.note(process.name, "failed", looked)
+            return written
+        except Waits:
+            return None
+        except Interruption:
+            await self.thread.run(lambda: self._direct.told(ns))
+            raise Unknown("interrupted") from None
+        finally:
+            self._store.message, process.is_writing = None, False
+
+    def in_turn(self, has_turn: Callable[[], bool]) -> None:
+        """`ports.Direct.in_turn`: it waits, so nobody asks."""
+
+    def told(self, ns: str) -> None:
+        """`ports.Direct.told`: see `write`."""
+
+    def _schedule_fan_out(self, ns: str) -> None:
+        try:
+            self.thread.wait(self._process.call("queue", "tell", self._deployment.tell))
+        except BackendError:
+            pass
