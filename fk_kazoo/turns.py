@@ -140,7 +140,10 @@ class YieldingSelector:
         self.turn = LoopLock()
 
     def select(self, timeout: Optional[float] = None) -> Any:
-        """As the selector's, in `LOOK_S` at most. FilesClosed if somebody else closed what the loop needs."""
+        """As the selector's, in `LOOK_S` at most. FilesClosed if somebody else closed what the loop needs.
+
+        That is looked at when it has waited: what is done at once is done in the same moment.
+        """
         loop = self.loop
         loop.falls_asleep()
         if loop.is_given():  # by who saw it awake, and did not ring
@@ -153,7 +156,7 @@ class YieldingSelector:
         finally:
             self.turn.take()
             loop.asleep = False
-        if not self._whole():
+        if timeout != 0 and not self._whole():
             raise FilesClosed
         return ready
 

@@ -31,6 +31,8 @@ async def distribute(ports: Ports, ns: str, head: Head, looked: Optional[Rows] =
     again, and the new registration found here and consumed by the old trigger, is what a session makes good for any
     reader. ``looked``: what `CommitAndLook` has found; then all of it goes together.
     """
+    if looked is not None and not (looked or head.answers or head.ended or head.moved or head.garbage):
+        return  # a direct write that nobody watches
     trigger_log = trigger_log_of(head.zxid, head.since, head.triggers)
     fresh = fresh_triggers(head)
     notes = answer_notes(head.answers, trigger_log)

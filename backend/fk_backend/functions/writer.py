@@ -211,14 +211,18 @@ class Writer:
                 return await self._write_for(ns, cache, received), conflicts
             except Conflict as error:
                 if isinstance(error, Taken) and cache.assumed:  # it is only not as was assumed
-                    missing = Missing(paths=cache.assumed)
-                    cache.forget_assumed()
-                    await _definite(load(self._ports, ns, cache, missing))
+                    await _definite(self._load_assumed(ns, cache))
                     continue
                 conflicts += 1  # somebody else wrote
                 if conflicts > MAX_CONFLICTS:
                     raise
             cache = None
+
+    async def _load_assumed(self, ns: str, cache: Cache) -> None:
+        """After a commit that was not made, since there is something at what it was to create."""
+        missing = Missing(paths=cache.assumed)
+        cache.forget_assumed()
+        await load(self._ports, ns, cache, missing)
 
     async def _write_for(self, ns: str, cache: Cache, received: Received) -> Written:
         entry, step = await _definite(self._work_out(ns, cache, received))
@@ -388,7 +392,8 @@ class Writer:
 
     async def _write(self, ns: str, cache: Cache, entries: Sequence[Entry], done: Dict[str, int]) -> int:
         """Applies and commits as many of the requests as fit; how many. ``done``: what of the batch is done before."""
-        step = await next_step(self._ports, ns, cache, entries, done)
+        assumes = self._ports.commit_and_look is not None
+        step = await next_step(self._ports, ns, cache, entries, done, assumes)
         if not step.writes and self._shares and cache.head.zxid:
             step = recorded(self._ports, ns, cache, step, done)
         if not step.writes:
@@ -399,6 +404,11 @@ class Writer:
         begins = step.begins or (step.head.ticking == step.head.zxid and self._may_have_stopped(ns))
         try:
             looked = await self._commit_and_look(ns, step)
+        except Taken:
+            if not cache.assumed:
+                raise
+            await self._load_assumed(ns, cache)
+            return await self._write(ns, cache, entries, done)
         except StorageFull as error:
             log.error("namespace %s: %d requests refused: %s", ns, len(step.entries), error)
             refusals = [Result(Error.STORAGE_FULL, None, cache.head.zxid)] * len(step.entries)

@@ -100,6 +100,28 @@ async def test_what_is_created_is_not_looked_for_before(server: Any, at: Gateway
 
 
 @several(2)
+async def test_the_elected_writer_does_not_look_for_what_is_created_either(server: Any, at: Gateways, ns: str) -> None:
+    await elected(at[0], ns)
+    queued = await PostgresGateway.open(server.url.partition("://")[2], {"via": "queue"})
+    try:
+        session, heard = await opened(queued, ns)
+        await written(session, heard, create("/a"))
+        several_nodes = "%s ON part = p" % STATE  # not the head alone, which the heartbeat reads
+        statements = noted(at[0], [several_nodes])
+        assert [(await written(session, heard, create(path)))[0].code for path in ("/a/b", "/c")] == [0, 0]
+        assert [each for each in statements if each in ("commit_and_look", several_nodes)] == ["commit_and_look"] * 2
+        writer = at[0].link._host
+        assert writer is not None
+        cache = writer._writer._cache[ns]
+        for path, code in (("/a/b", Error.NODE_EXISTS), ("/a/c", 0)):
+            cache.snapshot.nodes.pop("/a/b", None)  # what another process has made
+            assert (await written(session, heard, create(path)))[0].code == code
+        assert (await node(at[0], ns, "/a/b")).version == 0 and cache.assumed == set()
+    finally:
+        await queued.close()
+
+
+@several(2)
 async def test_several_together_and_what_is_queued_go_to_the_writer(server: Any, at: Gateways, ns: str) -> None:
     await elected(at[0], ns)
     second, heard = await opened(at[1], ns)
