@@ -44,13 +44,19 @@ class Measured(NamedTuple):
     """How far the filling came, where its time was up before the size was reached."""
 
 
-def processor_s(pid: int) -> float:
-    """Processor time that a process and its children have taken (Linux: clock_getcpuclockid(3))."""
-    spent = 0.0
-    for each in family(pid):
-        with contextlib.suppress(OSError):  # a child that has just ended
-            spent += time.clock_gettime((~each << 3) | 2)
+def processor_s(*pids: int) -> Dict[int, float]:
+    """Processor time that processes and their children have taken, each (Linux: clock_getcpuclockid(3))."""
+    spent: Dict[int, float] = {}
+    for pid in pids:
+        for each in family(pid):
+            with contextlib.suppress(OSError):  # a child that has just ended
+                spent[each] = time.clock_gettime((~each << 3) | 2)
     return spent
+
+
+def between(before: Dict[int, float], after: Dict[int, float]) -> float:
+    """What was taken since then; without that of a child which ended meanwhile, as idle connections' do."""
+    return sum(spent - before.get(pid, 0.0) for pid, spent in after.items())
 
 
 def wait_for_host(host: int) -> None:
@@ -59,7 +65,7 @@ def wait_for_host(host: int) -> None:
     while time.monotonic() < until:
         before = processor_s(host)
         time.sleep(QUIET_S)
-        if processor_s(host) - before < NEXT_TO_NOTHING_S:
+        if between(before, processor_s(host)) < NEXT_TO_NOTHING_S:
             return
 
 
@@ -73,13 +79,13 @@ def measure(case: Measured, count: int, host: int) -> Tuple[List[float], float]:
         if case.prepare is not None:
             case.prepare(numbers[0])
         wait_for_host(host)
-        spent -= processor_s(host) + processor_s(os.getpid())
+        before = processor_s(host, os.getpid())
         for number in numbers:
             started = time.perf_counter()
             case.work(number)
             times.append((time.perf_counter() - started) / case.events)
         wait_for_host(host)
-        spent += processor_s(host) + processor_s(os.getpid())
+        spent += between(before, processor_s(host, os.getpid()))
     case.after(count)
     return times, spent / count / case.events
 

@@ -172,7 +172,8 @@ def with_target(function: F) -> F:
                 "-u",
                 envvar=ENVIRONMENT_VARIABLE,
                 metavar="URL",
-                help="local://NAME, aws://NAME?region=REGION, zk://HOST:PORT[,HOST:PORT][/CHROOT]; "
+                help="local://NAME, postgresql://USER@HOST/DATABASE, aws://NAME?region=REGION, "
+                "zk://HOST:PORT[,HOST:PORT][/CHROOT]; "
                 "default: $%s, or %s." % (ENVIRONMENT_VARIABLE, DEFAULT_URL),
             ),
             click.option(

@@ -10,16 +10,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Callable, Dict, Iterator, List, Type
 from urllib.parse import quote
 
 import asyncpg
 import pytest
 
 from compat_tests.on_postgres import CLIENT, DATABASE, PASSWORD, PostgresServer, free_port, lacks, user
-from fk_backend.errors import BackendError, DeploymentError, NoPermission, NotADeployment, UnknownFormat
+from fk_backend.errors import BackendError, DeploymentError, NoPermission, NotADeployment, Unavailable, UnknownFormat
 from fk_backend.providers import postgres, provider
 from fk_backend.providers.postgres import server as examined
+from fk_backend.providers.postgres.connections import Connections
+from fk_backend.providers.postgres.place import Place
 from fk_kazoo.client import KazooClient
 from fk_kazoo.exceptions import DeploymentConfigurationError
 from fk_kazoo.url import parse
@@ -161,6 +163,83 @@ def test_what_could_be_lost_is_told_once_or_refused(server: PostgresServer, capl
         asyncio.run(connected(server.url))
     assert len([record for record in caplog.records if "power cut" in record.getMessage()]) == 1
     assert "fsync=off" in str(refusal(server.url + "?durability=disk"))
+
+
+def test_whatever_is_stored_is_there_after_a_crash(server: PostgresServer) -> None:
+    """A table that is not logged is empty after a promotion: whoever registered there would miss its event."""
+    found = server.ask(
+        "SELECT relname::text, relpersistence::text FROM pg_class WHERE relnamespace = 'fk_kazoo'::regnamespace "
+        "AND relkind IN ('r', 'i', 'S')"
+    )
+    unlogged = {name for name, kept in found if kept != "p"}
+    assert {"state", "sessions", "interest", "writer", "member", "format"} < {name for name, _ in found} - unlogged
+    assert {name.partition("_")[0] for name in unlogged} == {"parcel"}  # what connections are told, which end with it
+
+
+def test_a_connection_waits_for_the_disk_whatever_its_roles_setting_is(server: PostgresServer) -> None:
+    async def setting() -> str:
+        connection = await Connections(Place(server.url.partition("://")[2], {})).open()
+        try:
+            return str(await connection.fetchval("SHOW synchronous_commit"))
+        finally:
+            await connection.close()
+
+    try:
+        for role, ours in (("off", "on"), ("local", "on"), ("remote_write", "on"), ("remote_apply", "remote_apply")):
+            server.ask("ALTER ROLE %s SET synchronous_commit = '%s'" % (CLIENT, role))
+            assert asyncio.run(setting()) == ours
+    finally:
+        server.ask("ALTER ROLE %s RESET synchronous_commit" % CLIENT)
+
+
+class Answering:
+    """A connection to a server that says something else than a PostgreSQL would."""
+
+    def __init__(self, said: Dict[str, Any]) -> None:
+        self._said = {"SELECT version()": "PostgreSQL 16", "SHOW server_version_num": "160000", **said}
+
+    async def fetchval(self, sql: str) -> Any:
+        """As the driver's."""
+        return self._said[sql]
+
+
+@pytest.mark.parametrize(
+    "said, refused, why",
+    [
+        ({"SELECT version()": "CockroachDB CCL v23.1"}, DeploymentError, "CockroachDB"),
+        ({"SHOW server_version_num": "110022"}, DeploymentError, "too old"),
+        ({"SELECT pg_is_in_recovery()": True}, Unavailable, "is a replica"),
+    ],
+)
+def test_other_servers_are_refused(said: Dict[str, Any], refused: Type[BackendError], why: str) -> None:
+    with pytest.raises(refused, match=why):
+        asyncio.run(examined.examine(Answering(said), Place("app@one/db", {})))
+
+
+def test_a_server_without_listen_is_refused(server: PostgresServer) -> None:
+    """As Aurora DSQL, whose version is PostgreSQL's."""
+
+    class Without:
+        """A connection that has all but that."""
+
+        def __init__(self, connection: Any) -> None:
+            self.fetchval = connection.fetchval
+
+        async def execute(self, sql: str) -> None:
+            """As the driver's."""
+            raise asyncpg.FeatureNotSupportedError("unsupported statement: Listen")
+
+    async def work() -> None:
+        place = Place(server.url.partition("://")[2], {})
+        one, other = [await Connections(place).open() for _ in range(2)]
+        try:
+            with pytest.raises(DeploymentError, match="no LISTEN"):
+                await examined.refuse_pooler(Without(one), other, place)
+        finally:
+            await one.close()
+            await other.close()
+
+    asyncio.run(work())
 
 
 BOUNCER = """[databases]
