@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/bytecode
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proofs check kazoo-suite kazoo-suite-memory kazoo-suite-local matrix servers zk-shell postgres on-postgres gateway gateway-clients gateway-suite gateway-large zookeeper-tests clean
+.PHONY: help demo test proofs check kazoo-suite kazoo-suite-memory kazoo-suite-local matrix servers zk-shell postgres on-postgres gateway gateway-many-nodes gateway-suite gateway-large zookeeper-tests clean
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -92,8 +92,7 @@ servers: $(VENV)/.servers ## an app under gunicorn, uWSGI and Celery, with each 
 	$(PY) -m pytest compat_tests/servers --numprocesses 2 --dist worksteal || { $(ONCE_MORE); \
 	  $(PY) -m pytest compat_tests/servers --last-failed --last-failed-no-failures none; }
 
-postgres: $(VENV)/.dev ## on a real PostgreSQL: kazoo's suite with threads, recorded programs, the demo
-	@$(INITDB) || [ "$$(id -u)" != 0 ] || { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -qq -y postgresql >/dev/null; } || true
+postgres: $(VENV)/.dev postgres-programs ## on a real PostgreSQL: kazoo's suite with threads, recorded programs, the demo
 	@if $(INITDB); then $(MAKE) --no-print-directory on-postgres; \
 	  else echo "not run: there is no PostgreSQL here, and it can't be installed (apt-get install postgresql)"; fi
 
@@ -118,9 +117,15 @@ provider-on-postgres: $(VENV)/.dev
 	$(PY) -m pytest tests/providers/postgres --numprocesses 2 --dist loadfile || { $(ONCE_MORE); \
 	  $(PY) -m pytest tests/providers/postgres --last-failed --last-failed-no-failures none; }
 
-.PHONY: browser
+# What no registry of Python's has, the system's own may: only root may ask it, and tests that lack it say so.
+INSTALL = [ "$$(id -u)" != 0 ] || { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(1) >/dev/null; } || true
+
+.PHONY: browser postgres-programs
 browser: ## installs the Chromium in which `make proofs` looks at the console's page, where it can be installed
-	@command -v chromedriver >/dev/null || [ "$$(id -u)" != 0 ] || { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium chromium-driver >/dev/null; } || true
+	@command -v chromedriver >/dev/null || $(call INSTALL,chromium chromium-driver)
+
+postgres-programs: ## installs the PostgreSQL and the pgbouncer with which tests run, where they can be installed
+	@{ $(INITDB) && command -v pgbouncer >/dev/null; } || $(call INSTALL,postgresql pgbouncer)
 
 INITDB := ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1
 
@@ -130,21 +135,23 @@ POSTGRES_SUITE := $(PY) -m compat_tests.kazoo_suite --url '{url}' -k 'not Gevent
 zk-shell: $(VENV)/.dev ## zk-shell, unmodified, on local://
 	$(PY) -m pytest compat_tests/zk_shell
 
-OTHER_CLIENTS := compat_tests/gateway/test_other_clients.py compat_tests/gateway/test_certificates.py
+OTHER_CLIENTS := compat_tests/gateway/test_their_own_tests.py compat_tests/gateway/test_large.py \
+  compat_tests/gateway/test_other_clients.py compat_tests/gateway/test_certificates.py \
+  -k 'not many_nodes and not spark and not flink'
 
-gateway: $(VENV)/.dev ## a gateway with other people's clients, and two of them killed in turn under load
-	$(PY) -m pytest $(OTHER_CLIENTS) || { $(ONCE_MORE); \
+gateway: $(VENV)/.dev ## a gateway with other people's clients and the tests that they come with, and two gateways killed in turn under load: 100 MB are fetched
+	$(PY) -m pytest $(OTHER_CLIENTS) --numprocesses 2 --dist worksteal || { $(ONCE_MORE); \
 	  $(PY) -m pytest $(OTHER_CLIENTS) --last-failed --last-failed-no-failures none; }
 	$(PY) -m compat_tests.gateway.kills 6
 
-gateway-clients: $(VENV)/.dev ## the own tests of other people's clients (Go, Node, aiozk), through gateways and on a ZooKeeper: a quarter of an hour
-	$(PY) -m pytest compat_tests/gateway/test_their_own_tests.py
+gateway-many-nodes: $(VENV)/.dev ## go-zookeeper's test of 10,000 nodes with long names, through a gateway and on a ZooKeeper: some minutes
+	$(PY) -m pytest compat_tests/gateway/test_their_own_tests.py -k many_nodes
 
 gateway-suite: $(VENV)/.dev ## kazoo's own tests with kazoo's own client, through gateways in front of local://
 	rm -rf .cache/gateway-suite
 	$(GATEWAY_SUITE) || { $(ONCE_MORE); $(GATEWAY_SUITE) --last-failed --last-failed-no-failures all; }
 
-gateway-large: $(VENV)/.dev ## large programs (two ClickHouse replicas, Spark's masters, Flink's job managers) through gateways that are killed, and on a ZooKeeper; 700 MB are fetched
+gateway-large: $(VENV)/.dev ## large programs (two ClickHouse replicas, Spark's masters, Flink's job managers) through gateways that are killed, and on a ZooKeeper: 600 MB are fetched
 	$(PY) -m pytest compat_tests/gateway/test_large.py
 
 GATEWAY_SUITE := FK_KAZOO_HOME=$(CURDIR)/.cache/gateway-suite $(PY) -m compat_tests.kazoo_suite \

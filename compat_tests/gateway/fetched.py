@@ -5,12 +5,14 @@ Rule upheld here: what can't be had skips its test, with the reason in the words
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
 
 import pytest
 
@@ -29,15 +31,19 @@ def need(*programs: str) -> None:
 def debian(*packages: str) -> Path:
     """The packages of Debian, unpacked: the root directory of their files."""
     need("apt-get", "dpkg-deb")
-    root = DIRECTORY / "debian"
-    for package in packages:
-        done = DIRECTORY / "debs" / package
-        if not list(done.glob("*.deb.unpacked")):
-            done.mkdir(parents=True, exist_ok=True)
-            _fetch(["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", package], done)
-            (archive,) = done.glob("*.deb")
-            _fetch(["dpkg-deb", "-x", str(archive), str(root)], done)
-            archive.rename(str(archive) + ".unpacked")
+    root, archives = DIRECTORY / "debian", DIRECTORY / "debs"
+    with _alone("debs"):
+        missing = [each for each in packages if not (archives / each / "unpacked").exists()]
+        if missing:
+            shutil.rmtree(archives / "part", ignore_errors=True)
+            (archives / "part").mkdir(parents=True)
+            _fetch(["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", *missing], archives / "part")
+        for package in missing:
+            (archive,) = (archives / "part").glob(package + "_*.deb")
+            _fetch(["dpkg-deb", "-x", str(archive), str(root)], archives)
+            (archives / package).mkdir(exist_ok=True)
+            (archives / package / "unpacked").touch()
+            archive.unlink()
     return root
 
 
@@ -57,19 +63,23 @@ def npm(package: str) -> Path:
     """``node_modules`` with the package in it."""
     need("node", "npm")
     within = DIRECTORY / "npm" / package
-    if not (within / "done").exists():
-        within.mkdir(parents=True, exist_ok=True)
-        (within / "package.json").write_text('{"private": true}\n')
-        _fetch(["npm", "install", "--no-audit", "--no-fund", "--silent", package], within)
-        (within / "done").touch()
+    with _alone("npm"):
+        if not (within / "done").exists():
+            within.mkdir(parents=True, exist_ok=True)
+            (within / "package.json").write_text('{"private": true}\n')
+            _fetch(["npm", "install", "--no-audit", "--no-fund", "--silent", package], within)
+            (within / "done").touch()
     return within / "node_modules"
 
 
 def pip(*packages: str) -> Path:
     """A directory for PYTHONPATH with the packages in it."""
     within = DIRECTORY / "pip" / packages[0]
-    if not within.exists():
-        _fetch([sys.executable, "-m", "pip", "-q", "install", "--target", str(within), *packages], Path.cwd())
+    with _alone("pip"):
+        if not (within / "done").exists():
+            install = ["install", "--upgrade", "--target", str(within)]
+            _fetch([sys.executable, "-m", "pip", "-q", *install, *packages], Path.cwd())
+            (within / "done").touch()
     return within
 
 
@@ -93,17 +103,16 @@ def sources(requirement: str) -> Path:
     return root
 
 
-def aiozk(*modules: str) -> Tuple[List[str], Callable[[str], Dict[str, Any]]]:
-    """How aiozk's own tests are run, all or some of them: a command, and its options for where a server is."""
+def aiozk() -> Tuple[List[str], Callable[[str], Dict[str, Any]]]:
+    """How aiozk's own tests are run: a command, and its options for where a server is."""
     path = str(pip("aiozk", "pytest", "pytest-asyncio", "pytest-timeout"))
-    names = ["aiozk.test.%s" % each for each in modules] or ["aiozk.test"]
     switches = ["-q", "-o", "asyncio_mode=auto", "--timeout=60", "-p", "no:cacheprovider", "--pyargs"]
 
     def at(hosts: str) -> Dict[str, Any]:
         host, _, port = hosts.rpartition(":")
         return {"cwd": DIRECTORY, "env": {**os.environ, "PYTHONPATH": path, "ZK_HOST": host, "ZK_PORT": port}}
 
-    return [sys.executable, "-m", "pytest", *switches, *names], at
+    return [sys.executable, "-m", "pytest", *switches, "aiozk.test"], at
 
 
 def said(command: Sequence[str], patience_s: float = PATIENCE_S, **options: Any) -> str:
@@ -118,6 +127,15 @@ def said(command: Sequence[str], patience_s: float = PATIENCE_S, **options: Any)
 def java_path(*jars: str) -> List[str]:
     """Those of Debian's jars that are there, of the given names."""
     return [str(path) for name in jars for path in sorted(Path("/usr/share/java").glob(name + ".jar"))]
+
+
+@contextlib.contextmanager
+def _alone(tool: str) -> Iterator[None]:
+    """No other process of this checkout fetches with the tool meanwhile."""
+    DIRECTORY.mkdir(parents=True, exist_ok=True)
+    with open(DIRECTORY / (tool + ".lock"), "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _fetch(command: List[str], within: Path) -> None:

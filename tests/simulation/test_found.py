@@ -431,6 +431,14 @@ def test_what_once_broke_something_does_so_no_more(seed: int) -> None:
     assert judge(run(plan(seed)), search=True) == []
 
 
+INVOKED_SEEDS = (29021, 56852, 58737, 62864, 73473, 81146, 85183, 86187, 110186, 112139)
+
+
+@pytest.mark.parametrize("seed", INVOKED_SEEDS)
+def test_what_once_broke_something_beside_invocations_does_so_no_more(seed: int) -> None:
+    assert judge(run(invoked(seed)), search=True) == []
+
+
 def test_a_new_inbox_that_may_have_missed_something_ends_its_connection() -> None:
     """A recursive watch of a session without an inbox, and a write while the queue that it makes is not there yet."""
     assert not judge(run(invoked(5567)))

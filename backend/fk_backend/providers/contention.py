@@ -57,6 +57,11 @@ class Contention:
         self._pause_s = min(max(self._pause_s * 2, PAUSE_S), self._max_pause_s)
         self._until = now + self._pause_s
 
+    def told(self, now: float) -> None:
+        """Somebody waits in the queue, and is kept from its turn by direct writes that never meet anybody."""
+        if self.is_due(now):
+            self.met(now)
+
     def alone(self) -> None:
         """A direct write met nobody."""
         self._pause_s = 0.0

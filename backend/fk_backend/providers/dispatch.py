@@ -39,6 +39,10 @@ MAX_RETRY_S = 2.0
 NO_NUMBER = Position()
 
 
+async def nobody(ns: str) -> None:
+    """Whom to tell that a namespace is contended, where nobody writes beside the queue without asking it."""
+
+
 class Waiting(NamedTuple):
     """A message in the queue."""
 
@@ -58,12 +62,15 @@ class Dispatcher:
         tick_s: float = TICK_S,
         noted: Callable[[str, bool], None] = lambda ns, free: None,
         fence: Callable[[], Awaitable[None]] = nothing,
+        contended: Callable[[str], Awaitable[None]] = nobody,
     ) -> None:
         """``noted`` is called whenever a namespace may have become free or not: see `is_free`.
 
-        ``fence``: as `Ticking` has it.
+        ``fence``: as `Ticking` has it. ``contended`` is called when others were first again and again: they have to
+        leave off, or a batch might never have its turn.
         """
         self._noted = noted
+        self._contended = contended
         self._writer = writer
         self._ticking = Ticking(heartbeat, self._is_at_work, clock, tick_s, self._note, fence)
         self._inboxes = inboxes
@@ -200,6 +207,7 @@ class Dispatcher:
                 log.warning("namespace %s: %s; trying again", ns, error)
             except Conflict:  # where others write beside the queue
                 log.debug("namespace %s: others were first, again and again", ns)
+                await self._contended(ns)
                 pause = RETRY_S  # the longer it waits, the longer they keep it from its turn
             except Exception as error:  # a bug met with this very input: isolate it, keep the namespace going
                 log.exception("namespace %s: the writer failed", ns)

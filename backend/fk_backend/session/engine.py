@@ -155,6 +155,9 @@ class Session(Opening):
             self._timeout_s = timeout_ms / 1000.0
             self._contact = heard
             if self.overdue():  # that took long; it is a beat that says whether the deployment is in reach now
+                if self._gateway.clock.monotonic() - heard > self._timeout_s:
+                    # Not heard of for so long, it may be about to expire: the writer may have looked at its beats.
+                    raise Unavailable("the session was opened or attached after its timeout")
                 await self._send_beat()
         except BaseException:
             await self._gateway.unsubscribe(self._inbox, keep=False)

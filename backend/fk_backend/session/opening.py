@@ -77,6 +77,10 @@ class Opening(DirectWrites):
         """Of the session."""
         raise NotImplementedError
 
+    async def _rearm(self, path: str, mode: str, number: int) -> None:
+        """Of the session."""
+        raise NotImplementedError
+
     # --- the first request ----------------------------------------------------------------------
 
     async def _first_answer(self, request: Request) -> Tuple[Result, int]:
@@ -201,6 +205,12 @@ class Opening(DirectWrites):
             why = "events may have been told before its inbox was there"
             asyncio.get_running_loop().call_soon(self.end, LOST, why)
 
+    async def _register_consumed(self) -> None:
+        """What a watch's own read had shown may have consumed its registration. Of that, too, only a push tells."""
+        for watch in self._watches.all():
+            if is_one_shot(watch.mode) and not await self._reader.is_registered(watch):
+                await self._rearm(watch.path, watch.mode, watch.number)
+
     def _is_registered_again(self, watch: Watch) -> bool:
         now = self._watches.get(watch.path, watch.mode)
         return now is not None and now.number != watch.number
@@ -228,13 +238,19 @@ class Opening(DirectWrites):
         self._beating.set()
 
     async def _look(self) -> None:
-        """For events that nobody told, and for the end of the session where nobody can tell it. BackendError."""
+        """For events that nobody told, and for the end of the session where nobody can tell it. BackendError.
+
+        Nobody could tell either while its inbox was not there yet.
+        """
+        is_new = self._gateway.clock.monotonic() < self._new_until
         if len(self._watches):
             head = await self._reader.head()
             trigger_log = trigger_log_of(head.zxid, head.since, head.triggers)
             await self._catch_up(await self._reader.begun(head), trigger_log)
+            if is_new:
+                await self._register_consumed()
         await self._need_no_more()
-        if not self._listens:
+        if not self._listens or is_new:
             (item,) = await self._gateway.store.get([layout.beat_key(self._ns, self.id)])
             count = layout.count_of(item)
             if count == 0:

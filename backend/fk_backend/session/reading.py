@@ -188,6 +188,11 @@ class Reader:
             pass  # it fired, or was made again: not ours to remove
         self._armed.asked.pop((path, mode), None)
 
+    async def is_registered(self, watch: Watch) -> bool:
+        """Whether whoever changes its node finds that somebody watches it."""
+        (item,) = await self._store.get([layout.registration_key(self._ns, watch.path, watch.mode, self.inbox)])
+        return item is not None
+
     async def add(self, path: str, mode: str) -> Watch:
         """A watch that stays: everything after the head as of now."""
         number = await self._register(path, mode)

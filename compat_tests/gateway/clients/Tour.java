@@ -17,6 +17,7 @@ import org.apache.curator.framework.recipes.nodes.PersistentNode;
 import org.apache.curator.framework.recipes.queue.SimpleDistributedQueue;
 import org.apache.curator.retry.RetryOneTime;
 import org.apache.zookeeper.CreateMode;
+import org.apache.zookeeper.data.Stat;
 
 /** Curator's recipes: Tour HOST:PORT. What it is told goes to the output, without what differs each time. */
 public class Tour {
@@ -104,7 +105,12 @@ public class Tour {
             two.transactionOp().create().forPath("/both", "1".getBytes()),
             two.transactionOp().check().withVersion(0).forPath("/both"),
             two.transactionOp().setData().forPath("/both", "2".getBytes())).size());
-        List<String> names = new ArrayList<>(two.getChildren().forPath("/"));
+        List<String> names = new ArrayList<>();
+        for (String name : two.getChildren().forPath("/")) {
+            Stat stat = two.checkExists().forPath("/" + name);
+            if (stat != null && stat.getEphemeralOwner() != Long.MIN_VALUE)  // an empty container goes at any time
+                names.add(name);
+        }
         Collections.sort(names);
         say("names", names);
     }

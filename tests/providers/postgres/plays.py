@@ -1,7 +1,8 @@
-"""Several processes on a pretended server, by a seed: connections are lost, writers hand over, a server takes over.
+"""Several processes on a pretended server, by a seed: connections are lost, writers hand over, a server takes over, and
+somebody writes directly as fast as it can.
 
 What is judged is what was promised: an answered write was done, and once; what is watched is told; who was told what
-is lost does not go on; everybody goes on in the end.
+is lost does not go on; everybody goes on in the end; nobody's queued writes wait for those of others for long.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import ExitStack
 from random import Random
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 from unittest import mock
 
 from fk_backend.core.acls import OPEN_ACL
@@ -26,11 +27,15 @@ from fk_kazoo.attaching import attach
 from .pretended import NEVER_S, Clock, Connections, Server, Store
 
 NS = "ns"
-LOST, HANDED, FELL = "notify lost", "handed over", "fell"
-WORLDS = (LOST, HANDED, FELL)
+LOST, HANDED, FELL, CROWDED = "notify lost", "handed over", "fell", "crowded"
+WORLDS = (LOST, HANDED, FELL, CROWDED)
 CLIENTS = 3
 WATCHED = "/watched"
 LONGEST_S = 240.0
+QUEUED_S = 3.0
+"""So long queued writes may take beside direct ones, where nothing takes very long on its way."""
+SLOWER = 8
+"""Than that of others, the network of the elected writer."""
 AGAIN_S = 0.05
 VERSION = 4
 """Of a stat's fields."""
@@ -167,6 +172,8 @@ class Play:
         self.faults: List[str] = []
         self.lost_after: Dict[str, int] = {}
         """A history → the zxid after which the next one has nothing of it."""
+        self.queueing: Set[Client] = set()
+        """Who still writes by the queue, in a crowded world."""
 
     def answered(self, client: Client, version: int) -> None:
         """Something was."""
@@ -191,6 +198,12 @@ class Play:
                 await first.connected()
                 created = await first.ask(Create(path, b"", OPEN_ACL, 0, 0, False))
         self.server.replicate()
+        fast = next(each for each in self.clients if each.gateway.link._host is None)
+        self.queueing = {each for each in self.clients if each is not fast}
+        if self.world == CROWDED:
+            self.server.rarely = 0.0
+            for each in self.queueing:
+                each.connections.slower = SLOWER
         ending = [self.loop.create_task(self._play(client)) for client in self.clients]
         await self._disturb()
         for client in self.clients:
@@ -199,13 +212,25 @@ class Play:
         await self._judge()
 
     async def _play(self, client: Client) -> None:
+        if self.world == CROWDED:
+            return await self._crowd(client)
         chance = Random(client.path + str(self.random.random()))
         for _ in range(12):
             await asyncio.sleep(chance.random() * 0.15)
             path = WATCHED if chance.random() < 0.25 else client.path
             await client.write(path, 1 if chance.random() < 0.5 else chance.randint(2, 4))
 
+    async def _crowd(self, client: Client) -> None:
+        """One of those that were not elected writes directly, again and again, until the others have their answers."""
+        while client not in self.queueing and self.queueing:
+            await client.write(client.path, 1)
+        for _ in range(3 if client in self.queueing else 0):
+            await asyncio.wait_for(client.write(client.path, 3), QUEUED_S)
+        self.queueing.discard(client)
+
     async def _disturb(self) -> None:
+        if self.world == CROWDED:
+            return
         for _ in range(self.random.randint(1, 4)):
             await asyncio.sleep(self.random.random() * 0.5)
             victim = self.random.choice(self.clients)

@@ -40,10 +40,12 @@ class Server:
         self.standby: Tuple[Any, int] = (copy.deepcopy(self.items), 0)
         """What the other one has: the items, and the epoch."""
         self.networks: List[Connections] = []
+        self.rarely = 0.03
+        """How often something takes very long on its way."""
 
     def lag(self) -> float:
         """How long something takes on its way; now and then, very long."""
-        return LAG_S * self.random.random() * (40 if self.random.random() < 0.03 else 1)
+        return LAG_S * self.random.random() * (40 if self.random.random() < self.rarely else 1)
 
     def replicate(self) -> None:
         """The standby has everything up to now."""
@@ -227,6 +229,8 @@ class Connections:
         self.failing = 0.0
         """How often a call fails."""
         self.away_until = 0.0
+        self.slower = 1
+        """By so much than that of others: its machine is busy."""
         self._running: Set[Any] = set()
         self._wires: List[Wire] = []
         self.server.networks.append(self)
@@ -272,7 +276,7 @@ class Connections:
 
     async def _call(self, effect: Callable[[], Any], writing: bool, later: Optional[Callable[[], Any]]) -> Any:
         server, chance = self.server, self.server.random.random()
-        await asyncio.sleep(server.lag())
+        await asyncio.sleep(self.slower * server.lag())
         if self.away or chance < self.failing / 2:
             return self._fail(writing)
         if self._identity and self._identity != server.history.identity:
@@ -280,9 +284,9 @@ class Connections:
             raise Unavailable("another server")
         value = effect()
         if later is not None:
-            await asyncio.sleep(server.lag())
+            await asyncio.sleep(self.slower * server.lag())
             value = later()
-        await asyncio.sleep(server.lag())
+        await asyncio.sleep(self.slower * server.lag())
         if self.away or chance < self.failing:
             return self._fail(writing)
         return value

@@ -10,6 +10,7 @@ import pytest
 from fk_backend.core.model import Error
 from fk_backend.core.requests import Delete, SetData
 from fk_backend.errors import Unknown
+from fk_backend.functions.writer import TRIES
 from fk_backend.ports import INTEREST, SESSIONS, STATE
 from fk_backend.providers.postgres.gateway import PostgresGateway
 from fk_backend.providers.postgres.schema import COMMITS_LOCK, LOCKS
@@ -107,6 +108,38 @@ async def test_who_meets_others_leaves_it_to_the_writer_and_nothing_is_lost(serv
     assert await asyncio.gather(*[work(*each) for each in sessions]) == [[0] * 40] * 3
     assert (await node(at[0], ns, "/a")).version == 120
     assert all("send" in each for each in statements[1:])
+
+
+@several(3)
+async def test_who_always_wins_leaves_off_when_the_writer_never_has_its_turn(
+    server: Any, at: Gateways, ns: str
+) -> None:
+    """Whenever the elected writer is about to commit, somebody has just written directly: before, it never ended."""
+    await elected(at[0], ns)
+    second, heard = await opened(at[1], ns)
+    third, hearing = await opened(at[2], ns)
+    await written(second, heard, create("/a"))
+    host = at[0].link._host
+    assert host is not None and at[1].direct is not None
+    commit, write, direct, lost = host.store._committed, at[1].direct.write, asyncio.Queue(), []  # type: ignore[var-annotated]
+
+    async def noting(*asked: Any) -> Any:
+        done = await write(*asked)
+        direct.put_nowait(done is not None)
+        return done
+
+    async def late(*values: Any) -> Any:
+        if not answered.done() and len(lost) < 50:
+            second.submit(None, SET)
+            if await direct.get():
+                lost.append((await heard.answers.get())[1].code)
+        return await commit(*values)
+
+    at[1].direct.write = noting  # type: ignore[method-assign]
+    host.store._committed = late  # type: ignore[method-assign]
+    answered = asyncio.ensure_future(written(third, hearing, create("/b"), create("/c")))
+    assert [each.code for each in await answered] == [0, 0]
+    assert 0 < len(lost) <= TRIES + 1 and not any(lost)
 
 
 @several(2)

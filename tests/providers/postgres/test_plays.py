@@ -13,12 +13,13 @@ import pytest
 pytest.importorskip("asyncpg", reason="no asyncpg (pip install 'fk_kazoo[postgres]')")
 
 from fk_backend.ports import Position
+from fk_backend.providers.postgres.direct import DirectWrites
 from fk_backend.providers.postgres.gateway import PostgresGateway
 from fk_backend.providers.postgres.link import Link
 from fk_backend.providers.postgres.writer import ElectedWriter
 from fk_backend.testing.simulation.loop import Stuck
 
-from .plays import FELL, HANDED, LOST, WORLDS, play
+from .plays import CROWDED, FELL, HANDED, LOST, WORLDS, play
 
 SEEDS, MORE, HUNTED = 15, 150, 300
 
@@ -75,6 +76,7 @@ MISTAKES = {
     "sent again before all is heard": Mistake(HANDED, Link, "_adopt", _adopts_what_the_server_says),
     "messages without numbers": Mistake(HANDED, ElectedWriter, "_position", lambda self: Position()),
     "a lost connection is no loss": Mistake(LOST, Link, "_notify_lost", _says_nothing),
+    "who writes directly goes on with it": Mistake(CROWDED, DirectWrites, "contended", lambda self, ns: None),
     "another timeline is the same": Mistake(FELL, PostgresGateway, "listen", _listens_whatever_took_over),
 }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import asyncpg
 
@@ -72,7 +72,9 @@ class Connections:
         self._moved = moved
         self._identity = ""
         """Of the server's history, since `belong` was called."""
-        self._idle: List[Any] = []
+        self._idle: List[Tuple[Any, float]] = []
+        """Each since when, by the loop's clock; the last one is taken first, so the first is not needed for longest."""
+        self._thinning: Optional[asyncio.TimerHandle] = None
         self._free = {writing: asyncio.Semaphore(AT_ONCE) for writing in (False, True)}
         """Reads never wait for writes, which may wait for a standby."""
         self._closed = False
@@ -97,7 +99,7 @@ class Connections:
         if identity != self._identity:
             self._identity = identity
             idle, self._idle = self._idle, []
-            for connection in idle:
+            for connection, _ in idle:
                 connection.terminate()
 
     async def read(self, sql: str, *arguments: Any) -> List[Any]:
@@ -109,12 +111,25 @@ class Connections:
 
         A commit that is cancelled while it waits for a standby is kept, and seen by others before it is safe.
         """
-        while self._idle and self._idle[-1].is_closed():
+        while self._idle and self._idle[-1][0].is_closed():
             self._idle.pop()
         start = begin if self._idle else asyncio.ensure_future  # who opens one asks for its own task
-        running = start(self._run(sql, arguments, writing=True))
-        running.add_done_callback(_heard)
-        return await asyncio.shield(running)
+        answer: "asyncio.Future[List[Any]]" = asyncio.get_running_loop().create_future()
+        start(self._answer(answer, sql, arguments))
+        return await answer
+
+    async def _answer(self, answer: "asyncio.Future[List[Any]]", sql: str, arguments: Any) -> None:
+        """Whoever waits for it may be gone by then. A future, as each task that is waited for is a turn of the loop."""
+        try:
+            rows = await self._run(sql, arguments, writing=True)
+        except Exception as error:
+            if not answer.done():
+                answer.set_exception(error)
+        else:
+            if not answer.done():
+                answer.set_result(rows)
+        finally:
+            answer.cancel()  # if the loop ends before
 
     async def _run(self, sql: str, arguments: Any, writing: bool) -> List[Any]:
         async with self._free[writing]:
@@ -136,7 +151,7 @@ class Connections:
 
     async def _take(self) -> Any:
         while self._idle:
-            connection = self._idle.pop()
+            connection, _ = self._idle.pop()
             if not connection.is_closed():
                 return connection
         if self._closed:
@@ -161,20 +176,26 @@ class Connections:
         if self._closed:
             connection.terminate()
             return
-        self._idle.append(connection)
-        if len(self._idle) > 1:
-            asyncio.get_running_loop().call_later(IDLE_S, self._thin)
+        loop = asyncio.get_running_loop()
+        self._idle.append((connection, loop.time()))
+        if len(self._idle) > 1 and self._thinning is None:
+            self._thinning = loop.call_later(IDLE_S, self._thin)
 
     def _thin(self) -> None:
-        """Closes the one that was not needed for longest."""
-        if len(self._idle) > 1 and not self._closed:
-            self._idle.pop(0).terminate()
+        """Closes those that nobody has needed for long, but for the last one."""
+        loop, self._thinning = asyncio.get_running_loop(), None
+        while len(self._idle) > 1 and self._idle[0][1] + IDLE_S <= loop.time():
+            self._idle.pop(0)[0].terminate()
+        if len(self._idle) > 1:
+            self._thinning = loop.call_at(self._idle[0][1] + IDLE_S, self._thin)
 
     async def close(self) -> None:
         """Closes all of them; what is under way ends with its connection."""
         self._closed = True
+        if self._thinning is not None:
+            self._thinning.cancel()
         idle, self._idle = self._idle, []
-        for connection in idle:
+        for connection, _ in idle:
             try:
                 await connection.close(timeout=1.0)
             except DRIVER:
@@ -191,9 +212,3 @@ def _keep_alive(connection: Any) -> None:
     for name, value in _KEPT_ALIVE.items():
         if hasattr(socket, name):
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-
-def _heard(running: "asyncio.Future[Any]") -> None:
-    """Nobody may wait for it any more."""
-    if not running.cancelled():
-        running.exception()

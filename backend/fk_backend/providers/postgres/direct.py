@@ -4,6 +4,8 @@ Which of two that meet was first, the condition on the head decides. Nobody know
 process tells the others, and says nothing to the elected writer. If it dies before, whoever writes next tells it, since
 the head says so; and the elected writer looks once a second whether something was left (`writer.HeartbeatLoop`).
 
+Who always wins does not see that it keeps the elected writer from its turn: that one says so (`Link.on_contended`).
+
 What was sent to the elected writer may come again after somebody else's commit: each message has a number there, which
 the head keeps (`ports.Position`), and what failed is committed, too (`Writer.shares`).
 """
@@ -65,6 +67,14 @@ class DirectWrites:
         else:
             contention.alone()
         return written
+
+    def contended(self, ns: str) -> None:
+        """Somebody's writes wait in the queue because of direct ones: these go there, too, for a while.
+
+        Who wins each time would never know. Anybody may say so: it costs speed, and nothing else.
+        """
+        if ns in self._contention:
+            self._contention[ns].told(self._clock.monotonic())
 
     def in_turn(self, has_turn: Callable[[], bool]) -> None:
         """`ports.Direct.in_turn`: it waits, so nobody asks."""

@@ -36,7 +36,10 @@ class PostgresGateway:
         """As the server sees it."""
         self.store = PostgresStore(link.connections)
         self.clock = AwakeClock()
-        self.direct: Optional[Direct] = None if queued else DirectWrites(link.writer_for, self.clock)
+        self.direct: Optional[Direct] = None
+        if not queued:
+            self.direct = direct = DirectWrites(link.writer_for, self.clock)
+            link.on_contended = direct.contended
 
     @classmethod
     async def open(cls, name: str, options: Mapping[str, str]) -> "PostgresGateway":

@@ -113,6 +113,8 @@ class Link:
         self._seen_s = float("-inf")
         """When it was last known, by the loop's clock, that there is a writer elsewhere."""
         self._alive = asyncio.Event()
+        self.on_contended: Callable[[str], None] = lambda ns: None
+        """Called when the elected writer has said that others keep it from its turn in a namespace."""
         self._tasks: Dict[str, "asyncio.Future[None]"] = {}
 
     # --- what the gateway asks for --------------------------------------------------------------
@@ -344,6 +346,8 @@ class Link:
             self._start("join", partial(self._join, 0.0 if self._waits() else GONE_S * random.random()))
         elif kind == "alive":
             self._alive.set()
+        elif kind == "contended":
+            self.on_contended(rest)
 
     def _on_notification(self, epoch: int) -> None:
         if len(self._announced) >= MOST_ANNOUNCED:
@@ -468,7 +472,10 @@ class Link:
         writer: Optional[ElectedWriter] = None
         try:
             ((epoch, now_ms),) = await self.connections.write(_TAKE_OVER, listener.get_server_pid())
-            writer = ElectedWriter(self.connections, epoch, now_ms, self._own, self._drop_listener, realm.has)
+            contended = partial(self._announce, "contended")
+            writer = ElectedWriter(
+                self.connections, epoch, now_ms, self._own, self._drop_listener, realm.has, contended
+            )
             queued = partial(self._queued, writer, Incoming(self.connections, self._drop_listener))
             await self._ask(listener, lambda: listener.add_listener(realm.queue, queued))
             await writer.start()
@@ -493,13 +500,14 @@ class Link:
         self, writer: ElectedWriter, incoming: Incoming, _connection: Any, _pid: int, _channel: str, payload: str
     ) -> None:
         if payload == "?":
-            self._start("alive", self._send_alive)
+            self._start("alive", partial(self._announce, "alive"))
         else:
             incoming.take(writer.heard, payload)
 
-    async def _send_alive(self) -> None:
+    async def _announce(self, *words: str) -> None:
+        """Says so to all processes, or else not."""
         try:
-            await self.connections.write(_NOTIFY, self.realm.news, "alive")
+            await self.connections.write(_NOTIFY, self.realm.news, " ".join(words))
         except BackendError as error:
             log.debug("%s", error)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Awaitable, Callable, Dict, List, Optional, Sequence, Tuple
 
 from ... import layout
 from ...errors import Unavailable
@@ -130,8 +130,9 @@ class ElectedWriter:
         own: Own,
         deposed: Callable[[], None],
         serves: Callable[[str], bool],
+        contended: Callable[[str], Awaitable[None]],
     ) -> None:
-        """``serves``: whether a namespace is one of those that it is the writer of."""
+        """``serves``: whether it is the writer of a namespace. ``contended``: as `Dispatcher` has it."""
         self.epoch = epoch
         self._serves = serves
         self.store = PostgresStore(connections, epoch, deposed)
@@ -140,7 +141,7 @@ class ElectedWriter:
         ports = Ports(self.store, tells, self, clock, commit_and_look=self.store.commit_and_look)
         self._writer = Writer(ports, shares=True)
         looks = HeartbeatLoop(Heartbeat(ports, LATE_S), ports, self._schedule_fan_out)
-        self._functions = Dispatcher(self._writer, looks, tells, clock, TICK_S)
+        self._functions = Dispatcher(self._writer, looks, tells, clock, TICK_S, contended=contended)
         self._next: Dict[str, int] = {}
         """Inbox → the number that its next message has at least."""
         self._early: List[Tuple[str, str, int, bytes]] = []

@@ -25,7 +25,7 @@ from .shrink import broken, shrink
 from .state_space import Scope
 from .workload import SECRETS, WORLDS, plan
 
-CI_RUNS = {"all": 20_000, "invoked": 20_000, "direct": 5_000, "beside": 5_000, "combined": 500, "flickering": 1_000}
+CI_RUNS = {"all": 20_000, "invoked": 20_000, "direct": 2_000, "beside": 2_000, "combined": 500, "flickering": 1_000}
 """By world: the first so many seeds are what a change has to pass."""
 CI_SECRETS = 2_000
 """Of them, with ACLs and identities that change beside watches, besides."""

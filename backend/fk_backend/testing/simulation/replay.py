@@ -82,7 +82,7 @@ class Replay:
                     self.committed_at.setdefault(zxid, kept[zxid])
             if commit.before == commit.after or _is_of_nothing(commit):
                 self.voids.add(commit.after)
-                void_at[commit.after] = entry.step
+                void_at.setdefault(commit.after, entry.step)  # two writers may void the same promise
         self.model = Model(self._namespace_id())
         self.done: Dict[Tuple[str, int], Done] = {}
         self.order: List[Done] = []

@@ -10,6 +10,8 @@ from ....core.requests import SetData
 from ....functions import large
 from ....ports import INTEREST, SESSIONS, STATE, Item, Key, Put
 from ....session.direct import LOST
+from ....session.ops import AddWatch
+from .. import committed
 from ..model import Live, Znode
 from ..ports import Commit
 from ..replay import Replay
@@ -113,7 +115,7 @@ def nothing_left_behind(replay: Replay) -> Iterator[str]:
     for key in replay.history.rest:
         if key in garbage and key.partition != layout.beats_partition(NS):
             continue  # goes when somebody comes across it, or with the sweep
-        if key.table == INTEREST and not _swept(replay, key) and not _of_the_dead(replay, key):
+        if key.table == INTEREST and not any(is_excused(replay, key) for is_excused in (_swept, _of_the_dead, _untold)):
             yield "%s %s is left" % (key.partition, key.sort)
         elif (
             key.table == SESSIONS
@@ -172,9 +174,23 @@ def _of_the_dead(replay: Replay, key: Key) -> bool:
     return any(answered is None or answered > min(left) for answered in last)
 
 
+def _untold(replay: Replay, key: Key) -> bool:
+    """Whether the last commit of all moved or ended its session, and its writer died with that client.
+
+    What is left to do after a commit the next one finds in the head.
+    """
+    if not replay.commits:
+        return False
+    entry, commit = replay.commits[-1]
+    died = any(later.what == "died" and later.who == entry.who for later in replay.log[entry.step :])
+    head = committed.head_in(commit.writes, NS)
+    ended = [] if head is None else [each.inbox for each in head.ended]
+    return died and _inbox(key) in (*_moved(commit), *ended)
+
+
 def _watches(op: Any, key: Key) -> bool:
     """Whether it is a read that makes registrations where this one is."""
-    return hasattr(op, "watch") and layout.node_partition(NS, op.path) == key.partition
+    return (hasattr(op, "watch") or isinstance(op, AddWatch)) and layout.node_partition(NS, op.path) == key.partition
 
 
 def _moved(commit: Commit) -> List[str]:
