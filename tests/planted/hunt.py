@@ -83,8 +83,6 @@ HINTS = {
     "kept promise not seen": 69,
     "withdrawn and committed": 177,
     "unknown taken for refused": 220,
-    "combined twice": 68,
-    "answers of heads overlooked": 59,
 }
 """Seeds that caught what few seeds catch: tried first, so that a test need not look for them again."""
 SCOPED = ("looked before commit", "no rearm")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import List
 
-from fk_backend.functions import writer
+from fk_backend.functions import step, writer
 from fk_backend.providers.local import beside, combining, progress
 
 from . import edited
@@ -57,9 +57,9 @@ edit(
     beside, "_fate", "in head.answers", "in ()",
 )  # fmt: skip
 edit(
-    "lost taken for undone",
-    "what came of a request is taken for nothing when nobody can tell",
-    beside, "_fate", "return LOST, None", "return PUBLISHED, None",
+    "answers not carried",
+    "a head keeps no answers but those of its own commit",
+    step, "_carried", "if not kept:", "if True:",
 )  # fmt: skip
 edit(
     "unknown taken for refused",
