@@ -5,14 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import List
 
-from fk_backend.functions import writer
+from fk_backend.functions import distributor, writer
 from fk_backend.providers import ticking
-from fk_backend.session import direct, engine
+from fk_backend.session import direct, machine, reads
 from fk_backend.testing.simulation import beside, ports
 
 from . import edited
 
-D, S, W, B = direct.DirectWrites, engine.Session, writer.Writer, beside.BesideStore
+D, M, R = direct.DirectWrites, machine.Machine, reads.Reads
+W, B = writer.Writer, beside.BesideStore
 NAMES: List[str] = []
 """Of the bugs here: they are looked for in worlds in which somebody writes beside a host."""
 
@@ -28,22 +29,22 @@ edit, in_turn, coming = (partial(edited.edit, names) for names in (NAMES, IN_TUR
 in_turn(
     "own event after the answer",
     "a write of the caller's own thread is answered before the events of what it did itself",
-    D, "_comes_before", "seen < trigger.zxid <= zxid", "seen < trigger.zxid < zxid",
+    M, "has_events_before", "seen < trigger.zxid <= zxid", "seen < trigger.zxid < zxid",
 )  # fmt: skip
 in_turn(
     "earlier event overtaken",
     "a write of the caller's own thread is answered before the events of what others did before it",
-    D, "_comes_before", "seen < trigger.zxid <= zxid", "trigger.zxid == zxid",
+    M, "has_events_before", "seen < trigger.zxid <= zxid", "trigger.zxid == zxid",
 )  # fmt: skip
 in_turn(
     "list taken for whole",
     "a write of the caller's own thread is answered although the list of triggers does not reach back",
-    D, "_comes_before", "if written.since > seen:", "if False:",
+    M, "has_events_before", "if written.since > seen:", "if False:",
 )  # fmt: skip
 in_turn(
     "done and forgotten",
     "a write of the caller's own thread is answered without the events that the loop should tell first",
-    S, "_try_read", "return await self._show(tag, op.result, op.trigger_log)", "return self._reply(tag, op.result)",
+    R, "_try_read", "return await self._show(tag, op.result, op.trigger_log)", "return self._reply(tag, op.result)",
 )  # fmt: skip
 edit(
     "word looked at before",
@@ -54,6 +55,21 @@ edit(
     "told too early",
     "a write beside the host is taken for told before anybody has looked who watches",
     W, "_written", "trail.done(", "self._told.note(ns, step.head.zxid)\n    trail.done(",
+)  # fmt: skip
+in_turn(
+    "woken and not told",
+    "a write beside the host is taken for told although there was no room for somebody who watches",
+    distributor, "told_who_watches",
+    "await ports.events.push(fired_notes(hits, trigger_log_of(head.zxid, head.since, head.triggers)))",
+    """try:
+            await ports.events.push(fired_notes(hits, trigger_log_of(head.zxid, head.since, head.triggers)))
+        except Exception:
+            pass""", writer,
+)  # fmt: skip
+in_turn(
+    "consumed before told",
+    "registrations of who watches are removed before there was room to tell them",
+    distributor, "told_who_watches", "if hits:\n", "if hits:\n        await drop_fired(ports, hits)\n", writer,
 )  # fmt: skip
 edit(
     "beside answered first",
