@@ -545,8 +545,8 @@ edit(
     "what came of it is taken for nothing when nobody can tell",
     beside,
     "_fate",
-    "return LOST, None",
-    "return PUBLISHED, None",
+    "(PUBLISHED if head.zxid < target + CARRIED_ZXIDS else LOST)",
+    "PUBLISHED",
     COMBINING + "test_what_nobody_can_tell_any_more_is_unknown",
 )
 edit(

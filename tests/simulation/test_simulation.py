@@ -16,12 +16,13 @@ from fk_backend.testing.simulation.checks import CHECKS, judge
 from fk_backend.testing.simulation.crashes import KINDS, cover, crossings, scenario
 from fk_backend.testing.simulation.run import run
 from fk_backend.testing.simulation.shrink import broken, shrink
-from fk_backend.testing.simulation.workload import SECRETS, beside, flickering, invoked, plan, with_hostile
+from fk_backend.testing.simulation.workload import SECRETS, beside, combined, flickering, invoked, plan, with_hostile
 from tests.planted.hunt import BUGS
 
 ROOT = Path(__file__).parent.parent.parent
-TRACES = "from fk_backend.testing.simulation.run import run; from fk_backend.testing.simulation.workload import plan; "
-TRACES += "import logging; logging.disable(50); print(*[run(plan(seed)).trace for seed in range(8)])"
+TRACES = "from fk_backend.testing.simulation.run import run; "
+TRACES += "from fk_backend.testing.simulation.workload import combined, plan; import logging; logging.disable(50); "
+TRACES += "print(*[run(world(seed)).trace for world in (plan, combined) for seed in range(8)])"
 
 
 def _traces(hash_seed: str) -> str:
@@ -34,7 +35,7 @@ def _traces(hash_seed: str) -> str:
 
 def test_a_seed_is_a_run_in_any_process() -> None:
     first = _traces("1")
-    assert len(set(first.split())) == 8 and first == _traces("2")
+    assert len(set(first.split())) == 16 and first == _traces("2")
 
 
 def test_schedules_keep_every_promise() -> None:
@@ -56,6 +57,12 @@ def test_writers_that_are_invoked_beside_the_queues_keep_every_promise() -> None
 def test_writers_beside_a_host_keep_every_promise() -> None:
     """Killed, stopped and cut off before and after each of their steps."""
     tally = campaign(0, 40, 1, world=beside)
+    assert tally.schedules == 40 and not tally.failures
+
+
+def test_processes_that_commit_for_each_other_keep_every_promise() -> None:
+    """Killed, stopped and interrupted at each access of the memory that they share."""
+    tally = campaign(0, 40, 1, world=combined)
     assert tally.schedules == 40 and not tally.failures
 
 

@@ -9,6 +9,9 @@ from ..core.requests import Attach, Open
 from ..mac import is_inbox_of, is_tagged, key_of
 from ..messages import Message
 
+COMBINED = "combined:"
+"""How the names begin under which a head keeps answers to processes for which another one has committed."""
+
 
 def begins(message: Message) -> bool:
     """Whether it begins with asking for a session: what proves its sender is in that then."""

@@ -25,12 +25,17 @@ from .journal import noted
 from .large import garbage, keep_large
 from .loading import Write, load, note_absent, refusal_reason, writes_of
 from .reservation import reservation
+from .senders import COMBINED
 
 log = logging.getLogger(__name__)
 
 WRITES_OF_AN_END = 6
 """Writes for each ephemeral of a session that ends, at most, with room for the head."""
 
+CARRIED_ZXIDS = 500
+"""So long, at least, every head keeps an answer to a process for which another one has committed: see `_carried`."""
+
+Answers = Tuple[Tuple[str, int, List[Any]], ...]
 Answered = List[Tuple[str, int, List[Any]]]
 """Results by connection: (inbox, number of the first, results), numbers being consecutive."""
 
@@ -194,7 +199,7 @@ def _next_head(
     What else of the batch is done is noted as answers of nothing: if the batch comes again, it must not be done again.
     So is what is done of a message that goes on after this commit: see `unfinished`.
     """
-    told = tuple(answers)
+    told = tuple(answers) + _carried(head, answers)
     if done:
         answered = {inbox for inbox, _, _ in answers}
         told += tuple((inbox, upto, []) for inbox, upto in sorted(done.items()) if inbox not in answered)
@@ -217,6 +222,15 @@ def _next_head(
         (),
         _handled(head, part),
     )
+
+
+def _carried(head: Head, answers: Answered) -> Answers:
+    """What whoever committed may have died with before he handed it over, and nobody has asked for yet."""
+    kept = [each for each in head.answers if each[0].startswith(COMBINED) and each[2]]
+    if not kept:
+        return ()
+    again = {inbox for inbox, _, _ in answers}
+    return tuple(each for each in kept if each[0] not in again and each[2][-1][2] > head.zxid - 2 * CARRIED_ZXIDS)
 
 
 def _with_garbage(head: Head, cache: Cache, changes: Changes) -> Head:

@@ -12,6 +12,7 @@ import pytest
 from fk_backend.core.requests import Create, Multi, Result, SetData
 from fk_backend.eager import at_once
 from fk_backend.errors import Unavailable, Unknown
+from fk_backend.functions import step
 from fk_backend.messages import encode
 from fk_backend.providers import local
 from fk_backend.providers.contention import Contention
@@ -159,19 +160,60 @@ def test_the_next_who_commits_does_not_do_again_what_is_done(place: files.Place,
     play(scene)
 
 
-def test_what_nobody_can_tell_any_more_is_unknown(place: files.Place, monkeypatch: Any) -> None:
-    """Only where the host has written in between: its commits keep no answers but their own."""
+async def committed_before_it_is_looked_at(on: Scene, waiting: Waiting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has committed ends before he answers, and the host commits before anybody looks."""
 
     def answering(self: Any, *arguments: Any) -> None:
+        raise Interruption
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Records, "settle", answering)
+        with pytest.raises(Interruption):
+            on.here.write_now(MINE)
+    for _ in range(3):
+        await on.asked(on.at_host, on.ear_at_host, SetData("/a", b"host", -1))
+
+
+def test_the_host_may_commit_before_anybody_looks(place: files.Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its heads keep the answer."""
+
+    async def scene(on: Scene) -> None:
+        third, waiting = await with_one_who_waits(on)
+        await committed_before_it_is_looked_at(on, waiting, monkeypatch)
+        assert waiting.goes_on().result.value[4] == 2
+        assert not waiting.records.number
+        await third.close()
+
+    play(scene)
+
+
+def test_what_was_not_committed_is_known_after_further_commits(place: files.Place, monkeypatch: Any) -> None:
+    async def not_now(self: Any, writes: Any) -> None:
         raise Interruption
 
     async def scene(on: Scene) -> None:
         third, waiting = await with_one_who_waits(on)
         with monkeypatch.context() as patched:
-            patched.setattr(Records, "settle", answering)
+            patched.setattr(store.LocalStore, "commit", not_now)
             with pytest.raises(Interruption):
                 on.here.write_now(MINE)
-        await on.asked(on.at_host, on.ear_at_host, SetData("/a", b"host", -1))
+        for _ in range(3):
+            await on.asked(on.at_host, on.ear_at_host, SetData("/a", b"host", -1))
+        assert waiting.state == TAKEN and waiting.goes_on() is None
+        assert on.head_rev() and not waiting.records.number
+        await third.close()
+
+    play(scene)
+
+
+def test_what_nobody_can_tell_any_more_is_unknown(place: files.Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heads do not keep answers for ever."""
+    monkeypatch.setattr(step, "CARRIED_ZXIDS", 1)
+    monkeypatch.setattr(beside, "CARRIED_ZXIDS", 1)
+
+    async def scene(on: Scene) -> None:
+        third, waiting = await with_one_who_waits(on)
+        await committed_before_it_is_looked_at(on, waiting, monkeypatch)
         with pytest.raises(Unknown):
             waiting.goes_on()
         assert not waiting.records.number

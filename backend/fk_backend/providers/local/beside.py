@@ -19,7 +19,8 @@ from ...core.model import Id
 from ...core.requests import INVOKED, Call, Multi, Result
 from ...eager import Waits, at_once
 from ...errors import BackendError, Conflict, Unavailable, Unknown
-from ...functions.step import Step
+from ...functions.senders import COMBINED
+from ...functions.step import CARRIED_ZXIDS, Step
 from ...functions.writer import Writer
 from ...layout import Head, head_key, head_of
 from ...messages import Entry, Message, decode, encode
@@ -296,17 +297,16 @@ def _fate(head: Head, name: int, number: int, target: int) -> Tuple[int, Optiona
     """What came of a message that was taken into the commit of a zxid, when nobody can be at that any more."""
     if target > head.zxid or not target:
         return PUBLISHED, None
-    if target < head.zxid:
-        return LOST, None
     for inbox, first, results in head.answers:
         if (inbox, first) == (_inbox(name), number):
             return DONE, Written(Result(*results[0]), head.zxid, head.since, head.triggers)
-    return PUBLISHED, None
+    # Heads keep the answers for so long: had it been made, there would be one.
+    return (PUBLISHED if head.zxid < target + CARRIED_ZXIDS else LOST), None
 
 
 def _inbox(name: int) -> str:
     """Under which the head keeps the answers to a process: no client's."""
-    return "combined:%x" % name
+    return "%s%x" % (COMBINED, name)
 
 
 def _encoded(written: Written) -> bytes:

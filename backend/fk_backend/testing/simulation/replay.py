@@ -13,6 +13,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 from ...core.model import Error
 from ...core.requests import Rest
 from ...core.watches import RECURSIVE
+from ...functions.senders import COMBINED
 from ...session.ops import WRITES, AddWatch, Exists, GetAcl, GetChildren, GetData
 from . import committed
 from .client import Asked, ConnectionStarted, Said
@@ -210,7 +211,7 @@ def _is_of_nothing(commit: Commit) -> bool:
     head = committed.head_in(commit.writes, NS)
     if len(commit.writes) > 1 or head is None or commit.after != commit.before + 1 or head.reserved is not None:
         return False
-    results = [result for _, _, results in head.answers for result in results]
+    results = [result for inbox, _, results in head.answers if not inbox.startswith(COMBINED) for result in results]
     return bool(results) and all(result[2] <= commit.before for result in results)
 
 

@@ -63,7 +63,14 @@ def judge(history: History, search: bool = False) -> List[Violation]:
         replay = Replay(history)
     except Exception as error:  # what can't even be replayed is wrong
         return [Violation("Q1", "the log can't be replayed: %r" % error)]
-    found = [Violation(name, what) for name, check in CHECKS.items() for what in check(replay)]
+    found = [Violation(name, what) for name, check in CHECKS.items() for what in _found(check, replay)]
     if search and searched(replay) is False:
         found.append(Violation("linearizability", "no order of the operations explains the answers"))
     return found
+
+
+def _found(check: Check, replay: Replay) -> List[str]:
+    try:
+        return list(check(replay))
+    except Exception as error:  # as what can't be replayed: an answer, say, that no such request could have
+        return ["it can't be judged: %r" % error]

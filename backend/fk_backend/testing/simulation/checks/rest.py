@@ -9,6 +9,7 @@ from ....core.model import CONTAINER_OWNER, TTL_OWNER_MASK, Blob, Error
 from ....core.requests import SetData
 from ....functions import large
 from ....ports import INTEREST, SESSIONS, STATE, Item, Key, Put
+from ....session.direct import LOST
 from ....session.ops import AddWatch
 from .. import committed
 from ..model import Live, Znode
@@ -207,6 +208,12 @@ def everything_answered(replay: Replay) -> Iterator[str]:
         dead = any(step > line.asked and who.startswith(line.client + ".") for step, who in died)
         if line.answered is None and line.conn not in over and not dead:
             yield "tag %d %s was never answered" % (line.tag, type(line.op).__name__)
+    knobs = replay.history.plan.knobs
+    if knobs.combined and not knobs.slow and not replay.history.plan.faults:  # nothing that could go wrong did
+        for conn in replay.conns.values():
+            for step, tag, said in conn.said:
+                if tag == -1 and said[0] == LOST and "no answer" in said[1]:
+                    yield "step %d: connection %s is over in vain: %s" % (step, conn.name[:6], said[1])
 
 
 def poison_is_set_aside(replay: Replay) -> Iterator[str]:

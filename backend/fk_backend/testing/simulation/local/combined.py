@@ -386,7 +386,9 @@ class SimulatedCombining:
         self._store.message, process.is_writing = message, True
         writing = asyncio.ensure_future(self._write(ns, message))
         process.world.keep(writing)
-        return await asyncio.shield(writing)  # it goes on, whether the session is still there or not
+        writing.add_done_callback(lambda done: done.exception())  # for nobody, if the session is not there any more
+        await asyncio.wait((writing,))
+        return writing.result()
 
     async def _write(self, ns: str, message: Message) -> Optional[Written]:
         process = self._process
