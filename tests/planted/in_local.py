@@ -631,14 +631,10 @@ edit(
     "what is written beside the host is told to nobody",
     beside.LocalDirect,
     "_schedule_fan_out",
-    'peer.send_in_turn(self._store.has_turn, "tell", ns)',
-    "True",
+    "self._loop.call_soon_threadsafe(self._tell, ns)",
+    "pass",
     BESIDE + "test_what_may_have_been_done_is_told",
 )
-FRAMES = "tests/providers/local/test_frames.py::"
-IN_TURN = FRAMES + "test_what_is_sent_in_a_turn_is_sent_whole_and_in_its_turn_only"
-edit("who has lost the turn sends", frames.Frames, "send_in_turn", "[has_turn, ", "[partial(bool, True), ", IN_TURN)
-edit("a frame comes into another one", frames.Frames, "send_in_turn", "partial(not_, waits), ", "", IN_TURN)
 edit(
     "what a killed process wrote is told to nobody",
     H,
