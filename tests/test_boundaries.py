@@ -129,6 +129,19 @@ def test_importing_functions_and_session_loads_no_provider(module: str) -> None:
     assert not loaded & (CLOUD | CLIENT | {"sqlite3"})
 
 
+@pytest.mark.parametrize("module", ["fk_backend.session.machine", "fk_backend.session.lease"])
+def test_the_state_of_a_session_is_pure(module: str) -> None:
+    wrong = [
+        item
+        for item in _imports(module, _modules("fk_backend.session")[module])
+        if not _within(item.target, "fk_backend") and item.target.split(".")[0] not in PURE
+    ]
+    assert not wrong, _complain(wrong)
+    assert not _loaded_by(module) & (SYSTEM | {"logging"}), "nor does what it imports"
+    source = _modules("fk_backend.session")[module].read_text(encoding="utf-8")
+    assert not [node for node in ast.walk(ast.parse(source)) if isinstance(node, (ast.AsyncFunctionDef, ast.Await))]
+
+
 def test_the_backend_never_imports_the_client() -> None:
     wrong = [item for item in _imports_of("fk_backend") if item.target.split(".")[0] in CLIENT]
     assert not wrong, _complain(wrong)

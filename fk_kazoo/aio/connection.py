@@ -187,11 +187,10 @@ class Connection:
 
     async def gone(self) -> None:
         """Waits, after its end, until nothing of it runs any more; in bounded time."""
-        session = self._session
-        tasks: List[Any] = [*session._tasks, session._going, session._closing_task, self._writers]
-        left = [task for task in tasks if task is not None and not task.done()]
+        left: List[Any] = self._session.running()
         if self._writers is not None:
             self._writers.cancel()
+            left.append(self._writers)
         for bound_s in (LEAVE_S, LEAVE_S):
             if left:
                 await asyncio.wait(left, timeout=bound_s)

@@ -61,7 +61,7 @@ class Recorded(connection.Connection):
     @property
     def name(self) -> str:
         """Its inbox."""
-        return self._session._inbox
+        return self._session.inbox
 
     def _note(self, what: str, value: Any) -> None:
         if not self.process.dead:
@@ -344,7 +344,7 @@ class App:
         zk = self.zk
         if self.process.dead or zk._connection is None or not zk.connected:
             return
-        armed = {(each.mode, each.path) for each in zk._connection._session._watches.all()}
+        armed = {(each.mode, each.path) for each in zk._connection._session._machine.watches.all()}
         table = zk._watches._watchers
         if armed != {(each.mode, each.path) for each in table}:
             self.complain("the session has the watches %s, and the client %s" % (armed, list(table)))

@@ -11,7 +11,7 @@ import pytest
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Error
 from fk_backend.core.requests import Create, Delete
-from fk_backend.session.packing import with_uploads
+from fk_backend.session.uploads import with_uploads
 
 from .doubles import NS, Bench
 

@@ -7,12 +7,13 @@ from typing import List
 
 from fk_backend.functions import distributor, writer
 from fk_backend.providers import ticking
-from fk_backend.session import direct, engine
+from fk_backend.session import direct, machine, reads
 from fk_backend.testing.simulation import beside, ports
 
 from . import edited
 
-D, S, W, B = direct.DirectWrites, engine.Session, writer.Writer, beside.BesideStore
+D, M, R = direct.DirectWrites, machine.Machine, reads.Reads
+W, B = writer.Writer, beside.BesideStore
 NAMES: List[str] = []
 """Of the bugs here: they are looked for in worlds in which somebody writes beside a host."""
 
@@ -28,22 +29,22 @@ edit, in_turn, coming = (partial(edited.edit, names) for names in (NAMES, IN_TUR
 in_turn(
     "own event after the answer",
     "a write of the caller's own thread is answered before the events of what it did itself",
-    D, "_comes_before", "seen < trigger.zxid <= zxid", "seen < trigger.zxid < zxid",
+    M, "has_events_before", "seen < trigger.zxid <= zxid", "seen < trigger.zxid < zxid",
 )  # fmt: skip
 in_turn(
     "earlier event overtaken",
     "a write of the caller's own thread is answered before the events of what others did before it",
-    D, "_comes_before", "seen < trigger.zxid <= zxid", "trigger.zxid == zxid",
+    M, "has_events_before", "seen < trigger.zxid <= zxid", "trigger.zxid == zxid",
 )  # fmt: skip
 in_turn(
     "list taken for whole",
     "a write of the caller's own thread is answered although the list of triggers does not reach back",
-    D, "_comes_before", "if written.since > seen:", "if False:",
+    M, "has_events_before", "if written.since > seen:", "if False:",
 )  # fmt: skip
 in_turn(
     "done and forgotten",
     "a write of the caller's own thread is answered without the events that the loop should tell first",
-    S, "_try_read", "return await self._show(tag, op.result, op.trigger_log)", "return self._reply(tag, op.result)",
+    R, "_try_read", "return await self._show(tag, op.result, op.trigger_log)", "return self._reply(tag, op.result)",
 )  # fmt: skip
 edit(
     "word looked at before",

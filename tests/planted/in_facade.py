@@ -6,7 +6,7 @@ from kazoo.protocol import serialization as kazoo
 
 from fk_backend.core.requests import Create, Delete, SetData
 from fk_backend.providers import dispatch
-from fk_backend.session import engine, ops
+from fk_backend.session import machine, ops, reads
 from fk_kazoo import client, connection, jute, line, listeners, loop, turns, url, values, wire
 
 from .edited import Family
@@ -327,13 +327,13 @@ edit("a deployment that is closed is used again", T, "_retire", "del self._open[
 
 # --- reads at once --------------------------------------------------------------------------------
 
-S = engine.Session
-edit("a read overtakes a write", S, "busy", "or self._flight", "", NOW + "test_a_read_does_not_overtake")
+S, M = reads.Reads, machine.Machine
+edit("a read overtakes a write", M, "is_busy", "or self.in_flight", "", NOW + "test_a_read_does_not_overtake")
 edit(
     "a read overtakes the event of a watch",
     S,
     "read_now",
-    " or len(self._watches)",
+    " or len(machine.watches)",
     "",
     NOW + "test_with_a_watch_armed_a_read_asks_the_session_for_its_events",
 )
@@ -341,7 +341,7 @@ edit(
     "a connection that ended shows a read",
     S,
     "read_now",
-    "self._over or ",
+    "machine.is_over or ",
     "",
     NOW + "test_a_connection_that_ended_shows_nothing",
 )
@@ -373,7 +373,7 @@ edit(
     "what was shown at once is news",
     S,
     "read_now",
-    "self._watermark = max(self._watermark, result.zxid)",
+    "machine.shown(result.zxid)",
     "pass",
     NOW + "test_what_was_shown_at_once_is_not_told_as_news",
 )

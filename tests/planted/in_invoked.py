@@ -7,12 +7,13 @@ from typing import Any, List
 
 from fk_backend.errors import Refused, Unavailable, Unknown
 from fk_backend.functions import reservation, step, writer
-from fk_backend.session import direct, engine, opening
+from fk_backend.session import direct, inbox, machine, sending
+from fk_backend.session.machine import AWAITING, DO_WRITE, WRITE
 
 from . import edited
-from .bug import plant
+from .bug import plant, swap
 
-D, S, W = direct.DirectWrites, engine.Session, writer.Writer
+D, Q, W = direct.DirectWrites, sending.QueuedWrites, writer.Writer
 settle, write_for = reservation.settle, W.write_for
 NAMES: List[str] = []
 """Of the bugs here: they are looked for in worlds in which writers are invoked."""
@@ -25,26 +26,27 @@ edit(
     "an invocation without an answer is sent to the queue",
     D, "_ask", "except Unknown:", "except ZeroDivisionError:",
 )  # fmt: skip
-edit(
+swap(
     "invocations overtake",
     "an invocation does not wait for what is in the queue",
-    D, "_write_direct", "or self._flight or", "or",
-)  # fmt: skip
+    (machine.STEPS, (AWAITING, WRITE), DO_WRITE),
+)
+NAMES.append("invocations overtake")
 edit(
     "invoked answer before events",
     "its answer is shown before the events that it shows",
     D, "_write_direct", "await self._arrived(tag, op, written)",
-    "self._watermark = max(self._watermark, written.zxid); await self._arrived(tag, op, written)",
+    "machine.shown(written.zxid); await self._arrived(tag, op, written)",
 )  # fmt: skip
 edit(
     "number is lost",
     "what was not done takes a number with it",
-    D, "_write_direct", "self._next = number", "pass",
+    D, "_write_direct", "machine.put_back(number, tag, op)", "machine.requested.appendleft((tag, op))",
 )  # fmt: skip
 edit(
     "owner unheard",
     "who invokes the writer for an ephemeral has not beaten before",
-    D, "_may_own", "if self._hold(op):", "if self._hold(op) and False:",
+    D, "_may_own", "if self._begins_to_own(op):", "if self._begins_to_own(op) and False:",
 )  # fmt: skip
 edit(
     "moved session writes",
@@ -83,22 +85,22 @@ edit(
 edit(
     "sends before it listens",
     "a write goes to the queue before there is an inbox for its answer",
-    S, "_send", "await self._listen()", "pass",
+    Q, "_send", "await self._listen()", "pass",
 )  # fmt: skip
 edit(
     "nobody looks",
     "what a function that died has told nobody is not looked for",
-    opening.Opening, "_look", "if len(self._watches):", "if False:",
+    inbox.Inbox, "_look", "if len(self._machine.watches):", "if False:",
 )  # fmt: skip
 edit(
     "looks past a promise",
     "who looks takes a promise for kept, whether its node was written or not",
-    opening.Opening, "_look", "await self._reader.begun(head)", "head.zxid",
+    inbox.Inbox, "_look", "await self._reader.begun(head)", "head.zxid",
 )  # fmt: skip
 edit(
     "kept promise not seen",
     "who looks takes a promise for open, although its node was written",
-    opening.Opening, "_look", "await self._reader.begun(head)", "head.settled",
+    inbox.Inbox, "_look", "await self._reader.begun(head)", "head.settled",
 )  # fmt: skip
 
 

@@ -14,7 +14,8 @@ from fk_backend.core.requests import Result
 from fk_backend.errors import BackendError
 from fk_backend.messages import message_id
 from fk_backend.ports import after
-from fk_backend.session import direct, engine, owned, reading, watchlist
+from fk_backend.session import beats, direct, engine, machine, owned, reading, sending, watchlist
+from fk_backend.session.machine import AWAITING, DO_READ, DO_WRITE, FULL, READ, WRITE
 from fk_backend.session.ops import Exists
 
 from .bug import plant, swap
@@ -22,16 +23,18 @@ from .edited import changed
 
 D = direct.DirectWrites
 S, R, L = engine.Session, reading.Reader, watchlist.WatchList
+M, STEPS = machine.Machine, machine.STEPS
 register, reader_read, catch_up, fire = R._register, R.read, S._catch_up, L.fire
-hear, missed = S._hear, watchlist.missed
+take_fired, missed = S._take_fired, watchlist.missed
 counter = itertools.count()
 
 
-@plant("reads do not wait for earlier writes", (S, "_ready"))
-def reads_overtake_writes(self: Any) -> bool:
-    return bool(self._todo)
-
-
+swap(
+    "reads overtake writes",
+    "reads do not wait for earlier writes",
+    (STEPS, (AWAITING, READ), DO_READ),
+    (STEPS, (FULL, READ), DO_READ),
+)
 swap(
     "unknown as new",
     "a direct write that may have been done is sent",
@@ -40,7 +43,7 @@ swap(
 swap(
     "direct overtakes",
     "a direct write does not wait for those on their way",
-    (D, "_write_direct", changed(D, "_write_direct", "or self._flight ", "")),
+    (STEPS, (AWAITING, WRITE), DO_WRITE),
 )
 swap(
     "direct before events",
@@ -52,7 +55,7 @@ swap(
             D,
             "_write_direct",
             "await self._arrived(tag, op, written)",
-            "self._watermark = max(self._watermark, written.zxid); await self._arrived(tag, op, written)",
+            "machine.shown(written.zxid); await self._arrived(tag, op, written)",
         ),
     ),
 )
@@ -79,14 +82,14 @@ async def not_registered(self: Any, path: str, mode: str) -> int:
     return int(self._numbers)
 
 
-@plant("the watermark moves, and the events up to it are forgotten", (S, "_deliver"))
-def events_skipped(self: Any, zxid: int, trigger_log: Any) -> None:
-    return None
+@plant("the watermark moves, and the events up to it are forgotten", (M, "events"))
+def events_skipped(self: Any, zxid: int, trigger_log: Any) -> Any:
+    return []
 
 
 @plant("an answer is shown before the events that it shows", (S, "_show"))
 async def answer_before_event(self: Any, tag: Any, result: Any, trigger_log: Any = None) -> None:
-    if tag is not engine.NO_TAG:
+    if tag is not machine.NO_TAG:
         self._listener.replied(tag, result)
     await self._catch_up(result.zxid, trigger_log)
 
@@ -110,16 +113,16 @@ def one_shot_stays(self: Any, watch: Any) -> None:
     return None
 
 
-@plant("answers that were heard are heard again", (S, "_due"))
+@plant("answers that were heard are heard again", (M, "next_answers"))
 def answered_twice(self: Any) -> Any:
     for first in sorted(self._answers):
-        if first > self._awaited or not self._flight:
+        if first > self.awaited or not self.in_flight:
             return None
         return self._answers.pop(first)
     return None
 
 
-@plant("a session does not beat", (engine, "beat"))
+@plant("a session does not beat", (beats, "beat"))
 async def no_beats(gateway: Any, ns: str, session: int) -> None:
     return None
 
@@ -169,8 +172,8 @@ def deletion_fires_half(self: Any, trigger: Any) -> Any:
 @plant("an expired session is said to be lost", (S, "_land"))
 async def close_unanswered(self: Any, answers: Any) -> None:
     for code, value, zxid in answers.results[:1]:
-        pending = self._flight.popleft()
-        self._awaited = pending.number + 1
+        pending = self._machine.in_flight.popleft()
+        self._machine.awaited = pending.number + 1
         await self._show(pending.tag, Result(code, value, zxid), answers.trigger_log)
 
 
@@ -182,7 +185,7 @@ async def registrations_left(self: Any) -> None:
 tries = itertools.count(1)
 
 
-@plant("what is sent again is a new message to the queue", (engine, "message_id"))
+@plant("what is sent again is a new message to the queue", (sending, "message_id"))
 def resent_as_new(inbox: str, first: int) -> str:
     return message_id(inbox, first + 1000 * next(tries))
 
@@ -205,13 +208,11 @@ swap("beats are forgotten", "a session that owns something does not beat, where 
      (owned.OwnedEphemerals, "__bool__", lambda self: self._always))  # fmt: skip
 
 
-@plant("a session asks for what it owns before its first beat was heard", (S, "_hold"))
+@plant("a session asks for what it owns before its first beat was heard", (S, "_begins_to_own"))
 def not_heard_yet(self: Any, op: Any) -> bool:
-    held = bool(self._holdings)
-    self._holdings.asked(op)
-    if self._holdings and not held:
-        self._contact = self._gateway.clock.monotonic()
-        self._beating.set()
+    if self._lease.begins_to_own(op):
+        self._lease.contact_s = self._gateway.clock.monotonic()
+        self._beat_wakeup.set()
     return False
 
 
@@ -241,10 +242,11 @@ def credential_too_early(self: Any, zxid: int) -> Any:
     return self._was[-1][1]
 
 
-@plant("a push is heard while a credential is on its way", (S, "_hear"))
+@plant("a push is heard while a credential is on its way", (S, "_take_fired"))
 async def heard_too_early(self: Any, note: Any) -> None:
-    flight, self._flight = self._flight, type(self._flight)()
+    state = self._machine
+    in_flight, state.in_flight = state.in_flight, type(state.in_flight)()
     try:
-        await hear(self, note)
+        await take_fired(self, note)
     finally:
-        self._flight = flight
+        state.in_flight = in_flight

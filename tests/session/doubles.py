@@ -177,7 +177,7 @@ class Actor:
     @property
     def inbox(self) -> str:
         """Its connection's name."""
-        return self.session._inbox
+        return self.session.inbox
 
     def _say(self, what: Any, value: Any) -> None:
         self.log.append(Entry(what, value, self.stage.zxid))

@@ -15,7 +15,7 @@ from fk_backend.errors import Conflict, Refused, Unavailable, Unknown
 from fk_backend.messages import Message, encode
 from fk_backend.ports import INTEREST, Gateway, Written
 from fk_backend.session.engine import Session
-from fk_backend.session.opening import FAN_OUT_CHECK_S, IDLE_BEAT_S, LOOK_S
+from fk_backend.session.inbox import FAN_OUT_CHECK_S, IDLE_BEAT_S, LOOK_S
 from fk_backend.session.ops import AddWatch, Exists, GetData
 
 from .doubles import NS, Actor, DirectOnStage, Stage, on_stage, opens_without_answer, rest

@@ -16,8 +16,9 @@ from fk_backend.errors import BackendError, StorageFull, Unavailable, Unknown
 from fk_backend.messages import PING, Answers, Ended, Message, TriggerLog, decode_note, encode_note
 from fk_backend.ports import Key, Limits, Pushed, Put
 from fk_backend.session.beats import BEAT
-from fk_backend.session.engine import CLOSED, EXPIRED, LOST, MAX_MESSAGE_REQUESTS
+from fk_backend.session.engine import CLOSED, EXPIRED, LOST
 from fk_backend.session.ops import Exists, Fail, GetData, Sync
+from fk_backend.session.packing import MAX_MESSAGE_REQUESTS
 
 from .doubles import NS, Actor, Stage, on_stage, rest
 
@@ -84,7 +85,7 @@ def test_a_message_says_which_answers_its_sender_has(remote: bool) -> None:
         await rest()
         await actor.submit(3, create("/n3"))
         await stage.write()
-        opened, first = actor.session._watermark - 1, decode_note(stage.mail[0].body).trigger_log.zxid
+        opened, first = actor.session.watermark - 1, decode_note(stage.mail[0].body).trigger_log.zxid
         assert [message.answered for message in stage.handled[-2:]] == ([opened, first] if remote else [0, 0])
 
     on_stage(play)

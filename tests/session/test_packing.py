@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from fk_backend.core.model import Acl, Blob, Data
 from fk_backend.core.requests import Auth, Create, Delete, Multi, Request, SetAcl, SetData
 from fk_backend.messages import Message, decode, encode
-from fk_backend.session.packing import MAX_MESSAGE_BYTES, sendable, size_of, with_uploads
+from fk_backend.session.packing import MAX_MESSAGE_BYTES, sendable, size_of
+from fk_backend.session.uploads import with_uploads
 
 INLINE_BYTES, MESSAGE_BYTES = 16 << 10, (1 << 20) // 4 * 3
 INBOX = "0" * 32

@@ -185,6 +185,6 @@ def test_what_was_shown_at_once_is_not_told_as_news() -> None:
         actor, other = await _opened(stage), await stage.open()
         await other.do("b", SetData("/a", b"new", -1))
         result = actor.session.read_now(READ)
-        assert result is not None and actor.session._watermark == result.zxid == stage.zxid
+        assert result is not None and actor.session.watermark == result.zxid == stage.zxid
 
     on_stage(play)

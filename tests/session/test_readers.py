@@ -118,7 +118,7 @@ def test_who_may_read_is_told(who: str) -> None:
         stage.writer._super_id = OWNER if who == "super" else None
         watcher, owner = await _scene(stage)
         await watcher.do("auth", Auth("digest", CREDENTIAL))
-        assert (SUPER in watcher.session._watches.identities) == (who == "super")
+        assert (SUPER in watcher.session.identities) == (who == "super")
         await watcher.do("look", EXISTS)
         await owner.do("make", make((Acl(Perms.ALL, *digest_id("a:b")),) if who == "super" else OWN))
         await stage.deliver()
@@ -200,6 +200,6 @@ def test_another_digest_of_the_same_name_is_another_identity() -> None:
         await watcher.do("look", EXISTS)
         await owner.do("make", make(OWN))
         await stage.deliver()
-        assert watcher.events() == [] and watcher.session._watches.identities[-1] != Id(*OWNER)
+        assert watcher.events() == [] and watcher.session.identities[-1] != Id(*OWNER)
 
     on_stage(play)

@@ -46,7 +46,7 @@ def test_with_nothing_before_it_a_write_is_done_at_once_and_seen_by_the_next_rea
         assert result is not None and result.code == Error.OK and result.zxid == stage.zxid
         read = actor.session.read_now(GetData("/a", False))
         assert read is not None and read.value[0] == b"now"
-        assert len(actor.log) == said and not stage.sent and actor.session._watermark == stage.zxid
+        assert len(actor.log) == said and not stage.sent and actor.session.watermark == stage.zxid
         await actor.do("b", SetData("/a", b"later", 1))
         assert actor.reply("b").code == Error.OK
 
@@ -123,7 +123,7 @@ def test_what_fires_no_watch_of_ones_own_is_answered_at_once() -> None:
         actor = await _opened(stage)
         await actor.submit("watch", GetData("/a", True))
         result = actor.session.write_now(OTHER)
-        assert isinstance(result, Result) and result.code == Error.OK and actor.session._watermark == result.zxid
+        assert isinstance(result, Result) and result.code == Error.OK and actor.session.watermark == result.zxid
         await _shown(actor, "w", actor.session.write_now(WRITE))
         assert actor.events() == [("/a", EventType.CHANGED)]
 

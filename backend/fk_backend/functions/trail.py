@@ -1,7 +1,7 @@
 """What became of each request, for whoever follows one through the logs: at DEBUG, since a line costs something.
 
 The fields of a record (``extra``) are what a structured log takes from it. ``connection`` and ``request`` are what a
-client says when it sends: see `session.packing`.
+client says when it sends: see `session.uploads`.
 """
 
 from __future__ import annotations

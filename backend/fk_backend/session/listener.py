@@ -7,6 +7,8 @@ from typing import Any, Protocol
 from ..core.requests import Result
 from .watchlist import Event
 
+LOST, EXPIRED, CLOSED = "lost", "expired", "closed"
+
 
 class Listener(Protocol):
     """Called in the event loop, in order; must not block."""

@@ -1,44 +1,36 @@
-"""How a connection begins, and when it has an inbox.
+"""How a connection begins: with a new session, one that is gone on with, or none, for who only reads.
 
 Where writes can be invocations and everything is paid for, so can be what opens a session, goes on with it and closes
-it: then an inbox is made by the first thing that is told or answered there, a watch or a write that goes to the queue.
-A session without an inbox hears of its end from its next write. One that does not write looks at its beat counter now
-and then: who attaches to the session moves it, and it is removed with the session. Clients can write it, so it proves
-nothing: if it is not what it should be, the writer is asked.
+it: then an inbox is made by the first thing that is told or answered there: see `inbox`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, List, Optional, Tuple
+from typing import Any, NamedTuple, Optional, Tuple
 
 from .. import layout, messages
-from ..core.model import Error
-from ..core.requests import Attach, Multi, Request, Result
-from ..core.watches import is_one_shot
+from ..core.model import Error, Id
+from ..core.requests import Attach, Open, Request, Result
 from ..eager import begin
-from ..errors import BackendError, Unavailable, Unknown
-from ..messages import Answers, Ended, Message, message_id, trigger_log_of
-from ..ports import Direct, Put
-from .beats import BEAT
-from .direct import LOST, NO_TAG, DirectWrites
-from .flag import Flag
-from .ops import Look
-from .reading import Reader
-from .watchlist import Watch
+from ..errors import Conflict, Refused, Unavailable
+from ..mac import key_of
+from ..messages import Answers, Ended, Message, message_id
+from ..ports import Key, Put, Remove
+from .direct import DirectWrites
 
-LOOK_S = 30.0
-"""So often a session looks for what nobody tells it."""
-FAN_OUT_CHECK_S = (1.5, 4.5)
-"""So long after its inbox was made a session with watches looks at the head as well: an inbox may not be there yet when
-its name is known, and what is told meanwhile is lost (`providers.aws.queues.NEW_S`)."""
-NEW_S = 1.0
-"""So long an inbox may not be there yet after it was made, by what AWS promises: an answer would wait for it, and for
-whoever tries it again and again. An invocation is answered without it."""
-MAX_SINGLY = 16
-"""So many writes that wait are done one after the other rather than wait for a new inbox. More are faster together."""
-IDLE_BEAT_S = 3600.0
-"""So often a session beats that nobody can ask for a sign of life: once a day those are ended that gave none."""
+
+class Opened(NamedTuple):
+    """What a connection starts with."""
+
+    session: int
+    password: bytes
+    timeout_ms: int
+    zxid: int = 0
+
+
+class NoSession(Refused):
+    """The session has expired, or the password is not its own."""
 
 
 class Opening(DirectWrites):
@@ -46,40 +38,69 @@ class Opening(DirectWrites):
 
     __slots__ = ()
 
-    _bell: Flag
-    _reader: Reader
-    _tasks: "List[asyncio.Future[None]]"
-    _pinged: bool
-    _begun: bool
-    _listens: bool
-    _count: int
-    _new_until = 0.0
-    """Until when its inbox is new, on the gateway's clock: what was told at its beginning may be lost."""
+    async def open(self, timeout_ms: int) -> Opened:
+        """A new session. Unavailable or Unknown if the deployment can't be reached."""
+        password = self._gateway.clock.random_bytes(16)
+        self._identify(password)
+        started_s = self._gateway.clock.monotonic()
+        return await self._begin(Open(self._key, timeout_ms, self.inbox, *self._from()), password, started_s)
 
-    _making: "Optional[asyncio.Future[None]]" = None
-    """Who makes the inbox, before anything needs it."""
-    _there_at = 0.0
-    """From when on its inbox is there, on the gateway's clock; 0.0 before it was made."""
+    async def attach(self, session: int, password: bytes) -> Optional[Opened]:
+        """Goes on with a session. None if there is no such session or the password is not its own."""
+        self._identify(password)
+        key = layout.beat_key(self._ns, session)
+        started_s = self._gateway.clock.monotonic()
+        # An expiry that is under way was judged by a count that is over now.
+        count = await self._gateway.store.increment(key)
+        self._beat_count = count
+        self._lease.owned.unknown()
+        try:
+            return await self._begin(Attach(session, password, self.inbox, *self._from()), password, started_s)
+        except NoSession:
+            if count == 1:  # nobody had beaten for it before; no beat ever comes to this count
+                await self._take_back(key)
+            return None
 
-    def _wake(self) -> None:
-        """Of the session."""
-        raise NotImplementedError
+    def _identify(self, password: bytes) -> None:
+        self._key = key_of(password)
+        self.inbox = self._reader.inbox = self._gateway.inbox(self._ns, self._key, self._nonce)
 
-    def _receive(self, body: bytes) -> None:
-        """Of the session."""
-        raise NotImplementedError
+    async def _take_back(self, key: Key) -> None:
+        try:
+            await self._gateway.store.commit([Remove(key, expect=1)])
+        except Conflict:
+            pass  # it is somebody's after all
 
-    def _lost(self, why: str) -> None:
-        """Of the session."""
-        raise NotImplementedError
+    async def _begin(self, request: Request, password: bytes, contact_s: float) -> Opened:
+        """``contact_s``: not later than what counts as a beat."""
+        try:
+            (code, value, zxid), answered = await self._first_answer(request)
+            if code == Error.SESSION_EXPIRED:
+                raise NoSession("there is no such session")
+            if code:
+                raise Refused("the session was not opened: error %d" % code)
+            self.id, timeout_ms, identities = value
+            self._lease.begin(timeout_ms / 1000.0, contact_s)
+            if self.overdue():  # that took long; it is a beat that says whether the deployment is in reach now
+                if self._gateway.clock.monotonic() - contact_s > self._lease.timeout_s:
+                    # Not heard of for so long, it may be about to expire: the writer may have looked at its beats.
+                    raise Unavailable("the session was opened or attached after its timeout")
+                await self._send_beat()
+        except BaseException:
+            await self._gateway.unsubscribe(self.inbox, keep=False)
+            raise
+        self._machine.begin(zxid, answered, [Id(*each) for each in identities])
+        self._tasks = [asyncio.ensure_future(self._beat_regularly())]
+        if self._gateway.beats_only_if_owning:
+            self._tasks.append(asyncio.ensure_future(self._poll_head()))
+        self._wake_soon()
+        return Opened(self.id, password, timeout_ms, zxid)
 
-    async def _catch_up(self, zxid: int, trigger_log: Any = None) -> None:
-        """Of the session."""
-        raise NotImplementedError
-
-    async def _rearm(self, path: str, mode: str, number: int) -> None:
-        """Of the session."""
-        raise NotImplementedError
+    async def observe(self, timeout_ms: int) -> Opened:
+        """No session, reads only: for a deployment whose functions can't be reached while its store can."""
+        self._machine.observe((await self._reader.head()).settled)
+        self._wake_soon()
+        return Opened(0, bytes(16), timeout_ms)
 
     # --- the first request ----------------------------------------------------------------------
 
@@ -95,12 +116,7 @@ class Opening(DirectWrites):
     def _hello(self) -> Put:
         """It says when it was put: the inbox that would tell may never be made."""
         said_ms = self._gateway.clock.now_ms()
-        return Put(layout.hello_key(self._ns, self._inbox), layout.hello_item(said_ms), owner=self._inbox)
-
-    async def _written_directly(self, direct: Direct, request: Request, number: int) -> Optional[Tuple[Result, int]]:
-        """What a request comes to that needs no queue; None if that was not to be had. Unknown."""
-        written = await self._ask(direct, Message(self._inbox, self.id, number, (request,), self._hint))
-        return None if written is None else (written.result, written.zxid)
+        return Put(layout.hello_key(self._ns, self.inbox), layout.hello_item(said_ms), owner=self.inbox)
 
     async def _queued(self, request: Request) -> Tuple[Result, int]:
         await self._listen()
@@ -109,8 +125,8 @@ class Opening(DirectWrites):
         try:
             if checked.done():
                 checked.result()
-            body = messages.encode(Message(self._inbox, 0, 0, (request,)), self._key)
-            await self._gateway.queue.send(self._ns, message_id(self._inbox, 0), body)
+            body = messages.encode(Message(self.inbox, 0, 0, (request,)), self._key)
+            await self._gateway.queue.send(self._ns, message_id(self.inbox, 0), body)
             note = await self._first_note(request, checked)
         finally:
             checked.cancel()
@@ -122,14 +138,14 @@ class Opening(DirectWrites):
         """The answer; or that this very session expired meanwhile, which may be told before it."""
         ended = set()
         while True:
-            while not self._mail and not self._over:
-                self._bell.clear()
-                await self._bell.wait()
-                if checked.done() and not self._mail:
+            while not self._machine.notes and not self._machine.is_over:
+                self._note_wakeup.clear()
+                await self._note_wakeup.wait()
+                if checked.done() and not self._machine.notes:
                     checked.result()
-            if not self._mail:
+            if not self._machine.notes:
                 raise Unavailable("the deployment went out of reach")
-            note = messages.decode_note(self._mail.popleft())
+            note = messages.decode_note(self._machine.notes.popleft())
             if isinstance(note, Ended):  # of any session: whoever sends messages can have that told
                 ended.add(note.session)
             if isinstance(note, Answers):
@@ -139,141 +155,6 @@ class Opening(DirectWrites):
                 return Ended(request.session, True)
 
     def _checked(self, checked: "asyncio.Future[None]") -> None:
-        self._bell.set()
+        self._note_wakeup.set()
         if not checked.cancelled():
             checked.exception()  # whoever still waits for the answer raises it
-
-    # --- the inbox ------------------------------------------------------------------------------
-
-    async def _listen(self) -> None:
-        """Makes the inbox, unless it is there: before anything that is told or answered there. BackendError."""
-        if self._making is not None and not self._making.done():
-            await asyncio.wait((self._making,))
-        if not self._listens:
-            await self._make_inbox()
-
-    def _go_singly(self) -> bool:
-        """Whether writes with company are invocations one after the other: while the inbox for answers is not there.
-
-        It is made meanwhile.
-        """
-        if not self._invokes or len(self._todo) > MAX_SINGLY:
-            return False
-        if not self._there_at and (self._making is None or self._making.done()):
-            self._making = asyncio.ensure_future(self._make_inbox_early())
-            self._tasks.append(self._making)
-        return not self._there_at or self._gateway.clock.monotonic() < self._there_at
-
-    async def _make_inbox_early(self) -> None:
-        try:
-            await self._make_inbox()
-        except BackendError:
-            pass  # whoever needs it tries again, and says what is wrong
-
-    async def _make_inbox(self) -> None:
-        await self._gateway.listen(self._inbox, self._receive, self._lost)
-        self._listens = True
-        self._there_at = self._there_at or self._gateway.clock.monotonic() + NEW_S
-        if self._begun and self._gateway.beats_only_if_owning:
-            self._new_until = self._gateway.clock.monotonic() + FAN_OUT_CHECK_S[-1] + 1.0
-            under_way = [task for task in self._tasks if not task.done()]
-            self._tasks = [
-                *under_way,
-                *(asyncio.ensure_future(self._look_after(pause_s)) for pause_s in FAN_OUT_CHECK_S),
-            ]
-
-    async def _need_no_more(self) -> None:
-        """Stops listening, where nothing is waited for and nobody is told: until then the inbox is asked all the time.
-
-        It stays, and `_listen` goes on with it.
-        """
-        if self._listens and self._invokes and not len(self._watches):
-            await self._gateway.unsubscribe(self._inbox, keep=True)
-            self._listens = False
-
-    # --- what nobody tells ----------------------------------------------------------------------
-
-    def _passed_over(self, armed: List[Watch]) -> None:
-        """Triggers were passed over that only a push can tell some of these watches; to a new inbox it may be lost.
-
-        A watch that stays, or one whose registration was consumed though its node shows nothing: it may have come and
-        gone. Then the connection ends, as ZooKeeper's does where such a watch may miss something, and the app is told.
-        """
-        if self._gateway.clock.monotonic() >= self._new_until:
-            return
-        if any(not is_one_shot(watch.mode) or self._is_registered_again(watch) for watch in armed):
-            why = "events may have been told before its inbox was there"
-            asyncio.get_running_loop().call_soon(self.end, LOST, why)
-
-    async def _register_consumed(self) -> None:
-        """What a watch's own read had shown may have consumed its registration. Of that, too, only a push tells."""
-        for watch in self._watches.all():
-            if is_one_shot(watch.mode) and not await self._reader.is_registered(watch):
-                await self._rearm(watch.path, watch.mode, watch.number)
-
-    def _is_registered_again(self, watch: Watch) -> bool:
-        now = self._watches.get(watch.path, watch.mode)
-        return now is not None and now.number != watch.number
-
-    async def _look_after(self, pause_s: float) -> None:
-        await self._gateway.clock.sleep(pause_s)
-        if len(self._watches):
-            self._add_todo(NO_TAG, Look())
-            self._wake()
-
-    async def _poll_head(self) -> None:
-        beaten_s = self._gateway.clock.monotonic()
-        while not self._over:
-            await self._gateway.clock.sleep(LOOK_S)
-            if len(self._watches) or self._invokes:
-                self._add_todo(NO_TAG, Look())
-                self._wake()
-            now_s = self._gateway.clock.monotonic()
-            if not self._listens and now_s - beaten_s > IDLE_BEAT_S:
-                beaten_s = now_s
-                self._beat_once()
-
-    def _beat_once(self) -> None:
-        self._pinged = True
-        self._beating.set()
-
-    async def _look(self) -> None:
-        """For events that nobody told, and for the end of the session where nobody can tell it. BackendError.
-
-        Nobody could tell either while its inbox was not there yet.
-        """
-        is_new = self._gateway.clock.monotonic() < self._new_until
-        if len(self._watches):
-            head = await self._reader.head()
-            trigger_log = trigger_log_of(head.zxid, head.since, head.triggers)
-            await self._catch_up(await self._reader.begun(head), trigger_log)
-            if is_new:
-                await self._register_consumed()
-        await self._need_no_more()
-        if not self._listens or is_new:
-            (item,) = await self._gateway.store.get([layout.beat_key(self._ns, self.id)])
-            count = layout.count_of(item)
-            if count == 0:
-                self._beat_once()  # so that there is one that can go
-            if count == 0 or count != self._count:
-                await self._probe_session()
-            self._count = count
-
-    def _counted(self, count: int) -> None:
-        """After a beat of its own, which moved the counter to this."""
-        before, self._count = self._count, count
-        if before and count != before + BEAT and not self._listens and self._begun:
-            self._add_todo(NO_TAG, Look())
-            self._count = -1
-            self._wake()
-
-    async def _probe_session(self) -> None:
-        """By a request of nothing, judged as every other one of this connection; its number is one that is over."""
-        direct = self._gateway.direct
-        assert direct is not None
-        try:
-            found = await self._written_directly(direct, Multi(()), 0)
-        except Unknown:  # it changes nothing, whenever it is done
-            return
-        if found is not None:
-            self._has_ended(found[0].code)

@@ -13,8 +13,9 @@ from ..core.requests import Result, WatchSubtrees
 from ..core.watches import CHILD, DATA, PERSISTENT, RECURSIVE
 from ..errors import StorageFull, Unavailable
 from ..ports import SESSIONS, Gateway
-from .engine import NO_TAG, Session
+from .engine import Session
 from .listener import Listener
+from .machine import NO_TAG
 from .ops import (
     CheckWatches,
     CountBelow,
@@ -53,31 +54,21 @@ class ServedSession(Session):
         return self._gateway.address, self._subject
 
     @property
-    def watermark(self) -> int:
-        """The zxid up to which everything was shown: what a server tells as its last one."""
-        return self._watermark
-
-    @property
     def keeps(self) -> bool:
         """Whether the connection lasts, and the session may own something that goes with it."""
-        return not self._over and bool(self._holdings)
+        return not self._machine.is_over and bool(self._lease.owned)
 
     def watched(self) -> Tuple[str, ...]:
         """The path of each armed watch."""
-        return tuple(watch.path for watch in self._watches.all())
-
-    async def left(self) -> None:
-        """Waits until what the connection had registered is removed, once it is over."""
-        if self._closing_task is not None:
-            await asyncio.wait([self._closing_task])
+        return tuple(watch.path for watch in self._machine.watches.all())
 
     def submit(self, tag: Any, op: Served) -> None:
         """As `Session.submit`."""
         if isinstance(op, SetWatches):
-            if op.recursive and not self._read_only:
-                self._add_todo(NO_TAG, WatchSubtrees())
+            if op.recursive and not self._machine.read_only:
+                self._machine.ask(NO_TAG, WatchSubtrees())
             for each in _resumed(op):
-                self._add_todo(NO_TAG, cast(Any, each))
+                self._machine.ask(NO_TAG, cast(Any, each))
             op = Sync(ROOT)
         super().submit(tag, cast(Any, op))
 
@@ -95,13 +86,13 @@ class ServedSession(Session):
         if isinstance(op, Fail) and tag is NO_TAG:  # a client that was not told would believe in its watches
             raise Unavailable("a watch could not be left again: error %d" % op.code)
         if isinstance(op, CheckWatches):
-            found = any(watch.mode in op.modes for watch in self._watches.on(op.path))
-            return await self._show(tag, Result(Error.OK if found else Error.NO_WATCHER, None, self._watermark))
+            found = any(watch.mode in op.modes for watch in self._machine.watches.on(op.path))
+            return await self._show(tag, Result(Error.OK if found else Error.NO_WATCHER, None, self._machine.watermark))
         if isinstance(op, WhoAmI):
-            users = tuple(_user(identity) for identity in self._watches.identities)
-            return await self._show(tag, Result(Error.OK, users, self._watermark))
+            users = tuple(_user(identity) for identity in self._machine.watches.identities)
+            return await self._show(tag, Result(Error.OK, users, self._machine.watermark))
         if isinstance(op, Reconfig):
-            return await self._show(tag, Result(self._refusal(op), None, self._watermark))
+            return await self._show(tag, Result(self._refusal(op), None, self._machine.watermark))
         if isinstance(op, ReadAll):
             return await self._show(tag, await self._read_all(op))
         if isinstance(op, (GetEphemerals, CountBelow)):
@@ -113,7 +104,7 @@ class ServedSession(Session):
         members = ("%s,%s" % (op.joining, op.members)).split(",")
         if any("=" not in member for member in members if member.strip()):
             return Error.BAD_ARGUMENTS
-        return Error.UNIMPLEMENTED if acls.SUPER in self._watches.identities else Error.NO_AUTH
+        return Error.UNIMPLEMENTED if acls.SUPER in self._machine.watches.identities else Error.NO_AUTH
 
     # --- watches of another connection ----------------------------------------------------------
 
@@ -126,20 +117,20 @@ class ServedSession(Session):
         await self._catch_up(zxid)
         if event is None:
             # An answer that nobody asked for may have shown more than a head tells that still has a promise.
-            floor = max(watch.floor, self._watermark) if op.mode in _STAY else watch.floor
-            return self._watches.arm(watch._replace(floor=floor))
-        older = self._watches.get(op.path, op.mode)
+            floor = max(watch.floor, self._machine.watermark) if op.mode in _STAY else watch.floor
+            return self._machine.watches.arm(watch._replace(floor=floor))
+        older = self._machine.watches.get(op.path, op.mode)
         if older is None:
             await self._reader.forget(watch)
         else:
-            self._watches.arm(older._replace(number=watch.number))
+            self._machine.watches.arm(older._replace(number=watch.number))
         self._fire(event)
 
     async def _check_again(self, op: Resume) -> Any:
         if op.mode in _STAY:
             watch = await self._reader.add(op.path, op.mode)
             return watch, None, watch.floor
-        identities = self._watches.identities
+        identities = self._machine.watches.identities
         number, pair, head_zxid = await self._reader.look_again(op.path, op.mode)
         readable = pair is None or acls.allowed(pair[0].acl, Perms.READ, identities)
         watch = Watch(op.path, op.mode, number, shown(op.mode, pair, head_zxid), pair is not None, readable)
@@ -154,7 +145,7 @@ class ServedSession(Session):
             size = 0
             for each in op.ops:
                 await self._give_way()
-                result = (await self._reader.read(each._replace(watch=False), self._watches.identities)).result
+                result = (await self._reader.read(each._replace(watch=False), self._machine.watches.identities)).result
                 size += _size(result.value)
                 if size > MAX_ANSWER_BYTES:
                     return ()
@@ -187,7 +178,7 @@ class ServedSession(Session):
             if after == before:
                 return Result(Error.OK, value, after)
             before = after
-        return Result(Error.OPERATION_TIMEOUT, None, self._watermark)
+        return Result(Error.OPERATION_TIMEOUT, None, self._machine.watermark)
 
     async def _own(self) -> List[str]:
         partition = layout.ephemerals_partition(self._ns, self.id)

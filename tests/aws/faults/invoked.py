@@ -23,7 +23,7 @@ from fk_backend.providers import contention
 from fk_backend.providers.aws import direct, names
 from fk_backend.providers.aws.clients import Clients
 from fk_backend.providers.aws.dev.thread import ThreadEnvironment
-from fk_backend.session import opening
+from fk_backend.session import inbox
 from fk_kazoo.client import KazooClient
 from tests.service.processes import eventually
 
@@ -65,7 +65,7 @@ def places(scene: int) -> Iterator[Tuple[int, bool]]:
 def set_up(patch: pytest.MonkeyPatch) -> None:
     """Clients invoke, whomever they have met before; and who watches is told, and does not find out by himself."""
     patch.setattr(contention, "PAUSE_S", 0.0)
-    patch.setattr(opening, "LOOK_S", 3600.0)
+    patch.setattr(inbox, "LOOK_S", 3600.0)
 
 
 # --- the function's side --------------------------------------------------------------------------

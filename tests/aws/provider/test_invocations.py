@@ -15,7 +15,7 @@ from fk_backend.functions.writer import Writer
 from fk_backend.providers.aws import names
 from fk_backend.providers.aws.clients import AT_FUNCTIONS
 from fk_backend.providers.aws.dev.function import Function
-from fk_backend.session import opening
+from fk_backend.session import inbox
 from fk_backend.session.engine import Session
 from tests.service.processes import eventually
 
@@ -106,7 +106,7 @@ def test_what_a_function_that_died_with_its_client_has_told_nobody_is_found(
 ) -> None:
     zk, other, fired = connect(), connect(), threading.Event()
     zk.create("/w", b"1")
-    monkeypatch.setattr(opening, "LOOK_S", 1.0)
+    monkeypatch.setattr(inbox, "LOOK_S", 1.0)
     watching = connect()
     watching.get("/w", watch=lambda event: fired.set())
     tell = Writer._tell

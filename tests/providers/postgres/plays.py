@@ -117,7 +117,7 @@ class Client:
             if self.known is None:
                 continue
             self.session = session
-            if session._over:
+            if session.is_over:
                 continue
             self._check_again()
             await self.over.wait()
@@ -130,7 +130,7 @@ class Client:
         return answer
 
     def _check_again(self) -> None:
-        if self.session is not None and not self.session._over:
+        if self.session is not None and not self.session.is_over:
             self.ask(GetData(WATCHED, True)).add_done_callback(self._looked)
 
     def _looked(self, answer: "asyncio.Future[Optional[Result]]") -> None:
@@ -142,7 +142,7 @@ class Client:
 
     async def connected(self) -> None:
         """As soon as it is."""
-        while self.session is None or self.session._over:
+        while self.session is None or self.session.is_over:
             await asyncio.sleep(AGAIN_S / 5)
 
     async def write(self, path: str, count: int) -> None:

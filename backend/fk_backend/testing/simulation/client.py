@@ -70,7 +70,7 @@ class Connection:
     @property
     def name(self) -> str:
         """Its inbox, once it has asked for a session."""
-        return self.session._inbox
+        return self.session.inbox
 
     def _say(self, tag: int, value: Any) -> None:
         if not self.process.dead:

@@ -19,13 +19,13 @@ class InTurn(Session):
     __slots__ = ()
 
     async def _arrived(self, tag: Any, op: Op, written: Written) -> None:
-        if self._next % 2 or not isinstance(op, DIRECT):
+        if self._machine.next_number % 2 or not isinstance(op, DIRECT):
             return await super()._arrived(tag, op, written)
         result = written.result
         if not self._has_ended(result.code):
-            self._holdings.settled(op, result.code, result.value)
+            self._lease.owned.settled(op, result.code, result.value)
             outcome = self._outcome(written)
             if isinstance(outcome, Done):
-                self._todo.appendleft((tag, outcome))
+                self._machine.requested.appendleft((tag, outcome))
             else:
                 self._reply(tag, outcome)

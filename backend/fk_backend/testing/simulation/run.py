@@ -17,7 +17,7 @@ from ...core import apply as core
 from ...functions import step, writer
 from ...functions.heartbeat import TICK_S
 from ...ports import INTEREST, SESSIONS, TABLES, Item, Key
-from ...session import opening
+from ...session import inbox
 from . import committed, hostile
 from .beside import SimulatedBeside
 from .client import Client
@@ -128,7 +128,7 @@ class Run:
         self._heal()
         await self._until(self._is_quiet, "answers")
         if self.plan.knobs.poll_s:  # what nobody told is found
-            await self.world.sleep(max(self.plan.knobs.poll_s, *opening.FAN_OUT_CHECK_S) + 1.0)
+            await self.world.sleep(max(self.plan.knobs.poll_s, *inbox.FAN_OUT_CHECK_S) + 1.0)
             await self._until(self._is_quiet, "answers")
         self.busy, self.busy_blobs = self.contents(), dict(self.deployment.blobs)
         self.world.note("world", "quiet")
@@ -207,7 +207,7 @@ def constants(plan: Plan) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(writer, "MAX_CALLS", plan.knobs.commit_calls))
         if plan.knobs.poll_s:
-            stack.enter_context(mock.patch.object(opening, "LOOK_S", plan.knobs.poll_s))
+            stack.enter_context(mock.patch.object(inbox, "LOOK_S", plan.knobs.poll_s))
         if plan.knobs.invoked:
             stack.enter_context(mock.patch.object(writer, "next_step", committed.witnessed(step.next_step)))
             stack.enter_context(mock.patch.object(writer, "recorded", committed.recording(step.recorded)))
