@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from fk_backend.functions import writer
 from fk_backend.providers import direct, dispatch, memory, writes
-from fk_backend.providers.local import beside, combining, frames, host, link, outbox, progress, statements, store
+from fk_backend.providers.local import (
+    beside,
+    combining,
+    event_sockets,
+    frames,
+    host,
+    link,
+    outbox,
+    progress,
+    statements,
+    store,
+)
 from fk_backend.providers.memory import store as memory_store
 
 from .edited import Family
@@ -631,14 +642,45 @@ edit(
     "what is written beside the host is told to nobody",
     beside.LocalDirect,
     "_schedule_fan_out",
-    'peer.send_in_turn(self._store.has_turn, "tell", ns)',
-    "True",
+    "self._loop.call_soon_threadsafe(self._tell, ns)",
+    "pass",
     BESIDE + "test_what_may_have_been_done_is_told",
 )
-FRAMES = "tests/providers/local/test_frames.py::"
-IN_TURN = FRAMES + "test_what_is_sent_in_a_turn_is_sent_whole_and_in_its_turn_only"
-edit("who has lost the turn sends", frames.Frames, "send_in_turn", "[has_turn, ", "[partial(bool, True), ", IN_TURN)
-edit("a frame comes into another one", frames.Frames, "send_in_turn", "partial(not_, waits), ", "", IN_TURN)
+EVENTS = "tests/providers/local/test_event_sockets.py::"
+E = event_sockets
+edit(
+    "for whom there was no room is told by nobody",
+    E.EventSockets,
+    "push",
+    'raise Unavailable("%s: %s" % (path, error)) from error',
+    "pass",
+    EVENTS + "test_where_there_is_no_room_the_host_tells",
+)
+edit(
+    "who is heard at no socket is told by nobody",
+    E.EventSockets,
+    "push",
+    'raise Unavailable("%s is heard at no socket" % inbox)',
+    "continue",
+    EVENTS + "test_what_is_not_sent_by_datagrams",
+)
+edit(
+    "a killed process's socket stays",
+    E,
+    "remove_left",
+    "os.unlink(path)",
+    "pass",
+    EVENTS + "test_what_killed_processes_left_is_removed_by_the_next_host",
+    also=(host,),
+)
+edit(
+    "a socket is anybody's",
+    E.EventSocket,
+    "__init__",
+    "os.chmod(self._path, mode_of(place.directory))",
+    "pass",
+    EVENTS + "test_a_socket_is_for_those_who_share_the_deployment",
+)
 edit(
     "what a killed process wrote is told to nobody",
     H,

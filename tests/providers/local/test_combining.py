@@ -150,8 +150,8 @@ def test_the_next_who_commits_does_not_do_again_what_is_done(place: files.Place,
             with pytest.raises(Interruption):
                 on.here.write_now(MINE)
         on.here.finish_fan_out()
-        await on.until(on.is_free)
         zxid = on.head_rev()
+        await on.until(lambda: on.is_free() and on.other.direct._progress.upto(NS) == zxid)
         done(on.here.write_now(SetData("/a", b"", 2)))
         assert on.head_rev() == zxid + 1 and waiting.state == DONE
         assert beside._decoded(waiting.records.answer()).result.value[4] == 2

@@ -12,12 +12,13 @@ import pytest
 from fk_backend import codec
 from fk_backend.core.model import EventType
 from fk_backend.core.requests import SetData
+from fk_backend.core.watches import PERSISTENT
 from fk_backend.errors import Unavailable
 from fk_backend.messages import Fired, decode_note
 from fk_backend.ports import Pushed
 from fk_backend.providers.local import event_sockets, files, host
 from fk_backend.providers.local.event_sockets import MAX_BYTES, EventSocket, EventSockets, inbox_at
-from fk_backend.session.ops import Exists, GetData
+from fk_backend.session.ops import AddWatch, Exists, GetData
 
 from .conftest import Child, hear
 from .test_beside import MADE, Scene, done, play
@@ -97,6 +98,29 @@ def test_where_there_is_no_room_the_host_tells(place: files.Place, by_host: List
         await heard(on)
         assert by_host
         third.end("lost", "over")
+
+    play(scene)
+
+
+def test_a_watch_that_stays_sees_every_change_once_whoever_tells_it(place: files.Place, by_host: List[Any]) -> None:
+    """Of a process that reads nothing for a while: first its socket is full, then the host tells it."""
+
+    async def scene(on: Scene) -> None:
+        done(on.here.write_now(MADE))
+        assert (await on.asked(on.here, on.ear_here, AddWatch("/a", PERSISTENT))).code == 0
+        events = on.other._events
+        events._loop.remove_reader(events.descriptor.number)
+        first = on.head_rev() + 1
+        for number in range(40):
+            await on.until(on.is_free)
+            change = SetData("/a", b"%d" % number, -1)
+            if on.at_host.write_now(change) is None:
+                assert (await on.asked(on.at_host, on.ear_at_host, change)).code == 0
+        assert by_host and len(by_host) < 40
+        events._loop.add_reader(events.descriptor.number, events._read)
+        await on.until(lambda: len(on.ear_here.events) >= 40)
+        await asyncio.sleep(0)
+        assert sorted(event.zxid for event in on.ear_here.events) == list(range(first, first + 40))
 
     play(scene)
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-from typing import Any, Callable, Iterator, List, NamedTuple
+from typing import Any, Iterator, List, NamedTuple
 from unittest import mock
 
 import pytest
@@ -13,7 +12,6 @@ from hypothesis import strategies as st
 
 from fk_backend.ports import Pushed
 from fk_backend.providers.local import files
-from fk_backend.providers.local.frames import Frames
 from fk_backend.providers.local.host import Host, Lock
 
 INBOX = "0" * 32
@@ -81,61 +79,3 @@ def test_the_host_goes_on(running: Running, sent: List[Any]) -> None:
         assert [kept.body for kept in host._outbox.after("victim", 0)][-1:] == [b"after"]
 
     running.loop.run_until_complete(check())
-
-
-async def _ends(received: List[Any]) -> Any:
-    """Both ends of a connection, and the socket of the second one; what comes is noted."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    loop = asyncio.get_running_loop()
-    made = []
-    for end in (ours, theirs):
-        end.setblocking(False)
-        make = lambda: Frames(lambda peer, value: received.append(value), lambda peer: None)  # noqa: E731
-        made.append((await loop.create_connection(make, sock=end))[1])
-    return (*made, theirs)
-
-
-async def _until(reached: Callable[[], Any]) -> None:
-    while not reached():
-        await asyncio.sleep(0.001)
-
-
-def test_what_is_sent_in_a_turn_is_sent_whole_and_in_its_turn_only() -> None:
-    """Not behind something that is still on its way, into the middle of which it would come."""
-
-    async def scene() -> None:
-        received: List[Any] = []
-        ours, theirs, raw = await _ends(received)
-        assert ours.send_in_turn(lambda: True, "tell", "a")
-        assert not ours.send_in_turn(lambda: False, "tell", "b")
-        await _until(lambda: received)
-        theirs.transport.pause_reading()
-        large = "x" * 3_000_000
-        ours.send("large", large)
-        theirs.data_received(raw.recv(100_000))  # now there is room, and the loop has not written into it yet
-        assert ours.transport.get_write_buffer_size()
-        assert not ours.send_in_turn(lambda: True, "tell", "c")
-        theirs.transport.resume_reading()
-        await _until(lambda: len(received) > 1)
-        assert ours.send_in_turn(lambda: True, "tell", "d")
-        await _until(lambda: len(received) > 2)
-        assert received == [["tell", "a"], ["large", large], ["tell", "d"]]
-        theirs.hang_up()
-        await _until(lambda: ours.transport is None)
-        assert not ours.send_in_turn(lambda: True, "tell", "e")
-
-    asyncio.run(asyncio.wait_for(scene(), 20))
-
-
-def test_what_finds_no_room_or_is_cut_does_not_stay_half_sent() -> None:
-    async def scene() -> None:
-        received: List[Any] = []
-        ours, theirs, _ = await _ends(received)
-        with mock.patch("os.write", side_effect=BlockingIOError):
-            assert not ours.send_in_turn(lambda: True, "tell", "a")
-        with mock.patch("os.write", return_value=3):
-            ours.send_in_turn(lambda: True, "tell", "a")
-        await _until(lambda: ours.transport is None and theirs.transport is None)
-        assert received == []
-
-    asyncio.run(asyncio.wait_for(scene(), 20))

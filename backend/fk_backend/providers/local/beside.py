@@ -394,9 +394,7 @@ class LocalDirect:
 
     def _schedule_fan_out(self, ns: str) -> None:
         """From any thread. If the host is gone by then, the next one finds out by itself."""
-        peer = self._peer
-        if peer is None or not peer.send_in_turn(self._store.has_turn, "tell", ns):
-            self._loop.call_soon_threadsafe(self._tell, ns)
+        self._loop.call_soon_threadsafe(self._tell, ns)
 
     def _tell(self, ns: str) -> None:
         if self._peer is not None:

@@ -23,10 +23,6 @@ A frame is 4 bytes of length (big-endian) and a `codec` value, a list whose firs
 from __future__ import annotations
 
 import asyncio
-import os
-from functools import partial
-from itertools import takewhile
-from operator import methodcaller, not_
 from typing import Any, Callable, Optional, cast
 
 from ... import codec
@@ -36,14 +32,6 @@ MAX_FRAME_BYTES = 64 << 20
 """No message or answer comes near it; a longer one is not from us."""
 MAX_UNSENT_BYTES = 64 << 20
 """What may wait for a peer that does not read; then it is cut off, and gets the rest when it is back."""
-
-
-_make = methodcaller("__call__")
-
-
-def _framed(value: Any) -> bytes:
-    body = codec.dumps(value)
-    return len(body).to_bytes(4, "big") + body
 
 
 class Frames(asyncio.Protocol):
@@ -94,27 +82,8 @@ class Frames(asyncio.Protocol):
     def send(self, *value: Any) -> None:
         """Sends a value, if the connection still stands."""
         if self.transport is not None:
-            self.transport.write(_framed(value))
-
-    def send_in_turn(self, has_turn: Callable[[], bool], *value: Any) -> bool:
-        """Sends a small value in one step, in any thread that has the event loop's turn. Whether it did.
-
-        Looking and writing are one call of what is written in C: a signal's handler runs before or after it, and
-        whoever has lost the turn, or finds something on its way, writes nothing in between.
-        """
-        transport, descriptor = self.transport, self.descriptor
-        if transport is None or descriptor is None or not descriptor.is_ours():
-            return False
-        data = _framed(value)
-        waits = getattr(transport, "_buffer", data)  # asyncio's own; its method that tells how much is Python
-        step = [has_turn, partial(not_, waits), partial(os.write, descriptor.number, data)]
-        try:
-            done = list(takewhile(bool, map(_make, step)))
-        except OSError:  # no room, or the other end is gone
-            return False
-        if len(done) == len(step) and done[-1] != len(data):
-            transport.abort()
-        return len(done) == len(step)
+            body = codec.dumps(value)
+            self.transport.write(len(body).to_bytes(4, "big") + body)
 
     def hang_up(self) -> None:
         """Ends the connection."""
