@@ -7,7 +7,7 @@ the head says so; and the elected writer looks once a second whether something w
 Who always wins does not see that it keeps the elected writer from its turn: that one says so (`Link.on_contended`).
 
 What was sent to the elected writer may come again after somebody else's commit: each message has a number there, which
-the head keeps (`ports.Position`), and what failed is committed, too (`Writer.shares`).
+the head keeps (`messages.Position`), and what failed is committed, too (`Writer.shares`).
 """
 
 from __future__ import annotations
