@@ -171,6 +171,66 @@ def test_relative_imports_are_understood(tmp_path: Path) -> None:
     ]
 
 
+# --- circles --------------------------------------------------------------------------------------
+
+
+def _at_import(body: List[ast.stmt]) -> Iterator[ast.stmt]:
+    """The import statements that are run when their module is imported: not in functions, nor for types alone."""
+    for node in body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            yield node
+        elif isinstance(node, ast.If):
+            if not isinstance(node.test, ast.Name) or node.test.id != "TYPE_CHECKING":
+                yield from _at_import(node.body)
+            yield from _at_import(node.orelse)
+        elif isinstance(node, ast.Try):
+            for part in (node.body, node.orelse, node.finalbody, *(handler.body for handler in node.handlers)):
+                yield from _at_import(part)
+        elif isinstance(node, (ast.ClassDef, ast.With)):
+            yield from _at_import(node.body)
+
+
+def _graph(modules: Dict[str, Path]) -> Dict[str, Set[str]]:
+    """What each module imports of the others when it is imported itself."""
+    graph: Dict[str, Set[str]] = {}
+    for module, path in modules.items():
+        lines = {node.lineno for node in _at_import(ast.parse(path.read_text(encoding="utf-8")).body)}
+        targets = {item.target for item in _imports(module, path) if item.line in lines}
+        # `from .a import b`: of a module b, if there is one, and else of a.
+        found = {target if target in modules else target.rpartition(".")[0] for target in targets}
+        graph[module] = (found & set(modules)) - {module}
+    return graph
+
+
+def _circle(graph: Dict[str, Set[str]]) -> List[str]:
+    """What is left once everything is taken away that imports nothing of the rest, or that nothing imports."""
+    left = dict(graph)
+    while True:
+        imported = {target for targets in left.values() for target in targets}
+        idle = [module for module, targets in left.items() if not targets & set(left) or module not in imported]
+        if not idle:
+            return sorted(left)
+        for module in idle:
+            del left[module]
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    modules = {
+        ".".join(parts[:-1] if parts[-1] == "__init__" else parts): path
+        for top, package in ((BACKEND, "fk_backend"), (ROOT, "fk_kazoo"))
+        for path in (top / package).rglob("*.py")
+        for parts in [path.relative_to(top).with_suffix("").parts]
+    }
+    graph = _graph(modules)
+    assert "fk_backend.messages" in graph["fk_backend.ports"]
+    assert _circle(graph) == []
+
+
+def test_a_circle_is_found() -> None:
+    assert _circle({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set(), "e": {"d"}}) == ["b", "c"]
+    assert _circle({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+
+
 # --- what each package says of itself -------------------------------------------------------------
 
 PACKAGES = {

@@ -38,7 +38,8 @@ from .core.model import Acl, Blob, Family, Id, Node, Session, Trigger, plain
 from .core.snapshot import Ended
 from .core.watches import MODES, RECURSIVE
 from .errors import UnknownFormat
-from .ports import INTEREST, SESSIONS, STATE, Item, Key, Position
+from .messages import Position
+from .ports import INTEREST, SESSIONS, STATE, Item, Key
 from .triggers import packed_text, unpacked
 
 FORMAT = 4

@@ -33,7 +33,6 @@ from .core.requests import (
     WatchSubtrees,
 )
 from .mac import TAG_BYTES, tag
-from .ports import Position
 from .triggers import packed_text, unpacked
 
 FORMAT = 2
@@ -46,6 +45,38 @@ MAX_NUMBER = 1 << 62
 
 INTERNAL = (Expire, Reap, Rest)
 """Requests that only the heartbeat may send."""
+
+
+class Position(NamedTuple):
+    """Where in its queue a message is: its number, and when it was sent, in ms since the epoch.
+
+    ``sequence`` grows from message to message of a group, and is the same when a message comes again. By it a writer
+    that was handed a batch, and was so late that others have gone on long since, sees that nothing is left to do. 0: no
+    number, from a queue that never hands anything to a second writer while the first one may still be at it.
+
+    Numbers are those of one queue, and a queue may be made anew, or a store be restored beside another one. So what was
+    sent at times that are far apart is in the order of these: a queue that is deleted can be made again after 60 s (SQS
+    API Reference, DeleteQueue).
+    """
+
+    sequence: int = 0
+    sent_ms: int = 0
+
+    def covers(self, other: "Position") -> bool:
+        """Whether everything at the other one is done when everything up to here is."""
+        if other.sequence == 0:
+            return False
+        if self.sent_ms and other.sent_ms and abs(other.sent_ms - self.sent_ms) > FAR_APART_MS:
+            return other.sent_ms < self.sent_ms
+        return other.sequence <= self.sequence
+
+    def later(self, other: "Position") -> "Position":
+        """The one of the two that covers the other one; this one if the other one has no number."""
+        return other if other.sequence > 0 and not self.covers(other) else self
+
+
+FAR_APART_MS = 30_000
+"""Of messages of one queue, the one with the greater number may have been sent earlier by far less: clocks differ."""
 
 
 class Message(NamedTuple):

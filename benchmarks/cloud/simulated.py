@@ -19,8 +19,8 @@ from fk_backend.errors import BackendError, Conflict
 from fk_backend.functions.senders import begins
 from fk_backend.functions.writer import Writer
 from fk_backend.mac import inbox_name, shared_name
-from fk_backend.messages import Message, decode, encode
-from fk_backend.ports import Delivery, Item, Key, Limits, Listing, Page, Ports, Position, Pushed, Put, Written, after
+from fk_backend.messages import Message, Position, decode, encode
+from fk_backend.ports import Delivery, Item, Key, Limits, Listing, Page, Ports, Pushed, Put, Written, after
 from fk_backend.providers.aws.handlers import MAX_RETRY_S as MAX_HIDDEN_S
 from fk_backend.providers.aws.queues import MAX_RETRY_S, RETRY_S
 from fk_backend.providers.aws.store import DynamoStore

@@ -16,8 +16,8 @@ from fk_backend.errors import Conflict, Refused, Unavailable, Unknown
 from fk_backend.functions import writer as writer_module
 from fk_backend.functions.writer import Writer
 from fk_backend.mac import inbox_name
-from fk_backend.messages import Message, encode
-from fk_backend.ports import UNLIMITED, Delivery, Limits, Position
+from fk_backend.messages import Message, Position, encode
+from fk_backend.ports import UNLIMITED, Delivery, Limits
 from fk_backend.providers.memory.store import MemoryStore
 
 from .doubles import KEY, NS, PASSWORD, Bench, Crash, Doom

@@ -21,8 +21,8 @@ from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Error
 from fk_backend.core.requests import Create, Delete, Request, SetData
 from fk_backend.functions.writer import Writer
-from fk_backend.messages import Message, encode
-from fk_backend.ports import STATE, UNLIMITED, Delivery, Limits, Ports, Position
+from fk_backend.messages import Message, Position, encode
+from fk_backend.ports import STATE, UNLIMITED, Delivery, Limits, Ports
 from fk_backend.providers.local.database import create as create_database
 from fk_backend.providers.local.files import Place
 from fk_backend.providers.local.store import LocalStore

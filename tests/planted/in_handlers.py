@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fk_backend import layout, mac, messages, ports
+from fk_backend import layout, mac, messages
 from fk_backend.core import apply, sessions
 from fk_backend.core.requests import Attach, Expire
 from fk_backend.functions import distributor, heartbeat, large, loading, senders, step, watch, words, writer
@@ -550,7 +550,7 @@ edit(
     "",
     LATE,
 )
-edit("what a new queue numbers is done already", ports.Position, "covers", "> FAR_APART_MS", "> 1 << 60", LATE)
+edit("what a new queue numbers is done already", messages.Position, "covers", "> FAR_APART_MS", "> 1 << 60", LATE)
 edit(
     "a word tells of sessions of other namespaces",
     words,

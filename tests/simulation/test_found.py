@@ -16,8 +16,8 @@ from fk_backend.errors import Unavailable
 from fk_backend.functions import writer
 from fk_backend.functions.heartbeat import Heartbeat
 from fk_backend.messages import Ended as EndedNote
-from fk_backend.messages import Message, encode, encode_note
-from fk_backend.ports import INTEREST, SESSIONS, Delivery, Limits, Position, Pushed
+from fk_backend.messages import Message, Position, encode, encode_note
+from fk_backend.ports import INTEREST, SESSIONS, Delivery, Limits, Pushed
 from fk_backend.providers.aws.ticks import TICK_S, Pulse, Tick
 from fk_backend.providers.memory.store import MemoryStore
 from fk_backend.session.engine import NoSession

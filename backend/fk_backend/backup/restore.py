@@ -5,7 +5,7 @@ is not there. Sessions, inboxes and watches are no part of a backup: clients com
 owned is deleted, as ZooKeeper deletes it when they expire: with the next zxid, which their parents show.
 
 That zxid begins an epoch, as ZooKeeper's do (its high 32 bits): clients have seen what was written after the backup,
-and must not see a zxid go back. The numbers of the queue do not come along: `ports.Position`'s are of one queue, and
+and must not see a zxid go back. The numbers of the queue do not come along: `messages.Position`'s are of one queue, and
 the new head has none, so that it takes every message.
 """
 

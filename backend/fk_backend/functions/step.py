@@ -17,8 +17,8 @@ from ..core.snapshot import Changes, Missing, Outcome
 from ..errors import Refused
 from ..layout import Head
 from ..mac import shared_name
-from ..messages import Entry
-from ..ports import Ports, Position, Put
+from ..messages import Entry, Position
+from ..ports import Ports, Put
 from .cache import Afterwards, Cache
 from .distributor import keep
 from .journal import noted

@@ -19,8 +19,8 @@ from ..errors import Conflict, Unavailable, Unknown
 from ..functions.distributor import answer_notes
 from ..functions.heartbeat import TICK_S
 from ..functions.writer import Writer
-from ..messages import decode, trigger_log_of
-from ..ports import Clock, Delivery, Inboxes, Position, Pushed
+from ..messages import Position, decode, trigger_log_of
+from ..ports import Clock, Delivery, Inboxes, Pushed
 from .ticking import Ticking, nothing
 
 log = logging.getLogger(__name__)

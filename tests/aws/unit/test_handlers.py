@@ -17,8 +17,8 @@ from fk_backend.core.model import Error, Session
 from fk_backend.core.requests import Attach, Create, Expire, Open, Request
 from fk_backend.errors import Refused, Unavailable, Unknown
 from fk_backend.mac import inbox_name
-from fk_backend.messages import Message, decode_note, encode, message_id
-from fk_backend.ports import Delivery, Item, Key, Position, Pushed, Put
+from fk_backend.messages import Message, Position, decode_note, encode, message_id
+from fk_backend.ports import Delivery, Item, Key, Pushed, Put
 from fk_backend.providers.aws import direct, handlers
 from fk_backend.providers.aws.handlers import Functions, Service
 from fk_backend.providers.aws.ticks import ORDERS_KEPT_S, TICK_S, Memory, Orders, Tick, Ticked

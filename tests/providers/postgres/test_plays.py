@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("asyncpg", reason="no asyncpg (pip install 'fk_kazoo[postgres]')")
 
-from fk_backend.ports import Position
+from fk_backend.messages import Position
 from fk_backend.providers.postgres.direct import DirectWrites
 from fk_backend.providers.postgres.gateway import PostgresGateway
 from fk_backend.providers.postgres.link import Link

@@ -23,8 +23,8 @@ from ...functions.distributor import answer_notes
 from ...functions.heartbeat import SENDER, Heartbeat
 from ...functions.senders import begins, is_sender
 from ...functions.writer import Writer
-from ...messages import Message, decode, trigger_log_of
-from ...ports import Delivery, Ports, Position
+from ...messages import Message, Position, decode, trigger_log_of
+from ...ports import Delivery, Ports
 from ..clock import SystemClock
 from . import direct, metrics, names
 from .blobs import S3Blobs

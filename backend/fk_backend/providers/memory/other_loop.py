@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any, Awaitable, Callable, Coroutine, List, Optional, Sequence, Tuple, TypeVar
+from typing import Any, Awaitable, Callable, Coroutine, List, Optional, Sequence, Tuple, TypeVar
 
 from ...errors import Unavailable
 from ...ports import Clock, Gateway, Item, Key, Limits, Listing, Page, Queue, Store
-
-if TYPE_CHECKING:
-    from . import MemoryDeployment
+from .deployment import MemoryDeployment
 
 T = TypeVar("T")
 

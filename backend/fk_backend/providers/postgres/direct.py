@@ -9,7 +9,7 @@ Who always wins does not see that it keeps the elected writer from its turn: tha
 The elected writer's heartbeat rests where it knows of no session: a commit that opens one says so (`store.WATCH`).
 
 What was sent to the elected writer may come again after somebody else's commit: each message has a number there, which
-the head keeps (`ports.Position`), and what failed is committed, too (`Writer.shares`).
+the head keeps (`messages.Position`), and what failed is committed, too (`Writer.shares`).
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ from ...errors import Unavailable
 from ...functions.heartbeat import SENDER, Heartbeat
 from ...functions.writer import Writer
 from ...layout import is_inbox, is_namespace
-from ...messages import MAX_NUMBER, message_id, split_id
-from ...ports import NullSender, Ports, Position, Pushed
+from ...messages import MAX_NUMBER, Position, message_id, split_id
+from ...ports import NullSender, Ports, Pushed
 from ..clock import SystemClock
 from ..dispatch import Dispatcher
 from .connections import Connections

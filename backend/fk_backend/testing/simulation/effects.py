@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Dict, Iterable, List, NamedTuple, Tuple
 
-from ...messages import decode
-from ...ports import Delivery, Listing, Page, Position
+from ...messages import Position, decode
+from ...ports import Delivery, Listing, Page
 from ...providers.memory.store import MemoryStore
 from .isolated import Ask, Failed
 from .plan import Knobs

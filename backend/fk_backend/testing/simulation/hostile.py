@@ -15,8 +15,8 @@ from ...core.model import Blob, Session
 from ...core.requests import Attach, Close, Create, Delete, Expire, Open, Reap, Request, Rest, SetData
 from ...core.watches import MODES
 from ...mac import TAG_BYTES
-from ...messages import MAX_NUMBER, Message, encode, message_id
-from ...ports import INTEREST, SESSIONS, Delivery, Item, Key, Position, Put
+from ...messages import MAX_NUMBER, Message, Position, encode, message_id
+from ...ports import INTEREST, SESSIONS, Delivery, Item, Key, Put
 from .ports import Deployment, Waiting
 
 INBOX = "hostile"

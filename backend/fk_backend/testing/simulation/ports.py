@@ -15,7 +15,7 @@ from ...errors import Refused, Unavailable
 from ...functions import large
 from ...functions.fanout import FanOutProgress
 from ...mac import inbox_name
-from ...messages import Message, decode, split_id
+from ...messages import Message, Position, decode, split_id
 from ...ports import (
     INTEREST,
     Clock,
@@ -28,7 +28,6 @@ from ...ports import (
     Listing,
     Page,
     Ports,
-    Position,
     Pushed,
     Put,
     Queue,
