@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Callable, Dict, Mapping
+from typing import Callable, Dict, Mapping, Optional
 
+from ...core.model import Id
 from ...errors import DeploymentError
 from ...ports import AdminPorts, Clock, Gateway
 from .. import naming
