@@ -45,8 +45,8 @@ def test_a_release_wakes_one_of_those_who_wait(
     for thread in threads:
         thread.join(30)
     assert not any(thread.is_alive() for thread in threads)
-    assert 0 < len(woken) <= CROWD
-    assert len(written) <= 1 + CROWD, "what each deletes, and nothing else"
+    assert 0 < len(woken) <= CROWD, woken
+    assert len(written) <= 1 + CROWD, written  # what each deletes, and nothing else
 
 
 def _joined(lock: Any, threads: List[threading.Thread]) -> None:
