@@ -11,7 +11,7 @@ import logging
 from typing import Any, List, Optional, Protocol, Tuple, cast
 
 from fk_backend.core.model import Error
-from fk_backend.core.requests import DIRECT, Close, Result
+from fk_backend.core.requests import DIRECT, Close, Multi, Result
 from fk_backend.errors import BackendError, Unknown
 from fk_backend.session import ops
 from fk_backend.session.beats import beat
@@ -327,6 +327,8 @@ class Connection(AcceptedConnection):
         else:
             try:
                 op = jute.operation(opcode, frame, 8)
+                if opcode == jute.CHECK:  # the writer knows it in a transaction only
+                    op = Multi((op,))
             except KeyError:
                 op, opcode = ops.Fail(Error.UNIMPLEMENTED), _UNKNOWN
             except jute.Malformed:
@@ -396,7 +398,10 @@ class Connection(AcceptedConnection):
         code = result.code
         if code == Error.DEAD_LETTERED:  # nobody knows whether it was done, which only a lost connection says
             return self._hang_up()
-        if opcode == jute.MULTI and not code:
+        if opcode == jute.CHECK and not code:
+            code = result.value[0][0]
+            result = result._replace(code=code)
+        elif opcode == jute.MULTI and not code:
             result = result._replace(value=[(_told(part[0]), *part[1:]) for part in result.value])
         self._send(jute.reply(xid, max(session.watermark, result.zxid), _told(code), jute.body(opcode, op, result)))
         if opcode == _UNKNOWN or (opcode == jute.AUTH and code):

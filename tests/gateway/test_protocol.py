@@ -204,6 +204,20 @@ def test_what_kazoo_does_not_ask_for(raw: Raw) -> None:
         assert raw.call(jute.GET_DATA, read(path)).body.startswith(jute.buffer(data))
 
 
+def test_a_version_is_checked_outside_a_multi_too(raw: Raw) -> None:
+    """No client does so, but ZooKeeper's server takes it."""
+    raw.call(jute.CREATE, create("/checked"))
+    for path, version, code in (
+        ("/checked", 0, Error.OK),
+        ("/checked", -1, Error.OK),
+        ("/checked", 1, Error.BAD_VERSION),
+        ("/none", 0, Error.NO_NODE),
+        ("/a//b", 0, Error.BAD_ARGUMENTS),
+    ):
+        reply = raw.call(jute.CHECK, jute.string(path) + number(version))
+        assert (reply.code, reply.body) == (code, b""), path
+
+
 def test_what_a_deployment_does_not_have_is_answered_as_zookeeper_does(raw: Raw, port: int) -> None:
     assert raw.call(jute.SASL, jute.buffer(b"token")).body == jute.buffer(None)
     for members, code in (("nonsense", Error.BAD_ARGUMENTS), ("server.9=h:1:2;3", Error.NO_AUTH)):
