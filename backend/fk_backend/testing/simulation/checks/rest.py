@@ -9,7 +9,7 @@ from ....core.model import CONTAINER_OWNER, TTL_OWNER_MASK, Blob, Error
 from ....core.requests import SetData
 from ....functions import large
 from ....ports import INTEREST, SESSIONS, STATE, Item, Key, Put
-from ....session.direct import LOST
+from ....session.engine import LOST
 from ....session.ops import AddWatch
 from .. import committed
 from ..model import Live, Znode
