@@ -116,6 +116,8 @@ class Thread(InThread):
     def __init__(self, process: Process) -> None:
         super().__init__()
         self._process = process
+        self.is_loops = False
+        """Whether it is the event loop's, in which no signal's handler raises."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._process, name)
@@ -167,7 +169,7 @@ class Thread(InThread):
         await process.pass_time(0.0)
 
     def _may_be_interrupted(self) -> None:
-        if self._process.kill_at == INTERRUPT:
+        if self._process.kill_at == INTERRUPT and not self.is_loops:
             self._process.kill_at = ""
             raise Interruption
 
@@ -415,7 +417,9 @@ class SimulatedCombining:
         except Waits:
             return None
         except Interruption:
+            self.thread.is_loops = True
             await self.thread.run(lambda: self._direct.told(ns))
+            self.thread.is_loops = False
             raise Unknown("interrupted") from None
         finally:
             self._store.message, process.is_writing = None, False
