@@ -104,6 +104,9 @@ LATE = "late"
 """The timer is ``span`` seconds late; ``detail``: twice, to fire twice."""
 
 
+TAKEOVER = "takeover"
+"""Another process becomes the host of those that write beside it: what the last one has shared says nothing any more,
+which they find out later, each in its time."""
 GARBAGE = "garbage"
 """A hostile client stores and sends what is none of ours: see `hostile`. ``detail``: a seed."""
 

@@ -26,7 +26,7 @@ from .hosts import Timer, Trigger
 from .invoked import SimulatedInvocations
 from .local.combined import Machine
 from .loop import Stuck
-from .plan import GARBAGE, LATE, PART, PAUSE, POISON, STORM, WORLD, Fault, Plan
+from .plan import GARBAGE, LATE, PART, PAUSE, POISON, STORM, TAKEOVER, WORLD, Fault, Plan
 from .ports import Deployment
 from .recipe import lock
 from .world import Entry, Process, World, trace_of
@@ -107,6 +107,10 @@ class Run:
     def _begin(self, fault: Fault) -> None:
         if fault.kind == LATE:
             self.timer.delay(fault)
+        elif fault.kind == TAKEOVER:
+            assert self.machine is not None
+            self.world.note("world", "fault", fault)
+            self.machine.take_over()
         elif fault.kind == GARBAGE:
             hostile.attack(self.deployment, Random(fault.detail))
         elif fault.who == WORLD:

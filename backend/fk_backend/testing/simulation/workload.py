@@ -21,6 +21,7 @@ from .plan import (
     PAUSE,
     POISON,
     STORM,
+    TAKEOVER,
     WORLD,
     Fault,
     Guess,
@@ -325,6 +326,8 @@ def combined(seed: int) -> Plan:
         who, at = "client-%d" % r.randrange(len(made.clients)), round(r.random() * span, 4)
         if r.random() < 0.6:
             troubles.append(Fault(CRASH, who, at, 0.0, r.choice(("before", "after", INTERRUPT))))
+        elif r.random() < 0.2:
+            troubles.append(Fault(TAKEOVER, WORLD, at))
         elif r.random() < 0.6:
             troubles.append(Fault(PAUSE, who, at, r.choice((0.02, 0.1, 0.3, 0.6, 1.5))))
         else:

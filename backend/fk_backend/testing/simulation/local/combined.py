@@ -40,6 +40,10 @@ ACCESS_S, LONG_ACCESS_S = 0.0005, 0.04
 """What comes between two accesses takes so long at most, and now and then so long."""
 
 
+HEARS = 0.3
+"""How often one hears of the next host before it writes again."""
+
+
 class Interruption(BaseException):
     """What a signal's handler raises."""
 
@@ -58,9 +62,17 @@ class Machine:
         self.looked: Dict[Tuple[str, int], int] = {}
         """The step at which a message, by connection and number, was found to change nothing."""
         self._users: Dict[int, SimulatedCombining] = {}
-        told = Progress(HostsWords(self), STAMP)
-        told.found(deployment.ns, SLOT)
-        deployment.told = told
+        self.stamp = STAMP
+        """The host's."""
+        self._told = deployment.told = Progress(HostsWords(self), STAMP)
+        self._told.found(deployment.ns, SLOT)
+
+    def take_over(self) -> None:
+        """There is another host: it fans out again what the last one may not have."""
+        self.stamp += 1
+        self._told._stamp = self.stamp
+        self.cells[2 * SLOT + 1] = 0
+        self.deployment.tell()
 
     def user(self, process: Process) -> "SimulatedCombining":
         """What a process writes with: the same for all its connections."""
@@ -72,7 +84,7 @@ class Machine:
     def look(self, index: int) -> int:
         """A word. That of the host is what it is when it is looked at."""
         if index == 2 * SLOT:
-            return STAMP if self.deployment.is_free() else 0
+            return self.stamp if self.deployment.is_free() else 0
         return self.cells[index]
 
     def _died(self, process: Process) -> None:
@@ -104,6 +116,8 @@ class Thread(InThread):
     def __init__(self, process: Process) -> None:
         super().__init__()
         self._process = process
+        self.is_loops = False
+        """Whether it is the event loop's, in which no signal's handler raises."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._process, name)
@@ -155,7 +169,7 @@ class Thread(InThread):
         await process.pass_time(0.0)
 
     def _may_be_interrupted(self) -> None:
-        if self._process.kill_at == INTERRUPT:
+        if self._process.kill_at == INTERRUPT and not self.is_loops:
             self._process.kill_at = ""
             raise Interruption
 
@@ -359,7 +373,7 @@ class SimulatedCombining:
         self._process = process
         self.thread = Thread(process)
         memory = SimulatedMemory(machine, self.thread, process)
-        progress = Progress(memory.words, STAMP)
+        self._progress = progress = Progress(memory.words, machine.stamp)
         progress.found(deployment.ns, SLOT)
         self._store = CombinedStore(machine, self.thread, process)
         self._store.progress = progress
@@ -383,6 +397,8 @@ class SimulatedCombining:
         process = self._process
         if process.is_writing or process.random.random() >= process.world.knobs.beside:
             return None  # each of a process's is one step, whichever connection asks
+        if self._progress._stamp != self._machine.stamp and process.random.random() < HEARS:
+            self._progress._stamp = self._machine.stamp
         self._store.message, process.is_writing = message, True
         writing = asyncio.ensure_future(self._write(ns, message))
         process.world.keep(writing)
@@ -401,7 +417,9 @@ class SimulatedCombining:
         except Waits:
             return None
         except Interruption:
+            self.thread.is_loops = True
             await self.thread.run(lambda: self._direct.told(ns))
+            self.thread.is_loops = False
             raise Unknown("interrupted") from None
         finally:
             self._store.message, process.is_writing = None, False
