@@ -37,6 +37,7 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     cloud.declare(parts.add_parser("cloud", help="on AWS: requests, dollars, milliseconds, by counting and simulating"))
     grown = parts.choices["growth"]
     grown.add_argument("--up-to", type=int, help="the largest size (default: 1,000,000; quick 10,000)")
+    grown.add_argument("--system", choices=growth.SYSTEMS, default="local", help="default: %(default)s")
     grown.add_argument("--fill-s", type=float, default=600.0, help="so long one size may be filled (default: 600)")
     return parser.parse_args(arguments)
 
@@ -68,7 +69,7 @@ def _local(options: argparse.Namespace, disk: Path) -> Dict[str, Any]:
 def _growth(options: argparse.Namespace, disk: Path) -> Dict[str, Any]:
     rounds, count, up_to = (1, 2, 10) if options.smoke else (5, 20, 10_000) if options.quick else (7, 40, 1_000_000)
     extent = growth.Extent(up_to if options.up_to is None else options.up_to, rounds, count, options.fill_s)
-    return growth.run(_chosen(options.rows, CASES), extent, disk, _say)
+    return growth.run(_chosen(options.rows, CASES), extent, disk, _say, options.system)
 
 
 def _timeline(options: argparse.Namespace, disk: Path) -> Dict[str, Any]:
@@ -92,8 +93,9 @@ def main(arguments: Sequence[str]) -> Dict[str, Any]:
     where["load_after"] = report.machine()["load"]
     results.update(machine=where, seconds=round(time.monotonic() - started))
     report.save(results, options.json or options.disk / ("bench-%s.json" % options.part))
-    kept = report.PICTURES / ("%s.json" % options.part)
     grown = options.part == "growth"
+    name = options.part if not grown or options.system == "local" else "growth-" + options.system
+    kept = report.PICTURES / ("%s.json" % name)
     if grown and options.docs and kept.exists():
         results = growth.with_others(results, kept)
     table = lines(results)
@@ -105,8 +107,9 @@ def main(arguments: Sequence[str]) -> Dict[str, Any]:
     print("\n".join([text, *left_out]))
     if options.docs:
         report.save(results, kept)
-        picture(results, report.PICTURES)
-        report.into_page(options.part, "\n\n".join([report.markdown(table), text, *left_out]))
+        if name == options.part:
+            picture(results, report.PICTURES)
+        report.into_page(name, "\n\n".join([report.markdown(table), text, *left_out]))
     else:
         picture(results, options.disk)
     return results

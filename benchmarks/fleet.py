@@ -27,7 +27,7 @@ from fk_kazoo.client import KazooClient
 
 from .member import PATIENCE_S, member
 from .report import machine
-from .systems import proportional_kb
+from .systems import family, proportional_kb
 
 AT_A_TIME = 20
 """So many start together."""
@@ -107,9 +107,8 @@ class Peak:
 def _backends(server: PostgresServer, measure: Callable[[int], float]) -> Dict[int, float]:
     """Of each of the server's processes what is measured; they come and go."""
     assert server.process is not None
-    children = Path("/proc/%d/task/%d/children" % (server.process.pid, server.process.pid)).read_text()
     found: Dict[int, float] = {}
-    for pid in (server.process.pid, *map(int, children.split())):
+    for pid in family(server.process.pid):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             found[pid] = measure(pid)
     return found

@@ -19,6 +19,8 @@ from . import figures, surroundings
 from .systems import System, WorkerProcess
 
 FLAT_WITHIN = 1.5
+SYSTEMS = ("local", "postgresql", "postgresql-queue")
+"""Where it can be measured: what serves is a process, or its children."""
 MB = 1_000_000  # a request has to stay below 1 MiB
 MANY_EVENTS = 1000
 """Of a case with several events in each operation: about so many are enough for a round."""
@@ -92,8 +94,8 @@ class Extent(NamedTuple):
     """So long a size may take to be filled; what was reached by then is measured."""
 
 
-def grow(case: Case, extent: Extent, disk: Path, say: Callable[[str], None]) -> Dict[str, Any]:
-    """One case at all its sizes up to the extent's."""
+def grow(case: Case, extent: Extent, disk: Path, say: Callable[[str], None], system: str) -> Dict[str, Any]:
+    """One case on one of `SYSTEMS`, at all its sizes up to the extent's."""
     sizes = [size for size in case.sizes if size <= extent.up_to] or case.sizes[:1]
     rounds: Dict[int, List[List[float]]] = {size: [] for size in sizes}
     began, load = time.monotonic(), [os.getloadavg()[0]]
@@ -103,7 +105,7 @@ def grow(case: Case, extent: Extent, disk: Path, say: Callable[[str], None]) -> 
         systems: Dict[int, System] = {}
         for size in sizes:
             if case.apart or not places:
-                systems[size] = stack.enter_context(System("local", disk))
+                systems[size] = stack.enter_context(System(system, disk))
                 places[size] = systems[size].worker("grow")
                 places[size].ask("start")
             else:
@@ -152,9 +154,9 @@ def _row(case: Case, rounds: Dict[int, List[List[float]]]) -> Dict[str, Any]:
     return row
 
 
-def run(names: List[str], extent: Extent, disk: Path, say: Callable[[str], None]) -> Dict[str, Any]:
+def run(names: List[str], extent: Extent, disk: Path, say: Callable[[str], None], system: str) -> Dict[str, Any]:
     """The results of cases."""
-    return {"rows": [grow(case, extent, disk, say) for case in CASES if case.name in names], "left_out": []}
+    return {"rows": [grow(case, extent, disk, say, system) for case in CASES if case.name in names], "left_out": []}
 
 
 def with_others(results: Dict[str, Any], earlier: Path) -> Dict[str, Any]:

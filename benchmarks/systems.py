@@ -149,11 +149,14 @@ class System:
 
     def bytes_on_disk(self) -> int:
         """Of everything it has written and not given back."""
-        return sum(path.stat().st_size for path in self._directory.rglob("*") if path.is_file())
+        directory = self._directory if self._database is None else self._database.data
+        return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
 
     def served_by(self) -> List[int]:
-        """The processes without which there is no deployment, beside the client's own."""
+        """The processes without which there is no deployment, beside the client's own; the first one began others."""
         pids = [self._server.pid] if self._server is not None else []
+        if self._database is not None and self._database.process is not None:
+            pids += family(self._database.process.pid)
         return pids + ([self.host.pid] if self.host is not None else [])
 
 
@@ -169,6 +172,11 @@ def missing(name: str) -> Optional[str]:
         except Exception as error:  # whatever it is, the table says so
             return "zake can't be imported here: %r (pip install zake)" % error
     return None
+
+
+def family(pid: int) -> List[int]:
+    """A process, and its children at this moment."""
+    return [pid, *map(int, Path("/proc/%d/task/%d/children" % (pid, pid)).read_text().split())]
 
 
 def proportional_kb(pid: int) -> int:

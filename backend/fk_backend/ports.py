@@ -293,6 +293,8 @@ class Ports(NamedTuple):
     blobs: Optional[Blobs] = None
     commit_and_look: Optional[CommitAndLook] = None
     """Where one request does both."""
+    events: Optional[Inboxes] = None
+    """By which a direct write tells who watches. Unavailable: some were not told, and the queue's writer tells all."""
 
 
 class NullSender:

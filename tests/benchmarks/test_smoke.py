@@ -46,9 +46,13 @@ def test_timeline(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_growth(tmp_path: Path) -> None:
+@pytest.mark.parametrize("system", ["local", "postgresql"])
+def test_growth(tmp_path: Path, system: str) -> None:
     """Every case is measured at its first sizes."""
-    results = main(["growth", "--smoke", "--disk", str(tmp_path)])
+    why = systems.missing(system)
+    if why:
+        pytest.skip(why)
+    results = main(["growth", "--smoke", "--system", system, "--disk", str(tmp_path)])
     assert [row["row"] for row in results["rows"]] == [case.name for case in growth.CASES]
     for row in results["rows"]:
         assert all(each[unit]["median"] > 0 for each in row["sizes"] for unit in ("ms", "processor_ms")), row

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Awaitable, Callable
+from typing import Any, Awaitable, Callable, Sequence, Tuple
 
 import pytest
 
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Error
 from fk_backend.core.requests import Create, Delete, SetData
-from fk_backend.core.watches import DATA
-from fk_backend.errors import Refused, Unknown
+from fk_backend.core.watches import CHILD, DATA
+from fk_backend.errors import Refused, Unavailable, Unknown
+from fk_backend.functions import distributor
 from fk_backend.functions import step as step_module
-from fk_backend.messages import Message
-from fk_backend.ports import Written
+from fk_backend.functions.writer import Writer
+from fk_backend.messages import Message, decode_note
+from fk_backend.ports import Pushed, Written
 from fk_backend.providers.memory.store import MemoryStore
 
-from .doubles import NS, Bench
+from .doubles import NS, Bench, FakeInboxes
 
 Play = Callable[[Bench, int], Awaitable[None]]
 
@@ -92,6 +94,73 @@ def test_who_watches_is_told_by_the_next_batch() -> None:
         assert not await bench.writer.is_fanned_out(NS) and not bench.told("two").fired
         await bench.write()
         assert bench.told("two").fired == {("/a", DATA, 7)} and await bench.writer.is_fanned_out(NS)
+
+    on_bench(play)
+
+
+class Events(FakeInboxes):
+    """`Ports.events`, by which everybody is told, or only the first."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self._room = room
+
+    async def push(self, messages: Sequence[Pushed]) -> None:
+        """`ports.Inboxes.push`."""
+        self.pushed.extend(messages[: self._room])
+        if len(messages) > self._room:
+            raise Unavailable("there is no room")
+
+
+async def watched(bench: Bench, session: int, room: int, watchers: int = 2) -> Tuple[Writer, Events]:
+    """A writer that has written what sessions watch, and may tell so many of them itself."""
+    for number in range(watchers):
+        name = "watcher-%d" % number
+        await bench.open(name)
+        await bench.watch(name, "/a", DATA, 7)
+        await bench.watch(name, "/a", CHILD, 8)
+    events = Events(room)
+    writer = Writer(bench.ports()._replace(events=events))
+    await writer.recover(NS)
+    await direct(writer, session, 2, SetData("/a", b"new", -1))
+    return writer, events
+
+
+def test_who_watches_may_be_told_without_the_queue() -> None:
+    async def play(bench: Bench, session: int) -> None:
+        writer, events = await watched(bench, session, room=2)
+        assert await writer.is_fanned_out(NS)
+        fired = {(pushed.inbox, *note) for pushed in events.pushed for note in decode_note(pushed.body).registrations}
+        assert fired == {("watcher-0", "/a", DATA, 7), ("watcher-1", "/a", DATA, 7)}
+        await bench.write()
+        assert not bench.told("watcher-0").fired, "what was told is told once"
+        assert await writer.is_fanned_out(NS) and len(events.pushed) == 2
+
+    on_bench(play)
+
+
+@pytest.mark.parametrize("room", [0, 1])
+def test_who_can_not_be_told_at_once_is_told_by_the_next_batch(room: int) -> None:
+    async def play(bench: Bench, session: int) -> None:
+        writer, events = await watched(bench, session, room)
+        with pytest.raises(Unavailable):
+            await writer.is_fanned_out(NS)
+        assert len(events.pushed) == room
+        await writer(NS, [])
+        assert bench.told("watcher-0").fired == bench.told("watcher-1").fired == {("/a", DATA, 7)}
+        assert await writer.is_fanned_out(NS)
+
+    on_bench(play)
+
+
+def test_too_many_to_be_told_while_somebody_waits_are_told_by_the_next_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributor, "AT_ONCE", 1)
+
+    async def play(bench: Bench, session: int) -> None:
+        writer, events = await watched(bench, session, room=2)
+        assert not await writer.is_fanned_out(NS) and not events.pushed
+        await writer(NS, [])
+        assert bench.told("watcher-1").fired == {("/a", DATA, 7)}
 
     on_bench(play)
 

@@ -61,6 +61,8 @@ def hunt(bug: Bug, seeds: int = SEEDS) -> Optional[Catch]:
 
 HINTS = {
     "expiry ignores beats": 188,
+    "woken and not told": 113,
+    "consumed before told": 17,
     "no sequence": 115,
     "newer registration dropped": 559,
     "forgets silently": 615,

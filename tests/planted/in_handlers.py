@@ -439,7 +439,7 @@ edit(
     "a direct write is taken for told, whoever watches",
     writer.Writer,
     "is_fanned_out",
-    " or await is_watched(self._ports, ns, fresh, head.subtrees)",
+    " or not await told_who_watches(self._ports, ns, head)",
     "",
     DIRECT + "test_who_watches_is_told_by_the_next_batch",
 )

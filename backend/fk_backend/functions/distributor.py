@@ -17,7 +17,7 @@ from ..messages import Answers, Ended, Fired, TriggerLog, encode_note, trigger_l
 from ..ports import INTEREST, Ports, Pushed, Remove
 from ..triggers import ENTRY_BYTES, Readers, bytes_of
 from .concurrently import concurrently
-from .watch import AT_ONCE, Registration, Rows, drop_fired, fired_notes, partitions_of, registrations
+from .watch import AT_ONCE, Registration, Rows, drop_fired, fired_notes, is_watched, partitions_of, registrations
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +60,23 @@ async def distribute(ports: Ports, ns: str, head: Head, looked: Optional[Rows] =
         await tidy(ports, ns, head, hits)
     except StorageFull as error:
         log.warning("namespace %s: registrations stay behind: %s", ns, error)  # nobody waits for them any more
+
+
+async def told_who_watches(ports: Ports, ns: str, head: Head) -> bool:
+    """Has whoever watches told of the last commit of ``head`` by `Ports.events`; False where that can't be.
+
+    BackendError: some may not be told, so that all of it is to be fanned out. Their registrations are there still.
+    """
+    fresh = fresh_triggers(head)
+    if ports.events is None:
+        return not await is_watched(ports, ns, fresh, head.subtrees)
+    hits = await registrations(ports, ns, fresh, head.subtrees)
+    if len(hits) > AT_ONCE:
+        return False
+    if hits:
+        await ports.events.push(fired_notes(hits, trigger_log_of(head.zxid, head.since, head.triggers)))
+        await drop_fired(ports, hits)
+    return True
 
 
 def fresh_triggers(head: Head) -> List[Trigger]:

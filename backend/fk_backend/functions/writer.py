@@ -22,7 +22,7 @@ from ..messages import Ended as EndedNote
 from ..ports import Delivery, Ports, Pushed, Put, Written
 from . import trail
 from .cache import Cache
-from .distributor import answer_notes, distribute, fresh_triggers, tidy, wake_note, watched_partitions
+from .distributor import answer_notes, distribute, tidy, told_who_watches, wake_note, watched_partitions
 from .fanout import FanOutProgress
 from .journal import load_head_and_journal
 from .large import foreign
@@ -32,7 +32,7 @@ from .reservation import settle
 from .resume import beside, calls_of, is_behind, prefetch, unheard
 from .senders import begins, is_functions, is_sender
 from .step import Step, answers_of, next_step, recorded, unfinished
-from .watch import Rows, is_watched
+from .watch import Rows
 
 log = logging.getLogger(__name__)
 
@@ -259,20 +259,20 @@ class Writer:
         return session is None or received.is_ours or is_sender(message, received.delivery.body, session)
 
     async def is_fanned_out(self, ns: str) -> bool:
-        """Whether the fan-out of the last commit is over: it is, if nobody watches and nobody else was to be told.
+        """Whether the fan-out of the last commit is over: if nobody but who watches was to be told, they are told here.
 
-        Of a session that was closed, its client knows: what it leaves is removed here.
+        Of a session that was closed, its client knows: what it leaves is removed here. Without `Ports.events` it is
+        over only if nobody watches. BackendError: it is not over.
         """
         cache = self._cache.get(ns)
         if cache is None:
             return False
         head = cache.head
         if self._told.upto(ns) != head.zxid:
-            fresh = fresh_triggers(head)
             answers = any(not is_functions(inbox) for inbox, _, _ in head.answers)
             others = answers or head.moved or head.garbage or any(ended.expired for ended in head.ended)
             begins = self._ports.timer is not None and head.ticking == head.zxid
-            if others or begins or await is_watched(self._ports, ns, fresh, head.subtrees):
+            if others or begins or not await told_who_watches(self._ports, ns, head):
                 return False
             if head.ended:
                 await tidy(self._ports, ns, head, [])

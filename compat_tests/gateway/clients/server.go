@@ -17,3 +17,9 @@ func (srv *Server) Stop() error {
 	srv.cmd.Process.Signal(os.Kill)
 	return srv.cmd.Wait()
 }
+
+// The lowest port at which servers listen.
+func firstPort() (port int32) {
+	fmt.Sscan(os.Getenv("FIRST_PORT"), &port)
+	return
+}

@@ -20,7 +20,7 @@ from fk_backend.providers.memory.store import MemoryStore
 from fk_backend.providers.postgres import link, realm, writer
 from fk_backend.providers.postgres.failures import Deposed
 from fk_backend.providers.postgres.server import History
-from fk_backend.providers.postgres.store import PostgresStore
+from fk_backend.providers.postgres.store import WATCH, PostgresStore, opened_in
 from fk_backend.testing.simulation.loop import SimulatedLoop
 
 LAG_S = 0.004
@@ -304,8 +304,10 @@ class Store:
 
     atomic_queries, limits = PostgresStore.atomic_queries, PostgresStore.limits
 
-    def __init__(self, connections: Connections, epoch: Optional[int] = None, deposed: Any = None) -> None:
-        self._connections, self._epoch, self._deposed = connections, epoch, deposed
+    def __init__(
+        self, connections: Connections, epoch: Optional[int] = None, deposed: Any = None, channel: str = ""
+    ) -> None:
+        self._connections, self._epoch, self._deposed, self._channel = connections, epoch, deposed, channel
 
     def __getattr__(self, name: str) -> Any:
         async def call(*arguments: Any, **named: Any) -> Any:
@@ -328,6 +330,9 @@ class Store:
             self._deposed()
             raise Deposed("another process is the writer now")
         server.now(server.items.commit(writes))
+        ns = opened_in(writes) if self._channel else ""
+        if ns:
+            server.notify(self._channel, "%s %s" % (WATCH, ns))
 
     async def commit_and_look(
         self, writes: Sequence[Any], partitions: Sequence[str], note: bytes

@@ -7,11 +7,14 @@ from typing import Any, List, Sequence
 
 import pytest
 
+from fk_backend import layout
 from fk_backend.core.model import Error
-from fk_backend.core.requests import Delete, SetData
+from fk_backend.core.requests import Close, Delete, SetData
 from fk_backend.errors import Unknown
 from fk_backend.functions.writer import TRIES
 from fk_backend.ports import INTEREST, SESSIONS, STATE
+from fk_backend.providers.contention import Contention
+from fk_backend.providers.postgres.direct import DirectWrites
 from fk_backend.providers.postgres.gateway import PostgresGateway
 from fk_backend.providers.postgres.schema import COMMITS_LOCK, LOCKS
 from fk_backend.session.ops import GetData
@@ -53,6 +56,25 @@ async def test_alone_a_write_is_one_call_and_others_hear_of_it(server: Any, at: 
     assert statements == ["commit_and_look"] * 4 + ["tell", "note"]  # the event, and that the watch is gone
     (failed,) = await written(second, heard, SetData("/missing", b"", -1))
     assert failed.code == Error.NO_NODE and set(statements[6:]) == {STATE}
+
+
+@several(2)
+async def test_a_session_is_opened_directly_and_looked_after(server: Any, at: Gateways, ns: str) -> None:
+    """In a namespace at which the elected writer's heartbeat does not look, since it knows of no session there."""
+    await elected(at[0], ns + "-other")
+    host = at[0].link._host
+    assert host is not None
+    statements = noted(at[1])
+    assert not host._functions._ticking.is_on(ns)
+    session, heard = await opened(at[1], ns)
+    assert statements[0] == "commit" and "send" not in statements
+    while not host._functions._ticking.is_on(ns):
+        await asyncio.sleep(0.01)
+    assert (await written(session, heard, create("/a")))[0].code == 0
+    key = layout.session_key(ns, session.id)
+    assert await at[0].store.get([key]) != [None]
+    await written(session, heard, Close())
+    assert await at[0].store.get([key]) == [None]
 
 
 @several(2)
@@ -120,7 +142,7 @@ async def test_who_always_wins_leaves_off_when_the_writer_never_has_its_turn(
     third, hearing = await opened(at[2], ns)
     await written(second, heard, create("/a"))
     host = at[0].link._host
-    assert host is not None and at[1].direct is not None
+    assert host is not None and isinstance(at[1].direct, DirectWrites)
     commit, write, direct, lost = host.store._committed, at[1].direct.write, asyncio.Queue(), []  # type: ignore[var-annotated]
 
     async def noting(*asked: Any) -> Any:
@@ -135,6 +157,7 @@ async def test_who_always_wins_leaves_off_when_the_writer_never_has_its_turn(
                 lost.append((await heard.answers.get())[1].code)
         return await commit(*values)
 
+    at[1].direct._contention[ns] = Contention()  # whomever it met when sessions were opened
     at[1].direct.write = noting  # type: ignore[method-assign]
     host.store._committed = late  # type: ignore[method-assign]
     answered = asyncio.ensure_future(written(third, hearing, create("/b"), create("/c")))

@@ -18,8 +18,10 @@ from ...mac import inbox_name
 from ...messages import split_id
 from ...ports import AdminPorts, Direct, Gateway, NullSender, Ports, Queue
 from ..clock import SystemClock
+from ..descriptors import Descriptor
 from . import files, host, outbox, shared_memory
 from .beside import LocalDirect
+from .event_sockets import EventSocket, inbox_at
 from .link import Link
 from .store import LocalStore, namespaces
 
@@ -44,6 +46,7 @@ class LocalGateway:
         self.clock = SystemClock()
         super_id = files.super_id(place)
         self.link = Link(place, super_id, LocalDirect(place, self.store, super_id, ns))
+        self._events = EventSocket(place, self.link.tell)
         _links.append(self)
 
     @property
@@ -63,7 +66,7 @@ class LocalGateway:
 
     def inbox(self, ns: str, key: bytes, nonce: bytes) -> str:
         """`ports.Gateway.inbox`."""
-        return inbox_name(ns, key, nonce)
+        return inbox_at(inbox_name(ns, key, nonce), self._events.number)
 
     async def listen(self, inbox: str, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
         """`ports.Gateway.listen`."""
@@ -77,9 +80,16 @@ class LocalGateway:
         """`ports.Gateway.check`."""
         await self.link.check()
 
+    def abandon(self, forked: bool) -> List[Descriptor]:
+        """Nothing of it is used any more: the descriptors to close."""
+        self.store.abandon(forked)
+        socket = self._events.descriptor
+        return [*self.link.abandon(forked), *([] if socket is None else [socket])]
+
     async def close(self) -> None:
         """`ports.Gateway.close`."""
         _links.remove(self)
+        self._events.close()
         await self.link.close()
         self.store.close()
 
@@ -148,8 +158,7 @@ def rest() -> None:
 def abandon(forked: bool = True) -> None:
     """Nothing of what was open may be used or finalized, but its sockets must not stay open, in a child or here."""
     for gateway in _links:
-        gateway.store.abandon(forked)
-        for descriptor in gateway.link.abandon(forked):
+        for descriptor in gateway.abandon(forked):
             descriptor.close()
     _discarded.extend(_links)
     _links.clear()

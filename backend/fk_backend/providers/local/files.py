@@ -9,6 +9,7 @@ shared (`modes`):
 | ``interest.db`` | SQLite: table ``interest``; written by every process |
 | ``outbox.log`` | pushes that are not acknowledged; the host's (`outbox`) |
 | ``host.lock``, ``host.sock`` | who is the host, and the way to it |
+| ``events-N.sock`` | the sockets at which processes are told of events by each other (`event_sockets`) |
 | ``host.progress`` | where others may write beside the host: memory of all processes (`progress`, `combining`) |
 | ``commit.lock`` | locks of those who do: who commits, and whose a record is (`combining`, `shared_memory`) |
 | ``super.digest`` | if it is there: ``user:hash`` as in ZooKeeper's ``DigestAuthenticationProvider.superDigest`` |
@@ -78,6 +79,10 @@ class Place(NamedTuple):
     def socket(self) -> str:
         """The host's socket. It may be too long to connect to: see `reachable_socket`."""
         return os.path.join(self.directory, "host.sock")
+
+    def event_socket(self, number: int) -> str:
+        """The socket of a process; it may be too long to be bound."""
+        return os.path.join(self.directory, "events-%d.sock" % number)
 
     @property
     def progress(self) -> str:

@@ -28,6 +28,7 @@ from ..descriptors import Descriptor
 from ..direct import InProcessDirect
 from ..dispatch import Dispatcher
 from .combining import ring_one
+from .event_sockets import EventSockets, remove_left
 from .files import Place
 from .frames import Frames
 from .modes import PRIVATE_MODE, mode_of, open_to_group
@@ -119,7 +120,7 @@ class Host:
         self._absent: Dict[str, float] = {}
         """Inboxes that nobody listens to, and since when (the loop's seconds)."""
         self._peers: Set[Frames] = set()
-        ports = Ports(self.store, self, self, clock)
+        ports = Ports(self.store, self, self, clock, events=EventSockets(place))
         self._writer = Writer(ports, super_id, told=self._progress)
         self._heartbeat = Heartbeat(ports)
         self._functions = Dispatcher(
@@ -143,6 +144,7 @@ class Host:
             self._functions.watch(ns)
         for inbox, waited_s in self._outbox.waiting_s().items():
             self._miss([inbox], max(ABSENT_S - waited_s, min(BACK_S, ABSENT_S)))
+        remove_left(self._place)
         loop = asyncio.get_event_loop()
         self._server = await loop.create_unix_server(lambda: Frames(self._received, self._closed), sock=self._door)
 
@@ -289,6 +291,7 @@ class Host:
             return
         for inbox in still:
             del self._absent[inbox]
+        remove_left(self._place, still)  # not before: of a process that ends, sockets close one after the other
 
     # --- peers ----------------------------------------------------------------------------------
 

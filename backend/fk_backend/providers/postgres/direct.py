@@ -6,6 +6,8 @@ the head says so; and the elected writer looks once a second whether something w
 
 Who always wins does not see that it keeps the elected writer from its turn: that one says so (`Link.on_contended`).
 
+The elected writer's heartbeat rests where it knows of no session: a commit that opens one says so (`store.WATCH`).
+
 What was sent to the elected writer may come again after somebody else's commit: each message has a number there, which
 the head keeps (`messages.Position`), and what failed is committed, too (`Writer.shares`).
 """
@@ -15,7 +17,6 @@ from __future__ import annotations
 import logging
 from typing import Callable, Dict, Optional, Set
 
-from ...core.requests import Open
 from ...errors import BackendError, Conflict, Unknown
 from ...functions.writer import Writer
 from ...messages import Message
@@ -44,8 +45,6 @@ class DirectWrites:
         contention, now = self._contention.setdefault(ns, Contention()), self._clock.monotonic()
         contention.about_to(message, now)
         if ns in self._at_it or not contention.is_due(now):
-            return None
-        if isinstance(message.requests[0], Open):  # the elected writer's heartbeat rests where it knows of no session
             return None
         writer = self._writer(ns)
         if writer is None:

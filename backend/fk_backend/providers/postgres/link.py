@@ -27,6 +27,7 @@ from .place import Place
 from .realm import Realm, realm_of
 from .schema import LOCKS
 from .server import History, examine, history, refuse_pooler
+from .store import WATCH
 from .writer import LOST, ElectedWriter, channel_of, own_writer
 
 log = logging.getLogger(__name__)
@@ -254,7 +255,7 @@ class Link:
             raise
         self.address = address or "127.0.0.1"
         self.connections.belong(self.history.identity)
-        self._own_writer = own_writer(self.connections, now_ms, self._own)
+        self._own_writer = own_writer(self.connections, now_ms, self._own, self.realm.queue)
         self._listener, self._failure = listener, None
         self._connected.set()
 
@@ -474,7 +475,7 @@ class Link:
             ((epoch, now_ms),) = await self.connections.write(_TAKE_OVER, listener.get_server_pid())
             contended = partial(self._announce, "contended")
             writer = ElectedWriter(
-                self.connections, epoch, now_ms, self._own, self._drop_listener, realm.has, contended
+                self.connections, epoch, now_ms, self._own, self._drop_listener, realm.has, realm.queue, contended
             )
             queued = partial(self._queued, writer, Incoming(self.connections, self._drop_listener))
             await self._ask(listener, lambda: listener.add_listener(realm.queue, queued))
@@ -501,6 +502,8 @@ class Link:
     ) -> None:
         if payload == "?":
             self._start("alive", partial(self._announce, "alive"))
+        elif payload.startswith(WATCH + " "):
+            writer.watch(payload[len(WATCH) + 1 :])
         else:
             incoming.take(writer.heard, payload)
 

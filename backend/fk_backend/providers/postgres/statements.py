@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
-from ...ports import INTEREST, TABLES, Put
+from ...ports import INTEREST, SESSIONS, TABLES, Put
 from ..writes import Write
 from .schema import CODES
 
@@ -50,6 +50,8 @@ LOAD = " UNION ALL ".join(
     for at, table in zip((1, 4, 7), TABLES)
 )
 """Keys of all tables, each with its place in what was asked."""
+COMMIT_AND_NOTIFY = SQL[SESSIONS].commit + ", pg_notify($9, $10)"
+"""In one transaction: who hears it sees the commit, and if nobody hears it there was nobody."""
 COMMIT_AND_LOOK = (
     "CALL fk_kazoo.commit_and_look($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, NULL, NULL, NULL, NULL, NULL, NULL)"
 )

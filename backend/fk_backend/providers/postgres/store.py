@@ -7,23 +7,25 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from ... import layout
 from ...errors import Conflict, Taken
-from ...ports import INTEREST, STATE, TABLES, Item, Key, Limits, Listing, Page
+from ...ports import INTEREST, SESSIONS, STATE, TABLES, Item, Key, Limits, Listing, Page, Put
 from ...ports import after as behind
-from ..writes import checked_writes
+from ..writes import Write, checked_writes
 from .connections import Connections
 from .failures import Deposed
 from .schema import MOST_LOOKED
-from .statements import COMMIT_AND_LOOK, LOAD, SQL, arguments
+from .statements import COMMIT_AND_LOOK, COMMIT_AND_NOTIFY, LOAD, SQL, arguments
 
 MOST = 1 << 40
 """More rows than there are."""
+WATCH = "watch"
+"""What the elected writer's channel is told, with a namespace: there is a session to look after."""
 
 
 class PostgresStore:
     """`ports.Store` on one database. Raises Conflict, StorageFull, TooLarge, Unavailable and Unknown.
 
     ``epoch``: of a writer, whose commits are refused as soon as there is a later one; ``deposed`` is called then. None:
-    of who is no writer.
+    of who is no writer. ``channel``: the elected writer's, who is told of sessions that a commit opens.
     """
 
     atomic_queries = True
@@ -38,9 +40,14 @@ class PostgresStore:
     )
 
     def __init__(
-        self, connections: Connections, epoch: Optional[int] = None, deposed: Optional[Callable[[], None]] = None
+        self,
+        connections: Connections,
+        epoch: Optional[int] = None,
+        deposed: Optional[Callable[[], None]] = None,
+        channel: str = "",
     ) -> None:
         self._connections = connections
+        self._channel = channel
         self._epoch = epoch
         self._deposed = deposed
 
@@ -110,7 +117,12 @@ class PostgresStore:
         if checked:
             table = checked[0].key.table
             epoch = None if table == INTEREST else self._epoch
-            await self._committed(SQL[table].commit, epoch, *arguments(checked))
+            ns = opened_in(checked) if self._channel else ""
+            if ns:
+                told = self._channel, "%s %s" % (WATCH, ns)
+                await self._committed(COMMIT_AND_NOTIFY, epoch, *arguments(checked), *told)
+            else:
+                await self._committed(SQL[table].commit, epoch, *arguments(checked))
 
     async def commit_and_look(
         self, writes: Sequence[object], partitions: Sequence[str], note: bytes
@@ -162,6 +174,16 @@ class PostgresStore:
             if key == layout.head_key(ns):
                 found.append(ns)
             after = (ns + ";", "")  # the first partition after every one of this namespace
+
+
+def opened_in(writes: Sequence[Write]) -> str:
+    """The namespace in which a commit opens a session, or changes one; none: empty."""
+    for write in writes:
+        if write.key.table == SESSIONS and isinstance(write, Put):
+            ns = write.key.partition.partition(":")[0]
+            if write.key.partition == layout.sessions_partition(ns):
+                return ns
+    return ""
 
 
 def _text(stored: bytes) -> str:

@@ -86,9 +86,10 @@ class Tells:
             await self._connections.write(TELL, list(channels), list(heads), list(bodies))
 
 
-def own_writer(connections: Connections, now_ms: int, own: Own) -> Writer:
-    """For the direct writes of a process that was not elected."""
-    store, tells, clock = PostgresStore(connections), Tells(connections, own), DatabaseClock(now_ms)
+def own_writer(connections: Connections, now_ms: int, own: Own, channel: str) -> Writer:
+    """For the direct writes of a process that was not elected. ``channel``: the queue's."""
+    store, clock = PostgresStore(connections, channel=channel), DatabaseClock(now_ms)
+    tells = Tells(connections, own)
     return Writer(Ports(store, tells, NullSender(), clock, commit_and_look=store.commit_and_look), shares=True)
 
 
@@ -130,12 +131,15 @@ class ElectedWriter:
         own: Own,
         deposed: Callable[[], None],
         serves: Callable[[str], bool],
+        channel: str,
         contended: Callable[[str], Awaitable[None]],
     ) -> None:
-        """``serves``: whether it is the writer of a namespace. ``contended``: as `Dispatcher` has it."""
+        """``serves``: whether it is the writer of a namespace. ``channel``: the queue's. ``contended``: as `Dispatcher`
+        has it.
+        """
         self.epoch = epoch
         self._serves = serves
-        self.store = PostgresStore(connections, epoch, deposed)
+        self.store = PostgresStore(connections, epoch, deposed, channel)
         clock = DatabaseClock(now_ms)
         self.tells = tells = Tells(connections, own)
         ports = Ports(self.store, tells, self, clock, commit_and_look=self.store.commit_and_look)
@@ -170,6 +174,11 @@ class ElectedWriter:
         """Takes nothing more; what it has in hand is finished or dropped whole."""
         self._early.clear()
         await self._functions.stop()
+
+    def watch(self, ns: str) -> None:
+        """There is a session, as anybody may say: the heartbeat looks."""
+        if is_namespace(ns) and self._serves(ns):
+            self._functions.watch(ns)
 
     def heard(self, head: str, body: bytes) -> None:
         """A message that came by the queue's channel, where anybody may say anything. ValueError if it is none."""

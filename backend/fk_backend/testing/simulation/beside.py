@@ -10,10 +10,18 @@ from typing import List, Optional, Sequence
 from ... import layout
 from ...errors import BackendError, Unavailable, Unknown
 from ...messages import Message
-from ...ports import Item, Key, Written
+from ...ports import INTEREST, Item, Key, Pushed, Put, Remove, Written
 from .direct import DirectStore, InTheClient
-from .ports import Deployment
+from .ports import Deployment, SimulatedInboxes
 from .world import Process
+
+NO_ROOM = 0.1
+"""How often."""
+
+
+def is_of_clients(writes: Sequence[object]) -> bool:
+    """Whether it is what anybody may write at any time."""
+    return all(write.key.table == INTEREST for write in writes if isinstance(write, (Put, Remove)))
 
 
 class BesideStore(DirectStore):
@@ -47,7 +55,8 @@ class BesideStore(DirectStore):
         """`ports.Store.commit`."""
 
         def effect() -> None:
-            self._may()
+            if not is_of_clients(writes):
+                self._may()
             self.write(writes)
             self._seen = self._deployment.head_rev()
 
@@ -58,11 +67,27 @@ class BesideStore(DirectStore):
             raise Unavailable("it is the host's turn")
 
 
+class SimulatedEvents(SimulatedInboxes):
+    """`ports.Ports.events`: now and then there is no room for somebody, nor for those after that one."""
+
+    async def push(self, messages: Sequence[Pushed]) -> None:
+        """`ports.Inboxes.push`."""
+
+        def effect() -> None:
+            for message in messages:
+                if self._process.random.random() < NO_ROOM:
+                    raise Unavailable("there is no room")
+                self._deployment.push(message)
+
+        await self._process.call("inbox", "push", effect)
+
+
 class SimulatedBeside(InTheClient):
     """Of one client process."""
 
     def __init__(self, deployment: Deployment, process: Process) -> None:
-        super().__init__(deployment, process, BesideStore(deployment, process), deployment.told)
+        events = SimulatedEvents(deployment, process)
+        super().__init__(deployment, process, BesideStore(deployment, process), deployment.told, events)
 
     async def write(self, ns: str, message: Message, key: bytes = b"") -> Optional[Written]:
         """`ports.Direct.write`, as `providers.direct.InProcessDirect` has it."""

@@ -13,7 +13,7 @@ from ...errors import BackendError
 from ...functions.fanout import FanOutProgress
 from ...functions.writer import Writer
 from ...messages import Message
-from ...ports import Store, Written
+from ...ports import Inboxes, Store, Written
 from .ports import Deployment, SimulatedStore
 from .world import Process
 
@@ -49,12 +49,18 @@ class InTheClient:
     at_once = False
 
     def __init__(
-        self, deployment: Deployment, process: Process, store: DirectStore, told: Optional[FanOutProgress] = None
+        self,
+        deployment: Deployment,
+        process: Process,
+        store: DirectStore,
+        told: Optional[FanOutProgress] = None,
+        events: Optional[Inboxes] = None,
     ) -> None:
         self._deployment = deployment
         self._process = process
         self._store = store
-        self._writer = Writer(deployment.ports(process)._replace(store=cast(Store, store)), told=told)
+        ports = deployment.ports(process)._replace(store=cast(Store, store), events=events)
+        self._writer = Writer(ports, told=told)
 
     async def write(self, ns: str, message: Message, key: bytes = b"") -> Optional[Written]:
         """`ports.Direct.write`."""

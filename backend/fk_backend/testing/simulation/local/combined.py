@@ -24,7 +24,7 @@ from ....providers.local.combining import MESSAGE_AT, Records
 from ....providers.local.progress import Progress
 from ....providers.local.shared_memory import SharedMemory
 from ....providers.local.store import LocalStore
-from ..beside import BesideStore
+from ..beside import BesideStore, SimulatedEvents, is_of_clients
 from ..plan import INTERRUPT
 from ..ports import Deployment, SimulatedClock
 from ..world import Process
@@ -301,6 +301,8 @@ class CombinedStore(BesideStore):
 
     async def commit(self, writes: Sequence[object]) -> None:
         """`ports.Store.commit`, of `LocalStore`."""
+        if is_of_clients(writes):
+            return await super().commit(writes)
         try:
             await self._begin()
             looked, holds = self.progress.while_idle(self._deployment.ns)
@@ -361,10 +363,9 @@ class SimulatedCombining:
         progress.found(deployment.ns, SLOT)
         self._store = CombinedStore(machine, self.thread, process)
         self._store.progress = progress
-        nobody = NullSender()
-        writer = NotedWriter(
-            Ports(cast(Store, self._store), nobody, nobody, cast(Any, SimulatedClock(process))), told=progress
-        )
+        nobody, events = NullSender(), SimulatedEvents(deployment, cast(Process, self.thread))
+        clock = cast(Any, SimulatedClock(process))
+        writer = NotedWriter(Ports(cast(Store, self._store), nobody, nobody, clock, events=events), told=progress)
         writer.store = self._store
         self._direct = DirectWriter(
             lambda: writer,
