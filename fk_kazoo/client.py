@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Collection, Dict, Iterator, List, Optiona
 
 if TYPE_CHECKING:
     from kazoo._client_names import *  # noqa: F403 (all but its KazooClient; a module of the types only)
-    from kazoo.client import _Acls, _Watch
+    from kazoo.client import _Acls
     from kazoo.interfaces import IAsyncResult, IHandler
     from kazoo.protocol.states import ZnodeStat, _KeeperState, _State
     from kazoo.retry import KazooRetry as KazooRetry
@@ -41,7 +41,6 @@ from kazoo.protocol.paths import _prefix_root
 from kazoo.protocol.paths import normpath as normpath
 from kazoo.protocol.serialization import Auth as Auth
 from kazoo.protocol.serialization import CloseInstance as CloseInstance
-from kazoo.protocol.states import EVENT_TYPE_MAP
 from kazoo.protocol.states import Callback as Callback
 from kazoo.protocol.states import EventType as EventType
 from kazoo.protocol.states import KazooState as KazooState
@@ -50,8 +49,6 @@ from kazoo.protocol.states import WatchedEvent as WatchedEvent
 from kazoo.security import OPEN_ACL_UNSAFE as OPEN_ACL_UNSAFE
 from kazoo.version import __version__
 
-from fk_backend.core.model import EventType as Kind
-from fk_backend.core.watches import RECURSIVE
 from fk_backend.errors import DeploymentError
 from fk_backend.functions.words import answer_word
 from fk_backend.providers import provider
@@ -61,7 +58,8 @@ from .connection import SET_WATCHES_XID
 from .exceptions import DeploymentConfigurationError
 from .extensions import Extensions
 from .handler_class import adopt
-from .requests import AddWatch, CreateContainer, CreateTTL, RemoveWatches, read_event
+from .persistent_watches import PersistentWatches
+from .requests import AddWatch, CreateContainer, CreateTTL
 from .requests import AddWatchMode as AddWatchMode
 from .url import resolve
 from .waiting import note_who_waits, waits
@@ -82,7 +80,7 @@ LOOK_S = 1.0
 _CONNECTED = (KeeperState.CONNECTED, KeeperState.CONNECTED_RO)
 
 
-class KazooClient(Extensions, _kazoo.KazooClient):
+class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
     """kazoo's client on a deployment. Takes everything that kazoo's takes, and a deployment URL as ``hosts``.
 
     Raises `DeploymentConfigurationError` (a ConfigurationError) for a URL that can't be
@@ -123,7 +121,7 @@ class KazooClient(Extensions, _kazoo.KazooClient):
 
     def _set_up(self, hosts: Any, args: Tuple[Any, ...], kwargs: Dict[str, Any]) -> None:
         """`__init__`; which options kazoo's takes depends on its release."""
-        self._persistent: Dict[Tuple[str, str], Dict[Any, None]] = {}  # watchers are called in the order they came
+        self._persistent = {}
         self._last_notice: Optional[listeners.Notice] = None
         self._holds = {}
         self._ending = False
@@ -533,65 +531,6 @@ class KazooClient(Extensions, _kazoo.KazooClient):
         result = self.handler.async_result()
         self._call(request, result)
         return self.unchroot(result.get()[0])
-
-    def add_watch(self, path: str, watch: _Watch, mode: str = AddWatchMode.PERSISTENT) -> None:
-        """Leaves a watch that stays until it is removed (ZooKeeper 3.6); see `add_watch_async`."""
-        self.add_watch_async(path, watch, mode).get()
-
-    def add_watch_async(self, path: str, watch: _Watch, mode: str = AddWatchMode.PERSISTENT) -> IAsyncResult[bool]:
-        """``watch`` is called with a WatchedEvent for every change; ``mode`` is one of AddWatchMode.
-
-        It survives reconnects; what happened while disconnected is not told afterwards, as in ZooKeeper.
-        """
-        if not callable(watch):
-            raise TypeError("Invalid type for 'watch' (must be a callable)")
-        if mode not in (AddWatchMode.PERSISTENT, AddWatchMode.PERSISTENT_RECURSIVE):
-            raise TypeError("Invalid value for 'mode' (one of AddWatchMode)")
-        result = self.handler.async_result()
-        self._call(AddWatch(_prefix_root(self.chroot, path), watch, mode), result)
-        return result
-
-    def remove_all_watches(self, path: str) -> None:
-        """Removes every watch of this client on the path. NoWatcherError if there is none."""
-        self.remove_all_watches_async(path).get()
-
-    def remove_all_watches_async(self, path: str) -> IAsyncResult[bool]:
-        """As `remove_all_watches`; returns an IAsyncResult."""
-        result = self.handler.async_result()
-        self._call(RemoveWatches(_prefix_root(self.chroot, path)), result)
-        return result
-
-    def _answered(self, request: Any) -> None:
-        """A request succeeded: keeps the watchers that kazoo's tables have no room for."""
-        if isinstance(request, AddWatch) and request.watch is not None:
-            mode = RECURSIVE if request.mode in (RECURSIVE, 1) else AddWatchMode.PERSISTENT
-            self._persistent.setdefault((request.path, mode), {})[request.watch] = None
-        elif isinstance(request, RemoveWatches):
-            self._data_watchers.pop(request.path, None)
-            self._child_watchers.pop(request.path, None)
-            for key in [key for key in self._persistent if key[0] == request.path]:
-                del self._persistent[key]
-
-    def _fire_persistent(self, buffer: bytes, offset: int) -> None:
-        if not self._persistent or self._stopped.is_set():
-            return
-        kind, path = read_event(buffer, offset)
-        event = WatchedEvent(EVENT_TYPE_MAP[kind], self._state, self.unchroot(path))
-        for (root, mode), watchers in self._persistent.items():
-            below = mode == RECURSIVE and kind != Kind.CHILD and path.startswith(root.rstrip("/") + "/")
-            if below or (path == root and not (mode == RECURSIVE and kind == Kind.CHILD)):
-                for watch in watchers:
-                    self.handler.dispatch_callback(Callback("watch", watch, (event,)))
-
-    def _reset_watchers(self) -> None:
-        super()._reset_watchers()
-        if self._state not in CLOSED_STATES:
-            return
-        event = WatchedEvent(EventType.NONE, self._state, None)
-        for watchers in self._persistent.values():
-            for watch in watchers:
-                self.handler.dispatch_callback(Callback("watch", watch, (event,)))
-        self._persistent = {}
 
 
 note_who_waits(KazooClient)

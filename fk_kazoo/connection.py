@@ -3,36 +3,29 @@
 kazoo selects on its socket, submits requests and reads replies. Here the socket is one end of a native socket pair: a
 doorbell, which holds one byte exactly while replies wait. Requests go to the session as objects; replies come back
 as ZooKeeper's bytes. Everything else (states, retries, watchers, pings, the order of things) is kazoo's code.
+`delivery` has what callers ask in their own threads, `readiness` what kazoo's thread selects on.
 """
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import struct
-import time
-from collections import deque
-from typing import Any, List, Optional, Tuple, Union
+from typing import Any, List, Optional, Tuple
 
-from kazoo.exceptions import EXCEPTIONS, ConnectionDropped, ConnectionLoss, SessionExpiredError
+from kazoo.exceptions import ConnectionDropped, ConnectionLoss, SessionExpiredError
 from kazoo.protocol import connection as kazoo_connection
-from kazoo.protocol.serialization import Connect, ReplyHeader, Transaction
+from kazoo.protocol.serialization import Connect, ReplyHeader
 from kazoo.protocol.states import KeeperState
 
-from fk_backend.core.model import Error, Id
-from fk_backend.errors import Unknown
+from fk_backend.core.model import Error
 from fk_backend.providers import provider
 from fk_backend.providers.descriptors import Descriptor
-from fk_backend.session.ops import Done
 
-from . import loop, primitives, values, wire, workers
-from .line import Asked, Line
-from .settling import Settle, at_once, soon
-from .waiting import link_at_once
-from .wakeup_socket import WakeupSocket
-from .why import STILL_S
-
-log = logging.getLogger(__name__)
+from . import loop, primitives, wire, workers
+from .delivery import Delivery
+from .line import Asked
+from .line import Line as Line
+from .readiness import Selecting
+from .settling import soon
 
 SET_WATCHES_XID = -8
 CLOSE_GRACE_S = 3.0
@@ -40,59 +33,15 @@ CLOSE_GRACE_S = 3.0
 
 Longer where a first answer may take longer: what a client that was idle has to say may be its close alone.
 """
-_KNOWN = (Connect.__module__, wire.__name__)
 END_S = 3.0
 """How long it waits then for what is left of the connection, if nobody says how long."""
 
 
-class Detached(Exception):
-    """The thread's connection is not its client's any more. kazoo lets it pass."""
-
-
-class Selecting:
-    """A handler for the thread that selects: somebody else may have closed what it selects on."""
-
-    def __init__(self, handler: Any, connection: DeploymentConnection) -> None:
-        self._handler = handler
-        self._connection = connection
-
-    def select(self, *args: Any, **kwargs: Any) -> Any:
-        """As the handler's. Detached if there is nothing to select on any more."""
-        began, longest_s = time.monotonic(), args[3] if len(args) > 3 else None
-        try:
-            ready = self._handler.select(*args, **kwargs)
-        except (OSError, ValueError, TypeError):
-            self._connection.look()
-            raise
-        now = time.monotonic()
-        if longest_s is not None and now - began - longest_s > STILL_S:
-            self._connection.last_pause = (now - began, now)
-        self._connection.stay()
-        return ready
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._handler, name)
-
-
-class DeploymentConnection(kazoo_connection.ConnectionHandler):
+class DeploymentConnection(Delivery, kazoo_connection.ConnectionHandler):
     """kazoo's ConnectionHandler with `_connect`, `_submit` and `_read_header` replaced."""
 
-    _connection_routine: Any
     _xid: Any
-    _read_sock: Any
-    _write_sock: Any
-    client: Any
-    handler: Any
-    _line: Optional[Line] = None
-    _greeted: Optional[Line] = None
-    """The line, once its greetings are answered, where reads need not wait for anything else."""
     _opening: Optional[loop.Opening] = None
-
-    last_pause = (0.0, 0.0)
-    """For how many seconds this process did not run, the last time, and when that ended, on the monotonic clock."""
-
-    only_kazoos = True
-    """Whether no method is an app's: its own are to be called where kazoo calls them, in kazoo's thread."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -101,25 +50,12 @@ class DeploymentConnection(kazoo_connection.ConnectionHandler):
     def prepare(self) -> None:
         """Sets up what kazoo's does not have."""
         self.sending = False
-        self._left = ""
-        """Why it was left behind: "forked" or "lost"."""
-        self._pair: Tuple[Descriptor, ...] = ()
-        """What kazoo's pair of sockets stands for."""
+        self._left, self._pair = "", ()
         self._taken: Optional[Asked] = None
         """What the reply that kazoo's thread is reading belongs to, if kazoo's ``_pending`` does not have it."""
         self._ended = self.handler.event_object()
         """Set at the very end of `zk_loop`; kazoo's ``connection_stopped`` comes before the last callbacks."""
         self._ended.set()
-
-    @property
-    def _direct(self) -> bool:
-        """Whether results may be set in the loop's thread now: a greenlet's must be set in its hub."""
-        return primitives.of_threads(self.client.handler)
-
-    @property
-    def identities(self) -> Tuple[Id, ...]:
-        """Who the session is by now, as ACLs name it."""
-        return () if self._line is None else self._line.identities
 
     @property
     def running(self) -> bool:
@@ -143,39 +79,6 @@ class DeploymentConnection(kazoo_connection.ConnectionHandler):
         if self.connection_stopped.is_set():
             self._end_pair()
         super().close()
-
-    def _end_pair(self) -> None:
-        ends, self._read_sock, self._write_sock = (self._read_sock, self._write_sock), None, None
-        pair, self._pair = self._pair, ()
-        for end, descriptor in zip(ends, pair):
-            if end is not None:
-                loop.end(end, descriptor)
-
-    def _end_all(self) -> None:
-        """Of who was left behind."""
-        sock = self._socket
-        if isinstance(sock, WakeupSocket):
-            sock.discard()
-        self._end_pair()
-
-    def whole(self) -> bool:
-        """Whether nobody else closed its files."""
-        pair, line = self._pair, self._line
-        if all(each.is_ours() for each in pair) and (line is None or line.socket.is_ours()):
-            return True
-        return pair is not self._pair or line is not self._line  # they have been closed in the ordinary way meanwhile
-
-    def look(self) -> None:
-        """Something is wrong with what was selected on. Detached if somebody else closed it."""
-        loop.here()
-        if not self._left and not self.whole():
-            loop.lose(self.client, self)
-        self.stay()
-
-    def stay(self) -> None:
-        """Detached if this thread's connection is not its client's any more."""
-        if self._left:
-            raise Detached
 
     @property
     def first_answer_s(self) -> float:
@@ -219,46 +122,6 @@ class DeploymentConnection(kazoo_connection.ConnectionHandler):
     def _stopped_within(self, seconds: float) -> bool:
         self.connection_stopped.wait(seconds)
         return bool(self.connection_stopped.is_set())
-
-    def leave_behind(self, client: Any, forked: bool) -> List[Asked]:
-        """What still runs of this ends, with a client that nobody has. What callers had sent.
-
-        That is greenlets that cross a fork, or the thread whose files somebody else closed. In a child the sockets are
-        the parent's too: they are closed here, and nothing is read from them. But for eventlet's: to close one is to
-        tell its hub, which parent and child have in common until the child makes its own.
-        """
-        line, opening = self._line, self._opening
-        runs = self._connection_routine is not None and not self._ended.is_set()
-        self.client, self.logger, self._left = client, client.logger, "forked" if forked else "lost"
-        self._line = self._greeted = self._opening = None
-        asked: List[Asked] = []
-        if line is not None:
-            asked = line.close()
-        if runs and not forked:
-            self.drop()  # what it selects on is closed when it has seen that: else it would not be woken
-            self.wake()
-        else:
-            if line is not None:
-                line.socket.discard()
-            if not type(self._read_sock).__module__.startswith("eventlet."):
-                self._end_pair()
-        if not forked:
-            thread = loop.current()
-            if line is not None:
-                thread.call(line.hang_up)
-                line.mute()
-            if opening is not None:
-                thread.call(thread.release, opening)
-            self._connection_routine = None
-            self.connection_stopped.set()
-            self._ended.set()
-        return asked
-
-    def drop(self) -> None:
-        """Hangs up: kazoo sees the connection lost and connects again."""
-        sock = self._socket
-        if sock is not None:
-            sock.close()
 
     def _expand_client_hosts(self) -> Any:
         """The deployment, whatever hosts the app names: nothing connects to those.
@@ -367,11 +230,6 @@ class DeploymentConnection(kazoo_connection.ConnectionHandler):
             raise ConnectionDropped("not connected")
         return line
 
-    def _await_wakeup(self, timeout: float) -> None:
-        with self._socket_error_handling():
-            if not self.handler.select([self._socket], [], [], timeout)[0]:
-                raise self.handler.timeout_exception("socket time-out during read")
-
     def _read_header(self, timeout: float) -> Tuple[ReplyHeader, Any, int]:
         line = self._connected_line()
         while True:
@@ -384,146 +242,6 @@ class DeploymentConnection(kazoo_connection.ConnectionHandler):
             except (ConnectionDropped, SessionExpiredError):
                 self.stay()
                 raise
-
-    def read_now(self, request: Any, async_object: Any) -> bool:
-        """Answers a read in the caller's own thread, which may be done while nothing is unanswered. Whether it was."""
-        line = self._greeted
-        if (
-            line is None
-            or getattr(request, "type", None) not in wire.READS
-            or getattr(request, "watcher", None) is not None
-        ):
-            return False
-        if line.asked:
-            return False
-        result = line.read_now(request)
-        if result is None:
-            return False
-        self._set(Asked(request, async_object), result.zxid, result.code, values.answer(request, result))
-        return True
-
-    def write_now(self, request: Any, async_object: Any) -> bool:
-        """Does a write in the caller's own thread, which waits for it, while nothing is unanswered. Whether it did."""
-        line = self._greeted
-        if line is None or line.asked or line.deliver is None or getattr(request, "type", None) not in wire.WRITES:
-            return False
-        if async_object is None or self.client._stopped.is_set() or not self._direct:
-            return False
-        try:
-            result = line.write_now(request)
-        except Unknown:
-            async_object.set_exception(ConnectionLoss())
-            return True
-        if result is None:
-            return False
-        if isinstance(result, Done):
-            if not self._hand_over(line, Asked(request, async_object), not loop.in_main_thread(), result):
-                async_object.set_exception(ConnectionLoss())
-            return True
-        if request.type in wire.CREATES:
-            link_at_once(async_object)
-        self._set(Asked(request, async_object), result.zxid, result.code, values.answer(request, result))
-        return True
-
-    def _set(
-        self, asked: Asked, zxid: int, code: int, body: Union[bytes, values.Value], settle: Settle = at_once
-    ) -> None:
-        """Sets what kazoo's `_read_response` would.
-
-        kazoo's ``_pending`` holds what kazoo's own thread sent, and nothing else: its answers come in that order.
-        What a caller sent or read is answered by this, and never enters it; so no answer can meet the wrong request,
-        whatever else is being answered, closed or interrupted at the time.
-        """
-        client, request, result = self.client, asked.request, asked.result
-        if zxid > client.last_zxid:  # a server's never go down; a read's own may be an old one
-            client.last_zxid = zxid
-        missing = code == Error.NO_NODE and request.type == wire.EXISTS
-        if code and not missing:
-            settle(result.set_exception, EXCEPTIONS[code]())
-            return
-        response = None
-        if not missing:
-            client._answered(request)
-            try:
-                response = body.value if isinstance(body, values.Value) else request.deserialize(body, 0)
-            except Exception as error:  # kazoo's rule for a class of the app's
-                if type(request).__module__ in _KNOWN:  # these read what we write: a signal's handler raised
-                    raise
-                self.logger.exception("Exception raised during deserialization of request: %s", request)
-                settle(result.set_exception, error)
-                return
-            if request.type == wire.MULTI:
-                response = Transaction.unchroot(client, response)
-        settle(result.set, response)
-        watcher = getattr(request, "watcher", None)
-        if watcher and not client._stopped.is_set():
-            lists = request.type in (wire.GET_CHILDREN, wire.GET_CHILDREN2)
-            (client._child_watchers if lists else client._data_watchers)[request.path].add(watcher)
-
-    def usual(self) -> bool:
-        """Whether kazoo's loop works with kazoo's own parts. An app that replaced one of them wants it to be used."""
-        return self.only_kazoos and "select" not in vars(self.client.handler) and type(self.client._pending) is deque
-
-    def submit_now(self, request: Any, async_object: Any) -> bool:
-        """Sends a request in the caller's own thread, where no other one waits to be sent. Whether it was.
-
-        Python runs a signal's handler in the main thread, between any two instructions, and the handler may raise, or
-        wait for the loop. So the main thread never does the loop's work of sending: it asks, in one step.
-        """
-        line, client = self._line, self.client
-        if line is None or line.deliver is None or getattr(request, "type", None) not in wire.DIRECT:
-            return False
-        if async_object is None or client._stopped.is_set() or not self._direct:
-            return False
-        asked = Asked(request, async_object)
-        first = line is self._greeted and not client._pending and not line.asked and not loop.in_main_thread()
-        return self._hand_over(line, asked, first)
-
-    def _hand_over(self, line: Line, asked: Asked, here: bool, *done: Done) -> bool:
-        """Has the loop see to what a caller sent, in this thread if that may be. Whether somebody answers it."""
-        try:
-            line.asked[asked] = None
-            if line.closed:  # if somebody else has taken it out, he answers it
-                return not line.take_out(asked)
-            if not (here and loop.known().call_now(line.ask, asked, *done)):
-                loop.known().call(line.ask, asked, *done)
-        except BaseException:  # a signal's handler raised: this may be done or not, and nobody waits for the answer
-            line.take_out(asked)
-            loop.current().wake()
-            raise
-        return True
-
-    def _deliver(self, line: Line, header: ReplyHeader, body: Any, asked: Optional[Asked]) -> bool:
-        """An event, or the answer of what a caller sent, in the loop's thread. False if kazoo's thread has to."""
-        if line.closed or not self._direct or not self.usual():
-            return False
-        try:
-            if asked is None:
-                self._read_watch_event(body, 0)
-            elif line.take_out(asked):
-                self._set(asked, header.zxid, header.err, body, soon)
-        except Exception:
-            self.logger.exception("delivering a reply failed")
-            self.drop()
-        return True
-
-    def leave(self) -> List[Asked]:
-        """In kazoo's thread, before it tells that the connection is gone: what nobody will answer."""
-        line = self._line
-        return [] if line is None else line.close()
-
-    def wake(self) -> None:
-        """Wakes kazoo's thread once more, in case that somebody was interrupted before he did."""
-        bell = self._write_sock
-        if bell is not None and all(each.is_ours() for each in self._pair):
-            with contextlib.suppress(OSError, ValueError, TypeError):
-                if self.client.handler.select([], [bell], [], 0)[1]:  # one that is full of wake-ups wakes it
-                    bell.send(b"\0")
-
-    def empty_pipe(self) -> None:
-        """Takes some of the wake-up bytes of requests that will not be sent."""
-        if self._read_sock is not None and self.handler.select([self._read_sock], [], [], 0)[0]:
-            self._read_sock.recv(64)
 
     def _send_request(self, read_timeout: float, connect_timeout: float) -> None:
         self.sending = True  # for a moment, the request is in neither of kazoo's two queues

@@ -45,6 +45,6 @@ def _over_ours(named: Any) -> Any:
 
 def _only_kazoos(kind: Any) -> bool:
     """Whether all that it inherits is kazoo's and ours; also kazoo's own class may have got methods of an app's."""
-    known = (_THEIRS.__module__, DeploymentConnection.__module__)
+    known = [_THEIRS.__module__, *(part.__module__ for part in DeploymentConnection.__mro__[:-1])]
     inherited = [part for parent in kind.__mro__[1:-1] for part in (parent, *vars(parent).values())]
     return all(getattr(part, "__module__", known[0]) in known for part in inherited)

@@ -7,7 +7,7 @@ from kazoo.protocol import serialization as kazoo
 from fk_backend.core.requests import Create, Delete, SetData
 from fk_backend.providers import dispatch
 from fk_backend.session import machine, ops, reads
-from fk_kazoo import client, connection, jute, line, listeners, loop, turns, url, values, wire
+from fk_kazoo import client, connection, delivery, jute, line, listeners, loop, turns, url, values, wire
 
 from .edited import Family
 
@@ -28,7 +28,7 @@ URL = "tests/client/test_url.py::"
 
 # --- between the threads --------------------------------------------------------------------------
 
-L, C = line.Line, connection.DeploymentConnection
+L, C, D = line.Line, connection.DeploymentConnection, delivery.Delivery
 K = client.KazooClient
 edit("a reply overtakes what kazoo's thread is busy with", L, "_put", " or self._handing", "", ORDER)
 edit("a reply overtakes what waits", L, "_put", "self._replies or ", "", ORDER)
@@ -93,8 +93,8 @@ edit(
     ORDER,
 )
 edit("an answer is set that another one has set", C, "_read_response", "self._line.take_out(asked)", "True", ONCE)
-edit("an answer that comes directly is set whoever has it", C, "_deliver", "elif line.take_out(asked):", "else:", ONCE)
-edit("what is asked when it has ended is answered by nobody", C, "_hand_over", "if line.closed:", "if False:", ONCE)
+edit("an answer that comes directly is set whoever has it", D, "_deliver", "elif line.take_out(asked):", "else:", ONCE)
+edit("what is asked when it has ended is answered by nobody", D, "_hand_over", "if line.closed:", "if False:", ONCE)
 edit(
     "what is asked while it ends is answered by nobody",
     L,
@@ -106,7 +106,7 @@ edit(
 edit("what nobody answered any more is not told", L, "close", "left.append(asked)", "pass", ONCE)
 edit(
     "after the end something is handed over in the loop's thread",
-    C,
+    D,
     "_deliver",
     "if line.closed or ",
     "if ",
@@ -114,7 +114,7 @@ edit(
 )
 edit(
     "what an app replaced is not called",
-    C,
+    D,
     "_deliver",
     " or not self.usual()",
     "",
@@ -122,7 +122,7 @@ edit(
 )
 edit(
     "a call that was interrupted is answered",
-    C,
+    D,
     "_hand_over",
     "line.take_out(asked)\n        loop",
     "loop",
@@ -130,7 +130,7 @@ edit(
 )
 edit(
     "who was interrupted before he woke the loop leaves it asleep",
-    C,
+    D,
     "_hand_over",
     "loop.current().wake()",
     "pass",
@@ -231,14 +231,14 @@ edit(
 )
 edit(
     "a create waits for kazoo's thread for links",
-    C,
+    D,
     "write_now",
     "request.type in wire.CREATES",
     "False",
     "tests/client/test_reads_at_once.py::test_who_waits_for_a_write_waits_for_no_other_thread",
 )
 edit("a read at once is shown by a connection that ended", L, "_read_now", " or self._ended is not None", "", OVERTAKES)
-edit("a read at once overtakes what another caller asked", C, "read_now", "if line.asked:", "if False:", OVERTAKES)
+edit("a read at once overtakes what another caller asked", D, "read_now", "if line.asked:", "if False:", OVERTAKES)
 edit(
     "a read is shown that stop() came in the middle of",
     L,
@@ -276,7 +276,7 @@ edit(
 )
 edit(
     "a read that leaves a watch is answered at once",
-    C,
+    D,
     "read_now",
     'getattr(request, "watcher", None) is not None',
     "False",
@@ -284,13 +284,13 @@ edit(
 )
 edit(
     "what only kazoo's thread can send is sent by its caller",
-    C,
+    D,
     "submit_now",
     'getattr(request, "type", None) not in wire.DIRECT',
     "False",
     DISPATCH,
 )
-edit("a client that is stopped sends", C, "submit_now", "client._stopped.is_set() or ", "", DISPATCH)
+edit("a client that is stopped sends", D, "submit_now", "client._stopped.is_set() or ", "", DISPATCH)
 edit(
     "what nobody will answer fails after what is queued is thrown away",
     K,

@@ -1,0 +1,164 @@
+"""What kazoo's thread selects on: whether its files are still its own, and how it is woken.
+
+Somebody else may close them (a daemon that closes all files, a fork): then the thread's connection is lost, or left
+behind, and the thread ends without touching what is another one's by now.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import Any, List, Optional, Tuple
+
+from fk_backend.providers.descriptors import Descriptor
+
+from . import loop
+from .line import Asked, Line
+from .wakeup_socket import WakeupSocket
+from .why import STILL_S
+
+
+class Detached(Exception):
+    """The thread's connection is not its client's any more. kazoo lets it pass."""
+
+
+class Selecting:
+    """A handler for the thread that selects: somebody else may have closed what it selects on."""
+
+    def __init__(self, handler: Any, connection: Readiness) -> None:
+        self._handler = handler
+        self._connection = connection
+
+    def select(self, *args: Any, **kwargs: Any) -> Any:
+        """As the handler's. Detached if there is nothing to select on any more."""
+        began, longest_s = time.monotonic(), args[3] if len(args) > 3 else None
+        try:
+            ready = self._handler.select(*args, **kwargs)
+        except (OSError, ValueError, TypeError):
+            self._connection.look()
+            raise
+        now = time.monotonic()
+        if longest_s is not None and now - began - longest_s > STILL_S:
+            self._connection.last_pause = (now - began, now)
+        self._connection.stay()
+        return ready
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._handler, name)
+
+
+class Readiness:
+    """The part of `connection.DeploymentConnection` that does that."""
+
+    _connection_routine: Any
+    _ended: Any
+    _opening: Optional[loop.Opening]
+    _read_sock: Any
+    _socket: Any
+    _socket_error_handling: Any
+    _write_sock: Any
+    client: Any
+    connection_stopped: Any
+    handler: Any
+    logger: Any
+    _line: Optional[Line] = None
+    _greeted: Optional[Line] = None
+    """The line, once its greetings are answered, where reads need not wait for anything else."""
+    _left = ""
+    """Why it was left behind: "forked" or "lost"."""
+    _pair: Tuple[Descriptor, ...] = ()
+    """What kazoo's pair of sockets stands for."""
+
+    last_pause = (0.0, 0.0)
+    """For how many seconds this process did not run, the last time, and when that ended, on the monotonic clock."""
+
+    def whole(self) -> bool:
+        """Whether nobody else closed its files."""
+        pair, line = self._pair, self._line
+        if all(each.is_ours() for each in pair) and (line is None or line.socket.is_ours()):
+            return True
+        return pair is not self._pair or line is not self._line  # they have been closed in the ordinary way meanwhile
+
+    def look(self) -> None:
+        """Something is wrong with what was selected on. Detached if somebody else closed it."""
+        loop.here()
+        if not self._left and not self.whole():
+            loop.lose(self.client, self)
+        self.stay()
+
+    def stay(self) -> None:
+        """Detached if this thread's connection is not its client's any more."""
+        if self._left:
+            raise Detached
+
+    def wake(self) -> None:
+        """Wakes kazoo's thread once more, in case that somebody was interrupted before he did."""
+        bell = self._write_sock
+        if bell is not None and all(each.is_ours() for each in self._pair):
+            with contextlib.suppress(OSError, ValueError, TypeError):
+                if self.client.handler.select([], [bell], [], 0)[1]:  # one that is full of wake-ups wakes it
+                    bell.send(b"\0")
+
+    def empty_pipe(self) -> None:
+        """Takes some of the wake-up bytes of requests that will not be sent."""
+        if self._read_sock is not None and self.handler.select([self._read_sock], [], [], 0)[0]:
+            self._read_sock.recv(64)
+
+    def drop(self) -> None:
+        """Hangs up: kazoo sees the connection lost and connects again."""
+        sock = self._socket
+        if sock is not None:
+            sock.close()
+
+    def leave_behind(self, client: Any, forked: bool) -> List[Asked]:
+        """What still runs of this ends, with a client that nobody has. What callers had sent.
+
+        That is greenlets that cross a fork, or the thread whose files somebody else closed. In a child the sockets are
+        the parent's too: they are closed here, and nothing is read from them. But for eventlet's: to close one is to
+        tell its hub, which parent and child have in common until the child makes its own.
+        """
+        line, opening = self._line, self._opening
+        runs = self._connection_routine is not None and not self._ended.is_set()
+        self.client, self.logger, self._left = client, client.logger, "forked" if forked else "lost"
+        self._line = self._greeted = self._opening = None
+        asked: List[Asked] = []
+        if line is not None:
+            asked = line.close()
+        if runs and not forked:
+            self.drop()  # what it selects on is closed when it has seen that: else it would not be woken
+            self.wake()
+        else:
+            if line is not None:
+                line.socket.discard()
+            if not type(self._read_sock).__module__.startswith("eventlet."):
+                self._end_pair()
+        if not forked:
+            thread = loop.current()
+            if line is not None:
+                thread.call(line.hang_up)
+                line.mute()
+            if opening is not None:
+                thread.call(thread.release, opening)
+            self._connection_routine = None
+            self.connection_stopped.set()
+            self._ended.set()
+        return asked
+
+    def _await_wakeup(self, timeout: float) -> None:
+        with self._socket_error_handling():
+            if not self.handler.select([self._socket], [], [], timeout)[0]:
+                raise self.handler.timeout_exception("socket time-out during read")
+
+    def _end_pair(self) -> None:
+        ends, self._read_sock, self._write_sock = (self._read_sock, self._write_sock), None, None
+        pair, self._pair = self._pair, ()
+        for end, descriptor in zip(ends, pair):
+            if end is not None:
+                loop.end(end, descriptor)
+
+    def _end_all(self) -> None:
+        """Of who was left behind."""
+        sock = self._socket
+        if isinstance(sock, WakeupSocket):
+            sock.discard()
+        self._end_pair()
