@@ -133,13 +133,21 @@ def main(arguments: Sequence[str], clients: Optional[Dict[str, Any]] = None) -> 
     except (KeyboardInterrupt, click.Abort):
         click.echo("fk-kazoo %s: interrupted" % name, err=True)
         return INTERRUPTED
-    except BrokenPipeError:
-        # Who read what is printed has had enough; nothing may be written at exit, either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # who read what is printed has had enough
+        _discard_output()
         return FAILED
     except Exception as error:
         found = explained(error)
         if found is None:
             raise
         click.echo(printable(" ".join(("fk-kazoo %s: %s" % (name, found[0])).split())), err=True)
+        _discard_output()
         return found[1]
+
+
+def _discard_output() -> None:
+    """What can't be written is not tried again at exit: Python would say so, and end with a code of its own."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

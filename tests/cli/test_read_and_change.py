@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -106,8 +107,10 @@ def test_too_much_is_refused(run: Run) -> None:
 def test_closed_and_full_outputs(run: Run) -> None:
     """One line or nothing, and no traceback, whatever standard output is."""
     run("create", "/a", "x" * 100_000, "--url", "local://app")
-    for command, output, code in (("tree", "&-", 0), ("get /a", "/dev/full", 1), ("ls", "/dev/full", 1)):
-        words = "%s -m fk_kazoo %s --url local://app >%s" % (sys.executable, command, output)
+    outputs = (("tree", "&-", 0), ("get /a", "/dev/full", 1), ("ls", "/dev/full", 1))
+    for (command, output, code), unbuffered in itertools.product(outputs, ("", "1")):
+        given = "PYTHONUNBUFFERED=%s %s" % (unbuffered, sys.executable)
+        words = "%s -m fk_kazoo %s --url local://app >%s" % (given, command, output)
         done = subprocess.run(words, shell=True, stderr=subprocess.PIPE, text=True)
         assert done.returncode == code and "Traceback" not in done.stderr and done.stderr.count("\n") == code, done
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Callable, List
+from typing import Any, Callable, List, Set
 
 import pytest
 
@@ -18,13 +18,14 @@ def test_a_release_wakes_one_of_those_who_wait(
     monkeypatch: pytest.MonkeyPatch, connect: Callable[..., Any], url: str
 ) -> None:
     """Counted where events and requests pass, in a deployment of this process."""
-    woken: List[object] = []
+    woken: Set[object] = set()
+    """By whoever commits, and by the host once more where he can't reach them."""
     written: List[str] = []
     fired_notes, accept = distributor.fired_notes, Dispatcher.accept
 
     def noted(hits: Any, board: Any) -> Any:
         hits = list(hits)
-        woken.extend(hits)
+        woken.update(hits)
         return fired_notes(hits, board)
 
     def accepted(self: Dispatcher, ns: str, message_id: str, *rest: Any, **options: Any) -> None:
