@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from pathlib import Path
 from typing import Any, List, Sequence, Set, Tuple
 
 import pytest
@@ -240,3 +241,8 @@ def test_a_socket_is_for_those_who_share_the_deployment(place: files.Place) -> N
         made.close()
 
     asyncio.run(run())
+
+
+def test_where_no_process_can_have_a_socket_nobody_looks_whom_to_tell(tmp_path: Path) -> None:
+    assert event_sockets.event_sockets(files.Place("/tmp/app")) is not None
+    assert event_sockets.event_sockets(files.Place(str(tmp_path / ("deep" * 25)))) is None

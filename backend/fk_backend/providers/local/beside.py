@@ -30,7 +30,7 @@ from ..clock import SystemClock
 from ..contention import Contention
 from ..direct import InProcessDirect
 from .combining import DONE, LOST, MAX_ANSWER_BYTES, PUBLISHED, REFUSED, TAKEN, Publication, Records
-from .event_sockets import EventSockets
+from .event_sockets import event_sockets
 from .files import Place
 from .frames import Frames
 from .progress import Progress, shared
@@ -357,7 +357,7 @@ class LocalDirect:
             log.info("%s: every write takes the queue: %s", self._place.directory, error)
             return
         nobody = NullSender()
-        ports = Ports(self._store, nobody, nobody, SystemClock(), events=EventSockets(self._place))
+        ports = Ports(self._store, nobody, nobody, SystemClock(), events=event_sockets(self._place))
         writer = Writer(ports, self._super_id, told=progress)
         self._store.only_while(progress.while_idle)
         self._progress = progress

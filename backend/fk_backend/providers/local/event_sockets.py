@@ -22,7 +22,7 @@ from ... import codec
 from ...errors import Unavailable
 from ...ports import Pushed
 from ..descriptors import Descriptor
-from .files import Place
+from .files import SOCKET_PATH_MAX, Place
 from .modes import mode_of
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ MAX_PROCESSES = 50
 AT_ONCE = 16
 """Datagrams that are read before the event loop goes on with others."""
 TRIES = 10
+MAX_NUMBER = 999_999_999
 
 _NUMBER = re.compile("-([1-9][0-9]{0,8})")
 _FILE = re.compile("events-([1-9][0-9]{0,8})[.]sock")
@@ -47,6 +48,11 @@ def inbox_at(name: str, number: int) -> str:
 def _number_of(inbox: str) -> Optional[int]:
     found = _NUMBER.fullmatch(inbox, 32)
     return None if found is None else int(found[1])
+
+
+def event_sockets(place: Place) -> Optional["EventSockets"]:
+    """None where the directory lies so deep that no process can have one."""
+    return EventSockets(place) if len(os.fsencode(place.event_socket(MAX_NUMBER))) <= SOCKET_PATH_MAX else None
 
 
 class EventSockets:
@@ -105,7 +111,7 @@ class EventSocket:
 
     def _bind(self, place: Place) -> None:
         for tries in range(TRIES, 0, -1):
-            number = 1 + int.from_bytes(os.urandom(8), "big") % 999_999_999
+            number = 1 + int.from_bytes(os.urandom(8), "big") % MAX_NUMBER
             path = place.event_socket(number)
             try:
                 self._socket.bind(path)
