@@ -58,17 +58,17 @@ def _play(looks: Looks, busy: bool = False) -> List[bool]:
     return asyncio.run(run())
 
 
-def test_it_looks_twice_before_it_rests_and_nobody_opens_a_session_from_the_first_look_on() -> None:
-    assert _play(Looks(True, False, False)) == [True, False, False, False]
+def test_it_is_idle_for_a_tick_and_looks_once_more_before_it_rests_and_nobody_opens_a_session_meanwhile() -> None:
+    assert _play(Looks(True, False, False, False)) == [True, False, False, False]
 
 
 def test_a_session_that_was_opened_meanwhile_is_looked_after() -> None:
-    assert _play(Looks(False, True, False, False)) == [True, False, False, True, False, False, False]
+    assert _play(Looks(False, False, True, False, False, False)) == [True, False, False, True, False, False, False]
 
 
 def test_what_the_queue_takes_meanwhile_is_looked_after() -> None:
-    looks = Looks(False, False, True)
-    looks.meanwhile = [lambda: None, lambda: looks.ticking.start(NS)]
+    looks = Looks(False, False, False, True)
+    looks.meanwhile = [lambda: None, lambda: None, lambda: looks.ticking.start(NS)]
     assert _play(looks)[:3] == [True, False, False] and not looks.answers
 
 
@@ -77,4 +77,4 @@ def test_while_the_queue_is_at_work_it_does_not_rest() -> None:
 
 
 def test_a_look_that_fails_is_no_reason_to_rest() -> None:
-    assert _play(Looks(False, Unavailable("locked"), ZeroDivisionError(), True)) == [True, False, False, True]
+    assert _play(Looks(False, False, Unavailable("locked"), ZeroDivisionError(), True)) == [True, False, False, True]

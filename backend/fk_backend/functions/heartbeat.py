@@ -134,7 +134,7 @@ class Heartbeat:
         reaps, reapable = await self._reaps(ns, watched, now, bool(leases))
         pause_s = max(min(pauses), self._tick_s) if self._owners_only and not silent else self._tick_s
         watched.due_s = now + pause_s
-        return Look([*requests, *reaps], bool(leases) or reapable, pause_s)
+        return Look([*requests, *reaps], bool(leases or watched.strays) or reapable, pause_s)
 
     async def _given_up(self, ns: str, leases: Mapping[int, Lease], silent: Mapping[int, int]) -> List[Expire]:
         """Of silent sessions and their counts, those that have to end. A holder that owns nothing is none any more."""

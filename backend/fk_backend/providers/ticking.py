@@ -72,11 +72,15 @@ class Ticking:
         return tasks
 
     async def _tick(self, ns: str) -> None:
+        was_idle = False
         try:
             while True:
                 try:
-                    if await self._may_rest(ns):
+                    is_idle = not (await self._heartbeat(ns) or self._is_busy(ns))
+                    # Not at once: who has not heard yet that the last session is over may beat once more.
+                    if is_idle and was_idle and await self._may_rest(ns):
                         return
+                    was_idle = is_idle and not was_idle
                 except BackendError as error:
                     log.warning("namespace %s: heartbeat: %s", ns, error)
                 except Exception:  # a bug; without a heartbeat nothing would ever expire again
@@ -91,9 +95,7 @@ class Ticking:
             self._noted(ns)
 
     async def _may_rest(self, ns: str) -> bool:
-        """Looks after it. Whether there is nothing more to look after."""
-        if await self._heartbeat(ns) or self._is_busy(ns):
-            return False
+        """Looks once more. Whether there is nothing more to look after."""
         self._resting.add(ns)
         self._noted(ns)
         await self._fence()
