@@ -76,7 +76,7 @@ HINTS = {
     "nothing new to tell": 1097,
     "cut message forgotten": 14,
     "opened again": 246,
-    "rests too early": 54,
+    "rests too early": 29,
     "kept promise forgotten": 14,
     "invoked twice": 9,
     "moved session writes": 60,
@@ -287,6 +287,16 @@ def _coming(seed: int) -> Plan:
     return Plan(seed, knobs, programs[: 1 + seed % 2], ())
 
 
+def _returning(seed: int) -> Plan:
+    """A client closes its session beside a host, is still for about as long as it takes to rest, and opens another."""
+    r = Random("%d coming" % seed)
+    closes = [1.0 + 2.5 * number for number in range(4)]
+    pauses = [(round(at + r.random() * 0.15, 4), round(0.6 + r.random() * 0.8, 4)) for at in closes]
+    faults = tuple(Fault(PAUSE, "client-0", at, span) for at, span in pauses)
+    knobs = beside(seed).knobs._replace(beside=1.0, lag=0.03, slow=0.1, timeouts_ms=(1000,), poison=False)
+    return Plan(seed, knobs, (tuple(Step(at, Close()) for at in closes),), faults)
+
+
 WORLDS: Dict[str, Callable[[int], Plan]] = {
     "resent as new": _deaf,
     "a torn node is taken": flickering,
@@ -304,6 +314,7 @@ WORLDS: Dict[str, Callable[[int], Plan]] = {
     **dict.fromkeys(in_combined.NAMES, _combined),
     **dict.fromkeys(in_combined.STOPPED, combined),
     **dict.fromkeys(in_beside.COMING, _coming),
+    "rests too early": _returning,
     **dict.fromkeys(
         (
             "everybody may know",
