@@ -24,7 +24,7 @@ from fk_backend.session.engine import NoSession
 from fk_backend.session.ops import AddWatch, Exists, GetChildren
 from fk_backend.testing.simulation.checks import judge
 from fk_backend.testing.simulation.run import run
-from fk_backend.testing.simulation.workload import invoked, plan
+from fk_backend.testing.simulation.workload import beside, invoked, plan
 from tests.functions.doubles import KEY, NS, Bench, Crash, Doom
 from tests.session.doubles import Actor, Stage, on_stage, rest
 
@@ -437,6 +437,11 @@ INVOKED_SEEDS = (29021, 56852, 58737, 62864, 73473, 81146, 85183, 86187, 110186,
 @pytest.mark.parametrize("seed", INVOKED_SEEDS)
 def test_what_once_broke_something_beside_invocations_does_so_no_more(seed: int) -> None:
     assert judge(run(invoked(seed)), search=True) == []
+
+
+def test_a_beat_after_the_last_session_of_all_is_seen_to() -> None:
+    """Its client had not heard yet that it was over, and the heartbeat rested at once."""
+    assert not judge(run(beside(859)), search=True)
 
 
 def test_a_new_inbox_that_may_have_missed_something_ends_its_connection() -> None:
