@@ -63,8 +63,11 @@ WRITES: Dict[str, Write] = {
 
 
 @pytest.fixture(params=["the host", "beside a host"])
-def clients(request: pytest.FixtureRequest, place: Any, child: Child, disk: Disk) -> Iterator[List[Any]]:
-    """One that writes, and one that looks on."""
+def clients(
+    request: pytest.FixtureRequest, place: Any, child: Child, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[List[Any]]:
+    """One that writes, and one that looks on. A host that was met at work is no reason to leave off for long."""
+    monkeypatch.setattr(beside, "QUEUED_S", 0.0)  # a client's first direct write opens its session
     if request.param == "beside a host":
         assert hear(child("serve", "d")) == "serves"
     made: List[Any] = [KazooClient("local://d", timeout=20.0) for _ in range(2)]
@@ -100,7 +103,6 @@ class Attempts:
 def test_whichever_call_of_a_write_fails_its_caller_is_told_the_truth(
     clients: List[Any], disk: Disk, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    monkeypatch.setattr(beside, "QUEUED_S", 0.0)
     attempts = Attempts(monkeypatch)
     for kind, write in WRITES.items():
         number, fired = 0, 0
