@@ -273,6 +273,8 @@ class Timer(Protocol):
         ...
 
 
+Push = Callable[[Sequence[Pushed]], Awaitable[None]]
+"""As `Inboxes.push`."""
 CommitAndLook = Callable[[Sequence[object], Sequence[str], bytes], Awaitable[Optional[List[Tuple[Key, Item]]]]]
 """Commits as `Store.commit` does; then, of the same request, all that these partitions of INTEREST hold, in order.
 
@@ -293,7 +295,7 @@ class Ports(NamedTuple):
     blobs: Optional[Blobs] = None
     commit_and_look: Optional[CommitAndLook] = None
     """Where one request does both."""
-    events: Optional[Inboxes] = None
+    events: Optional[Push] = None
     """By which a direct write tells who watches. Unavailable: some were not told, and the queue's writer tells all."""
 
 

@@ -120,7 +120,7 @@ async def watched(bench: Bench, session: int, room: int, watchers: int = 2) -> T
         await bench.watch(name, "/a", DATA, 7)
         await bench.watch(name, "/a", CHILD, 8)
     events = Events(room)
-    writer = Writer(bench.ports()._replace(events=events))
+    writer = Writer(bench.ports()._replace(events=events.push))
     await writer.recover(NS)
     await direct(writer, session, 2, SetData("/a", b"new", -1))
     return writer, events

@@ -60,9 +60,9 @@ in_turn(
     "woken and not told",
     "a write beside the host is taken for told although there was no room for somebody who watches",
     distributor, "told_who_watches",
-    "await ports.events.push(fired_notes(hits, trigger_log_of(head.zxid, head.since, head.triggers)))",
+    "await ports.events(fired_notes(hits, trigger_log_of(head.zxid, head.since, head.triggers)))",
     """try:
-            await ports.events.push(fired_notes(hits, trigger_log_of(head.zxid, head.since, head.triggers)))
+            await ports.events(fired_notes(hits, trigger_log_of(head.zxid, head.since, head.triggers)))
         except Exception:
             pass""", writer,
 )  # fmt: skip

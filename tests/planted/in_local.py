@@ -547,7 +547,7 @@ edit(
     "the head keeps no answers of what was combined",
     beside.DirectWriter,
     "_asked_by_others",
-    "_inbox(each.name)",
+    "inbox_of(each.name)",
     '""',
     AT_ANY_MOMENT,
 )

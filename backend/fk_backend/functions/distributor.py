@@ -76,7 +76,7 @@ async def told_who_watches(ports: Ports, ns: str, head: Head) -> bool:
     if len(hits) > AT_ONCE:
         return False
     if hits:
-        await ports.events.push(fired_notes(hits, trigger_log_of(head.zxid, head.since, head.triggers)))
+        await ports.events(fired_notes(hits, trigger_log_of(head.zxid, head.since, head.triggers)))
         await drop_fired(ports, hits)
     return True
 

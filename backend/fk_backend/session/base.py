@@ -21,7 +21,11 @@ RETRY_S, MAX_RETRY_S = 0.02, 0.5
 
 
 class SessionBase:
-    """The part of `engine.Session` that has its state. A method here that does nothing is another part's."""
+    """The part of `engine.Session` that has its state.
+
+    What raises NotImplementedError here is done by another part, which the heading names: so parts call each other
+    without importing each other.
+    """
 
     __slots__ = (
         "__dict__ __weakref__ _beat_count _beat_wakeup _closing_task _gateway _is_running _is_scheduled _key _lease"

@@ -56,6 +56,15 @@ async def heard(on: Scene) -> None:
         assert [(event.path, event.kind) for event in ear.events] == [("/a", EventType.CHANGED)]
 
 
+async def told_by_the_host(on: Scene, by_host: List[Any]) -> None:
+    """What a third session writes both hear, and the host has a part in that."""
+    third, _ = await on.session(on.other)
+    done(third.write_now(SetData("/a", b"x", -1)))
+    await heard(on)
+    assert by_host
+    third.end("lost", "over")
+
+
 @pytest.mark.parametrize("by", ["another process", "the host's process"])
 def test_who_commits_tells_who_watches(place: files.Place, by_host: List[Any], by: str) -> None:
     async def scene(on: Scene) -> None:
@@ -94,11 +103,7 @@ def test_where_there_is_no_room_the_host_tells(place: files.Place, by_host: List
         with pytest.raises(Unavailable, match="temporarily unavailable"):
             for _ in range(10_000):
                 await EventSockets(place).push([Pushed(inbox_at(NAME, events.number), b"")])
-        third, _ = await on.session(on.other)
-        done(third.write_now(SetData("/a", b"x", -1)))
-        await heard(on)
-        assert by_host
-        third.end("lost", "over")
+        await told_by_the_host(on, by_host)
 
     play(scene)
 
@@ -133,11 +138,7 @@ def test_where_a_process_has_no_socket_the_host_tells(
 
     async def scene(on: Scene) -> None:
         await armed(on)
-        third, _ = await on.session(on.other)
-        done(third.write_now(SetData("/a", b"x", -1)))
-        await heard(on)
-        assert by_host
-        third.end("lost", "over")
+        await told_by_the_host(on, by_host)
 
     play(scene)
 
@@ -244,5 +245,5 @@ def test_a_socket_is_for_those_who_share_the_deployment(place: files.Place) -> N
 
 
 def test_where_no_process_can_have_a_socket_nobody_looks_whom_to_tell(tmp_path: Path) -> None:
-    assert event_sockets.event_sockets(files.Place("/tmp/app")) is not None
-    assert event_sockets.event_sockets(files.Place(str(tmp_path / ("deep" * 25)))) is None
+    assert event_sockets.sender_of_events(files.Place("/tmp/app")) is not None
+    assert event_sockets.sender_of_events(files.Place(str(tmp_path / ("deep" * 25)))) is None

@@ -30,7 +30,7 @@ from ..clock import SystemClock
 from ..contention import Contention
 from ..direct import InProcessDirect
 from .combining import DONE, LOST, MAX_ANSWER_BYTES, PUBLISHED, REFUSED, TAKEN, Publication, Records
-from .event_sockets import event_sockets
+from .event_sockets import sender_of_events
 from .files import Place
 from .frames import Frames
 from .progress import Progress, shared
@@ -233,7 +233,7 @@ class DirectWriter(InProcessDirect):
                 if state != PUBLISHED:
                     records.settle(each, state, b"" if answer is None else _encoded(answer))
                     continue
-            found.append((each, Entry(_inbox(each.name), each.number, request, last=True)))
+            found.append((each, Entry(inbox_of(each.name), each.number, request, last=True)))
         return found
 
     async def _withdrawn(self, ns: str, records: Records, number: int) -> Optional[Written]:
@@ -298,13 +298,13 @@ def _fate(head: Head, name: int, number: int, target: int) -> Tuple[int, Optiona
     if target > head.zxid or not target:
         return PUBLISHED, None
     for inbox, first, results in head.answers:
-        if (inbox, first) == (_inbox(name), number):
+        if (inbox, first) == (inbox_of(name), number):
             return DONE, Written(Result(*results[0]), head.zxid, head.since, head.triggers)
     # Heads keep the answers for so long: had it been made, there would be one.
     return (PUBLISHED if head.zxid < target + CARRIED_ZXIDS else LOST), None
 
 
-def _inbox(name: int) -> str:
+def inbox_of(name: int) -> str:
     """Under which the head keeps the answers to a process: no client's."""
     return "%s%x" % (COMBINED, name)
 
@@ -357,7 +357,7 @@ class LocalDirect:
             log.info("%s: every write takes the queue: %s", self._place.directory, error)
             return
         nobody = NullSender()
-        ports = Ports(self._store, nobody, nobody, SystemClock(), events=event_sockets(self._place))
+        ports = Ports(self._store, nobody, nobody, SystemClock(), events=sender_of_events(self._place))
         writer = Writer(ports, self._super_id, told=progress)
         self._store.only_while(progress.while_idle)
         self._progress = progress

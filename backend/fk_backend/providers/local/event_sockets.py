@@ -20,7 +20,7 @@ from typing import Callable, Dict, Iterable, List, Optional, Sequence
 
 from ... import codec
 from ...errors import Unavailable
-from ...ports import Pushed
+from ...ports import Push, Pushed
 from ..descriptors import Descriptor
 from .files import SOCKET_PATH_MAX, Place
 from .modes import mode_of
@@ -50,13 +50,13 @@ def _number_of(inbox: str) -> Optional[int]:
     return None if found is None else int(found[1])
 
 
-def event_sockets(place: Place) -> Optional["EventSockets"]:
-    """None where the directory lies so deep that no process can have one."""
-    return EventSockets(place) if len(os.fsencode(place.event_socket(MAX_NUMBER))) <= SOCKET_PATH_MAX else None
+def sender_of_events(place: Place) -> Optional[Push]:
+    """`ports.Ports.events`; None where the directory lies so deep that no process can have a socket."""
+    return EventSockets(place).push if len(os.fsencode(place.event_socket(MAX_NUMBER))) <= SOCKET_PATH_MAX else None
 
 
 class EventSockets:
-    """`ports.Inboxes` of inboxes whose names say where they are heard. From any thread; it waits for nothing."""
+    """Those of all processes: an inbox's name says where it is heard. From any thread; it waits for nothing."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
@@ -80,10 +80,6 @@ class EventSockets:
                     sender.sendto(datagram, socket.MSG_DONTWAIT, path)
                 except OSError as error:
                     raise Unavailable("%s: %s" % (path, error)) from error
-
-    async def drop(self, inbox: str) -> None:
-        """`ports.Inboxes.drop`: the host sees to that."""
-        raise NotImplementedError
 
 
 class EventSocket:

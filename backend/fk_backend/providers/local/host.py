@@ -28,7 +28,7 @@ from ..descriptors import Descriptor
 from ..direct import InProcessDirect
 from ..dispatch import Dispatcher
 from .combining import ring_one
-from .event_sockets import event_sockets, remove_left
+from .event_sockets import remove_left, sender_of_events
 from .files import Place
 from .frames import Frames
 from .modes import PRIVATE_MODE, mode_of, open_to_group
@@ -120,7 +120,7 @@ class Host:
         self._absent: Dict[str, float] = {}
         """Inboxes that nobody listens to, and since when (the loop's seconds)."""
         self._peers: Set[Frames] = set()
-        ports = Ports(self.store, self, self, clock, events=event_sockets(place))
+        ports = Ports(self.store, self, self, clock, events=sender_of_events(place))
         self._writer = Writer(ports, super_id, told=self._progress)
         self._heartbeat = Heartbeat(ports)
         self._functions = Dispatcher(

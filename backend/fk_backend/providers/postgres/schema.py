@@ -204,8 +204,8 @@ BEGIN
         IF NOT EXISTS (SELECT FROM fk_kazoo.interest WHERE part = ANY (looked)) THEN  -- as a rule, and soon seen
             RETURN;
         END IF;
-        SELECT true, array_agg(part), array_agg(sort), array_agg(rev), array_agg(body)
-            INTO has_looked, found_parts, found_sorts, found_revs, found_bodies
+        SELECT array_agg(part), array_agg(sort), array_agg(rev), array_agg(body)
+            INTO found_parts, found_sorts, found_revs, found_bodies
             FROM (SELECT part, sort, rev, body FROM fk_kazoo.interest WHERE part = ANY (looked)
                 ORDER BY part, sort LIMIT {most} + 1) AS found;
         IF cardinality(found_sorts) <= {few} AND octet_length(note) <= {payload} THEN

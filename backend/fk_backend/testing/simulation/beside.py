@@ -86,7 +86,7 @@ class SimulatedBeside(InTheClient):
     """Of one client process."""
 
     def __init__(self, deployment: Deployment, process: Process) -> None:
-        events = SimulatedEvents(deployment, process)
+        events = SimulatedEvents(deployment, process).push
         super().__init__(deployment, process, BesideStore(deployment, process), deployment.told, events)
 
     async def write(self, ns: str, message: Message, key: bytes = b"") -> Optional[Written]:

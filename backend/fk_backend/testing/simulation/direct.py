@@ -13,7 +13,7 @@ from ...errors import BackendError
 from ...functions.fanout import FanOutProgress
 from ...functions.writer import Writer
 from ...messages import Message
-from ...ports import Inboxes, Store, Written
+from ...ports import Push, Store, Written
 from .ports import Deployment, SimulatedStore
 from .world import Process
 
@@ -54,7 +54,7 @@ class InTheClient:
         process: Process,
         store: DirectStore,
         told: Optional[FanOutProgress] = None,
-        events: Optional[Inboxes] = None,
+        events: Optional[Push] = None,
     ) -> None:
         self._deployment = deployment
         self._process = process

@@ -19,7 +19,7 @@ from ....functions.writer import Writer
 from ....messages import Entry, Message, decode
 from ....ports import Item, Key, NullSender, Ports, Store, Written
 from ....providers.contention import Contention
-from ....providers.local.beside import DirectWriter
+from ....providers.local.beside import DirectWriter, inbox_of
 from ....providers.local.combining import MESSAGE_AT, Records
 from ....providers.local.progress import Progress
 from ....providers.local.shared_memory import SharedMemory
@@ -252,7 +252,7 @@ class NotedRecords(Records):
 
     def _put(self, record: int, offset: int, data: bytes, size: int) -> None:
         if offset == MESSAGE_AT:
-            self._machine.published["combined:%x" % self.name, self._number] = decode(data.partition(b"\n")[2])
+            self._machine.published[inbox_of(self.name), self._number] = decode(data.partition(b"\n")[2])
         super()._put(record, offset, data, size)
 
 
@@ -377,7 +377,7 @@ class SimulatedCombining:
         progress.found(deployment.ns, SLOT)
         self._store = CombinedStore(machine, self.thread, process)
         self._store.progress = progress
-        nobody, events = NullSender(), SimulatedEvents(deployment, cast(Process, self.thread))
+        nobody, events = NullSender(), SimulatedEvents(deployment, cast(Process, self.thread)).push
         clock = cast(Any, SimulatedClock(process))
         writer = NotedWriter(Ports(cast(Store, self._store), nobody, nobody, clock, events=events), told=progress)
         writer.store = self._store
