@@ -2,7 +2,7 @@
 
 python -m tests.service.kills [KILLS] [--within SECONDS] [--longest SECONDS]: 0 if so many were killed, nothing was
 lost, done twice, told twice or not told, nobody who survived waited for too long, and what the dead left did not pile
-up: whoever takes over reads it while everybody waits. Several deployments at once, because most of a kill is waiting.
+up. Several deployments at once, because most of a kill is waiting.
 Unlike in the short test, who is out of touch for more than two seconds (on a busy machine) may be told so; what it
 asked for then is in doubt.
 """
@@ -22,7 +22,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable, Dict, List
 
-from fk_backend.providers.local.outbox import COMPACT_BYTES
 from fk_kazoo.client import KazooClient
 
 from .nursery import Forked
@@ -39,8 +38,9 @@ LONGEST_S = 1.5
 """Longest wait of a survivor. A takeover is a matter of a second at most on a machine that has nothing else to do; here
 three deployments are killed at once on what may be two busy cores.
 """
-OUTBOX_BYTES = 8 * COMPACT_BYTES
-"""How much a new host may have to read: about as much after five hundred kills as after five."""
+SOCKETS = 200
+"""How many may be there: those of the dead go after a while, so about as many after five hundred kills as after fifty.
+"""
 STRIKES = ((True, 0), (False, 1), (True, 1), (False, 2), (True, 2))
 """Who is killed at once: the host or not, and how many other clients."""
 
@@ -126,8 +126,8 @@ class Deployment:
         self._client = KazooClient("local://" + name)
         self._choice = random.Random(seed)
         self.crew, self.reader = Crew(run, home / name, logs, PAUSE_S), Reader(logs)
-        self._outbox = home / name / "outbox.log"
-        self.kills = self.nodes = self.outbox_bytes = 0
+        self._directory = home / name
+        self.kills = self.nodes = self.sockets = 0
 
     def run(self, enough: Callable[[], bool]) -> None:
         """Kills until it is enough; then the last look."""
@@ -136,7 +136,7 @@ class Deployment:
         try:
             while not enough():
                 self.kills += kill_some(self.crew, self.reader, self._choice)
-                self.outbox_bytes = max(self.outbox_bytes, self._outbox.stat().st_size)
+                self.sockets = max(self.sockets, len(list(self._directory.glob("events-*.sock"))))
             self.nodes = finish(self.crew, self._client)
         except AssertionError:
             print("after %d kills:\n%s" % (self.kills, "\n".join(_last_words(self.crew))))
@@ -187,10 +187,10 @@ def main() -> int:
     gaps = [gap for each in all_ for gap in each.crew.gaps]
     words = (kills, time.monotonic() - started, nodes, read, sum(each.doubts() for each in all_))
     print("%d kills in %.0f s; %d nodes, %d read by survivors in between, %d in doubt" % words)
-    outbox = max(each.outbox_bytes for each in all_)
-    waits = (max(gaps), statistics.median(gaps), options.longest, outbox / 1e6, os.getloadavg()[0])
-    print("longest wait %.2f s (median %.2f, at most %.1f); outbox up to %.1f MB; load average %.1f" % waits)
-    return 0 if kills >= options.kills and max(gaps) <= options.longest and outbox <= OUTBOX_BYTES else 1
+    sockets = max(each.sockets for each in all_)
+    waits = (max(gaps), statistics.median(gaps), options.longest, sockets, os.getloadavg()[0])
+    print("longest wait %.2f s (median %.2f, at most %.1f); up to %d sockets; load average %.1f" % waits)
+    return 0 if kills >= options.kills and max(gaps) <= options.longest and sockets <= SOCKETS else 1
 
 
 if __name__ == "__main__":

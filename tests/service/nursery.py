@@ -20,7 +20,7 @@ from .processes import PROGRAMS, Program
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
-    ["fk_kazoo.client", "fk_backend.providers.local.link", "fk_backend.providers.local.host", "tests.service.nursery"]
+    ["fk_kazoo.client", "fk_backend.providers.local.gateway", "tests.service.nursery"]
 )
 
 

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from itertools import islice
-from typing import Awaitable, Callable, Deque, Dict, List, NamedTuple, Optional, Sequence, Set
+from typing import Awaitable, Callable, Deque, Dict, List, NamedTuple, Optional, Protocol, Sequence, Set
 
 from ..codec import Malformed
 from ..core.model import Error
@@ -21,7 +21,7 @@ from ..functions.heartbeat import TICK_S
 from ..functions.writer import Writer
 from ..messages import Position, decode, trigger_log_of
 from ..ports import Clock, Delivery, Inboxes, Pushed
-from .ticking import Ticking, nothing
+from .ticking import Ticking
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,24 @@ MAX_RETRY_S = 2.0
 NO_NUMBER = Position()
 
 
+class AnyTime:
+    """A turn, where nobody else takes turns."""
+
+    async def __aenter__(self) -> None:
+        """At once."""
+
+    async def __aexit__(self, *error: object) -> None:
+        """Nothing is to be given back."""
+
+
+class Turn(Protocol):
+    """Whose commits are all that there are, as long as it lasts: ``async with``."""
+
+    async def __aenter__(self) -> None: ...
+
+    async def __aexit__(self, *error: object) -> None: ...
+
+
 async def nobody(ns: str) -> None:
     """Whom to tell that a namespace is contended, where nobody writes beside the queue without asking it."""
 
@@ -51,28 +69,28 @@ class Waiting(NamedTuple):
 
 
 class Dispatcher:
-    """Runs the functions of any number of namespaces in this event loop. ``heartbeat``: as `Heartbeat.__call__`."""
+    """Runs the functions of any number of namespaces in this event loop.
+
+    ``heartbeat``: as `Heartbeat.__call__`; None: somebody else looks after the namespaces.
+    """
 
     def __init__(
         self,
         writer: Writer,
-        heartbeat: Callable[[str], Awaitable[bool]],
+        heartbeat: Optional[Callable[[str], Awaitable[bool]]],
         inboxes: Inboxes,
         clock: Clock,
         tick_s: float = TICK_S,
-        noted: Callable[[str, bool], None] = lambda ns, free: None,
-        fence: Callable[[], Awaitable[None]] = nothing,
         contended: Callable[[str], Awaitable[None]] = nobody,
+        turn: Optional[Turn] = None,
     ) -> None:
-        """``noted`` is called whenever a namespace may have become free or not: see `is_free`.
-
-        ``fence``: as `Ticking` has it. ``contended`` is called when others were first again and again: they have to
-        leave off, or a batch might never have its turn.
+        """``contended`` is called when others were first again and again: they have to leave off, or a batch might
+        never have its turn. ``turn``: for each batch, until it is done.
         """
-        self._noted = noted
+        self._turn = turn or AnyTime()
         self._contended = contended
         self._writer = writer
-        self._ticking = Ticking(heartbeat, self._is_at_work, clock, tick_s, self._note, fence)
+        self._ticking = None if heartbeat is None else Ticking(heartbeat, self._is_at_work, clock, tick_s)
         self._inboxes = inboxes
         self._clock = clock
         self._waiting: Dict[str, Deque[Waiting]] = {}
@@ -101,31 +119,25 @@ class Dispatcher:
             raise Unavailable("%d messages wait in namespace %s" % (len(queue), ns))
         self._known.add(message_id)
         queue.append(Waiting(message_id, Delivery(body, internal, position)))
-        self._note(ns)
         self._handle_soon(ns)
         self.watch(ns)
 
     def is_free(self, ns: str) -> bool:
         """Whether nothing of a namespace waits or is being handled, and its heartbeat looks after it: in its turn."""
         busy = self.halted or self._waiting.get(ns) or ns in self._workers or ns in self._pending_fan_outs
-        return not busy and self._ticking.is_on(ns)
+        return not busy and (self._ticking is None or self._ticking.is_on(ns))
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether something of any namespace is being handled."""
+        return bool(self._workers)
 
     def _is_at_work(self, ns: str) -> bool:
         return ns in self._workers
 
-    def _note(self, ns: str) -> None:
-        self._noted(ns, self.is_free(ns))
-
-    def tell(self, ns: str) -> None:
-        """Has the last commit of a namespace fanned out, which may be done already. In the event loop."""
-        self._pending_fan_outs.add(ns)
-        self._note(ns)
-        self._handle_soon(ns)
-
     def schedule_fan_out(self, ns: str) -> None:
         """Has the last commit of a namespace fanned out, which may be done already. From any thread."""
         self._pending_fan_outs.add(ns)
-        self._note(ns)
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._handle_soon, ns)
 
@@ -136,8 +148,13 @@ class Dispatcher:
 
     def watch(self, ns: str) -> None:
         """Has the heartbeat look after a namespace, until it says that there is nothing to look after."""
+        self.begin()
+        if self._ticking is not None:
+            self._ticking.start(ns)
+
+    def begin(self) -> None:
+        """It runs in this event loop."""
         self._loop = asyncio.get_running_loop()
-        self._ticking.start(ns)
 
     @property
     def writer(self) -> Writer:
@@ -147,7 +164,7 @@ class Dispatcher:
     @property
     def watched(self) -> List[str]:
         """The namespaces that the heartbeat looks after."""
-        return self._ticking.namespaces
+        return [] if self._ticking is None else self._ticking.namespaces
 
     async def replace_writer(self, writer: Writer) -> None:
         """Ends the writer in the middle of whatever it does; the other one is handed the same messages again."""
@@ -164,26 +181,25 @@ class Dispatcher:
     async def stop(self) -> None:
         """Halts: nothing more is taken, and what the writer has in hand is finished or dropped whole."""
         self.halted = True
-        for ns in self._ticking.namespaces:
-            self._note(ns)
+        ticks = [] if self._ticking is None else self._ticking.cancel()
         workers = list(self._workers.values())
         for worker in workers:
             worker.cancel()
-        await asyncio.gather(*workers, *self._ticking.cancel(), return_exceptions=True)
+        await asyncio.gather(*workers, *ticks, return_exceptions=True)
         self._workers.clear()
 
     async def _work(self, ns: str, queue: Deque[Waiting]) -> None:
         try:
             while queue or ns in self._pending_fan_outs:
-                self._pending_fan_outs.discard(ns)
-                batch = list(islice(queue, MAX_BATCH))
-                await self._handle(ns, batch)
+                async with self._turn:
+                    self._pending_fan_outs.discard(ns)
+                    batch = list(islice(queue, MAX_BATCH))
+                    await self._handle(ns, batch)
                 for _ in batch:
                     queue.popleft()
                 self._known.difference_update(waiting.message_id for waiting in batch)
         finally:
             self._workers.pop(ns, None)
-            self._note(ns)
 
     async def _handle(self, ns: str, batch: List[Waiting]) -> None:
         failure = await self._attempt(ns, batch)

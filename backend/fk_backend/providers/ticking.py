@@ -16,10 +16,6 @@ from ..ports import Clock
 log = logging.getLogger(__name__)
 
 
-async def nothing() -> None:
-    """A fence, where nothing is under way that this event loop does not know of."""
-
-
 class Ticking:
     """Runs the heartbeats of any number of namespaces in this event loop."""
 
@@ -29,20 +25,12 @@ class Ticking:
         is_busy: Callable[[str], bool],
         clock: Clock,
         tick_s: float,
-        noted: Callable[[str], None],
-        fence: Callable[[], Awaitable[None]] = nothing,
     ) -> None:
-        """``heartbeat``: as `Heartbeat.__call__`; ``is_busy``: whether the queue's writer is at work in a namespace.
-
-        ``noted`` is called when `is_on` has changed. ``fence``: when it returns, every direct write is over that had
-        begun before.
-        """
+        """``heartbeat``: as `Heartbeat.__call__`; ``is_busy``: whether the queue's writer is at work in a namespace."""
         self._heartbeat = heartbeat
         self._is_busy = is_busy
         self._clock = clock
         self._tick_s = tick_s
-        self._noted = noted
-        self._fence = fence
         self._tasks: Dict[str, "asyncio.Task[None]"] = {}
         self._resting: Set[str] = set()
         """Namespaces where it looks once more: whoever uses the queue meanwhile ends that."""
@@ -52,7 +40,6 @@ class Ticking:
         self._resting.discard(ns)
         if ns not in self._tasks:
             self._tasks[ns] = asyncio.ensure_future(self._tick(ns))
-            self._noted(ns)
 
     def is_on(self, ns: str) -> bool:
         """Whether a namespace is looked after, and a session that is opened there now will be."""
@@ -85,18 +72,13 @@ class Ticking:
                     log.warning("namespace %s: heartbeat: %s", ns, error)
                 except Exception:  # a bug; without a heartbeat nothing would ever expire again
                     log.exception("namespace %s: the heartbeat failed", ns)
-                if ns in self._resting:
-                    self._resting.discard(ns)
-                    self._noted(ns)
+                self._resting.discard(ns)
                 await self._clock.sleep(self._tick_s)
         finally:
             self._tasks.pop(ns, None)
             self._resting.discard(ns)
-            self._noted(ns)
 
     async def _may_rest(self, ns: str) -> bool:
         """Looks once more. Whether there is nothing more to look after."""
         self._resting.add(ns)
-        self._noted(ns)
-        await self._fence()
         return not await self._heartbeat(ns) and ns in self._resting

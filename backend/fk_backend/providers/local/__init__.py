@@ -1,8 +1,6 @@
 """A deployment on one machine: SQLite files under ``$FK_KAZOO_HOME``, shared by any number of processes.
 
-Reads and watch registrations go to the files directly, and so does a write while the process that is the host now has
-nothing to do; else it is the host's. There is no daemon to start: the first process is the host, and when it ends,
-another one is.
+Every process reads and writes the files directly, one at a time: with the commit lock. There is no daemon to start.
 
 Imports: functions, ports, sqlite3. Never: kazoo, fk_kazoo, fk_backend.session, fk_backend.providers.memory.
 """
@@ -10,88 +8,34 @@ Imports: functions, ports, sqlite3. Never: kazoo, fk_kazoo, fk_backend.session, 
 from __future__ import annotations
 
 import os
-from typing import Callable, List, Mapping, Optional
+from typing import List, Mapping
 
 from ... import layout
 from ...errors import NoDeployment, NotADeployment
-from ...mac import inbox_name
-from ...messages import split_id
-from ...ports import AdminPorts, Direct, Gateway, NullSender, Ports, Queue
+from ...ports import AdminPorts, Gateway, NullSender, Ports
 from ..clock import SystemClock
-from ..descriptors import Descriptor
-from . import files, host, outbox, shared_memory
-from .beside import LocalDirect
-from .event_sockets import EventSocket, inbox_at
-from .link import Link
+from . import files, lock, shared_memory
+from .gateway import LocalGateway
 from .store import LocalStore, namespaces
 
-ADDRESS = "127.0.0.1"
 READS_AT_ONCE = True
 """A read waits for nothing: whoever holds the loop's turn can do it from any thread."""
-_links: List["LocalGateway"] = []
+_gateways: List[LocalGateway] = []
 _discarded: List[object] = []
 
 
-class LocalGateway:
-    """`ports.Gateway` and `ports.Queue` of one process for one deployment."""
+class OpenGateway(LocalGateway):
+    """One of those that are open in this process."""
 
-    address: Optional[str] = ADDRESS
-    beats_only_if_owning = False
-    blobs = None
-
-    def __init__(self, place: files.Place, ns: str = "") -> None:
-        """``ns``: where sessions will be opened, if that is known."""
-        self.place = place
-        self.store = LocalStore(place, writable_state=True, beside=True)
-        self.clock = SystemClock()
-        super_id = files.super_id(place)
-        self.link = Link(place, super_id, LocalDirect(place, self.store, super_id, ns))
-        self._events = EventSocket(place, self.link.tell)
-        _links.append(self)
-
-    @property
-    def queue(self) -> Queue:
-        """`ports.Gateway.queue`."""
-        return self
-
-    @property
-    def direct(self) -> Optional[Direct]:
-        """`ports.Gateway.direct`."""
-        return self.link.direct
-
-    async def send(self, group: str, message_id: str, body: bytes) -> None:
-        """`ports.Queue.send`: the link keeps it until it is answered."""
-        inbox, first = split_id(message_id)
-        self.link.send(group, inbox, first, body)
-
-    def inbox(self, ns: str, key: bytes, nonce: bytes) -> str:
-        """`ports.Gateway.inbox`."""
-        return inbox_at(inbox_name(ns, key, nonce), self._events.number)
-
-    async def listen(self, inbox: str, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
-        """`ports.Gateway.listen`."""
-        self.link.listen(inbox, receive, lost)
-
-    async def unsubscribe(self, inbox: str, keep: bool) -> None:
-        """`ports.Gateway.unsubscribe`."""
-        self.link.unsubscribe(inbox, keep)
-
-    async def check(self) -> None:
-        """`ports.Gateway.check`."""
-        await self.link.check()
-
-    def abandon(self, forked: bool) -> List[Descriptor]:
-        """Nothing of it is used any more: the descriptors to close."""
-        self.store.abandon(forked)
-        socket = self._events.descriptor
-        return [*self.link.abandon(forked), *([] if socket is None else [socket])]
+    def __init__(self, place: files.Place) -> None:
+        super().__init__(place)
+        _gateways.append(self)
 
     async def close(self) -> None:
         """`ports.Gateway.close`."""
-        _links.remove(self)
-        self._events.close()
-        await self.link.close()
-        self.store.close()
+        if self in _gateways:
+            _gateways.remove(self)
+        await super().close()
 
 
 def identity(name: str) -> str:
@@ -104,23 +48,21 @@ def check(name: str, options: Mapping[str, str]) -> None:
 
     What is open in this process was checked already; SQLite could not close its files again while they are locked.
     """
-    if any(gateway.place == files.locate(name) for gateway in _links):
+    if any(gateway.place == files.locate(name) for gateway in _gateways):
         return
     place = files.prepare(name)
-    outbox.check(place.outbox)
     LocalStore(place, writable_state=False).close()  # its header was found good; now its tables
 
 
 async def connect(name: str, options: Mapping[str, str]) -> Gateway:
     """This process's way to a deployment of this machine. NotADeployment while a restore fills it."""
-    gateway = LocalGateway(files.prepare(name), options.get("namespace", ""))
+    gateway = OpenGateway(files.prepare(name))
     try:
         if (await gateway.store.get([layout.RESTORING]))[0] is not None:
             raise NotADeployment(
                 "local://%s is being restored: try again when that is done. If it was broken off, remove it with "
                 "fk-kazoo destroy, and restore again" % name
             )
-        await gateway.link.begun()  # so that what is asked for first need not wait in the queue
     except BaseException:
         await gateway.close()
         raise
@@ -128,7 +70,7 @@ async def connect(name: str, options: Mapping[str, str]) -> Gateway:
 
 
 async def administer(name: str, options: Mapping[str, str], make: bool) -> AdminPorts:
-    """The files, whoever is the host: a commit is conditional on the head, so that no order is broken.
+    """The files, whoever uses them: a commit is conditional on the head, so that no order is broken.
 
     DeploymentError as `check`; NotADeployment also if there is none, unless ``make`` says that it may be made.
     """
@@ -150,18 +92,17 @@ def rest() -> None:
     https://sqlite.org/howtocorrupt.html, 2.6: SQLite counts the locks of a file within a process, and a child would
     inherit the counts without the locks. Its log could be deleted while it writes.
     """
-    for gateway in _links:
+    for gateway in _gateways:
         gateway.store.rest()
-        gateway.link.rest()
 
 
 def abandon(forked: bool = True) -> None:
     """Nothing of what was open may be used or finalized, but its sockets must not stay open, in a child or here."""
-    for gateway in _links:
+    for gateway in _gateways:
         for descriptor in gateway.abandon(forked):
             descriptor.close()
-    _discarded.extend(_links)
-    _links.clear()
-    host.forget_locks()
+    _discarded.extend(_gateways)
+    _gateways.clear()
+    lock.forget_locks()
     for descriptor in shared_memory.forget_locks():
         descriptor.close()

@@ -5,6 +5,9 @@ have it at once puts its message into its record, in memory that all processes s
 or the lock is its own. Who has the lock takes what is published into its own commit, in which the head keeps the
 answers of the others: if it dies before it hands them over, whoever has the lock next finds them there.
 
+An event loop does not sleep for the lock: it publishes that it waits, and is woken by a datagram. Who comes after that
+stands back, or those who hand each other the lock would keep it from its turn.
+
 Who has the lock may be stopped for any time. So who waited for too long withdraws, and a commit looks, within its
 transaction, whether all that it has taken is still asked for.
 
@@ -16,10 +19,11 @@ Hendler, Incze, Shavit and Tzafrir's, https://doi.org/10.1145/1810479.1810540.
 from __future__ import annotations
 
 import os
-from typing import Any, Callable, List, NamedTuple, Optional, Tuple
+import time
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from . import shared_memory
-from .progress import ASKED_AT, RECORDS, RECORDS_AT, REPLIED_AT
+from .progress import ASKED_AT, RECORDS, RECORDS_AT, REPLIED_AT, TAKEN_AT
 from .shared_memory import SharedMemory
 
 RECORD_BYTES = 8192
@@ -32,8 +36,11 @@ PUBLISHED, TAKEN, DONE, REFUSED, LOST = range(5)
 """How far a message is. LOST is what may have been done, and nobody can tell."""
 _CODES = 8
 
-NAME, TARGET, MESSAGE_SIZE, ANSWER_SIZE, BELL = range(5)
-"""Words of a record's header: whose it is, the zxid of the commit that has it, sizes, and what a sleeper waits for."""
+NAME, TARGET, MESSAGE_SIZE, ANSWER_SIZE, BELL, SOCKET = range(6)
+"""Words of a record's header: whose it is, the zxid of the commit that has it, sizes, what a sleeper waits for, and the
+number of the socket at which one waits that does not sleep: an event loop, for the lock alone."""
+STOOD_BACK_S = 0.05
+"""So long others stand back for an event loop that waits for the lock: it may be stopped."""
 
 COMMIT_LOCK = 0
 """Its number; those of the records come after it."""
@@ -54,9 +61,26 @@ class Publication(NamedTuple):
 class Records:
     """The records of a deployment, as one process sees them, and the commit lock. For one thread at a time."""
 
-    def __init__(self, memory: SharedMemory) -> None:
+    def __init__(
+        self,
+        memory: SharedMemory,
+        combines: bool = True,
+        wake_loop: Callable[[int], None] = lambda number: None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``combines``: whether others see what is published. ``wake_loop``: wakes who waits at the socket of a number.
+
+        ``now``: in seconds.
+        """
         self._memory = memory
         self._words = memory.words
+        self._combines = combines
+        self._wake_loop = wake_loop
+        self._now = now
+        self.is_loops = False
+        """Whether it is the event loop that has the lock, for a batch."""
+        self._waiting_since: Dict[Tuple[int, int], float] = {}
+        """Of event loops that wait for the lock, by record and number, when that was seen first."""
         self.name = int.from_bytes(os.urandom(8), "big")
         """Nobody else's."""
         self._number = 0
@@ -74,8 +98,46 @@ class Records:
     # --- the commit lock ------------------------------------------------------------------------
 
     def take(self) -> bool:
-        """Whether the commit lock is this one's now. Who has it gives it back."""
-        return not self._memory.holds(COMMIT_LOCK) and self._memory.lock(COMMIT_LOCK)
+        """Whether the commit lock is this one's now. Who has it gives it back.
+
+        Who has published nothing stands back for event loops that wait.
+        """
+        if self._memory.holds(COMMIT_LOCK) or (not self.number and self._stands_back()):
+            return False
+        if not self._memory.lock(COMMIT_LOCK):
+            return False
+        self._words[TAKEN_AT] = (self._words[TAKEN_AT] + 1) & 0xFFFFFFFF
+        for record, number in self._given_up():
+            self._words[REPLIED_AT + record] = number * _CODES + REFUSED
+        return True
+
+    def is_available(self) -> bool:
+        """Whether nobody has the lock just now."""
+        if not self._memory.lock(COMMIT_LOCK):
+            return False
+        self._memory.unlock(COMMIT_LOCK)
+        return True
+
+    @property
+    def taken(self) -> int:
+        """How often the lock was taken, by anybody: if it does not move, who has it may be stopped."""
+        return int(self._words[TAKEN_AT])
+
+    def _stands_back(self) -> bool:
+        waiting_since, now = self._waiting_since, self._now()
+        found = [each for each in waiting(self._words, self._mine) if self._words[self._header(each) + SOCKET]]
+        if not found and not waiting_since:
+            return False
+        loops = {(record, int(self._words[ASKED_AT + record])) for record in found}
+        self._waiting_since = {each: waiting_since.get(each, now) for each in loops}
+        return any(now - since < STOOD_BACK_S for since in self._waiting_since.values())
+
+    def _given_up(self) -> List[Tuple[int, int]]:
+        """Those for whom one has stood back for too long."""
+        if not self._waiting_since:
+            return []
+        now = self._now()
+        return [each for each, since in self._waiting_since.items() if now - since >= STOOD_BACK_S]
 
     def give(self, rings: bool = True) -> None:
         """Gives the commit lock back, if it is this one's, and wakes the next one who waits for it."""
@@ -83,24 +145,40 @@ class Records:
             return
         self._memory.unlock(COMMIT_LOCK)
         if rings:
-            ring_one(self._words, self._mine, self._memory.wake)
+            self._ring_one()
         settled, self._settled = self._settled, []
         for record in settled:
             ring(self._words, record, self._memory.wake)
 
-    def others_wait(self) -> bool:
-        """Whether somebody else has published something."""
-        return bool(waiting(self._words, self._mine))
+    def _ring_one(self) -> None:
+        """Wakes one of those who wait for the lock, each in its turn."""
+        found = waiting(self._words, self._mine)
+        if found:
+            record = next((each for each in found if each > self._mine), found[0])
+            number = self._words[self._header(record) + SOCKET]
+            if number:
+                self._wake_loop(int(number))
+            else:
+                ring(self._words, record, self._memory.wake)
 
     # --- one's own ------------------------------------------------------------------------------
 
     def publish(self, body: bytes) -> int:
         """Puts a message where whoever has the lock finds it; its number. 0: there is no room for it."""
-        if len(body) > MAX_MESSAGE_BYTES or (self._mine < 0 and not self._claim()):
+        return self._ask(body, 0) if len(body) <= MAX_MESSAGE_BYTES else 0
+
+    def wait_for_turn(self, socket: int) -> int:
+        """Says that an event loop waits for the lock, at the socket of that number. As `publish`."""
+        return self._ask(b"", socket)
+
+    def _ask(self, body: bytes, socket: int) -> int:
+        if not self._combines or (self._mine < 0 and not self._claim()):
             return 0
         self._number += 1
         self._put(self._mine, MESSAGE_AT, body, MESSAGE_SIZE)
-        self._words[self._header(self._mine) + NAME] = self.name
+        header = self._header(self._mine)
+        self._words[header + NAME] = self.name
+        self._words[header + SOCKET] = socket
         self._words[ASKED_AT + self._mine] = self._number
         return self._number
 
@@ -161,6 +239,8 @@ class Records:
         found = []
         for record in waiting(self._words, self._mine):
             header, number = self._header(record), self._words[ASKED_AT + record]
+            if self._words[header + SOCKET]:
+                continue
             size = min(self._words[header + MESSAGE_SIZE], MAX_MESSAGE_BYTES)
             body = self._memory.read(8 * header + MESSAGE_AT, size)
             is_taken = self._words[REPLIED_AT + record] == number * _CODES + TAKEN
@@ -212,13 +292,6 @@ def waiting(words: Any, but: int = -1) -> List[int]:
         for record, (number, word) in enumerate(zip(asked, replied))
         if number and record != but and (word // _CODES != number or word % _CODES in (PUBLISHED, TAKEN))
     ]
-
-
-def ring_one(words: Any, after: int = -1, wake: Optional[Callable[[int], None]] = None) -> None:
-    """Wakes one of those who wait for the commit lock, each in its turn."""
-    found = waiting(words, after)
-    if found:
-        ring(words, next((record for record in found if record > after), found[0]), wake)
 
 
 def ring(words: Any, record: int, wake: Optional[Callable[[int], None]] = None) -> None:

@@ -22,14 +22,17 @@ from ...errors import (
     TooLarge,
     Unavailable,
     Unknown,
+    UnknownFormat,
 )
-from ...layout import FORMAT, check_format
+from ...layout import check_format
 from .modes import mode_of
 
 log = logging.getLogger(__name__)
 
 APPLICATION_ID = 0x666B7A6F
 """PRAGMA application_id: "fkzo"."""
+FILES_FORMAT = 5
+"""PRAGMA user_version. Up to 4 it was `layout.FORMAT`, and one process wrote for all others: see `takeover`."""
 BUSY_MS = 50
 """How long SQLite waits for a lock, blocking the event loop; after that `store` waits without blocking it."""
 OPEN_BUSY_S = 5.0
@@ -75,15 +78,15 @@ def create(path: str, tables: Iterable[str]) -> None:
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         os.chmod(path, mode_of(os.path.dirname(path)))  # logs get the mode of their database
         connection.execute("PRAGMA application_id=%d" % APPLICATION_ID)
-        connection.execute("PRAGMA user_version=%d" % FORMAT)
+        connection.execute("PRAGMA user_version=%d" % FILES_FORMAT)
         (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
         if mode != "wal":
             raise DeploymentError("the file system of %s can't share memory; deployments can't be there" % path)
         connection.executescript("BEGIN;" + "".join(map(_TABLE.format, tables)) + "COMMIT;")
 
 
-def check(path: str) -> None:
-    """Whether a file is a database of ours, in a format that we know. NotADeployment, UnknownFormat; changes nothing.
+def check(path: str) -> int:
+    """The format of a database of ours, one that we know. NotADeployment, UnknownFormat; changes nothing.
 
     Reads the header only, and as it lies in the file: those two numbers never change while a database lives. As
     immutable, so that no lock is taken and no log touched (https://sqlite.org/c3ref/open.html). A file that is being
@@ -98,7 +101,11 @@ def check(path: str) -> None:
         raise explain(error, path, "open") from error
     if application != APPLICATION_ID or version < 1:
         raise NotADeployment("%s is not a database of fk_kazoo; move it away or use another name" % path)
-    check_format(path, version)
+    if version > FILES_FORMAT:
+        raise UnknownFormat("%s has format %d, this version knows %d; upgrade fk_kazoo" % (path, version, FILES_FORMAT))
+    if version < FILES_FORMAT:
+        check_format(path, version)
+    return int(version)
 
 
 def connect(
@@ -129,18 +136,13 @@ def connect(
     return connection
 
 
-def stamp(connection: sqlite3.Connection) -> None:
-    """Of who writes this format from now on: a file that a version before made gets its number, where `check` sees it.
-
-    While that can't be (the disk is full), a version before may still open it.
-    """
-    try:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version < FORMAT:
-            connection.execute("PRAGMA user_version=%d" % FORMAT)
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-    except sqlite3.Error as error:
-        log.warning("format %d was not noted: %s", FORMAT, error)
+def stamp(path: str) -> None:
+    """Gives a database this version's format, where `check` sees it. sqlite3.Error; Busy if somebody has it open."""
+    with contextlib.closing(sqlite3.connect(_uri(path, "rw"), isolation_level=None, uri=True)) as connection:
+        connection.execute("PRAGMA user_version=%d" % FILES_FORMAT)
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    if check(path) != FILES_FORMAT:
+        raise Busy("%s is open in another process" % path)
 
 
 def explain(error: sqlite3.Error, path: str, doing: str) -> Exception:

@@ -5,13 +5,12 @@ shared (`modes`):
 
 | file | what it is |
 | --- | --- |
-| ``state.db`` | SQLite: tables ``state`` and ``sessions``; written by the host, and beside it |
+| ``state.db`` | SQLite: tables ``state`` and ``sessions``; written by who has the commit lock |
 | ``interest.db`` | SQLite: table ``interest``; written by every process |
-| ``outbox.log`` | pushes that are not acknowledged; the host's (`outbox`) |
-| ``host.lock``, ``host.sock`` | who is the host, and the way to it |
+| ``commit.lock`` | locks: who commits, and whose a record is (`combining`, `shared_memory`) |
+| ``shared.words`` | memory of all processes: what is fanned out, and who wants what written (`progress`, `combining`) |
 | ``events-N.sock`` | the sockets at which processes are told of events by each other (`event_sockets`) |
-| ``host.progress`` | where others may write beside the host: memory of all processes (`progress`, `combining`) |
-| ``commit.lock`` | locks of those who do: who commits, and whose a record is (`combining`, `shared_memory`) |
+| ``host.lock`` | which process does what one does for all (`host`) |
 | ``super.digest`` | if it is there: ``user:hash`` as in ZooKeeper's ``DigestAuthenticationProvider.superDigest`` |
 
 The files must be on a disk of this machine: WAL does not work over a network (https://sqlite.org/wal.html).
@@ -34,7 +33,7 @@ from ...core.model import Id
 from ...errors import BadUrl, DeploymentError, NoPermission, NotADeployment, StorageFull, WrongUsage
 from ...ports import INTEREST, SESSIONS, STATE
 from .. import naming
-from . import closed_files, database, mounts
+from . import closed_files, database, mounts, takeover
 from .modes import GROUP_MODE, SHARED
 
 HOME_VARIABLE = "FK_KAZOO_HOME"
@@ -46,8 +45,9 @@ _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 _SUPER = re.compile(r"[^:\s]+:[A-Za-z0-9+/]+=*")
 
 
-_good: Dict[str, Tuple[int, int, int, int]] = {}
-"""Databases whose headers were found good, as they were then: who connects asks for that four times in a row."""
+_good: Dict[str, Tuple[Tuple[int, int, int, int], int]] = {}
+"""Databases whose headers were found good, as they were then, and their formats: who connects asks four times in a row.
+"""
 
 
 class Place(NamedTuple):
@@ -66,32 +66,22 @@ class Place(NamedTuple):
         return os.path.join(self.directory, "interest.db")
 
     @property
-    def outbox(self) -> str:
-        """The log of unacknowledged pushes."""
-        return os.path.join(self.directory, "outbox.log")
-
-    @property
     def lock(self) -> str:
         """The file that the host holds a lock on."""
         return os.path.join(self.directory, "host.lock")
 
-    @property
-    def socket(self) -> str:
-        """The host's socket. It may be too long to connect to: see `reachable_socket`."""
-        return os.path.join(self.directory, "host.sock")
-
     def event_socket(self, number: int) -> str:
-        """The socket of a process; it may be too long to be bound."""
+        """The socket of a process. It may be too long to be bound, or written to: see `reachable`."""
         return os.path.join(self.directory, "events-%d.sock" % number)
 
     @property
-    def progress(self) -> str:
-        """The file of what the host tells everybody."""
-        return os.path.join(self.directory, "host.progress")
+    def words(self) -> str:
+        """The file of the memory that all processes share."""
+        return os.path.join(self.directory, "shared.words")
 
     @property
     def commit_lock(self) -> str:
-        """The file that whoever writes beside the host holds a lock on."""
+        """The file that whoever commits holds a lock on."""
         return os.path.join(self.directory, "commit.lock")
 
     @property
@@ -100,15 +90,18 @@ class Place(NamedTuple):
         return os.path.join(self.directory, "super.digest")
 
     @contextlib.contextmanager
-    def reachable_socket(self) -> Iterator[str]:
-        """A path by which the socket can be bound and connected to, while the context lasts, however deep it lies."""
-        if len(os.fsencode(self.socket)) <= SOCKET_PATH_MAX:
-            yield self.socket
+    def reachable(self, path: str) -> Iterator[str]:
+        """The path of a socket by which it can be bound and written to, while the context lasts, however deep it lies.
+
+        OSError.
+        """
+        if len(os.fsencode(path)) <= SOCKET_PATH_MAX:
+            yield path
             return
         with tempfile.TemporaryDirectory(prefix="fk-") as short:
             link = os.path.join(short, "d")
             os.symlink(os.path.abspath(self.directory), link)
-            yield os.path.join(link, os.path.basename(self.socket))
+            yield os.path.join(link, os.path.basename(path))
 
 
 def home() -> str:
@@ -144,7 +137,8 @@ def prepare(name: str) -> Place:
         _check_mount(place.directory)
         if not os.path.lexists(place.directory) or _is_empty(place.directory):
             _create(place)
-        check(place)
+        if check(place) < database.FILES_FORMAT:
+            takeover.take_over(place.directory, (place.state, place.interest), place.lock)
     return place
 
 
@@ -157,8 +151,9 @@ def _check_mount(path: str) -> None:
         )
 
 
-def check(place: Place) -> None:
-    """Whether the deployment is ours and usable; changes nothing. Raises as `prepare` does."""
+def check(place: Place) -> int:
+    """Whether the deployment is ours and usable; changes nothing. The older of its formats. As `prepare`."""
+    formats = []
     with _as_our_error(place.directory):
         if not stat.S_ISDIR(os.stat(place.directory).st_mode):
             raise NotADeployment("%s is not a directory; remove it or use another name" % place.directory)
@@ -172,10 +167,12 @@ def check(place: Place) -> None:
                 raise NotADeployment("%s is not a file; restore it, or remove %s" % (path, place.directory))
             _check_access(path, os.R_OK | os.W_OK)
             is_now = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-            if _good.get(path) != is_now:
+            known = _good.get(path)
+            if known is None or known[0] != is_now:
                 with closed_files.changing((path,)):
-                    database.check(path)
-                _good[path] = is_now
+                    known = _good[path] = is_now, database.check(path)
+            formats.append(known[1])
+    return min(formats)
 
 
 def super_id(place: Place) -> Optional[Id]:
@@ -213,7 +210,7 @@ def share(name: str, group: str) -> Place:
         if not os.path.lexists(place.directory) or _is_empty(place.directory):
             _create(place, gid)
         check(place)
-        _open(place.directory, gid)  # first: what a host makes from now on is open, too
+        _open(place.directory, gid)  # first: what anybody makes from now on is open, too
         for each in sorted(os.listdir(place.directory)):
             path = os.path.join(place.directory, each)
             if stat.S_IMODE(os.stat(path).st_mode) != GROUP_MODE or os.stat(path).st_gid != gid:

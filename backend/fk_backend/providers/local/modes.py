@@ -1,7 +1,7 @@
 """Who may use the files of a deployment: its owner alone, or everybody in a group.
 
 Rule upheld here: the directory says which, for every process alike: shared means setgid, and open to its group
-(``rwxrws---``). So a host of any user makes files that the next host, and every client, can use.
+(``rwxrws---``). So a process of any user makes files that every other one can use.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the processes of a deployment share beside its files: memory, locks that go with their owner, and wake-ups.
 
-The memory is ``host.progress`` (`progress` has its words), the locks are POSIX record locks of single bytes of
+The memory is ``shared.words`` (`progress` has its words), the locks are POSIX record locks of single bytes of
 ``commit.lock``, and whoever sleeps does so by a futex.
 """
 

@@ -37,8 +37,8 @@ T = TypeVar("T")
 PATIENCE_S = 5.0
 """How long a lock is asked for, again and again, and each time for `database.BUSY_MS`."""
 RETRY_S = 0.001
-DIRECT_BUSY_MS = 2
-"""So long who writes beside the host waits for a lock: the host would wait for the same one, and has the queue."""
+STATE_BUSY_MS = 2
+"""So long who commits waits for a lock: he has the commit lock, so that hardly anybody is in the way."""
 
 
 _always = partial(bool, True)
@@ -57,10 +57,9 @@ _inherited: Set[str] = set()
 class LocalStore:
     """`ports.Store` of one process on the files of a deployment. For one thread at a time.
 
-    ``writable_state``: whether STATE and SESSIONS are written through it: by the host, and ``beside`` the host where
-    that leaves it to others (see `only_while`). A commit waits for the disk there (synchronous=FULL), and not in
-    INTEREST (NORMAL). A commit that names a key twice, or keys of INTEREST and of another table, is a ValueError, as in
-    every store.
+    ``writable_state``: whether STATE and SESSIONS are written through it. A commit waits for the disk there
+    (synchronous=FULL), and not in INTEREST (NORMAL). A commit that names a key twice, or keys of INTEREST and of
+    another table, is a ValueError, as in every store.
 
     Opening raises what `files.check` raises, and DeploymentError in a forked child that inherited the files open. Reads
     raise Unavailable, and NotADeployment where the file is damaged; writes also StorageFull, TooLarge and Unknown.
@@ -69,13 +68,13 @@ class LocalStore:
     atomic_queries = True
     limits = UNLIMITED
 
-    def __init__(self, place: files.Place, writable_state: bool, beside: bool = False) -> None:
+    def __init__(self, place: files.Place, writable_state: bool) -> None:
         files.check(place)
         self._writable_state = writable_state
-        self._beside = beside
         self._may: Callable[[str], Condition] = lambda ns: ANY_TIME
         self._paths = {STATE: place.state, SESSIONS: place.state, INTEREST: place.interest}
         self._connections: Dict[str, sqlite3.Connection] = {}
+        self._opened = 0
         self._suspended = False
         self.has_turn: Callable[[], bool] = _always
         """Whether this thread has the event loop's turn, or none was ever given."""
@@ -109,15 +108,12 @@ class LocalStore:
 
     def _connect(self) -> None:
         try:
-            busy_ms = DIRECT_BUSY_MS if self._beside else database.BUSY_MS
-            state = database.connect(self._paths[STATE], (STATE, SESSIONS), True, self._writable_state, busy_ms)
+            state = database.connect(self._paths[STATE], (STATE, SESSIONS), True, self._writable_state, STATE_BUSY_MS)
             self._connections = {STATE: state, SESSIONS: state}
             interest = database.connect(self._paths[INTEREST], (INTEREST,), False, True)
             interest.text_factory = _text
             self._connections[INTEREST] = interest
-            if self._writable_state and not self._beside:
-                for connection in set(self._connections.values()):
-                    database.stamp(connection)
+            self._opened += 1
         except BaseException:
             self._close_connections()
             raise
@@ -159,6 +155,15 @@ class LocalStore:
         """Bytes in the database files, free pages included. Unavailable if it can't be read."""
         sql = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
         return sum(self._connection(table).execute(sql).fetchone()[0] for table in (STATE, INTEREST))
+
+    def changes(self) -> Tuple[int, int, int]:
+        """Something else after each commit to STATE or SESSIONS, whoever made it. Unavailable if it can't be read."""
+        connection = self._connection(STATE)
+        try:
+            ((others,),) = connection.execute("PRAGMA data_version").fetchall()
+        except sqlite3.Error as error:
+            raise database.explain(error, self._paths[STATE], "read") from error
+        return self._opened, int(others), connection.total_changes
 
     # --- reading --------------------------------------------------------------------------------
 
@@ -240,7 +245,7 @@ class LocalStore:
         may = looked, holds = ANY_TIME if table == INTEREST else self._may(ns)
         if not await self._attempt(table, "write", lambda c: write_all(c, path, checked, self.has_turn, may)):
             if not holds(looked()):
-                raise Unavailable("namespace %s: it is the host's turn" % ns)
+                raise Unavailable("namespace %s: what was taken up is not asked for any more" % ns)
             conditions = [(*write.key, write.expect) for write in checked if write.expect is not None]
             raise Conflict("one of these is not at its rev: %s" % conditions[:5])
 
@@ -293,7 +298,7 @@ class LocalStore:
     def _writable(self, table: str) -> str:
         """The file of a table that may be written to."""
         if table != INTEREST and not self._writable_state:
-            raise StorageFull("%s is written by the host only" % self._paths[table])
+            raise StorageFull("%s is not written through this store" % self._paths[table])
         return self._paths[table]
 
     async def _transact(self, table: str, work: Callable[[sqlite3.Connection], T]) -> T:

@@ -35,7 +35,7 @@ PECULIAR = {
     "flickering": "nodes that come and go, read row by row",
     "direct": "writes that no queue has, in the clients' own processes",
     "beside": "writes beside a host, in other processes of its machine",
-    "combined": "processes of one machine that commit for each other",
+    "combined": "processes of one machine, each with its queue, that commit for each other",
     "invoked": "writers that are invoked while the queue's are at work",
 }
 """By world: what it has and the plain one has not."""

@@ -40,7 +40,7 @@ class DirectStore(SimulatedStore):
         """From here on it may have been done."""
         message, self.message = self.message, None
         if message is not None:
-            self._deployment.note_accepted(self._process, message)
+            self._deployment.note_taken(self._process, message)
 
 
 class InTheClient:

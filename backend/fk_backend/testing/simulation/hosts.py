@@ -251,7 +251,7 @@ class Timer:
         knobs = self._world.knobs
         if knobs.beats_only_if_owning:
             await self._world.never()
-        if knobs.direct or knobs.beside:
+        if (knobs.direct or knobs.beside) and not knobs.combined:
             await self._rest_at_times()
         while True:
             await self._pause(TICK_S)
@@ -260,7 +260,7 @@ class Timer:
     async def _rest_at_times(self) -> None:
         """Where whoever opens a session beside the queue knows whether it will be looked after."""
         deployment, on_message = self._deployment, self._deployment.on_message
-        ticking = Ticking(self._looked, lambda ns: not deployment.is_idle(), cast(Clock, self), TICK_S, lambda ns: None)
+        ticking = Ticking(self._looked, lambda ns: not deployment.is_idle(), cast(Clock, self), TICK_S)
 
         def messages() -> None:
             if deployment.queue:
@@ -285,7 +285,7 @@ class Timer:
         return any(each.result() for each in done if each is not None)
 
     async def _look(self) -> "List[Optional[asyncio.Future[Any]]]":
-        if self._world.knobs.beside and self._deployment.is_free():
+        if self._world.knobs.beside and not self._world.knobs.combined and self._deployment.is_free():
             if self._deployment.told.upto(self._deployment.ns) != self._deployment.head_rev():
                 self._deployment.tell()  # whoever wrote beside the host was killed, or stopped
         ticks = [self._tick(self._deployment.ns) for _ in range(1 + self.twice)]
@@ -300,6 +300,7 @@ class Timer:
     async def _tick(self, asked: Union[str, Tick]) -> "Optional[asyncio.Future[Any]]":
         """What the heartbeat returned, if it did in time."""
         process, heartbeat = self.heartbeats.take()
+        self._deployment.on_tick(process)
         gone = self._world.loop.create_future()
         process.on_death = [lambda: None if gone.done() else gone.set_result(None)]
         task = asyncio.ensure_future(heartbeat(asked))

@@ -42,9 +42,9 @@ class Knobs(NamedTuple):
     beside: float = 0.0
     """How often a client's write that is alone is done beside a host, as the host may begin to write: see `beside`."""
     combined: bool = False
-    """Whether those who write beside a host commit for each other: see `local.combined`."""
+    """Whether clients are processes of one machine, each with a queue of its own: see `local.combined`."""
     queued_s: float = 0.25
-    """For how long one of them leaves its writes to the host after it was in somebody's way."""
+    """For how long one of them leaves its writes to its queue after it was in somebody's way."""
     invoked: float = 0.0
     """How often a client's write that is alone is done by a function that it invokes: see `invoked`."""
     late_inbox_s: float = 0.0
@@ -53,6 +53,11 @@ class Knobs(NamedTuple):
     """So often sessions look for what nobody told them; 0: as often as they do."""
     poison: bool = False
     """The writer has a bug: it fails on every message with a request of POISON."""
+
+    @property
+    def taken_by_commit(self) -> bool:
+        """Whether a message is taken when it is committed, and not when it is sent: there is not one queue alone."""
+        return self.invoked > 0 or self.combined
 
 
 class Step(NamedTuple):
@@ -104,9 +109,8 @@ LATE = "late"
 """The timer is ``span`` seconds late; ``detail``: twice, to fire twice."""
 
 
-TAKEOVER = "takeover"
-"""Another process becomes the host of those that write beside it: what the last one has shared says nothing any more,
-which they find out later, each in its time."""
+FORGOTTEN = "forgotten"
+"""What the processes of a machine know together of their fan-outs is lost, or is of earlier: as after a crash of it."""
 GARBAGE = "garbage"
 """A hostile client stores and sends what is none of ours: see `hostile`. ``detail``: a seed."""
 

@@ -83,6 +83,10 @@ class Deployment:
         self.inboxes: Dict[str, Inbox] = {}
         self.blobs: Dict[str, bytes] = {}
         self.on_message: Callable[[], None] = lambda: None
+        self.on_send: Optional[Callable[[Process, str, Delivery], None]] = None
+        """Where each process has a queue of its own: it takes a message."""
+        self.on_tick: Callable[[Process], None] = lambda process: None
+        """Called when a process looks after the namespace."""
         self.direct_of: Callable[[Process], Optional[Direct]] = lambda process: None
         """What writes for a client in its own process."""
         self.on_wake: Callable[[], None] = lambda: None
@@ -190,7 +194,7 @@ class Deployment:
         moves = any(isinstance(write, (Put, Remove)) and write.key == layout.head_key(self.ns) for write in writes)
         before = self.head_rev() if moves else 0
         self.at_once(self.items.commit(writes))
-        if self.world.knobs.invoked:
+        if self.world.knobs.taken_by_commit:
             self._taken_by(process, writes, moves, self.head_rev() > before)
         kept = [write.item.rev for write in writes if isinstance(write, Put) and write.key.sort == layout.NODE]
         if kept and not moves:
@@ -221,7 +225,11 @@ class Deployment:
 
     def _take(self, process: Process, messages: Sequence[Message]) -> None:
         for message in messages:
-            self.world.note(process.name, "accepted", self._whole(message))
+            self.note_taken(process, message)
+
+    def note_taken(self, process: Process, message: Message) -> None:
+        """It counts, in this order."""
+        self.world.note(process.name, "accepted", self._whole(message))
 
     def increment(self, process: Process, key: Key, by: int) -> int:
         """A beat, written down."""
@@ -237,6 +245,9 @@ class Deployment:
         self.accepted[message_id] = len(self.accepted)
         message = decode(body)
         assert split_id(message_id)[0] == message.inbox
+        if self.on_send is not None:
+            self.note_accepted(process, message)
+            return self.on_send(process, message_id, Delivery(body, internal))
         waiting = Waiting(message_id, Delivery(body, internal, Position(len(self.accepted))))
 
         def take() -> None:
@@ -250,8 +261,8 @@ class Deployment:
         self.on_message()
 
     def note_accepted(self, process: Process, message: Message) -> None:
-        """From here on it counts, in this order."""
-        what = "sent" if self.world.knobs.invoked else "accepted"
+        """From here on it counts, in this order, unless it is taken when it is committed."""
+        what = "sent" if self.world.knobs.taken_by_commit else "accepted"
         self.world.note(process.name, what, self._whole(message))
 
     def _whole(self, message: Message) -> Message:

@@ -87,7 +87,7 @@ class Replay:
         self.model = Model(self._namespace_id())
         self.done: Dict[Tuple[str, int], Done] = {}
         self.order: List[Done] = []
-        self._replay(void_at if history.plan.knobs.invoked else {})
+        self._replay(void_at if history.plan.knobs.taken_by_commit else {})
         self._steps, self._heads = self._heads_by_step()
         self.conns = self._conns()
         self.lines = self._lines()

@@ -26,7 +26,7 @@ from .hosts import Timer, Trigger
 from .invoked import SimulatedInvocations
 from .local.combined import Machine
 from .loop import Stuck
-from .plan import GARBAGE, LATE, PART, PAUSE, POISON, STORM, TAKEOVER, WORLD, Fault, Plan
+from .plan import FORGOTTEN, GARBAGE, LATE, PART, PAUSE, POISON, STORM, WORLD, Fault, Plan
 from .ports import Deployment
 from .recipe import lock
 from .world import Entry, Process, World, trace_of
@@ -107,10 +107,10 @@ class Run:
     def _begin(self, fault: Fault) -> None:
         if fault.kind == LATE:
             self.timer.delay(fault)
-        elif fault.kind == TAKEOVER:
+        elif fault.kind == FORGOTTEN:
             assert self.machine is not None
             self.world.note("world", "fault", fault)
-            self.machine.take_over()
+            self.machine.forget(int(fault.detail))
         elif fault.kind == GARBAGE:
             hostile.attack(self.deployment, Random(fault.detail))
         elif fault.who == WORLD:
@@ -179,6 +179,8 @@ class Run:
     def _settled(self) -> bool:
         if self.deployment.holder is not None or self.deployment.in_the_post:
             return False
+        if self.machine is not None and not self.machine.is_idle():
+            return False
         return self.trigger.idle and self.trigger.writers.resting
 
     async def _until(self, reached: Callable[[], bool], what: str) -> None:
@@ -212,7 +214,7 @@ def constants(plan: Plan) -> Iterator[None]:
         stack.enter_context(mock.patch.object(writer, "MAX_CALLS", plan.knobs.commit_calls))
         if plan.knobs.poll_s:
             stack.enter_context(mock.patch.object(inbox, "LOOK_S", plan.knobs.poll_s))
-        if plan.knobs.invoked:
+        if plan.knobs.taken_by_commit:
             stack.enter_context(mock.patch.object(writer, "next_step", committed.witnessed(step.next_step)))
             stack.enter_context(mock.patch.object(writer, "recorded", committed.recording(step.recorded)))
         if plan.knobs.poison:

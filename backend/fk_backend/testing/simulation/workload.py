@@ -13,6 +13,7 @@ from ...session.ops import AddWatch, Exists, GetAcl, GetChildren, GetData, Remov
 from .plan import (
     CRASH,
     DOUBLE_CRASH,
+    FORGOTTEN,
     GARBAGE,
     INTERRUPT,
     JUMP,
@@ -21,7 +22,6 @@ from .plan import (
     PAUSE,
     POISON,
     STORM,
-    TAKEOVER,
     WORLD,
     Fault,
     Guess,
@@ -306,7 +306,7 @@ def beside(seed: int) -> Plan:
 
 
 def combined(seed: int) -> Plan:
-    """The plan of a seed in which clients who write beside a host at the same time commit for each other."""
+    """The plan of a seed in which clients are processes of one machine, which commit for each other."""
     made, r = beside(seed), Random("%d combined" % seed)
     if r.random() < 0.8:  # they meet all the time
         apart, watch = r.choice((0.02, 0.05, 0.1)), r.random() < 0.3
@@ -327,7 +327,7 @@ def combined(seed: int) -> Plan:
         if r.random() < 0.6:
             troubles.append(Fault(CRASH, who, at, 0.0, r.choice(("before", "after", INTERRUPT))))
         elif r.random() < 0.2:
-            troubles.append(Fault(TAKEOVER, WORLD, at))
+            troubles.append(Fault(FORGOTTEN, WORLD, at, 0.0, r.choice(("0", "1", "2"))))
         elif r.random() < 0.6:
             troubles.append(Fault(PAUSE, who, at, r.choice((0.02, 0.1, 0.3, 0.6, 1.5))))
         else:

@@ -108,7 +108,8 @@ def _began_unbeaten(replay: Replay) -> Iterator[str]:
     paused = {entry.who for entry in replay.log if entry.what == "fault" and entry.value.kind == PAUSE}
     timeouts = {n: live.timeout_ms / 1000 for alive in replay.model.alive for n, live in alive.items()}
     heard: Dict[int, float] = {}
-    sent = "sent" if replay.history.plan.knobs.invoked else "accepted"  # where it is taken later, it is the same
+    # Where it is taken later, it is the same.
+    sent = "sent" if replay.history.plan.knobs.taken_by_commit else "accepted"
     for entry in replay.log:
         if entry.what == "beat":
             heard[entry.value[0]] = entry.at

@@ -1,47 +1,44 @@
-"""`providers.local.beside` among several processes of one machine, which commit for each other (`combining` there).
+"""Several processes of one machine: each has its queue and its writer, and they commit for each other.
 
-All that ships runs here, but for what is not the protocol: the memory that the processes share, its locks and wake-ups,
-and the store, whose transactions look at that memory while nobody else can commit. A process may be slow, be stopped,
-be interrupted by a signal's handler or die at each access of that memory.
+All that ships runs here (`providers.local.direct`, `combining` and `turn` there), but for what is not the protocol: the
+memory that the processes share, its locks and wake-ups, and the store, whose transactions look at that memory while
+nobody else can commit. A process may be slow, be stopped, be interrupted by a signal's handler or die at each access of
+that memory by a caller's thread, and of the store and the inboxes by anybody.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import defaultdict
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, TypeVar, Union, cast
 
 from ....eager import Waits, at_once
-from ....errors import BackendError, Unavailable, Unknown
+from ....errors import Unavailable, Unknown
 from ....functions.cache import Cache
 from ....functions.step import Step
 from ....functions.writer import Writer
 from ....messages import Entry, Message, decode
-from ....ports import Item, Key, NullSender, Ports, Store, Written
+from ....ports import Clock, Delivery, Inboxes, Item, Key, NullSender, Ports, Store, Written
 from ....providers.contention import Contention
-from ....providers.local.beside import DirectWriter, inbox_of
+from ....providers.dispatch import Dispatcher
 from ....providers.local.combining import MESSAGE_AT, Records
+from ....providers.local.direct import DirectWriter, inbox_of
 from ....providers.local.progress import Progress
 from ....providers.local.shared_memory import SharedMemory
 from ....providers.local.store import LocalStore
+from ....providers.local.turn import LOOK_S, Turn
 from ..beside import BesideStore, SimulatedEvents, is_of_clients
 from ..plan import INTERRUPT
-from ..ports import Deployment, SimulatedClock
+from ..ports import Deployment, SimulatedClock, SimulatedInboxes, SimulatedStore
 from ..world import Process
 from .in_thread import InThread
 
 T = TypeVar("T")
-SLOT = 0
-"""Where the namespace is in the memory."""
-STAMP = 3 << 62
 NOTICED = 0.15
 """How often others get a turn between two accesses of the memory."""
 ACCESS_S, LONG_ACCESS_S = 0.0005, 0.04
 """What comes between two accesses takes so long at most, and now and then so long."""
-
-
-HEARS = 0.3
-"""How often one hears of the next host before it writes again."""
 
 
 class Interruption(BaseException):
@@ -62,17 +59,25 @@ class Machine:
         self.looked: Dict[Tuple[str, int], int] = {}
         """The step at which a message, by connection and number, was found to change nothing."""
         self._users: Dict[int, SimulatedCombining] = {}
-        self.stamp = STAMP
-        """The host's."""
-        self._told = deployment.told = Progress(HostsWords(self), STAMP)
-        self._told.found(deployment.ns, SLOT)
+        deployment.on_send, deployment.on_tick = self._send, self._tick
 
-    def take_over(self) -> None:
-        """There is another host: it fans out again what the last one may not have."""
-        self.stamp += 1
-        self._told._stamp = self.stamp
-        self.cells[2 * SLOT + 1] = 0
-        self.deployment.tell()
+    def forget(self, zxids: int) -> None:
+        """What is known together of the fan-outs is of so many zxids ago; 0: nothing."""
+        told = Progress(self.cells)
+        upto = max(0, told.upto(self.deployment.ns) - zxids) if zxids else 0
+        told.note(self.deployment.ns, upto)
+
+    def _send(self, process: Process, message_id: str, delivery: Delivery) -> None:
+        self.user(process).functions.accept(self.deployment.ns, message_id, delivery.body, delivery.internal)
+
+    def _tick(self, process: Process) -> None:
+        user, ns = self.user(process), self.deployment.ns
+        if Progress(self.cells).upto(ns) != self.deployment.head_rev():  # who wrote may have been killed, or stopped
+            user.fan_out()
+
+    def is_idle(self) -> bool:
+        """Whether no process has anything in its queue."""
+        return not any(user.functions.is_at_work for user in self._users.values() if not user.is_dead)
 
     def user(self, process: Process) -> "SimulatedCombining":
         """What a process writes with: the same for all its connections."""
@@ -82,9 +87,7 @@ class Machine:
         return self._users[id(process)]
 
     def look(self, index: int) -> int:
-        """A word. That of the host is what it is when it is looked at."""
-        if index == 2 * SLOT:
-            return self.stamp if self.deployment.is_free() else 0
+        """A word."""
         return self.cells[index]
 
     def _died(self, process: Process) -> None:
@@ -97,25 +100,13 @@ class Machine:
             user.thread.end()
 
 
-class HostsWords:
-    """The words, as the host has them: its steps are those of its own ports."""
-
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
-
-    def __getitem__(self, index: int) -> int:
-        return self._machine.look(index)
-
-    def __setitem__(self, index: int, value: int) -> None:
-        self._machine.cells[index] = value
-
-
 class Thread(InThread):
     """The thread of a process that writes, and the gate through which it reaches the rest of the world."""
 
     def __init__(self, process: Process) -> None:
         super().__init__()
         self._process = process
+        self._loops = threading.get_ident()
         self.is_loops = False
         """Whether it is the event loop's, in which no signal's handler raises."""
 
@@ -129,7 +120,9 @@ class Thread(InThread):
         return found
 
     def access(self, name: str, effect: Callable[[], T]) -> T:
-        """Of the memory: in an instant, after or before which others may get a turn."""
+        """Of the memory: in an instant, after or before which others may get a turn, but for the event loop."""
+        if threading.get_ident() == self._loops:
+            return effect()
         process = self._process
         world = process.world
         is_troubled = process.kill_at or process.dead or process.paused_until > world.now or self._is_over
@@ -246,12 +239,12 @@ class NotedRecords(Records):
     """Records that are told apart in the history: what is published is written down."""
 
     def __init__(self, machine: Machine, memory: SimulatedMemory, name: int) -> None:
-        super().__init__(cast(SharedMemory, memory))
+        super().__init__(cast(SharedMemory, memory), now=lambda: machine.deployment.world.now)
         self.name = name
         self._machine = machine
 
     def _put(self, record: int, offset: int, data: bytes, size: int) -> None:
-        if offset == MESSAGE_AT:
+        if offset == MESSAGE_AT and data:
             self._machine.published[inbox_of(self.name), self._number] = decode(data.partition(b"\n")[2])
         super()._put(record, offset, data, size)
 
@@ -263,12 +256,14 @@ class NotedWriter(Writer):
 
     async def _worked_out(self, ns: str, cache: Cache, entries: Sequence[Entry], done: Dict[str, int]) -> Step:
         step = await super()._worked_out(ns, cache, entries, done)
-        self.store.decides(step.entries)
+        self.store.decides(step.entries, cache.head.zxid)
         return step
 
 
 class CombinedStore(BesideStore):
-    """`LocalStore` beside a host: its transactions look at words, and until one is over nobody else commits."""
+    """`LocalStore` of a caller's thread: its transactions look at words, and until one is over nobody else commits."""
+
+    notes_itself = True
 
     def __init__(self, machine: Machine, thread: Thread, process: Process) -> None:
         super().__init__(machine.deployment, cast(Process, thread))
@@ -285,8 +280,9 @@ class CombinedStore(BesideStore):
     def in_turn(self, has_turn: Callable[[], bool]) -> None:
         """`LocalStore.in_turn`."""
 
-    def decides(self, entries: Sequence[Entry]) -> None:
-        """What is taken next, in this order."""
+    def decides(self, entries: Sequence[Entry], zxid: int) -> None:
+        """What is taken next, in this order, if the head is still at that zxid."""
+        self._seen = zxid
         published = self._machine.published
         found = [published.get((entry.inbox, entry.number)) if entry.inbox else self.message for entry in entries]
         self._asking = [message for message in found if message is not None]
@@ -296,7 +292,7 @@ class CombinedStore(BesideStore):
         asking, self._asking = self._asking, []
         for message in asking:
             self._machine.looked.pop((message.inbox, message.first), None)
-            self._deployment.note_accepted(self._owner, message)
+            self._deployment.note_taken(self._owner, message)
 
     async def get(self, keys: Sequence[Key]) -> List[Optional[Item]]:
         """`ports.Store.get`: what fails does so by the look at the head, if it is answered with that."""
@@ -304,7 +300,6 @@ class CombinedStore(BesideStore):
 
         def effect() -> List[Optional[Item]]:
             if asking and self._deployment.head_rev() == self._seen:
-                self._may()
                 for message in asking:
                     step = self._deployment.world.note(self._owner.name, "looked", message)
                     self._machine.looked[message.inbox, message.first] = step
@@ -319,9 +314,9 @@ class CombinedStore(BesideStore):
             return await super().commit(writes)
         try:
             await self._begin()
-            looked, holds = self.progress.while_idle(self._deployment.ns)
+            looked, holds = self.progress.while_asked(self._deployment.ns)
             if not holds(looked()):
-                raise Unavailable("it is the host's turn")
+                raise Unavailable("it is not asked for any more")
 
             def effect() -> None:
                 self.write(writes)
@@ -362,8 +357,26 @@ async def _once() -> None:
     raise Unavailable("locked by another process")
 
 
+class SimulatedTurn(Turn):
+    """`Turn` of a process, whose callers' threads have the event loop's turn while they write."""
+
+    def __init__(self, process: Process, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._process = process
+
+    async def __aenter__(self) -> None:
+        await self._process.pass_time(0.0)
+        while self._process.is_writing:
+            await self._process.pass_time(ACCESS_S)
+        self._process.asking, self._process.looks_at = [], None
+        await super().__aenter__()
+
+    async def _sleep(self) -> None:
+        await self._process.pass_time(LOOK_S)
+
+
 class SimulatedCombining:
-    """`ports.Direct`, of one client process."""
+    """`ports.Direct` and the queue, of one process."""
 
     at_once = False
 
@@ -373,32 +386,40 @@ class SimulatedCombining:
         self._process = process
         self.thread = Thread(process)
         memory = SimulatedMemory(machine, self.thread, process)
-        self._progress = progress = Progress(memory.words, machine.stamp)
-        progress.found(deployment.ns, SLOT)
+        progress = Progress(memory.words)
         self._store = CombinedStore(machine, self.thread, process)
         self._store.progress = progress
         nobody, events = NullSender(), SimulatedEvents(deployment, cast(Process, self.thread)).push
         clock = cast(Any, SimulatedClock(process))
         writer = NotedWriter(Ports(cast(Store, self._store), nobody, nobody, clock, events=events), told=progress)
         writer.store = self._store
+        records = NotedRecords(machine, memory, process.random.getrandbits(64))
+        inboxes = cast(Inboxes, SimulatedInboxes(deployment, process))
+        queued = Writer(Ports(cast(Store, SimulatedStore(deployment, process)), inboxes, nobody, clock), told=progress)
+        queued._cache = writer._cache  # it is one and the same
+        turn = SimulatedTurn(process, records, lambda: 1, lambda: None, lambda: 0.0)
+        self.functions = Dispatcher(queued, None, inboxes, cast(Clock, clock), turn=turn)
         self._direct = DirectWriter(
             lambda: writer,
-            progress.is_idle,
+            lambda ns: self.functions.is_free(ns) and not self.functions.is_at_work,
             self._schedule_fan_out,
             cast(LocalStore, self._store),
             progress,
-            NotedRecords(machine, memory, process.random.getrandbits(64)),
+            records,
             lambda: process.world.now,
         )
         self._direct._contention[deployment.ns] = Contention(process.world.knobs.queued_s)
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether its process is."""
+        return self._process.dead
 
     async def write(self, ns: str, message: Message, key: bytes = b"") -> Optional[Written]:
         """`ports.Direct.write`."""
         process = self._process
         if process.is_writing or process.random.random() >= process.world.knobs.beside:
             return None  # each of a process's is one step, whichever connection asks
-        if self._progress._stamp != self._machine.stamp and process.random.random() < HEARS:
-            self._progress._stamp = self._machine.stamp
         self._store.message, process.is_writing = message, True
         writing = asyncio.ensure_future(self._write(ns, message))
         process.world.keep(writing)
@@ -430,8 +451,14 @@ class SimulatedCombining:
     def told(self, ns: str) -> None:
         """`ports.Direct.told`: see `write`."""
 
+    def fan_out(self) -> None:
+        """Has the last commit fanned out. In the event loop."""
+        self.functions._pending_fan_outs.add(self._deployment.ns)
+        self.functions._handle_soon(self._deployment.ns)
+
     def _schedule_fan_out(self, ns: str) -> None:
-        try:
-            self.thread.wait(self._process.call("queue", "tell", self._deployment.tell))
-        except BackendError:
-            pass
+        self.thread.wait(self._fan_out())
+
+    async def _fan_out(self) -> None:
+        await self._process.pass_time(0.0)
+        self.fan_out()

@@ -1,8 +1,7 @@
-"""Who is not the host writes all the same, while the host has nothing to do: then nobody has to be woken for it.
+"""A caller's own thread writes, unless its process has something in the queue: then nobody has to be woken for it.
 
-A commit is conditional on the head, and on the word by which the host leaves the namespace to whoever asks; the fan-out
-is the host's, which is asked for it where somebody watches. Of several who write at the same time, one commits for all
-(see `combining`). Everything else takes the queue.
+It takes the commit lock, and commits onto what everybody was told of. Of several who write at the same time, one
+commits for all (see `combining`). Everything else takes the process's queue.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from typing import Callable, Dict, List, Optional, Tuple
 
 from ... import codec
 from ...codec import Malformed
-from ...core.model import Id
 from ...core.requests import INVOKED, Call, Multi, Result
 from ...eager import Waits, at_once
 from ...errors import BackendError, Conflict, Unavailable, Unknown
@@ -24,29 +22,20 @@ from ...functions.step import CARRIED_ZXIDS, Step
 from ...functions.writer import Writer
 from ...layout import Head, head_key, head_of
 from ...messages import Entry, Message, decode, encode
-from ...ports import NullSender, Ports, Written
+from ...ports import Written
 from ...triggers import packed_text, unpacked
-from ..clock import SystemClock
 from ..contention import Contention
 from ..direct import InProcessDirect
 from .combining import DONE, LOST, MAX_ANSWER_BYTES, PUBLISHED, REFUSED, TAKEN, Publication, Records
-from .event_sockets import sender_of_events
-from .files import Place
-from .frames import Frames
-from .progress import Progress, shared
-from .shared_memory import SharedMemory, is_possible
+from .progress import Progress
 from .store import LocalStore
 
 log = logging.getLogger(__name__)
 
 QUEUED_S = 0.25
-"""For how long writes go to the host's queue after somebody else had the commit lock for too long, at first."""
+"""For how long writes go to the queue after somebody else had the commit lock for too long, at first."""
 WAIT_S = 0.3
 """So long a caller waits for whoever has the commit lock; then the queue has its message."""
-HOST_WAIT_S = 0.05
-"""So long it waits for the host, of which nobody knows how much it still has to do."""
-IN_A_ROW = 3
-"""So often in a row the host is found at work, and has the message, before one waits for it."""
 LOOK_S = 0.01
 """So often it looks meanwhile whether it is its own turn, in case that somebody ended who would have rung."""
 SEE_OFF_S = 0.25
@@ -65,10 +54,10 @@ class DirectWriter(InProcessDirect):
         schedule_fan_out: Callable[[str], None],
         store: LocalStore,
         progress: Progress,
-        records: Optional[Records],
+        records: Records,
         now: Callable[[], float] = monotonic,
     ) -> None:
-        """``records``: None where nobody can combine. ``now``: in seconds, as `ports.Clock.monotonic`."""
+        """``now``: in seconds, as `ports.Clock.monotonic`."""
         super().__init__(writer, is_free, schedule_fan_out, store.in_turn)
         self._store = store
         self._progress = progress
@@ -76,8 +65,6 @@ class DirectWriter(InProcessDirect):
         self._now = now
         self._contention: Dict[str, Contention] = {}
         """By namespace."""
-        self._met_host: Dict[str, int] = {}
-        """How often in a row the host was at work, by namespace."""
 
     async def write(self, ns: str, message: Message, key: bytes = b"") -> Optional[Written]:
         """`ports.Direct.write`."""
@@ -85,11 +72,9 @@ class DirectWriter(InProcessDirect):
         if ns not in self._contention:
             self._contention[ns] = Contention(QUEUED_S)
         contention = self._contention[ns]
-        if not contention.is_due(self._now()):
+        if not contention.is_due(self._now()) or not self._is_free(ns):
             return None
         try:
-            if records is None:
-                return await super().write(ns, message, key)
             if records.number:  # of who was interrupted
                 await self._withdrawn(ns, records, records.number)
             return await self._with_others(ns, message, records, contention)
@@ -99,12 +84,15 @@ class DirectWriter(InProcessDirect):
 
     def told(self, ns: str) -> None:
         """`ports.Direct.told`: what is left of an interrupted call is over when this returns."""
-        records = self._records
-        if records is not None:
-            records.give()
-            if records.number:
-                self._see_off(records, records.number)
+        if not self._records.is_loops:
+            self._records.give()
+        self.see_off()
         super().told(ns)
+
+    def see_off(self) -> None:
+        """Ends what is left of an interrupted call, unless the event loop waits in its place."""
+        if self._records.number and not self._records.is_loops:
+            self._see_off(self._records, self._records.number)
 
     async def _with_others(
         self, ns: str, message: Message, records: Records, contention: Contention, number: int = 0
@@ -114,7 +102,6 @@ class DirectWriter(InProcessDirect):
         ``number``: of the message, if it is published already.
         """
         began = self._now()
-        busy_since: Optional[float] = None
         while True:
             bell = records.bell() if number else 0
             if number and not self._store.has_turn():
@@ -125,19 +112,11 @@ class DirectWriter(InProcessDirect):
                     state = records.state(number) if number else PUBLISHED
                     if state == TAKEN:  # who had the lock did not finish
                         return await self._withdrawn(ns, records, number)
-                    may_commit = state == PUBLISHED and self._is_free(ns)
+                    may_commit = state == PUBLISHED
                     if may_commit:
                         if number:
                             records.retract()
-                        found = await self._commit(ns, message, records)
-                        if found is not None:
-                            self._met_host[ns] = 0
-                            return found
-                        may_commit, number = False, 0  # the host has begun to write
-                        if self._now() - began > WAIT_S:
-                            return None
-                    elif not number and self._leaves_it(ns, records):
-                        return None
+                        return await self._commit(ns, message, records)
                 finally:
                     records.give(rings=may_commit)
             if not number:
@@ -150,20 +129,10 @@ class DirectWriter(InProcessDirect):
             if records.state(number) in (DONE, REFUSED, LOST):
                 return await self._withdrawn(ns, records, number)
             now = self._now()
-            busy_since = None if self._is_free(ns) else busy_since or now
-            if now - began > WAIT_S or now - (busy_since or now) > HOST_WAIT_S:
+            if now - began > WAIT_S:
                 contention.met(now)
                 return await self._withdrawn(ns, records, number)
             records.wait(bell, LOOK_S)
-
-    def _leaves_it(self, ns: str, records: Records) -> bool:
-        """Whether the host, which is at work, is left a message at once.
-
-        Not where several write, who would keep it at work for ever by that, each with one message: they wait until it
-        is done, and go on without it.
-        """
-        self._met_host[ns] = met = self._met_host.get(ns, 0) + 1
-        return met < IN_A_ROW and not records.others_wait()
 
     def _publish(self, ns: str, message: Message, records: Records) -> int:
         (request,) = message.requests
@@ -172,14 +141,11 @@ class DirectWriter(InProcessDirect):
         return records.publish(b"%s\n%s" % (ns.encode(), encode(message)))
 
     async def _commit(self, ns: str, message: Message, records: Records) -> Optional[Written]:
-        """With the lock. None if the host is at it after all, or has something to see to first: nothing was done."""
+        """With the lock. Conflict, Unavailable: nothing was done, as there is something to see to first."""
         self._progress.taken = ()
         others = await self._asked_by_others(ns, records)
         if not others:
-            try:
-                return await super().write(ns, message)
-            except (Conflict, Unavailable):
-                return await self._given_up(ns)
+            return await super().write(ns, message)
         taken: List[Publication] = []
 
         def begins(step: Step) -> None:
@@ -189,12 +155,10 @@ class DirectWriter(InProcessDirect):
         entries = [Entry("", 0, Call(message.session, message.inbox, message.requests[0])), *(e for _, e in others)]
         try:
             written = await self._writer().write_together(ns, entries, begins)
-        except (Conflict, Unavailable, GeneratorExit) as error:  # the last: the files are locked, and nobody waits here
-            for each in taken:  # else the host's next commits would make it look as if nobody could tell
+        except (Conflict, Unavailable, GeneratorExit):  # the last: the files are locked, and nobody waits here
+            for each in taken:  # else the next commits would make it look as if nobody could tell
                 records.put_back(each)
-            if isinstance(error, GeneratorExit):
-                raise
-            return await self._given_up(ns)
+            raise
         except BackendError as error:
             for each, _ in others:
                 records.settle(each, LOST if isinstance(error, Unknown) and each in taken else REFUSED)
@@ -207,13 +171,6 @@ class DirectWriter(InProcessDirect):
             records.settle(each, DONE, _encoded(one))
         self._see_to_fan_out(ns)
         return written[0]
-
-    async def _given_up(self, ns: str) -> Optional[Written]:
-        """None: it may be tried again. Unavailable if the host has the last commit to fan out first."""
-        head = await self._head(ns)
-        if self._progress.upto(ns) != head.zxid:
-            raise Unavailable("namespace %s: the last commit is not told" % ns)
-        return None
 
     async def _asked_by_others(self, ns: str, records: Records) -> List[Tuple[Publication, Entry]]:
         """What is to be committed of what others have published; what somebody else has committed is settled."""
@@ -321,81 +278,3 @@ def _decoded(answer: bytes) -> Written:
         return Written(Result(*result), zxid, since, tuple(unpacked(json.loads(triggers))))
     except (TypeError, ValueError) as error:
         raise Unknown("the answer can't be read: %s" % error) from error
-
-
-class LocalDirect:
-    """What this process writes with beside one host after the other. In the event loop, but for its ``direct``."""
-
-    def __init__(self, place: Place, store: LocalStore, super_id: Optional[Id], ns: str) -> None:
-        """``ns``: where it will write, if that is known."""
-        self._place = place
-        self._store = store
-        self._super_id = super_id
-        self._loop = asyncio.get_event_loop()
-        self._namespaces = {ns} if ns else set()
-        self._peer: Optional[Frames] = None
-        self._slots: Dict[str, int] = {}
-        """What the host has said of that."""
-        self._progress: Optional[Progress] = None
-        self._records: Optional[Records] = None
-        self.direct: Optional[InProcessDirect] = None
-        """None while there is no host that others may write beside."""
-
-    def meets(self, peer: Frames) -> None:
-        """There is a host. It is asked where to write, along with whether it serves."""
-        self._peer, self._slots = peer, {}
-        for ns in self._namespaces:
-            peer.send("slot", ns)
-
-    def joined(self, stamp: int) -> None:
-        """It serves, with this stamp; 0: it shares nothing."""
-        if not stamp:
-            return
-        try:
-            progress = Progress(shared(self._place.progress), stamp)
-        except (OSError, ValueError) as error:
-            log.info("%s: every write takes the queue: %s", self._place.directory, error)
-            return
-        nobody = NullSender()
-        ports = Ports(self._store, nobody, nobody, SystemClock(), events=sender_of_events(self._place))
-        writer = Writer(ports, self._super_id, told=progress)
-        self._store.only_while(progress.while_idle)
-        self._progress = progress
-        try:
-            self._records = Records(SharedMemory(self._place, progress.words)) if is_possible() else None
-        except OSError as error:
-            log.info("%s: nobody commits for this process: %s", self._place.directory, error)
-        self.direct = DirectWriter(
-            lambda: writer, progress.is_idle, self._schedule_fan_out, self._store, progress, self._records
-        )
-        for ns, slot in self._slots.items():
-            progress.found(ns, slot)
-
-    def left(self) -> None:
-        """The host is gone. Whoever is writing beside it is over before the next one begins."""
-        self.direct = self._peer = self._progress = None
-        self._slots = {}
-        records, self._records = self._records, None
-        if records is not None:
-            records.close()
-
-    def uses(self, ns: str) -> None:
-        """There are sessions of this process in the namespace."""
-        if ns not in self._namespaces:
-            self._namespaces.add(ns)
-            if self._peer is not None:
-                self._peer.send("slot", ns)
-
-    def found(self, ns: str, slot: int) -> None:
-        """The host says where the namespace is in its progress."""
-        self._slots[ns] = slot
-        if self._progress is not None:
-            self._progress.found(ns, slot)
-
-    def _schedule_fan_out(self, ns: str) -> None:
-        """From any thread. If the host is gone by then, the next one finds out by itself."""
-        self._loop.call_soon_threadsafe(self._tell, ns)
-
-    def _tell(self, ns: str) -> None:
-        if self._peer is not None:
-            self._peer.send("tell", ns)
