@@ -20,7 +20,7 @@ Connect = Callable[..., Any]
 Run = Callable[..., Program]
 
 OURS = ["all", "reused", "selector", "waker", "woken", "pair", "doorbell", "bell"]
-ON_DISK = ["databases", "logs", "shared", "sqlite", "outbox"]
+ON_DISK = ["databases", "logs", "shared", "sqlite", "locks"]
 BUSY = ["all", "shared", "sqlite"]
 """While other threads are in the middle of calls. The others are found out in the same way as by an idle client."""
 

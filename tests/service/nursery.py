@@ -19,9 +19,7 @@ from typing import Any, List, Optional
 from .processes import PROGRAMS, Program
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(
-    ["fk_kazoo.client", "fk_backend.providers.local.gateway", "tests.service.nursery"]
-)
+_context.set_forkserver_preload(["fk_kazoo.client", "fk_backend.providers.local.gateway", "tests.service.nursery"])
 
 
 def _run(name: str, arguments: List[str], stdin: Connection, stdout: Connection) -> None:

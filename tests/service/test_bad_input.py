@@ -119,15 +119,12 @@ def test_a_spoilt_file_is_named_and_left_alone(deployment: Path, how: str, name:
         assert "upgrade" in message
 
 
-@pytest.mark.parametrize("how", ["text", "header damaged", "zeros", "directory"])
-def test_a_spoilt_outbox_is_named_and_left_alone(deployment: Path, how: str) -> None:
-    """It holds what is on its way to clients that live: it can go when they are gone, and the message says so."""
-    SPOILT[how](deployment / "outbox.log")
-    before = _tree(deployment)
+def test_a_spoilt_lock_is_named_and_left_alone(deployment: Path) -> None:
+    (deployment / "commit.lock").unlink()
+    (deployment / "commit.lock").mkdir()
     message = _refused()
-    assert str(deployment / "outbox.log") in message and "remove" in message
-    assert _tree(deployment) == before
-    shutil.rmtree(deployment / "outbox.log") if how == "directory" else (deployment / "outbox.log").unlink()
+    assert str(deployment / "commit.lock") in message and "remove" in message
+    (deployment / "commit.lock").rmdir()
     client = KazooClient("local://d")
     client.start()
     assert client.get("/n7")[0] == b"7" * 100

@@ -74,7 +74,7 @@ def numbers(client: Any) -> List[int]:
         "logs": lambda: sqlite("-wal"),
         "shared": lambda: sqlite("-shm"),
         "sqlite": lambda: sqlite("", "-wal", "-shm"),
-        "outbox": lambda: [each.number for each in descriptors_of([place.outbox])],
+        "locks": lambda: [each.number for each in descriptors_of([place.commit_lock, place.lock])],
     }[WHICH]()
 
 
@@ -174,7 +174,7 @@ def main() -> None:
         if caller.is_alive():
             wrong.append("a call did not end")
     # What only a client's thread can find out it does at its next ping, as kazoo's does.
-    limit = 5.0 if WHICH in ("pair", "doorbell", "bell", "outbox") else SOON_S
+    limit = 5.0 if WHICH in ("pair", "doorbell", "bell", "locks") else SOON_S
     while WHICH in ("all", "reused", "pair", "sqlite") and "LOST" not in heard and time.monotonic() < began + limit:
         time.sleep(0.01)
     calls: Dict[str, Callable[[], Any]] = {

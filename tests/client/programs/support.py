@@ -262,8 +262,8 @@ async def _expire(url: Any, session: int) -> None:
 
 def _inside(gateway: Any) -> Any:
     """The gateway with the functions' own queue: a deployment takes an expiry from nobody else."""
-    host = gateway.link._host if hasattr(gateway, "link") else gateway
-    return SimpleNamespace(store=gateway.store, clock=gateway.clock, queue=host)
+    queue = getattr(gateway, "functions_queue", gateway)
+    return SimpleNamespace(store=gateway.store, clock=gateway.clock, queue=queue)
 
 
 def expire(client: Any) -> None:

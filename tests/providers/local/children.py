@@ -13,6 +13,8 @@ import sys
 import time
 from typing import Any, Callable, Dict
 
+from fk_backend.core.acls import OPEN_ACL
+from fk_backend.core.requests import Create, Delete, Multi, SetData
 from fk_backend.errors import BackendError
 from fk_backend.ports import INTEREST, SESSIONS, STATE, Item, Key, Put
 from fk_backend.providers import local
@@ -22,6 +24,7 @@ from fk_backend.providers.local.shared_memory import SharedMemory
 from fk_backend.providers.local.store import LocalStore
 from fk_kazoo.client import KazooClient
 from tests.providers.local.mistakes import plant
+from tests.providers.local.talker import Talker
 
 HEAD = Key(STATE, "ns:", "head")
 COUNTER = Key(INTEREST, "ns:beats", "all")
@@ -140,11 +143,11 @@ def orphan(name: str, abandons: str) -> None:
 
 
 async def serve(name: str, mistake: str = "") -> None:
-    """Is the host, until it is told to end."""
+    """Has it open, until it is told to end."""
     plant(mistake)
     gateway: Any = await local.connect(name, {})
     await gateway.check()
-    say("serves" if gateway.link.is_host else "somebody else does")
+    say("serves")
     told = asyncio.Event()
     asyncio.get_event_loop().add_reader(0, told.set)  # no thread: the calls of this process are in one order
     await told.wait()
@@ -152,10 +155,27 @@ async def serve(name: str, mistake: str = "") -> None:
     say("ended")
 
 
+async def writes(name: str, times: str, mistake: str = "") -> None:
+    """Writes so often, by its queue, and says the number of each one when it is answered."""
+    plant(mistake)
+    gateway: Any = await local.connect(name, {})
+    talker = Talker(gateway, "inbox-0")
+    await talker.open()
+    say("opened")
+    for number in range(int(times)):
+        path = "/n%d" % (number // 4)
+        create = Create(path, b"x" * 3000, OPEN_ACL, 0, 0, False)
+        request: Any = (create, SetData(path, b"y", -1), Multi((Delete(path, -1), create)), Delete(path, -1))
+        ((code, _, _),) = await talker.ask(request[number % 4])
+        assert code == 0
+        say(number)
+    await gateway.close()
+
+
 def published(name: str) -> None:
     """Publishes something, and says which record that is in. Never ends."""
     place = files.prepare(name)
-    records = Records(SharedMemory(place, progress.shared(place.progress)))
+    records = Records(SharedMemory(place, progress.shared_words(place)[0]))
     assert records.publish(b"something")
     say(records._mine)
     sys.stdin.read()
@@ -192,6 +212,7 @@ MAIN: Dict[str, Callable[..., Any]] = {
     "fill": fill,
     "orphan": orphan,
     "serve": serve,
+    "writes": writes,
     "published": published,
     "sets": sets,
 }

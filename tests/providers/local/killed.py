@@ -1,10 +1,10 @@
-"""A host is killed before each of its calls in turn, while a client of another process asks and goes on asking.
+"""A process that writes is killed before each of its calls in turn, while another one asks and goes on asking.
 
     python -m tests.providers.local.killed [MISTAKE]
 
-Calls: the statements that write, what is written, synced, renamed and removed, the lock, the door, and every frame that
-is sent; from the making of the deployment to the host's end. The client takes over; everything it asked is answered,
-has happened once, and is in the tree as it was answered.
+Calls: the statements that write, what is written, synced, renamed and removed, the locks, and every datagram; from the
+making of the deployment to the end of the process. Whatever it was answered is there, and nothing half of it; all that
+the other one asks is answered, has happened once, and is in the tree as it was answered.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from fk_backend.core.model import Error
 from fk_backend.core.requests import Create, Delete, Multi, SetData
 from fk_backend.ports import STATE, Item, Put
 from fk_backend.providers import local
-from fk_backend.providers.local import files, host
-from fk_backend.providers.local.frames import Frames
+from fk_backend.providers.local import files
+from fk_backend.providers.local.event_sockets import EventSockets
 from tests.providers.local import talker
 from tests.providers.local.mistakes import plant
 from tests.providers.local.talker import NS, Talker
@@ -60,8 +60,8 @@ class Calls:
     def watch(self) -> None:
         """From now on."""
         for place, name in (
-            *((os, name) for name in ("mkdir", "pwrite", "fsync", "rename", "unlink")),
-            *((fcntl, "lockf"), (host, "listening_socket"), (Frames, "send"), (Frames, "hang_up")),
+            *((os, name) for name in ("mkdir", "pwrite", "fsync", "rename", "link", "unlink")),
+            *((fcntl, "lockf"), (EventSockets, "_send")),
         ):
             self.over(place, name)
         met, connect = self.met, sqlite3.connect
@@ -88,13 +88,19 @@ class Calls:
         sqlite3.connect = lambda *a, **options: connect(*a, **{"factory": Connection, **options})  # type: ignore
 
 
-def _host(at: int, told: int, ready: int) -> None:
-    """A process that is the host, until it is told to end or killed; its exit code is 0 if it got to its end."""
+def _victim(at: int, told: int, ready: int) -> None:
+    """A process that writes, until it is told to end or killed; it says how many of its writes were answered."""
 
-    async def serve() -> None:
+    async def write() -> None:
         gateway: Any = await local.connect("d", {})
-        await gateway.check()
         os.write(ready, b"r")
+        victim = Talker(gateway, "victim-0")
+        await victim.open()
+        for request in VICTIMS:
+            ((code, _, _),) = await victim.ask(request)
+            assert code == Error.OK
+            os.write(ready, b"a")
+        os.write(ready, b"d")
         ends = asyncio.Event()
         asyncio.get_event_loop().add_reader(told, ends.set)
         await ends.wait()
@@ -102,7 +108,7 @@ def _host(at: int, told: int, ready: int) -> None:
 
     calls = Calls(at)
     calls.watch()
-    asyncio.run(serve())
+    asyncio.run(write())
     os.write(ready, b"%d" % calls.count)
 
 
@@ -110,8 +116,17 @@ def _create(path: str, flags: int = 0) -> Create:
     return Create(path, b"x", OPEN_ACL, flags, 0, False)
 
 
+VICTIMS = (
+    _create("/v"),
+    _create("/v/1"),
+    Multi((_create("/v/2"), _create("/v/3"))),
+    SetData("/v", b"set", 0),
+    Multi((Delete("/v/1", 0), SetData("/v", b"again", 1))),
+)
+
+
 async def _asks(client: Talker) -> List[Any]:
-    """What the client writes while the host is killed: one after the other, and several at once."""
+    """What the client writes while the other one is killed: one after the other, and several at once."""
     results = await client.ask(_create("/a"), _create("/b"))
     results += await client.ask(_create("/a/s-", 2))
     numbers = await client.send(SetData("/a", b"1", 0))
@@ -122,7 +137,7 @@ async def _asks(client: Talker) -> List[Any]:
     return results
 
 
-async def _client(end_host: Callable[[], None]) -> None:
+async def _client(end_victim: Callable[[], int]) -> None:
     gateway: Any = await local.connect("d", {})
     try:
         client = Talker(gateway, "client")
@@ -130,7 +145,7 @@ async def _client(end_host: Callable[[], None]) -> None:
         watch = layout.registration_key(NS, "/a", "data", "client")
         await gateway.store.commit([Put(watch, Item(1, b""), owner="client")])
         results = await _asks(client)
-        end_host()
+        answered = end_victim()
         results += await client.ask(_create("/last"))
         made = [value for _, value, _ in results if isinstance(value, str)]
         assert [code for code, _, _ in results] == [Error.OK] * 9, results
@@ -139,8 +154,24 @@ async def _client(end_host: Callable[[], None]) -> None:
         assert zxids == sorted(set(zxids)), zxids
         assert client.fired, "a watch was not told"
         assert await _tree(gateway.store) == TREE
+        await _check_victim(gateway.store, answered)
     finally:
         await gateway.close()
+
+
+async def _check_victim(store: Any, answered: int) -> None:
+    """What of its writes is there: all that was answered, and at most one more, whole."""
+    rows = dict((await store.query(STATE, layout.node_partition(NS, "/v"))).rows)
+    names = sorted(sort[1:] for sort in rows if sort.startswith(layout.CHILDREN))
+    pair = layout.pair_of([rows.get(layout.NODE), rows.get(layout.FAMILY)])
+    found = (pair and pair[0].data, names)
+    states: List[Any] = [
+        *[(None, []), (b"x", []), (b"x", ["1"]), (b"x", ["1", "2", "3"]), (b"set", ["1", "2", "3"])],
+        (b"again", ["2", "3"]),
+    ]
+    assert found in states[answered : answered + 2], (answered, found)
+    for name in names:
+        assert (await store.query(STATE, layout.node_partition(NS, "/v/" + name))).rows
 
 
 async def _tree(store: Any) -> List[Tuple[str, Any, int, List[str]]]:
@@ -167,43 +198,43 @@ TREE = [
 
 
 def _once(at: int) -> int:
-    """One life of a host that is killed before its ``at``-th call. How many it made, 0 if it was killed."""
+    """One life of a process that is killed before its ``at``-th call. How many it made, 0 if it was killed."""
     told, tell = os.pipe()
     ready, say = os.pipe()
     child = os.fork()
     if not child:
         try:
             os.close(tell)
-            _host(at, told, say)
+            _victim(at, told, say)
         finally:
             os._exit(0)
     os.close(told)
     os.close(say)
     os.read(ready, 1)  # nothing, if it was killed
 
-    ended: List[bool] = []
+    said: List[bytes] = []
 
-    def end_host() -> None:
-        if os.waitpid(child, os.WNOHANG)[0]:
-            ended.append(True)
-        else:
-            os.write(tell, b"e")
+    def end_victim() -> int:
+        """When it has written all, or is dead: how many of its writes were answered."""
+        while not b"".join(said).endswith(b"d"):
+            said.append(os.read(ready, 20))
+            if not said[-1]:
+                break
+        return b"".join(said).count(b"a")
 
     try:
-        asyncio.run(_client(end_host))
+        asyncio.run(_client(end_victim))
     finally:
         os.close(tell)
         count = os.read(ready, 20)
         os.close(ready)
-        if not ended:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
+        os.waitpid(child, 0)
     return int(count or 0)
 
 
 def main(mistake: str = "") -> None:
-    """Until a host lived to its end."""
-    plant(mistake)  # the forked hosts have it, too
+    """Until one lived to its end."""
+    plant(mistake)  # the forked processes have it, too
     at, count = 0, 0
     while not count:
         at += 1

@@ -16,16 +16,16 @@ from fk_backend.functions import step
 from fk_backend.messages import encode
 from fk_backend.providers import local
 from fk_backend.providers.contention import Contention
-from fk_backend.providers.local import beside, combining, files, host, shared_memory, store
+from fk_backend.providers.local import combining, direct, files, progress, shared_memory, store
 from fk_backend.providers.local.combining import COMMIT_LOCK, DONE, LOST, PUBLISHED, REFUSED, TAKEN, Records
 from fk_backend.session.engine import Session
 from tests.providers.local.conftest import Child, hear
-from tests.providers.local.test_beside import MADE, NS, Scene, done, play
+from tests.providers.local.test_direct import MADE, NS, Scene, done, play
 
 MINE, THEIRS = SetData("/a", b"mine", -1), SetData("/a", b"theirs", -1)
 
 
-IS_LOOPS_THREAD = beside.is_loops_thread
+IS_LOOPS_THREAD = direct.is_loops_thread
 
 
 class Interruption(BaseException):
@@ -34,9 +34,9 @@ class Interruption(BaseException):
 
 @pytest.fixture(autouse=True)
 def in_a_callers_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As it seems: these scenes are played in one event loop. What meets the host is tried again at once."""
-    monkeypatch.setattr(beside, "QUEUED_S", 0.0)
-    monkeypatch.setattr(beside, "is_loops_thread", lambda: False)
+    """As it seems: these scenes are played in one event loop. What meets anybody is tried again at once."""
+    monkeypatch.setattr(direct, "QUEUED_S", 0.0)
+    monkeypatch.setattr(direct, "is_loops_thread", lambda: False)
 
 
 class Waiting:
@@ -59,10 +59,9 @@ class Waiting:
 
 
 async def with_one_who_waits(on: Scene, op: Any = THEIRS) -> Tuple[Any, Waiting]:
-    """A third process beside the host; `Scene.here` is about to write."""
+    """A third process; `Scene.here` is about to write."""
     third = await local.connect("d", {})
     session, _ = await on.session(third)
-    await on.until(lambda: third.direct is not None and third.direct._is_free(NS) and on.is_free())  # type: ignore
     done(on.here.write_now(MADE))
     return third, Waiting(third, session, op)
 
@@ -82,7 +81,7 @@ def test_what_waits_is_committed_together(place: files.Place, monkeypatch: Any) 
         assert waiting.state == PUBLISHED
         mine = done(on.here.write_now(MINE))
         assert waiting.state == DONE and on.head_rev() == before + 2 and len(commits) == 1
-        theirs = beside._decoded(waiting.records.answer())
+        theirs = direct._decoded(waiting.records.answer())
         assert (mine.value[4], theirs.result.value[4]) == (1, 2), "versions: each was done, in this order"
         assert waiting.goes_on() == theirs and not waiting.records.number
         assert on.is_free(), "nobody is told anything but them"
@@ -96,7 +95,7 @@ def test_each_is_judged_by_itself(place: files.Place) -> None:
     async def scene(on: Scene) -> None:
         third, waiting = await with_one_who_waits(on, SetData("/a", b"", 7))
         done(on.here.write_now(MINE))
-        assert beside._decoded(waiting.records.answer()).result.code == -103
+        assert direct._decoded(waiting.records.answer()).result.code == -103
         await third.close()
 
     play(scene)
@@ -154,7 +153,7 @@ def test_the_next_who_commits_does_not_do_again_what_is_done(place: files.Place,
         await on.until(lambda: on.is_free() and on.other.direct._progress.upto(NS) == zxid)
         done(on.here.write_now(SetData("/a", b"", 2)))
         assert on.head_rev() == zxid + 1 and waiting.state == DONE
-        assert beside._decoded(waiting.records.answer()).result.value[4] == 2
+        assert direct._decoded(waiting.records.answer()).result.value[4] == 2
         await third.close()
 
     play(scene)
@@ -209,7 +208,7 @@ def test_what_was_not_committed_is_known_after_further_commits(place: files.Plac
 def test_what_nobody_can_tell_any_more_is_unknown(place: files.Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Heads do not keep answers for ever."""
     monkeypatch.setattr(step, "CARRIED_ZXIDS", 1)
-    monkeypatch.setattr(beside, "CARRIED_ZXIDS", 1)
+    monkeypatch.setattr(direct, "CARRIED_ZXIDS", 1)
 
     async def scene(on: Scene) -> None:
         third, waiting = await with_one_who_waits(on)
@@ -222,7 +221,7 @@ def test_what_nobody_can_tell_any_more_is_unknown(place: files.Place, monkeypatc
     play(scene)
 
 
-@pytest.mark.parametrize("why", ["the host's turn", "locked"])
+@pytest.mark.parametrize("why", ["not told", "locked"])
 def test_what_was_definitely_not_committed_is_as_it_was_before(
     place: files.Place, monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
@@ -231,12 +230,11 @@ def test_what_was_definitely_not_committed_is_as_it_was_before(
     async def not_now(self: Any, writes: Any) -> None:
         if why == "locked":
             await asyncio.sleep(0)
-        raise Unavailable("it is the host's turn")
+        raise Unavailable("it is not told")
 
     async def scene(on: Scene) -> None:
         third, waiting = await with_one_who_waits(on)
-        monkeypatch.setattr(beside, "HOST_WAIT_S", 0.0)
-        monkeypatch.setattr(beside, "WAIT_S", 0.0)
+        monkeypatch.setattr(direct, "WAIT_S", 0.0)
         with monkeypatch.context() as patched:
             patched.setattr(store.LocalStore, "commit", not_now)
             assert on.here.write_now(MINE) is None
@@ -253,7 +251,7 @@ def test_what_was_definitely_not_committed_is_as_it_was_before(
 
 def test_who_waits_for_too_long_withdraws_and_it_is_not_done_later(place: files.Place, monkeypatch: Any) -> None:
     """As when who has the lock is stopped, in front of its commit: that finds that it must not be."""
-    monkeypatch.setattr(beside, "WAIT_S", 0.02)
+    monkeypatch.setattr(direct, "WAIT_S", 0.02)
     commit = store.LocalStore.commit
     stopped: List[Waiting] = []
 
@@ -299,36 +297,12 @@ def test_who_is_interrupted_while_he_waits_leaves_nothing_to_be_done(place: file
     play(scene)
 
 
-def test_the_host_is_left_a_message_at_once_unless_several_write(place: files.Place, monkeypatch: Any) -> None:
-    """If all of them did that, the host would always have one of theirs, and each would take that way for ever."""
-    waits: List[float] = []
-
-    async def scene(on: Scene) -> None:
-        third, waiting = await with_one_who_waits(on)
-        records = waiting.records
-        records.retract()
-        monkeypatch.setattr(Records, "wait", lambda *arguments: waits.append(arguments[-1]))
-        monkeypatch.setattr(beside, "HOST_WAIT_S", 0.0)
-        monkeypatch.setattr(on.other.direct, "_is_free", lambda ns: False)
-        for _ in range(beside.IN_A_ROW - 1):
-            assert on.here.write_now(MINE) is None and not waits
-        assert on.here.write_now(MINE) is None and waits, "it meets the host again and again"
-        on.other.direct._met_host.clear()
-        waits.clear()
-        assert on.here.write_now(MINE) is None and not waits
-        waiting.number = records.publish(b"other\n")
-        assert on.here.write_now(MINE) is None and waits, "somebody else waits, too"
-        await third.close()
-
-    play(scene)
-
-
 def test_in_an_event_loop_nobody_waits(place: files.Place, monkeypatch: Any) -> None:
     """All that it serves would wait along: the queue has the message."""
 
     async def scene(on: Scene) -> None:
         third, waiting = await with_one_who_waits(on)
-        monkeypatch.setattr(beside, "is_loops_thread", IS_LOOPS_THREAD)
+        monkeypatch.setattr(direct, "is_loops_thread", IS_LOOPS_THREAD)
         monkeypatch.setitem(shared_memory._held, (waiting.records._memory.path, COMMIT_LOCK), object())
         monkeypatch.setattr(Records, "wait", lambda *arguments: pytest.fail("it waits"))
         assert on.here.write_now(MINE) is None and not on.other.direct._records.number
@@ -354,25 +328,25 @@ def test_what_has_no_room_is_for_the_queue(place: files.Place, monkeypatch: Any)
     async def scene(on: Scene) -> None:
         third, waiting = await with_one_who_waits(on)
         monkeypatch.setitem(shared_memory._held, (waiting.records._memory.path, COMMIT_LOCK), object())
-        many = tuple(SetData("/a", b"", -1) for _ in range(beside.MAX_PARTS + 1))
+        many = tuple(SetData("/a", b"", -1) for _ in range(direct.MAX_PARTS + 1))
         assert on.here.write_now(SetData("/a", bytes(combining.MAX_MESSAGE_BYTES), -1)) is None
         assert on.here.write_now(Multi(many)) is None
         monkeypatch.setattr(combining, "RECORDS", 0)
-        assert on.at_host.write_now(Create("/b", b"", MADE.acl, 0, 0, False)) is not None
+        assert on.at_host.write_now(Create("/b", b"", MADE.acl, 0, 0, False)) is None, "no record is left for it"
         await third.close()
 
     play(scene)
 
 
 def test_an_answer_that_has_no_room_goes_without_the_triggers(place: files.Place) -> None:
-    long = tuple(beside.unpacked([[7, "/" + "x" * 200, 1]] * 30))
-    answer = beside._decoded(beside._encoded(beside.Written(Result(0, None, 7), 9, 3, long)))
-    assert answer == beside.Written(Result(0, None, 7), 9, 9, ()), "every trigger after 9 is told"
+    long = tuple(direct.unpacked([[7, "/" + "x" * 200, 1]] * 30))
+    answer = direct._decoded(direct._encoded(direct.Written(Result(0, None, 7), 9, 3, long)))
+    assert answer == direct.Written(Result(0, None, 7), 9, 9, ()), "every trigger after 9 is told"
 
 
 def test_a_record_is_one_process_and_then_another_ones(place: files.Place, child: Child) -> None:
     files.prepare("d")
-    host.HostProgress(place, 1, lambda: True)
+    progress.shared_words(place)
     first = child("published", "d")
     assert hear(first) == "0" and hear(child("published", "d")) == "1"
     first.kill()

@@ -1,20 +1,17 @@
-"""What reaches the disk in which order, as the kernel sees it: a host makes a deployment, serves a client, and ends.
+"""What reaches the disk in which order, as the kernel sees it: a process makes a deployment, writes, and ends.
 
 | rule | or else |
 | --- | --- |
 | a deployment gets its name when its databases and their names are there, and then it has it there | it is half made |
-| a push leaves when a commit is there, and no two without one between them | an answer does not survive a power cut |
-| a push is in the outbox before the next commit is written | a dead host's memory is needed |
-| an outbox takes the place of the last one when it is there, and is never cut short | what was kept is gone |
+| who asked hears when a commit is there, and of no two without one between them | what it heard is lost |
 | a log is there before its database is written from it, and its database before the log goes | neither is whole |
-| a log has its name there before a push leaves | nobody finds it |
+| a log has its name there before who asked hears | nobody finds it |
 
 "There" means on the disk: synced after it was written.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import subprocess
@@ -24,20 +21,16 @@ from typing import Any, Dict, List, NamedTuple, Set
 
 import pytest
 
-from fk_backend.core.acls import OPEN_ACL
-from fk_backend.core.requests import Create, Delete, Multi, SetData
-from fk_backend.providers import local
-from tests.providers.local.conftest import ROOT, hear, tell
-from tests.providers.local.talker import Talker
+from tests.providers.local.conftest import ROOT
 
 WRITING = ("write", "pwrite64", "writev", "ftruncate")
 NAMING = ("openat", "rename", "renameat", "renameat2", "unlink", "unlinkat")
-CALLS = ",".join((*WRITING, *NAMING, "fsync", "fdatasync", "sendto", "sendmsg"))
+CALLS = ",".join((*WRITING, *NAMING, "fsync", "fdatasync"))
 LINE = re.compile(r"^\d+ +(\w+)\((.*)\) += (\d+)(<.*>)?$")
 DESCRIPTOR = re.compile(r"^\d+<([^>]*)>")
 QUOTED = re.compile(r'"([^"]*)"')
 WRITES = 12
-"""Requests of the client, each of which changes something."""
+"""How many, each of which changes something."""
 
 
 class Call(NamedTuple):
@@ -68,7 +61,7 @@ def _calls(trace: str) -> List[Call]:
 
 @pytest.fixture
 def traced(home: Path, tmp_path: Path) -> Any:
-    """Runs a host under strace, and a client of it; the calls of the host."""
+    """Runs a process that writes under strace; its calls."""
     trace = tmp_path / "trace"
     command = ["strace", "-f", "-qq", "-y", "-s", "0", "-e", "trace=" + CALLS, "-e", "signal=none", "-o", str(trace)]
     try:
@@ -80,35 +73,13 @@ def traced(home: Path, tmp_path: Path) -> Any:
 
     def run(mistake: str = "") -> List[Call]:
         environ = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'backend'}"}
-        program = [*command, sys.executable, "-m", "tests.providers.local.children", "serve", "d", mistake]
+        child = [sys.executable, "-m", "tests.providers.local.children", "writes", "d", str(WRITES), mistake]
         pipe = subprocess.PIPE
-        host = subprocess.Popen(program, cwd=ROOT, env=environ, stdin=pipe, stdout=pipe, text=True, bufsize=1)
-        try:
-            assert hear(host) == "serves"
-            asyncio.run(_client())
-            tell(host, "end")
-            assert hear(host) == "ended" and host.wait(30) == 0
-        finally:
-            host.kill()
-            host.communicate()
+        done = subprocess.run([*command, *child], cwd=ROOT, env=environ, stdin=pipe, stdout=pipe, text=True, timeout=60)
+        assert done.returncode == 0 and done.stdout.split() == ["opened", *map(str, range(WRITES))]
         return _calls(trace.read_text())
 
     return run
-
-
-async def _client() -> None:
-    gateway: Any = await local.connect("d", {})
-    try:
-        talker = Talker(gateway, "inbox")
-        await talker.open()
-        for number in range(WRITES):
-            path = "/n%d" % (number // 4)
-            create = Create(path, b"x" * 3000, OPEN_ACL, 0, 0, False)
-            request: Any = (create, SetData(path, b"y", -1), Multi((Delete(path, -1), create)), Delete(path, -1))
-            ((code, _, _),) = await talker.ask(request[number % 4])
-            assert code == 0
-    finally:
-        await gateway.close()
 
 
 class Disk:
@@ -120,15 +91,16 @@ class Disk:
         self._dirty: Set[str] = set()
         self._unnamed: Dict[str, str] = {}
         """Files made whose name may not be on the disk yet → their directory."""
-        self._unkept = False
         self._commits = 0
-        self.pushes = 0
+        self.heard = 0
         self.renamed: List[str] = []
         self.broken: List[str] = []
 
     def see(self, call: Call) -> None:
         """The next one."""
-        if call.name in WRITING and call.path.startswith(self._home):
+        if call.name == "write" and call.path.startswith("pipe:") and call.rest.startswith("1<"):
+            self._hear()
+        elif call.name in WRITING and call.path.startswith(self._home):
             self._write(call)
         elif call.name in ("fsync", "fdatasync"):
             self._sync(call.path)
@@ -142,8 +114,6 @@ class Disk:
             self._expect(call.path[:-4] not in self._dirty, "%s goes before its database is there" % call.path)
             self._dirty.discard(call.path)
             self._unnamed.pop(call.path, None)
-        elif call.name in ("sendto", "sendmsg"):
-            self._push()
 
     def _expect(self, holds: bool, what: str) -> None:
         if not holds:
@@ -154,10 +124,6 @@ class Disk:
             self._expect(call.path + "-wal" not in self._dirty, "%s is written from no log" % call.path)
         if call.path.endswith("-shm"):
             return
-        if call.path == self._place + "/state.db-wal":
-            self._expect(not self._unkept, "a push is not kept, and the next commit is written")
-        if call.path == self._place + "/outbox.log":
-            self._unkept = False
         self._dirty.add(call.path)
 
     def _sync(self, path: str) -> None:
@@ -173,23 +139,20 @@ class Disk:
         self._expect(not inside + unnamed, "%s gets its name before %s are there" % (new, inside + unnamed))
         self._unnamed[new] = os.path.dirname(new)
 
-    def _push(self) -> None:
-        self.pushes += 1
+    def _hear(self) -> None:
+        self.heard += 1
         log = self._place + "/state.db-wal"
-        self._expect(log not in self._dirty, "a push leaves before its commit is on the disk")
-        self._expect(self._commits > 0, "a push leaves and nothing was committed")
-        self._expect(log not in self._unnamed, "a push leaves before the log has its name on the disk")
-        self._expect(self._place not in self._unnamed, "a push leaves before the deployment has its name on the disk")
-        self._commits, self._unkept = 0, True
+        self._expect(log not in self._dirty, "who asked hears before its commit is on the disk")
+        self._expect(self._commits > 0, "who asked hears and nothing was committed")
+        self._expect(log not in self._unnamed, "who asked hears before the log has its name on the disk")
+        self._expect(self._place not in self._unnamed, "who asked hears before the deployment has its name on the disk")
+        self._commits = 0
 
 
 def _judged(calls: List[Call], home: Path) -> Disk:
-    """But for the first two that are sent, which tell no news: whether the host serves, and where its progress is."""
     disk = Disk(str(home / "d"))
-    no_news = [id(call) for call in calls if call.name in ("sendto", "sendmsg")][:2]
     for call in calls:
-        if id(call) not in no_news:
-            disk.see(call)
+        disk.see(call)
     return disk
 
 
@@ -197,19 +160,15 @@ def test_everything_reaches_the_disk_in_its_order(traced: Any, home: Path) -> No
     calls = traced()
     disk = _judged(calls, home)
     assert disk.broken == []
-    assert disk.pushes == 1 + WRITES and disk.renamed == [str(home / "d"), str(home / "d" / "outbox.log")]
+    assert disk.heard == 1 + WRITES and disk.renamed == [str(home / "d")]
     assert {call.path for call in calls if call.name.startswith("unlink")} >= {str(home / "d" / "state.db-wal")}
 
 
 @pytest.mark.parametrize(
     "mistake, says",
     [
-        ("not_durable", "a push leaves before its commit is on the disk"),
-        ("outbox_not_synced", "outbox.log gets its name before it is there"),
+        ("not_durable", "who asked hears before its commit is on the disk"),
         ("directories_not_synced", "before the deployment has its name on the disk"),
-        ("pushes_not_kept", "a push is not kept"),
-        ("outbox_written_in_place", "outbox.log is cut short"),
-        ("told_before_committed", "nothing was committed"),
     ],
 )
 def test_a_mistake_would_be_seen(traced: Any, home: Path, mistake: str, says: str) -> None:

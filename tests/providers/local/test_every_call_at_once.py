@@ -1,7 +1,6 @@
 """Each call of SQLite fails in turn in a write that its caller's own thread does: as `test_every_call`, for one write.
 
-The process is the host, whose disk that is, or it writes beside one, whose disk is well: then what is refused here is
-done there. Whatever fails, the caller is told the truth, nothing is half done, and the same client goes on.
+Whatever fails, the caller is told the truth, nothing is half done, and the same client goes on.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import pytest
 from kazoo.exceptions import ConnectionLoss, KazooException
 
 from fk_backend.providers.direct import InProcessDirect
-from fk_backend.providers.local import beside
+from fk_backend.providers.local import direct as direct_writes
 from fk_kazoo.client import KazooClient
 from fk_kazoo.exceptions import StorageFullError
 from tests.providers.local.conftest import Child, hear
@@ -22,7 +21,7 @@ from tests.providers.local.test_every_call import PATIENCE_S, WAYS, Disk, disk
 __all__ = ["disk"]
 
 TRIES = 20
-"""So often a write may find that it is the host's turn."""
+"""So often a write may find that it is the queue's turn."""
 
 
 class Write(NamedTuple):
@@ -62,13 +61,13 @@ WRITES: Dict[str, Write] = {
 }
 
 
-@pytest.fixture(params=["the host", "beside a host"])
+@pytest.fixture(params=["alone", "beside another process"])
 def clients(
     request: pytest.FixtureRequest, place: Any, child: Child, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[List[Any]]:
-    """One that writes, and one that looks on. A host that was met at work is no reason to leave off for long."""
-    monkeypatch.setattr(beside, "QUEUED_S", 0.0)  # a client's first direct write opens its session
-    if request.param == "beside a host":
+    """One that writes, and one that looks on. That somebody was met at work is no reason to leave off for long."""
+    monkeypatch.setattr(direct_writes, "QUEUED_S", 0.0)  # a client's first direct write opens its session
+    if request.param == "beside another process":
         assert hear(child("serve", "d")) == "serves"
     made: List[Any] = [KazooClient("local://d", timeout=20.0) for _ in range(2)]
     for each in made:
@@ -85,7 +84,7 @@ class Attempts:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.done = False
-        for writer in (InProcessDirect, beside.DirectWriter):
+        for writer in (InProcessDirect, direct_writes.DirectWriter):
             monkeypatch.setattr(writer, "write", self._noting(writer.write))
 
     def _noting(self, write: Any) -> Any:

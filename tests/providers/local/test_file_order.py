@@ -11,8 +11,7 @@ from typing import Any, Dict, Iterator, List, Tuple
 
 import pytest
 
-from fk_backend.providers.local import database, files, outbox
-from fk_backend.providers.local.outbox import Outbox
+from fk_backend.providers.local import database, files
 
 Step = Tuple[str, ...]
 
@@ -80,25 +79,3 @@ def test_a_deployment_gets_its_name_last(home: Path, recorder: Recorder) -> None
         ("rename", "new", "d"),
         ("sync", home.name),
     ]
-
-
-def test_an_outbox_takes_the_place_of_the_last_one_when_it_is_on_the_disk(
-    tmp_path: Path, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(outbox, "COMPACT_BYTES", 100)
-    path = str(tmp_path / "outbox.log")
-    anew = [
-        ("open anew", "outbox.log.new"),
-        ("write", "outbox.log.new"),
-        ("sync", "outbox.log.new"),
-        ("rename", "outbox.log.new", "outbox.log"),
-    ]
-    box = Outbox(path)
-    assert recorder.steps == anew
-    recorder.steps.clear()
-    for body in (b"x" * 500, b"y"):  # the first is appended, and makes it too long
-        box.save([("inbox", box.number("inbox", 0, body))])
-    appended = ("write", "outbox.log.new")  # by the name under which the descriptor was opened
-    assert recorder.steps == [appended, *anew]
-    box.close()
-    assert len(Outbox(path).after("inbox", 0)) == 2

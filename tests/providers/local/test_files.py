@@ -127,13 +127,13 @@ def test_all_who_make_it_at_once_get_the_same_one(home: Path) -> None:
 def test_a_socket_is_reached_however_deep_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int) -> None:
     monkeypatch.setenv("FK_KAZOO_HOME", str(tmp_path / ("x" * length) / ("y" * length)))
     place = files.prepare("d" * 20)
-    listener, peer = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
+    path = place.event_socket(7)
+    listener, peer = (socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(2))
     with contextlib.closing(listener), contextlib.closing(peer):
-        with place.reachable_socket() as address:
+        with place.reachable(path) as address:
             listener.bind(address)
-            listener.listen()
-            assert stat.S_ISSOCK(os.stat(place.socket).st_mode)
-        with place.reachable_socket() as address:
+            assert stat.S_ISSOCK(os.stat(path).st_mode)
+        with place.reachable(path) as address:
             peer.connect(address)
 
 

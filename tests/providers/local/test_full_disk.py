@@ -16,7 +16,7 @@ import pytest
 from fk_backend.errors import BackendError, StorageFull, Unavailable
 from fk_backend.ports import INTEREST, STATE, Item
 from fk_backend.providers.local import files
-from fk_backend.providers.local.beside import DirectWriter
+from fk_backend.providers.local.direct import DirectWriter
 from fk_backend.providers.local.store import LocalStore
 from fk_kazoo.client import KazooClient
 from fk_kazoo.exceptions import StorageFullError
@@ -94,10 +94,10 @@ def test_a_full_disk_refuses_a_new_process(small_home: Path) -> None:
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="older Pythons do not tell which error SQLite had")
-def test_on_a_full_disk_who_writes_beside_the_host_is_refused_and_goes_on_afterwards(
+def test_on_a_full_disk_who_writes_is_refused_and_goes_on_afterwards(
     small_home: Path, child: Child, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """ENOSPC, for real, for both."""
+    """ENOSPC, for real."""
     assert hear(child("serve", "d")) == "serves"
     client: Any = KazooClient("local://d")
     client.start()
@@ -111,7 +111,7 @@ def test_on_a_full_disk_who_writes_beside_the_host_is_refused_and_goes_on_afterw
         except BackendError as error:
             outcomes.append(type(error))
             raise
-        outcomes.append("left to the host" if written is None else "done")
+        outcomes.append("left to the queue" if written is None else "done")
         return written
 
     monkeypatch.setattr(DirectWriter, "write", noted)

@@ -1,4 +1,4 @@
-"""Lifetimes that overlap in one process: a lock taken twice, two links on one place, one that begins while one ends.
+"""Lifetimes that overlap in one process: a lock taken twice, two gateways to one place, one that begins while one ends.
 
 Whatever the overlap, one process is the host at a time, once, and everybody is answered.
 """
@@ -19,8 +19,10 @@ from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Error
 from fk_backend.core.requests import Create
 from fk_backend.providers import local
-from fk_backend.providers.local import files, host, link
-from fk_backend.providers.local.host import Host, Lock
+from fk_backend.providers.local import files, lock
+from fk_backend.providers.local import host as host_module
+from fk_backend.providers.local.host import Host
+from fk_backend.providers.local.lock import Lock
 from tests.providers.local import talker
 from tests.providers.local.talker import Talker
 
@@ -70,8 +72,8 @@ acquire = Lock.acquire
 @pytest.mark.parametrize(
     "where, name, mistake",
     [
-        (host, "_held", _Forgetful()),
-        (host.os.path, "realpath", os.path.abspath),
+        (lock, "_held", _Forgetful()),
+        (lock.os.path, "realpath", os.path.abspath),
         (Lock, "acquire", _opens_before_it_looks),
     ],
     ids=["forgets what it holds", "goes by the name", "closes the file again"],
@@ -83,34 +85,34 @@ def test_a_mistake_with_the_lock_would_be_seen(
         _held_once(place, tmp_path)
 
 
-# --- links --------------------------------------------------------------------------------------
+# --- gateways -----------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def hosts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Set[Host]]:
-    """The hosts that live in this process."""
-    alive: Set[Host] = set()
-    make, stop = Host.__init__, Host.stop
+def hosts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Set[Lock]]:
+    """The host locks that this process has."""
+    alive: Set[Lock] = set()
+    make, release = Lock.__init__, Lock.release
 
-    def begin(self: Host, *arguments: Any) -> None:
+    def begin(self: Lock, *arguments: Any) -> None:
         alive.add(self)
-        assert len(alive) == 1, "two hosts in one process"
         make(self, *arguments)
 
-    async def end(self: Host) -> None:
-        await stop(self)
+    def end(self: Lock) -> None:
+        release(self)
         alive.discard(self)
 
-    monkeypatch.setattr(Host, "__init__", begin)
-    monkeypatch.setattr(Host, "stop", end)
+    monkeypatch.setattr(Lock, "__init__", begin)
+    monkeypatch.setattr(Lock, "release", end)
+    monkeypatch.setattr(host_module, "WATCH_S", 0.001)
     yield alive
     assert not alive
 
 
 class Lives:
-    """Links on one place, and sessions by them, each of which has to be answered."""
+    """Gateways to one place, and sessions by them, each of which has to be answered."""
 
-    def __init__(self, place: files.Place, hosts: Set[Host]) -> None:
+    def __init__(self, place: files.Place, hosts: Set[Lock]) -> None:
         self._name = os.path.basename(place.directory)
         self._hosts = hosts
         self._count = 0
@@ -133,22 +135,33 @@ class Lives:
         assert len(self._hosts) <= 1, "two hosts in one process"
 
 
+async def until(reached: Callable[[], bool]) -> None:
+    """Waits for it, for as long as that takes."""
+
+    async def wait() -> None:
+        while not reached():
+            await asyncio.sleep(0.001)
+
+    await asyncio.wait_for(wait(), 3)
+
+
 async def _one_after_the_other(lives: Lives) -> None:
     for _ in range(3):
         gateway = await lives.begin()
         await lives.write(gateway)
-        assert gateway.link.is_host
+        await until(lambda gateway=gateway: gateway.host.lock is not None)  # type: ignore[misc]
         await gateway.close()
 
 
 async def _two_at_a_time(lives: Lives) -> None:
     first, second = await lives.begin(), await lives.begin()
+    await until(lambda: first.host.lock is not None)
     for gateway in (first, second):
         await lives.write(gateway)
-    assert first.link.is_host and not second.link.is_host
+    assert first.host.lock is not None and second.host.lock is None
     await first.close()
     await lives.write(second)
-    assert second.link.is_host
+    await until(lambda: second.host.lock is not None)
     third = await lives.begin()
     await third.close()
     await lives.write(second)
@@ -187,36 +200,22 @@ WAYS: List[Callable[[Lives], Any]] = [
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__.strip("_"))
-def test_lives_overlap(place: files.Place, hosts: Set[Host], way: Callable[[Lives], Any]) -> None:
+def test_lives_overlap(place: files.Place, hosts: Set[Lock], way: Callable[[Lives], Any]) -> None:
     asyncio.run(way(Lives(place, hosts)))
 
 
-async def _keeps_the_host(self: Any) -> None:
-    """Its link is over, and the host goes on."""
-    self._host = None
-
-
-async def _forgets_the_lock(self: Any) -> None:
+def _forgets_the_lock(self: Any) -> None:
     """The host ends, and nobody else can be one."""
-    self._lock.release = lambda: None
-    await stop(self)
-
-
-stop = Host.stop
+    self.lock = None
 
 
 @pytest.mark.parametrize(
     "where, name, mistake, way",
-    [
-        (host, "_held", _Forgetful(), _two_at_a_time),
-        (link.Link, "_leave", _keeps_the_host, _one_after_the_other),
-        (Host, "stop", _forgets_the_lock, _two_at_a_time),
-        (link.Link, "_introduce", lambda self, inboxes: None, _two_at_a_time),
-    ],
-    ids=["two hosts", "a host that stays", "a lock that stays", "nobody is introduced"],
+    [(lock, "_held", _Forgetful(), _two_at_a_time), (Host, "stop", _forgets_the_lock, _two_at_a_time)],
+    ids=["two hosts", "a lock that stays"],
 )
 def test_a_mistake_with_lives_would_be_seen(
-    place: files.Place, hosts: Set[Host], where: Any, name: str, mistake: Any, way: Callable[[Lives], Any]
+    place: files.Place, hosts: Set[Lock], where: Any, name: str, mistake: Any, way: Callable[[Lives], Any]
 ) -> None:
     with mock.patch.object(where, name, mistake), mock.patch.object(talker, "PATIENCE_S", 1.0):
         assert not _passes(lambda: asyncio.run(way(Lives(place, hosts))))
@@ -234,5 +233,5 @@ def _passes(check: Callable[[], Any]) -> bool:
         os._exit(1)
 
 
-def test_without_a_mistake_it_passes(place: files.Place, hosts: Set[Host]) -> None:
+def test_without_a_mistake_it_passes(place: files.Place, hosts: Set[Lock]) -> None:
     assert _passes(lambda: asyncio.run(_two_at_a_time(Lives(place, hosts))))

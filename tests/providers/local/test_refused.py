@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import sqlite3
 from pathlib import Path
-from typing import Callable, Dict, List, Set, Tuple, Type
+from typing import Callable, Dict, List, Tuple, Type
 
 import pytest
 
 from fk_backend.errors import DeploymentError, NotADeployment, UnknownFormat
-from fk_backend.layout import FORMAT, OLDEST_FORMAT
+from fk_backend.layout import OLDEST_FORMAT
 from fk_backend.ports import STATE, Key
 from fk_backend.providers.local import database, files
 from fk_backend.providers.local.store import LocalStore
@@ -29,7 +28,7 @@ def _foreign(path: Path, journal: str, pragmas: str = "") -> None:
 
 
 _open_elsewhere: List[sqlite3.Connection] = []
-_NEWER = "PRAGMA application_id=%d; PRAGMA user_version=%d" % (database.APPLICATION_ID, FORMAT + 1)
+_NEWER = "PRAGMA application_id=%d; PRAGMA user_version=%d" % (database.APPLICATION_ID, database.FILES_FORMAT + 1)
 _OLDER = "PRAGMA application_id=%d; PRAGMA user_version=%d" % (database.APPLICATION_ID, OLDEST_FORMAT - 1)
 _UNNUMBERED = "PRAGMA application_id=%d" % database.APPLICATION_ID
 
@@ -113,23 +112,3 @@ def test_what_is_not_a_deployment_at_all(home: Path, what: str) -> None:
     with pytest.raises(NotADeployment, match="remove"):
         files.prepare("d")
     assert contents(home) == before
-
-
-def test_a_deployment_of_a_version_before_gets_this_ones_number_from_its_host(place: files.Place) -> None:
-    """In the file itself, where any version looks; while another process has it open, too."""
-    for path in (place.state, place.interest):
-        with contextlib.closing(sqlite3.connect(path)) as before:
-            before.execute("PRAGMA user_version=%d" % OLDEST_FORMAT)
-    client = LocalStore(place, writable_state=False)
-    assert OLDEST_FORMAT in _numbers(place)
-    host = LocalStore(place, writable_state=True)
-    assert _numbers(place) == {FORMAT}
-    asyncio.run(host.commit([put(Key(STATE, "p", "s"), 1, b"x")]))
-    assert [item and item.body for item in asyncio.run(client.get([Key(STATE, "p", "s")]))] == [b"x"]
-    host.close()
-    client.close()
-
-
-def _numbers(place: files.Place) -> Set[int]:
-    """As in the files' headers: 4 bytes at 60 (https://sqlite.org/fileformat2.html)."""
-    return {int.from_bytes(Path(path).read_bytes()[60:64], "big") for path in (place.state, place.interest)}

@@ -78,6 +78,8 @@ class DirectWriter(InProcessDirect):
             if records.number:  # of who was interrupted
                 await self._withdrawn(ns, records, records.number)
             return await self._with_others(ns, message, records, contention)
+        except Conflict:  # there is something to see to first, as the queue's next batch does
+            raise
         except BackendError:
             contention.met(self._now())
             raise

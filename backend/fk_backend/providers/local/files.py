@@ -133,7 +133,7 @@ def prepare(name: str) -> Place:
     """
     place = locate(name)
     check_name(place)
-    with _as_our_error(place.directory):
+    with as_our_error(place.directory):
         _check_mount(place.directory)
         if not os.path.lexists(place.directory) or _is_empty(place.directory):
             _create(place)
@@ -154,7 +154,7 @@ def _check_mount(path: str) -> None:
 def check(place: Place) -> int:
     """Whether the deployment is ours and usable; changes nothing. The older of its formats. As `prepare`."""
     formats = []
-    with _as_our_error(place.directory):
+    with as_our_error(place.directory):
         if not stat.S_ISDIR(os.stat(place.directory).st_mode):
             raise NotADeployment("%s is not a directory; remove it or use another name" % place.directory)
         _check_access(place.directory, os.R_OK | os.W_OK | os.X_OK)
@@ -177,7 +177,7 @@ def check(place: Place) -> int:
 
 def super_id(place: Place) -> Optional[Id]:
     """Who is the deployment's super user, if anybody is. NotADeployment if ``super.digest`` can't be understood."""
-    with _as_our_error(place.super_digest):
+    with as_our_error(place.super_digest):
         try:
             with open(place.super_digest, encoding="ascii") as file:
                 text = file.read(1000).strip()
@@ -206,7 +206,7 @@ def share(name: str, group: str) -> Place:
     except KeyError:
         raise WrongUsage("there is no group %s on this machine" % group) from None
     check_name(place)
-    with _as_our_error(place.directory):
+    with as_our_error(place.directory):
         if not os.path.lexists(place.directory) or _is_empty(place.directory):
             _create(place, gid)
         check(place)
@@ -271,7 +271,7 @@ def _what_to_do(path: str) -> str:
 
 
 @contextlib.contextmanager
-def _as_our_error(path: str) -> Iterator[None]:
+def as_our_error(path: str) -> Iterator[None]:
     """What the operating system refuses, in our words."""
     try:
         yield

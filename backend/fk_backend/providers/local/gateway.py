@@ -118,10 +118,11 @@ class LocalGateway:
         self.store.only_while(progress.while_asked)
         sockets = EventSockets(place)
         self._inboxes = LocalInboxes(sockets, lambda: self._socket.number)
-        memory = SharedMemory(place, words)
+        with files.as_our_error(place.commit_lock):
+            memory = SharedMemory(place, words)
         self._records = Records(memory, is_shared and is_possible(), sockets.wake)
-        queue = FunctionsQueue(lambda: self._functions)
-        ports = Ports(self.store, self._inboxes, queue, self.clock, events=sockets.push)
+        self.functions_queue = FunctionsQueue(lambda: self._functions)
+        ports = Ports(self.store, self._inboxes, self.functions_queue, self.clock, events=sockets.push)
         writer = Writer(ports, files.super_id(place), told=progress)
         self._turn = Turn(
             self._records, lambda: self._socket.number, lambda: self._direct.see_off(), self.store.locked_s

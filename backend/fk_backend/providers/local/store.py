@@ -159,6 +159,7 @@ class LocalStore:
     def changes(self) -> Tuple[int, int, int]:
         """Something else after each commit to STATE or SESSIONS, whoever made it. Unavailable if it can't be read."""
         connection = self._connection(STATE)
+        self._require_ours(STATE)
         try:
             ((others,),) = connection.execute("PRAGMA data_version").fetchall()
         except sqlite3.Error as error:
