@@ -26,7 +26,6 @@ from fk_backend.messages import FORMAT, Message, encode
 from fk_backend.ports import Delivery, Item, Key, Put, Remove
 from fk_backend.providers.local.database import create as create_database
 from fk_backend.providers.local.files import Place
-from fk_backend.providers.local.outbox import Outbox
 from fk_backend.providers.local.store import LocalStore
 from fk_backend.providers.memory.store import MemoryStore
 from fk_backend.triggers import ENTRY_BYTES, packed
@@ -147,15 +146,13 @@ def test_nor_do_they_on_sqlite(place: Place, rubbish: List[bytes]) -> None:
     """What a dict can hold, a database may not be able to: half a surrogate, an integer too long."""
 
     async def check() -> None:
-        store, outbox, good = LocalStore(place, writable_state=True), Outbox(place.outbox), "good%d" % next(_names)
+        store, good = LocalStore(place, writable_state=True), "good%d" % next(_names)
         bench = Bench(store)
         try:
             await bench.writer(NS, [Delivery(body, False) for body in rubbish])
             session = await bench.open(good)
             assert (await bench.ask(good, session, 1, Delete("/none", -1), Close()))[1][0] == Error.OK
-            outbox.save([(p.inbox, outbox.number(p.inbox, p.upto, p.body)) for p in bench.inboxes.pushed])
         finally:
-            outbox.close()
             store.close()
 
     asyncio.run(check())

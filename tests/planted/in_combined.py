@@ -6,11 +6,12 @@ from functools import partial
 from typing import List
 
 from fk_backend.functions import step, writer
-from fk_backend.providers.local import beside, combining, progress
+from fk_backend.providers import dispatch
+from fk_backend.providers.local import combining, direct, progress
 
 from . import edited
 
-D, P, R, W = beside.DirectWriter, progress.Progress, combining.Records, writer.Writer
+D, P, R, W = direct.DirectWriter, progress.Progress, combining.Records, writer.Writer
 NAMES: List[str] = []
 """Of the bugs here: they are looked for in worlds in which such processes meet."""
 
@@ -49,12 +50,12 @@ edit(
 stopped(
     "withdrawn and committed",
     "what was withdrawn meanwhile is committed all the same",
-    P, "while_idle", "if self.taken:", "if False:",
+    P, "while_asked", "if not self.taken:", "if True:",
 )  # fmt: skip
 edit(
     "answers of heads overlooked",
     "what is answered in the head is not looked for there",
-    beside, "_fate", "in head.answers", "in ()",
+    direct, "_fate", "in head.answers", "in ()",
 )  # fmt: skip
 edit(
     "answers not carried",
@@ -75,4 +76,15 @@ edit(
     "own left published",
     "who commits what it has published leaves it there for others",
     D, "_with_others", "records.retract()", "pass",
+)  # fmt: skip
+edit(
+    "a batch without its turn",
+    "a batch of the queue is committed beside whoever has the commit lock",
+    dispatch.Dispatcher, "_work", "async with self._turn:", "if True:",
+)  # fmt: skip
+edit(
+    "told before it is told",
+    "a commit is taken for told before it is fanned out",
+    W, "_tell", "await distribute(self._ports, ns, head, looked)",
+    "self._told.note(ns, head.zxid)\n        await distribute(self._ports, ns, head, looked)",
 )  # fmt: skip

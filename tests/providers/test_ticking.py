@@ -20,11 +20,13 @@ class Looks:
         self.answers = list(answers)
         self.meanwhile: List[Callable[[], object]] = []
         self.on: List[bool] = []
+        """At each look, whether sessions may be opened beside the queue."""
         self.ticking: Ticking
 
     async def __call__(self, ns: str) -> bool:
         """`Heartbeat.__call__`."""
         answer = self.answers.pop(0)
+        self.on.append(self.ticking.is_on(ns))
         await asyncio.sleep(0)
         if self.meanwhile:
             self.meanwhile.pop(0)()
@@ -32,20 +34,12 @@ class Looks:
             raise answer
         return bool(answer)
 
-    def note(self, ns: str) -> None:
-        """Whether sessions may be opened beside the queue, whenever that changes."""
-        self.on.append(self.ticking.is_on(ns))
-
 
 def _play(looks: Looks, busy: bool = False) -> List[bool]:
     async def run() -> List[bool]:
         clock = ManualClock()
 
-        async def fence() -> None:
-            assert not looks.ticking.is_on(NS), "who has begun since is not waited for"
-            looks.on.append(False)
-
-        looks.ticking = Ticking(looks, lambda ns: busy, clock, 1.0, looks.note, fence)  # type: ignore[arg-type]
+        looks.ticking = Ticking(looks, lambda ns: busy, clock, 1.0)  # type: ignore[arg-type]
         looks.ticking.start(NS)
         while looks.answers:
             await rest()
@@ -59,22 +53,28 @@ def _play(looks: Looks, busy: bool = False) -> List[bool]:
 
 
 def test_it_is_idle_for_a_tick_and_looks_once_more_before_it_rests_and_nobody_opens_a_session_meanwhile() -> None:
-    assert _play(Looks(True, False, False, False)) == [True, False, False, False]
+    assert _play(Looks(True, False, False, False)) == [True, True, True, False]
 
 
 def test_a_session_that_was_opened_meanwhile_is_looked_after() -> None:
-    assert _play(Looks(False, False, True, False, False, False)) == [True, False, False, True, False, False, False]
+    assert _play(Looks(False, False, True, False, False, False)) == [True, True, False, True, True, False]
 
 
 def test_what_the_queue_takes_meanwhile_is_looked_after() -> None:
     looks = Looks(False, False, False, True)
     looks.meanwhile = [lambda: None, lambda: None, lambda: looks.ticking.start(NS)]
-    assert _play(looks)[:3] == [True, False, False] and not looks.answers
+    assert _play(looks) == [True, True, False, True] and not looks.answers
 
 
 def test_while_the_queue_is_at_work_it_does_not_rest() -> None:
-    assert _play(Looks(False, False, False), busy=True) == [True]
+    assert _play(Looks(False, False, False), busy=True) == [True] * 3
 
 
 def test_a_look_that_fails_is_no_reason_to_rest() -> None:
-    assert _play(Looks(False, False, Unavailable("locked"), ZeroDivisionError(), True)) == [True, False, False, True]
+    assert _play(Looks(False, False, Unavailable("locked"), ZeroDivisionError(), True)) == [
+        True,
+        True,
+        False,
+        True,
+        True,
+    ]

@@ -106,7 +106,6 @@ class Thread(InThread):
     def __init__(self, process: Process) -> None:
         super().__init__()
         self._process = process
-        self._loops = threading.get_ident()
         self.is_loops = False
         """Whether it is the event loop's, in which no signal's handler raises."""
 
@@ -121,7 +120,7 @@ class Thread(InThread):
 
     def access(self, name: str, effect: Callable[[], T]) -> T:
         """Of the memory: in an instant, after or before which others may get a turn, but for the event loop."""
-        if threading.get_ident() == self._loops:
+        if threading.current_thread() not in self._threads:
             return effect()
         process = self._process
         world = process.world
