@@ -6,7 +6,7 @@ import asyncio
 from typing import Any, List, Tuple
 
 from fk_backend.providers.local import combining, files, progress
-from fk_backend.providers.local.combining import PUBLISHED, REFUSED, Records
+from fk_backend.providers.local.combining import DONE, PUBLISHED, REFUSED, Records
 from fk_backend.providers.local.shared_memory import SharedMemory
 from fk_backend.providers.local.turn import Turn
 
@@ -54,14 +54,35 @@ def test_who_waits_for_its_own_message_does_not_stand_back(place: files.Place) -
 def test_an_event_loop_that_does_not_come_is_not_waited_for(place: files.Place) -> None:
     (loop, caller, another), clock = processes(place, 3)
     number = loop.wait_for_turn(77)
-    assert not caller.take()
-    clock.now += combining.STOOD_BACK_S * 0.9
-    assert not caller.take()
+    for _ in range(9):
+        assert not caller.take()
+        clock.now += combining.STOOD_BACK_S * 0.1
+        assert caller.publish(b"ns\n") and caller.take(), "who has waited need not stand back"
+        caller.retract()
+        caller.give()
+        assert loop.state(number) == PUBLISHED
     clock.now += combining.STOOD_BACK_S * 0.2
     assert caller.take() and loop.state(number) == REFUSED
     caller.give()
     assert another.take(), "nobody stands back for it any more"
     another.give()
+
+
+def test_what_was_answered_since_stays_answered(place: files.Place) -> None:
+    """Whoever stood back for an event loop says nothing of what its process has asked for after that."""
+    (process, caller, another), clock = processes(place, 3)
+    process.wait_for_turn(77)
+    assert not caller.take()
+    process.retract()
+    number = process.publish(b"ns\n")
+    assert another.take()
+    (publication,) = another.published()
+    another.settle(publication, DONE, b"answer")
+    another.give()
+    clock.now += 2 * combining.STOOD_BACK_S
+    assert caller.publish(b"ns\n") and caller.take()
+    assert process.state(number) == DONE and process.answer() == b"answer"
+    caller.give()
 
 
 def test_an_event_loop_has_its_turn_beside_callers_who_write_all_the_time(place: files.Place) -> None:

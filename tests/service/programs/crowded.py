@@ -1,4 +1,4 @@
-"""A host on a disk that fills up when it is told to: ``crowded.py URL``. Reads ``full``, ``room`` and ``stop``.
+"""A client on a disk that fills up when it is told to: ``crowded.py URL``. Reads ``full``, ``room`` and ``stop``.
 
 And ``write PATH COUNT``: it writes there so often, and says how many of them it did itself.
 
@@ -13,8 +13,9 @@ import signal
 import sys
 from typing import Any, List
 
-from fk_backend.providers.local.beside import DirectWriter
+from fk_backend.providers.local.direct import DirectWriter
 from fk_kazoo.client import KazooClient
+from fk_kazoo.exceptions import StorageFullError
 
 
 def limit(size: int) -> None:
@@ -45,9 +46,12 @@ def main() -> None:
         if line.startswith("write"):
             done.clear()
             _, path, count = line.split()
-            for _ in range(int(count)):
-                client.set(path, bytes(20_000))
-            print("ok", len(done))
+            try:
+                for _ in range(int(count)):
+                    client.set(path, bytes(20_000))
+                print("ok", len(done))
+            except StorageFullError:
+                print("ok StorageFullError")
             continue
         limit(os.path.getsize(wal) + 60_000 if line.strip() == "full" else free)
         print("ok")

@@ -125,7 +125,7 @@ class Records:
 
     def _stands_back(self) -> bool:
         waiting_since, now = self._waiting_since, self._now()
-        found = [each for each in waiting(self._words, self._mine) if self._words[self._header(each) + SOCKET]]
+        found = [each for each in waiting(self._words, self._mine) if self._waits_for_turn(each)]
         if not found and not waiting_since:
             return False
         loops = {(record, int(self._words[ASKED_AT + record])) for record in found}
@@ -133,11 +133,19 @@ class Records:
         return any(now - since < STOOD_BACK_S for since in self._waiting_since.values())
 
     def _given_up(self) -> List[Tuple[int, int]]:
-        """Those for whom one has stood back for too long."""
+        """Those for whom one has stood back for too long, and who still wait."""
         if not self._waiting_since:
             return []
-        now = self._now()
-        return [each for each, since in self._waiting_since.items() if now - since >= STOOD_BACK_S]
+        self._waiting_since = {
+            (record, number): since
+            for (record, number), since in self._waiting_since.items()
+            if self._words[ASKED_AT + record] == number and self._waits_for_turn(record)
+        }
+        long_ago = self._now() - STOOD_BACK_S
+        return [each for each, since in self._waiting_since.items() if since <= long_ago]
+
+    def _waits_for_turn(self, record: int) -> bool:
+        return bool(self._words[self._header(record) + SOCKET])
 
     def give(self, rings: bool = True) -> None:
         """Gives the commit lock back, if it is this one's, and wakes the next one who waits for it."""
