@@ -53,7 +53,8 @@ class Instances:
             self._count += 1
             process = Process(self._world, "%s-%d" % (self._kind, self._count))
             taken = process, self._make(self._deployment.ports(process))
-        taken[0].asking, taken[0].looks_at = [], None  # of what it did before, which may have failed
+        if not knobs.combined:  # there it has a queue, too, which may be at work
+            taken[0].asking, taken[0].looks_at = [], None  # of what it did before, which may have failed
         self.busy = [process for process in self.busy if not process.dead]
         self.busy.append(taken[0])
         for until, fault in self._faults:
