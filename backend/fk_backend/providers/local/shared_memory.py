@@ -13,7 +13,7 @@ import platform
 import sys
 from typing import Any, Dict, List, Tuple
 
-from ..descriptors import Descriptor
+from ..descriptors import Descriptor, missed
 from .files import Place
 from .modes import PRIVATE_MODE, open_to_group
 
@@ -68,7 +68,10 @@ class SharedMemory:
 
     def lock(self, number: int) -> bool:
         """Whether the lock of that number is this one's now. It waits for nobody. Who has it gives it back."""
-        if not self._descriptor.is_ours() or _held.setdefault((self.path, number), self) is not self:
+        if not self._descriptor.is_ours():
+            missed.append(self.path)
+            return False
+        if _held.setdefault((self.path, number), self) is not self:
             return False
         try:
             fcntl.lockf(self._descriptor.number, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
