@@ -20,7 +20,7 @@ from fk_backend.functions.senders import begins
 from fk_backend.functions.writer import Writer
 from fk_backend.mac import inbox_name, shared_name
 from fk_backend.messages import Message, Position, decode, encode
-from fk_backend.ports import Delivery, Item, Key, Limits, Listing, Page, Ports, Pushed, Put, Written, after
+from fk_backend.ports import Capabilities, Delivery, Item, Key, Listing, Page, Ports, Pushed, Put, Written, after
 from fk_backend.providers.aws.handlers import MAX_RETRY_S as MAX_HIDDEN_S
 from fk_backend.providers.aws.queues import MAX_RETRY_S, RETRY_S
 from fk_backend.providers.aws.store import DynamoStore
@@ -68,7 +68,7 @@ class Cloud:
         self.loop = SimulatedLoop(Random(seed))
         self.chance = Chance(seed)
         self.random = Random(seed + 1)
-        self.memory = MemoryStore(DynamoStore.limits)
+        self.memory = MemoryStore(DynamoStore.capabilities)
         self.store = SimulatedStore(self)
         self.clock = SimulatedClock(self)
         self.gap_ms = gap_ms
@@ -192,8 +192,7 @@ class Cloud:
 class SimulatedStore:
     """`ports.Store` of the memory provider, at DynamoDB's pace and by its rules: see `providers.aws.store`."""
 
-    atomic_queries = False
-    limits: Limits = DynamoStore.limits
+    capabilities: Capabilities = DynamoStore.capabilities
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
@@ -252,7 +251,7 @@ class SimulatedInvocations:
     begins, half after it has ended.
     """
 
-    at_once = False
+    never_waits = False
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
@@ -313,7 +312,6 @@ class SimulatedGateway:
     """`ports.Gateway` of a client."""
 
     address: Optional[str] = None
-    beats_only_if_owning = True
     blobs: Any = None
 
     def __init__(self, cloud: Cloud) -> None:

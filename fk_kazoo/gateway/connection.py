@@ -301,7 +301,7 @@ class Connection(AcceptedConnection):
         self._send(jute.framed(jute.connected(timeout_ms, number, password, read_only, asked.old)))
         self._timeout_s = timeout_ms / 1000.0
         self._open = True
-        self._at_once = not read_only and not facing.store.limits.has_latency
+        self._at_once = not read_only and not facing.store.capabilities.has_latency
         self._rearm()
         self._go_on()
 

@@ -82,7 +82,7 @@ class StoreReader(AdminStore):
         return (self._url.chroot + path).rstrip("/") or "/"
 
     async def _side_by_side(self, work: Sequence[Any]) -> List[Any]:
-        return await together(work, self._place.ports.store.limits.has_latency)
+        return await together(work, self._place.ports.store.capabilities.has_latency)
 
     async def _found(self, paths: Sequence[str]) -> List[Optional[Found]]:
         """Node and family of each, of one moment."""

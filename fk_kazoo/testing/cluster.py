@@ -114,7 +114,7 @@ class ClientLink(AccessPoint):
         faulty = super().through(gateway)
         faulty.store = BeatDroppingStore(self, faulty.store)
         faulty.queue = cast(FaultyGateway, Wire(self, faulty.queue))
-        faulty.goes_at_once = lambda: not (delay_s or self.delay_s or self.fails_next or self.loses_beats)
+        faulty.may_write_directly = lambda: not (delay_s or self.delay_s or self.fails_next or self.loses_beats)
         return faulty
 
     def disconnect_all(self) -> None:

@@ -90,7 +90,7 @@ def _inside(gateway: Any) -> Optional[Inside]:
     """The functions' side, if it is in this process."""
     link = getattr(gateway, "link", None)
     queue = gateway.queue if link is None else link._host
-    if gateway.beats_only_if_owning:
+    if gateway.store.capabilities.charges_for_beats:
         queue = _OrderedQueue(gateway)
     return None if queue is None else Inside(gateway.store, queue, gateway.clock)
 

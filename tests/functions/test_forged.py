@@ -16,7 +16,7 @@ from fk_backend.functions import writer
 from fk_backend.functions.heartbeat import MAX_ORPHANED_COUNTERS, Heartbeat
 from fk_backend.functions.watch import NOTE_CHARS, Registration, fired_notes
 from fk_backend.messages import Message, decode, decode_note, trigger_log_of
-from fk_backend.ports import INTEREST, Delivery, Item, Key, Limits, Put
+from fk_backend.ports import INTEREST, Capabilities, Delivery, Item, Key, Put
 from fk_backend.providers.memory.store import MemoryStore
 
 from .doubles import NS, PASSWORD, Bench
@@ -109,7 +109,7 @@ def test_an_answer_that_no_inbox_takes_is_a_refusal() -> None:
     """A multi that changes nothing is bound by no commit: its answer would be tried for ever."""
 
     async def check() -> None:
-        bench = Bench(MemoryStore(Limits(answer_bytes=2000)))
+        bench = Bench(MemoryStore(Capabilities(answer_bytes=2000)))
         session = await bench.open("me")
         for number, version in ((1, -1), (2, 7)):
             checks = Multi(tuple(Check("/", version) for _ in range(500)))

@@ -44,7 +44,7 @@ class CountingStore(MemoryStore):
     """Counts requests as DynamoDB is sent them, and is out of reach while it is told so."""
 
     def __init__(self) -> None:
-        super().__init__(DynamoStore.limits)
+        super().__init__(DynamoStore.capabilities)
         self.requests: List[str] = []
         self.down = False
 
@@ -348,7 +348,7 @@ def test_ten_thousand_holders_of_a_hundred_thousand_sessions() -> None:
         assert sorted(set(found)) == ["commit", "load", "query"]
         assert found.count("query") <= 4 and found.count("load") <= 101 and found.count("commit") == 1
         (item,) = await place.store.get([layout.memory_key(NS)])
-        assert item is not None and len(item.body) < DynamoStore.limits.item_bytes
+        assert item is not None and len(item.body) < DynamoStore.capabilities.item_bytes
         waves = -(-found.count("load") // CONNECTIONS)
         pages_ms = found.count("query") * of_operation("Query", 1 << 20, 0.99)
         counters_ms = waves * of_operation("BatchGetItem", 100 * 100, 0.99)
@@ -388,7 +388,7 @@ def test_what_has_no_room_to_be_remembered_is_what_was_heard_of_last() -> None:
         count = KEPT_LEASES + 500
         memory.watched.leases = {n: (n, 1000.0 if n % 2 else 2000.0 + n) for n in range(count)}
         put = memory.put(NS, None)
-        assert len(put.item.body) < DynamoStore.limits.item_bytes
+        assert len(put.item.body) < DynamoStore.capabilities.item_bytes
         kept = Memory.of(put.item).watched.leases
         assert len(kept) == KEPT_LEASES and all(n in kept for n in range(count) if n % 2)
         assert all(0 <= since - memory.watched.leases[n][1] < 0.002 for n, (_, since) in kept.items())

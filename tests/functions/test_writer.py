@@ -286,7 +286,7 @@ def test_who_may_know_counts_for_the_size_of_the_list(readers: List[Any], most: 
 def test_every_trigger_after_since_is_in_the_head() -> None:
     async def check() -> None:
         bench = Bench()
-        bench.store.limits = bench.store.limits._replace(recent_bytes=500)
+        bench.store.capabilities = bench.store.capabilities._replace(recent_bytes=500)
         session = await bench.open("client")
         known: List[Any] = []
         for number in range(1, 60):
@@ -295,7 +295,7 @@ def test_every_trigger_after_since_is_in_the_head() -> None:
             known.extend(trigger for trigger in head.triggers if trigger.zxid == head.zxid)
             assert list(head.triggers) == [trigger for trigger in known if trigger.zxid > head.since]
             assert head.since <= head.confirmed < head.zxid
-            assert len(layout.head_item(head).body) < 400 + bench.store.limits.recent_bytes
+            assert len(layout.head_item(head).body) < 400 + bench.store.capabilities.recent_bytes
         assert head.since > 0
 
     asyncio.run(check())

@@ -16,7 +16,7 @@ from fk_backend.errors import Unavailable, Unknown
 from fk_backend.functions.writer import Writer
 from fk_backend.mac import inbox_name
 from fk_backend.messages import Answers, Fired, Message, decode, decode_note
-from fk_backend.ports import Clock, Delivery, Gateway, Limits, Ports, Pushed, Queue, Written
+from fk_backend.ports import Capabilities, Clock, Delivery, Gateway, Ports, Pushed, Queue, Written
 from fk_backend.providers.memory.store import MemoryStore
 from fk_backend.session.engine import Opened, Session
 from fk_backend.session.watchlist import Event
@@ -74,18 +74,17 @@ async def rest() -> None:
 class Interposed:
     """The store, as one session sees it: a test can put something before any call, or make it fail."""
 
-    atomic_queries = True
-
-    def __init__(self, store: MemoryStore) -> None:
+    def __init__(self, store: MemoryStore, charges_for_beats: bool) -> None:
         self._store = store
+        self._charges_for_beats = charges_for_beats
         self.calls: List[str] = []
         self.before: Optional[Callable[[int, str], Any]] = None
         """Called with the number of the call (from 1 on) and its name; may be a coroutine function."""
 
     @property
-    def limits(self) -> Limits:
-        """`ports.Store.limits`."""
-        return self._store.limits
+    def capabilities(self) -> Capabilities:
+        """`ports.Store.capabilities`."""
+        return self._store.capabilities._replace(charges_for_beats=self._charges_for_beats)
 
     def __getattr__(self, name: str) -> Any:
         async def call(*args: Any, **kwargs: Any) -> Any:
@@ -108,8 +107,7 @@ class StageGateway:
 
     def __init__(self, stage: "Stage") -> None:
         self._stage = stage
-        self.beats_only_if_owning = stage.beats_only_if_owning
-        self.store: Any = Interposed(stage.store)
+        self.store: Any = Interposed(stage.store, stage.charges_for_beats)
         self.clock: Any = stage.clock
         self.queue: Any = self
         self.refusals: List[Exception] = []
@@ -236,7 +234,7 @@ class Stage:
     """The deployment."""
 
     def __init__(self) -> None:
-        self.beats_only_if_owning = False
+        self.charges_for_beats = False
         self.store = MemoryStore()
         self.clock = ManualClock()
         self.ears: Dict[str, Tuple[Callable[[bytes], None], Callable[[str], None]]] = {}

@@ -27,7 +27,7 @@ WRITE = SetData("/a", b"new", -1)
 class Invoked(DirectOnStage):
     """Where a function is called."""
 
-    at_once = False
+    never_waits = False
 
     async def done(self, ns: str, message: Message, key: bytes) -> Written:
         """As the function does it."""
@@ -36,7 +36,7 @@ class Invoked(DirectOnStage):
 
 
 def _actor(stage: Stage) -> Actor:
-    stage.beats_only_if_owning = True
+    stage.charges_for_beats = True
     actor = Actor(stage)
     actor.gateway.address = None
     actor.gateway.direct = Invoked(stage)
@@ -204,7 +204,7 @@ def test_an_inbox_is_listened_to_as_long_as_anything_may_come_there() -> None:
 
 def test_who_may_use_the_queue_alone_listens_from_the_first_request_to_the_last() -> None:
     async def play(stage: Stage) -> None:
-        stage.beats_only_if_owning = True
+        stage.charges_for_beats = True
         actor = await stage.open()
         await stage.clock.advance(3 * LOOK_S, step=0.5)
         assert list(stage.ears) == [actor.inbox] and actor.gateway.hushed == []

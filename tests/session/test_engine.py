@@ -14,7 +14,7 @@ from fk_backend.core.model import Error
 from fk_backend.core.requests import Close, Create, Delete, Expire, Flags, SetData
 from fk_backend.errors import BackendError, StorageFull, Unavailable, Unknown
 from fk_backend.messages import PING, Answers, Ended, Message, TriggerLog, decode_note, encode_note
-from fk_backend.ports import Key, Limits, Pushed, Put
+from fk_backend.ports import Capabilities, Key, Pushed, Put
 from fk_backend.session.beats import BEAT
 from fk_backend.session.engine import CLOSED, EXPIRED, LOST
 from fk_backend.session.ops import Exists, Fail, GetData, Sync
@@ -75,7 +75,7 @@ def test_a_message_says_which_answers_its_sender_has(remote: bool) -> None:
     """Up to the first that is still missing; and only where another instance may have the next turn."""
 
     async def play(stage: Stage) -> None:
-        stage.store.limits = Limits(has_latency=remote)
+        stage.store.capabilities = Capabilities(has_latency=remote)
         actor = await stage.open()
         for number in range(3):
             await actor.submit(number, create("/n%d" % number))
@@ -462,7 +462,7 @@ def test_beats_go_on_three_times_in_a_timeout() -> None:
 
 def test_where_beats_are_dear_the_first_is_heard_before_there_is_anything_to_own() -> None:
     async def play(stage: Stage) -> None:
-        stage.beats_only_if_owning = True
+        stage.charges_for_beats = True
         actor = await stage.open(3000)
         key = layout.beat_key(NS, actor.session.id)
         await stage.clock.advance(9.0)
@@ -485,7 +485,7 @@ def test_who_owns_nothing_beats_when_it_is_asked_to_until_one_beat_is_heard() ->
     """And once for each time, whether it is asked before or after it was opened."""
 
     async def play(stage: Stage) -> None:
-        stage.beats_only_if_owning = True
+        stage.charges_for_beats = True
         actor = await stage.open(3000)
         key = layout.beat_key(NS, actor.session.id)
         actor.gateway.store.before = _refuse_increments_of(actor, 3)

@@ -23,7 +23,7 @@ NODE = Create("/a", b"old", OPEN_ACL, 0, 0, False)
 class AtOnce(DirectOnStage):
     """Where the functions are at hand."""
 
-    at_once = True
+    never_waits = True
     company = False
     waits = False
 

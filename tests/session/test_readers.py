@@ -99,7 +99,7 @@ def test_what_zookeeper_tells(case: int, how: str) -> None:
 
     async def play(stage: Stage) -> None:
         watcher, owner = await _watching(stage, before, looks)
-        stage.store.limits = stage.store.limits._replace(recent_bytes=1 << 20)
+        stage.store.capabilities = stage.store.capabilities._replace(recent_bytes=1 << 20)
         for number, op in enumerate(changes):
             await owner.do(number, op)
             if how == "pushes":
@@ -176,7 +176,7 @@ def test_what_no_list_tells_is_judged_by_the_node_and_the_rest_by_its_push(case:
 
     async def play(stage: Stage) -> None:
         watcher, owner = await _watching(stage, before, looks)
-        stage.store.limits = stage.store.limits._replace(recent_bytes=0)
+        stage.store.capabilities = stage.store.capabilities._replace(recent_bytes=0)
         for number, op in enumerate(changes):
             await owner.do(number, op)
         pushes = [pushed for pushed in stage.mail if is_fired(pushed)]

@@ -17,7 +17,7 @@ from fk_backend.core.model import Acl, Error, EventType, Perms, Trigger
 from fk_backend.core.requests import Create, Delete, Multi, SetAcl, SetData
 from fk_backend.errors import Unavailable
 from fk_backend.messages import Answers, Message, encode_note, trigger_log_of
-from fk_backend.ports import Pushed, Put
+from fk_backend.ports import Capabilities, Pushed, Put
 from fk_backend.session.ops import AddWatch, Exists, GetAcl, GetChildren, GetData, RemoveWatches
 from fk_backend.session.watchlist import Event
 from fk_backend.triggers import unpacked
@@ -254,7 +254,7 @@ def test_a_read_that_fails_leaves_no_watch_and_takes_none_away() -> None:
 
 def shorten(stage: Stage) -> None:
     """From now on the head keeps two triggers."""
-    stage.store.limits = stage.store.limits._replace(recent_bytes=22)
+    stage.store.capabilities = stage.store.capabilities._replace(recent_bytes=22)
 
 
 MISSED = [
@@ -336,7 +336,7 @@ def test_who_leaves_removes_its_registrations_itself() -> None:
     """Also one that no watch came of; where the store does not know who put what, nobody else would."""
 
     async def play(stage: Stage) -> None:
-        stage.store.limits = stage.store.limits._replace(indexes_owners=False, transactions_cost_double=True)
+        stage.store.capabilities = Capabilities(indexes_owners=False, transactions_cost_double=True)
         watcher, other = await _pair(stage, "/a", "/b")
         await watcher.do("data", GetData("/a", True))
         await watcher.do("children", GetChildren("/a", True))

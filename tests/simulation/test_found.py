@@ -17,7 +17,7 @@ from fk_backend.functions import writer
 from fk_backend.functions.heartbeat import Heartbeat
 from fk_backend.messages import Ended as EndedNote
 from fk_backend.messages import Message, Position, encode, encode_note
-from fk_backend.ports import INTEREST, SESSIONS, Delivery, Limits, Pushed
+from fk_backend.ports import INTEREST, SESSIONS, Capabilities, Delivery, Pushed
 from fk_backend.providers.aws.ticks import TICK_S, Pulse, Tick
 from fk_backend.providers.memory.store import MemoryStore
 from fk_backend.session.engine import NoSession
@@ -78,7 +78,7 @@ def test_a_promise_that_is_void_does_not_forget_what_of_its_batch_was_done() -> 
     """The batch comes again in pieces: the first piece must not be applied again because the second was promised."""
 
     async def check(at: int) -> bool:
-        bench = Bench(MemoryStore(Limits(transactions_cost_double=True)))
+        bench = Bench(MemoryStore(Capabilities(transactions_cost_double=True)))
         one, two = await bench.open("one"), await bench.open("two")
         await bench.ask("one", one, 1, _create("/n"))
         batch = [
@@ -229,7 +229,7 @@ def test_a_watch_that_stays_begins_where_its_session_is() -> None:
     """The head still has the promise of a change that an answer has shown (seed 26834)."""
 
     async def play(stage: Stage) -> None:
-        stage.store.limits = Limits(transactions_cost_double=True)
+        stage.store.capabilities = Capabilities(transactions_cost_double=True)
         actor, other = await stage.open(), await stage.open()
         await other.do("c", _create("/a"))
         await other.do("known", WatchSubtrees())
@@ -328,7 +328,7 @@ def test_a_watch_that_stays_begins_after_a_promise_that_is_kept() -> None:
     """Registered after that change was told, nobody would tell it (seed 95004)."""
 
     async def play(stage: Stage) -> None:
-        stage.store.limits = Limits(transactions_cost_double=True, recent_bytes=0)
+        stage.store.capabilities = Capabilities(transactions_cost_double=True, recent_bytes=0)
         actor, other = await stage.open(), await stage.open()
         await other.do("c", _create("/a"))
         for tag in range(2):  # the second one by a writer that knows the node
@@ -351,7 +351,7 @@ def test_what_came_and_went_is_told_when_its_push_comes(stays: bool) -> None:
     """No node shows it any more: a session was told only if it had a watch that stays as well (seed 425292)."""
 
     async def play(stage: Stage) -> None:
-        stage.store.limits = Limits(recent_bytes=0)
+        stage.store.capabilities = Capabilities(recent_bytes=0)
         actor, other = await stage.open(), await stage.open()
         if stays:
             await actor.do("stays", AddWatch("/b", RECURSIVE))
@@ -371,7 +371,7 @@ def test_whichever_call_fails_while_the_registrations_are_looked_at_no_event_is_
     """What had been found out until then was forgotten, and its watch was not armed any more (seed 564620)."""
 
     async def play(stage: Stage) -> None:
-        stage.store.limits = Limits(recent_bytes=0)
+        stage.store.capabilities = Capabilities(recent_bytes=0)
         actor, other = await stage.open(), await stage.open()
         await other.do("a", _create("/a"))
         await other.do("b", _create("/b"))
@@ -405,7 +405,7 @@ def test_the_first_beat_comes_to_no_count_that_an_attach_in_vain_had_left() -> N
     """The heartbeat could not tell them apart, and gave up who had just begun to beat (seed 526589)."""
 
     async def play(stage: Stage) -> None:
-        stage.beats_only_if_owning = True
+        stage.charges_for_beats = True
         actor, stranger = await stage.open(), Actor(stage)
         stage.actors.append(stranger)
         task = asyncio.ensure_future(stranger.session.attach(actor.session.id, bytes(16)))

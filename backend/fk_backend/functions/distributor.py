@@ -39,7 +39,7 @@ async def distribute(ports: Ports, ns: str, head: Head, looked: Optional[Rows] =
     hits: List[Registration] = []
     if fresh and looked is not None:
         hits = await registrations(ports, ns, fresh, head.subtrees, looked)
-    elif fresh and notes and ports.store.limits.has_latency:
+    elif fresh and notes and ports.store.capabilities.has_latency:
         async with concurrently(registrations(ports, ns, fresh, head.subtrees)) as looking:
             await ports.inboxes.push(notes)
         hits, notes = await looking, []
@@ -48,7 +48,7 @@ async def distribute(ports: Ports, ns: str, head: Head, looked: Optional[Rows] =
             await ports.inboxes.push(notes)
         hits, notes = await registrations(ports, ns, fresh, head.subtrees), []
     while (
-        ports.store.limits.has_latency and len(hits) > AT_ONCE
+        ports.store.capabilities.has_latency and len(hits) > AT_ONCE
     ):  # if time runs out, what was told need not be told again
         part, hits = hits[:AT_ONCE], hits[AT_ONCE:]
         await ports.inboxes.push([*notes, *fired_notes(part, trigger_log)])

@@ -142,9 +142,9 @@ class Heartbeat:
             return [Expire(session, count) for session, count in silent.items()]
         doubts = list(silent)[:MAX_SUSPECTS]
         looks = [self._any(layout.ephemerals_partition(ns, session)) for session in doubts]
-        owns = dict(zip(doubts, await together(looks, self._ports.store.limits.has_latency)))
+        owns = dict(zip(doubts, await together(looks, self._ports.store.capabilities.has_latency)))
         over = [self._unlist(ns, session, leases[session].listed) for session in doubts if not owns[session]]
-        await together(over, self._ports.store.limits.has_latency)
+        await together(over, self._ports.store.capabilities.has_latency)
         return [Expire(session, silent[session]) for session in doubts if owns[session]]
 
     async def _unlist(self, ns: str, session: int, listed: int) -> None:

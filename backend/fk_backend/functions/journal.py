@@ -51,7 +51,7 @@ def noted(ports: Ports, ns: str, cache: Cache, writes: List[Write]) -> List[Writ
     start = len(ns) + 1
     paths = sorted({write.key.partition[start:] for write in others if write.key.table == STATE})
     with_entry = [*writes, _entry(ns, head.item.rev, paths)]
-    return with_entry if refusal_reason(with_entry, ports.store.limits) == Error.OK else writes
+    return with_entry if refusal_reason(with_entry, ports.store.capabilities) == Error.OK else writes
 
 
 def _entry(ns: str, zxid: int, paths: List[str]) -> Put:

@@ -305,7 +305,7 @@ class Writer:
         cache = Cache(head, self._super_id, journal_until_ms)
         if self._told.upto(ns) != head.zxid:
             telling = self._tell(ns, unheard(head, asked), 0 < head.ticking == head.zxid)
-            if self._ports.store.limits.has_latency:
+            if self._ports.store.capabilities.has_latency:
                 await beside(telling, self._ports, ns, cache, asked[: _fitting(messages)])
             else:
                 await telling
@@ -449,7 +449,7 @@ class Writer:
     async def _answer(self, head: Head, answers: Sequence[Tuple[str, int, List[Any]]]) -> None:
         """Answers of a batch that changed nothing: there is no commit, and so nothing to redo."""
         trigger_log = trigger_log_of(head.zxid, head.since, head.triggers)
-        most, told = self._ports.store.limits.answer_bytes, []
+        most, told = self._ports.store.capabilities.answer_bytes, []
         for note, (inbox, first, results) in zip(answer_notes(answers, trigger_log), answers):
             if len(note.body) > most:
                 refusals = [Result(Error.TOO_LARGE, None, head.zxid)] * len(results)

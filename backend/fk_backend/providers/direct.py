@@ -18,7 +18,7 @@ from ..ports import Written
 class InProcessDirect:
     """`ports.Direct`, of a store whose commits are one step."""
 
-    at_once = True
+    never_waits = True
 
     def __init__(
         self,

@@ -224,7 +224,7 @@ def sized(name: str) -> Iterator[None]:
     """Commits so small that the scene takes several, where it is about that."""
     calls = 1 if name in SMALL_COMMITS else writer.MAX_CALLS
     recorded = _unrecorded if name in ALONE else writer.recorded
-    limits = DynamoStore.limits._replace(writes=26) if name in SMALL_TRANSACTIONS else DynamoStore.limits
+    limits = DynamoStore.capabilities._replace(writes=26) if name in SMALL_TRANSACTIONS else DynamoStore.capabilities
     with contextlib.ExitStack() as patches:
         patches.enter_context(mock.patch.object(writer, "MAX_CALLS", calls))
         patches.enter_context(mock.patch.object(writer, "recorded", recorded))

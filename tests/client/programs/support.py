@@ -20,7 +20,7 @@ from typing import Any, Callable, List, Optional, Set, Tuple, cast
 
 from kazoo.handlers.threading import SequentialThreadingHandler
 
-from fk_backend.ports import Clock, Gateway
+from fk_backend.ports import UNLIMITED, Clock, Gateway
 from fk_backend.testing import faults
 from fk_backend.testing.faults import FaultyGateway
 from fk_kazoo import client as shipped
@@ -140,7 +140,6 @@ class Hole:
     """A gateway that swallows what it is given: no answer, no error, and nobody is told."""
 
     address: Optional[str] = None
-    beats_only_if_owning = False
     blobs = None
     direct = None
 
@@ -148,7 +147,7 @@ class Hole:
         self.clock = gateway.clock
         self.store = self
         self.queue = self
-        self.atomic_queries = True
+        self.capabilities = UNLIMITED
 
     async def _nothing(self, *args: Any, **kwargs: Any) -> Any:
         await asyncio.Event().wait()

@@ -99,7 +99,7 @@ def told(response: bytes) -> Optional[WriterResponse]:
 class Invocations:
     """`ports.Direct`: asked once, since whatever is asked twice may be done twice."""
 
-    at_once = False
+    never_waits = False
 
     def __init__(self, clients: Clients, deployment: str, clock: Clock) -> None:
         self._clients = clients

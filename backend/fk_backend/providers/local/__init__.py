@@ -36,7 +36,6 @@ class LocalGateway:
     """`ports.Gateway` and `ports.Queue` of one process for one deployment."""
 
     address: Optional[str] = ADDRESS
-    beats_only_if_owning = False
     blobs = None
 
     def __init__(self, place: files.Place, ns: str = "") -> None:

@@ -46,7 +46,7 @@ class DirectStore(SimulatedStore):
 class InTheClient:
     """`ports.Direct`, of one client process that has a writer."""
 
-    at_once = False
+    never_waits = False
 
     def __init__(
         self,

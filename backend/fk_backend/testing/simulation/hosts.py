@@ -155,7 +155,7 @@ class Trigger:
 
     async def _try(self, batch: List[Delivery]) -> Optional[BaseException]:
         """None if the writer returned in time; else what went wrong."""
-        if self._world.knobs.beats_only_if_owning:
+        if self._world.knobs.charges_for_beats:
             batch = [delivery._replace(internal=self._is_ordered(delivery)) for delivery in batch]
         process, writer = self.writers.take()
         gone = self._world.loop.create_future()
@@ -200,7 +200,7 @@ class Timer:
         self._deployment = deployment
         self._world = deployment.world
         self.heartbeats = Instances(
-            deployment, "heartbeat", _pulse if self._world.knobs.beats_only_if_owning else Heartbeat
+            deployment, "heartbeat", _pulse if self._world.knobs.charges_for_beats else Heartbeat
         )
         deployment.on_wake = self._wake
         self.late_s = 0.0
@@ -249,7 +249,7 @@ class Timer:
     async def run(self) -> None:
         """For as long as the world turns."""
         knobs = self._world.knobs
-        if knobs.beats_only_if_owning:
+        if knobs.charges_for_beats:
             await self._world.never()
         if knobs.direct or knobs.beside:
             await self._rest_at_times()

@@ -24,7 +24,7 @@ THROTTLED = 0.03
 class SimulatedInvocations:
     """Of one client process. ``writers``: the environments, those of the queue's batches, too."""
 
-    at_once = False
+    never_waits = False
 
     def __init__(self, deployment: Deployment, process: Process, writers: Callable[[], Instances]) -> None:
         self._deployment = deployment

@@ -13,7 +13,7 @@ from ...errors import BackendError, Conflict, Unknown
 from ...functions.writer import Writer
 from ...mac import inbox_name
 from ...messages import Message, decode, encode
-from ...ports import Clock, Delivery, Inboxes, Item, Key, Limits, Listing, Page, Ports, Pushed, Queue, Store
+from ...ports import Capabilities, Clock, Delivery, Inboxes, Item, Key, Listing, Page, Ports, Pushed, Queue, Store
 from ...session.engine import LOST
 from .client import Connection, ConnectionStarted
 from .plan import Knobs
@@ -100,7 +100,7 @@ class IsolatedProcess:
         self.ns = NS
         self.world = World(1, Knobs())
         self.process = Still(self.world, name)
-        self.limits = Limits(recent_bytes=recent_bytes, transactions_cost_double=two_steps)
+        self.capabilities = Capabilities(recent_bytes=recent_bytes, transactions_cost_double=two_steps)
         self._asks: List[Tuple[int, Ask]] = []
         self._waiting: Dict[int, "asyncio.Future[Any]"] = {}
         self._made = 0
@@ -170,7 +170,6 @@ class IsolatedClient(IsolatedProcess):
     """A client: opens its session at once, and asks what it is told to."""
 
     address: Optional[str] = None
-    beats_only_if_owning = False
     blobs: Any = None
 
     def __init__(self, number: int, recent_bytes: int, two_steps: bool, invoked: bool, invokes: bool) -> None:
@@ -282,7 +281,7 @@ class IsolatedWriter(IsolatedProcess):
 class _Invocations:
     """`ports.Direct` of a client alone."""
 
-    at_once = False
+    never_waits = False
 
     def __init__(self, alone: IsolatedProcess) -> None:
         self._isolated = alone
@@ -296,12 +295,10 @@ class _Invocations:
 class _Store:
     """`ports.Store` of a process alone. Each call is one instant."""
 
-    atomic_queries = True
-
     def __init__(self, alone: IsolatedProcess) -> None:
         self._isolated = alone
         self._process = alone.process
-        self.limits = alone.limits
+        self.capabilities = alone.capabilities
 
     async def get(self, keys: Sequence[Key]) -> List[Optional[Item]]:
         """`ports.Store.get`."""

@@ -18,13 +18,13 @@ from ...mac import inbox_name
 from ...messages import Message, Position, decode, split_id
 from ...ports import (
     INTEREST,
+    Capabilities,
     Clock,
     Delivery,
     Direct,
     Inboxes,
     Item,
     Key,
-    Limits,
     Listing,
     Page,
     Ports,
@@ -111,7 +111,7 @@ class Deployment:
             cast(Inboxes, SimulatedInboxes(self, process)),
             cast(Queue, SimulatedQueue(self, process, internal=True)),
             cast(Clock, SimulatedClock(process)),
-            SimulatedTimer(self, process) if self.world.knobs.beats_only_if_owning else None,
+            SimulatedTimer(self, process) if self.world.knobs.charges_for_beats else None,
             self.blobs_of(process),
         )
 
@@ -320,9 +320,12 @@ class SimulatedStore:
         self._items: Any = deployment.items
         self._process = process
         knobs = deployment.world.knobs
-        self.atomic_queries = knobs.atomic_queries
-        self.limits = Limits(
-            recent_bytes=knobs.recent_bytes, transactions_cost_double=knobs.two_steps, has_latency=knobs.two_steps
+        self.capabilities = Capabilities(
+            recent_bytes=knobs.recent_bytes,
+            atomic_queries=knobs.atomic_queries,
+            transactions_cost_double=knobs.two_steps,
+            has_latency=knobs.two_steps,
+            charges_for_beats=knobs.charges_for_beats,
         )
 
     async def _call(self, name: str, *args: Any) -> Any:
@@ -343,7 +346,7 @@ class SimulatedStore:
 
     async def load(self, keys: Sequence[Key]) -> List[Optional[Item]]:
         """`ports.Store.load`: in one go, or in two with anything in between."""
-        if self.atomic_queries or len(keys) < 2:
+        if self.capabilities.atomic_queries or len(keys) < 2:
             return await self.get(keys)
         cut = self._process.random.randrange(1, len(keys))
         return [*await self.get(keys[:cut]), *await self.get(keys[cut:])]
@@ -352,7 +355,7 @@ class SimulatedStore:
         self, table: str, partition: str, start: str = "", end: Optional[str] = None, limit: int = 1000
     ) -> Page:
         """`ports.Store.query`; where queries are not atomic, its rows are read one by one."""
-        if self.atomic_queries:
+        if self.capabilities.atomic_queries:
             page: Page = await self._call("query", table, partition, start, end, limit)
             return page
         rows: List[Tuple[str, Item]] = []
@@ -366,7 +369,7 @@ class SimulatedStore:
 
     async def listing(self, table: str, partition: str, start: str, prefix: str, limit: int) -> Listing:
         """`ports.Store.listing`; as atomic as a query."""
-        if self.atomic_queries:
+        if self.capabilities.atomic_queries:
             listing: Listing = await self._call("listing", table, partition, start, prefix, limit)
             return listing
         return Listing.of(await self.query(table, partition, start, after(prefix), limit), prefix)
@@ -492,7 +495,7 @@ class SimulatedClock:
 
     def __init__(self, process: Process) -> None:
         self._process = process
-        self._offset = process.random.random() * (SKEW_S if process.world.knobs.beats_only_if_owning else 1000)
+        self._offset = process.random.random() * (SKEW_S if process.world.knobs.charges_for_beats else 1000)
 
     def now_ms(self) -> int:
         """`ports.Clock.now_ms`."""
@@ -519,7 +522,6 @@ class SimulatedGateway:
     address: Optional[str] = "10.0.0.1"
 
     def __init__(self, deployment: Deployment, process: Process) -> None:
-        self.beats_only_if_owning = deployment.world.knobs.beats_only_if_owning
         self.blobs = deployment.blobs_of(process)
         self._deployment = deployment
         self._process = process

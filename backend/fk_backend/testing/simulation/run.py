@@ -152,7 +152,7 @@ class Run:
         self.world.calm = True
         self.trigger.writers.heal()
         self.timer.heal()
-        if self.plan.knobs.beats_only_if_owning and self.plan.faults and self._ticking():
+        if self.plan.knobs.charges_for_beats and self.plan.faults and self._ticking():
             self.deployment.on_wake()  # as the daily sweep does
         for client in self.clients:
             client.process.troubles.clear()
@@ -164,7 +164,7 @@ class Run:
 
     def _empty(self) -> bool:
         """Whether there is no session and no beat counter; where sessions that own nothing stay, no holder."""
-        if self.plan.knobs.beats_only_if_owning:
+        if self.plan.knobs.charges_for_beats:
             owned = [key for key in self.contents() if key.table == SESSIONS and key.sort.startswith("/")]
             listed = self.deployment.at_once(self.deployment.items.query(SESSIONS, layout.holders_partition(NS), "0"))
             return not listed.rows and all(key.partition.endswith(":reapable") for key in owned)

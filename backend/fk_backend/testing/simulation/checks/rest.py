@@ -142,7 +142,7 @@ def _no_fault(replay: Replay) -> bool:
 
 def _swept(replay: Replay, key: Key) -> bool:
     """Whether it is left to sweeps: sessions that own nothing do not end by themselves where beats are dear."""
-    if not replay.history.plan.knobs.beats_only_if_owning:
+    if not replay.history.plan.knobs.charges_for_beats:
         return False
     if key.partition == layout.beats_partition(NS):
         return True

@@ -98,12 +98,12 @@ def _stood_still(replay: Replay, begin: float, end: float) -> float:
 
 def _longest_pause(replay: Replay) -> float:
     """Of a heartbeat that is paid for by the look, beyond those of one that is not."""
-    return RARE_TICKS * TICK_S if replay.history.plan.knobs.beats_only_if_owning else 0.0
+    return RARE_TICKS * TICK_S if replay.history.plan.knobs.charges_for_beats else 0.0
 
 
 def _began_unbeaten(replay: Replay) -> Iterator[str]:
     """Where beats are dear, a session that owns nothing need not beat: it has to before it may own something."""
-    if not replay.history.plan.knobs.beats_only_if_owning:
+    if not replay.history.plan.knobs.charges_for_beats:
         return
     paused = {entry.who for entry in replay.log if entry.what == "fault" and entry.value.kind == PAUSE}
     timeouts = {n: live.timeout_ms / 1000 for alive in replay.model.alive for n, live in alive.items()}

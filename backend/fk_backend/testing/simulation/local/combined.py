@@ -365,7 +365,7 @@ async def _once() -> None:
 class SimulatedCombining:
     """`ports.Direct`, of one client process."""
 
-    at_once = False
+    never_waits = False
 
     def __init__(self, machine: Machine, process: Process) -> None:
         deployment = self._deployment = machine.deployment
