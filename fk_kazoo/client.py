@@ -53,7 +53,7 @@ from fk_backend.errors import DeploymentError
 from fk_backend.functions.words import answer_word
 from fk_backend.providers import provider
 
-from . import holds, listeners, loop, refusals, settling, workers
+from . import held_nodes, listeners, loop_thread, refusals, result_setting, workers
 from .connection import SET_WATCHES_XID
 from .exceptions import DeploymentConfigurationError
 from .extensions import Extensions
@@ -123,7 +123,7 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
         """`__init__`; which options kazoo's takes depends on its release."""
         self._persistent = {}
         self._last_notice: Optional[listeners.Notice] = None
-        self._holds = {}
+        self._held_nodes = {}
         self._ending = False
         self._in_call = False
         """Whether a signal's handler stops the client in the middle of a call, which holds the lock of the queue."""
@@ -136,7 +136,7 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
         self._is_lost = False
         self._queueing, self._changing = self.handler.rlock_object(), self.handler.rlock_object()
         self._extend()
-        loop.clients.add(self)
+        loop_thread.clients.add(self)
 
     def _connect_by(self, made: Any) -> Any:
         """A connection by the class that kazoo's module names at this moment, or this module if an app replaced it."""
@@ -166,7 +166,7 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
     @property
     def state(self) -> _State:
         """As kazoo's: one of KazooState."""
-        loop.here()
+        loop_thread.here()
         return cast("_State", self.__dict__["state"])
 
     @state.setter
@@ -176,19 +176,19 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
     @property
     def connected(self) -> bool:
         """As kazoo's."""
-        loop.here()
+        loop_thread.here()
         return bool(super().connected)
 
     @property
     def client_state(self) -> _KeeperState:
         """As kazoo's: one of KeeperState."""
-        loop.here()
+        loop_thread.here()
         return super().client_state
 
     @property
     def client_id(self) -> Optional[Tuple[int, bytes]]:
         """As kazoo's: the session's id and password, or None if it is not connected."""
-        loop.here()
+        loop_thread.here()
         return super().client_id
 
     # --- start and stop -------------------------------------------------------------------------
@@ -227,14 +227,14 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
 
     def start_async(self) -> Any:
         """As kazoo's. DeploymentConfigurationError if the deployment can't be used as it is."""
-        loop.here()
+        loop_thread.here()
         listeners.calling()
         with self._changing:
             if self._live.is_set() or (self._connection.running and not self._stopped.is_set()):
                 return self._live
             url = self.deployment
             try:
-                with loop.unforked():
+                with loop_thread.unforked():
                     provider(url.scheme).check(url.deployment, url.settings())
             except DeploymentError as error:
                 raise DeploymentConfigurationError("%s: %s" % (url, error)) from error
@@ -266,14 +266,14 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
 
     def stop(self) -> None:
         """As kazoo's, in bounded time, from any thread: within a listener or a watch function too."""
-        loop.here()
+        loop_thread.here()
         listeners.calling()
         connection = self._connection
-        if not connection.whole():
-            loop.lose(self, connection)
+        if not connection.has_its_files():
+            loop_thread.lose(self, connection)
         if not self._stopped.is_set():
             self._in_call = self._in_call or _owned(self._queueing)
-            with loop.current().turn.release_temporarily(), self._changing:
+            with loop_thread.current().loop_lock.release_temporarily(), self._changing:
                 self._announce_close()
                 if _ENDS_WITHOUT_CLOSE:
                     self._close_session()
@@ -298,7 +298,7 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
 
     def close(self) -> None:
         """As kazoo's."""
-        loop.here()
+        loop_thread.here()
         with self._changing:
             super().close()
 
@@ -336,7 +336,7 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
                 asked.append(queue.popleft()[1])
         for result in asked:
             if result is not None and not result.ready():
-                settling.soon(result.set_exception, ConnectionLoss())
+                result_setting.set_later(result.set_exception, ConnectionLoss())
         if self._last_notice is not None:
             self._last_notice.settled.set()
         workers.stop(self.handler, patience_s=0.0)
@@ -365,7 +365,7 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
         """A client that is stopped, and that nobody has or hears of."""
         client = copy.copy(self)
         client._stopped, client.state_listeners = self.handler.event_object(), set()
-        client._queueing, client._holds = self.handler.rlock_object(), {}
+        client._queueing, client._held_nodes = self.handler.rlock_object(), {}
         client._stopped.set()
         client.logger = logging.Logger("nobody", logging.CRITICAL)
         client._reset()
@@ -374,10 +374,10 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
     # --- calls ----------------------------------------------------------------------------------
 
     def _call(self, request: Any, async_object: Any) -> Any:
-        thread = loop.current()
+        thread = loop_thread.current()
         listeners.calling()
-        thread.turn.part_with()
-        holds.interrupt(self)
+        thread.loop_lock.release_in_handler()
+        held_nodes.interrupt(self)
         if self._ending:  # callers that try again at once would not let the connection's thread have the lock
             self.handler.sleep_func(2 * SLICE_S)
         lock = self._queueing
@@ -420,8 +420,8 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
     def _queue_up(self, request: Any, async_object: Any) -> Any:
         """As kazoo's `_call`; whatever interrupts it, what is in the queue is followed by a wake-up."""
         connection = self._connection
-        if not connection.whole():
-            loop.lose(self, connection)
+        if not connection.has_its_files():
+            loop_thread.lose(self, connection)
         bell = connection._write_sock
         if self._state in CLOSED_STATES or bell is None:
             return super()._call(request, async_object)
@@ -441,7 +441,7 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
     def _notify_pending(self, state: Any) -> None:
         """As kazoo's. The lock: a call that saw the session alive is queued before the queue is thrown away."""
         for asked in self._connection.leave():
-            settling.soon(asked.result.set_exception, _UNANSWERED.get(state, ConnectionLoss)())
+            result_setting.set_later(asked.result.set_exception, _UNANSWERED.get(state, ConnectionLoss)())
         self._ending = True
         held = self._queueing.acquire(False)
         while not held and not self._in_call:  # its holder may wait for room in the pipe that this thread empties
@@ -486,7 +486,7 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
 
         ConnectionLoss if there is no connection, as kazoo's.
         """
-        loop.here()
+        loop_thread.here()
         if not self._live.is_set():
             raise ConnectionLoss("No connection to server")
         opening, url = self._connection._opening, self.deployment
@@ -498,7 +498,7 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
             return await answer_word(await opening.gateway(), url.namespace, word, str(url), socket.gethostname())
 
         try:
-            answer: str = loop.run(self.handler, ask, COMMAND_TIMEOUT_S)
+            answer: str = loop_thread.run(self.handler, ask, COMMAND_TIMEOUT_S)
         except self.handler.timeout_exception as error:
             raise ConnectionLoss("no answer from %s" % url) from error
         return answer

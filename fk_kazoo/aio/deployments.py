@@ -18,7 +18,7 @@ from fk_backend.ports import Gateway
 from fk_backend.providers import provider
 
 from .. import why
-from ..loop import STILL_S
+from ..loop_thread import STILL_S
 from ..url import DeploymentUrl
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from fk_backend.messages import decode
 from fk_backend.ports import Gateway, Key
 from fk_backend.testing.faults import FaultyGateway
 
-from .. import loop
+from .. import loop_thread
 
 SIZE = 3
 FIRST_PORT = 20000
@@ -45,7 +45,7 @@ def in_loop(what: Callable[[], Any], within_s: float = PATIENCE_S) -> Any:
         made = what()
         return await made if asyncio.iscoroutine(made) else made
 
-    return loop.run(SequentialThreadingHandler(), call, within_s)
+    return loop_thread.run(SequentialThreadingHandler(), call, within_s)
 
 
 class AccessPoint:

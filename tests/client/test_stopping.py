@@ -63,7 +63,7 @@ def test_stop_between_two_tries_to_connect(url: str, connect: Connect) -> None:
 def test_stop_when_the_close_is_not_answered(url: str, connect: Connect) -> None:
     """#241: the deployment goes out of reach while the session is being closed."""
     client = connect(url)
-    client._connection._line.submit = lambda request, xid: None
+    client._connection._channel.submit = lambda request, xid: None
     within(STOP_S, client.stop)
     assert client.state == KazooState.LOST
 

@@ -7,14 +7,14 @@ from kazoo.protocol import serialization as kazoo
 from fk_backend.core.requests import Create, Delete, SetData
 from fk_backend.providers import dispatch
 from fk_backend.session import machine, ops, reads
-from fk_kazoo import client, connection, delivery, jute, line, listeners, loop, turns, url, values, wire
+from fk_kazoo import channel, client, connection, delivery, event_loop, jute, listeners, loop_thread, url, values, wire
 
 from .edited import Family
 
 family = Family("facade")
 edit, swap = family.edit, family.swap
 
-LINE = "tests/client/test_line.py::"
+LINE = "tests/client/test_channel.py::"
 ORDER = LINE + "test_what_is_told_comes_in_its_order"
 OVERTAKES = LINE + "test_a_read_overtakes_nothing_that_came_before_it"
 ONCE = LINE + "test_whatever_is_asked_is_answered_once_whenever_it_ends"
@@ -28,7 +28,7 @@ URL = "tests/client/test_url.py::"
 
 # --- between the threads --------------------------------------------------------------------------
 
-L, C, D = line.Line, connection.DeploymentConnection, delivery.Delivery
+L, C, D = channel.Channel, connection.DeploymentConnection, delivery.Delivery
 K = client.KazooClient
 edit("a reply overtakes what kazoo's thread is busy with", L, "_put", " or self._handing", "", ORDER)
 edit("a reply overtakes what waits", L, "_put", "self._replies or ", "", ORDER)
@@ -92,15 +92,17 @@ edit(
     "if False:",
     ORDER,
 )
-edit("an answer is set that another one has set", C, "_read_response", "self._line.take_out(asked)", "True", ONCE)
-edit("an answer that comes directly is set whoever has it", D, "_deliver", "elif line.take_out(asked):", "else:", ONCE)
-edit("what is asked when it has ended is answered by nobody", D, "_hand_over", "if line.closed:", "if False:", ONCE)
+edit("an answer is set that another one has set", C, "_read_response", "self._channel.take_out(asked)", "True", ONCE)
+edit(
+    "an answer that comes directly is set whoever has it", D, "_deliver", "elif channel.take_out(asked):", "else:", ONCE
+)
+edit("what is asked when it has ended is answered by nobody", D, "_hand_over", "if channel.closed:", "if False:", ONCE)
 edit(
     "what is asked while it ends is answered by nobody",
     L,
     "close",
-    "self.closed, self.deliver = True, None\n    left = []\n    for asked in list(self.asked):",
-    "left, every = [], list(self.asked)\n    self.closed, self.deliver = True, None\n    for asked in every:",
+    "self.closed, self.deliver = True, None\n    left = []\n    for asked in list(self.open_requests):",
+    "left, every = [], list(self.open_requests)\n    self.closed, self.deliver = True, None\n    for asked in every:",
     ONCE,
 )
 edit("what nobody answered any more is not told", L, "close", "left.append(asked)", "pass", ONCE)
@@ -108,7 +110,7 @@ edit(
     "after the end something is handed over in the loop's thread",
     D,
     "_deliver",
-    "if line.closed or ",
+    "if channel.closed or ",
     "if ",
     LINE + "test_after_the_end_nothing_is_handed_over_in_the_loops_thread",
 )
@@ -124,7 +126,7 @@ edit(
     "a call that was interrupted is answered",
     D,
     "_hand_over",
-    "line.take_out(asked)\n        loop",
+    "channel.take_out(asked)\n        loop",
     "loop",
     LINE + "test_a_call_that_was_interrupted_is_answered_by_nobody",
 )
@@ -132,7 +134,7 @@ edit(
     "who was interrupted before he woke the loop leaves it asleep",
     D,
     "_hand_over",
-    "loop.current().wake()",
+    "loop_thread.current().wake()",
     "pass",
     LINE + "test_a_call_that_was_interrupted_is_answered_by_nobody",
 )
@@ -190,17 +192,17 @@ edit("a read at once overtakes what waits", L, "_read_now", " or self._replies",
 edit("a read at once overtakes what kazoo's thread is busy with", L, "_read_now", " or self._handing", "", OVERTAKES)
 edit(
     "who asks meanwhile is kept waiting by what is interrupted",
-    turns.LoopLock,
-    "part_with",
-    "self.give()",
+    event_loop.LoopLock,
+    "release_in_handler",
+    "self.release()",
     "pass",
     LINE + "test_whoever_interrupts_a_turn_and_asks_for_something_has_it_given_back",
 )
 edit(
     "what was interrupted does not see that others had the turn",
-    turns.LoopLock,
-    "part_with",
-    "self.lent += 1",
+    event_loop.LoopLock,
+    "release_in_handler",
+    "self.times_released += 1",
     "pass",
     LINE + "test_whoever_interrupts_a_turn_and_asks_for_something_has_it_given_back",
 )
@@ -238,28 +240,35 @@ edit(
     "tests/client/test_reads_at_once.py::test_who_waits_for_a_write_waits_for_no_other_thread",
 )
 edit("a read at once is shown by a connection that ended", L, "_read_now", " or self._ended is not None", "", OVERTAKES)
-edit("a read at once overtakes what another caller asked", D, "read_now", "if line.asked:", "if False:", OVERTAKES)
+edit(
+    "a read at once overtakes what another caller asked",
+    D,
+    "read_now",
+    "if channel.open_requests:",
+    "if False:",
+    OVERTAKES,
+)
 edit(
     "a read is shown that stop() came in the middle of",
     L,
     "read_now",
-    "result if turn.lent == lent else None",
+    "result if loop_lock.times_released == times else None",
     "result",
     LINE + "test_a_read_that_was_interrupted_by_stop_is_not_shown",
 )
 edit(
     "a turn is lent to whoever interrupts it",
-    turns.LoopLock,
-    "borrow",
+    event_loop.LoopLock,
+    "run_if_free",
     "if self.is_held():",
     "if False:",
     LINE + "test_whoever_interrupts_a_turn_is_lent_none",
 )
 edit(
     "a turn that was interrupted is never given back",
-    turns.LoopLock,
-    "_give_back",
-    "self.give()",
+    event_loop.LoopLock,
+    "_release",
+    "self.release()",
     "pass",
     LINE + "test_whoever_interrupts_a_turn_is_lent_none",
 )
@@ -311,7 +320,7 @@ edit(
 # --- a deployment that several clients of a process use -------------------------------------------
 
 LINGERS = "tests/client/test_lingering.py::test_it_is_open_while_it_is_used_and_a_second_longer"
-T = loop.LoopThread
+T = loop_thread.LoopThread
 edit(
     "a deployment is retired although it was opened again within its lingering second",
     T,

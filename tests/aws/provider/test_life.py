@@ -235,7 +235,7 @@ def test_a_client_that_never_came_back_is_swept(connect: Connect, deployment: De
 
 def _silence_poll(client: Any) -> None:
     """As if its process had been killed, also what it receives."""
-    session = client._connection._line._session
+    session = client._connection._channel._session
     poll = session._gateway._polls[shared_name(session.inbox)]
     poll._task.get_loop().call_soon_threadsafe(poll._task.cancel)
 

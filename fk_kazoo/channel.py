@@ -1,8 +1,9 @@
 """Between the event loop's thread and kazoo's: requests one way, replies and watch events the other.
 
 An answer finds its request by construction. What kazoo's own thread sent is in kazoo's ``_pending``, and its answers
-wait for that thread. What a caller sent is an `Asked`: it travels with its answer, never enters ``_pending``, and is
-answered by whoever takes it out of `Line.asked`, which only one can. No lock is held while anything waits.
+wait for that thread. What a caller sent is a `CallerRequest`: it travels with its answer, never enters ``_pending``,
+and is answered by whoever takes it out of `Channel.open_requests`, which only one can. No lock is held while anything
+waits.
 """
 
 from __future__ import annotations
@@ -24,17 +25,17 @@ from fk_backend.session.engine import EXPIRED, LOST, Opened, Session
 from fk_backend.session.ops import Done
 from fk_backend.session.watchlist import Event
 
-from . import loop, values, wire
+from . import loop_thread, values, wire
 from .attaching import attach
 from .wakeup_socket import WakeupSocket
 
 log = logging.getLogger(__name__)
 
-ASKED_XID = 0
+CALLER_XID = 0
 """Of an answer that comes with its request: kazoo's thread counts from 1."""
 
 
-class Asked:
+class CallerRequest:
     """A request that its caller sent, beside kazoo's queues. Its answer comes with it."""
 
     __slots__ = ("request", "result")
@@ -45,15 +46,15 @@ class Asked:
 
 
 Body = Union[bytes, values.Value]
-Reply = Tuple[int, int, int, Body, Optional[Asked]]
+Reply = Tuple[int, int, int, Body, Optional[CallerRequest]]
 """xid, zxid, error, body, and what was asked if a caller sent it."""
 
 
-class Line:
+class Channel:
     """Between the loop's thread and kazoo's: replies one way, requests the other. It is the session's Listener."""
 
-    def __init__(self, opening: loop.Opening, namespace: str) -> None:
-        ours, self._bell = loop.socket_pair()
+    def __init__(self, opening: loop_thread.Opening, namespace: str) -> None:
+        ours, self._bell = loop_thread.socket_pair()
         self._rings = Descriptor.of(self._bell.fileno())
         self.socket = WakeupSocket(ours)
         self.failure: Optional[BaseException] = None
@@ -63,7 +64,7 @@ class Line:
         self._opening = opening
         self._namespace = namespace
         self._replies: Deque[Reply] = deque()
-        self._lock = loop.real_lock()
+        self._lock = loop_thread.real_lock()
         self._session: Optional[Session] = None
         self._task: Optional["asyncio.Future[None]"] = None
         self._watch: Optional["asyncio.Future[None]"] = None
@@ -72,9 +73,9 @@ class Line:
         self._ended: Optional[Tuple[str, str]] = None
         self._handing = False
         """Whether kazoo's thread is busy with what it took. Set before that leaves `_replies`: one always shows it."""
-        self.deliver: Optional[Callable[["Line", ReplyHeader, Body, Optional[Asked]], bool]] = None
+        self.deliver: Optional[Callable[["Channel", ReplyHeader, Body, Optional[CallerRequest]], bool]] = None
         """Where events and answers of `asked` go in the loop's thread; None: all waits for kazoo's."""
-        self.asked: Dict[Asked, None] = {}
+        self.open_requests: Dict[CallerRequest, None] = {}
         """What callers sent and nobody answered yet, oldest first. Whoever takes one out is the one to answer it."""
         self.closed = False
         """Whether what is asked from now on has to be taken out again by who asks: nobody else will."""
@@ -128,15 +129,15 @@ class Line:
         elif self._session is not None:
             self._session.submit((xid, request), wire.operation(request))
 
-    def ask(self, asked: Asked, done: Optional[Done] = None) -> None:
+    def ask(self, asked: CallerRequest, done: Optional[Done] = None) -> None:
         """Passes on what a caller sent; or, given what it came to, has it answered in its turn."""
         if self._session is not None:
             self._session.submit(asked, wire.operation(asked.request) if done is None else done)
 
     def replied(self, tag: Any, result: Result) -> None:
         """`Listener.replied`."""
-        if isinstance(tag, Asked):
-            self._put(ASKED_XID, result.zxid, result.code, values.answer(tag.request, result), tag)
+        if isinstance(tag, CallerRequest):
+            self._put(CALLER_XID, result.zxid, result.code, values.answer(tag.request, result), tag)
             return
         xid, request = tag
         self._put(xid, result.zxid, result.code, wire.reply(request, result))
@@ -162,9 +163,9 @@ class Line:
 
     def mute(self) -> None:
         """It rings no more."""
-        loop.end(self._bell, self._rings)
+        loop_thread.end(self._bell, self._rings)
 
-    def _put(self, xid: int, zxid: int, code: int, body: Body, asked: Optional[Asked] = None) -> None:
+    def _put(self, xid: int, zxid: int, code: int, body: Body, asked: Optional[CallerRequest] = None) -> None:
         """kazoo's thread answers what it sent; the rest goes there only if something waits there that came before."""
         with self._lock:
             waits = self._replies or self._handing or (asked is None and xid != WATCH_XID)
@@ -189,7 +190,7 @@ class Line:
 
     # --- in kazoo's thread ----------------------------------------------------------------------
 
-    def take(self) -> Tuple[ReplyHeader, Body, Optional[Asked]]:
+    def take(self) -> Tuple[ReplyHeader, Body, Optional[CallerRequest]]:
         """The next reply; the socket is readable. ConnectionDropped or SessionExpiredError when it is over."""
         with self._lock:
             if self._replies:
@@ -208,21 +209,21 @@ class Line:
         """What was taken is dealt with."""
         self._handing = False
 
-    def close(self) -> List[Asked]:
+    def close(self) -> List[CallerRequest]:
         """Nothing is delivered in the loop's thread any more, or asked. What was asked and is not answered."""
         self.closed, self.deliver = True, None
         left = []
-        for asked in list(self.asked):
+        for asked in list(self.open_requests):
             if self.take_out(asked):
                 left.append(asked)
         return left
 
     # --- in any thread --------------------------------------------------------------------------
 
-    def take_out(self, asked: Asked) -> bool:
+    def take_out(self, asked: CallerRequest) -> bool:
         """Whether it is the caller's to answer: one only gets it, whatever happens at the same time."""
         try:
-            del self.asked[asked]
+            del self.open_requests[asked]
         except KeyError:
             return False
         return True
@@ -234,10 +235,10 @@ class Line:
 
     def read_now(self, request: Any) -> Optional[Result]:
         """The result of a read, if everything before it was shown and the loop is idle; None if it has to wait."""
-        turn = loop.known().turn
-        lent = turn.lent
-        result = turn.borrow(self._read_now, request)
-        return result if turn.lent == lent else None  # a signal's handler stopped the client meanwhile
+        loop_lock = loop_thread.known().loop_lock
+        times = loop_lock.times_released
+        result = loop_lock.run_if_free(self._read_now, request)
+        return result if loop_lock.times_released == times else None  # a signal's handler stopped the client meanwhile
 
     def _read_now(self, request: Any) -> Optional[Result]:
         """In the loop's turn, so that nothing is put. Without the lock: a signal's handler may run here, and stop()
@@ -253,9 +254,9 @@ class Line:
         A Done: it was done, and that is to be asked for. Unknown: it may have been done, and the session does not go
         on. Raises what a signal's handler raises, too: then it is done or not, and the loop sees to what is left of it.
         """
-        thread = loop.known()
+        thread = loop_thread.known()
         try:
-            return thread.turn.borrow(self._write_now, request, thread.turn.is_held)
+            return thread.loop_lock.run_if_free(self._write_now, request, thread.loop_lock.is_held)
         except Unknown as error:
             thread.call(self.break_off, str(error))
             raise

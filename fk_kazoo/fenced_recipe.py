@@ -9,9 +9,9 @@ import logging
 from enum import Enum
 from typing import Any, List, Optional, Tuple, Type
 
-from . import notes
+from . import logs
 from .exceptions import LockLostError, ReentrantLockError
-from .holds import Hold, begin_body, end_body
+from .held_nodes import HeldNode, begin_body, end_body
 
 
 class Lost(Enum):
@@ -23,15 +23,15 @@ class Lost(Enum):
     """LockLostError at the body's next call of the client, or at its end."""
 
 
-class Holder:
+class FencedRecipe:
     """What a lock and a lease have in common."""
 
     client: Any
     path: str
     is_acquired: bool
     _on_loss = Lost.TELL
-    _hold: Optional[Hold] = None
-    _entered: Tuple[Hold, ...] = ()
+    _held_node: Optional[HeldNode] = None
+    _entered: Tuple[HeldNode, ...] = ()
     """Those whose bodies run. More than one where one object is shared, and one of them was lost."""
     _among = "thread"
     """Who else could release it."""
@@ -54,7 +54,7 @@ class Holder:
         the session turns out to have survived; after the next `acquire` there is a new one. Not set by `release`.
         The deployment is asked once, at the first use. LockLostError if the lock was never held.
         """
-        hold = self._hold
+        hold = self._held_node
         if hold is None:
             raise LockLostError("%s was never held" % self.path)
         try:
@@ -63,13 +63,13 @@ class Holder:
             hold.lose("it can't be looked at: %r" % error)
         return hold.lost
 
-    def _held(self) -> Hold:
-        if self._hold is None or self._hold.ended or not self.is_acquired:
+    def _held(self) -> HeldNode:
+        if self._held_node is None or self._held_node.ended or not self.is_acquired:
             raise LockLostError("%s is not held" % self.path)
-        return self._hold
+        return self._held_node
 
-    def _holds_now(self, hold: Hold) -> None:
-        before, self._hold = self._hold, hold
+    def _set_held_node(self, hold: HeldNode) -> None:
+        before, self._held_node = self._held_node, hold
         if before is not None:
             before.end()
         hold.kind = self._kind()
@@ -77,14 +77,14 @@ class Holder:
     def _kind(self) -> str:
         return ""
 
-    def _mine(self) -> List[Hold]:
+    def _mine(self) -> List[HeldNode]:
         """What the caller holds at this path and would wait for."""
-        holds = list(self.client._holds)
+        holds = list(self.client._held_nodes)
         return [
             hold for hold in holds if hold.recipe_path == self.path and hold.is_callers() and not hold.may_be_gone()
         ]
 
-    def _explain(self, hold: Hold, certain: bool) -> None:
+    def _explain(self, hold: HeldNode, certain: bool) -> None:
         """Whoever holds it asks for it again, and says nothing of giving up."""
         what = "%s is asked for by who has it already, since %s, and is not re-entrant: it waits for itself" % (
             self.path,
@@ -93,11 +93,11 @@ class Holder:
         if certain:
             raise ReentrantLockError(what)
         text = "is asked for by who has it already, since %s: unless another %s releases it, this waits for ever"
-        notes.say(self.client, logging.WARNING, text, self.path, hold.where, self._among)
+        logs.log_limited(self.client, logging.WARNING, text, self.path, hold.where, self._among)
 
     def _enter(self) -> None:
         """The body of a ``with`` begins."""
-        hold = self._hold
+        hold = self._held_node
         if hold is None or not self.is_acquired:
             raise LockLostError("%s was not acquired" % self.path)
         hold.in_a_with = True
@@ -111,17 +111,17 @@ class Holder:
                 raise
             begin_body(hold)
 
-    def _exited(self) -> Optional[Hold]:
+    def _exited(self) -> Optional[HeldNode]:
         """The hold whose body ends: the caller's, if several run."""
         mine = [hold for hold in self._entered if hold.is_callers()] or [*self._entered]
         if not mine:
-            return self._hold
+            return self._held_node
         self._entered = tuple(each for each in self._entered if each is not mine[-1])
         return mine[-1]
 
-    def _is_held_elsewhere(self, hold: Hold) -> bool:
+    def _is_held_elsewhere(self, hold: HeldNode) -> bool:
         """Whether somebody else has this object now, or waits for it, as ``hold`` ended with its session."""
-        now = self._hold
+        now = self._held_node
         return hold.ended if now is hold or now is None else not now.is_callers()
 
     def _body_ended(self, kind: Optional[Type[BaseException]]) -> bool:

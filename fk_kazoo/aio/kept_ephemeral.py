@@ -14,8 +14,8 @@ from kazoo.retry import ForceRetryError
 
 from fk_backend.core.watches import DATA
 
-from .. import notes
-from ..holds import uninterrupted
+from .. import logs
+from ..held_nodes import uninterrupted
 from . import retrying
 from .watches import Armed
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .operations import Operations
 
 
-class Kept:
+class KeptEphemeral:
     """A node that is there while this client is: ``async with zk.keep("/services/web-1", b"10.0.0.7:80") as kept:``.
 
     Or ``kept = await zk.keep(...)``, and ``await kept.close()``. It is made again with every new session of the client.
@@ -49,10 +49,10 @@ class Kept:
         """Whether the node was made in the session that the client has now."""
         return not self._closed and self._session is not None and self._session == self._client._session_id
 
-    def __await__(self) -> Generator[Any, None, Kept]:
+    def __await__(self) -> Generator[Any, None, KeptEphemeral]:
         return self._begin().__await__()
 
-    async def __aenter__(self) -> Kept:
+    async def __aenter__(self) -> KeptEphemeral:
         return await self._begin()
 
     async def __aexit__(
@@ -60,7 +60,7 @@ class Kept:
     ) -> None:
         await self.close()
 
-    async def _begin(self) -> Kept:
+    async def _begin(self) -> KeptEphemeral:
         """Who is cancelled leaves nothing behind."""
         self._turn, self._closed = asyncio.Lock(), False
         try:
@@ -117,19 +117,19 @@ class Kept:
             while not self._closed and self._client.connected and not self.there:
                 try:
                     await self._make()
-                    notes.say(self._client, logging.INFO, "made again in a new session", self.path)
+                    logs.log_limited(self._client, logging.INFO, "made again in a new session", self.path)
                 except NodeExistsError:
                     if await self._theirs():
                         return
                 except KazooException as error:
-                    notes.say(self._client, logging.WARNING, "could not be made again: %r", self.path, error)
+                    logs.log_limited(self._client, logging.WARNING, "could not be made again: %r", self.path, error)
                     return  # closed, or not allowed; a lost connection or session comes with a state of its own
 
     async def _theirs(self) -> bool:
         """Whether it is waited for."""
         if self._closed or not await self._client.exists(self.path, watch=self._gone):
             return False
-        notes.say(self._client, logging.WARNING, "somebody else has made it, it is waited for", self.path)
+        logs.log_limited(self._client, logging.WARNING, "somebody else has made it, it is waited for", self.path)
         return True
 
     async def _make(self) -> None:

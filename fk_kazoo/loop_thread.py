@@ -24,9 +24,9 @@ from fk_backend.providers import discard_all, provider, suspend_all
 from fk_backend.providers.descriptors import Descriptor, missed, still
 
 from . import forks
-from .turns import FilesClosed, Loop, YieldingSelector, unpatched
-from .turns import real_lock as real_lock
-from .turns import start_thread as start_thread
+from .event_loop import FilesClosed, Loop, YieldingSelector, unpatched
+from .event_loop import real_lock as real_lock
+from .event_loop import start_thread as start_thread
 from .url import DeploymentUrl
 
 log = logging.getLogger(__name__)
@@ -83,8 +83,8 @@ class LoopThread:
         self._started = real_lock()
         self._started.acquire()
         self._open: Dict[Tuple[Any, ...], "Opening"] = {}
-        selector = YieldingSelector(_selector(), self.whole)
-        self.turn = selector.turn
+        selector = YieldingSelector(_selector(), self.has_its_files)
+        self.loop_lock = selector.loop_lock
         """Held while the loop does something. Others may take it without waiting, for moments, to read what it owns."""
         self.loop = Loop(cast(selectors.BaseSelector, selector))
         selector.loop = self.loop
@@ -94,20 +94,20 @@ class LoopThread:
         self._started.acquire()
 
     def _main(self) -> None:
-        self.turn.take()
-        self.turn.loop_thread = self.turn.ident()
+        self.loop_lock.acquire()
+        self.loop_lock.loop_thread = self.loop_lock.ident()
         asyncio.set_event_loop(self.loop)
         self.loop.call_soon(self._started.release)
         try:
             self.loop.run_forever()
         except FilesClosed:
             self.loop.broken = True
-            self.turn.give()
+            self.loop_lock.release()
             here()
             if self._started.locked():
                 self._started.release()
 
-    def whole(self) -> bool:
+    def has_its_files(self) -> bool:
         """Whether its files are open. A program may close all it has, as daemons do at their start."""
         return not self.loop.broken and not missed and still(self.loop.wakes)
 
@@ -128,7 +128,7 @@ class LoopThread:
         """
         if self.loop.get_debug():  # it wants the loop's own thread
             return False
-        touched = self.turn.borrow(self._call_now, function, args)
+        touched = self.loop_lock.run_if_free(self._call_now, function, args)
         if touched:  # the loop waits without knowing of that
             self.call(_nothing)
         return touched is not None
@@ -297,7 +297,7 @@ def here() -> None:
     threads that the child does not have.
     """
     pid, known = os.getpid(), _current
-    if pid == _pid and (known is None or known.whole()):
+    if pid == _pid and (known is None or known.has_its_files()):
         return
     renewal = _renewals.setdefault(pid, unpatched("_thread", "RLock")())
     if not renewal._is_owned():

@@ -10,11 +10,11 @@ from kazoo.exceptions import ConnectionClosedError, KazooException, NodeExistsEr
 from kazoo.protocol.states import KazooState
 from kazoo.retry import ForceRetryError
 
-from . import notes
-from .holds import uninterrupted
+from . import logs
+from .held_nodes import uninterrupted
 
 
-class Kept:
+class KeptEphemeral:
     """A node that is there while this client is: ``with zk.keep("/services/web-1", b"10.0.0.7:80"):``.
 
     It is made again with every new session of the client, until `close`. If somebody else has made it meanwhile, it is
@@ -75,7 +75,7 @@ class Kept:
             except (NoNodeError, ConnectionClosedError):  # it went with the session
                 pass
 
-    def __enter__(self) -> Kept:
+    def __enter__(self) -> KeptEphemeral:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -98,15 +98,15 @@ class Kept:
             while not self._closed and self._client.connected and not self.there:
                 try:
                     self._make()
-                    notes.say(self._client, logging.INFO, "made again in a new session", self.path)
+                    logs.log_limited(self._client, logging.INFO, "made again in a new session", self.path)
                 except NodeExistsError:
                     if self._client.exists(self.path, watch=self._gone):
-                        notes.say(
+                        logs.log_limited(
                             self._client, logging.WARNING, "somebody else has made it, it is waited for", self.path
                         )
                         return
                 except KazooException as error:
-                    notes.say(self._client, logging.WARNING, "could not be made again: %r", self.path, error)
+                    logs.log_limited(self._client, logging.WARNING, "could not be made again: %r", self.path, error)
                     return  # closed, or not allowed; a lost connection or session comes with a state of its own
 
     def _make(self) -> None:
