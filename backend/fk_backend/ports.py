@@ -384,7 +384,7 @@ class Direct(Protocol):
         """What tells, in one step, whether its caller has the event loop's turn: nothing is committed without it."""
         ...
 
-    def told(self, ns: str) -> None:
+    def finish_fan_out(self, ns: str) -> None:
         """Sees to it that the last commit is fanned out to its end. In the event loop, after a call was interrupted."""
         ...
 

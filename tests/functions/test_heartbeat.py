@@ -18,7 +18,7 @@ from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Error, Session
 from fk_backend.core.requests import Close, Create, Delete, Expire, Reap, SetData
 from fk_backend.errors import Unavailable
-from fk_backend.functions.heartbeat import AT_ONCE, REAP_EVERY, TICK_S, Heartbeat, Lease, Watched
+from fk_backend.functions.heartbeat import AT_ONCE, REAP_EVERY, TICK_S, Heartbeat, Lease, NamespaceMemory
 from fk_backend.messages import Message, decode
 from fk_backend.ports import INTEREST, Delivery, Item, Key, Page, Put
 from fk_backend.providers.memory.store import MemoryStore
@@ -232,10 +232,10 @@ def test_an_expiry_says_by_which_count_it_was_judged(beats: int) -> None:
         session = await ward.bench.open("client", 1000)
         for _ in range(beats):
             await ward.beat(session)
-        watched, requests = Watched(), []
+        watched, requests = NamespaceMemory(), []
         for _ in range(8):
             ward.bench.clock.now_s += TICK_S
-            requests += (await ward.heartbeat.look(NS, watched, {session: Lease(1.0)})).requests
+            requests += (await ward.heartbeat.tick(NS, watched, {session: Lease(1.0)})).requests
         assert set(requests) == {Expire(session, beats)}
 
     asyncio.run(check())

@@ -17,7 +17,7 @@ from benchmarks.cloud.latency import of_operation
 from fk_backend import layout
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Session
-from fk_backend.core.requests import Close, Create, Delete, Expire, Rest
+from fk_backend.core.requests import Close, Create, Delete, Expire, StopTicking
 from fk_backend.errors import Unavailable
 from fk_backend.functions.heartbeat import MAX_SUSPECTS, RARE_TICKS, Heartbeat
 from fk_backend.functions.writer import REWAKE_S
@@ -433,7 +433,9 @@ def test_a_holder_that_creates_something_while_it_is_looked_at_stays_listed() ->
             await place.timer.run(place.functions, place.bench.clock.now_s + 1)
         assert place.store.query is not racing
         assert await place.listed() == [layout.session_name(session)]
-        assert not any(isinstance(r, Rest) for _, _, body in place.bench.queue.sent for r in decode(body).requests)
+        assert not any(
+            isinstance(r, StopTicking) for _, _, body in place.bench.queue.sent for r in decode(body).requests
+        )
         await place.run(60)
         assert not await place.alive(session)
 

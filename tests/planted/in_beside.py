@@ -54,12 +54,12 @@ edit(
 edit(
     "told too early",
     "a write beside the host is taken for told before anybody has looked who watches",
-    W, "_written", "trail.done(", "self._told.note(ns, step.head.zxid)\n    trail.done(",
+    W, "_written", "request_log.log_done(", "self._fan_out.note(ns, step.head.zxid)\n    request_log.log_done(",
 )  # fmt: skip
 in_turn(
     "woken and not told",
     "a write beside the host is taken for told although there was no room for somebody who watches",
-    distributor, "told_who_watches",
+    distributor, "push_events",
     "await ports.events(fired_notes(hits, trigger_log_of(head.zxid, head.since, head.triggers)))",
     """try:
             await ports.events(fired_notes(hits, trigger_log_of(head.zxid, head.since, head.triggers)))
@@ -69,7 +69,7 @@ in_turn(
 in_turn(
     "consumed before told",
     "registrations of who watches are removed before there was room to tell them",
-    distributor, "told_who_watches", "if hits:\n", "if hits:\n        await drop_fired(ports, hits)\n", writer,
+    distributor, "push_events", "if hits:\n", "if hits:\n        await drop_fired(ports, hits)\n", writer,
 )  # fmt: skip
 edit(
     "beside answered first",

@@ -7,7 +7,7 @@ from typing import Any, List
 from fk_backend import layout
 from fk_backend.core import apply
 from fk_backend.core.model import Blob
-from fk_backend.core.requests import Rest
+from fk_backend.core.requests import StopTicking
 from fk_backend.functions import distributor, heartbeat, loading, step, watch, writer
 from fk_backend.functions.cache import Cache
 from fk_backend.ports import Remove
@@ -19,7 +19,7 @@ from .edited import changed
 
 W = writer.Writer
 writes_of, entries, next_head, wake, commit = step.writes_of, writer._entries, step._next_head, W._wake, W._commit
-advance, tidy, keep, forgive = Cache.advance, distributor.tidy, distributor.keep, heartbeat.Heartbeat._forgive
+advance, tidy, keep, forgive = Cache.advance, distributor.tidy, distributor.keep, heartbeat.Heartbeat._give_time_back
 know = Cache._know
 memory_of, holder_key = ticks.Memory.of, layout.holder_key
 sessions, registrations = heartbeat.Heartbeat._sessions, distributor.registrations
@@ -59,7 +59,7 @@ async def answered_before_commit(self: Any, writes: Any, promise: Any) -> None:
 @plant("what a crash left to be told is not told", (W, "_wake"))
 async def fan_out_not_done_again(self: Any, ns: str, messages: Any) -> Any:
     head = await loading.load_head(self._ports, ns)
-    self._told.note(ns, 0 if head is None else head.zxid)
+    self._fan_out.note(ns, 0 if head is None else head.zxid)
     return await wake(self, ns, messages)
 
 
@@ -96,7 +96,7 @@ def still_known(self: Any, path: str, pair: Any) -> None:
     self._children.update((above, max(count, before.get(above, 0))) for above, count in self._children.items())
 
 
-@plant("a promised node is not written when its writer died", (writer, "settle"))
+@plant("a promised node is not written when its writer died", (writer, "complete_reservation"))
 async def promise_broken(ports: Any, ns: str, head: Any, messages: Any) -> Any:
     return head
 
@@ -169,7 +169,9 @@ async def never_given_up(self: Any, ns: str) -> Any:
     return dict.fromkeys(await sessions(self, ns), heartbeat.Lease(1e9))
 
 
-@plant("counters of no session are not swept", (heartbeat.Heartbeat, "_sweep"), (distributor, "tidy"))
+@plant(
+    "counters of no session are not swept", (heartbeat.Heartbeat, "_remove_orphaned_counters"), (distributor, "tidy")
+)
 async def beats_leak(*arguments: Any) -> None:
     return None
 
@@ -214,7 +216,7 @@ async def orders_not_found(self: Any, ns: str, sent_id: str) -> bool:
     return False
 
 
-@plant("the heartbeat does not look whether a session owns something", (heartbeat.Heartbeat, "_any"))
+@plant("the heartbeat does not look whether a session owns something", (heartbeat.Heartbeat, "_has_rows"))
 async def owners_are_not_seen(self: Any, partition: str) -> bool:
     return False
 
@@ -234,12 +236,12 @@ def listed_elsewhere(ns: str, session: int) -> Any:
     return holder_key(ns, session + 1)
 
 
-@plant("the heartbeat rests although something came since it looked", (apply._OF_NONE, Rest))  # type: ignore[arg-type]
+@plant("the heartbeat rests although something came since it looked", (apply._OF_NONE, StopTicking))  # type: ignore[arg-type]
 def rests_too_soon(view: Any, request: Any) -> None:
     if view.snapshot.ticking:
-        view.rest()
+        view.stop_ticking()
 
 
-@plant("a heartbeat that was late counts that against everybody", (heartbeat.Heartbeat, "_forgive"))
+@plant("a heartbeat that was late counts that against everybody", (heartbeat.Heartbeat, "_give_time_back"))
 def lateness_not_forgiven(self: Any, watched: Any, now: float) -> None:
     return None

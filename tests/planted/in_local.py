@@ -491,7 +491,7 @@ edit(
 edit(
     "nobody hears of a direct write that was interrupted",
     direct.InProcessDirect,
-    "told",
+    "finish_fan_out",
     "self._schedule_fan_out(ns)",
     "pass",
     PLACE + "test_who_was_interrupted_leaves_nobody_untold",
@@ -571,7 +571,7 @@ edit(
 edit(
     "what an interrupted call has asked for is done later",
     beside.DirectWriter,
-    "told",
+    "finish_fan_out",
     "if records.number:",
     "if False:",
     COMBINING + "test_who_is_interrupted_while_he_waits_leaves_nothing_to_be_done",
@@ -733,7 +733,7 @@ edit(
     "what is not told is written over",
     writer.Writer,
     "_write_directly",
-    "self._told.upto(ns) != cache.head.zxid or ",
+    "self._fan_out.upto(ns) != cache.head.zxid or ",
     "",
     BESIDE + "test_who_is_interrupted_leaves_nobody_untold",
 )

@@ -348,8 +348,8 @@ class DirectOnStage:
     def in_turn(self, has_turn: Callable[[], bool]) -> None:
         """`ports.Direct.in_turn`."""
 
-    def told(self, ns: str) -> None:
-        """`ports.Direct.told`."""
+    def finish_fan_out(self, ns: str) -> None:
+        """`ports.Direct.finish_fan_out`."""
 
 
 async def opens_without_answer(actor: Actor) -> None:

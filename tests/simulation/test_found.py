@@ -10,7 +10,7 @@ import pytest
 
 from fk_backend import layout
 from fk_backend.core.acls import OPEN_ACL
-from fk_backend.core.requests import Close, Create, Delete, Rest, SetData, WatchSubtrees
+from fk_backend.core.requests import Close, Create, Delete, SetData, StopTicking, WatchSubtrees
 from fk_backend.core.watches import PERSISTENT, RECURSIVE
 from fk_backend.errors import Unavailable
 from fk_backend.functions import writer
@@ -299,7 +299,7 @@ def test_ticks_go_on_whatever_comes_twice_late_or_is_killed() -> None:
         for _ in range(3):  # the session is no holder any more, then there is nothing left to come back for
             assert await goes_on(last)
             bench.clock.now_s += 3600
-        await bench.write(Message("heartbeat", 0, 1, (Rest((await bench.head()).zxid),)), internal=True)
+        await bench.write(Message("heartbeat", 0, 1, (StopTicking((await bench.head()).zxid),)), internal=True)
         assert not await goes_on(last)
         return kill_at.calls >= at
 
@@ -315,7 +315,7 @@ def test_the_heartbeat_does_not_rest_if_an_ephemeral_came_in_the_same_batch() ->
         await bench.ask("one", one, 1, _create("/e", 1))
         await bench.ask("one", one, 2, Delete("/e", -1))
         before = (await bench.head()).zxid
-        came, rests = Message("one", one, 3, (_create("/f", 1),)), Message("heartbeat", 0, 1, (Rest(before),))
+        came, rests = Message("one", one, 3, (_create("/f", 1),)), Message("heartbeat", 0, 1, (StopTicking(before),))
         batch = [Delivery(encode(came, KEY), False, Position(4)), Delivery(encode(rests), True, Position(5))]
         await bench.writer(NS, batch)
         head = await bench.head()

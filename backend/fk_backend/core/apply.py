@@ -14,7 +14,7 @@ from .multi import OPERATIONS, Operation, multi
 from .needs import has_all, lacking
 from .needs import needs as needs
 from .overlay import View
-from .requests import Attach, Auth, Call, Close, Expire, Multi, Open, Reap, Rest, Result, Sweep, WatchSubtrees
+from .requests import Attach, Auth, Call, Close, Expire, Multi, Open, Reap, Result, StopTicking, Sweep, WatchSubtrees
 from .snapshot import Missing, Outcome, Snapshot
 
 _OF_A_SESSION: Dict[type, Operation] = {
@@ -31,7 +31,7 @@ _OF_NONE: Dict[type, Callable[[View, Any], Any]] = {
     Expire: sessions.expire,
     Reap: sessions.reap,
     Sweep: sessions.sweep,
-    Rest: sessions.rest,
+    StopTicking: sessions.stop_ticking,
 }
 
 

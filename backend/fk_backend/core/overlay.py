@@ -121,9 +121,9 @@ class View:
         """From now on somebody may watch whole subtrees."""
         self._put(self.changes.subtrees, "/", True)
 
-    def rest(self) -> None:
+    def stop_ticking(self) -> None:
         """The heartbeat has nothing to look after."""
-        self._put(self.changes.resting, "/", True)
+        self._put(self.changes.stops_ticking, "/", True)
 
     def trigger(self, path: str, kind: int, acl: Acls) -> None:
         """``kind`` (an EventType) happened to ``path``, which had this ACL, under the next zxid."""

@@ -64,7 +64,7 @@ async def distribute(ports: Ports, ns: str, head: Head, looked: Optional[Rows] =
         log.warning("namespace %s: registrations stay behind: %s", ns, error)  # nobody waits for them any more
 
 
-async def told_who_watches(ports: Ports, ns: str, head: Head) -> bool:
+async def push_events(ports: Ports, ns: str, head: Head) -> bool:
     """Has whoever watches told of the last commit of ``head`` by `Ports.events`; False where that can't be.
 
     BackendError: some may not be told, so that all of it is to be fanned out. Their registrations are there still.

@@ -17,7 +17,7 @@ from ..layout import Head
 from ..ports import SESSIONS, STATE, Item, Ports, Put, Remove
 from .cache import Cache
 from .loading import Write, load_head, refusal_reason
-from .reservation import settle
+from .reservation import complete_reservation
 
 KEPT_FOR_MS = 300_000
 """So long the mark counts. A backup sets it anew in time."""
@@ -145,4 +145,4 @@ async def _settled(ports: Ports, ns: str, head: Head) -> Head:
         if item is None or layout.node_of(item).mzxid >= head.zxid:
             break
         await ports.clock.sleep(PAUSE_S)
-    return await settle(ports, ns, head, ())
+    return await complete_reservation(ports, ns, head, ())

@@ -40,7 +40,7 @@ def reservation(cache: Cache, after: Head, entry: Entry, writes: List[Write]) ->
     return head_put._replace(item=layout.head_item(promised)), node_put._replace(expect=rev)
 
 
-async def settle(ports: Ports, ns: str, head: Head, messages: Iterable[Message]) -> Head:
+async def complete_reservation(ports: Ports, ns: str, head: Head, messages: Iterable[Message]) -> Head:
     """Keeps the promise of a head, if it is not kept yet. The head afterwards."""
     reserved = head.reserved
     assert reserved is not None

@@ -72,7 +72,7 @@ async def next_step(
     ``assumes``: that a node which is to be created is not there need not be read; the commit finds out, as Taken.
     """
     count = len(entries)
-    cache.snapshot.ends_at_once = 1 << 30
+    cache.snapshot.removals_per_commit = 1 << 30
     capabilities = ports.store.capabilities
     while True:
         part = entries[:count]
@@ -98,8 +98,8 @@ async def next_step(
             break
         if count > 1:
             count = max(1, min(count // 2, count * capabilities.writes // len(writes)))
-        elif isinstance(part[0].call.request, (Close, Expire, Sweep)) and cache.snapshot.ends_at_once > 1:
-            cache.snapshot.ends_at_once = max(1, capabilities.writes // WRITES_OF_AN_END)
+        elif isinstance(part[0].call.request, (Close, Expire, Sweep)) and cache.snapshot.removals_per_commit > 1:
+            cache.snapshot.removals_per_commit = max(1, capabilities.writes // WRITES_OF_AN_END)
         else:
             return _refused(part, why, cache)
     promise = None
@@ -253,8 +253,8 @@ def _left(outcome: Outcome, part: Sequence[Entry]) -> Tuple[str, ...]:
 def _ticking(head: Head, outcome: Outcome) -> int:
     if outcome.changes.needs_heartbeat():
         return outcome.zxid
-    return 0 if outcome.changes.resting else head.ticking
+    return 0 if outcome.changes.stops_ticking else head.ticking
 
 
 def _is_quiescent(head: Head, outcome: Outcome) -> bool:
-    return head.ticking == 0 or bool(outcome.changes.resting)
+    return head.ticking == 0 or bool(outcome.changes.stops_ticking)

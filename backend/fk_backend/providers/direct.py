@@ -57,6 +57,6 @@ class InProcessDirect:
             pass
         self._schedule_fan_out(ns)
 
-    def told(self, ns: str) -> None:
-        """`ports.Direct.told`."""
+    def finish_fan_out(self, ns: str) -> None:
+        """`ports.Direct.finish_fan_out`."""
         self._schedule_fan_out(ns)

@@ -143,4 +143,4 @@ class DirectWrites(SessionBase):
     def finish_fan_out(self) -> None:
         """In the event loop, after a `write_now` was interrupted: whoever was to hear of it does."""
         if self._gateway.direct is not None:
-            self._gateway.direct.told(self._ns)
+            self._gateway.direct.finish_fan_out(self._ns)

@@ -11,7 +11,19 @@ from unittest import mock
 from fk_backend.core import watches
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Blob
-from fk_backend.core.requests import Attach, Check, Close, Create, Delete, Expire, Multi, Open, Request, Rest, SetData
+from fk_backend.core.requests import (
+    Attach,
+    Check,
+    Close,
+    Create,
+    Delete,
+    Expire,
+    Multi,
+    Open,
+    Request,
+    SetData,
+    StopTicking,
+)
 from fk_backend.functions import writer
 from fk_backend.messages import Message
 from fk_backend.providers.aws.blobs import INLINE_BYTES
@@ -56,7 +68,7 @@ def _expiring(s: Sessions) -> Message:
 
 
 def _resting(s: Sessions) -> Message:
-    return Message(heartbeat_inbox(), 0, 1, (Rest(1 << 40),))
+    return Message(heartbeat_inbox(), 0, 1, (StopTicking(1 << 40),))
 
 
 def _laid_down(s: Sessions) -> Message:

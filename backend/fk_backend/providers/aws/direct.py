@@ -160,8 +160,8 @@ class Invocations:
     def in_turn(self, has_turn: Callable[[], bool]) -> None:
         """`ports.Direct.in_turn`: it waits, so nobody asks."""
 
-    def told(self, ns: str) -> None:
-        """`ports.Direct.told`: the function has seen to it."""
+    def finish_fan_out(self, ns: str) -> None:
+        """`ports.Direct.finish_fan_out`: the function has seen to it."""
 
 
 def wanted(options: Mapping[str, str], endpoint: str, functions: str) -> bool:

@@ -97,14 +97,14 @@ class DirectWriter(InProcessDirect):
             contention.met(self._now())
             raise
 
-    def told(self, ns: str) -> None:
-        """`ports.Direct.told`: what is left of an interrupted call is over when this returns."""
+    def finish_fan_out(self, ns: str) -> None:
+        """`ports.Direct.finish_fan_out`: what is left of an interrupted call is over when this returns."""
         records = self._records
         if records is not None:
             records.give()
             if records.number:
                 self._see_off(records, records.number)
-        super().told(ns)
+        super().finish_fan_out(ns)
 
     async def _with_others(
         self, ns: str, message: Message, records: Records, contention: Contention, number: int = 0

@@ -11,7 +11,7 @@ from itertools import accumulate
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from ...core.model import Error
-from ...core.requests import Rest
+from ...core.requests import StopTicking
 from ...core.watches import RECURSIVE
 from ...functions.senders import COMBINED
 from ...session.ops import WRITES, AddWatch, Exists, GetAcl, GetChildren, GetData
@@ -129,7 +129,7 @@ class Replay:
                 commit = self._commit_of(self.model.zxid + 1)
                 now_ms = 0 if commit is None else commit.now_ms
                 done_so, zxid = reported.get((message.inbox, number), (False, 0))
-                happens = zxid == self.model.zxid + 1 if isinstance(request, Rest) else done_so
+                happens = zxid == self.model.zxid + 1 if isinstance(request, StopTicking) else done_so
                 told = self.model.step(message.session, message.inbox, request, now_ms, happens)
                 done = Done(message.inbox, number, message.session, request, told, entry.step)
                 self.done[message.inbox, number] = done

@@ -418,7 +418,7 @@ class SimulatedCombining:
             return None
         except Interruption:
             self.thread.is_loops = True
-            await self.thread.run(lambda: self._direct.told(ns))
+            await self.thread.run(lambda: self._direct.finish_fan_out(ns))
             self.thread.is_loops = False
             raise Unknown("interrupted") from None
         finally:
@@ -427,8 +427,8 @@ class SimulatedCombining:
     def in_turn(self, has_turn: Callable[[], bool]) -> None:
         """`ports.Direct.in_turn`: it waits, so nobody asks."""
 
-    def told(self, ns: str) -> None:
-        """`ports.Direct.told`: see `write`."""
+    def finish_fan_out(self, ns: str) -> None:
+        """`ports.Direct.finish_fan_out`: see `write`."""
 
     def _schedule_fan_out(self, ns: str) -> None:
         try:
