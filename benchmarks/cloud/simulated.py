@@ -74,7 +74,7 @@ class Cloud:
         self.gap_ms = gap_ms
         self.inbox_kind = inbox
         self.conditional = conditional
-        self.ears: Dict[str, Callable[[bytes], None]] = {}
+        self.subscribers: Dict[str, Callable[[bytes], None]] = {}
         self.loyal = loyal
         self.idle: Dict[str, List[Writer]] = {}
         """Environments, the one that was used last at the end; by group, if they are loyal."""
@@ -179,13 +179,13 @@ class Cloud:
         return self.chance.ms(self.inbox_kind, size)
 
     def _hear(self, message: Pushed) -> None:
-        ear = self.ears.get(message.inbox)
-        if ear is not None:
-            ear(message.body)
+        subscriber = self.subscribers.get(message.inbox)
+        if subscriber is not None:
+            subscriber(message.body)
 
     async def drop(self, inbox: str) -> None:
         """`ports.Inboxes.drop`."""
-        self.ears.pop(inbox, None)
+        self.subscribers.pop(inbox, None)
         self.queues.pop(shared_name(inbox), None)
 
 
@@ -328,11 +328,11 @@ class SimulatedGateway:
     async def listen(self, inbox: str, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
         """`ports.Gateway.listen`."""
         await self._cloud.make(inbox)
-        self._cloud.ears[inbox] = receive
+        self._cloud.subscribers[inbox] = receive
 
     async def unsubscribe(self, inbox: str, keep: bool) -> None:
         """`ports.Gateway.unsubscribe`."""
-        self._cloud.ears.pop(inbox, None)
+        self._cloud.subscribers.pop(inbox, None)
         if not keep:
             self._cloud.queues.pop(shared_name(inbox), None)
 

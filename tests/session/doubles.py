@@ -1,6 +1,6 @@
 """A deployment whose every step a test takes itself: what is sent waits, what is pushed waits, time stands still.
 
-`Stage.write` has the writer handle what was sent; `Stage.deliver` lets pushes arrive, lost, doubled or out of order as
+`Stage.write` has the writer handle what was sent; `Stage.arrive` lets pushes arrive, lost, doubled or out of order as
 the test likes. Nothing else happens by itself, so every run is the same.
 """
 
@@ -114,7 +114,7 @@ class StageGateway:
         """What the next sends fail with; an Unknown after having been taken."""
         self.reachable = asyncio.Event()
         self.reachable.set()
-        self.hushed: List[Tuple[str, bool]] = []
+        self.unsubscribed: List[Tuple[str, bool]] = []
 
     async def send(self, group: str, message_id: str, body: bytes) -> None:
         """`ports.Queue.send`."""
@@ -133,12 +133,12 @@ class StageGateway:
 
     async def listen(self, inbox: str, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
         """`ports.Gateway.listen`."""
-        self._stage.ears[inbox] = receive, lost
+        self._stage.subscribers[inbox] = receive, lost
 
     async def unsubscribe(self, inbox: str, keep: bool) -> None:
         """`ports.Gateway.unsubscribe`."""
-        self._stage.ears.pop(inbox, None)
-        self.hushed.append((inbox, keep))
+        self._stage.subscribers.pop(inbox, None)
+        self.unsubscribed.append((inbox, keep))
 
     async def check(self) -> None:
         """`ports.Gateway.check`: waits for a deployment that does not answer, as a real one does."""
@@ -237,11 +237,11 @@ class Stage:
         self.charges_for_beats = False
         self.store = MemoryStore()
         self.clock = ManualClock()
-        self.ears: Dict[str, Tuple[Callable[[bytes], None], Callable[[str], None]]] = {}
+        self.subscribers: Dict[str, Tuple[Callable[[bytes], None], Callable[[str], None]]] = {}
         self.sent: List[bytes] = []
         self.known: List[str] = []
         self.handled: List[Message] = []
-        self.mail: List[Pushed] = []
+        self.pushes: List[Pushed] = []
         """Pushes on their way."""
         ports = Ports(self.store, self, cast(Queue, self), cast(Clock, self.clock))
         self.writer = Writer(ports)
@@ -250,13 +250,13 @@ class Stage:
 
     async def push(self, messages: Sequence[Pushed]) -> None:
         """`ports.Inboxes.push`."""
-        self.mail.extend(messages)
+        self.pushes.extend(messages)
 
     async def drop(self, inbox: str) -> None:
         """`ports.Inboxes.drop`."""
-        ear = self.ears.pop(inbox, None)
-        if ear is not None:
-            ear[1]("the session moved to another connection")
+        subscriber = self.subscribers.pop(inbox, None)
+        if subscriber is not None:
+            subscriber[1]("the session moved to another connection")
 
     async def write(self, count: int = 1 << 30) -> None:
         """Has the writer handle that many of the messages that wait, as one batch."""
@@ -279,22 +279,22 @@ class Stage:
 
     async def deliver(self, which: Callable[[Pushed], bool] = lambda pushed: True) -> None:
         """Lets pushes arrive, and what comes of it happen."""
-        arriving = [pushed for pushed in self.mail if which(pushed)]
-        self.mail = [pushed for pushed in self.mail if not which(pushed)]
+        arriving = [pushed for pushed in self.pushes if which(pushed)]
+        self.pushes = [pushed for pushed in self.pushes if not which(pushed)]
         for pushed in arriving:
-            self.hand(pushed)
+            self.arrive(pushed)
             await rest()
 
-    def hand(self, pushed: Pushed) -> None:
+    def arrive(self, pushed: Pushed) -> None:
         """Lets one push arrive (again)."""
-        ear = self.ears.get(pushed.inbox)
-        if ear is not None:
-            ear[0](pushed.body)
+        subscriber = self.subscribers.get(pushed.inbox)
+        if subscriber is not None:
+            subscriber[0](pushed.body)
 
     def lose(self, which: Callable[[Pushed], bool] = is_fired) -> int:
         """Loses pushes on their way; how many."""
-        lost = [pushed for pushed in self.mail if which(pushed)]
-        self.mail = [pushed for pushed in self.mail if not which(pushed)]
+        lost = [pushed for pushed in self.pushes if which(pushed)]
+        self.pushes = [pushed for pushed in self.pushes if not which(pushed)]
         return len(lost)
 
     async def begin(self, opening: Callable[[Actor], Any]) -> Actor:

@@ -121,12 +121,12 @@ def test_answers_that_overlap_are_all_heard() -> None:
         for tag in range(3):
             await actor.submit(tag, _create("/s-", 2))
             await stage.write()
-        singles = list(stage.mail)
+        singles = list(stage.pushes)
         await stage.inject(*stage.handled[-3:])
-        stage.mail.clear()
+        stage.pushes.clear()
         notes = [singles[0], _joined(singles[:3]), _joined(singles[:2])]
         for note in notes:
-            stage.hand(note)
+            stage.arrive(note)
             await rest()
         assert actor.said() == [0, 1, 2]
 
@@ -149,7 +149,7 @@ def test_the_news_of_an_expiry_may_come_before_the_answer_to_the_opening() -> No
         await stage.write()
         ((_, item),) = (await stage.store.query(SESSIONS, layout.sessions_partition(NS))).rows
         session = layout.session_of(item).id
-        stage.hand(Pushed(actor.inbox, encode_note(EndedNote(session, True))))
+        stage.arrive(Pushed(actor.inbox, encode_note(EndedNote(session, True))))
         await rest()
         await stage.deliver()
         with pytest.raises(NoSession):
@@ -165,7 +165,7 @@ def test_the_end_of_another_session_is_none_of_an_opening_ones() -> None:
         actor = Actor(stage)
         task = asyncio.ensure_future(actor.session.open(3000))
         await rest()
-        stage.hand(Pushed(actor.inbox, encode_note(EndedNote(77, True))))
+        stage.arrive(Pushed(actor.inbox, encode_note(EndedNote(77, True))))
         await rest()
         await stage.write()
         await stage.deliver()
@@ -380,7 +380,7 @@ def test_whichever_call_fails_while_the_registrations_are_looked_at_no_event_is_
         await other.do("below", _create("/a/x"))
         await other.do("changed", SetData("/b", b"1", -1))
         await other.do("unseen", _create("/c"))
-        stage.mail.clear()
+        stage.pushes.clear()
         before = len(actor.gateway.store.calls)
 
         def fail(number: int, name: str) -> None:

@@ -84,7 +84,7 @@ class SimulatedDirect(InTheClient):
 
     def __init__(self, deployment: Deployment, process: Process) -> None:
         super().__init__(deployment, process, DirectStore(deployment, process))
-        process.on_death.append(lambda: deployment.let_go(process))
+        process.on_death.append(lambda: deployment.release(process))
 
     async def write(self, ns: str, message: Message, key: bytes = b"") -> Optional[Written]:
         """`ports.Direct.write`."""
@@ -96,7 +96,7 @@ class SimulatedDirect(InTheClient):
             written = await self._write(message)
             told = await self._is_fanned_out()
         finally:
-            deployment.let_go(process, told)
+            deployment.release(process, told)
         return written
 
     async def _write(self, message: Message) -> Written:

@@ -65,7 +65,7 @@ class Instances:
         return taken
 
     @property
-    def resting(self) -> bool:
+    def all_idle(self) -> bool:
         """Whether no instance is at work."""
         return all(process.dead for process in self.busy)
 
@@ -110,7 +110,7 @@ class Trigger:
         """What finds out which message it is that can't be handled."""
         self._task: "Optional[asyncio.Task[None]]" = None
         deployment.on_message = self._start
-        deployment.is_idle = lambda: self.idle and self.writers.resting
+        deployment.is_idle = lambda: self.idle and self.writers.all_idle
 
     @property
     def idle(self) -> bool:
@@ -125,11 +125,11 @@ class Trigger:
         queue, knobs = self._deployment.queue, self._world.knobs
         while self._deployment.writing is not None:  # whoever writes beside the host has begun before it has
             await self._world.sleep(FENCE_S)
-        while queue or self._deployment.untold:
-            if self._deployment.untold:
+        while queue or self._deployment.not_fanned_out:
+            if self._deployment.not_fanned_out:
                 while not await self._attempt([]):
                     await self._world.sleep(RETRY_S)
-                self._deployment.untold = False
+                self._deployment.not_fanned_out = False
                 continue
             most = len(queue) if self._world.calm else min(len(queue), knobs.batch)
             count = self._world.random.randint(1, most)

@@ -83,7 +83,7 @@ class Batch(NamedTuple):
     deliveries: Tuple[Delivery, ...]
 
 
-class Did(NamedTuple):
+class Reaction(NamedTuple):
     """What came of hearing something: numbered calls, and what is to be written down (who, what, value)."""
 
     asks: Tuple[Tuple[int, Ask], ...]
@@ -99,13 +99,13 @@ class IsolatedProcess:
         self.invoked = invoked
         self.ns = NS
         self.world = World(1, Knobs())
-        self.process = Still(self.world, name)
+        self.process = FrozenProcess(self.world, name)
         self.capabilities = Capabilities(recent_bytes=recent_bytes, transactions_cost_double=two_steps)
         self._asks: List[Tuple[int, Ask]] = []
         self._waiting: Dict[int, "asyncio.Future[Any]"] = {}
         self._made = 0
 
-    def hear(self, what: Any) -> Did:
+    def receive(self, what: Any) -> Reaction:
         """One thing more."""
         loop = self.world.loop
         asyncio.events._set_running_loop(loop)
@@ -122,7 +122,7 @@ class IsolatedProcess:
         for context in loop.failures:
             self.world.note(self.name, "failed", repr(context.get("exception")))
         loop.failures.clear()
-        did = Did(tuple(self._asks), tuple((entry.who, entry.what, entry.value) for entry in self.world.log))
+        did = Reaction(tuple(self._asks), tuple((entry.who, entry.what, entry.value) for entry in self.world.log))
         self._asks, self.world.log = [], []
         return did
 
@@ -158,7 +158,7 @@ class IsolatedProcess:
         self.world.loop._closed = True
 
 
-class Still(Process):
+class FrozenProcess(Process):
     """No second ever passes."""
 
     async def pass_time(self, seconds: float) -> None:

@@ -92,7 +92,7 @@ class Deployment:
         """Whether the heartbeat will look after a session that is opened beside the queue."""
         self.holder: Optional[Process] = None
         """The client whose own writer is at work."""
-        self.untold = False
+        self.not_fanned_out = False
         """Whether such a one may have left a commit to be fanned out."""
         self.writing: Optional[Process] = None
         """The client in whose transaction nobody else can commit."""
@@ -101,7 +101,7 @@ class Deployment:
         self._reserved: List[Message] = []
         """What is taken as soon as the node is written that the head promises."""
         self._held: List[Callable[[], None]] = []
-        self.in_the_post = 0
+        self.in_transit = 0
         """Pushes on their way to somebody who listens."""
 
     def ports(self, process: Process) -> Ports:
@@ -132,18 +132,18 @@ class Deployment:
         self.holder = process
         return True
 
-    def let_go(self, process: Process, told: bool = False) -> None:
+    def release(self, process: Process, told: bool = False) -> None:
         """That one is done or dead."""
         if self.holder is not process:
             return
-        self.holder, self.untold = None, not told
+        self.holder, self.not_fanned_out = None, not told
         self._take_held()
 
     def _take_held(self) -> None:
         held, self._held = self._held, []
         for take in held:
             take()
-        if self.untold or held:
+        if self.not_fanned_out or held:
             self.on_message()
 
     def begin_transaction(self, process: Process) -> bool:
@@ -161,11 +161,11 @@ class Deployment:
 
     def is_free(self) -> bool:
         """Whether the host has nothing to do, and leaves it to whoever asks."""
-        return not self.queue and not self.untold and self.is_idle() and self.is_looked_after()
+        return not self.queue and not self.not_fanned_out and self.is_idle() and self.is_looked_after()
 
     def tell(self) -> None:
         """The host is asked for the fan-out of what was written beside it."""
-        self.untold = True
+        self.not_fanned_out = True
         self.on_message()
 
     # --- effects, each in one instant -----------------------------------------------------------
@@ -272,22 +272,22 @@ class Deployment:
             return
         copies = 1 + (self.world.random.random() < self.world.knobs.doubles)
         for _ in range(copies):
-            self._post(message, late_s + inbox.process.lag() * 2)
+            self._deliver_later(message, late_s + inbox.process.lag() * 2)
 
-    def _post(self, message: Pushed, delay: float) -> None:
-        self.in_the_post += 1
+    def _deliver_later(self, message: Pushed, delay: float) -> None:
+        self.in_transit += 1
         self.world.loop.call_later(delay, self._arrive, message)
 
     def _arrive(self, message: Pushed) -> None:
-        self.in_the_post -= 1
+        self.in_transit -= 1
         inbox = self.inboxes.get(message.inbox)
         if inbox is None or inbox.receive is None or inbox.process.dead:
             return
         process = inbox.process
         if process.paused_until > self.world.now:
-            self._post(message, process.paused_until - self.world.now + process.lag())
+            self._deliver_later(message, process.paused_until - self.world.now + process.lag())
         elif process.trouble("inbox") == PART:
-            self._post(message, RETRY_S)
+            self._deliver_later(message, RETRY_S)
         else:
             inbox.receive(message.body)
 

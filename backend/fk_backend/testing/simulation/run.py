@@ -177,9 +177,9 @@ class Run:
         return item is not None and layout.head_of(item).ticking > 0
 
     def _settled(self) -> bool:
-        if self.deployment.holder is not None or self.deployment.in_the_post:
+        if self.deployment.holder is not None or self.deployment.in_transit:
             return False
-        return self.trigger.idle and self.trigger.writers.resting
+        return self.trigger.idle and self.trigger.writers.all_idle
 
     async def _until(self, reached: Callable[[], bool], what: str) -> None:
         deadline = self.world.now + PATIENCE_S
@@ -193,7 +193,7 @@ class Run:
 
     def _not_quiescent(self) -> str:
         asked = {c.name: sorted(c.connection.waiting) if c.connection else "no connection" for c in self.clients}
-        waiting = len(self.deployment.queue), self.deployment.in_the_post, self.trigger.writers.resting
+        waiting = len(self.deployment.queue), self.deployment.in_transit, self.trigger.writers.all_idle
         return "%s; in queue, post, writers: %s" % (asked, waiting)
 
     def contents(self) -> Dict[Key, Item]:

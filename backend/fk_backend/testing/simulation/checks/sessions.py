@@ -12,7 +12,7 @@ from ....functions.heartbeat import RARE_TICKS, TICK_S
 from ....ports import SESSIONS, STATE, Put, Remove
 from ....session.owned import makes_ephemeral
 from ..plan import PAUSE, WORLD
-from ..replay import Conn, Replay
+from ..replay import ConnectionRecord, Replay
 from ..run import NS
 from ..world import Entry
 
@@ -25,12 +25,12 @@ EXPIRED, CLOSED = "expired", "closed"
 
 def nothing_after_the_end(replay: Replay) -> Iterator[str]:
     """S2: nothing of a session takes effect after its end, or from a connection that it left."""
-    for line in replay.lines:
-        if line.answered is None or (line.conn, line.number) not in replay.done or not line.number:
+    for record in replay.call_records:
+        if record.answered is None or (record.conn, record.number) not in replay.done or not record.number:
             continue
-        told = replay.done[line.conn, line.number].told
-        if told.code in (Error.SESSION_EXPIRED, Error.SESSION_MOVED) and line.result[0] == Error.OK:
-            yield "tag %d took effect after its session had gone (%d)" % (line.tag, told.code)
+        told = replay.done[record.conn, record.number].told
+        if told.code in (Error.SESSION_EXPIRED, Error.SESSION_MOVED) and record.result[0] == Error.OK:
+            yield "tag %d took effect after its session had gone (%d)" % (record.tag, told.code)
 
 
 def passwords_are_checked(replay: Replay) -> Iterator[str]:
@@ -159,13 +159,14 @@ def transitions_are_legal(replay: Replay) -> Iterator[str]:
                     yield from _told_in_time(replay, conn, at)
 
 
-def _closed(replay: Replay, conn: Conn) -> bool:
+def _closed(replay: Replay, conn: ConnectionRecord) -> bool:
     return any(
-        isinstance(line.op, Close) and line.conn == conn.name and line.answered is not None for line in replay.lines
+        isinstance(record.op, Close) and record.conn == conn.name and record.answered is not None
+        for record in replay.call_records
     )
 
 
-def _told_in_time(replay: Replay, conn: Conn, at: int) -> Iterator[str]:
+def _told_in_time(replay: Replay, conn: ConnectionRecord, at: int) -> Iterator[str]:
     over = next((step for step, tag, _ in conn.said if tag == -1), None)
     if conn.begun > at or (over is not None and over < at):
         return

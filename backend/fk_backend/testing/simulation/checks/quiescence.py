@@ -170,7 +170,7 @@ def _of_the_dead(replay: Replay, key: Key) -> bool:
     left += [] if end is None else [replay.committed_at[end[0]]]
     if died is None or not left or died < min(left):
         return False
-    last = [line.answered for line in replay.lines if line.conn == inbox and _watches(line.op, key)]
+    last = [record.answered for record in replay.call_records if record.conn == inbox and _watches(record.op, key)]
     return any(answered is None or answered > min(left) for answered in last)
 
 
@@ -204,10 +204,10 @@ def everything_answered(replay: Replay) -> Iterator[str]:
     yield from replay.history.complaints
     over = {name for name, conn in replay.conns.items() if any(tag == -1 for _, tag, _ in conn.said)}
     died = [(entry.step, entry.who) for entry in replay.log if entry.what == "died"]
-    for line in replay.lines:
-        dead = any(step > line.asked and who.startswith(line.client + ".") for step, who in died)
-        if line.answered is None and line.conn not in over and not dead:
-            yield "tag %d %s was never answered" % (line.tag, type(line.op).__name__)
+    for record in replay.call_records:
+        dead = any(step > record.asked and who.startswith(record.client + ".") for step, who in died)
+        if record.answered is None and record.conn not in over and not dead:
+            yield "tag %d %s was never answered" % (record.tag, type(record.op).__name__)
     knobs = replay.history.plan.knobs
     if knobs.combined and not knobs.slow and not replay.history.plan.faults:  # nothing that could go wrong did
         for conn in replay.conns.values():
@@ -218,12 +218,12 @@ def everything_answered(replay: Replay) -> Iterator[str]:
 
 def poison_is_set_aside(replay: Replay) -> Iterator[str]:
     """Q4: who sent what the writer fails on is told so, of all of that message and of nothing else."""
-    for line in replay.lines:
-        if not line.number or line.answered is None or (line.conn, line.number) not in replay.done:
+    for record in replay.call_records:
+        if not record.number or record.answered is None or (record.conn, record.number) not in replay.done:
             continue
-        aside = replay.done[line.conn, line.number].told.code == Error.DEAD_LETTERED
-        if aside != (line.result[0] == Error.DEAD_LETTERED):
-            yield "tag %d %s was answered %s" % (line.tag, line.op, line.result[0])
+        aside = replay.done[record.conn, record.number].told.code == Error.DEAD_LETTERED
+        if aside != (record.result[0] == Error.DEAD_LETTERED):
+            yield "tag %d %s was answered %s" % (record.tag, record.op, record.result[0])
 
 
 def the_heartbeat_rests_in_time(replay: Replay) -> Iterator[str]:
@@ -235,7 +235,7 @@ def the_heartbeat_rests_in_time(replay: Replay) -> Iterator[str]:
 
 
 def locks_exclude(replay: Replay) -> Iterator[str]:
-    """Q5: in zxid order, only who is first in line writes to what the lock guards."""
+    """Q5: in zxid order, only who is first among those who wait writes to what the lock guards."""
     previous = 0
     for done in replay.order:
         took, previous = done.told.zxid > previous, max(previous, done.told.zxid)
@@ -245,7 +245,7 @@ def locks_exclude(replay: Replay) -> Iterator[str]:
         assert isinstance(request.data, bytes)
         _, fence, path = request.data.decode().split(" ", 2)
         tree = replay.model.states[done.told.zxid]
-        line = sorted(tree[LOCKS].children, key=lambda name: name[-10:]) if LOCKS in tree else []
+        waiting = sorted(tree[LOCKS].children, key=lambda name: name[-10:]) if LOCKS in tree else []
         name = path.rpartition("/")[2]
-        if not line or line[0] != name or tree[path].czxid != int(fence):
-            yield "zxid %d: written under the fence of %s while the line was %s" % (done.told.zxid, path, line)
+        if not waiting or waiting[0] != name or tree[path].czxid != int(fence):
+            yield "zxid %d: written under the fence of %s while %s waited" % (done.told.zxid, path, waiting)
