@@ -132,9 +132,9 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
         refusals.refuse_server_options({**dict(zip(_OPTIONS, args)), **kwargs})
         super().__init__(hosts, *args, **kwargs)
         self._connection = self._connect_by(self._connection)
-        self._told, self._decided = self.handler.event_object(), self.handler.event_object()
+        self._state_reported, self._decided = self.handler.event_object(), self.handler.event_object()
         self._is_lost = False
-        self._queueing, self._changing = self.handler.rlock_object(), self.handler.rlock_object()
+        self._queue_lock, self._state_lock = self.handler.rlock_object(), self.handler.rlock_object()
         self._extend()
         loop_thread.clients.add(self)
 
@@ -212,7 +212,7 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
                 raise DeploymentConfigurationError("%s: %s" % (self.deployment, failure)) from error
             raise self.handler.timeout_exception("Connection time-out: %s" % failure) from error
         if not listeners.inside():
-            self._told.wait(listeners.PATIENCE_S)
+            self._state_reported.wait(listeners.PATIENCE_S)
 
     def _await_decision(self, until: float) -> None:
         """Until it is connected, or never will be. Begins again if somebody else closed its files meanwhile."""
@@ -229,7 +229,7 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
         """As kazoo's. DeploymentConfigurationError if the deployment can't be used as it is."""
         loop_thread.here()
         listeners.calling()
-        with self._changing:
+        with self._state_lock:
             if self._live.is_set() or (self._connection.running and not self._stopped.is_set()):
                 return self._live
             url = self.deployment
@@ -238,7 +238,7 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
                     provider(url.scheme).check(url.deployment, url.settings())
             except DeploymentError as error:
                 raise DeploymentConfigurationError("%s: %s" % (url, error)) from error
-            self._told.clear()
+            self._state_reported.clear()
             self._tried(None)
             live = super().start_async()
             atexit.unregister(self.handler.stop)  # which may wait for ever: see `workers`
@@ -272,8 +272,8 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
         if not connection.has_its_files():
             loop_thread.lose(self, connection)
         if not self._stopped.is_set():
-            self._in_call = self._in_call or _owned(self._queueing)
-            with loop_thread.current().loop_lock.release_temporarily(), self._changing:
+            self._in_call = self._in_call or _owned(self._queue_lock)
+            with loop_thread.current().loop_lock.release_temporarily(), self._state_lock:
                 self._announce_close()
                 if _ENDS_WITHOUT_CLOSE:
                     self._close_session()
@@ -283,8 +283,8 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
     def _announce_close(self) -> None:
         """Who is about to send or to queue something is let through, in bounded time."""
         for _ in range(20):
-            if self._queueing.acquire(False):
-                self._queueing.release()
+            if self._queue_lock.acquire(False):
+                self._queue_lock.release()
                 return
             self.handler.sleep_func(0.005)
 
@@ -299,7 +299,7 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
     def close(self) -> None:
         """As kazoo's."""
         loop_thread.here()
-        with self._changing:
+        with self._state_lock:
             super().close()
 
     def _safe_close(self) -> None:
@@ -316,7 +316,7 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
         """In a forked child the session is the parent's: calls raise ConnectionClosedError, `start` opens a new one."""
         handler = self.handler
         workers.renew(handler)
-        self._live, self._told, self._decided = (handler.event_object() for _ in range(3))
+        self._live, self._state_reported, self._decided = (handler.event_object() for _ in range(3))
         self._stopped, self._writer_stopped = handler.event_object(), handler.event_object()
         self._last_notice = None
         self._child_watchers.clear()
@@ -352,7 +352,7 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
         handler, connection = self.handler, self._connection
         self._stopped.set()
         self._writer_stopped.set()
-        self._queueing, self._changing = handler.rlock_object(), handler.rlock_object()
+        self._queue_lock, self._state_lock = handler.rlock_object(), handler.rlock_object()
         self._state = KeeperState.CLOSED
         self._ending = self._in_call = False
         self._lose_connection(forked)
@@ -365,7 +365,7 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
         """A client that is stopped, and that nobody has or hears of."""
         client = copy.copy(self)
         client._stopped, client.state_listeners = self.handler.event_object(), set()
-        client._queueing, client._held_nodes = self.handler.rlock_object(), {}
+        client._queue_lock, client._held_nodes = self.handler.rlock_object(), {}
         client._stopped.set()
         client.logger = logging.Logger("nobody", logging.CRITICAL)
         client._reset()
@@ -380,7 +380,7 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
         held_nodes.interrupt(self)
         if self._ending:  # callers that try again at once would not let the connection's thread have the lock
             self.handler.sleep_func(2 * SLICE_S)
-        lock = self._queueing
+        lock = self._queue_lock
         mine = _owned(lock)
         try:
             with lock:
@@ -443,17 +443,17 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
         for asked in self._connection.leave():
             result_setting.set_later(asked.result.set_exception, _UNANSWERED.get(state, ConnectionLoss)())
         self._ending = True
-        held = self._queueing.acquire(False)
+        held = self._queue_lock.acquire(False)
         while not held and not self._in_call:  # its holder may wait for room in the pipe that this thread empties
             self._connection.empty_pipe()
             self.handler.sleep_func(SLICE_S)
-            held = self._queueing.acquire(False)
+            held = self._queue_lock.acquire(False)
         self._ending = False
         try:
             super()._notify_pending(state)
         finally:
             if held:
-                self._queueing.release()
+                self._queue_lock.release()
 
     def _make_state_change(self, state: Any, waits: bool = True) -> None:
         if self.state == state:
@@ -472,7 +472,7 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
         if heard:
             self._last_notice = listeners.Notice(self.handler, self._last_notice)
             self._last_notice.deliver(tell, waits)
-        self._told.set()
+        self._state_reported.set()
 
     def _greetings(self) -> Iterator[Tuple[Any, int]]:
         """What a new connection starts with: credentials, and the watches that stay."""

@@ -60,7 +60,7 @@ def end(sock: Any, descriptor: Optional[Descriptor]) -> None:
             sock.detach()
 
 
-def _told(loop: asyncio.AbstractEventLoop, context: Dict[str, Any]) -> None:
+def _log_exception(loop: asyncio.AbstractEventLoop, context: Dict[str, Any]) -> None:
     """What went wrong in the loop, but for connections that a process takes along when it ends: that is no mistake.
 
     Neither is what fails because somebody else closed files: that is told once.
@@ -89,7 +89,7 @@ class LoopThread:
         self.loop = Loop(cast(selectors.BaseSelector, selector))
         selector.loop = self.loop
         self.loop.wakes = Descriptor.of(self.loop._csock.fileno())
-        self.loop.set_exception_handler(_told)
+        self.loop.set_exception_handler(_log_exception)
         start_thread(self._main)
         self._started.acquire()
 
