@@ -54,8 +54,8 @@ class Channel:
     """Between the loop's thread and kazoo's: replies one way, requests the other. It is the session's Listener."""
 
     def __init__(self, opening: loop_thread.Opening, namespace: str) -> None:
-        ours, self._bell = loop_thread.socket_pair()
-        self._rings = Descriptor.of(self._bell.fileno())
+        ours, self._wake_socket = loop_thread.socket_pair()
+        self._wake_descriptor = Descriptor.of(self._wake_socket.fileno())
         self.socket = WakeupSocket(ours)
         self.failure: Optional[BaseException] = None
         self.opened: Optional[Opened] = None
@@ -69,9 +69,9 @@ class Channel:
         self._task: Optional["asyncio.Future[None]"] = None
         self._watch: Optional["asyncio.Future[None]"] = None
         self._decided = False
-        """Whether it has rung for the opening: what ends before that is told of after it."""
+        """Whether kazoo's thread was woken for the opening: what ends before that is told of after it."""
         self._ended: Optional[Tuple[str, str]] = None
-        self._handing = False
+        self._handles_reply = False
         """Whether kazoo's thread is busy with what it took. Set before that leaves `_replies`: one always shows it."""
         self.deliver: Optional[Callable[["Channel", ReplyHeader, Body, Optional[CallerRequest]], bool]] = None
         """Where events and answers of `asked` go in the loop's thread; None: all waits for kazoo's."""
@@ -83,7 +83,7 @@ class Channel:
     # --- in the loop's thread -------------------------------------------------------------------
 
     def begin(self, session_id: int, password: bytes, timeout_ms: int, read_only: bool, seen_zxid: int = 0) -> None:
-        """Opens the session or attaches to it, not having to go back behind a zxid. Rings when that is decided."""
+        """Opens the session or attaches to it, not having to go back behind a zxid. Wakes kazoo's thread then."""
         self._task = asyncio.ensure_future(self._begin(session_id, password, timeout_ms, read_only, seen_zxid))
 
     async def _begin(self, session_id: int, password: bytes, timeout_ms: int, read_only: bool, seen_zxid: int) -> None:
@@ -108,9 +108,9 @@ class Channel:
             log.exception("opening the session failed")
             self.failure = error
         self._decided = True
-        self._ring()
+        self._wake()
         if self._ended is not None:
-            self._ring()  # the first one is for the opening
+            self._wake()  # the first one is for the opening
 
     async def _watch_for_writers(self, gateway: Any) -> None:
         while self._ended is None and not self.writable:
@@ -125,7 +125,7 @@ class Channel:
         """Passes a request on, or answers a ping."""
         if request.type == wire.PING:
             if self._session is not None and not self._session.overdue():
-                self._put(PING_XID, 0, Error.OK, b"")
+                self._pass_reply(PING_XID, 0, Error.OK, b"")
         elif self._session is not None:
             self._session.submit((xid, request), wire.operation(request))
 
@@ -137,20 +137,20 @@ class Channel:
     def replied(self, tag: Any, result: Result) -> None:
         """`Listener.replied`."""
         if isinstance(tag, CallerRequest):
-            self._put(CALLER_XID, result.zxid, result.code, values.answer(tag.request, result), tag)
+            self._pass_reply(CALLER_XID, result.zxid, result.code, values.answer(tag.request, result), tag)
             return
         xid, request = tag
-        self._put(xid, result.zxid, result.code, wire.reply(request, result))
+        self._pass_reply(xid, result.zxid, result.code, wire.reply(request, result))
 
     def fired(self, event: Event) -> None:
         """`Listener.fired`."""
-        self._put(WATCH_XID, event.zxid, Error.OK, wire.event(event))
+        self._pass_reply(WATCH_XID, event.zxid, Error.OK, wire.event(event))
 
     def over(self, reason: str, why: str) -> None:
         """`Listener.over`."""
         self._ended = (reason, why)
         if self._decided:
-            self._ring()
+            self._wake()
 
     def hang_up(self) -> None:
         """Kazoo is done with the connection."""
@@ -159,68 +159,68 @@ class Channel:
         if self._session is not None and self.opened is not None:
             self._session.end(LOST, "hung up")
         self._ended = self._ended or (LOST, "hung up")
-        self.mute()
+        self.stop_waking()
 
-    def mute(self) -> None:
-        """It rings no more."""
-        loop_thread.end(self._bell, self._rings)
+    def stop_waking(self) -> None:
+        """It wakes nobody any more."""
+        loop_thread.end(self._wake_socket, self._wake_descriptor)
 
-    def _put(self, xid: int, zxid: int, code: int, body: Body, asked: Optional[CallerRequest] = None) -> None:
+    def _pass_reply(self, xid: int, zxid: int, code: int, body: Body, asked: Optional[CallerRequest] = None) -> None:
         """kazoo's thread answers what it sent; the rest goes there only if something waits there that came before."""
         with self._lock:
-            waits = self._replies or self._handing or (asked is None and xid != WATCH_XID)
+            waits = self._replies or self._handles_reply or (asked is None and xid != WATCH_XID)
             deliver = None if waits else self.deliver
             if deliver is None:
-                self._keep(xid, zxid, code, body, asked)
+                self._queue_reply(xid, zxid, code, body, asked)
         if deliver is not None and not deliver(self, ReplyHeader(xid, zxid, code), body, asked):
             with self._lock:  # it is kazoo's thread's turn after all
-                self._keep(xid, zxid, code, body, asked)
+                self._queue_reply(xid, zxid, code, body, asked)
 
-    def _keep(self, *reply: Any) -> None:
+    def _queue_reply(self, *reply: Any) -> None:
         self._replies.append(cast(Reply, reply))
         if len(self._replies) == 1:
-            self._ring()
+            self._wake()
 
-    def _ring(self) -> None:
+    def _wake(self) -> None:
         try:
-            if self._rings.is_ours():
-                self._bell.send(b"\0")
+            if self._wake_descriptor.is_ours():
+                self._wake_socket.send(b"\0")
         except OSError:
-            pass  # hung up, or full of rings already
+            pass  # hung up, or full of wake-ups already
 
     # --- in kazoo's thread ----------------------------------------------------------------------
 
-    def take(self) -> Tuple[ReplyHeader, Body, Optional[CallerRequest]]:
+    def next_reply(self) -> Tuple[ReplyHeader, Body, Optional[CallerRequest]]:
         """The next reply; the socket is readable. ConnectionDropped or SessionExpiredError when it is over."""
         with self._lock:
             if self._replies:
-                self._handing = True
+                self._handles_reply = True
                 xid, zxid, code, body, asked = self._replies.popleft()
                 if not self._replies and self._ended is None:
-                    self.silence()
+                    self.clear_wakeups()
                 return ReplyHeader(xid, zxid, code), body, asked
         if self._ended is None:
-            self.silence()
+            self.clear_wakeups()
             raise BlockingIOError
         reason, why = self._ended
         raise SessionExpiredError(why) if reason == EXPIRED else ConnectionDropped(why)
 
-    def handed(self) -> None:
+    def done_with_reply(self) -> None:
         """What was taken is dealt with."""
-        self._handing = False
+        self._handles_reply = False
 
     def close(self) -> List[CallerRequest]:
         """Nothing is delivered in the loop's thread any more, or asked. What was asked and is not answered."""
         self.closed, self.deliver = True, None
         left = []
         for asked in list(self.open_requests):
-            if self.take_out(asked):
+            if self.claim(asked):
                 left.append(asked)
         return left
 
     # --- in any thread --------------------------------------------------------------------------
 
-    def take_out(self, asked: CallerRequest) -> bool:
+    def claim(self, asked: CallerRequest) -> bool:
         """Whether it is the caller's to answer: one only gets it, whatever happens at the same time."""
         try:
             del self.open_requests[asked]
@@ -244,7 +244,7 @@ class Channel:
         """In the loop's turn, so that nothing is put. Without the lock: a signal's handler may run here, and stop()
         waits for the loop, which needs it."""
         session = self._session
-        if session is None or self._replies or self._handing or self._ended is not None:
+        if session is None or self._replies or self._handles_reply or self._ended is not None:
             return None
         return session.read_now(wire.operation(request))
 
@@ -261,17 +261,17 @@ class Channel:
             thread.call(self.break_off, str(error))
             raise
         except BaseException:
-            thread.call(self._make_good)
+            thread.call(self._complete_write)
             raise
 
     def _write_now(self, request: Any, has_turn: Callable[[], bool]) -> Union[Result, Done, None]:
         """In the loop's turn. It may be interrupted at any line, and lose the turn: see `fk_backend.ports.Direct`."""
         session = self._session
-        if session is None or self._replies or self._handing or self._ended is not None:
+        if session is None or self._replies or self._handles_reply or self._ended is not None:
             return None
         return session.write_now(wire.operation(request), has_turn)
 
-    def _make_good(self) -> None:
+    def _complete_write(self) -> None:
         if self._session is not None:
             self._session.finish_fan_out()
 
@@ -280,7 +280,7 @@ class Channel:
         if self._session is not None:
             self._session.end(LOST, why)
 
-    def silence(self) -> None:
+    def clear_wakeups(self) -> None:
         """Takes the ring off the bell."""
         try:
             if self.socket.recv(1) == b"":

@@ -50,7 +50,7 @@ class DeploymentConnection(Delivery, kazoo_connection.ConnectionHandler):
     def prepare(self) -> None:
         """Sets up what kazoo's does not have."""
         self.sending = False
-        self._left, self._pair = "", ()
+        self._left_because, self._pair = "", ()
         self._taken: Optional[CallerRequest] = None
         """What the reply that kazoo's thread is reading belongs to, if kazoo's ``_pending`` does not have it."""
         self._ended = self.handler.event_object()
@@ -71,7 +71,7 @@ class DeploymentConnection(Delivery, kazoo_connection.ConnectionHandler):
             self.connection_closed.set()
         super().start()
         ends = (self._read_sock, self._write_sock)
-        if not self._left:  # else they are closed already
+        if not self._left_because:  # else they are closed already
             self._pair = tuple(Descriptor.of(end.fileno()) for end in ends)
 
     def close(self) -> None:
@@ -95,23 +95,23 @@ class DeploymentConnection(Delivery, kazoo_connection.ConnectionHandler):
         try:
             super().zk_loop()
         except Exception:
-            if not self._left:
+            if not self._left_because:
                 raise
         finally:
             opening, self._opening = self._opening, None
             if opening is not None:
                 loop_thread.current().call(loop_thread.current().release, opening)
             self._ended.set()
-            if self._left == "lost":
+            if self._left_because == "lost":
                 self._end_all()
-            if self._left == "forked":  # `threading` forgot this greenlet at the fork
+            if self._left_because == "forked":  # `threading` forgot this greenlet at the fork
                 self.handler.event_object().wait()
 
     def stop(self, timeout: Optional[float] = None) -> bool:
         """Waits until the loop has ended; hangs up on a deployment that does not answer the close, or the connect."""
         grace = self.close_grace_s if timeout is None else min(timeout, self.close_grace_s)
         if not self._stopped_within(grace if self.client.connected else 0.0):
-            self.drop()
+            self.hang_up()
             self._stopped_within(END_S if timeout is None else timeout)
         routine = self._connection_routine
         if routine is not None and self.connection_stopped.is_set():
@@ -136,7 +136,7 @@ class DeploymentConnection(Delivery, kazoo_connection.ConnectionHandler):
         try:
             return super()._connect_attempt(host, hostip, port, retry)
         finally:
-            channel, self._channel, self._greeted = self._channel, None, None
+            channel, self._channel, self._ready_channel = self._channel, None, None
             if channel is not None:
                 channel.socket.discard()
                 loop_thread.current().call(channel.hang_up)
@@ -155,7 +155,7 @@ class DeploymentConnection(Delivery, kazoo_connection.ConnectionHandler):
         wanted = (client._session_id or 0, client._session_passwd, client._session_timeout, bool(client.read_only))
         loop_thread.current().call(channel.begin, *wanted, client.last_zxid)
         self._await_wakeup(timeout_s)
-        channel.silence()
+        channel.clear_wakeups()
         if channel.failure is not None:
             self._give_up(channel.failure)
         opened = channel.opened
@@ -175,7 +175,7 @@ class DeploymentConnection(Delivery, kazoo_connection.ConnectionHandler):
             for request, xid in client._greetings():
                 self._invoke(connect_timeout / 1000.0, request, xid=xid)
             if getattr(provider(client.deployment.scheme), "READS_AT_ONCE", False):
-                self._greeted = channel
+                self._ready_channel = channel
             if self._direct and self.usual():
                 channel.deliver = self._deliver
         return read_timeout, connect_timeout
@@ -225,7 +225,7 @@ class DeploymentConnection(Delivery, kazoo_connection.ConnectionHandler):
 
     def _connected_channel(self) -> Channel:
         channel = self._channel
-        self.stay()
+        self.raise_if_detached()
         if channel is None:
             raise ConnectionDropped("not connected")
         return channel
@@ -235,12 +235,12 @@ class DeploymentConnection(Delivery, kazoo_connection.ConnectionHandler):
         while True:
             self._await_wakeup(timeout)
             try:
-                header, body, self._taken = channel.take()
+                header, body, self._taken = channel.next_reply()
                 return header, body, 0
             except BlockingIOError:
                 continue
             except (ConnectionDropped, SessionExpiredError):
-                self.stay()
+                self.raise_if_detached()
                 raise
 
     def _send_request(self, read_timeout: float, connect_timeout: float) -> None:
@@ -253,7 +253,9 @@ class DeploymentConnection(Delivery, kazoo_connection.ConnectionHandler):
             super()._send_request(read_timeout, connect_timeout)
         finally:
             self.sending = False
-            if self._left and result is not None and not result.ready():  # it was in neither when they were emptied
+            if (
+                self._left_because and result is not None and not result.ready()
+            ):  # it was in neither when they were emptied
                 result.set_exception(ConnectionLoss())
 
     def _read_socket(self, read_timeout: float) -> Any:
@@ -262,12 +264,12 @@ class DeploymentConnection(Delivery, kazoo_connection.ConnectionHandler):
             return super()._read_socket(read_timeout)
         finally:
             if channel is not None:
-                channel.handed()
+                channel.done_with_reply()
 
     def _read_response(self, header: ReplyHeader, buffer: bytes, offset: int) -> Any:
         asked, self._taken = self._taken, None
         if asked is not None:
-            if self._channel is not None and self._channel.take_out(asked):
+            if self._channel is not None and self._channel.claim(asked):
                 self._set(asked, header.zxid, header.err, buffer, set_later)
             return None
         if self.client._pending and header.err == Error.OK:

@@ -50,7 +50,7 @@ class Delivery(Readiness):
 
     def read_now(self, request: Any, async_object: Any) -> bool:
         """Answers a read in the caller's own thread, which may be done while nothing is unanswered. Whether it was."""
-        channel = self._greeted
+        channel = self._ready_channel
         if (
             channel is None
             or getattr(request, "type", None) not in wire.READS
@@ -67,7 +67,7 @@ class Delivery(Readiness):
 
     def write_now(self, request: Any, async_object: Any) -> bool:
         """Does a write in the caller's own thread, which waits for it, while nothing is unanswered. Whether it did."""
-        channel = self._greeted
+        channel = self._ready_channel
         if (
             channel is None
             or channel.open_requests
@@ -108,7 +108,7 @@ class Delivery(Readiness):
             return False
         asked = CallerRequest(request, async_object)
         first = (
-            channel is self._greeted
+            channel is self._ready_channel
             and not client._pending
             and not channel.open_requests
             and not loop_thread.in_main_thread()
@@ -120,11 +120,11 @@ class Delivery(Readiness):
         try:
             channel.open_requests[asked] = None
             if channel.closed:  # if somebody else has taken it out, he answers it
-                return not channel.take_out(asked)
+                return not channel.claim(asked)
             if not (here and loop_thread.known().call_now(channel.ask, asked, *done)):
                 loop_thread.known().call(channel.ask, asked, *done)
         except BaseException:  # a signal's handler raised: this may be done or not, and nobody waits for the answer
-            channel.take_out(asked)
+            channel.claim(asked)
             loop_thread.current().wake()
             raise
         return True
@@ -136,11 +136,11 @@ class Delivery(Readiness):
         try:
             if asked is None:
                 self._read_watch_event(body, 0)
-            elif channel.take_out(asked):
+            elif channel.claim(asked):
                 self._set(asked, header.zxid, header.err, body, set_later)
         except Exception:
             self.logger.exception("delivering a reply failed")
-            self.drop()
+            self.hang_up()
         return True
 
     def _set(

@@ -31,7 +31,7 @@ class FencedRecipe:
     is_acquired: bool
     _on_loss = Lost.TELL
     _held_node: Optional[HeldNode] = None
-    _entered: Tuple[HeldNode, ...] = ()
+    _entered_nodes: Tuple[HeldNode, ...] = ()
     """Those whose bodies run. More than one where one object is shared, and one of them was lost."""
     _among = "thread"
     """Who else could release it."""
@@ -44,7 +44,7 @@ class FencedRecipe:
         LockLostError if the lock is not held, or may be somebody else's when it is asked. Give it to whatever the lock
         protects: docs/locks.md.
         """
-        return self._held().fence()
+        return self._require_held().fence()
 
     @property
     def lost(self) -> Any:
@@ -63,7 +63,7 @@ class FencedRecipe:
             hold.lose("it can't be looked at: %r" % error)
         return hold.lost
 
-    def _held(self) -> HeldNode:
+    def _require_held(self) -> HeldNode:
         if self._held_node is None or self._held_node.ended or not self.is_acquired:
             raise LockLostError("%s is not held" % self.path)
         return self._held_node
@@ -77,14 +77,14 @@ class FencedRecipe:
     def _kind(self) -> str:
         return ""
 
-    def _mine(self) -> List[HeldNode]:
+    def _own_held_nodes(self) -> List[HeldNode]:
         """What the caller holds at this path and would wait for."""
         holds = list(self.client._held_nodes)
         return [
-            hold for hold in holds if hold.recipe_path == self.path and hold.is_callers() and not hold.may_be_gone()
+            hold for hold in holds if hold.recipe_path == self.path and hold.is_the_callers() and not hold.may_be_gone()
         ]
 
-    def _explain(self, hold: HeldNode, certain: bool) -> None:
+    def _refuse_reentry(self, hold: HeldNode, certain: bool) -> None:
         """Whoever holds it asks for it again, and says nothing of giving up."""
         what = "%s is asked for by who has it already, since %s, and is not re-entrant: it waits for itself" % (
             self.path,
@@ -95,41 +95,41 @@ class FencedRecipe:
         text = "is asked for by who has it already, since %s: unless another %s releases it, this waits for ever"
         logs.log_limited(self.client, logging.WARNING, text, self.path, hold.where, self._among)
 
-    def _enter(self) -> None:
+    def _enter_body(self) -> None:
         """The body of a ``with`` begins."""
         hold = self._held_node
         if hold is None or not self.is_acquired:
             raise LockLostError("%s was not acquired" % self.path)
         hold.in_a_with = True
-        self._entered = (*self._entered, hold)
+        self._entered_nodes = (*self._entered_nodes, hold)
         if self._on_loss is Lost.RAISE:
             try:
                 hold.fence()
             except BaseException:
-                self._entered = tuple(each for each in self._entered if each is not hold)
+                self._entered_nodes = tuple(each for each in self._entered_nodes if each is not hold)
                 self._give_up()
                 raise
             begin_body(hold)
 
-    def _exited(self) -> Optional[HeldNode]:
+    def _leave_body(self) -> Optional[HeldNode]:
         """The hold whose body ends: the caller's, if several run."""
-        mine = [hold for hold in self._entered if hold.is_callers()] or [*self._entered]
+        mine = [hold for hold in self._entered_nodes if hold.is_the_callers()] or [*self._entered_nodes]
         if not mine:
             return self._held_node
-        self._entered = tuple(each for each in self._entered if each is not mine[-1])
+        self._entered_nodes = tuple(each for each in self._entered_nodes if each is not mine[-1])
         return mine[-1]
 
     def _is_held_elsewhere(self, hold: HeldNode) -> bool:
         """Whether somebody else has this object now, or waits for it, as ``hold`` ended with its session."""
         now = self._held_node
-        return hold.ended if now is hold or now is None else not now.is_callers()
+        return hold.ended if now is hold or now is None else not now.is_the_callers()
 
     def _body_ended(self, kind: Optional[Type[BaseException]]) -> bool:
         """The body ended, perhaps with an exception. Whether it is left, as it may be somebody else's, or released.
 
         LockLostError if it is left, and nothing else was raised.
         """
-        hold = self._exited()
+        hold = self._leave_body()
         raises = self._on_loss is Lost.RAISE
         if hold is not None:
             hold.in_a_with = False

@@ -62,7 +62,7 @@ class HeldNode:
     def _caller() -> Any:
         return caller()
 
-    def is_callers(self) -> bool:
+    def is_the_callers(self) -> bool:
         """Whether who calls this is who got it."""
         return self.owner is self._caller()
 

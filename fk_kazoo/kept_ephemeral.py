@@ -39,8 +39,8 @@ class KeptEphemeral:
         except BaseException:
             self._closed = True
             raise
-        client.add_listener(self._changed)
-        self._changed(client.state)
+        client.add_listener(self._on_state)
+        self._on_state(client.state)
 
     @property
     def there(self) -> bool:
@@ -62,7 +62,7 @@ class KeptEphemeral:
     def close(self) -> None:
         """Gives it up: it is deleted, and not made again. Does nothing from the second time on."""
         self._closed = True
-        self._client.remove_listener(self._changed)
+        self._client.remove_listener(self._on_state)
         if self._pid != os.getpid():
             return
         with self._lock:
@@ -81,26 +81,26 @@ class KeptEphemeral:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _changed(self, state: Any) -> Optional[bool]:
+    def _on_state(self, state: Any) -> Optional[bool]:
         """A state listener."""
         if self._closed or self._pid != os.getpid():
             return True
         if state == KazooState.CONNECTED and self._session != self._client._session_id:
-            self._client.handler.spawn(self._again)
+            self._client.handler.spawn(self._make_again)
         return None
 
-    def _gone(self, event: Any) -> None:
+    def _on_node_event(self, event: Any) -> None:
         """A watch function: whoever had the node before has given it up, perhaps."""
-        self._changed(self._client.state)
+        self._on_state(self._client.state)
 
-    def _again(self) -> None:
+    def _make_again(self) -> None:
         with self._lock:
             while not self._closed and self._client.connected and not self.there:
                 try:
                     self._make()
                     logs.log_limited(self._client, logging.INFO, "made again in a new session", self.path)
                 except NodeExistsError:
-                    if self._client.exists(self.path, watch=self._gone):
+                    if self._client.exists(self.path, watch=self._on_node_event):
                         logs.log_limited(
                             self._client, logging.WARNING, "somebody else has made it, it is waited for", self.path
                         )

@@ -77,10 +77,10 @@ class Lock(_Held, _lock.Lock):
         """
         self._forget_what_is_over()
         if blocking and timeout is None:
-            for hold in self._mine():
+            for hold in self._own_held_nodes():
                 if hold is self._held_node or hold.kind in self._exclude_names:
                     alone = hold is self._held_node and only_caller()
-                    self._explain(hold, hold.in_a_with or alone)
+                    self._refuse_reentry(hold, hold.in_a_with or alone)
         return bool(super().acquire(blocking, timeout, ephemeral))
 
     def _inner_acquire(self, blocking: bool, timeout: Optional[float], ephemeral: bool = True) -> bool:
@@ -129,7 +129,7 @@ class Lock(_Held, _lock.Lock):
 
     def __enter__(self) -> Lock:  # type: ignore[override] # kazoo's gives nothing
         self.acquire()
-        self._enter()
+        self._enter_body()
         return self
 
 
@@ -153,9 +153,9 @@ class Semaphore(_Held, _lock.Semaphore):
     def acquire(self, blocking: bool = True, timeout: Optional[float] = None) -> bool:
         """As kazoo's, but ReentrantLockError where the caller is within ``with`` of every lease that there is."""
         if blocking and timeout is None and not self.is_acquired:
-            mine = [hold for hold in self._mine() if hold.in_a_with]
+            mine = [hold for hold in self._own_held_nodes() if hold.in_a_with]
             if mine and len(mine) >= self.max_leases:
-                self._explain(mine[-1], True)
+                self._refuse_reentry(mine[-1], True)
         return bool(super().acquire(blocking, timeout))
 
     def _inner_acquire(self, blocking: bool, timeout: Optional[float] = None) -> bool:
@@ -190,7 +190,7 @@ class Semaphore(_Held, _lock.Semaphore):
 
     def __enter__(self) -> Semaphore:  # type: ignore[override] # kazoo's gives nothing
         self.acquire()
-        self._enter()
+        self._enter_body()
         return self
 
 

@@ -35,12 +35,12 @@ class Selecting:
         try:
             ready = self._handler.select(*args, **kwargs)
         except (OSError, ValueError, TypeError):
-            self._connection.look()
+            self._connection.check_files()
             raise
         now = time.monotonic()
         if longest_s is not None and now - began - longest_s > STILL_S:
             self._connection.last_pause = (now - began, now)
-        self._connection.stay()
+        self._connection.raise_if_detached()
         return ready
 
     def __getattr__(self, name: str) -> Any:
@@ -62,9 +62,9 @@ class Readiness:
     handler: Any
     logger: Any
     _channel: Optional[Channel] = None
-    _greeted: Optional[Channel] = None
+    _ready_channel: Optional[Channel] = None
     """The channel, once its greetings are answered, where reads need not wait for anything else."""
-    _left = ""
+    _left_because = ""
     """Why it was left behind: "forked" or "lost"."""
     _pair: Tuple[Descriptor, ...] = ()
     """What kazoo's pair of sockets stands for."""
@@ -81,16 +81,16 @@ class Readiness:
             pair is not self._pair or channel is not self._channel
         )  # they have been closed in the ordinary way meanwhile
 
-    def look(self) -> None:
+    def check_files(self) -> None:
         """Something is wrong with what was selected on. Detached if somebody else closed it."""
         loop_thread.here()
-        if not self._left and not self.has_its_files():
+        if not self._left_because and not self.has_its_files():
             loop_thread.lose(self.client, self)
-        self.stay()
+        self.raise_if_detached()
 
-    def stay(self) -> None:
+    def raise_if_detached(self) -> None:
         """Detached if this thread's connection is not its client's any more."""
-        if self._left:
+        if self._left_because:
             raise Detached
 
     def wake(self) -> None:
@@ -106,7 +106,7 @@ class Readiness:
         if self._read_sock is not None and self.handler.select([self._read_sock], [], [], 0)[0]:
             self._read_sock.recv(64)
 
-    def drop(self) -> None:
+    def hang_up(self) -> None:
         """Hangs up: kazoo sees the connection lost and connects again."""
         sock = self._socket
         if sock is not None:
@@ -121,13 +121,13 @@ class Readiness:
         """
         channel, opening = self._channel, self._opening
         runs = self._connection_routine is not None and not self._ended.is_set()
-        self.client, self.logger, self._left = client, client.logger, "forked" if forked else "lost"
-        self._channel = self._greeted = self._opening = None
+        self.client, self.logger, self._left_because = client, client.logger, "forked" if forked else "lost"
+        self._channel = self._ready_channel = self._opening = None
         asked: List[CallerRequest] = []
         if channel is not None:
             asked = channel.close()
         if runs and not forked:
-            self.drop()  # what it selects on is closed when it has seen that: else it would not be woken
+            self.hang_up()  # what it selects on is closed when it has seen that: else it would not be woken
             self.wake()
         else:
             if channel is not None:
@@ -138,7 +138,7 @@ class Readiness:
             thread = loop_thread.current()
             if channel is not None:
                 thread.call(channel.hang_up)
-                channel.mute()
+                channel.stop_waking()
             if opening is not None:
                 thread.call(thread.release, opening)
             self._connection_routine = None

@@ -200,7 +200,7 @@ class Play:
         patch.setattr(loop_thread, "known", lambda: self.loop)
         self.client = Client(self)
         self.connection = Connection(self)
-        self.connection._channel = self.connection._greeted = self.channel
+        self.connection._channel = self.connection._ready_channel = self.channel
         self.channel.deliver = self.connection._deliver
         self.told: List[int] = []
         """Numbers, in the order in which they were handed over."""
@@ -237,7 +237,7 @@ class Play:
         """Takes what waits, and is busy with it from then on."""
         if not self.busy and self.rung():
             try:
-                header, body, self.connection._taken = self.channel.take()
+                header, body, self.connection._taken = self.channel.next_reply()
             except BlockingIOError:
                 return
             self.connection.taken = (header, body, 0)
@@ -290,7 +290,7 @@ class Play:
     def ping(self) -> None:
         """A ping is answered."""
         self.connection.pings.append(self._next())
-        self.channel._put(PING_XID, 0, 0, b"")
+        self.channel._pass_reply(PING_XID, 0, 0, b"")
 
     def _next(self) -> int:
         self.came.append(len(self.came) + 1)

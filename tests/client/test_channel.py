@@ -167,7 +167,7 @@ def test_what_fails_in_kazoos_thread_does_not_leave_it_busy(monkeypatch: pytest.
     play.client._pending.clear()
     with pytest.raises(IndexError):
         play.done()
-    assert not play.channel._handing
+    assert not play.channel._handles_reply
     play.discard()
 
 
@@ -181,7 +181,7 @@ def test_the_bell_is_rung_once_for_all_that_waits(monkeypatch: pytest.MonkeyPatc
         play.event()
         assert len(play.channel.socket._end.recv(10, socket.MSG_PEEK)) == 1
     for number in range(1, 6):
-        play.channel.take()
+        play.channel.next_reply()
         assert play.rung() == (number < 5)
     play.discard()
 
@@ -198,12 +198,12 @@ def test_an_end_is_told_after_all_that_came_before_it_and_stays(
     play.channel.over(reason, "why")
     for number in range(waiting):
         assert play.rung()
-        header, _, _ = play.channel.take()
+        header, _, _ = play.channel.next_reply()
         assert header.zxid == number + 1
     for _ in range(2):
         assert play.rung(), "whoever looks again is told again"
         with pytest.raises(error):
-            play.channel.take()
+            play.channel.next_reply()
     play.discard()
 
 
@@ -220,7 +220,7 @@ def test_hanging_up_wakes_whoever_waits(monkeypatch: pytest.MonkeyPatch) -> None
     play.channel.hang_up()
     assert play.channel.socket._end.recv(1) == b"", "the end of the pair"
     with pytest.raises(ConnectionDropped):
-        play.channel.silence()
+        play.channel.clear_wakeups()
     play.channel.socket.discard()
 
 
@@ -350,7 +350,7 @@ def _calling(monkeypatch: pytest.MonkeyPatch) -> Tuple[Play, Any]:
     client._connection, play.connection.client = play.connection, client
     client._state = KeeperState.CONNECTED
     client._stopped.clear()
-    play.connection._write_sock = play.channel._bell
+    play.connection._write_sock = play.channel._wake_socket
     return play, client
 
 

@@ -30,12 +30,12 @@ URL = "tests/client/test_url.py::"
 
 L, C, D = channel.Channel, connection.DeploymentConnection, delivery.Delivery
 K = client.KazooClient
-edit("a reply overtakes what kazoo's thread is busy with", L, "_put", " or self._handing", "", ORDER)
-edit("a reply overtakes what waits", L, "_put", "self._replies or ", "", ORDER)
+edit("a reply overtakes what kazoo's thread is busy with", L, "_pass_reply", " or self._handles_reply", "", ORDER)
+edit("a reply overtakes what waits", L, "_pass_reply", "self._replies or ", "", ORDER)
 edit(
     "an event goes the short way, whatever waits",
     L,
-    "_put",
+    "_pass_reply",
     "None if waits",
     "None if waits and xid != WATCH_XID",
     ORDER,
@@ -43,7 +43,7 @@ edit(
 edit(
     "what kazoo's thread has sent is answered by another one",
     L,
-    "_put",
+    "_pass_reply",
     " or (asked is None and xid != WATCH_XID)",
     "",
     LINE + "test_an_answer_to_a_ping_is_for_kazoos_thread",
@@ -52,26 +52,26 @@ edit(
 edit(
     "what nobody took directly is lost",
     L,
-    "_put",
+    "_pass_reply",
     "deliver is not None and not deliver(",
     "deliver is not None and deliver(",
     LINE + "test_what_nobody_takes_directly_after_all_waits_and_so_does_what_follows",
     ORDER,
 )
-edit("kazoo's thread is not busy with what it took", L, "take", "self._handing = True", "pass", ORDER)
+edit("kazoo's thread is not busy with what it took", L, "next_reply", "self._handles_reply = True", "pass", ORDER)
 edit(
     "for a moment, what is taken neither waits nor is anybody busy with it",
     L,
-    "take",
-    "self._handing = True\n            xid, zxid, code, body, asked = self._replies.popleft()",
-    "xid, zxid, code, body, asked = self._replies.popleft()\n            self._handing = True",
+    "next_reply",
+    "self._handles_reply = True\n            xid, zxid, code, body, asked = self._replies.popleft()",
+    "xid, zxid, code, body, asked = self._replies.popleft()\n            self._handles_reply = True",
     LINE + "test_a_read_sees_what_kazoos_thread_is_taking",
 )
 edit(
     "kazoo's thread is busy for ever",
     L,
-    "handed",
-    "self._handing = False",
+    "done_with_reply",
+    "self._handles_reply = False",
     "pass",
     LINE + "test_a_read_is_shown_when_all_that_came_before_it_was_told",
 )
@@ -83,7 +83,7 @@ edit(
     "except ZeroDivisionError:",
     LINE + "test_what_fails_in_kazoos_thread_does_not_leave_it_busy",
 )
-edit("two answer one request", L, "take_out", "return False", "return True", ONCE)
+edit("two answer one request", L, "claim", "return False", "return True", ONCE)
 edit(
     "what a caller asked is answered to whoever kazoo's thread asked for",
     C,
@@ -92,10 +92,8 @@ edit(
     "if False:",
     ORDER,
 )
-edit("an answer is set that another one has set", C, "_read_response", "self._channel.take_out(asked)", "True", ONCE)
-edit(
-    "an answer that comes directly is set whoever has it", D, "_deliver", "elif channel.take_out(asked):", "else:", ONCE
-)
+edit("an answer is set that another one has set", C, "_read_response", "self._channel.claim(asked)", "True", ONCE)
+edit("an answer that comes directly is set whoever has it", D, "_deliver", "elif channel.claim(asked):", "else:", ONCE)
 edit("what is asked when it has ended is answered by nobody", D, "_hand_over", "if channel.closed:", "if False:", ONCE)
 edit(
     "what is asked while it ends is answered by nobody",
@@ -126,7 +124,7 @@ edit(
     "a call that was interrupted is answered",
     D,
     "_hand_over",
-    "channel.take_out(asked)\n        loop",
+    "channel.claim(asked)\n        loop",
     "loop",
     LINE + "test_a_call_that_was_interrupted_is_answered_by_nobody",
 )
@@ -138,11 +136,11 @@ edit(
     "pass",
     LINE + "test_a_call_that_was_interrupted_is_answered_by_nobody",
 )
-edit("nobody is woken for what waits", L, "_keep", "len(self._replies) == 1", "False", ORDER)
+edit("nobody is woken for what waits", L, "_queue_reply", "len(self._replies) == 1", "False", ORDER)
 edit(
     "the bell is rung for each that waits",
     L,
-    "_keep",
+    "_queue_reply",
     "len(self._replies) == 1",
     "True",
     LINE + "test_the_bell_is_rung_once_for_all_that_waits",
@@ -150,7 +148,7 @@ edit(
 edit(
     "the bell is silenced while something waits",
     L,
-    "take",
+    "next_reply",
     "if not self._replies and self._ended is None",
     "if self._ended is None",
     LINE + "test_the_bell_is_rung_once_for_all_that_waits",
@@ -158,7 +156,7 @@ edit(
 edit(
     "an end is told before what came before it",
     L,
-    "take",
+    "next_reply",
     "if self._replies:",
     "if self._replies and self._ended is None:",
     LINE + "test_an_end_is_told_after_all_that_came_before_it_and_stays",
@@ -174,7 +172,7 @@ edit(
 edit(
     "a session that expired is only lost",
     L,
-    "take",
+    "next_reply",
     "reason == EXPIRED",
     "False",
     LINE + "test_an_end_is_told_after_all_that_came_before_it_and_stays",
@@ -187,9 +185,18 @@ edit(
     "if True",
     LINE + "test_an_end_before_it_is_decided_whether_it_opened_is_told_after_that",
 )
-edit("hanging up wakes nobody", L, "hang_up", "self.mute()", "pass", LINE + "test_hanging_up_wakes_whoever_waits")
+edit(
+    "hanging up wakes nobody", L, "hang_up", "self.stop_waking()", "pass", LINE + "test_hanging_up_wakes_whoever_waits"
+)
 edit("a read at once overtakes what waits", L, "_read_now", " or self._replies", "", OVERTAKES)
-edit("a read at once overtakes what kazoo's thread is busy with", L, "_read_now", " or self._handing", "", OVERTAKES)
+edit(
+    "a read at once overtakes what kazoo's thread is busy with",
+    L,
+    "_read_now",
+    " or self._handles_reply",
+    "",
+    OVERTAKES,
+)
 edit(
     "who asks meanwhile is kept waiting by what is interrupted",
     event_loop.LoopLock,
@@ -219,7 +226,7 @@ edit(
     "a write that was interrupted leaves others untold",
     L,
     "write_now",
-    "thread.call(self._make_good)",
+    "thread.call(self._complete_write)",
     "pass",
     NOW_WRITTEN,
 )

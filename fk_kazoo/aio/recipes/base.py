@@ -87,7 +87,7 @@ class Contended(FencedRecipe, Held):
 
     async def __aenter__(self) -> Self:
         await self.acquire()
-        self._enter()
+        self._enter_body()
         return self
 
     async def __aexit__(

@@ -62,9 +62,9 @@ class Lock(Contended):
         """
         self._forget_what_is_over()
         if blocking and timeout is None:
-            for hold in self._mine():
+            for hold in self._own_held_nodes():
                 if hold is self._held_node or hold.kind in self._names:
-                    self._explain(hold, hold.in_a_with)
+                    self._refuse_reentry(hold, hold.in_a_with)
         limit = Limit(timeout)
         if self._is_taken and not blocking:
             return False

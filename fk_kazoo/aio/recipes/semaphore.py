@@ -70,12 +70,12 @@ class Semaphore(Contended):
         """
         self._forget_what_is_over()
         if blocking and timeout is None:
-            mine = self._mine()
+            mine = self._own_held_nodes()
             if self._held_node in mine:
-                self._explain(self._held_node, self._held_node.in_a_with)
+                self._refuse_reentry(self._held_node, self._held_node.in_a_with)
             entered = [hold for hold in mine if hold.in_a_with]
             if entered and len(entered) >= self.max_leases:
-                self._explain(entered[-1], True)
+                self._refuse_reentry(entered[-1], True)
         limit = Limit(timeout)
         if self._is_taken and not blocking:
             return False

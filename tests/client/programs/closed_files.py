@@ -69,7 +69,7 @@ def numbers(client: Any) -> List[int]:
         "woken": lambda: [events._ssock.fileno()],
         "pair": lambda: [connection._read_sock.fileno(), connection._write_sock.fileno()],
         "doorbell": lambda: [connection._channel.socket.fileno()],
-        "bell": lambda: [connection._channel._bell.fileno()],
+        "bell": lambda: [connection._channel._wake_socket.fileno()],
         "databases": lambda: sqlite(""),
         "logs": lambda: sqlite("-wal"),
         "shared": lambda: sqlite("-shm"),
