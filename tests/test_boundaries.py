@@ -235,8 +235,8 @@ def test_a_circle_is_found() -> None:
 
 PACKAGES = {
     ".".join(path.parent.relative_to(top).parts): path
-    for top in (BACKEND, ROOT)
-    for path in sorted((top / ("fk_backend" if top is BACKEND else "fk_kazoo")).rglob("__init__.py"))
+    for top, name in ((BACKEND, "fk_backend"), *((ROOT, name) for name in ("fk_kazoo", "compat_tests", "benchmarks")))
+    for path in sorted((top / name).rglob("__init__.py"))
 }
 SAYS = re.compile(r"^Imports: .+?\. Never: ([\w., ]+)\.$", re.MULTILINE)
 

@@ -60,11 +60,11 @@ class Loop:
 
     def __init__(self, simulated: Any) -> None:
         self._loop = simulated
-        self.turn = SimpleNamespace(
-            borrow=lambda function, *args: None,
-            lent=0,
+        self.loop_lock = SimpleNamespace(
+            run_if_free=lambda function, *args: None,
+            times_released=0,
             release_temporarily=contextlib.nullcontext,
-            part_with=lambda: None,
+            release_in_handler=lambda: None,
         )
 
     def call(self, function: Callable[..., object], *args: Any) -> None:

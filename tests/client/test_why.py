@@ -141,8 +141,8 @@ def test_who_silenced_ours_hears_kazoos(
 
 def test_every_logger_of_ours_goes_by_kazoos() -> None:
     files = (ROOT / "fk_kazoo").glob("*.py")
-    logs = {path.stem for path in files if "getLogger(__name__)" in path.read_text("utf-8")}
-    assert logs and logs <= set(logs._OURS)
+    found = {path.stem for path in files if "getLogger(__name__)" in path.read_text("utf-8")}
+    assert found and found <= set(logs._OURS)
 
 
 def test_what_is_said_again_and_again_is_counted(

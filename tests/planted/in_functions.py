@@ -10,6 +10,7 @@ from fk_backend.core.model import Blob
 from fk_backend.core.requests import StopTicking
 from fk_backend.functions import distributor, heartbeat, loading, step, watch, writer
 from fk_backend.functions.cache import Cache
+from fk_backend.messages import Position
 from fk_backend.ports import Remove
 from fk_backend.providers import dispatch
 from fk_backend.providers.aws import ticks
@@ -34,7 +35,7 @@ def unconditional_commit(*arguments: Any) -> List[Any]:
 
 @plant("messages have no sequence: a late writer applies its batch again", (writer, "_entries"))
 def no_sequence(messages: Any, done: Any) -> Any:
-    return [entry._replace(sequence=0) for entry in entries(messages, done)]
+    return [entry._replace(position=Position()) for entry in entries(messages, done)]
 
 
 @plant("the head does not keep the answers of its commit", (step, "_next_head"))
@@ -51,7 +52,7 @@ def confirmed_before_fan_out(*arguments: Any) -> Any:
 @plant("answers are sent before the commit", (W, "_commit"))
 async def answered_before_commit(self: Any, writes: Any, promise: Any) -> None:
     head = layout.head_of(writes[0].item)
-    trigger_log = writer.trigger_log(head.zxid, head.since, head.triggers)
+    trigger_log = writer.trigger_log_of(head.zxid, head.since, head.triggers)
     await self._ports.inboxes.push(writer.answer_notes(head.answers, trigger_log))
     await commit(self, writes, promise)
 
