@@ -16,7 +16,6 @@ from typing import Any, Callable, Deque, Dict, List, Optional, Sequence
 
 from fk_backend import layout
 from fk_backend.errors import BackendError, Conflict
-from fk_backend.functions.senders import begins
 from fk_backend.functions.writer import Writer
 from fk_backend.mac import inbox_name, shared_name
 from fk_backend.messages import Message, Position, decode, encode
@@ -27,6 +26,7 @@ from fk_backend.providers.aws.store import DynamoStore
 from fk_backend.providers.contention import Contention
 from fk_backend.providers.memory.store import MemoryStore
 from fk_backend.testing.simulation.loop import SimulatedLoop
+from fk_backend.writer.senders import begins
 
 from .latency import FIFO_TRIGGER, PUT, SEND, STANDARD_TRIGGER, Chance, curve
 

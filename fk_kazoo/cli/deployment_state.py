@@ -6,8 +6,8 @@ from types import TracebackType
 from typing import Any, Dict, List, NamedTuple, Optional, Type
 
 from fk_backend import layout
-from fk_backend.functions.loading import load_head, partition_rows, partition_sorts
 from fk_backend.ports import SESSIONS
+from fk_backend.writer.loading import load_head, partition_rows, partition_sorts
 from fk_kazoo.admin_store import AdminStore
 
 FROM = {"local": "this machine"}

@@ -22,9 +22,9 @@ from fk_backend.core.acls import OPEN_ACL, READ_ACL
 from fk_backend.core.model import Error, Family, Node
 from fk_backend.core.requests import Close, Create, Delete, Flags, Multi, Request, SetAcl, SetData
 from fk_backend.errors import DeploymentError
-from fk_backend.functions import journal
 from fk_backend.ports import INTEREST, SESSIONS, STATE, AdminPorts, Capabilities, Ports
 from fk_backend.providers.memory.store import MemoryStore
+from fk_backend.writer import journal
 from tests.functions.doubles import NS, Bench
 
 Tree = Dict[str, Tuple[Node, Family]]
@@ -256,7 +256,7 @@ def test_a_writer_that_does_not_say_what_it_wrote_is_noticed(monkeypatch: pytest
 
     async def check() -> None:
         busy = await busy_bench(4)
-        monkeypatch.setattr("fk_backend.functions.step.noted", lambda ports, ns, cache, writes: writes)
+        monkeypatch.setattr("fk_backend.writer.step.noted", lambda ports, ns, cache, writes: writes)
         with pytest.raises(DeploymentError, match="older version"):
             await backed_up(administration(busy.bench, Interleaved(busy, 60)))
         await nothing_is_left(busy.bench.store)

@@ -18,13 +18,13 @@ from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import EventType, Trigger
 from fk_backend.core.requests import Attach, Close, Create, Delete, SetData, WatchSubtrees
 from fk_backend.errors import Unavailable, Unknown
-from fk_backend.functions import distributor, watch
-from fk_backend.functions.watch import AT_ONCE
 from fk_backend.layout import Head
 from fk_backend.mac import inbox_name
 from fk_backend.messages import Answers, Fired, Message, decode_note
 from fk_backend.ports import INTEREST, Capabilities, Pushed
 from fk_backend.providers.memory.store import MemoryStore
+from fk_backend.writer import distributor, watch
+from fk_backend.writer.watch import AT_ONCE
 
 from .doubles import KEY, NS, PASSWORD, Bench
 

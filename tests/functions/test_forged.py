@@ -14,10 +14,10 @@ from fk_backend.core.model import Blob, Error, Trigger
 from fk_backend.core.requests import Attach, Check, Close, Create, Expire, Multi, Open, Reap, SetData, StopTicking
 from fk_backend.functions import writer
 from fk_backend.functions.heartbeat import MAX_ORPHANED_COUNTERS, Heartbeat
-from fk_backend.functions.watch import NOTE_CHARS, Registration, fired_notes
 from fk_backend.messages import Message, decode, decode_note, trigger_log_of
 from fk_backend.ports import INTEREST, Capabilities, Delivery, Item, Key, Put
 from fk_backend.providers.memory.store import MemoryStore
+from fk_backend.writer.watch import NOTE_CHARS, Registration, fired_notes
 
 from .doubles import NS, PASSWORD, Bench
 

@@ -15,11 +15,11 @@ from fk_backend.core.apply import apply
 from fk_backend.core.model import Error
 from fk_backend.core.requests import Close, Create, Delete, Expire, Multi, SetData
 from fk_backend.errors import Conflict
-from fk_backend.functions import step
 from fk_backend.messages import Message
 from fk_backend.ports import SESSIONS, Capabilities, Put
 from fk_backend.providers.aws.store import DynamoStore
 from fk_backend.providers.memory.store import MemoryStore
+from fk_backend.writer import step
 
 from .doubles import NS, Bench, Crash, Doom, deliveries
 

@@ -20,7 +20,6 @@ from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Error
 from fk_backend.core.requests import Attach, Auth, Close, Create, Delete, Expire, Multi, Open, Reap, Request, SetData
 from fk_backend.errors import Conflict, StorageFull
-from fk_backend.functions.distributor import keep
 from fk_backend.mac import tag
 from fk_backend.messages import FORMAT, Message, encode
 from fk_backend.ports import Delivery, Item, Key, Put, Remove
@@ -30,6 +29,7 @@ from fk_backend.providers.local.outbox import Outbox
 from fk_backend.providers.local.store import LocalStore
 from fk_backend.providers.memory.store import MemoryStore
 from fk_backend.triggers import ENTRY_BYTES, packed
+from fk_backend.writer.distributor import keep
 
 from .doubles import KEY, NS, PASSWORD, Bench
 

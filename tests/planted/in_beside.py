@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import List
 
-from fk_backend.functions import distributor, writer
+from fk_backend.functions import writer
 from fk_backend.providers import ticking
 from fk_backend.session import direct, machine, reads
 from fk_backend.testing.simulation import beside, ports
+from fk_backend.writer import distributor
 
 from . import edited
 

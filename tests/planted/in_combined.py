@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import List
 
-from fk_backend.functions import step, writer
+from fk_backend.functions import writer
 from fk_backend.providers.local import beside, combining, progress
+from fk_backend.writer import step
 
 from . import edited
 

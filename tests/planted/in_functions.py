@@ -8,12 +8,13 @@ from fk_backend import layout
 from fk_backend.core import apply
 from fk_backend.core.model import Blob
 from fk_backend.core.requests import StopTicking
-from fk_backend.functions import distributor, heartbeat, loading, step, watch, writer
-from fk_backend.functions.cache import Cache
+from fk_backend.functions import heartbeat, writer
 from fk_backend.messages import Position
 from fk_backend.ports import Remove
 from fk_backend.providers import dispatch
 from fk_backend.providers.aws import ticks
+from fk_backend.writer import distributor, loading, step, watch
+from fk_backend.writer.cache import Cache
 
 from .bug import plant, swap
 from .edited import changed

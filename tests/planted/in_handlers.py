@@ -5,8 +5,9 @@ from __future__ import annotations
 from fk_backend import layout, mac, messages
 from fk_backend.core import apply, sessions
 from fk_backend.core.requests import Attach, Expire
-from fk_backend.functions import distributor, heartbeat, large, loading, senders, step, watch, words, writer
+from fk_backend.functions import heartbeat, words, writer
 from fk_backend.providers import dispatch, memory, ticking
+from fk_backend.writer import distributor, large, loading, senders, step, watch
 
 from .edited import Family
 

@@ -6,9 +6,10 @@ from functools import partial
 from typing import Any, List
 
 from fk_backend.errors import Refused, Unavailable, Unknown
-from fk_backend.functions import reservation, step, writer
+from fk_backend.functions import writer
 from fk_backend.session import direct, inbox, machine, sending
 from fk_backend.session.machine import AWAITING, DO_WRITE, WRITE
+from fk_backend.writer import reservation, step
 
 from . import edited
 from .bug import plant, swap

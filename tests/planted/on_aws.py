@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fk_backend.functions import step
 from fk_backend.providers.aws import (
     blobs,
     clients,
@@ -14,6 +13,7 @@ from fk_backend.providers.aws import (
     releases,
     store,
 )
+from fk_backend.writer import step
 
 from .edited import Family
 

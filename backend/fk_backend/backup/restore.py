@@ -18,9 +18,9 @@ from .. import layout
 from ..core import owners, paths
 from ..core.model import Acl, Blob, Data, Error, Family, Node
 from ..errors import Conflict, DeploymentError, Protected
-from ..functions.loading import Write, refusal_reason, size_of
 from ..layout import Head, Stored, fresh_family
 from ..ports import SESSIONS, AdminPorts, Item, Key, Ports, Put, Remove
+from ..writer.loading import Write, refusal_reason, size_of
 from .archive import VERSION, NoBackup, values
 from .take import Progress
 

@@ -17,7 +17,7 @@ from ..eager import together
 from ..errors import Conflict, StorageFull
 from ..messages import Message, encode, message_id
 from ..ports import INTEREST, SESSIONS, Item, Key, Ports, Remove
-from .loading import partition_rows, partition_sorts
+from ..writer.loading import partition_rows, partition_sorts
 
 log = logging.getLogger(__name__)
 

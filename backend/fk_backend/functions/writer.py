@@ -20,19 +20,19 @@ from ..layout import Head, is_inbox, is_namespace
 from ..messages import INTERNAL, Entry, Message, decode, encode_note, trigger_log_of
 from ..messages import Ended as EndedNote
 from ..ports import Delivery, Ports, Pushed, Put, Written
-from . import request_log
-from .cache import Cache
-from .distributor import answer_notes, distribute, push_events, tidy, wake_note, watched_partitions
-from .fanout import FanOutProgress
-from .journal import load_head_and_journal
-from .large import foreign
-from .loading import Write, fresh_head, load
-from .ratelimit import log_limited
-from .reservation import complete_reservation
-from .resume import calls_of, is_behind, prefetch, prefetch_meanwhile, undelivered
-from .senders import begins, is_functions, is_sender
-from .step import Step, answers_of, next_step, recorded, unfinished
-from .watch import Rows
+from ..writer import request_log
+from ..writer.cache import Cache
+from ..writer.distributor import answer_notes, distribute, push_events, tidy, wake_note, watched_partitions
+from ..writer.fanout import FanOutProgress
+from ..writer.journal import load_head_and_journal
+from ..writer.large import foreign
+from ..writer.loading import Write, fresh_head, load
+from ..writer.ratelimit import log_limited
+from ..writer.reservation import complete_reservation
+from ..writer.resume import calls_of, is_behind, prefetch, prefetch_meanwhile, undelivered
+from ..writer.senders import begins, is_functions, is_sender
+from ..writer.step import Step, answers_of, next_step, recorded, unfinished
+from ..writer.watch import Rows
 
 log = logging.getLogger(__name__)
 

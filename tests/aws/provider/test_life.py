@@ -247,7 +247,7 @@ def test_a_poison_message_is_set_aside_and_its_client_told(
     connect: Connect, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After its receives are used up; what comes after it in the namespace is written then."""
-    from fk_backend.functions import step
+    from fk_backend.writer import step
 
     applied = step.apply
 

@@ -12,13 +12,13 @@ import pytest
 from fk_backend.core.requests import Create, Multi, Result, SetData
 from fk_backend.eager import at_once
 from fk_backend.errors import Unavailable, Unknown
-from fk_backend.functions import step
 from fk_backend.messages import encode
 from fk_backend.providers import local
 from fk_backend.providers.contention import Contention
 from fk_backend.providers.local import beside, combining, files, host, shared_memory, store
 from fk_backend.providers.local.combining import COMMIT_LOCK, DONE, LOST, PUBLISHED, REFUSED, TAKEN, Records
 from fk_backend.session.engine import Session
+from fk_backend.writer import step
 from tests.providers.local.conftest import Child, hear
 from tests.providers.local.test_beside import MADE, NS, Scene, done, play
 

@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Optional, Sequence, Union
 
 from ...core.model import Blob
 from ...errors import Refused
-from ...functions.large import KEPT, UPLOADS, prefix
+from ...writer.large import KEPT, UPLOADS, prefix
 from .clients import Clients
 from .failures import code_of, read, refused_by_owner, translated, wrote
 

@@ -17,9 +17,9 @@ from ... import codec, layout
 from ...core.requests import Request, StopTicking
 from ...errors import Conflict
 from ...functions.heartbeat import Heartbeat, NamespaceMemory, holders, packed
-from ...functions.loading import load_head
 from ...messages import encode, message_id
 from ...ports import Item, Ports, Put, Store
+from ...writer.loading import load_head
 from ..clock import SystemClock
 
 TICK_S = 2

@@ -19,13 +19,13 @@ from ...core.model import Id
 from ...core.requests import INVOKED, Call, Multi, Result
 from ...eager import Waits, at_once
 from ...errors import BackendError, Conflict, Unavailable, Unknown
-from ...functions.senders import COMBINED
-from ...functions.step import CARRIED_ZXIDS, Step
 from ...functions.writer import Writer
 from ...layout import Head, head_key, head_of
 from ...messages import Entry, Message, decode, encode
 from ...ports import NullSender, Ports, Written
 from ...triggers import packed_text, unpacked
+from ...writer.senders import COMBINED
+from ...writer.step import CARRIED_ZXIDS, Step
 from ..clock import SystemClock
 from ..contention import Contention
 from ..direct import InProcessDirect

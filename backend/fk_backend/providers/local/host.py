@@ -19,10 +19,10 @@ from ... import layout
 from ...core.model import Id
 from ...errors import BackendError, Unavailable
 from ...functions.heartbeat import SENDER, Heartbeat
-from ...functions.senders import is_functions
 from ...functions.writer import Writer
 from ...messages import MAX_NUMBER, message_id
 from ...ports import Ports, Pushed
+from ...writer.senders import is_functions
 from ..clock import SystemClock
 from ..descriptors import Descriptor
 from ..direct import InProcessDirect

@@ -20,7 +20,7 @@ from operator import itemgetter
 from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
 from ...errors import NoPermission
-from ...functions.fanout import NOT_KNOWN, FanOutProgress
+from ...writer.fanout import NOT_KNOWN, FanOutProgress
 from .files import Place
 from .modes import PRIVATE_MODE, open_to_group
 from .statements import Condition

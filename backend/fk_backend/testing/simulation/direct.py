@@ -10,10 +10,10 @@ from typing import Callable, Optional, Sequence, cast
 
 from ... import layout
 from ...errors import BackendError
-from ...functions.fanout import FanOutProgress
 from ...functions.writer import Writer
 from ...messages import Message
 from ...ports import Push, Store, Written
+from ...writer.fanout import FanOutProgress
 from .ports import Deployment, SimulatedStore
 from .world import Process
 

@@ -12,8 +12,6 @@ from ... import layout
 from ...core.model import Blob
 from ...core.requests import Multi
 from ...errors import Refused, Unavailable
-from ...functions import large
-from ...functions.fanout import FanOutProgress
 from ...mac import inbox_name
 from ...messages import Message, Position, decode, split_id
 from ...ports import (
@@ -36,6 +34,8 @@ from ...ports import (
     after,
 )
 from ...providers.memory.store import MemoryStore
+from ...writer import large
+from ...writer.fanout import FanOutProgress
 from . import committed
 from .plan import PART
 from .world import Process, World

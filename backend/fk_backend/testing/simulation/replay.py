@@ -13,8 +13,8 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 from ...core.model import Error
 from ...core.requests import StopTicking
 from ...core.watches import RECURSIVE
-from ...functions.senders import COMBINED
 from ...session.ops import WRITES, AddWatch, Exists, GetAcl, GetChildren, GetData
+from ...writer.senders import COMBINED
 from . import committed
 from .client import Asked, ConnectionStarted, Said
 from .model import ADMIN, READ, Model, OrderedAnswer, permitted

@@ -14,10 +14,11 @@ from unittest import mock
 
 from ... import layout
 from ...core import apply as core
-from ...functions import step, writer
+from ...functions import writer
 from ...functions.heartbeat import TICK_S
 from ...ports import INTEREST, SESSIONS, TABLES, Item, Key
 from ...session import inbox
+from ...writer import step
 from . import committed, hostile
 from .beside import SimulatedBeside
 from .client import Client

@@ -7,10 +7,10 @@ from typing import Any, Dict, Iterator, List, Mapping
 from .... import layout
 from ....core.model import CONTAINER_OWNER, TTL_OWNER_MASK, Blob, Error
 from ....core.requests import SetData
-from ....functions import large
 from ....ports import INTEREST, SESSIONS, STATE, Item, Key, Put
 from ....session.listener import LOST
 from ....session.ops import AddWatch
+from ....writer import large
 from .. import committed
 from ..model import Live, Znode
 from ..ports import Commit

@@ -13,8 +13,6 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, TypeVar
 
 from ....eager import Waits, at_once
 from ....errors import BackendError, Unavailable, Unknown
-from ....functions.cache import Cache
-from ....functions.step import Step
 from ....functions.writer import Writer
 from ....messages import Entry, Message, decode
 from ....ports import Item, Key, NullSender, Ports, Store, Written
@@ -24,6 +22,8 @@ from ....providers.local.combining import MESSAGE_AT, Records
 from ....providers.local.progress import Progress
 from ....providers.local.shared_memory import SharedMemory
 from ....providers.local.store import LocalStore
+from ....writer.cache import Cache
+from ....writer.step import Step
 from ..beside import BesideStore, SimulatedEvents, is_of_clients
 from ..plan import INTERRUPT
 from ..ports import Deployment, SimulatedClock
