@@ -166,7 +166,7 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
     @property
     def state(self) -> _State:
         """As kazoo's: one of KazooState."""
-        loop_thread.here()
+        loop_thread.ensure_own_process()
         return cast("_State", self.__dict__["state"])
 
     @state.setter
@@ -176,19 +176,19 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
     @property
     def connected(self) -> bool:
         """As kazoo's."""
-        loop_thread.here()
+        loop_thread.ensure_own_process()
         return bool(super().connected)
 
     @property
     def client_state(self) -> _KeeperState:
         """As kazoo's: one of KeeperState."""
-        loop_thread.here()
+        loop_thread.ensure_own_process()
         return super().client_state
 
     @property
     def client_id(self) -> Optional[Tuple[int, bytes]]:
         """As kazoo's: the session's id and password, or None if it is not connected."""
-        loop_thread.here()
+        loop_thread.ensure_own_process()
         return super().client_id
 
     # --- start and stop -------------------------------------------------------------------------
@@ -227,14 +227,14 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
 
     def start_async(self) -> Any:
         """As kazoo's. DeploymentConfigurationError if the deployment can't be used as it is."""
-        loop_thread.here()
+        loop_thread.ensure_own_process()
         listeners.calling()
         with self._state_lock:
             if self._live.is_set() or (self._connection.running and not self._stopped.is_set()):
                 return self._live
             url = self.deployment
             try:
-                with loop_thread.unforked():
+                with loop_thread.without_forks():
                     provider(url.scheme).check(url.deployment, url.settings())
             except DeploymentError as error:
                 raise DeploymentConfigurationError("%s: %s" % (url, error)) from error
@@ -266,11 +266,11 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
 
     def stop(self) -> None:
         """As kazoo's, in bounded time, from any thread: within a listener or a watch function too."""
-        loop_thread.here()
+        loop_thread.ensure_own_process()
         listeners.calling()
         connection = self._connection
         if not connection.has_its_files():
-            loop_thread.lose(self, connection)
+            loop_thread.abandon_connection(self, connection)
         if not self._stopped.is_set():
             self._in_call = self._in_call or _owned(self._queue_lock)
             with loop_thread.current().loop_lock.release_temporarily(), self._state_lock:
@@ -298,7 +298,7 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
 
     def close(self) -> None:
         """As kazoo's."""
-        loop_thread.here()
+        loop_thread.ensure_own_process()
         with self._state_lock:
             super().close()
 
@@ -421,7 +421,7 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
         """As kazoo's `_call`; whatever interrupts it, what is in the queue is followed by a wake-up."""
         connection = self._connection
         if not connection.has_its_files():
-            loop_thread.lose(self, connection)
+            loop_thread.abandon_connection(self, connection)
         bell = connection._write_sock
         if self._state in CLOSED_STATES or bell is None:
             return super()._call(request, async_object)
@@ -486,7 +486,7 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
 
         ConnectionLoss if there is no connection, as kazoo's.
         """
-        loop_thread.here()
+        loop_thread.ensure_own_process()
         if not self._live.is_set():
             raise ConnectionLoss("No connection to server")
         opening, url = self._connection._opening, self.deployment

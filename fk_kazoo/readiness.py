@@ -83,9 +83,9 @@ class Readiness:
 
     def check_files(self) -> None:
         """Something is wrong with what was selected on. Detached if somebody else closed it."""
-        loop_thread.here()
+        loop_thread.ensure_own_process()
         if not self._left_because and not self.has_its_files():
-            loop_thread.lose(self.client, self)
+            loop_thread.abandon_connection(self.client, self)
         self.raise_if_detached()
 
     def raise_if_detached(self) -> None:

@@ -92,7 +92,7 @@ def is_one_of(workers: List[Any]) -> bool:
 @atexit.register
 def _at_exit() -> None:
     """Callbacks that are queued run before the interpreter exits, as with kazoo, if they return."""
-    loop_thread.here()
+    loop_thread.ensure_own_process()
     deadline = time.monotonic() + PATIENCE_S
     handlers = {id(client.handler): client.handler for client in list(loop_thread.clients)}
     for handler in handlers.values():

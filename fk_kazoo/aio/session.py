@@ -35,7 +35,7 @@ from fk_backend.session.watchlist import Event
 from .. import jute, values, wire
 from ..exceptions import EXCEPTIONS, DeploymentConfigurationError
 from ..held_nodes import HeldNode, interrupt, uninterrupted
-from ..loop_thread import unforked
+from ..loop_thread import without_forks
 from ..requests import AddWatch
 from ..url import DeploymentUrl
 from ..why import FORKED, Why
@@ -172,7 +172,7 @@ class Life:
     def _begin(self) -> None:
         url = self.deployment
         try:
-            with unforked():
+            with without_forks():
                 provider(url.scheme).check(url.deployment, url.settings())
         except DeploymentError as error:
             raise DeploymentConfigurationError("%s: %s" % (url, error)) from error

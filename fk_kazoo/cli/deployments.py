@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Optional
 import click
 
 from fk_kazoo.commands import destroy
-from fk_kazoo.interrupts import not_now
+from fk_kazoo.interrupts import defer_interrupts
 
 from .failures import NOT_FOUND, REFUSED, USAGE, Failure
 from .formats import size
@@ -118,7 +118,7 @@ def _destroy_local(url: str, force: bool, yes: bool) -> int:
         if click.prompt("Type the deployment's name to go on", err=True) != found.deployment:
             raise Failure("nothing was removed")
     gone = os.path.join(os.path.dirname(target.directory), ".gone-%d-%d" % (os.getpid(), time.time_ns()))
-    with not_now():  # half of its files would be left
+    with defer_interrupts():  # half of its files would be left
         os.rename(target.directory, gone)  # at once: nobody sees half of it
         shutil.rmtree(gone)
     click.echo("removed: %s" % url)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Dict, List
 
 import click
 
-from fk_kazoo.files import whole_file
+from fk_kazoo.files import atomic_file
 
 if TYPE_CHECKING:
     ParamType = click.ParamType[Any]  # generic for the types' sake, in later releases alone
@@ -123,7 +123,7 @@ def write_whole(path: str, data: bytes) -> None:
         return
     path = os.path.realpath(path)
     mode = os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o666 & ~_umask()
-    with whole_file(path, over=True, mode=mode) as file:
+    with atomic_file(path, over=True, mode=mode) as file:
         file.write(data)
 
 

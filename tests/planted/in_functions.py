@@ -21,7 +21,12 @@ from .edited import changed
 
 W = writer.Writer
 writes_of, entries, next_head, wake, commit = step.writes_of, writer._entries, step._next_head, W._wake, W._commit
-advance, tidy, keep, forgive = Cache.advance, distributor.tidy, distributor.keep, heartbeat.Heartbeat._give_time_back
+advance, remove_leftovers, keep, forgive = (
+    Cache.advance,
+    distributor.remove_leftovers,
+    distributor.keep,
+    heartbeat.Heartbeat._give_time_back,
+)
 know = Cache._know
 memory_of, holder_key = ticks.Memory.of, layout.holder_key
 sessions, registrations = heartbeat.Heartbeat._sessions, distributor.registrations
@@ -125,7 +130,7 @@ def one_watcher_is_told(hits: Any, trigger_log: Any) -> Any:
     return watch.fired_notes(hits, trigger_log)[:1]
 
 
-@plant("registrations and beats of sessions that ended stay", (distributor, "tidy"))
+@plant("registrations and beats of sessions that ended stay", (distributor, "remove_leftovers"))
 async def ended_sessions_leave_litter(ports: Any, ns: str, head: Any, hits: Any) -> None:
     await distributor.drop_fired(ports, hits)
 
@@ -172,15 +177,17 @@ async def never_given_up(self: Any, ns: str) -> Any:
 
 
 @plant(
-    "counters of no session are not swept", (heartbeat.Heartbeat, "_remove_orphaned_counters"), (distributor, "tidy")
+    "counters of no session are not swept",
+    (heartbeat.Heartbeat, "_remove_orphaned_counters"),
+    (distributor, "remove_leftovers"),
 )
 async def beats_leak(*arguments: Any) -> None:
     return None
 
 
-@plant("who is told of an expiry is not told", (distributor, "tidy"))
+@plant("who is told of an expiry is not told", (distributor, "remove_leftovers"))
 async def moved_inboxes_stay(ports: Any, ns: str, head: Any, hits: Any) -> None:
-    await tidy(ports, ns, head._replace(moved=()), hits)
+    await remove_leftovers(ports, ns, head._replace(moved=()), hits)
 
 
 # --- poison, blobs, beats that are dear -------------------------------------------------------------

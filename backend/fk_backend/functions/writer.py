@@ -22,7 +22,7 @@ from ..messages import Ended as EndedNote
 from ..ports import Delivery, Ports, Pushed, Put, Written
 from ..writer import request_log
 from ..writer.cache import Cache
-from ..writer.distributor import answer_notes, distribute, push_events, tidy, wake_note, watched_partitions
+from ..writer.distributor import answer_notes, distribute, push_events, remove_leftovers, wake_note, watched_partitions
 from ..writer.fanout import FanOutProgress
 from ..writer.journal import load_head_and_journal
 from ..writer.large import foreign
@@ -279,7 +279,7 @@ class Writer:
             if others or begins or not await push_events(self._ports, ns, head):
                 return False
             if head.ended:
-                await tidy(self._ports, ns, head, [])
+                await remove_leftovers(self._ports, ns, head, [])
             self._fan_out.note(ns, head.zxid)
         return True
 

@@ -59,7 +59,7 @@ async def distribute(ports: Ports, ns: str, head: Head, looked: Optional[Rows] =
     if notes:
         await ports.inboxes.push(notes)
     try:
-        await tidy(ports, ns, head, hits)
+        await remove_leftovers(ports, ns, head, hits)
     except StorageFull as error:
         log.warning("namespace %s: registrations stay behind: %s", ns, error)  # nobody waits for them any more
 
@@ -101,7 +101,7 @@ def wake_note(head: Head) -> bytes:
     return encode_note(Fired([], trigger_log_of(head.zxid, head.since, head.triggers)))
 
 
-async def tidy(ports: Ports, ns: str, head: Head, hits: List[Registration]) -> None:
+async def remove_leftovers(ports: Ports, ns: str, head: Head, hits: List[Registration]) -> None:
     """Removes the registrations that fired, and what sessions and connections that are over have left."""
     await drop_fired(ports, hits)
     for inbox in (*head.moved, *(ended.inbox for ended in head.ended)):

@@ -188,13 +188,13 @@ def test_the_host_may_commit_before_anybody_looks(place: files.Place, monkeypatc
 
 
 def test_what_was_not_committed_is_known_after_further_commits(place: files.Place, monkeypatch: Any) -> None:
-    async def not_now(self: Any, writes: Any) -> None:
+    async def defer_interrupts(self: Any, writes: Any) -> None:
         raise Interruption
 
     async def scene(on: Scene) -> None:
         third, waiting = await with_one_who_waits(on)
         with monkeypatch.context() as patched:
-            patched.setattr(store.LocalStore, "commit", not_now)
+            patched.setattr(store.LocalStore, "commit", defer_interrupts)
             with pytest.raises(Interruption):
                 on.here.write_now(MINE)
         for _ in range(3):
@@ -228,7 +228,7 @@ def test_what_was_definitely_not_committed_is_as_it_was_before(
 ) -> None:
     """Whatever the host commits meanwhile: who waits is told nothing by that, and goes on waiting."""
 
-    async def not_now(self: Any, writes: Any) -> None:
+    async def defer_interrupts(self: Any, writes: Any) -> None:
         if why == "locked":
             await asyncio.sleep(0)
         raise Unavailable("it is the host's turn")
@@ -238,7 +238,7 @@ def test_what_was_definitely_not_committed_is_as_it_was_before(
         monkeypatch.setattr(beside, "HOST_WAIT_S", 0.0)
         monkeypatch.setattr(beside, "WAIT_S", 0.0)
         with monkeypatch.context() as patched:
-            patched.setattr(store.LocalStore, "commit", not_now)
+            patched.setattr(store.LocalStore, "commit", defer_interrupts)
             assert on.here.write_now(MINE) is None
         assert waiting.state == PUBLISHED
         for _ in range(3):
