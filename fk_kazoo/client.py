@@ -433,7 +433,7 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
             queue.append((request, async_object))
             if (
                 is_nested
-            ):  # a signal's handler waits for this: kazoo takes one request for each byte, its caller's first
+            ):  # a signal's handler waits: kazoo takes one request for each byte, its caller's first
                 bell.send(b"\0")
             bell.send(b"\0")
         except OSError:
