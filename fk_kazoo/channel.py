@@ -1,4 +1,4 @@
-"""Between the event loop's thread and kazoo's: requests one way, replies and watch events the other.
+"""The channel between the event loop's thread and kazoo's: requests one way, replies and watch events the other.
 
 An answer finds its request by construction. What kazoo's own thread sent is in kazoo's ``_pending``, and its answers
 wait for that thread. What a caller sent is a `CallerRequest`: it travels with its answer, never enters ``_pending``,

@@ -1,4 +1,4 @@
-"""What callers ask in threads of their own, and how they get its answer: beside kazoo's queues.
+"""Requests and answers in callers' own threads, past kazoo's queues.
 
 kazoo's ``_pending`` holds what kazoo's own thread sent, and nothing else: its answers come in that order. What a caller
 sent or read is answered here, and never enters it; so no answer can meet the wrong request, whatever else is being

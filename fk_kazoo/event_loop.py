@@ -1,8 +1,8 @@
-"""The loop of a process: who has its turn, how it sleeps, and who wakes it.
+"""The event loop of a process: its lock, its selector, and how threads wake it.
 
-Whoever gives it something rings once in each of its sleeps. To ring is to write to a socket, which is dear, and gives
-another thread the interpreter: a thousand requests that are made one after the other would be a thousand rings, and as
-many messages.
+Whoever gives it something wakes it once in each of its sleeps. To wake it is to write to a socket, which is dear, and
+gives another thread the interpreter: a thousand requests that are made one after the other would be a thousand
+wake-ups, and as many messages.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What kazoo's thread selects on: whether its files are still its own, and how it is woken.
+"""How kazoo's thread is woken, and whether the files that it selects on are still its own.
 
 Somebody else may close them (a daemon that closes all files, a fork): then the thread's connection is lost, or left
 behind, and the thread ends without touching what is another one's by now.

@@ -1,4 +1,6 @@
-"""Whoever sets results of others waits for nobody: somebody may keep the lock of a result for long, or for ever.
+"""Sets kazoo's results, from threads that may not wait.
+
+Rule: whoever sets results of others waits for nobody: somebody may keep the lock of a result for long, or for ever.
 
 kazoo's AsyncResult has a condition. A signal's handler that raises at the moment at which ``Condition.__enter__`` has
 taken its lock leaves it taken, since the ``with`` was not entered yet; and one that runs while a caller has it keeps it

@@ -1,4 +1,6 @@
-"""Rule: the same snapshot, calls and time always give the same outcome, and the calls take effect in their order.
+"""The one way into the core for writes: applies calls to a snapshot.
+
+Rule: the same snapshot, calls and time always give the same outcome, and the calls take effect in their order.
 
 Every call that changes something takes the next zxid; one that fails or changes nothing takes none.
 """

@@ -1,4 +1,6 @@
-"""Rule: a view is the snapshot plus everything that was done so far, and any part of that can be taken back.
+"""The view that operations read and change: a snapshot, and what was done to it so far.
+
+Rule: a view is the snapshot plus everything that was done so far, and any part of that can be taken back.
 
 A view never raises for a node that the snapshot lacks: it notes it, guesses that it is absent, and goes on, so that
 one pass finds out as much as possible. `apply` must not let out anything that rests on a guess: see `View.missing`.

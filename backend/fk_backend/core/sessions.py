@@ -1,4 +1,6 @@
-"""Rule: a session is in one place at a time, and when it ends, so do its ephemerals, under the same zxid.
+"""Requests about sessions and what ends by itself: open, attach, authenticate, close, expire, reap.
+
+Rule: a session is in one place at a time, and when it ends, so do its ephemerals, under the same zxid.
 
 Each takes the view and the request (Auth and Close: the session that asks, too), returns the value of its Result,
 and raises ZkError.

@@ -1,4 +1,6 @@
-"""A session ends only when its beat counter stood still for its whole timeout on this function's own clock.
+"""The heartbeat function: has sessions expire that give no sign of life.
+
+Rule: a session ends only when its beat counter stood still for its whole timeout on this function's own clock.
 
 The client's clock never counts. Expiry is a write in the namespace's queue like any other, carrying the count it
 judged by, and is void if the counter moved in between. If this function itself was late (a paused process, a takeover)

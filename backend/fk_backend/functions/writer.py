@@ -1,4 +1,6 @@
-"""The order of the queue is the order of the tree, and a request is applied at most once.
+"""The writer function: takes messages in the queue's order, commits what they ask for, and has it fanned out.
+
+Rule: the order of the queue is the order of the tree, and a request is applied at most once.
 
 For each batch of a namespace: load, apply, commit on condition that the head is unchanged, fan out. A batch that is too
 much for one commit takes several, of whole messages. A batch that comes again finds in the head which of its messages

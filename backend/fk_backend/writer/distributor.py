@@ -1,4 +1,6 @@
-"""Nothing is told before it is committed, and everything committed is told: answers, watch events, ends of sessions.
+"""The distributor: fans a commit out to everybody whom it concerns.
+
+Rule: nothing is told before it is committed, and everything committed is told: answers, watch events, ends of sessions.
 
 All of it follows from the head alone, so a fan-out that a crash cut short is done again from the head: inboxes
 deliver at least once, and a session drops what it has seen.

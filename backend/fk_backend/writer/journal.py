@@ -1,4 +1,6 @@
-"""While a backup is taken, every commit says which nodes it wrote: so what was read early can be read again.
+"""The journal of a backup: which nodes each commit wrote.
+
+Rule: while a backup is taken, every commit says which nodes it wrote: so what was read early can be read again.
 
 Nothing else knows what changed since a zxid. The mark that asks for it is an item beside the head; whoever sets it
 moves the head on, so that no writer goes on that has not seen the mark. zxids are dense: a commit that said nothing

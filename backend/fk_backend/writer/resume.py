@@ -1,4 +1,6 @@
-"""An instance that did not go on from its own commit asks only what it can't know, and all of that at the same time.
+"""What an instance loads when another one may have committed since.
+
+Rule: an instance that did not go on from its own commit asks only what it can't know, and all of that at the same time.
 
 What a message says of its sender is a hint: one that is wrong costs a read, or its sender's own answers, nothing else.
 """

@@ -1,4 +1,6 @@
-"""A commit first, then the registrations: who registered before this looked is told, who did not sees the new state.
+"""Finds the registrations that triggers fire, and drops them.
+
+Rule: a commit first, then the registrations: who registered before this looked is told, who did not sees the new state.
 
 Exactly the registrations that were read are dropped: one that was made again in the meantime has another number.
 """

@@ -1,4 +1,6 @@
-"""A blob is written once, under a name that is never used again: a reader gets it whole, or learns that it is gone.
+"""Blobs on S3.
+
+Rule: a blob is written once, under a name that is never used again: a reader gets it whole, or learns that it is gone.
 
 Clients lay data down in ``uploads/NS/``, where they expire; the writer copies them to ``data/NS/``, where clients can't
 write. Source: S3 User Guide, "Amazon S3 data consistency model" (a GET after a PUT or DELETE sees it).

@@ -1,4 +1,6 @@
-"""One commit is one transaction, and a commit of one write is one conditional request; every read is strong.
+"""The store on DynamoDB.
+
+Rule: one commit is one transaction, and a commit of one write is one conditional request; every read is strong.
 
 Sources: DynamoDB Developer Guide, "Transactions: how it works" (100 items, 4 MB, serializable against single items),
 "Read consistency", "Query" (1 MB pages), "Constraints" (an item: 400 KB with its names; keys: 2,048 and 1,024 bytes).

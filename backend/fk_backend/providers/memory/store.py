@@ -1,4 +1,6 @@
-"""Everything between two awaits is atomic: no method here awaits, so each is one step of the event loop.
+"""The store in memory.
+
+Rule: everything between two awaits is atomic: no method here awaits, so each is one step of the event loop.
 
 A commit is one step of the interpreter, too: a client writes in the caller's thread, and in the main one a signal's
 handler may run between any two instructions, and raise, or let the event loop go on. So a commit is worked out first,
