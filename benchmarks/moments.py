@@ -25,8 +25,8 @@ class Moment(NamedTuple):
 
 MOMENTS = (
     Moment("the session is asked", "fk_backend.session.direct", "DirectWrites.write_now"),
-    Moment("the core begins", "fk_backend.functions.step", "apply"),
-    Moment("the core is done", "fk_backend.functions.step", "apply", True),
+    Moment("the core begins", "fk_backend.writer.step", "apply"),
+    Moment("the core is done", "fk_backend.writer.step", "apply", True),
     Moment("the transaction begins", "fk_backend.providers.local.store", "write_all"),
     Moment("the transaction is on disk", "fk_backend.providers.local.store", "write_all", True),
     Moment("the session has the answer", "fk_backend.session.direct", "DirectWrites.write_now", True),

@@ -286,9 +286,9 @@ class Contenders:
 
     def run(self, make: Callable[[], Any]) -> Any:
         """A coroutine's result."""
-        from fk_kazoo import loop
+        from fk_kazoo import loop_thread
 
-        return loop.run(self._client.handler, make, 600.0)
+        return loop_thread.run(self._client.handler, make, 600.0)
 
     async def open(self, count: int) -> None:
         """Opens so many."""

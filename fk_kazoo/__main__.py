@@ -30,7 +30,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     try:
         from fk_kazoo import interrupts
 
-        return interrupts.until_the_end(lambda: _command(given))
+        return interrupts.run_command(lambda: _command(given))
     except KeyboardInterrupt:
         return 130
 

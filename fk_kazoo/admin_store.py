@@ -20,7 +20,9 @@ class AdminStore:
         self._url = url
         self._loop = asyncio.new_event_loop()
         try:
-            self._place: AdminPorts = self._wait(provider(url.scheme).administer(url.deployment, url.settings(), False))
+            self._admin_ports: AdminPorts = self._wait(
+                provider(url.scheme).administer(url.deployment, url.settings(), False)
+            )
         except BaseException:
             self._loop.close()
             raise
@@ -30,5 +32,5 @@ class AdminStore:
 
     def close(self) -> None:
         """Gives the store back."""
-        self._loop.run_until_complete(self._place.close())
+        self._loop.run_until_complete(self._admin_ports.close())
         self._loop.close()

@@ -53,7 +53,7 @@ from fk_backend.errors import DeploymentError
 from fk_backend.functions.words import answer_word
 from fk_backend.providers import provider
 
-from . import holds, listeners, loop, refusals, settling, workers
+from . import held_nodes, listeners, loop_thread, refusals, result_setting, workers
 from .connection import SET_WATCHES_XID
 from .exceptions import DeploymentConfigurationError
 from .extensions import Extensions
@@ -123,20 +123,22 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
         """`__init__`; which options kazoo's takes depends on its release."""
         self._persistent = {}
         self._last_notice: Optional[listeners.Notice] = None
-        self._holds = {}
+        self._held_nodes = {}
         self._ending = False
         self._in_call = False
         """Whether a signal's handler stops the client in the middle of a call, which holds the lock of the queue."""
+        self._queuing_up = False
+        """Whether a call is between kazoo's queue and its wake-up."""
         self._failure: Optional[BaseException] = None
         """Why the last try to connect failed."""
         refusals.refuse_server_options({**dict(zip(_OPTIONS, args)), **kwargs})
         super().__init__(hosts, *args, **kwargs)
         self._connection = self._connect_by(self._connection)
-        self._told, self._decided = self.handler.event_object(), self.handler.event_object()
+        self._state_reported, self._decided = self.handler.event_object(), self.handler.event_object()
         self._is_lost = False
-        self._queueing, self._changing = self.handler.rlock_object(), self.handler.rlock_object()
+        self._queue_lock, self._state_lock = self.handler.rlock_object(), self.handler.rlock_object()
         self._extend()
-        loop.clients.add(self)
+        loop_thread.clients.add(self)
 
     def _connect_by(self, made: Any) -> Any:
         """A connection by the class that kazoo's module names at this moment, or this module if an app replaced it."""
@@ -166,7 +168,7 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
     @property
     def state(self) -> _State:
         """As kazoo's: one of KazooState."""
-        loop.here()
+        loop_thread.ensure_own_process()
         return cast("_State", self.__dict__["state"])
 
     @state.setter
@@ -176,19 +178,19 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
     @property
     def connected(self) -> bool:
         """As kazoo's."""
-        loop.here()
+        loop_thread.ensure_own_process()
         return bool(super().connected)
 
     @property
     def client_state(self) -> _KeeperState:
         """As kazoo's: one of KeeperState."""
-        loop.here()
+        loop_thread.ensure_own_process()
         return super().client_state
 
     @property
     def client_id(self) -> Optional[Tuple[int, bytes]]:
         """As kazoo's: the session's id and password, or None if it is not connected."""
-        loop.here()
+        loop_thread.ensure_own_process()
         return super().client_id
 
     # --- start and stop -------------------------------------------------------------------------
@@ -212,7 +214,7 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
                 raise DeploymentConfigurationError("%s: %s" % (self.deployment, failure)) from error
             raise self.handler.timeout_exception("Connection time-out: %s" % failure) from error
         if not listeners.inside():
-            self._told.wait(listeners.PATIENCE_S)
+            self._state_reported.wait(listeners.PATIENCE_S)
 
     def _await_decision(self, until: float) -> None:
         """Until it is connected, or never will be. Begins again if somebody else closed its files meanwhile."""
@@ -227,18 +229,18 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
 
     def start_async(self) -> Any:
         """As kazoo's. DeploymentConfigurationError if the deployment can't be used as it is."""
-        loop.here()
+        loop_thread.ensure_own_process()
         listeners.calling()
-        with self._changing:
+        with self._state_lock:
             if self._live.is_set() or (self._connection.running and not self._stopped.is_set()):
                 return self._live
             url = self.deployment
             try:
-                with loop.unforked():
+                with loop_thread.without_forks():
                     provider(url.scheme).check(url.deployment, url.settings())
             except DeploymentError as error:
                 raise DeploymentConfigurationError("%s: %s" % (url, error)) from error
-            self._told.clear()
+            self._state_reported.clear()
             self._tried(None)
             live = super().start_async()
             atexit.unregister(self.handler.stop)  # which may wait for ever: see `workers`
@@ -266,14 +268,14 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
 
     def stop(self) -> None:
         """As kazoo's, in bounded time, from any thread: within a listener or a watch function too."""
-        loop.here()
+        loop_thread.ensure_own_process()
         listeners.calling()
         connection = self._connection
-        if not connection.whole():
-            loop.lose(self, connection)
+        if not connection.has_its_files():
+            loop_thread.abandon_connection(self, connection)
         if not self._stopped.is_set():
-            self._in_call = self._in_call or _owned(self._queueing)
-            with loop.current().turn.release_temporarily(), self._changing:
+            self._in_call = self._in_call or _owned(self._queue_lock)
+            with loop_thread.current().loop_lock.release_temporarily(), self._state_lock:
                 self._announce_close()
                 if _ENDS_WITHOUT_CLOSE:
                     self._close_session()
@@ -283,8 +285,8 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
     def _announce_close(self) -> None:
         """Who is about to send or to queue something is let through, in bounded time."""
         for _ in range(20):
-            if self._queueing.acquire(False):
-                self._queueing.release()
+            if self._queue_lock.acquire(False):
+                self._queue_lock.release()
                 return
             self.handler.sleep_func(0.005)
 
@@ -298,8 +300,8 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
 
     def close(self) -> None:
         """As kazoo's."""
-        loop.here()
-        with self._changing:
+        loop_thread.ensure_own_process()
+        with self._state_lock:
             super().close()
 
     def _safe_close(self) -> None:
@@ -316,7 +318,7 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
         """In a forked child the session is the parent's: calls raise ConnectionClosedError, `start` opens a new one."""
         handler = self.handler
         workers.renew(handler)
-        self._live, self._told, self._decided = (handler.event_object() for _ in range(3))
+        self._live, self._state_reported, self._decided = (handler.event_object() for _ in range(3))
         self._stopped, self._writer_stopped = handler.event_object(), handler.event_object()
         self._last_notice = None
         self._child_watchers.clear()
@@ -336,7 +338,7 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
                 asked.append(queue.popleft()[1])
         for result in asked:
             if result is not None and not result.ready():
-                settling.soon(result.set_exception, ConnectionLoss())
+                result_setting.set_later(result.set_exception, ConnectionLoss())
         if self._last_notice is not None:
             self._last_notice.settled.set()
         workers.stop(self.handler, patience_s=0.0)
@@ -352,9 +354,9 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
         handler, connection = self.handler, self._connection
         self._stopped.set()
         self._writer_stopped.set()
-        self._queueing, self._changing = handler.rlock_object(), handler.rlock_object()
+        self._queue_lock, self._state_lock = handler.rlock_object(), handler.rlock_object()
         self._state = KeeperState.CLOSED
-        self._ending = self._in_call = False
+        self._ending = self._in_call = self._queuing_up = False
         self._lose_connection(forked)
         self._reset()
         left: List[Any] = connection.leave_behind(self._detached_client(), forked)
@@ -365,7 +367,7 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
         """A client that is stopped, and that nobody has or hears of."""
         client = copy.copy(self)
         client._stopped, client.state_listeners = self.handler.event_object(), set()
-        client._queueing, client._holds = self.handler.rlock_object(), {}
+        client._queue_lock, client._held_nodes = self.handler.rlock_object(), {}
         client._stopped.set()
         client.logger = logging.Logger("nobody", logging.CRITICAL)
         client._reset()
@@ -374,13 +376,13 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
     # --- calls ----------------------------------------------------------------------------------
 
     def _call(self, request: Any, async_object: Any) -> Any:
-        thread = loop.current()
+        thread = loop_thread.current()
         listeners.calling()
-        thread.turn.part_with()
-        holds.interrupt(self)
+        thread.loop_lock.release_in_handler()
+        held_nodes.interrupt(self)
         if self._ending:  # callers that try again at once would not let the connection's thread have the lock
             self.handler.sleep_func(2 * SLICE_S)
-        lock = self._queueing
+        lock = self._queue_lock
         mine = _owned(lock)
         try:
             with lock:
@@ -420,14 +422,19 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
     def _queue_up(self, request: Any, async_object: Any) -> Any:
         """As kazoo's `_call`; whatever interrupts it, what is in the queue is followed by a wake-up."""
         connection = self._connection
-        if not connection.whole():
-            loop.lose(self, connection)
+        if not connection.has_its_files():
+            loop_thread.abandon_connection(self, connection)
         bell = connection._write_sock
         if self._state in CLOSED_STATES or bell is None:
             return super()._call(request, async_object)
-        queue = self._queue
+        queue, is_nested = self._queue, self._queuing_up
         try:
+            self._queuing_up = True
             queue.append((request, async_object))
+            if (
+                is_nested
+            ):  # a signal's handler waits: kazoo takes one request for each byte, its caller's first
+                bell.send(b"\0")
             bell.send(b"\0")
         except OSError:
             with contextlib.suppress(ValueError):
@@ -436,24 +443,26 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
         except BaseException:
             self._connection.wake()
             raise
+        finally:
+            self._queuing_up = is_nested
         return None
 
     def _notify_pending(self, state: Any) -> None:
         """As kazoo's. The lock: a call that saw the session alive is queued before the queue is thrown away."""
         for asked in self._connection.leave():
-            settling.soon(asked.result.set_exception, _UNANSWERED.get(state, ConnectionLoss)())
+            result_setting.set_later(asked.result.set_exception, _UNANSWERED.get(state, ConnectionLoss)())
         self._ending = True
-        held = self._queueing.acquire(False)
+        held = self._queue_lock.acquire(False)
         while not held and not self._in_call:  # its holder may wait for room in the pipe that this thread empties
             self._connection.empty_pipe()
             self.handler.sleep_func(SLICE_S)
-            held = self._queueing.acquire(False)
+            held = self._queue_lock.acquire(False)
         self._ending = False
         try:
             super()._notify_pending(state)
         finally:
             if held:
-                self._queueing.release()
+                self._queue_lock.release()
 
     def _make_state_change(self, state: Any, waits: bool = True) -> None:
         if self.state == state:
@@ -472,7 +481,7 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
         if heard:
             self._last_notice = listeners.Notice(self.handler, self._last_notice)
             self._last_notice.deliver(tell, waits)
-        self._told.set()
+        self._state_reported.set()
 
     def _greetings(self) -> Iterator[Tuple[Any, int]]:
         """What a new connection starts with: credentials, and the watches that stay."""
@@ -486,7 +495,7 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
 
         ConnectionLoss if there is no connection, as kazoo's.
         """
-        loop.here()
+        loop_thread.ensure_own_process()
         if not self._live.is_set():
             raise ConnectionLoss("No connection to server")
         opening, url = self._connection._opening, self.deployment
@@ -498,7 +507,7 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
             return await answer_word(await opening.gateway(), url.namespace, word, str(url), socket.gethostname())
 
         try:
-            answer: str = loop.run(self.handler, ask, COMMAND_TIMEOUT_S)
+            answer: str = loop_thread.run(self.handler, ask, COMMAND_TIMEOUT_S)
         except self.handler.timeout_exception as error:
             raise ConnectionLoss("no answer from %s" % url) from error
         return answer

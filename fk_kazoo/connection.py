@@ -20,12 +20,12 @@ from fk_backend.core.model import Error
 from fk_backend.providers import provider
 from fk_backend.providers.descriptors import Descriptor
 
-from . import loop, primitives, wire, workers
+from . import loop_thread, primitives, wire, workers
+from .channel import CallerRequest
+from .channel import Channel as Channel
 from .delivery import Delivery
-from .line import Asked
-from .line import Line as Line
 from .readiness import Selecting
-from .settling import soon
+from .result_setting import set_later
 
 SET_WATCHES_XID = -8
 CLOSE_GRACE_S = 3.0
@@ -41,7 +41,7 @@ class DeploymentConnection(Delivery, kazoo_connection.ConnectionHandler):
     """kazoo's ConnectionHandler with `_connect`, `_submit` and `_read_header` replaced."""
 
     _xid: Any
-    _opening: Optional[loop.Opening] = None
+    _opening: Optional[loop_thread.Opening] = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -50,8 +50,8 @@ class DeploymentConnection(Delivery, kazoo_connection.ConnectionHandler):
     def prepare(self) -> None:
         """Sets up what kazoo's does not have."""
         self.sending = False
-        self._left, self._pair = "", ()
-        self._taken: Optional[Asked] = None
+        self._left_because, self._pair = "", ()
+        self._taken: Optional[CallerRequest] = None
         """What the reply that kazoo's thread is reading belongs to, if kazoo's ``_pending`` does not have it."""
         self._ended = self.handler.event_object()
         """Set at the very end of `zk_loop`; kazoo's ``connection_stopped`` comes before the last callbacks."""
@@ -66,12 +66,12 @@ class DeploymentConnection(Delivery, kazoo_connection.ConnectionHandler):
         """As kazoo's. It counts as running from here on, not only from when its thread runs."""
         self.connection_stopped.clear()
         self._ended.clear()
-        if not self.whole():
+        if not self.has_its_files():
             self._end_pair()
             self.connection_closed.set()
         super().start()
         ends = (self._read_sock, self._write_sock)
-        if not self._left:  # else they are closed already
+        if not self._left_because:  # else they are closed already
             self._pair = tuple(Descriptor.of(end.fileno()) for end in ends)
 
     def close(self) -> None:
@@ -95,23 +95,23 @@ class DeploymentConnection(Delivery, kazoo_connection.ConnectionHandler):
         try:
             super().zk_loop()
         except Exception:
-            if not self._left:
+            if not self._left_because:
                 raise
         finally:
             opening, self._opening = self._opening, None
             if opening is not None:
-                loop.current().call(loop.current().release, opening)
+                loop_thread.current().call(loop_thread.current().release, opening)
             self._ended.set()
-            if self._left == "lost":
+            if self._left_because == "lost":
                 self._end_all()
-            if self._left == "forked":  # `threading` forgot this greenlet at the fork
+            if self._left_because == "forked":  # `threading` forgot this greenlet at the fork
                 self.handler.event_object().wait()
 
     def stop(self, timeout: Optional[float] = None) -> bool:
         """Waits until the loop has ended; hangs up on a deployment that does not answer the close, or the connect."""
         grace = self.close_grace_s if timeout is None else min(timeout, self.close_grace_s)
         if not self._stopped_within(grace if self.client.connected else 0.0):
-            self.drop()
+            self.hang_up()
             self._stopped_within(END_S if timeout is None else timeout)
         routine = self._connection_routine
         if routine is not None and self.connection_stopped.is_set():
@@ -136,31 +136,31 @@ class DeploymentConnection(Delivery, kazoo_connection.ConnectionHandler):
         try:
             return super()._connect_attempt(host, hostip, port, retry)
         finally:
-            line, self._line, self._greeted = self._line, None, None
-            if line is not None:
-                line.socket.discard()
-                loop.current().call(line.hang_up)
+            channel, self._channel, self._ready_channel = self._channel, None, None
+            if channel is not None:
+                channel.socket.discard()
+                loop_thread.current().call(channel.hang_up)
 
     def _connect(self, host: Any, hostip: str, port: Any) -> Tuple[float, float]:
         client = self.client
         self.logger.info("Connecting to %s", client.deployment)
         timeout_s = max(client._session_timeout / 1000.0, self.first_answer_s)
-        line = self._line = self._dial(host, port)
-        self._socket = line.socket
+        channel = self._channel = self._dial(host, port)
+        self._socket = channel.socket
         if not isinstance(port, int):
             host, port = client.hosts[0]
-        line.socket.peer = (host, port) if port else (client.deployment.deployment, 0)
+        channel.socket.peer = (host, port) if port else (client.deployment.deployment, 0)
         if client._stopped.is_set():  # `stop` may have looked for something to hang up before this was there
             raise ConnectionDropped("the client is being stopped")
         wanted = (client._session_id or 0, client._session_passwd, client._session_timeout, bool(client.read_only))
-        loop.current().call(line.begin, *wanted, client.last_zxid)
+        loop_thread.current().call(channel.begin, *wanted, client.last_zxid)
         self._await_wakeup(timeout_s)
-        line.silence()
-        if line.failure is not None:
-            self._give_up(line.failure)
-        opened = line.opened
+        channel.clear_wakeups()
+        if channel.failure is not None:
+            self._give_up(channel.failure)
+        opened = channel.opened
         assert opened is not None
-        reply = self._decoded(wire.connected(opened.timeout_ms, opened.session, opened.password, line.read_only))
+        reply = self._decoded(wire.connected(opened.timeout_ms, opened.session, opened.password, channel.read_only))
         if reply.time_out <= 0:
             raise SessionExpiredError("Session has expired")
         if opened.zxid:  # of a new session: it has seen nothing of what the one before it saw
@@ -168,35 +168,35 @@ class DeploymentConnection(Delivery, kazoo_connection.ConnectionHandler):
         client._session_id = reply.session_id or None
         client._session_passwd = reply.passwd
         client._protocol_version = reply.protocol_version
-        self._ro_mode = self._pings(line) if line.read_only else None
-        client._session_callback(KeeperState.CONNECTED_RO if line.read_only else KeeperState.CONNECTED)
+        self._ro_mode = self._pings(channel) if channel.read_only else None
+        client._session_callback(KeeperState.CONNECTED_RO if channel.read_only else KeeperState.CONNECTED)
         read_timeout, connect_timeout = reply.time_out * 2.0 / 3.0, float(reply.time_out)
-        if not line.read_only:
+        if not channel.read_only:
             for request, xid in client._greetings():
                 self._invoke(connect_timeout / 1000.0, request, xid=xid)
             if getattr(provider(client.deployment.scheme), "READS_AT_ONCE", False):
-                self._greeted = line
+                self._ready_channel = channel
             if self._direct and self.usual():
-                line.deliver = self._deliver
+                channel.deliver = self._deliver
         return read_timeout, connect_timeout
 
-    def _dial(self, host: str, port: int) -> Line:
-        """A line to the deployment, which is opened if it is not open yet."""
+    def _dial(self, host: str, port: int) -> Channel:
+        """A channel to the deployment, which is opened if it is not open yet."""
         if self._opening is None:
             self._opening = self._acquire()
-        return Line(self._opening, self.client.deployment.namespace)
+        return Channel(self._opening, self.client.deployment.namespace)
 
-    def _acquire(self) -> loop.Opening:
-        made: List[loop.Opening] = []
+    def _acquire(self) -> loop_thread.Opening:
+        made: List[loop_thread.Opening] = []
 
         def acquire() -> None:
-            made.append(loop.current().acquire(self.client.deployment))
+            made.append(loop_thread.current().acquire(self.client.deployment))
 
         async def later() -> None:
             acquire()
 
-        if not (self._direct and loop.current().call_now(acquire)):
-            loop.run(self.handler, later, 10.0)
+        if not (self._direct and loop_thread.current().call_now(acquire)):
+            loop_thread.run(self.handler, later, 10.0)
         return made[0]
 
     def _decoded(self, reply: bytes) -> Any:
@@ -208,39 +208,39 @@ class DeploymentConnection(Delivery, kazoo_connection.ConnectionHandler):
 
     def _give_up(self, failure: BaseException) -> None:
         opening, self._opening = self._opening, None
-        loop.current().call(loop.current().release, opening)
+        loop_thread.current().call(loop_thread.current().release, opening)
         self.client._tried(failure)
         raise ConnectionDropped("can't connect to %s: %s" % (self.client.deployment, failure)) from failure
 
-    def _pings(self, line: Line) -> Any:
+    def _pings(self, channel: Channel) -> Any:
         """kazoo asks at each ping, while it is read-only, whether there is a server that takes writes."""
         while True:
             host, _, port = self._expand_client_hosts()[0]
-            yield ((host, port) if line.writable else False)
+            yield ((host, port) if channel.writable else False)
 
     def _submit(self, request: Any, timeout: float, xid: Optional[int] = None) -> None:
         if not self.handler.select([], [self._socket], [], timeout)[1]:
             raise self.handler.timeout_exception("socket time-out during write")
-        loop.current().call(self._connected_line().submit, request, xid)
+        loop_thread.current().call(self._connected_channel().submit, request, xid)
 
-    def _connected_line(self) -> Line:
-        line = self._line
-        self.stay()
-        if line is None:
+    def _connected_channel(self) -> Channel:
+        channel = self._channel
+        self.raise_if_detached()
+        if channel is None:
             raise ConnectionDropped("not connected")
-        return line
+        return channel
 
     def _read_header(self, timeout: float) -> Tuple[ReplyHeader, Any, int]:
-        line = self._connected_line()
+        channel = self._connected_channel()
         while True:
             self._await_wakeup(timeout)
             try:
-                header, body, self._taken = line.take()
+                header, body, self._taken = channel.next_reply()
                 return header, body, 0
             except BlockingIOError:
                 continue
             except (ConnectionDropped, SessionExpiredError):
-                self.stay()
+                self.raise_if_detached()
                 raise
 
     def _send_request(self, read_timeout: float, connect_timeout: float) -> None:
@@ -253,22 +253,24 @@ class DeploymentConnection(Delivery, kazoo_connection.ConnectionHandler):
             super()._send_request(read_timeout, connect_timeout)
         finally:
             self.sending = False
-            if self._left and result is not None and not result.ready():  # it was in neither when they were emptied
+            if (
+                self._left_because and result is not None and not result.ready()
+            ):  # it was in neither when they were emptied
                 result.set_exception(ConnectionLoss())
 
     def _read_socket(self, read_timeout: float) -> Any:
-        line = self._line
+        channel = self._channel
         try:
             return super()._read_socket(read_timeout)
         finally:
-            if line is not None:
-                line.handed()
+            if channel is not None:
+                channel.done_with_reply()
 
     def _read_response(self, header: ReplyHeader, buffer: bytes, offset: int) -> Any:
         asked, self._taken = self._taken, None
         if asked is not None:
-            if self._line is not None and self._line.take_out(asked):
-                self._set(asked, header.zxid, header.err, buffer, soon)
+            if self._channel is not None and self._channel.claim(asked):
+                self._set(asked, header.zxid, header.err, buffer, set_later)
             return None
         if self.client._pending and header.err == Error.OK:
             self.client._answered(self.client._pending[0][0])

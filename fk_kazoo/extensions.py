@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Iterable, Optional
 
 from . import locks, why
 from .creating import Creation
-from .kept import Kept
+from .kept_ephemeral import KeptEphemeral
 from .locks import Lost
 from .state_reasons import StateReasons
 
@@ -44,13 +44,13 @@ class Extensions(StateReasons, _Client):
         """
         return Creation(self, path, value, sequence, acl=acl, ephemeral=ephemeral, makepath=makepath).run()
 
-    def keep(self, path: str, value: bytes = b"", acl: Optional[_Acls] = None) -> Kept:
+    def keep(self, path: str, value: bytes = b"", acl: Optional[_Acls] = None) -> KeptEphemeral:
         """Makes an ephemeral node now, and again after the session has expired, until the result's ``close()``.
 
         Its parents are made, too. NodeExistsError if somebody else has made it; a process that was started again may
         meet the node of its last life, until that session's time is over.
         """
-        return Kept(self, path, value, acl)
+        return KeptEphemeral(self, path, value, acl)
 
     if TYPE_CHECKING:
 
@@ -97,7 +97,7 @@ class Extensions(StateReasons, _Client):
     def _lose_connection(self, forked: bool) -> None:
         """The connection was the parent's, or somebody else closed its files: nothing is held any more."""
         self._parted = why.FORKED if forked else why.FILES_CLOSED
-        holds, self._holds = list(self._holds), {}
+        holds, self._held_nodes = list(self._held_nodes), {}
         for hold in holds:
             if forked:
                 hold.forked()

@@ -1,7 +1,7 @@
 """Writes a file that gets its name when it is whole, and on disk.
 
 Rule upheld here: importing this module imports nothing that an app may want to patch. What is not whole is removed,
-also where Ctrl-C comes in the middle of that: `remove_parts` is for the end of the process.
+also where Ctrl-C comes in the middle of that: `remove_unfinished` is for the end of the process.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _parts: Set[str] = set()
 
 
 @contextlib.contextmanager
-def whole_file(path: str, over: bool, mode: Optional[int] = None) -> Iterator[BinaryIO]:
+def atomic_file(path: str, over: bool, mode: Optional[int] = None) -> Iterator[BinaryIO]:
     """A file that gets its name at the end. OSError, which names it.
 
     ``over``: it may take another file's place; else FileExistsError if one has come there. ``mode``: permissions; else
@@ -58,7 +58,7 @@ def _remove(part: str) -> None:
     _parts.discard(part)
 
 
-def remove_parts() -> None:
+def remove_unfinished() -> None:
     """What was left because its removal was interrupted."""
     for part in list(_parts):
         _remove(part)

@@ -18,7 +18,7 @@ _kept: List[Any] = []
 """What libc holds pointers to, for as long as the process lives."""
 
 
-def hear_of(before: Callable[[], None], in_parent: Callable[[], None]) -> bool:
+def on_libc_fork(before: Callable[[], None], in_parent: Callable[[], None]) -> bool:
     """Has both called around every `fork` of libc's, in the thread that forks. Whether the system can do that.
 
     Calling it again is fine; a child inherits it. A fork by a bare system call is heard of by nobody.

@@ -14,7 +14,7 @@ from _thread import get_ident, start_new_thread
 from time import sleep
 from typing import TYPE_CHECKING, Callable, Iterator
 
-from .files import remove_parts
+from .files import remove_unfinished
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -24,11 +24,11 @@ INTERRUPTED = 130
 AGAIN_S = 0.01
 
 
-def until_the_end(command: Callable[[], int]) -> int:
+def run_command(command: Callable[[], int]) -> int:
     """The exit code of a command that is all that this process does: it ends after it."""
     try:
         try:
-            sys.unraisablehook = functools.partial(_heard, get_ident())
+            sys.unraisablehook = functools.partial(_on_unraisable, get_ident())
             # Interrupted before it began.
             warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
             return command()
@@ -42,10 +42,10 @@ def until_the_end(command: Callable[[], int]) -> int:
 
 def _end() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is left is to end, which is what was asked for
-    remove_parts()
+    remove_unfinished()
 
 
-def _heard(main: int, found: "sys.UnraisableHookArgs") -> None:
+def _on_unraisable(main: int, found: "sys.UnraisableHookArgs") -> None:
     """Where nothing can be raised, as while an object is removed, an interrupt would be lost: it comes again.
 
     From another thread and a little later, since in here it would be lost once more; as a signal, which ends a wait.
@@ -62,7 +62,7 @@ def _interrupt_again(main: int) -> None:
 
 
 @contextlib.contextmanager
-def not_now() -> Iterator[None]:
+def defer_interrupts() -> Iterator[None]:
     """What is short, and must not be done by half: Ctrl-C is heard when it is over."""
     come = []
 

@@ -20,12 +20,12 @@ from kazoo.retry import ForceRetryError
 
 from .exceptions import LockLostError as LockLostError
 from .exceptions import ReentrantLockError as ReentrantLockError
-from .holder import Holder
-from .holder import Lost as Lost
-from .holds import Hold, delete_later, interrupted, only_caller, uninterrupted
+from .fenced_recipe import FencedRecipe
+from .fenced_recipe import Lost as Lost
+from .held_nodes import HeldNode, delete_later, interrupted, only_caller, uninterrupted
 
 
-class _Held(Holder):
+class _Held(FencedRecipe):
     """What a lock and a lease of kazoo's have in common."""
 
     def _hold_of(self, session: Any, node: str, ephemeral: bool = True) -> None:
@@ -35,11 +35,11 @@ class _Held(Holder):
             if stat is None:
                 raise ForceRetryError("the session ended at this very moment")
             session = stat.ephemeralOwner
-        self._holds_now(Hold(self.client, self.path, node, session, ephemeral))
+        self._set_held_node(HeldNode(self.client, self.path, node, session, ephemeral))
 
     def _forget_what_is_over(self) -> None:
         """So that it can be had anew: kazoo waits for ever for a lock of its own that ended with a session."""
-        if self.is_acquired and self._hold is not None and self._hold.gone:
+        if self.is_acquired and self._held_node is not None and self._held_node.gone:
             self.is_acquired = False
 
     def __exit__(
@@ -77,10 +77,10 @@ class Lock(_Held, _lock.Lock):
         """
         self._forget_what_is_over()
         if blocking and timeout is None:
-            for hold in self._mine():
-                if hold is self._hold or hold.kind in self._exclude_names:
-                    alone = hold is self._hold and only_caller()
-                    self._explain(hold, hold.in_a_with or alone)
+            for hold in self._own_held_nodes():
+                if hold is self._held_node or hold.kind in self._exclude_names:
+                    alone = hold is self._held_node and only_caller()
+                    self._refuse_reentry(hold, hold.in_a_with or alone)
         return bool(super().acquire(blocking, timeout, ephemeral))
 
     def _inner_acquire(self, blocking: bool, timeout: Optional[float], ephemeral: bool = True) -> bool:
@@ -94,7 +94,7 @@ class Lock(_Held, _lock.Lock):
         return self._NODE_NAME
 
     def _inner_release(self) -> bool:
-        hold = self._hold
+        hold = self._held_node
         with uninterrupted():
             done = bool(super()._inner_release())
         if hold is not None and done:
@@ -102,7 +102,7 @@ class Lock(_Held, _lock.Lock):
         return done
 
     def _delete_node(self, node: str) -> None:
-        hold = self._hold
+        hold = self._held_node
         if hold is not None and node == self.node:
             hold.ended = True  # what the deployment tells of it from here on is no news
         super()._delete_node(node)
@@ -118,8 +118,8 @@ class Lock(_Held, _lock.Lock):
         self.is_acquired, self.node, self.create_tried = False, None, False
         self.prefix = uuid.uuid4().hex + self._NODE_NAME  # else the next `acquire` could find the node that goes
         self.create_path = "%s/%s" % (path, self.prefix)
-        if self._hold is not None:
-            self._hold.end()
+        if self._held_node is not None:
+            self._held_node.end()
 
         def find() -> Optional[str]:
             found = [known] if known else [name for name in client.get_children(path) if name.startswith(prefix)]
@@ -129,7 +129,7 @@ class Lock(_Held, _lock.Lock):
 
     def __enter__(self) -> Lock:  # type: ignore[override] # kazoo's gives nothing
         self.acquire()
-        self._enter()
+        self._enter_body()
         return self
 
 
@@ -153,9 +153,9 @@ class Semaphore(_Held, _lock.Semaphore):
     def acquire(self, blocking: bool = True, timeout: Optional[float] = None) -> bool:
         """As kazoo's, but ReentrantLockError where the caller is within ``with`` of every lease that there is."""
         if blocking and timeout is None and not self.is_acquired:
-            mine = [hold for hold in self._mine() if hold.in_a_with]
+            mine = [hold for hold in self._own_held_nodes() if hold.in_a_with]
             if mine and len(mine) >= self.max_leases:
-                self._explain(mine[-1], True)
+                self._refuse_reentry(mine[-1], True)
         return bool(super().acquire(blocking, timeout))
 
     def _inner_acquire(self, blocking: bool, timeout: Optional[float] = None) -> bool:
@@ -166,7 +166,7 @@ class Semaphore(_Held, _lock.Semaphore):
         return gotten
 
     def _inner_release(self) -> bool:
-        hold = self._hold
+        hold = self._held_node
         if hold is not None:
             hold.ended = True
         with uninterrupted():
@@ -184,13 +184,13 @@ class Semaphore(_Held, _lock.Semaphore):
     def _give_up(self) -> None:
         path = self.create_path
         self.is_acquired, self.create_path = False, "%s/%s" % (self.path, uuid.uuid4().hex)
-        if self._hold is not None:
-            self._hold.end()
+        if self._held_node is not None:
+            self._held_node.end()
         delete_later(self.client, lambda: path)
 
     def __enter__(self) -> Semaphore:  # type: ignore[override] # kazoo's gives nothing
         self.acquire()
-        self._enter()
+        self._enter_body()
         return self
 
 

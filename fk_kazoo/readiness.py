@@ -1,4 +1,4 @@
-"""What kazoo's thread selects on: whether its files are still its own, and how it is woken.
+"""How kazoo's thread is woken, and whether the files that it selects on are still its own.
 
 Somebody else may close them (a daemon that closes all files, a fork): then the thread's connection is lost, or left
 behind, and the thread ends without touching what is another one's by now.
@@ -12,8 +12,8 @@ from typing import Any, List, Optional, Tuple
 
 from fk_backend.providers.descriptors import Descriptor
 
-from . import loop
-from .line import Asked, Line
+from . import loop_thread
+from .channel import CallerRequest, Channel
 from .wakeup_socket import WakeupSocket
 from .why import STILL_S
 
@@ -35,12 +35,12 @@ class Selecting:
         try:
             ready = self._handler.select(*args, **kwargs)
         except (OSError, ValueError, TypeError):
-            self._connection.look()
+            self._connection.check_files()
             raise
         now = time.monotonic()
         if longest_s is not None and now - began - longest_s > STILL_S:
             self._connection.last_pause = (now - began, now)
-        self._connection.stay()
+        self._connection.raise_if_detached()
         return ready
 
     def __getattr__(self, name: str) -> Any:
@@ -52,7 +52,7 @@ class Readiness:
 
     _connection_routine: Any
     _ended: Any
-    _opening: Optional[loop.Opening]
+    _opening: Optional[loop_thread.Opening]
     _read_sock: Any
     _socket: Any
     _socket_error_handling: Any
@@ -61,10 +61,10 @@ class Readiness:
     connection_stopped: Any
     handler: Any
     logger: Any
-    _line: Optional[Line] = None
-    _greeted: Optional[Line] = None
-    """The line, once its greetings are answered, where reads need not wait for anything else."""
-    _left = ""
+    _channel: Optional[Channel] = None
+    _ready_channel: Optional[Channel] = None
+    """The channel, once its greetings are answered, where reads need not wait for anything else."""
+    _left_because = ""
     """Why it was left behind: "forked" or "lost"."""
     _pair: Tuple[Descriptor, ...] = ()
     """What kazoo's pair of sockets stands for."""
@@ -72,23 +72,25 @@ class Readiness:
     last_pause = (0.0, 0.0)
     """For how many seconds this process did not run, the last time, and when that ended, on the monotonic clock."""
 
-    def whole(self) -> bool:
+    def has_its_files(self) -> bool:
         """Whether nobody else closed its files."""
-        pair, line = self._pair, self._line
-        if all(each.is_ours() for each in pair) and (line is None or line.socket.is_ours()):
+        pair, channel = self._pair, self._channel
+        if all(each.is_ours() for each in pair) and (channel is None or channel.socket.is_ours()):
             return True
-        return pair is not self._pair or line is not self._line  # they have been closed in the ordinary way meanwhile
+        return (
+            pair is not self._pair or channel is not self._channel
+        )  # they have been closed in the ordinary way meanwhile
 
-    def look(self) -> None:
+    def check_files(self) -> None:
         """Something is wrong with what was selected on. Detached if somebody else closed it."""
-        loop.here()
-        if not self._left and not self.whole():
-            loop.lose(self.client, self)
-        self.stay()
+        loop_thread.ensure_own_process()
+        if not self._left_because and not self.has_its_files():
+            loop_thread.abandon_connection(self.client, self)
+        self.raise_if_detached()
 
-    def stay(self) -> None:
+    def raise_if_detached(self) -> None:
         """Detached if this thread's connection is not its client's any more."""
-        if self._left:
+        if self._left_because:
             raise Detached
 
     def wake(self) -> None:
@@ -104,39 +106,39 @@ class Readiness:
         if self._read_sock is not None and self.handler.select([self._read_sock], [], [], 0)[0]:
             self._read_sock.recv(64)
 
-    def drop(self) -> None:
+    def hang_up(self) -> None:
         """Hangs up: kazoo sees the connection lost and connects again."""
         sock = self._socket
         if sock is not None:
             sock.close()
 
-    def leave_behind(self, client: Any, forked: bool) -> List[Asked]:
+    def leave_behind(self, client: Any, forked: bool) -> List[CallerRequest]:
         """What still runs of this ends, with a client that nobody has. What callers had sent.
 
         That is greenlets that cross a fork, or the thread whose files somebody else closed. In a child the sockets are
         the parent's too: they are closed here, and nothing is read from them. But for eventlet's: to close one is to
         tell its hub, which parent and child have in common until the child makes its own.
         """
-        line, opening = self._line, self._opening
+        channel, opening = self._channel, self._opening
         runs = self._connection_routine is not None and not self._ended.is_set()
-        self.client, self.logger, self._left = client, client.logger, "forked" if forked else "lost"
-        self._line = self._greeted = self._opening = None
-        asked: List[Asked] = []
-        if line is not None:
-            asked = line.close()
+        self.client, self.logger, self._left_because = client, client.logger, "forked" if forked else "lost"
+        self._channel = self._ready_channel = self._opening = None
+        asked: List[CallerRequest] = []
+        if channel is not None:
+            asked = channel.close()
         if runs and not forked:
-            self.drop()  # what it selects on is closed when it has seen that: else it would not be woken
+            self.hang_up()  # what it selects on is closed when it has seen that: else it would not be woken
             self.wake()
         else:
-            if line is not None:
-                line.socket.discard()
+            if channel is not None:
+                channel.socket.discard()
             if not type(self._read_sock).__module__.startswith("eventlet."):
                 self._end_pair()
         if not forked:
-            thread = loop.current()
-            if line is not None:
-                thread.call(line.hang_up)
-                line.mute()
+            thread = loop_thread.current()
+            if channel is not None:
+                thread.call(channel.hang_up)
+                channel.stop_waking()
             if opening is not None:
                 thread.call(thread.release, opening)
             self._connection_routine = None
@@ -154,7 +156,7 @@ class Readiness:
         pair, self._pair = self._pair, ()
         for end, descriptor in zip(ends, pair):
             if end is not None:
-                loop.end(end, descriptor)
+                loop_thread.end(end, descriptor)
 
     def _end_all(self) -> None:
         """Of who was left behind."""

@@ -22,7 +22,7 @@ _OURS = "fk_kazoo.client"
 HOSTS_VARIABLE = "FK_KAZOO_HOSTS"
 """ZooKeeper hosts, ``host:port,host:port``, for which the deployment is known to stand; ``*``: whichever."""
 _swapping = False
-_told = False
+_substitution_noted = False
 
 
 class _Loader:
@@ -82,12 +82,12 @@ def _put_in_place() -> None:
 
 def note_substitution(hosts: Sequence[Tuple[str, int]], deployment: object) -> None:
     """Says once that a deployment stands for ZooKeeper hosts that the app names, unless they are known to be meant."""
-    global _told
+    global _substitution_noted
     known = {one.strip() for one in os.environ.get(HOSTS_VARIABLE, "").split(",")}
     others = [name for name in ("%s:%d" % address for address in hosts) if name not in known]
-    if not _swapping or _told or not others or "*" in known:
+    if not _swapping or _substitution_noted or not others or "*" in known:
         return
-    _told = True
+    _substitution_noted = True
     import logging  # kazoo has imported it by now
 
     logging.getLogger("fk_kazoo").warning(

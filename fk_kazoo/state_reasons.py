@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple
 
 from kazoo.protocol.states import KeeperState
 
-from . import notes, why
-from .holds import Hold
+from . import logs, why
+from .held_nodes import HeldNode
 
 if TYPE_CHECKING:
 
@@ -33,7 +33,7 @@ class StateReasons(_Base):
     """The part of a client that does, before the one that has the states."""
 
     __slots__ = ()
-    _holds: Dict[Hold, None]
+    _held_nodes: Dict[HeldNode, None]
     _parted: Optional[why.Why]
     """Why it is not connected, or was not the last time."""
 
@@ -63,14 +63,14 @@ class StateReasons(_Base):
             self._parted = why.parting(self, state)
         if state != KeeperState.CONNECTED:
             level = logging.DEBUG if state == KeeperState.CLOSED else logging.WARNING
-            for hold in list(self._holds):
+            for hold in list(self._held_nodes):
                 if hold.ephemeral:
                     hold.lose(str(self._parted), state in _CLOSED, level)
         before = self.state
         super()._session_callback(state)
         if state == KeeperState.CONNECTED:
-            for hold in list(self._holds):
+            for hold in list(self._held_nodes):
                 hold.connected()
         if self.state != before:
             told = "" if state == KeeperState.CLOSED else "%s, " % self.state
-            notes.say(self, logging.INFO, told + "%s", "", self.why)
+            logs.log_limited(self, logging.INFO, told + "%s", "", self.why)

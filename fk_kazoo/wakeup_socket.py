@@ -7,7 +7,7 @@ from typing import Any, Tuple
 
 from fk_backend.providers.descriptors import Descriptor
 
-from .loop import end
+from .loop_thread import end
 
 
 class WakeupSocket:

@@ -14,7 +14,7 @@ import threading
 import time
 from typing import Any, List
 
-from . import loop
+from . import loop_thread
 
 log = logging.getLogger(__name__)
 
@@ -92,9 +92,9 @@ def is_one_of(workers: List[Any]) -> bool:
 @atexit.register
 def _at_exit() -> None:
     """Callbacks that are queued run before the interpreter exits, as with kazoo, if they return."""
-    loop.here()
+    loop_thread.ensure_own_process()
     deadline = time.monotonic() + PATIENCE_S
-    handlers = {id(client.handler): client.handler for client in list(loop.clients)}
+    handlers = {id(client.handler): client.handler for client in list(loop_thread.clients)}
     for handler in handlers.values():
         if getattr(handler, "running", False):
             for queue in _QUEUES:

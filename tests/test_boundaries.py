@@ -111,18 +111,21 @@ def test_importing_the_core_loads_only_the_core(module: str) -> None:
     assert not loaded & (CLOUD | {"asyncio", "random", "secrets", "socket", "sqlite3", "subprocess", "threading"})
 
 
-@pytest.mark.parametrize("package", ["fk_backend.functions", "fk_backend.session"])
+THROUGH_PORTS = ("fk_backend.functions", "fk_backend.writer", "fk_backend.session")
+
+
+@pytest.mark.parametrize("package", THROUGH_PORTS)
 def test_functions_and_session_reach_the_world_through_ports(package: str) -> None:
     wrong = [
         item
         for item in _imports_of(package)
         if _within(item.target, "fk_backend.providers", "fk_backend.testing")
-        or item.target.split(".")[0] in SYSTEM - ({"asyncio"} if package.endswith(("session", "functions")) else set())
+        or item.target.split(".")[0] in SYSTEM - {"asyncio"}
     ]
     assert not wrong, _complain(wrong)
 
 
-@pytest.mark.parametrize("module", sorted({**_modules("fk_backend.functions"), **_modules("fk_backend.session")}))
+@pytest.mark.parametrize("module", sorted(module for package in THROUGH_PORTS for module in _modules(package)))
 def test_importing_functions_and_session_loads_no_provider(module: str) -> None:
     loaded = _loaded_by(module)
     assert not {name for name in loaded if _within(name, "fk_backend.providers", "fk_backend.testing")}
@@ -235,8 +238,8 @@ def test_a_circle_is_found() -> None:
 
 PACKAGES = {
     ".".join(path.parent.relative_to(top).parts): path
-    for top in (BACKEND, ROOT)
-    for path in sorted((top / ("fk_backend" if top is BACKEND else "fk_kazoo")).rglob("__init__.py"))
+    for top, name in ((BACKEND, "fk_backend"), *((ROOT, name) for name in ("fk_kazoo", "compat_tests", "benchmarks")))
+    for path in sorted((top / name).rglob("__init__.py"))
 }
 SAYS = re.compile(r"^Imports: .+?\. Never: ([\w., ]+)\.$", re.MULTILINE)
 

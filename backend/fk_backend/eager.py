@@ -1,8 +1,8 @@
 """Runs a coroutine at once: it becomes a task of the event loop only where it first has to wait.
 
 Most of what the functions and the sessions do never waits where the store is on the same machine. A task for it costs
-a turn of the loop, and a turn costs more than the work. Where requests go over a network (`Limits.remote`), the
-libraries that send them need a task, and a context, of their own from the start.
+a turn of the loop, and a turn costs more than the work. Where requests go over a network (`Capabilities.has_latency`),
+the libraries that send them need a task, and a context, of their own from the start.
 """
 
 from __future__ import annotations

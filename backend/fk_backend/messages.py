@@ -27,9 +27,9 @@ from .core.requests import (
     Open,
     Reap,
     Request,
-    Rest,
     SetAcl,
     SetData,
+    StopTicking,
     WatchSubtrees,
 )
 from .mac import TAG_BYTES, tag
@@ -43,7 +43,7 @@ MAX_PARTS = 100_000
 MAX_NUMBER = 1 << 62
 """Of a request in its connection."""
 
-INTERNAL = (Expire, Reap, Rest)
+INTERNAL = (Expire, Reap, StopTicking)
 """Requests that only the heartbeat may send."""
 
 
@@ -138,7 +138,7 @@ _KINDS: Dict[str, Type[Any]] = {
         Close,
         Expire,
         Reap,
-        Rest,
+        StopTicking,
         WatchSubtrees,
     )
 }

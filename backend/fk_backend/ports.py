@@ -87,10 +87,14 @@ def after(prefix: str) -> str:
     return prefix[:-1] + chr(ord(prefix[-1]) + 1)
 
 
-class Limits(NamedTuple):
-    """What a store can take in one commit and under one key."""
+class Capabilities(NamedTuple):
+    """What a provider declares of its deployments. All that tells providers apart is here: nobody asks for a scheme.
+
+    The defaults are those of a store within reach of a call, which takes whatever is asked of it.
+    """
 
     writes: int = 1_000_000
+    """Of one commit."""
     commit_bytes: int = 1 << 30
     item_bytes: int = 1 << 30
     """Keys included."""
@@ -98,19 +102,24 @@ class Limits(NamedTuple):
     sort_bytes: int = 1 << 20
     recent_bytes: int = 400
     """What the head's recent triggers should take at most: where capacity is paid by the kilobyte, little."""
-    transactions_cost_double: bool = False
-    """Whether a commit of several writes costs more than the same writes one by one."""
-    indexes_owners: bool = True
-    """Whether it finds what an owner put: not where that would be paid for with every item that is put."""
     message_bytes: int = 1 << 30
-    """Of one message to the queue beside such a store."""
+    """Of one message to the queue."""
     answer_bytes: int = 1 << 30
-    """Of one note to an inbox, beside such a store: answers beyond that are refused."""
+    """Of one note to an inbox: answers beyond that are refused."""
+
+    atomic_queries: bool = True
+    """One `Store.query` is a snapshot. If not, a reader has to check that nothing moved in between."""
+    indexes_owners: bool = True
+    """The store finds what an owner put: not where that would be paid for with every item that is put."""
+    transactions_cost_double: bool = False
+    """A commit of several writes costs more than the same writes one by one."""
     has_latency: bool = False
-    """Whether a request is on its way for so long that something else should be done meanwhile."""
+    """A request is on its way for so long that something else should be done meanwhile."""
+    charges_for_beats: bool = False
+    """Every beat is paid for: a session beats only while it owns something, and the heartbeat looks only at those."""
 
 
-UNLIMITED = Limits()
+UNLIMITED = Capabilities()
 """Of a store that takes whatever is asked of it."""
 
 STATE = "state"
@@ -129,10 +138,7 @@ class Store(Protocol):
     full, read-only), `Unavailable` (not reached, definite), `Unknown` (it may have happened).
     """
 
-    atomic_queries: bool
-    """Whether one `query` is a snapshot. If not, a reader has to check that nothing moved in between."""
-
-    limits: Limits
+    capabilities: Capabilities
 
     async def get(self, keys: Sequence[Key]) -> List[Optional[Item]]:
         """The items, in the order of ``keys``, as one snapshot. All keys are of one table."""
@@ -167,7 +173,7 @@ class Store(Protocol):
     async def purge(self, table: str, owner: str) -> int:
         """Removes what was put in INTEREST with this owner tag; how many items. Not atomic; may be called again.
 
-        Where `limits.indexes_owners` is False, nothing: owners remove what they put, and the daily sweep the rest.
+        Without `Capabilities.indexes_owners`, nothing: owners remove what they put, and the daily sweep the rest.
         """
         ...
 
@@ -356,8 +362,8 @@ class Direct(Protocol):
     Whoever else writes at the same time is told apart by the condition on the head, as everywhere.
     """
 
-    at_once: bool
-    """Whether a call never waits: who has the event loop's turn may make it in any thread, and interrupt it anywhere.
+    never_waits: bool
+    """A call never waits: who has the event loop's turn may make it in any thread, and interrupt it anywhere.
 
     Then nothing is done before one step in which all of the commit is, and what is missing of the fan-out after an
     interruption is made good by `told`.
@@ -378,7 +384,7 @@ class Direct(Protocol):
         """What tells, in one step, whether its caller has the event loop's turn: nothing is committed without it."""
         ...
 
-    def told(self, ns: str) -> None:
+    def finish_fan_out(self, ns: str) -> None:
         """Sees to it that the last commit is fanned out to its end. In the event loop, after a call was interrupted."""
         ...
 
@@ -388,8 +394,6 @@ class Gateway(Protocol):
 
     address: Optional[str]
     """The IP address that this client is known by, where the transport knows it."""
-    beats_only_if_owning: bool
-    """Whether a session beats only while it owns something: where every beat is paid for."""
 
     @property
     def store(self) -> Store:

@@ -2,4 +2,6 @@
 
 Rule upheld here: requests are counted, units are computed from what the requests carry, and whatever is neither is an
 assumption that is named where it is used and shown with the figures.
+
+Imports: fk_backend, the cost model. Never: kazoo, fk_kazoo.gateway, fk_kazoo.aio.
 """

@@ -16,17 +16,17 @@ from typing import Any, Callable, Deque, Dict, List, Optional, Sequence
 
 from fk_backend import layout
 from fk_backend.errors import BackendError, Conflict
-from fk_backend.functions.senders import begins
 from fk_backend.functions.writer import Writer
 from fk_backend.mac import inbox_name, shared_name
 from fk_backend.messages import Message, Position, decode, encode
-from fk_backend.ports import Delivery, Item, Key, Limits, Listing, Page, Ports, Pushed, Put, Written, after
+from fk_backend.ports import Capabilities, Delivery, Item, Key, Listing, Page, Ports, Pushed, Put, Written, after
 from fk_backend.providers.aws.handlers import MAX_RETRY_S as MAX_HIDDEN_S
 from fk_backend.providers.aws.queues import MAX_RETRY_S, RETRY_S
 from fk_backend.providers.aws.store import DynamoStore
 from fk_backend.providers.contention import Contention
 from fk_backend.providers.memory.store import MemoryStore
 from fk_backend.testing.simulation.loop import SimulatedLoop
+from fk_backend.writer.senders import begins
 
 from .latency import FIFO_TRIGGER, PUT, SEND, STANDARD_TRIGGER, Chance, curve
 
@@ -68,13 +68,13 @@ class Cloud:
         self.loop = SimulatedLoop(Random(seed))
         self.chance = Chance(seed)
         self.random = Random(seed + 1)
-        self.memory = MemoryStore(DynamoStore.limits)
+        self.memory = MemoryStore(DynamoStore.capabilities)
         self.store = SimulatedStore(self)
         self.clock = SimulatedClock(self)
         self.gap_ms = gap_ms
         self.inbox_kind = inbox
         self.conditional = conditional
-        self.ears: Dict[str, Callable[[bytes], None]] = {}
+        self.subscribers: Dict[str, Callable[[bytes], None]] = {}
         self.loyal = loyal
         self.idle: Dict[str, List[Writer]] = {}
         """Environments, the one that was used last at the end; by group, if they are loyal."""
@@ -179,21 +179,20 @@ class Cloud:
         return self.chance.ms(self.inbox_kind, size)
 
     def _hear(self, message: Pushed) -> None:
-        ear = self.ears.get(message.inbox)
-        if ear is not None:
-            ear(message.body)
+        subscriber = self.subscribers.get(message.inbox)
+        if subscriber is not None:
+            subscriber(message.body)
 
     async def drop(self, inbox: str) -> None:
         """`ports.Inboxes.drop`."""
-        self.ears.pop(inbox, None)
+        self.subscribers.pop(inbox, None)
         self.queues.pop(shared_name(inbox), None)
 
 
 class SimulatedStore:
     """`ports.Store` of the memory provider, at DynamoDB's pace and by its rules: see `providers.aws.store`."""
 
-    atomic_queries = False
-    limits: Limits = DynamoStore.limits
+    capabilities: Capabilities = DynamoStore.capabilities
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
@@ -252,7 +251,7 @@ class SimulatedInvocations:
     begins, half after it has ended.
     """
 
-    at_once = False
+    never_waits = False
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
@@ -282,8 +281,8 @@ class SimulatedInvocations:
     def in_turn(self, has_turn: Callable[[], bool]) -> None:
         """`ports.Direct.in_turn`."""
 
-    def told(self, ns: str) -> None:
-        """`ports.Direct.told`."""
+    def finish_fan_out(self, ns: str) -> None:
+        """`ports.Direct.finish_fan_out`."""
 
 
 class SimulatedClock:
@@ -313,7 +312,6 @@ class SimulatedGateway:
     """`ports.Gateway` of a client."""
 
     address: Optional[str] = None
-    beats_only_if_owning = True
     blobs: Any = None
 
     def __init__(self, cloud: Cloud) -> None:
@@ -330,11 +328,11 @@ class SimulatedGateway:
     async def listen(self, inbox: str, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
         """`ports.Gateway.listen`."""
         await self._cloud.make(inbox)
-        self._cloud.ears[inbox] = receive
+        self._cloud.subscribers[inbox] = receive
 
     async def unsubscribe(self, inbox: str, keep: bool) -> None:
         """`ports.Gateway.unsubscribe`."""
-        self._cloud.ears.pop(inbox, None)
+        self._cloud.subscribers.pop(inbox, None)
         if not keep:
             self._cloud.queues.pop(shared_name(inbox), None)
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Dict, Tuple
 
-from fk_kazoo import loop
+from fk_kazoo import loop_thread
 from fk_kazoo.gateway.server import Server
 from fk_kazoo.gateway.settings import Settings
 from fk_kazoo.testing import cluster
@@ -46,7 +46,7 @@ class GatewayServer(cluster.Server):
     async def _listen(self) -> None:
         self._client_link = cluster.ClientLink()  # kept: the tests' delay is on it
         url = parse(os.environ[ENVIRONMENT_VARIABLE])
-        deployment: Any = await loop.current().acquire(url).gateway()
+        deployment: Any = await loop_thread.current().acquire(url).gateway()
         seen = self._client_link.through(self.access_point.through(deployment))
         settings = Settings(str(url), url.namespace, self.host, self.client_port, frozenset("*"), 0, drain_s=0.5)
         secure = settings._replace(port=self.secure_client_port, tls=CLUSTER.tls())

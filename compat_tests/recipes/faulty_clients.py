@@ -18,8 +18,8 @@ from kazoo.protocol.states import KazooState
 
 from fk_backend.ports import Gateway
 from fk_kazoo import client as shipped
-from fk_kazoo import loop
-from fk_kazoo.connection import ConnectionHandler, Line
+from fk_kazoo import loop_thread
+from fk_kazoo.connection import Channel, ConnectionHandler
 from fk_kazoo.testing import faults
 from fk_kazoo.testing.cluster import CUT, MENDED, ClientLink, in_loop
 
@@ -75,20 +75,20 @@ class _CuttableHandler(ConnectionHandler):
         if self.client.can_fail and self.client.deployment.scheme == "aws":
             self.aws_link = AwsLink()
 
-    def _acquire(self) -> loop.Opening:
+    def _acquire(self) -> loop_thread.Opening:
         """With a wire, connections of its own: those of others don't go through it."""
         if self.aws_link is None:
             return super()._acquire()
         url = self.client.deployment
         own = replace(url, options=(*url.options, ("connections_of", self._name)))
 
-        async def acquire() -> loop.Opening:
-            return loop.current().acquire(own)
+        async def acquire() -> loop_thread.Opening:
+            return loop_thread.current().acquire(own)
 
-        opening: loop.Opening = loop.run(self.handler, acquire, PATIENCE_S)
+        opening: loop_thread.Opening = loop_thread.run(self.handler, acquire, PATIENCE_S)
         return opening
 
-    def _dial(self, host: str, port: int) -> Line:
+    def _dial(self, host: str, port: int) -> Channel:
         if self._opening is None:
             self._opening = self._acquire()
         opening, client_link, aws_link = self._opening, self.client_link, self.aws_link
@@ -99,8 +99,8 @@ class _CuttableHandler(ConnectionHandler):
                 aws_link.carry_all_of(reached)
             return client_link.through(reached)
 
-        route = cast(loop.Opening, SimpleNamespace(gateway=gateway))
-        return Line(route, self.client.deployment.namespace)
+        route = cast(loop_thread.Opening, SimpleNamespace(gateway=gateway))
+        return Channel(route, self.client.deployment.namespace)
 
 
 class Client(shipped.KazooClient):

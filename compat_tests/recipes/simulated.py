@@ -33,8 +33,8 @@ from fk_backend.testing.simulation.plan import LATE, PART, PAUSE, Fault, Plan
 from fk_backend.testing.simulation.run import NS, Run, constants
 from fk_backend.testing.simulation.world import Process
 from fk_kazoo import client as shipped
-from fk_kazoo import loop
-from fk_kazoo.connection import ConnectionHandler, Line
+from fk_kazoo import loop_thread
+from fk_kazoo.connection import Channel, ConnectionHandler
 
 from . import exclusion, faulty_clients, membership, queues_and_counters
 from .faulty_clients import PATIENCE_S, TIMEOUT_S, Clients
@@ -60,11 +60,11 @@ class Loop:
 
     def __init__(self, simulated: Any) -> None:
         self._loop = simulated
-        self.turn = SimpleNamespace(
-            borrow=lambda function, *args: None,
-            lent=0,
+        self.loop_lock = SimpleNamespace(
+            run_if_free=lambda function, *args: None,
+            times_released=0,
             release_temporarily=contextlib.nullcontext,
-            part_with=lambda: None,
+            release_in_handler=lambda: None,
         )
 
     def call(self, function: Callable[..., object], *args: Any) -> None:
@@ -92,13 +92,13 @@ class InOrder(Dict[Callable[..., object], None]):
 
 
 class _CuttableHandler(ConnectionHandler):
-    def _dial(self, host: str, port: int) -> Line:
+    def _dial(self, host: str, port: int) -> Channel:
         gateway = self.client.world.deployment.gateway(self.client.process)
 
         async def reached() -> Gateway:
             return cast(Gateway, gateway)
 
-        return Line(cast(loop.Opening, SimpleNamespace(gateway=reached)), NS)
+        return Channel(cast(loop_thread.Opening, SimpleNamespace(gateway=reached)), NS)
 
 
 class Client(shipped.KazooClient):
@@ -111,7 +111,7 @@ class Client(shipped.KazooClient):
         super().__init__("memory://simulated", timeout=TIMEOUT_S, handler=Handler(world.threads, self.process))
         self._connection = _CuttableHandler(self, self._conn_retry.copy(), logger=self.logger)
         self.state_listeners = InOrder()
-        loop.clients.discard(self)
+        loop_thread.clients.discard(self)
 
     def _reset_watchers(self) -> None:
         super()._reset_watchers()
@@ -215,9 +215,9 @@ def _in_place(made: Simulated) -> Iterator[None]:
 
     current = Loop(made.world.loop)
     patches: List[Tuple[Any, str, Any]] = [
-        (loop, "current", lambda: current),
-        (loop, "socket_pair", SocketEnd.pair),
-        (loop, "real_lock", Uncontended),
+        (loop_thread, "current", lambda: current),
+        (loop_thread, "socket_pair", SocketEnd.pair),
+        (loop_thread, "real_lock", Uncontended),
         *((module, "time", threads.as_time()) for module in CLOCKED),
         *((module, "threading", threads.as_threading()) for module in THREADED),
         *((module, "random", chance) for module in CHANCY),

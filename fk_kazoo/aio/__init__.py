@@ -8,7 +8,7 @@
 
 No thread runs below it, and no task outlives its client (docs/asyncio.md).
 
-Imports: fk_backend, and what both clients share. Never: fk_kazoo.client, fk_kazoo.connection, fk_kazoo.line.
+Imports: fk_backend, and what both clients share. Never: fk_kazoo.client, fk_kazoo.connection, fk_kazoo.channel.
 """
 
 from __future__ import annotations

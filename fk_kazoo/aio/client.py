@@ -38,7 +38,7 @@ from ..url import resolve
 from . import checks, retrying
 from .cleanup import PendingDeletions
 from .creating import create_once
-from .kept import Kept
+from .kept_ephemeral import KeptEphemeral
 from .operations import Operations
 from .recipes import Recipes
 from .retrying import Policy
@@ -131,14 +131,14 @@ class KazooClient(Recipes, Operations):
         options = {"acl": acl, "ephemeral": ephemeral, "makepath": makepath}
         return await create_once(self, path, value, sequence, **options)
 
-    def keep(self, path: str, value: bytes = b"", acl: Optional[_Acls] = None) -> Kept:
+    def keep(self, path: str, value: bytes = b"", acl: Optional[_Acls] = None) -> KeptEphemeral:
         """Makes an ephemeral node, and again after the session has expired: ``async with zk.keep(path, data):``.
 
-        Or ``kept = await zk.keep(path, data)``, until ``await kept.close()``. See `Kept`.
+        Or ``kept = await zk.keep(path, data)``, until ``await kept.close()``. See `KeptEphemeral`.
         """
         checks.path(path)
         checks.value(value)
-        return Kept(self, path, value, acl)
+        return KeptEphemeral(self, path, value, acl)
 
     def transaction(self) -> TransactionRequest:
         """Several writes that are done together or not at all."""

@@ -18,7 +18,7 @@ from fk_backend.ports import Gateway
 from fk_backend.providers import provider
 
 from .. import why
-from ..loop import STILL_S
+from ..loop_thread import PAUSE_TIMEOUT_S
 from ..url import DeploymentUrl
 
 log = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ async def _close(opening: Opening) -> None:
 
 # --- forks: as `loop`, for loops that are not its own ---------------------------------------------
 
-_standing: List[Any] = []
+_paused_loops: List[Any] = []
 
 
 def _before_fork() -> None:
@@ -151,24 +151,24 @@ def _before_fork() -> None:
         still, going = threading.Event(), threading.Event()
         with contextlib.suppress(RuntimeError):  # it is closed
             loop.call_soon_threadsafe(_stand, known, still, going)
-            still.wait(STILL_S)
-            _standing.append(going)
+            still.wait(PAUSE_TIMEOUT_S)
+            _paused_loops.append(going)
 
 
 def _stand(known: _Loop, still: threading.Event, going: threading.Event) -> None:
     known.rest()
     still.set()
-    going.wait(STILL_S)
+    going.wait(PAUSE_TIMEOUT_S)
 
 
 def _in_parent() -> None:
-    while _standing:
-        _standing.pop().set()
+    while _paused_loops:
+        _paused_loops.pop().set()
 
 
 def _in_child() -> None:
     """What the parent has open is the parent's: `loop` has every provider let go of it."""
-    _standing.clear()
+    _paused_loops.clear()
     for known in _loops.values():
         for opening in list(known.open.values()):
             for user in list(opening.users):

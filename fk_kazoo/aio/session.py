@@ -34,8 +34,8 @@ from fk_backend.session.watchlist import Event
 
 from .. import jute, values, wire
 from ..exceptions import EXCEPTIONS, DeploymentConfigurationError
-from ..holds import Hold, interrupt, uninterrupted
-from ..loop import unforked
+from ..held_nodes import HeldNode, interrupt, uninterrupted
+from ..loop_thread import without_forks
 from ..requests import AddWatch
 from ..url import DeploymentUrl
 from ..why import FORKED, Why
@@ -70,7 +70,7 @@ class Life:
 
     __slots__ = (  # what an app adds still has room; a thousand clients are smaller by as many kilobytes
         "__dict__ __weakref__ _at_end _at_once _cleanup _closing_tasks _command_retry _connecting _connection"
-        " _connection_retry _decided _ended _failure _holds _iteration_deadline _listeners _loop _opening"
+        " _connection_retry _decided _ended _failure _held_nodes _iteration_deadline _listeners _loop _opening"
         " _parents _parted _pid _queue _session_id _session_passwd _session_timeout _state _stopped _stopping"
         " _tasks _watches auth_data chroot default_acl deployment last_zxid logger read_only state"
     ).split()
@@ -110,7 +110,7 @@ class Life:
         """Of recipes; they end with the client."""
         self._closing_tasks: _Tasks = {}
         """Of connections that are over."""
-        self._holds: Dict[Hold, None] = {}
+        self._held_nodes: Dict[HeldNode, None] = {}
         self._parted = None
         self._at_once = 0
         """How many answers came without a turn of the event loop in between."""
@@ -172,7 +172,7 @@ class Life:
     def _begin(self) -> None:
         url = self.deployment
         try:
-            with unforked():
+            with without_forks():
                 provider(url.scheme).check(url.deployment, url.settings())
         except DeploymentError as error:
             raise DeploymentConfigurationError("%s: %s" % (url, error)) from error
@@ -515,9 +515,9 @@ class Life:
 
     def forked(self) -> None:
         """`deployments.User`, in a child: nothing is held here, and there is no session until `start` is called."""
-        for hold in list(self._holds):
+        for hold in list(self._held_nodes):
             hold.forked()
-        self._holds.clear()
+        self._held_nodes.clear()
         self._parents.append((self._connection, self._opening, self._connecting, self._tasks, self._closing_tasks))
         self._connection = self._opening = self._connecting = self._stopping = None
         self._tasks, self._closing_tasks, self._queue = {}, {}, []

@@ -6,8 +6,8 @@ from types import TracebackType
 from typing import Any, Dict, List, NamedTuple, Optional, Type
 
 from fk_backend import layout
-from fk_backend.functions.loading import load_head, partition_rows, partition_sorts
 from fk_backend.ports import SESSIONS
+from fk_backend.writer.loading import load_head, partition_rows, partition_sorts
 from fk_kazoo.admin_store import AdminStore
 
 FROM = {"local": "this machine"}
@@ -34,7 +34,7 @@ class DeploymentState(AdminStore):
 
     def zxid(self) -> int:
         """Of the last commit; 0 before the first."""
-        head = self._wait(load_head(self._place.ports, self._url.namespace))
+        head = self._wait(load_head(self._admin_ports.ports, self._url.namespace))
         return head.zxid if head else 0
 
     def activity(self) -> Activity:
@@ -42,7 +42,7 @@ class DeploymentState(AdminStore):
         return self._wait(self._activity())
 
     async def _activity(self) -> Activity:
-        ports, ns = self._place.ports, self._url.namespace
+        ports, ns = self._admin_ports.ports, self._url.namespace
         sessions = await partition_rows(ports, SESSIONS, layout.sessions_partition(ns))
         holders = await partition_sorts(ports, layout.holders_partition(ns))
         return Activity(len(sessions), sum(1 for name in holders if not name.startswith(layout.MEMORY)))
@@ -52,7 +52,7 @@ class DeploymentState(AdminStore):
         return self._wait(self._sessions())
 
     async def _sessions(self) -> List[Dict[str, Any]]:
-        found, ports, ns = [], self._place.ports, self._url.namespace
+        found, ports, ns = [], self._admin_ports.ports, self._url.namespace
         for _, item in await partition_rows(ports, SESSIONS, layout.sessions_partition(ns)):
             session = layout.session_of(item)
             found.append(

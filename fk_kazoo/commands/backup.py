@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from fk_kazoo.files import whole_file
+from fk_kazoo.files import atomic_file
 
 from . import operation
 
@@ -33,7 +33,7 @@ def _backup(options: argparse.Namespace) -> int:
     async def work() -> "list[Taken]":
         deployment = await operation.administered(url, make=False)
         try:
-            with whole_file(options.file, over=False) as file:
+            with atomic_file(options.file, over=False) as file:
                 return await take(deployment, Archive(file), str(url), options.namespace, progress)
         finally:
             await deployment.close()

@@ -17,7 +17,6 @@ class ClientView:
         self._gateway = gateway
         self.address: Optional[str] = None if gateway.address is None else address
         self.subject = None if gateway.address is None else subject
-        self.beats_only_if_owning = gateway.beats_only_if_owning
 
     @property
     def store(self) -> Store:

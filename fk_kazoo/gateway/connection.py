@@ -52,16 +52,16 @@ _INTERNAL = object()
 """The tag of what the gateway itself asks for."""
 
 
-Asked = Tuple[int, int, Any, int, float]
+PendingRequest = Tuple[int, int, Any, int, float]
 """xid, opcode, operation, cost, and when it was taken."""
 
 
-class Home(Protocol):
+class Frontend(Protocol):
     """What a connection needs of the server."""
 
     settings: Settings
     figures: Figures
-    lone: SingleWrites
+    single_writes: SingleWrites
 
     def admit(self, connection: "Connection") -> bool:
         """Whether the client may have one more connection."""
@@ -71,7 +71,7 @@ class Home(Protocol):
         """It is over."""
         ...
 
-    def facing(self, address: str, subject: Optional[str]) -> ClientView:
+    def view_for(self, address: str, subject: Optional[str]) -> ClientView:
         """The deployment as seen from an address, by whom a certificate names."""
         ...
 
@@ -83,12 +83,12 @@ class Home(Protocol):
 class Connection(AcceptedConnection):
     """`asyncio.Protocol` on one side, `Listener` of its session on the other. ``address``, ``port``: the client's."""
 
-    def __init__(self, home: Home, address: str, port: int) -> None:
+    def __init__(self, frontend: Frontend, address: str, port: int) -> None:
         self.address = address
         self._port = port
         self._subject: Optional[str] = None
-        self.home = home
-        self._figures = home.figures
+        self.frontend = frontend
+        self._figures = frontend.figures
         self._received = self._sent = 0
         self._loop = asyncio.get_running_loop()
         self._transport: Optional[asyncio.Transport] = None
@@ -96,16 +96,16 @@ class Connection(AcceptedConnection):
         self._in = bytearray()
         self._out: List[bytes] = []
         self._out_bytes = 0
-        self._begun = False
+        self._has_greeted = False
         """Whether the first bytes were understood."""
-        self._open = False
+        self._takes_requests = False
         """Whether requests are taken."""
-        self._at_once = False
+        self._writes_in_process = False
         """Whether reads and commits are done in this very process, so that one may be while nothing else is."""
-        self._lone: Optional[Asked] = None
+        self._single_write: Optional[PendingRequest] = None
         """A write that came while nothing else was asked for: whether others came with it shows in the next turn."""
         self._cost = 0
-        self._full = False
+        self._client_is_slow = False
         """Whether the client does not read what it is sent."""
         self._unsent = 0
         """What waited for it when it was last looked at, while nothing was read from it."""
@@ -115,24 +115,24 @@ class Connection(AcceptedConnection):
         """Whether it has had its turn."""
         self._flushes = False
         """Whether what is being done ends with a `_flush`."""
-        self._over = False
+        self._is_over = False
         self._timeout_s = CONNECT_S
-        self._heard = self._loop.time()
-        self._alarm: Optional[asyncio.TimerHandle] = None
+        self._last_received_s = self._loop.time()
+        self._timeout_timer: Optional[asyncio.TimerHandle] = None
         self._task: Optional["asyncio.Future[None]"] = None
 
     # --- asyncio's side -------------------------------------------------------------------------
 
     def admitted(self) -> bool:
         """`acceptor.AcceptedConnection.admitted`."""
-        if self.home.admit(self):
+        if self.frontend.admit(self):
             return True
         log.info("one connection too many from %s", self.address)
         return False
 
     def gone(self) -> None:
         """`acceptor.AcceptedConnection.gone`."""
-        self.home.left(self)
+        self.frontend.left(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """`asyncio.Protocol.connection_made`."""
@@ -146,22 +146,22 @@ class Connection(AcceptedConnection):
             except ValueError as error:
                 log.warning("%s: its certificate can't be read: %s", self.address, error)
                 return self._abort()
-        self._alarm = self._loop.call_later(CONNECT_S, self._tick, False)
+        self._timeout_timer = self._loop.call_later(CONNECT_S, self._tick, False)
 
     def data_received(self, data: bytes) -> None:
         """`asyncio.Protocol.data_received`."""
-        self._heard = self._loop.time()
+        self._last_received_s = self._loop.time()
         self._in += data
-        self._go_on()
+        self._process_input()
 
     def pause_writing(self) -> None:
         """`asyncio.Protocol.pause_writing`."""
-        self._full = True
+        self._client_is_slow = True
 
     def resume_writing(self) -> None:
         """`asyncio.Protocol.resume_writing`."""
-        self._full = False
-        self._go_on()
+        self._client_is_slow = False
+        self._process_input()
 
     def connection_lost(self, error: Optional[Exception]) -> None:
         """`asyncio.Protocol.connection_lost`: the session lives on for its timeout, from now."""
@@ -174,28 +174,28 @@ class Connection(AcceptedConnection):
             return
         if self._task is not None:
             self._task.cancel()
-        self.home.left(self)
+        self.frontend.left(self)
 
     async def _leave(self, session: ServedSession, keeps: bool) -> None:
         """A client may come back within its timeout after it was last heard, wherever the last beat was in it."""
-        home = self.home
+        frontend = self.frontend
         try:
             if keeps:
-                await beat(home.facing(self.address, None), home.settings.namespace, session.id)
+                await beat(frontend.view_for(self.address, None), frontend.settings.namespace, session.id)
         except BackendError as error:
             log.debug("session 0x%x: the last beat: %s", session.id, error)
         finally:
             await session.left()
-            home.left(self)
+            frontend.left(self)
 
     # --- frames ---------------------------------------------------------------------------------
 
-    def _go_on(self) -> None:
+    def _process_input(self) -> None:
         """Takes the requests that are there and may be taken now."""
         until = self._loop.time() + SLICE_S
         self._flushes = True
         try:
-            while not self._over and self._may_take() and self._take_one():
+            while not self._is_over and self._may_take() and self._handle_next():
                 if self._loop.time() > until:  # the others' turn
                     self._waits = True
                     self._loop.call_soon(self._next_iteration)
@@ -211,30 +211,30 @@ class Connection(AcceptedConnection):
 
     def _next_iteration(self) -> None:
         self._waits = False
-        self._go_on()
+        self._process_input()
 
     def _may_take(self) -> bool:
-        if not self._begun:
+        if not self._has_greeted:
             return True
-        if self._waits or self._full or self._draining:
+        if self._waits or self._client_is_slow or self._draining:
             return False
-        return self._open and self._cost < MAX_OUTSTANDING
+        return self._takes_requests and self._cost < MAX_OUTSTANDING
 
     def _hold(self, hold: bool) -> None:
         """No more is read from a client than one frame beyond what may be taken."""
-        if hold != self._paused and self._transport is not None and not self._over:
+        if hold != self._paused and self._transport is not None and not self._is_over:
             self._paused = hold
             (self._transport.pause_reading if hold else self._transport.resume_reading)()
 
-    def _take_one(self) -> bool:
+    def _handle_next(self) -> bool:
         """Whether there was a whole frame."""
         if len(self._in) < 4:
             return False
-        if not self._begun and self._is_word():
+        if not self._has_greeted and self._is_word():
             return False
         size = int.from_bytes(self._in[:4], "big", signed=True)
-        most = self.home.settings.max_request_bytes
-        if not 0 <= size <= (most if self._begun else min(most, MAX_CONNECT_BYTES)):
+        most = self.frontend.settings.max_request_bytes
+        if not 0 <= size <= (most if self._has_greeted else min(most, MAX_CONNECT_BYTES)):
             self._figures.too_large += size > 0
             raise jute.Malformed("a frame of %d bytes" % size)
         if len(self._in) < 4 + size:
@@ -243,7 +243,7 @@ class Connection(AcceptedConnection):
         del self._in[: 4 + size]
         self._received += 1
         self._figures.received += 1
-        if self._begun:
+        if self._has_greeted:
             self._request(frame)
         else:
             self._begin(jute.connect(frame))
@@ -257,24 +257,24 @@ class Connection(AcceptedConnection):
             return False
         if not (word.isalpha() and word.islower()):
             return False
-        self._begun = True
+        self._has_greeted = True
         self._task = asyncio.ensure_future(self._answer_word(word))
         return True
 
     async def _answer_word(self, word: str) -> None:
-        answer = await self.home.answer_word(word)
+        answer = await self.frontend.answer_word(word)
         self._send(answer.encode("utf-8", "replace"))
         self._hang_up()
 
     # --- the session ----------------------------------------------------------------------------
 
     def _begin(self, asked: jute.Connect) -> None:
-        self._begun = True
+        self._has_greeted = True
         self._task = asyncio.ensure_future(self._open_session(asked))
 
     async def _open_session(self, asked: jute.Connect) -> None:
-        facing = self.home.facing(self.address, self._subject)
-        session = self._session = ServedSession(facing, self.home.settings.namespace, self, facing.subject)
+        view = self.frontend.view_for(self.address, self._subject)
+        session = self._session = ServedSession(view, self.frontend.settings.namespace, self, view.subject)
         read_only = False
         try:
             if asked.session:
@@ -292,7 +292,7 @@ class Connection(AcceptedConnection):
             return self._abort()
         if read_only:
             opened = await self._observe(session, asked)
-        if self._over:
+        if self._is_over:
             return
         if opened is None:
             self._send(jute.framed(jute.connected(0, 0, bytes(16), False, asked.old)))
@@ -300,10 +300,10 @@ class Connection(AcceptedConnection):
         timeout_ms, number, password = opened.timeout_ms, opened.session, opened.password
         self._send(jute.framed(jute.connected(timeout_ms, number, password, read_only, asked.old)))
         self._timeout_s = timeout_ms / 1000.0
-        self._open = True
-        self._at_once = not read_only and not facing.store.limits.has_latency
-        self._rearm()
-        self._go_on()
+        self._takes_requests = True
+        self._writes_in_process = not read_only and not view.store.capabilities.has_latency
+        self._restart_timer()
+        self._process_input()
 
     async def _observe(self, session: ServedSession, asked: jute.Connect) -> Optional[Opened]:
         """Reads only. A client whose session can't be gone on with keeps its number, as at a read-only server."""
@@ -338,10 +338,10 @@ class Connection(AcceptedConnection):
     def _ask(self, session: ServedSession, xid: int, opcode: int, op: Any, size: int) -> None:
         """Has it done: here and now if nothing comes before it and it need not wait, else in its turn."""
         taken = self._loop.time()
-        may_be_alone = self._at_once and self._lone is None
-        if self._lone is not None:
+        may_be_alone = self._writes_in_process and self._single_write is None
+        if self._single_write is not None:
             self._flush_to_queue(session)
-        elif self._at_once and isinstance(op, ops.READS) and not getattr(op, "watch", False):
+        elif self._writes_in_process and isinstance(op, ops.READS) and not getattr(op, "watch", False):
             result = session.read_now(op)
             if result is not None:
                 return self._answer(session, (xid, opcode, op, 0, taken), result)
@@ -349,21 +349,21 @@ class Connection(AcceptedConnection):
         self._cost += cost
         asked = (xid, opcode, op, cost, taken)
         if may_be_alone and isinstance(op, DIRECT) and not session.busy:
-            self._lone = asked
-            self.home.lone.take(self._write_lone, session.id, taken, may_wait=len(self._in) > 0)
+            self._single_write = asked
+            self.frontend.single_writes.take(self._write_single, session.id, taken, may_wait=len(self._in) > 0)
         else:
             session.submit(asked, op)
 
     def _flush_to_queue(self, session: ServedSession) -> None:
         """The write that waited goes the way of all others, in front of what comes next."""
-        asked, self._lone = self._lone, None
+        asked, self._single_write = self._single_write, None
         if asked is not None:
             session.submit(asked, asked[2])
 
-    def _write_lone(self, alone: bool) -> None:
+    def _write_single(self, alone: bool) -> None:
         """Whether others came with the write is known now."""
-        asked, session = self._lone, self._session
-        if asked is None or session is None or self._over:
+        asked, session = self._single_write, self._session
+        if asked is None or session is None or self._is_over:
             return
         try:
             result = session.write_now(asked[2]) if alone else None
@@ -371,7 +371,7 @@ class Connection(AcceptedConnection):
             return session.end(LOST, str(error))
         if result is None:
             return self._flush_to_queue(session)
-        self._lone = None
+        self._single_write = None
         if isinstance(result, ops.Done):
             return session.submit(asked, result)
         self.replied(asked, result)
@@ -384,15 +384,15 @@ class Connection(AcceptedConnection):
         session = self._session
         if tag is _INTERNAL or session is None:
             return
-        asked = cast(Asked, tag)
+        asked = cast(PendingRequest, tag)
         self._cost -= asked[3]
         self._answer(session, asked, result)
         if self._draining:
             self._end_if_drained()
         elif self._paused:
-            self._loop.call_soon(self._go_on)
+            self._loop.call_soon(self._process_input)
 
-    def _answer(self, session: ServedSession, asked: Asked, result: Result) -> None:
+    def _answer(self, session: ServedSession, asked: PendingRequest, result: Result) -> None:
         xid, opcode, op, _, taken = asked
         self._figures.answered(self._loop.time() - taken)
         code = result.code
@@ -402,8 +402,10 @@ class Connection(AcceptedConnection):
             code = result.value[0][0]
             result = result._replace(code=code)
         elif opcode == jute.MULTI and not code:
-            result = result._replace(value=[(_told(part[0]), *part[1:]) for part in result.value])
-        self._send(jute.reply(xid, max(session.watermark, result.zxid), _told(code), jute.body(opcode, op, result)))
+            result = result._replace(value=[(_code_on_the_wire(part[0]), *part[1:]) for part in result.value])
+        self._send(
+            jute.reply(xid, max(session.watermark, result.zxid), _code_on_the_wire(code), jute.body(opcode, op, result))
+        )
         if opcode == _UNKNOWN or (opcode == jute.AUTH and code):
             self._figures.auth_failed += opcode == jute.AUTH
             self._hang_up()
@@ -439,19 +441,19 @@ class Connection(AcceptedConnection):
             self._abort()
 
     def _finish(self) -> None:
-        self._over = True
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
+        self._is_over = True
+        if self._timeout_timer is not None:
+            self._timeout_timer.cancel()
+            self._timeout_timer = None
 
     def _hang_up(self) -> None:
         """When everything is sent, or the client does not read it in time."""
-        if self._transport is None or self._over:
+        if self._transport is None or self._is_over:
             return
         self._flush()
         self._finish()
         self._transport.close()
-        self._alarm = self._loop.call_later(CONNECT_S, self._transport.abort)
+        self._timeout_timer = self._loop.call_later(CONNECT_S, self._transport.abort)
 
     def _abort(self) -> None:
         if self._transport is not None:
@@ -463,7 +465,7 @@ class Connection(AcceptedConnection):
     def seen(self) -> Seen:
         """`figures.Connected.seen`. What waits is counted in requests, a read as several."""
         session, timeout_ms = self._session, round(self._timeout_s * 1000)
-        number, watched = (0, ()) if session is None or not self._open else (session.id, session.watched())
+        number, watched = (0, ()) if session is None or not self._takes_requests else (session.id, session.watched())
         counts = (self._cost, self._received, self._sent)
         return Seen(self.address, self._port, number, timeout_ms if number else 0, *counts, watched)
 
@@ -473,28 +475,28 @@ class Connection(AcceptedConnection):
 
     # --- silence and the end --------------------------------------------------------------------
 
-    def _rearm(self, after_s: Optional[float] = None, last: bool = False) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-        due = self._heard + self._timeout_s - self._loop.time() if after_s is None else after_s
-        self._alarm = self._loop.call_later(max(due, 0.0), self._tick, last)
+    def _restart_timer(self, after_s: Optional[float] = None, last: bool = False) -> None:
+        if self._timeout_timer is not None:
+            self._timeout_timer.cancel()
+        due = self._last_received_s + self._timeout_s - self._loop.time() if after_s is None else after_s
+        self._timeout_timer = self._loop.call_later(max(due, 0.0), self._tick, last)
 
     def _tick(self, last: bool) -> None:
         """A client that is silent for its whole timeout has lost its session, as at a server of ZooKeeper's."""
-        if self._over:
+        if self._is_over:
             return
-        if self._loop.time() - self._heard < self._timeout_s and self._open:
-            return self._rearm()
-        if not self._open or self._session is None:
+        if self._loop.time() - self._last_received_s < self._timeout_s and self._takes_requests:
+            return self._restart_timer()
+        if not self._takes_requests or self._session is None:
             return self._abort()
         if not last and not self._paused:  # what it sent may wait in the system's buffer
-            return self._rearm(self._timeout_s * GRACE, last=True)
+            return self._restart_timer(self._timeout_s * GRACE, last=True)
         if not last:  # it is we who do not read, because the client does not
             unsent = 0 if self._transport is None else self._transport.get_write_buffer_size()
-            if self._full and unsent >= self._unsent > 0:
+            if self._client_is_slow and unsent >= self._unsent > 0:
                 return self._abort()
             self._unsent = unsent
-            return self._rearm(self._timeout_s)
+            return self._restart_timer(self._timeout_s)
         log.info("%s: session 0x%x was silent for its timeout", self.address, self._session.id)
         self._session.submit(_INTERNAL, Close())
 
@@ -530,5 +532,5 @@ _OURS = {
 """Errors that ZooKeeper does not have, by the nearest one that every client knows."""
 
 
-def _told(code: int) -> int:
+def _code_on_the_wire(code: int) -> int:
     return _OURS.get(code, code)

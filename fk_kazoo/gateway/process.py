@@ -30,7 +30,7 @@ async def serve(url: DeploymentUrl, settings: Settings) -> signal.Signals:
     try:
         server = Server(gateway, settings)
         await server.start()
-        for front in server.fronts:
+        for front in server.frontends:
             print("fk-kazoo serve: %s on %s:%d" % (front.settings.url, front.settings.host, front.port), flush=True)
         ended_by = await told.get()
         log.info("draining")

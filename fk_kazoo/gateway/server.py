@@ -18,46 +18,46 @@ from .single_writes import SingleWrites
 from .words import Words
 
 
-class Front:
-    """One namespace of the deployment, on a port of its own: `connection.Home`. ``port``: once it is `open`."""
+class NamespaceFrontend:
+    """One namespace of the deployment, on a port of its own: `connection.Frontend`. ``port``: once it is `open`."""
 
     def __init__(self, gateway: Gateway, settings: Settings, crowd: "ConnectionLimits[Connection]") -> None:
         self.settings = settings
         self.port = settings.port
         self.figures = Figures()
-        self.lone = SingleWrites()
-        self.words = Words(gateway, settings, self.figures, lambda: [each for each in crowd if each.home is self])
+        self.single_writes = SingleWrites()
+        self.words = Words(gateway, settings, self.figures, lambda: [each for each in crowd if each.frontend is self])
         self._gateway = gateway
         self._limits = crowd
-        self._door: Optional[Acceptor] = None
+        self._acceptor: Optional[Acceptor] = None
 
     async def open(self) -> None:
         """Listens. OSError if the port is taken."""
-        door = self._door = Acceptor(self.settings, lambda address, port: Connection(self, address, port))
+        door = self._acceptor = Acceptor(self.settings, lambda address, port: Connection(self, address, port))
         await door.open()
         self.port = door.port
 
     def close(self) -> None:
         """Lets nobody in any more."""
-        if self._door is not None:
-            self._door.close()
+        if self._acceptor is not None:
+            self._acceptor.close()
 
     def admit(self, connection: Connection) -> bool:
-        """`connection.Home.admit`."""
+        """`connection.Frontend.admit`."""
         admitted = self._limits.admit(connection)
         self.figures.rejected += not admitted
         return admitted
 
     def left(self, connection: Connection) -> None:
-        """`connection.Home.left`."""
+        """`connection.Frontend.left`."""
         self._limits.left(connection)
 
-    def facing(self, address: str, subject: Optional[str]) -> ClientView:
-        """`connection.Home.facing`."""
+    def view_for(self, address: str, subject: Optional[str]) -> ClientView:
+        """`connection.Frontend.view_for`."""
         return ClientView(self._gateway, address, subject)
 
     async def answer_word(self, word: str) -> str:
-        """`connection.Home.answer_word`."""
+        """`connection.Frontend.answer_word`."""
         return await self.words.answer(word)
 
 
@@ -67,21 +67,23 @@ class Server:
     def __init__(self, gateway: Gateway, settings: Settings) -> None:
         self.settings = settings
         self.connections: ConnectionLimits[Connection] = ConnectionLimits(settings.max_connections, settings.max_total)
-        self.fronts = [Front(gateway, each, self.connections) for each in settings.each()]
+        self.frontends = [NamespaceFrontend(gateway, each, self.connections) for each in settings.each()]
         self.admin: Optional[Admin] = None
 
     @property
     def port(self) -> int:
         """Of the first namespace."""
-        return self.fronts[0].port
+        return self.frontends[0].port
 
     async def start(self) -> None:
         """Listens. OSError if a port is taken."""
         try:
-            for front in self.fronts:
-                await front.open()
+            for frontend in self.frontends:
+                await frontend.open()
             if self.settings.admin is not None:
-                admin = Admin({front.settings.namespace: front.words for front in self.fronts}, *self.settings.admin)
+                admin = Admin(
+                    {frontend.settings.namespace: frontend.words for frontend in self.frontends}, *self.settings.admin
+                )
                 await admin.start()
                 self.admin = admin
         except OSError:
@@ -101,7 +103,7 @@ class Server:
         await asyncio.sleep(0)
 
     def _close(self) -> None:
-        for front in self.fronts:
-            front.close()
+        for frontend in self.frontends:
+            frontend.close()
         if self.admin is not None:
             self.admin.close()

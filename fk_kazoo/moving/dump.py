@@ -32,7 +32,7 @@ from kazoo.exceptions import NoNodeError
 
 from fk_backend.core import paths as valid
 from fk_backend.errors import DeploymentError
-from fk_kazoo.files import whole_file
+from fk_kazoo.files import atomic_file
 
 from .records import CONTAINER, PERSISTENT, TTL, Record, chunks, is_below
 
@@ -65,7 +65,7 @@ class DumpWriter:
 @contextlib.contextmanager
 def writing(path: str, source: str, roots: Sequence[str]) -> Iterator[DumpWriter]:
     """A dump that has its name when it is whole; only its owner may read it. OSError."""
-    with whole_file(path, over=True) as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as file:
+    with atomic_file(path, over=True) as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as file:
         writer = DumpWriter(file)
         first = {"format": FORMAT, "version": VERSION, "source": source, "paths": list(roots)}
         writer.line({**first, "made_ms": int(time.time() * 1000)})
@@ -166,7 +166,14 @@ class DumpEndpoint:
             record = Record(value["path"], data, acl, value["kind"], int(value["ttl_ms"]), int(value["creates"]))
         except (KeyError, TypeError, ValueError, binascii.Error) as error:
             raise self._bad("it is damaged") from error
-        if not valid.is_valid(record.path) or record.kind not in (PERSISTENT, CONTAINER, TTL) or record.creates < 0:
+        if (
+            not valid.is_valid(record.path)
+            or record.kind not in (PERSISTENT, CONTAINER, TTL)
+            or not 0 <= record.creates < 1 << 31
+            or not int(record.kind == TTL) <= record.ttl_ms < 1 << 40
+            or not acl
+            or not all(0 <= perms < 32 for perms, _, _ in acl)
+        ):
             raise self._bad("it is damaged")
         return record
 

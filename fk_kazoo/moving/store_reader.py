@@ -82,11 +82,11 @@ class StoreReader(AdminStore):
         return (self._url.chroot + path).rstrip("/") or "/"
 
     async def _side_by_side(self, work: Sequence[Any]) -> List[Any]:
-        return await together(work, self._place.ports.store.limits.has_latency)
+        return await together(work, self._admin_ports.ports.store.capabilities.has_latency)
 
     async def _found(self, paths: Sequence[str]) -> List[Optional[Found]]:
         """Node and family of each, of one moment."""
-        store = self._place.ports.store
+        store = self._admin_ports.ports.store
         keys = {path: layout.node_keys(self._url.namespace, self._full(path)) for path in paths}
         items = iter(await store.load([key for pair in keys.values() for key in pair]))
         found: Dict[str, Optional[Found]] = {}
@@ -99,7 +99,7 @@ class StoreReader(AdminStore):
 
     async def _with_data(self, path: str, pair: Optional[Found]) -> Optional[Found]:
         """With the data themselves, where the node only says where they are."""
-        blobs = self._place.ports.blobs
+        blobs = self._admin_ports.ports.blobs
         while pair is not None and isinstance(pair[0].data, Blob) and blobs is not None:
             data = await blobs.fetch(pair[0].data)
             if data is not None:
@@ -129,7 +129,7 @@ class StoreReader(AdminStore):
         names: List[str] = []
         start, more = layout.CHILDREN, True
         while more:
-            page = await self._place.ports.store.listing(STATE, partition, start, layout.CHILDREN, PAGE)
+            page = await self._admin_ports.ports.store.listing(STATE, partition, start, layout.CHILDREN, PAGE)
             names.extend(page.names)
             more = page.more
             start = layout.CHILDREN + names[-1] + "\0" if names else start

@@ -14,8 +14,8 @@ from fk_backend.layout import session_key
 from fk_backend.ports import Gateway
 from fk_backend.testing.faults import expire
 
-from .. import loop
-from ..holds import uninterrupted
+from .. import loop_thread
+from ..held_nodes import uninterrupted
 from . import faults
 from .cluster import PATIENCE_S, ClientLink
 
@@ -138,7 +138,7 @@ async def _expired(client: Any, session: int) -> None:
         return item is None
 
     async def expired() -> None:
-        while not await asyncio.to_thread(loop.run, SequentialThreadingHandler(), order, PATIENCE_S):
+        while not await asyncio.to_thread(loop_thread.run, SequentialThreadingHandler(), order, PATIENCE_S):
             await asyncio.sleep(faults.POLL_S)
 
     await asyncio.wait_for(expired(), faults.EXPIRY_S + client._session_timeout / 1000.0)

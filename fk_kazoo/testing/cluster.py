@@ -18,7 +18,7 @@ from fk_backend.messages import decode
 from fk_backend.ports import Gateway, Key
 from fk_backend.testing.faults import FaultyGateway
 
-from .. import loop
+from .. import loop_thread
 
 SIZE = 3
 FIRST_PORT = 20000
@@ -45,7 +45,7 @@ def in_loop(what: Callable[[], Any], within_s: float = PATIENCE_S) -> Any:
         made = what()
         return await made if asyncio.iscoroutine(made) else made
 
-    return loop.run(SequentialThreadingHandler(), call, within_s)
+    return loop_thread.run(SequentialThreadingHandler(), call, within_s)
 
 
 class AccessPoint:
@@ -114,7 +114,7 @@ class ClientLink(AccessPoint):
         faulty = super().through(gateway)
         faulty.store = BeatDroppingStore(self, faulty.store)
         faulty.queue = cast(FaultyGateway, Wire(self, faulty.queue))
-        faulty.goes_at_once = lambda: not (delay_s or self.delay_s or self.fails_next or self.loses_beats)
+        faulty.may_write_directly = lambda: not (delay_s or self.delay_s or self.fails_next or self.loses_beats)
         return faulty
 
     def disconnect_all(self) -> None:

@@ -15,7 +15,7 @@ from fk_backend.layout import session_key
 from fk_backend.ports import Clock, Gateway, Queue, Store
 from fk_backend.testing.faults import expire
 
-from .. import loop
+from .. import loop_thread
 from .cluster import PATIENCE_S, in_loop
 
 LOSS_S = 5.0
@@ -65,7 +65,7 @@ def expire_now(client: Any, event_factory: Callable[[], Any]) -> None:
 
     def inject() -> float:
         client_link.loses_beats = True
-        is_ordered = loop.run(SequentialThreadingHandler(), order, PATIENCE_S)
+        is_ordered = loop_thread.run(SequentialThreadingHandler(), order, PATIENCE_S)
         return EXPIRY_S if is_ordered else LOSS_S + client._session_timeout / 1000.0
 
     def mend() -> None:
@@ -79,18 +79,18 @@ def expire_now(client: Any, event_factory: Callable[[], Any]) -> None:
 
 async def _gateway(client: Any) -> Any:
     """The deployment; also where the client, which can't reach it just now, has let go of it."""
-    opening = loop.current().acquire(client.deployment)
+    opening = loop_thread.current().acquire(client.deployment)
     try:
         return await opening.gateway()
     finally:
-        loop.current().release(opening)
+        loop_thread.current().release(opening)
 
 
 def _inside(gateway: Any) -> Optional[Inside]:
     """The functions' side, if it is in this process."""
     link = getattr(gateway, "link", None)
     queue = gateway.queue if link is None else link._host
-    if gateway.beats_only_if_owning:
+    if gateway.store.capabilities.charges_for_beats:
         queue = _OrderedQueue(gateway)
     return None if queue is None else Inside(gateway.store, queue, gateway.clock)
 
@@ -131,7 +131,7 @@ def expire_cut_off(client: Any, session: int) -> None:
         return item is None
 
     waited_s = 0.0
-    while not loop.run(SequentialThreadingHandler(), order, PATIENCE_S):
+    while not loop_thread.run(SequentialThreadingHandler(), order, PATIENCE_S):
         if waited_s > EXPIRY_S:
             raise AssertionError("the session 0x%x does not expire" % session)
         client.handler.sleep_func(POLL_S)

@@ -29,10 +29,10 @@ from fk_backend.ports import Gateway
 from fk_backend.providers import memory
 
 from .. import client as shipped
-from .. import loop
+from .. import loop_thread
+from ..channel import Channel
 from ..connection import DeploymentConnection
-from ..holds import uninterrupted
-from ..line import Line
+from ..held_nodes import uninterrupted
 from ..url import DeploymentUrl, parse
 from . import aio_faults, cluster, faults
 from .aio_faults import AsyncFaults
@@ -317,9 +317,9 @@ def _stop(client: Any) -> None:
 
 
 class Route:
-    """An opening, seen through a cable. Stands in for a `loop.Opening`."""
+    """An opening, seen through a cable. Stands in for a `loop_thread.Opening`."""
 
-    def __init__(self, opening: loop.Opening, client_link: Any) -> None:
+    def __init__(self, opening: loop_thread.Opening, client_link: Any) -> None:
         self._opening = opening
         self._client_link = client_link
 
@@ -383,14 +383,14 @@ def _unwatch(kit: Kit) -> None:
         _noted.clear()
 
 
-def _dial(connection: Any, host: str, port: int) -> Line:
+def _dial(connection: Any, host: str, port: int) -> Channel:
     """As `DeploymentConnection._dial`, by a way that can fail."""
     if connection._opening is None:
         connection._opening = connection._acquire()
     if not hasattr(connection, "client_link"):
         connection.client_link = ClientLink()
     route = Route(connection._opening, connection.client_link)
-    return Line(cast(loop.Opening, route), connection.client.deployment.namespace)
+    return Channel(cast(loop_thread.Opening, route), connection.client.deployment.namespace)
 
 
 def _noting(initialise: Callable[..., None]) -> Callable[..., None]:

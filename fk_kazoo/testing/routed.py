@@ -8,9 +8,9 @@ from typing import Any, List, Set, Tuple, cast
 from fk_backend.ports import Gateway
 
 from .. import client as shipped
-from .. import loop
+from .. import loop_thread
+from ..channel import Channel
 from ..connection import ConnectionHandler
-from ..line import Line
 from .cluster import CLUSTER, ClientLink
 
 chroots: Set[str] = set()
@@ -18,9 +18,9 @@ chroots: Set[str] = set()
 
 
 class Route:
-    """An opening as it is seen from one client through one access point. Stands in for a `loop.Opening`."""
+    """An opening as it is seen from one client through one access point. Stands in for a `loop_thread.Opening`."""
 
-    def __init__(self, opening: loop.Opening, host: str, port: int, client_link: ClientLink) -> None:
+    def __init__(self, opening: loop_thread.Opening, host: str, port: int, client_link: ClientLink) -> None:
         self._opening = opening
         self._host = host
         self._port = port
@@ -46,11 +46,11 @@ class RoutedConnectionHandler(ConnectionHandler):
             random.shuffle(hosts)
         return hosts
 
-    def _dial(self, host: str, port: int) -> Line:
+    def _dial(self, host: str, port: int) -> Channel:
         if self._opening is None:
             self._opening = self._acquire()
         route = Route(self._opening, host, port, self.client_link)
-        return Line(cast(loop.Opening, route), self.client.deployment.namespace)
+        return Channel(cast(loop_thread.Opening, route), self.client.deployment.namespace)
 
 
 class KazooClient(shipped.KazooClient):

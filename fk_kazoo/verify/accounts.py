@@ -1,4 +1,4 @@
-"""Where it runs: an account of AWS, or an emulator on this machine with what stands in for Lambda.
+"""Where `verify` runs: an account of AWS, or an emulator on this machine with what stands in for Lambda.
 
 Rule upheld here: whatever was made is removed, however far it came. Packages of other deployments stay.
 """

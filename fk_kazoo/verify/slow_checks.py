@@ -13,7 +13,7 @@ from kazoo.protocol.states import KazooState
 
 from fk_backend.providers.aws import names
 
-from .. import loop
+from .. import loop_thread
 from .context import CheckContext
 
 TIMEOUT_S = 10.0
@@ -133,7 +133,7 @@ def captured(client: Any, write: Any) -> Dict[str, Any]:
     async def queue() -> Any:
         return (await client._connection._opening.gateway())._clients.sqs.meta.events
 
-    events = loop.run(client.handler, queue, 10.0)
+    events = loop_thread.run(client.handler, queue, 10.0)
     events.register("provide-client-params.sqs.SendMessage", keep)
     try:
         write()

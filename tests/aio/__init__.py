@@ -1,0 +1,1 @@
+"""The asyncio client. simulated: as a client of the simulation."""

@@ -355,8 +355,8 @@ class App:
         for watcher in self.watchers:
             if watcher.armed and watcher not in left and watcher.path not in self.removed:
                 self.complain("a watch function was forgotten: %s %s" % (watcher.mode, watcher.path))
-        if zk._tasks or zk._listeners or zk._holds or zk._queue:
-            self.complain("left: %s %s %s" % (zk._tasks, zk._listeners, zk._holds))
+        if zk._tasks or zk._listeners or zk._held_nodes or zk._queue:
+            self.complain("left: %s %s %s" % (zk._tasks, zk._listeners, zk._held_nodes))
         for name, owner in self._contenders():
             if owner == zk._session_id:
                 self.complain("a contender is left behind: %s" % name)

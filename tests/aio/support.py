@@ -1,9 +1,15 @@
-"""Runs a test's coroutine as an app would."""
+"""Runs a test's coroutine as an app would, and has a session expire."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any, Coroutine
+
+from fk_backend.core.requests import Expire
+from fk_backend.layout import beat_key
+from fk_backend.messages import Message, encode
+from fk_backend.providers import memory
+from fk_kazoo.aio import KazooClient
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
@@ -19,3 +25,11 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 
     asyncio.run(outer())
     assert not failures, failures
+
+
+async def expire(other: KazooClient, session: Any) -> None:
+    """Takes the session over, and closes it, as kazoo's own tests expire one; but for its owner it has expired."""
+    deployment = memory.deployment(other.deployment.deployment)
+    (beats,) = await deployment.store.get([beat_key("default", session[0])])
+    expiry = Expire(session[0], 0 if beats is None else beats.rev)
+    await deployment.send("default", "heartbeat:test:0", encode(Message("", 0, 0, (expiry,), 0)))

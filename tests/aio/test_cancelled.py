@@ -276,7 +276,7 @@ def cancelled(name: str, at: int, how: str) -> Tuple[int, bool]:
         assert len(zk._watches) == 0, zk._watches._watchers
         assert zk._connection is not None and not zk._connection.calls and not zk._queue
         assert world.interests() == []
-        assert not zk._tasks and not zk._listeners and not zk._holds and zk.connected
+        assert not zk._tasks and not zk._listeners and not zk._held_nodes and zk.connected
 
     run(play)
     return outcome[1], outcome[0]

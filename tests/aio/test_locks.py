@@ -14,7 +14,7 @@ import pytest
 from kazoo.protocol.states import KazooState
 
 from fk_backend.providers import memory
-from fk_kazoo import notes
+from fk_kazoo import logs
 from fk_kazoo.aio import KazooClient
 from fk_kazoo.exceptions import (
     ConnectionLoss,
@@ -137,7 +137,7 @@ def test_lost_is_set(name: str, how: str) -> None:
         await held.release()
         assert not held.lost.is_set()
         await zk.sync("/")
-        assert len(zk._watches) == 0 and not zk._holds
+        assert len(zk._watches) == 0 and not zk._held_nodes
 
     run(play)
 
@@ -298,7 +298,7 @@ def test_a_kept_node_is_there_in_every_session() -> None:
 
 def test_every_reason(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """Within a listener it is about the state that it is told; lines name deployment and session."""
-    monkeypatch.setattr(notes, "_last", {})  # lines about the same thing are left out for a while
+    monkeypatch.setattr(logs, "_last", {})  # lines about the same thing are left out for a while
 
     async def play(world: World) -> None:
         zk = KazooClient("memory://" + world.name)

@@ -58,7 +58,7 @@ _answered, _notify, _greet = Watches.answered, Life._notify_pending, Life._greet
 
 def _orphan(self: Any) -> Any:
     """Who is cancelled while it contends leaves its node behind."""
-    if self._hold is not None:
+    if self._held_node is not None:
         return _let_go(self)
     self._renew()
     self._pass_on()

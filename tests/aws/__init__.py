@@ -1,0 +1,1 @@
+"""The provider for AWS, on an emulator; `conftest.py` has the fixtures. In `unit` nothing is started."""

@@ -1,0 +1,1 @@
+"""Backups, taken while clients write and restored on another provider."""

@@ -15,7 +15,7 @@ from fk_backend.backup.restore import MARK, examine, restore
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.requests import Create
 from fk_backend.errors import DeploymentError, Protected, Unavailable
-from fk_backend.ports import STATE, TABLES, Limits, Remove
+from fk_backend.ports import STATE, TABLES, Capabilities, Remove
 from fk_backend.providers.memory.store import MemoryStore
 from tests.functions.doubles import Bench
 
@@ -52,7 +52,7 @@ def made() -> bytes:
     return asyncio.run(make())
 
 
-async def refused(file: io.BytesIO, limits: Limits = Limits()) -> None:  # noqa: B008 (a constant)
+async def refused(file: io.BytesIO, limits: Capabilities = Capabilities()) -> None:  # noqa: B008 (a constant)
     """The restore fails, and nothing was written."""
     bench = Bench(MemoryStore(limits))
     try:
@@ -135,7 +135,7 @@ def test_no_value_is_larger_than_is_read() -> None:
 def test_what_another_store_can_not_take_is_refused_before(path: str, size: int, says: str) -> None:
     file = file_of([*WHOLE[:3], ["node", path, NODE, FAMILY, b"x" * size], WHOLE[3]])
     with pytest.raises(DeploymentError, match=says):
-        asyncio.run(refused(file, Limits(partition_bytes=500, item_bytes=400_000)))
+        asyncio.run(refused(file, Capabilities(partition_bytes=500, item_bytes=400_000)))
 
 
 def test_a_namespace_without_zxids_left() -> None:

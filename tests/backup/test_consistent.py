@@ -22,14 +22,14 @@ from fk_backend.core.acls import OPEN_ACL, READ_ACL
 from fk_backend.core.model import Error, Family, Node
 from fk_backend.core.requests import Close, Create, Delete, Flags, Multi, Request, SetAcl, SetData
 from fk_backend.errors import DeploymentError
-from fk_backend.functions import journal
-from fk_backend.ports import INTEREST, SESSIONS, STATE, AdminPorts, Limits, Ports
+from fk_backend.ports import INTEREST, SESSIONS, STATE, AdminPorts, Capabilities, Ports
 from fk_backend.providers.memory.store import MemoryStore
+from fk_backend.writer import journal
 from tests.functions.doubles import NS, Bench
 
 Tree = Dict[str, Tuple[Node, Family]]
 
-CLOUD = Limits(writes=100, commit_bytes=3_900_000, item_bytes=400_000, transactions_cost_double=True)
+CLOUD = Capabilities(writes=100, commit_bytes=3_900_000, item_bytes=400_000, transactions_cost_double=True)
 """As a store that has them: commits of one node go in two steps."""
 NAMES = ("/a", "/b", "/c", "/a/x", "/a/y", "/b/x", "/b/y", "/a/x/deep")
 
@@ -125,7 +125,7 @@ class Interleaved:
     def __init__(self, busy: Busy, steps: int) -> None:
         self._busy = busy
         self._left = steps
-        self.limits = busy.bench.store.limits
+        self.capabilities = busy.bench.store.capabilities
 
     def __getattr__(self, name: str) -> Any:
         async def method(*args: Any, **kwargs: Any) -> Any:
@@ -138,7 +138,7 @@ class Interleaved:
         return method
 
 
-async def busy_bench(seed: int, limits: Limits = CLOUD) -> Busy:
+async def busy_bench(seed: int, limits: Capabilities = CLOUD) -> Busy:
     """With three sessions and some nodes."""
     busy = Busy(Bench(MemoryStore(limits)), {}, random.Random(seed), {}, asyncio.Lock())
     for inbox in ("one", "two", "three"):
@@ -256,7 +256,7 @@ def test_a_writer_that_does_not_say_what_it_wrote_is_noticed(monkeypatch: pytest
 
     async def check() -> None:
         busy = await busy_bench(4)
-        monkeypatch.setattr("fk_backend.functions.step.noted", lambda ports, ns, cache, writes: writes)
+        monkeypatch.setattr("fk_backend.writer.step.noted", lambda ports, ns, cache, writes: writes)
         with pytest.raises(DeploymentError, match="older version"):
             await backed_up(administration(busy.bench, Interleaved(busy, 60)))
         await nothing_is_left(busy.bench.store)

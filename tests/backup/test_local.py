@@ -19,7 +19,7 @@ from fk_kazoo.__main__ import main
 from fk_kazoo.client import KazooClient
 from fk_kazoo.commands import operation
 from fk_kazoo.exceptions import DeploymentConfigurationError
-from fk_kazoo.files import whole_file
+from fk_kazoo.files import atomic_file
 
 
 def command(*arguments: object, code: int = 0) -> Tuple[str, str]:
@@ -206,7 +206,7 @@ def test_two_at_once_to_one_file_do_not_mix(connect: Any, tmp_path: Path, capsys
         connect("local://" + name).create("/" + name)
     file, beside = tmp_path / "x.bak", tmp_path / "x.bak.part"
     beside.write_text("mine")
-    with pytest.raises(FileExistsError) as raised, whole_file(str(file), over=False) as first:
+    with pytest.raises(FileExistsError) as raised, atomic_file(str(file), over=False) as first:
         assert main(["backup", "local://other", str(file)]) == 0
         first.write(b"of another one")
         whole = file.read_bytes()

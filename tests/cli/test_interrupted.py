@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from fk_kazoo.interrupts import not_now
+from fk_kazoo.interrupts import defer_interrupts
 
 from .interrupted import COMMANDS, FOR_EVER, Scene, lives
 
@@ -32,7 +32,7 @@ def test_at_moments_of_its_life(name: str, scene: Scene) -> None:
 def test_what_is_short_is_done_first() -> None:
     """And the interrupt comes then, once."""
     done = []
-    with pytest.raises(KeyboardInterrupt), not_now():
+    with pytest.raises(KeyboardInterrupt), defer_interrupts():
         signal.raise_signal(signal.SIGINT)
         done.append(1)
     assert done == [1] and signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -40,7 +40,7 @@ def test_what_is_short_is_done_first() -> None:
 
 LOST = """
 import signal, sys
-from fk_kazoo.interrupts import until_the_end
+from fk_kazoo.interrupts import run_command
 
 class Interrupted:
     def __del__(self):
@@ -50,7 +50,7 @@ def command():
     Interrupted()
     signal.pause()
 
-sys.exit(until_the_end(command))
+sys.exit(run_command(command))
 """
 
 

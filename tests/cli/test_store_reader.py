@@ -14,7 +14,7 @@ from fk_backend import layout
 from fk_backend.core.acls import OPEN_ACL, digest_id
 from fk_backend.core.model import Blob, Family, Node
 from fk_backend.errors import NotAllowed, Unavailable
-from fk_backend.ports import AdminPorts, NullSender, Ports, Put
+from fk_backend.ports import AdminPorts, Capabilities, NullSender, Ports, Put
 from fk_backend.providers.clock import SystemClock
 from fk_backend.providers.local.store import LocalStore
 from fk_backend.providers.memory.store import MemoryStore
@@ -135,7 +135,8 @@ class Blobs:
 class Rows(MemoryStore):
     """Whose reads of many are of no one moment: a family that comes with its node is not seen."""
 
-    atomic_queries = False
+    def __init__(self) -> None:
+        super().__init__(Capabilities(atomic_queries=False))
 
     async def load(self, keys: Any) -> Any:
         """Without the families."""

@@ -1,4 +1,4 @@
-"""A connection without threads: what the loop's thread, kazoo's and a caller's do to its line, step by step."""
+"""A connection without threads: what the loop's thread, kazoo's and a caller's do to its channel, step by step."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from kazoo.protocol.states import KeeperState
 from fk_backend.core.model import Error
 from fk_backend.core.requests import Result
 from fk_backend.session.watchlist import Event
-from fk_kazoo import connection, loop, turns
-from fk_kazoo.line import Asked, Line
+from fk_kazoo import connection, event_loop, loop_thread
+from fk_kazoo.channel import CallerRequest, Channel
 
 HANDLER = SequentialThreadingHandler()
 
@@ -92,7 +92,7 @@ class Loop:
 
     def __init__(self, play: Play) -> None:
         self._play = play
-        self.turn = turns.LoopLock()
+        self.loop_lock = event_loop.LoopLock()
         self.given: Deque[Callable[[], object]] = deque()
         self.woken = 0
 
@@ -106,16 +106,16 @@ class Loop:
         self.woken += 1
 
 
-class Asks(Dict[Asked, None]):
-    """`Line.asked`, where something else may happen between two instructions of whoever uses it."""
+class Asks(Dict[CallerRequest, None]):
+    """`Channel.open_requests`, where something else may happen between two instructions of whoever uses it."""
 
     play: Play
 
-    def __setitem__(self, asked: Asked, value: None) -> None:
+    def __setitem__(self, asked: CallerRequest, value: None) -> None:
         super().__setitem__(asked, value)
         self.play.at("asked")
 
-    def __iter__(self) -> Iterator[Asked]:
+    def __iter__(self) -> Iterator[CallerRequest]:
         listed = list(super().__iter__())
         self.play.at("listed")
         return iter(listed)
@@ -189,19 +189,19 @@ class Play:
     """All of it. Whatever is answered or happens has a number, which is its zxid, in the order in which it happens."""
 
     def __init__(self, patch: pytest.MonkeyPatch, turned: Optional[Turned] = None) -> None:
-        self.line = Line(None, "ns")  # type: ignore[arg-type]
-        self.line._decided = True
-        self.line.asked = Asks()
-        self.line.asked.play = self
+        self.channel = Channel(None, "ns")  # type: ignore[arg-type]
+        self.channel._decided = True
+        self.channel.open_requests = Asks()
+        self.channel.open_requests.play = self
         self.session: Any = Session(self)
-        self.line._session = self.session
+        self.channel._session = self.session
         self.loop = Loop(self)
-        patch.setattr(loop, "current", lambda: self.loop)
-        patch.setattr(loop, "known", lambda: self.loop)
+        patch.setattr(loop_thread, "current", lambda: self.loop)
+        patch.setattr(loop_thread, "known", lambda: self.loop)
         self.client = Client(self)
         self.connection = Connection(self)
-        self.connection._line = self.connection._greeted = self.line
-        self.line.deliver = self.connection._deliver
+        self.connection._channel = self.connection._ready_channel = self.channel
+        self.channel.deliver = self.connection._deliver
         self.told: List[int] = []
         """Numbers, in the order in which they were handed over."""
         self.came: List[int] = []
@@ -231,13 +231,13 @@ class Play:
         outcome, request = self._outcome(), Delete("/a", -1)
         self._own[xid] = outcome
         self.client._pending.append((request, outcome, xid))
-        self.line.submit(request, xid)
+        self.channel.submit(request, xid)
 
     def take(self) -> None:
         """Takes what waits, and is busy with it from then on."""
         if not self.busy and self.rung():
             try:
-                header, body, self.connection._taken = self.line.take()
+                header, body, self.connection._taken = self.channel.next_reply()
             except BlockingIOError:
                 return
             self.connection.taken = (header, body, 0)
@@ -251,7 +251,7 @@ class Play:
 
     def indirect(self) -> None:
         """From now on, whoever hands over has to be this thread."""
-        self.line.deliver = None
+        self.channel.deliver = None
 
     def close(self) -> None:
         """Tells that the connection is gone, as `_notify_pending` does."""
@@ -278,19 +278,19 @@ class Play:
         """The session answers what waits longest."""
         if self.session.waiting:
             tag = self.session.waiting.popleft()
-            outcome = tag.result if isinstance(tag, Asked) else self._own[tag[0]]
+            outcome = tag.result if isinstance(tag, CallerRequest) else self._own[tag[0]]
             outcome.number = self._next()
-            self.line.replied(tag, Result(0, None, outcome.number))
+            self.channel.replied(tag, Result(0, None, outcome.number))
 
     def event(self) -> None:
         """Something happened that a watch waits for."""
         number = self._next()
-        self.line.fired(Event(number, "/%d" % number, 3))
+        self.channel.fired(Event(number, "/%d" % number, 3))
 
     def ping(self) -> None:
         """A ping is answered."""
         self.connection.pings.append(self._next())
-        self.line._put(PING_XID, 0, 0, b"")
+        self.channel._pass_reply(PING_XID, 0, 0, b"")
 
     def _next(self) -> int:
         self.came.append(len(self.came) + 1)
@@ -305,7 +305,7 @@ class Play:
     def rung(self) -> bool:
         """Whether the bell is rung: kazoo's thread would wake."""
         try:
-            return bool(self.line.socket._end.recv(1, socket.MSG_PEEK) == b"\0")
+            return bool(self.channel.socket._end.recv(1, socket.MSG_PEEK) == b"\0")
         except BlockingIOError:
             return False
 
@@ -318,13 +318,13 @@ class Play:
         for _ in range(20):
             self.take()
             self.done()
-        assert not self.line._replies, "nobody was woken for what waits"
+        assert not self.channel._replies, "nobody was woken for what waits"
         assert not self.rung(), "somebody is woken for nothing"
 
     def discard(self) -> None:
         """Gives the sockets back."""
-        self.line.hang_up()
-        self.line.socket.discard()
+        self.channel.hang_up()
+        self.channel.socket.discard()
 
 
 def merged(*scripts: Sequence[str]) -> Iterator[List[str]]:

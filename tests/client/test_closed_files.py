@@ -12,7 +12,7 @@ from typing import Any, Callable
 
 import pytest
 
-from fk_kazoo import loop
+from fk_kazoo import loop_thread
 from fk_kazoo.client import KazooClient
 from tests.client.programs.support import Program, within
 
@@ -76,7 +76,7 @@ def test_who_is_lost_while_it_begins_begins_again(local_url: str) -> None:
         live = begin()
         if not lost:
             lost.append(client._connection)
-            loop.lose(client, client._connection)
+            loop_thread.abandon_connection(client, client._connection)
         return live
 
     client.start_async = start_async

@@ -7,8 +7,8 @@ from typing import Any, Callable, List, Set
 
 import pytest
 
-from fk_backend.functions import distributor
 from fk_backend.providers.dispatch import Dispatcher
+from fk_backend.writer import distributor
 from tests.client.programs.support import within
 
 CROWD = 8

@@ -12,8 +12,8 @@ from unittest import mock
 
 import pytest
 
-from fk_kazoo import loop
-from fk_kazoo.loop import KEEP_OPEN_S, LoopThread, Opening
+from fk_kazoo import loop_thread
+from fk_kazoo.loop_thread import KEEP_OPEN_S, LoopThread, Opening
 from fk_kazoo.url import parse
 
 START, STOP, WAIT = "start", "stop", "half a second"
@@ -92,7 +92,7 @@ async def _lived(steps: Sequence[str]) -> List[str]:
     thread._open, thread.loop = {}, clock
     users: List[Opening] = []
     left, openings = 0.0, 0
-    with mock.patch.object(loop, "provider", lambda scheme: provider):
+    with mock.patch.object(loop_thread, "provider", lambda scheme: provider):
         for step in steps:
             if step == START:
                 lingers = openings and (users or clock.now - left < KEEP_OPEN_S)

@@ -125,7 +125,7 @@ def test_a_forked_child_keeps_nothing(zk: Any) -> None:
         try:
             assert threading.active_count()  # pytest's own are the parent's
             kept.close()
-            os._exit(0 if kept._changed("CONNECTED") is True else 1)
+            os._exit(0 if kept._on_state("CONNECTED") is True else 1)
         finally:
             os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0

@@ -9,7 +9,7 @@ import pytest
 from kazoo.exceptions import ConnectionLoss, SessionExpiredError
 from programs.support import eventually
 
-from fk_kazoo import loop
+from fk_kazoo import loop_thread
 from fk_kazoo.client import KazooClient
 
 Connect = Callable[..., Any]
@@ -61,7 +61,7 @@ def test_a_read_while_the_loop_is_busy_goes_the_long_way(memory_url: str, connec
         busy.set()
         free.wait(10)
 
-    loop.current().call(work)
+    loop_thread.current().call(work)
     assert busy.wait(10)
     result = client.get_async("/n")
     assert not result.ready()

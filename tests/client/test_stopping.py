@@ -41,7 +41,7 @@ def test_stop_between_two_tries_to_connect(url: str, connect: Connect) -> None:
     """#582: when stop() hangs up, the next try is about to begin, and it hangs in the network."""
     client, dialling, dropped = connect(url), threading.Event(), threading.Event()
     connection_ = client._connection
-    dial, drop = connection_._dial, connection_.drop
+    dial, drop = connection_._dial, connection_.hang_up
 
     def dial_late(host: str, port: int) -> Any:
         dialling.set()
@@ -53,7 +53,7 @@ def test_stop_between_two_tries_to_connect(url: str, connect: Connect) -> None:
         dropped.set()
 
     client.client_link.swallow()
-    connection_._dial, connection_.drop = dial_late, drop_and_tell
+    connection_._dial, connection_.hang_up = dial_late, drop_and_tell
     connection_._socket.close()
     assert dialling.wait(STOP_S)
     within(STOP_S, client.stop)
@@ -63,7 +63,7 @@ def test_stop_between_two_tries_to_connect(url: str, connect: Connect) -> None:
 def test_stop_when_the_close_is_not_answered(url: str, connect: Connect) -> None:
     """#241: the deployment goes out of reach while the session is being closed."""
     client = connect(url)
-    client._connection._line.submit = lambda request, xid: None
+    client._connection._channel.submit = lambda request, xid: None
     within(STOP_S, client.stop)
     assert client.state == KazooState.LOST
 

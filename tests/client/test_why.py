@@ -12,7 +12,7 @@ from typing import Any, Callable, List
 
 import pytest
 
-from fk_kazoo import notes
+from fk_kazoo import logs
 from fk_kazoo.client import KazooClient
 from fk_kazoo.why import Reason
 from tests.checkout import ROOT
@@ -141,24 +141,24 @@ def test_who_silenced_ours_hears_kazoos(
 
 def test_every_logger_of_ours_goes_by_kazoos() -> None:
     files = (ROOT / "fk_kazoo").glob("*.py")
-    logs = {path.stem for path in files if "getLogger(__name__)" in path.read_text("utf-8")}
-    assert logs and logs <= set(notes._OURS)
+    found = {path.stem for path in files if "getLogger(__name__)" in path.read_text("utf-8")}
+    assert found and found <= set(logs._OURS)
 
 
 def test_what_is_said_again_and_again_is_counted(
     zk: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1000.0]
-    monkeypatch.setattr("fk_kazoo.notes.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("fk_kazoo.logs.time.monotonic", lambda: now[0])
     with caplog.at_level(logging.INFO, "fk_kazoo"):
         for number in range(100):
-            notes.say(zk, logging.INFO, "is %s", "/a", number)
-        notes.say(zk, logging.INFO, "is %s", "/b", "another one")
-        now[0] += notes.EVERY_S
-        notes.say(zk, logging.INFO, "is %s", "/a", "later")
+            logs.log_limited(zk, logging.INFO, "is %s", "/a", number)
+        logs.log_limited(zk, logging.INFO, "is %s", "/b", "another one")
+        now[0] += logs.EVERY_S
+        logs.log_limited(zk, logging.INFO, "is %s", "/a", "later")
     told = [each.getMessage().rpartition(", ")[2] for each in caplog.records]
     assert told == ["/a: is 0", "/b: is another one", "/a: is later (and 99 more like this)"]
     with caplog.at_level(logging.INFO, "fk_kazoo"):
-        for number in range(3 * notes.MAX_KNOWN):
-            notes.say(zk, logging.INFO, "is", "/%d" % number)
-    assert len(notes._last) <= notes.MAX_KNOWN
+        for number in range(3 * logs.MAX_KNOWN):
+            logs.log_limited(zk, logging.INFO, "is", "/%d" % number)
+    assert len(logs._last) <= logs.MAX_KNOWN

@@ -1,0 +1,1 @@
+"""ZooKeeper's semantics, without anything around them."""

@@ -1,0 +1,1 @@
+"""What the documentation names is there, and its snippets run. pages: what is in a page."""

@@ -25,9 +25,9 @@ from fk_backend.core.requests import (
     Open,
     Reap,
     Request,
-    Rest,
     SetAcl,
     SetData,
+    StopTicking,
     WatchSubtrees,
 )
 from fk_backend.functions.writer import Writer
@@ -59,7 +59,7 @@ OF_A_SESSION: Dict[str, Request] = {
     "close": Close(),
     "watch subtrees": WatchSubtrees(),
 }
-INTERNAL: Dict[str, Request] = {"expire": Expire(0, 0), "reap": Reap("/there/c", 0), "rest": Rest(1 << 40)}
+INTERNAL: Dict[str, Request] = {"expire": Expire(0, 0), "reap": Reap("/there/c", 0), "rest": StopTicking(1 << 40)}
 OF_NONE: Dict[str, Request] = {
     "open": Open(b"h" * 32, 4000, "thief", None),
     "attach": Attach(0, PASSWORD, "thief", None),
@@ -162,7 +162,10 @@ def test_nobody_else_may_ask_what_the_heartbeat_asks(what: str, sender: str) -> 
 def test_one_message_that_is_vouched_for_vouches_for_no_other_one() -> None:
     async def check() -> None:
         bench, victim, _ = await _scene()
-        good, bad = Message("heartbeat:1", 0, 1, (Rest(1 << 40),)), Message("heartbeat:2", 0, 1, (Expire(victim, 0),))
+        good, bad = (
+            Message("heartbeat:1", 0, 1, (StopTicking(1 << 40),)),
+            Message("heartbeat:2", 0, 1, (Expire(victim, 0),)),
+        )
         await bench.writer(NS, [*deliveries([good], True), *deliveries([bad], False)])
         await bench.writer(NS, [*deliveries([bad], False), *deliveries([good], True)])
         assert not bench.told("victim").ended

@@ -12,12 +12,12 @@ from fk_backend.core.model import Error
 from fk_backend.core.requests import Create, Delete, SetData
 from fk_backend.core.watches import CHILD, DATA
 from fk_backend.errors import Refused, Unavailable, Unknown
-from fk_backend.functions import distributor
-from fk_backend.functions import step as step_module
 from fk_backend.functions.writer import Writer
 from fk_backend.messages import Message, decode_note
 from fk_backend.ports import Pushed, Written
 from fk_backend.providers.memory.store import MemoryStore
+from fk_backend.writer import distributor
+from fk_backend.writer import step as step_module
 
 from .doubles import NS, Bench, FakeInboxes
 

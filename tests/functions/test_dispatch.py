@@ -16,7 +16,6 @@ from fk_backend.core.model import Error
 from fk_backend.core.requests import Call, Create, Open
 from fk_backend.core.snapshot import Outcome, Snapshot
 from fk_backend.errors import Conflict, Unavailable, Unknown
-from fk_backend.functions import step as step_module
 from fk_backend.functions import writer as writer_module
 from fk_backend.functions.heartbeat import Heartbeat
 from fk_backend.functions.writer import Writer
@@ -24,6 +23,7 @@ from fk_backend.messages import Message, encode, message_id
 from fk_backend.ports import Clock, Delivery, Inboxes, Pushed
 from fk_backend.providers import dispatch
 from fk_backend.providers.dispatch import Dispatcher
+from fk_backend.writer import step as step_module
 
 from .doubles import KEY, NS, Bench, FakeInboxes
 

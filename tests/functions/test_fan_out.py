@@ -18,13 +18,13 @@ from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import EventType, Trigger
 from fk_backend.core.requests import Attach, Close, Create, Delete, SetData, WatchSubtrees
 from fk_backend.errors import Unavailable, Unknown
-from fk_backend.functions import distributor, watch
-from fk_backend.functions.watch import AT_ONCE
 from fk_backend.layout import Head
 from fk_backend.mac import inbox_name
 from fk_backend.messages import Answers, Fired, Message, decode_note
-from fk_backend.ports import INTEREST, Limits, Pushed
+from fk_backend.ports import INTEREST, Capabilities, Pushed
 from fk_backend.providers.memory.store import MemoryStore
+from fk_backend.writer import distributor, watch
+from fk_backend.writer.watch import AT_ONCE
 
 from .doubles import KEY, NS, PASSWORD, Bench
 
@@ -106,7 +106,7 @@ def test_answers_go_while_registrations_are_looked_up() -> None:
     """Where requests take long; each answer carries what it set off, so its session's own events come first."""
 
     async def check() -> None:
-        bench = Bench(MemoryStore(Limits(has_latency=True)))
+        bench = Bench(MemoryStore(Capabilities(has_latency=True)))
         session = await bench.open("one")
         await bench.watch("one", "/", watches.CHILD, 7)
         answered, looked = asyncio.Event(), bench.store.query
@@ -136,7 +136,7 @@ def test_a_look_that_fails_after_the_answers_went_is_done_again() -> None:
     """The batch comes again: nothing is applied twice, and the event that nobody was told of is told."""
 
     async def check() -> None:
-        bench = Bench(MemoryStore(Limits(has_latency=True)))
+        bench = Bench(MemoryStore(Capabilities(has_latency=True)))
         session = await bench.open("one")
         await bench.watch("two", "/", watches.CHILD, 7)
         looked = bench.store.query
@@ -191,7 +191,7 @@ def test_thousands_of_registrations_are_not_dropped_all_at_once() -> None:
                 under_way -= 1
                 await super().commit(writes)
 
-        bench = Bench(Busy(Limits(has_latency=True, transactions_cost_double=True)))
+        bench = Bench(Busy(Capabilities(has_latency=True, transactions_cost_double=True)))
         session = await bench.open("writer")
         for number in range(1000):
             await bench.watch("w%04d" % number, "/a", watches.DATA, 1)
@@ -205,7 +205,7 @@ def test_what_was_told_of_thousands_is_not_told_again_when_time_runs_out() -> No
     """Each portion is dropped when it was told, so every try gets further."""
 
     async def check() -> None:
-        bench = Bench(MemoryStore(Limits(has_latency=True, transactions_cost_double=True)))
+        bench = Bench(MemoryStore(Capabilities(has_latency=True, transactions_cost_double=True)))
         session = await bench.open("writer")
         for number in range(2 * AT_ONCE + 50):
             await bench.watch("w%04d" % number, "/a", watches.DATA, 1)

@@ -11,13 +11,13 @@ from fk_backend import layout
 from fk_backend.core import watches
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Blob, Error, Trigger
-from fk_backend.core.requests import Attach, Check, Close, Create, Expire, Multi, Open, Reap, Rest, SetData
+from fk_backend.core.requests import Attach, Check, Close, Create, Expire, Multi, Open, Reap, SetData, StopTicking
 from fk_backend.functions import writer
 from fk_backend.functions.heartbeat import MAX_ORPHANED_COUNTERS, Heartbeat
-from fk_backend.functions.watch import NOTE_CHARS, Registration, fired_notes
 from fk_backend.messages import Message, decode, decode_note, trigger_log_of
-from fk_backend.ports import INTEREST, Delivery, Item, Key, Limits, Put
+from fk_backend.ports import INTEREST, Capabilities, Delivery, Item, Key, Put
 from fk_backend.providers.memory.store import MemoryStore
+from fk_backend.writer.watch import NOTE_CHARS, Registration, fired_notes
 
 from .doubles import NS, PASSWORD, Bench
 
@@ -33,7 +33,7 @@ def _create(data: Any) -> Create:
     [
         Expire(1, 0),
         Reap("/a", 1 << 60),
-        Rest(1 << 60),
+        StopTicking(1 << 60),
         Open(b"", 1000, "victim", None),
         Attach(1, PASSWORD, "victim", None),
         _create(THEIRS),
@@ -109,7 +109,7 @@ def test_an_answer_that_no_inbox_takes_is_a_refusal() -> None:
     """A multi that changes nothing is bound by no commit: its answer would be tried for ever."""
 
     async def check() -> None:
-        bench = Bench(MemoryStore(Limits(answer_bytes=2000)))
+        bench = Bench(MemoryStore(Capabilities(answer_bytes=2000)))
         session = await bench.open("me")
         for number, version in ((1, -1), (2, 7)):
             checks = Multi(tuple(Check("/", version) for _ in range(500)))
@@ -157,7 +157,7 @@ def test_counters_of_nobody_do_not_hold_up_the_heartbeat() -> None:
         expired = [request for _, _, body in bench.queue.sent for request in decode(body).requests]
         assert expired == [Expire(silent, 0)]
         (watched,) = heartbeat._watched.values()
-        assert len(watched.strays) <= MAX_ORPHANED_COUNTERS
+        assert len(watched.orphans) <= MAX_ORPHANED_COUNTERS
         left = len(await bench.contents()) - len([key for key in await bench.contents() if key.table != INTEREST])
         assert left < 3000 - MAX_ORPHANED_COUNTERS
 

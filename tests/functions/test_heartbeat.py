@@ -18,7 +18,7 @@ from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Error, Session
 from fk_backend.core.requests import Close, Create, Delete, Expire, Reap, SetData
 from fk_backend.errors import Unavailable
-from fk_backend.functions.heartbeat import AT_ONCE, REAP_EVERY, TICK_S, Heartbeat, Lease, Watched
+from fk_backend.functions.heartbeat import AT_ONCE, REAP_EVERY, TICK_S, Heartbeat, Lease, NamespaceMemory
 from fk_backend.messages import Message, decode
 from fk_backend.ports import INTEREST, Delivery, Item, Key, Page, Put
 from fk_backend.providers.memory.store import MemoryStore
@@ -232,10 +232,10 @@ def test_an_expiry_says_by_which_count_it_was_judged(beats: int) -> None:
         session = await ward.bench.open("client", 1000)
         for _ in range(beats):
             await ward.beat(session)
-        watched, requests = Watched(), []
+        watched, requests = NamespaceMemory(), []
         for _ in range(8):
             ward.bench.clock.now_s += TICK_S
-            requests += (await ward.heartbeat.look(NS, watched, {session: Lease(1.0)})).requests
+            requests += (await ward.heartbeat.tick(NS, watched, {session: Lease(1.0)})).requests
         assert set(requests) == {Expire(session, beats)}
 
     asyncio.run(check())
@@ -447,6 +447,35 @@ def test_a_store_that_was_out_of_reach_costs_nobody_his_session() -> None:
         store.down = False
         await ward.tick()
         assert await ward.alive(session)
+
+    asyncio.run(check())
+
+
+def test_time_is_given_back_also_after_a_look_that_failed_after_it_had_read_the_counters() -> None:
+    """The first look failed in its middle, and then the machine stood still: nobody could have beaten meanwhile."""
+
+    async def check() -> None:
+        class Flaky(MemoryStore):
+            is_down = True
+
+            async def query(
+                self, table: str, partition: str, start: str = "", end: Optional[str] = None, limit: int = 1000
+            ) -> Page:
+                if self.is_down and partition == layout.reapable_partition(NS):
+                    raise Unavailable("down")
+                return await super().query(table, partition, start, end, limit)
+
+        store = Flaky()
+        ward = Ward(store)
+        session = await ward.bench.open("client", 1000)
+        with pytest.raises(Unavailable):
+            await ward.tick()
+        store.is_down = False
+        await ward.tick(10.0)
+        assert await ward.alive(session)
+        for _ in range(4):
+            await ward.tick()
+        assert not await ward.alive(session)
 
     asyncio.run(check())
 

@@ -17,7 +17,7 @@ from fk_backend.functions import writer as writer_module
 from fk_backend.functions.writer import Writer
 from fk_backend.mac import inbox_name
 from fk_backend.messages import Message, Position, encode
-from fk_backend.ports import UNLIMITED, Delivery, Limits
+from fk_backend.ports import UNLIMITED, Capabilities, Delivery
 from fk_backend.providers.memory.store import MemoryStore
 
 from .doubles import KEY, NS, PASSWORD, Bench, Crash, Doom
@@ -30,7 +30,7 @@ def create(path: str, flags: int = 0) -> Create:
     return Create(path, b"old", OPEN_ACL, flags, 0, False)
 
 
-def on_bench(play: Play, limits: Limits = UNLIMITED) -> None:
+def on_bench(play: Play, limits: Capabilities = UNLIMITED) -> None:
     """Runs a test, with sessions at "one" and "two", and a node /a."""
 
     async def run() -> None:
@@ -151,7 +151,7 @@ def test_an_end_that_takes_several_commits_is_left_to_what_comes_again() -> None
             await invoke(sharing(bench), session, Close())
         assert await bench.contents() == before
 
-    on_bench(play, Limits(writes=15))
+    on_bench(play, Capabilities(writes=15))
 
 
 def test_one_that_is_late_is_fenced_by_the_connection_after_it() -> None:
@@ -168,7 +168,7 @@ def test_one_that_is_late_is_fenced_by_the_connection_after_it() -> None:
 def test_what_is_done_of_a_message_that_comes_again_is_kept() -> None:
     """Committed, or promised and kept, before its writer died and somebody else wrote."""
 
-    def comes_again(limits: Limits) -> None:
+    def comes_again(limits: Capabilities) -> None:
         async def play(bench: Bench, session: int) -> None:
             for calls in range(1, 40):
                 batch = queued(session, 1 + calls, SetData("/a", b"x", -1), sequence=calls)
@@ -189,7 +189,7 @@ def test_what_is_done_of_a_message_that_comes_again_is_kept() -> None:
         on_bench(play, limits)
 
     comes_again(UNLIMITED)
-    comes_again(Limits(transactions_cost_double=True))
+    comes_again(Capabilities(transactions_cost_double=True))
 
 
 async def version_of(bench: Bench) -> int:
@@ -202,7 +202,7 @@ def test_what_is_cut_is_not_begun_anew() -> None:
     """See `step.unfinished`: the first half of a message was committed, and its writer is gone."""
 
     async def play(bench: Bench, session: int) -> None:
-        bench.store.limits = bench.store.limits._replace(writes=5)
+        bench.store.capabilities = bench.store.capabilities._replace(writes=5)
         batch = queued(session, 2, create("/q-", 2), create("/q-", 2), create("/q-", 2), sequence=9)
         for calls in range(1, 60):
             try:
@@ -288,10 +288,10 @@ def test_who_is_always_second_leaves_it_to_the_queue_which_tries_again_at_once()
 
 
 @pytest.mark.parametrize(
-    "limits", [UNLIMITED, Limits(transactions_cost_double=True, has_latency=True)], ids=["whole", "promised"]
+    "limits", [UNLIMITED, Capabilities(transactions_cost_double=True, has_latency=True)], ids=["whole", "promised"]
 )
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_whichever_call_was_its_last_it_was_done_or_not_and_never_comes_late(limits: Limits, after: bool) -> None:
+def test_whichever_call_was_its_last_it_was_done_or_not_and_never_comes_late(limits: Capabilities, after: bool) -> None:
     """The function dies at each of its calls; its client attaches anew; what it had asked arrives once more, late."""
     outcomes = set()
 

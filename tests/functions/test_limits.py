@@ -15,21 +15,21 @@ from fk_backend.core.apply import apply
 from fk_backend.core.model import Error
 from fk_backend.core.requests import Close, Create, Delete, Expire, Multi, SetData
 from fk_backend.errors import Conflict
-from fk_backend.functions import step
 from fk_backend.messages import Message
-from fk_backend.ports import SESSIONS, Limits, Put
+from fk_backend.ports import SESSIONS, Capabilities, Put
 from fk_backend.providers.aws.store import DynamoStore
 from fk_backend.providers.memory.store import MemoryStore
+from fk_backend.writer import step
 
 from .doubles import NS, Bench, Crash, Doom, deliveries
 
-DEAR = Limits(transactions_cost_double=True)
+DEAR = Capabilities(transactions_cost_double=True)
 
 
 class Counting(MemoryStore):
     """Keeps what was committed."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Capabilities) -> None:
         super().__init__(limits)
         self.commits: List[List[Any]] = []
 
@@ -44,7 +44,7 @@ def _create(path: str, flags: int = 0) -> Create:
 
 def test_a_batch_is_cut_into_what_the_store_takes() -> None:
     async def check() -> None:
-        bench = Bench(Counting(Limits(writes=20)))
+        bench = Bench(Counting(Capabilities(writes=20)))
         session = await bench.open("one")
         results = await bench.ask("one", session, 1, *(_create("/n%02d" % number) for number in range(50)))
         assert [result[0] for result in results] == [Error.OK] * 50
@@ -65,7 +65,7 @@ def test_what_has_not_fitted_is_not_worked_out_for_each_commit_again(monkeypatch
     monkeypatch.setattr(step, "apply", counted)
 
     async def check() -> None:
-        bench = Bench(Counting(Limits(writes=20)))
+        bench = Bench(Counting(Capabilities(writes=20)))
         session = await bench.open("one")
         worked_out.clear()
         multis = [Multi(tuple(_create("/m%02d-%d" % (number, n)) for n in range(9))) for number in range(40)]
@@ -78,7 +78,7 @@ def test_what_has_not_fitted_is_not_worked_out_for_each_commit_again(monkeypatch
 
 def test_a_multi_that_can_not_fit_is_refused_and_nothing_of_it_happens() -> None:
     async def check() -> None:
-        bench = Bench(Counting(Limits(writes=20)))
+        bench = Bench(Counting(Capabilities(writes=20)))
         session = await bench.open("one")
         before = await bench.contents()
         many = Multi(tuple(_create("/n%02d" % number) for number in range(50)))
@@ -93,7 +93,7 @@ def test_a_multi_that_can_not_fit_is_refused_and_nothing_of_it_happens() -> None
 
 def test_an_item_that_can_not_fit_is_refused() -> None:
     async def check() -> None:
-        bench = Bench(MemoryStore(Limits(item_bytes=1000)))
+        bench = Bench(MemoryStore(Capabilities(item_bytes=1000)))
         session = await bench.open("one")
         big, small = SetData("/a", bytes(1000), -1), SetData("/a", bytes(100), -1)
         results = await bench.ask("one", session, 1, _create("/a"), big)
@@ -103,8 +103,8 @@ def test_an_item_that_can_not_fit_is_refused() -> None:
     asyncio.run(check())
 
 
-@pytest.mark.parametrize("limits", [Limits(partition_bytes=20), Limits(sort_bytes=20)])
-def test_a_key_that_can_not_be_is_refused(limits: Limits) -> None:
+@pytest.mark.parametrize("limits", [Capabilities(partition_bytes=20), Capabilities(sort_bytes=20)])
+def test_a_key_that_can_not_be_is_refused(limits: Capabilities) -> None:
     async def check() -> None:
         bench = Bench(MemoryStore(limits._replace(writes=20)))
         session = await bench.open("one")
@@ -119,7 +119,7 @@ def test_a_session_with_many_ephemerals_ends_at_once_and_they_go_one_by_one(expi
     """Under consecutive zxids, before anything else happens, whichever crash comes in between."""
 
     async def scene() -> Any:
-        bench = Bench(Counting(Limits(writes=30)))
+        bench = Bench(Counting(Capabilities(writes=30)))
         session = await bench.open("one")
         other = await bench.open("two")
         await bench.ask("one", session, 1, *(_create("/e%02d" % number, 1) for number in range(23)))
@@ -265,7 +265,7 @@ def test_what_does_not_fit_is_refused_by_a_writer_that_knows_the_tree_as_it_is()
     """One that was overtaken would refuse what fails, by now, for another reason."""
 
     async def check() -> None:
-        bench = Bench(Counting(Limits(writes=20)))
+        bench = Bench(Counting(Capabilities(writes=20)))
         session = await bench.open("one")
         await bench.ask("one", session, 1, _create("/a"))
         await bench.fresh_writer()(NS, deliveries([Message("one", session, 2, (Delete("/a", -1),))]))
@@ -313,7 +313,7 @@ def _bisected(passes: Callable[[int], int], high: int) -> Tuple[int, int]:
 
 async def _on_aws(requests: Callable[[], List[Any]]) -> int:
     """What the last of the requests is answered on a store that takes what DynamoDB takes; none is half done."""
-    bench = Bench(MemoryStore(DynamoStore.limits))
+    bench = Bench(MemoryStore(DynamoStore.capabilities))
     session = await bench.open("one")
     *others, last = requests()
     if others:

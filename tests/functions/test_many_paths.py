@@ -16,8 +16,8 @@ from fk_backend.core import watches
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Error
 from fk_backend.core.requests import Create, Multi, WatchSubtrees
-from fk_backend.functions import watch
 from fk_backend.messages import Message
+from fk_backend.writer import watch
 
 from .doubles import NS, Bench
 

@@ -24,7 +24,7 @@ from fk_backend.core.requests import Attach, Check, Close, Create, Delete, Multi
 from fk_backend.functions import writer
 from fk_backend.functions.writer import Writer
 from fk_backend.messages import Message
-from fk_backend.ports import INTEREST, STATE, UNLIMITED, Item, Key, Limits, Ports
+from fk_backend.ports import INTEREST, STATE, UNLIMITED, Capabilities, Item, Key, Ports
 from fk_backend.providers.memory.store import MemoryStore
 
 from .doubles import NS, PASSWORD, Bench, Crash, Doom, Told, deliveries
@@ -41,7 +41,7 @@ class Plan(NamedTuple):
     watched: List[Tuple[str, str, str]]
     batch: List[Tuple[str, List[Request]]]
     commit_size: int
-    limits: Limits
+    capabilities: Capabilities
 
 
 paths = st.sampled_from(PATHS)
@@ -63,7 +63,12 @@ plans = st.builds(
     st.lists(st.tuples(st.sampled_from(INBOXES), st.lists(requests, min_size=1, max_size=4)), min_size=1, max_size=5),
     st.sampled_from((1, 2, 3, 500)),
     st.sampled_from(
-        (UNLIMITED, Limits(writes=14), Limits(writes=20, recent_bytes=30), Limits(transactions_cost_double=True))
+        (
+            UNLIMITED,
+            Capabilities(writes=14),
+            Capabilities(writes=20, recent_bytes=30),
+            Capabilities(transactions_cost_double=True),
+        )
     ),
 )
 
@@ -76,7 +81,7 @@ class Scene(NamedTuple):
 
 
 async def _prepared(plan: Plan) -> Scene:
-    bench = Bench(MemoryStore(plan.limits))
+    bench = Bench(MemoryStore(plan.capabilities))
     sessions = {inbox: await bench.open(inbox) for inbox in INBOXES}
     next_number = dict.fromkeys(INBOXES, 1)
     for inbox, request in plan.before:

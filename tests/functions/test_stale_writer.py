@@ -22,7 +22,7 @@ from fk_backend.core.model import Error
 from fk_backend.core.requests import Create, Delete, Request, SetData
 from fk_backend.functions.writer import Writer
 from fk_backend.messages import Message, Position, encode
-from fk_backend.ports import STATE, UNLIMITED, Delivery, Limits, Ports
+from fk_backend.ports import STATE, UNLIMITED, Capabilities, Delivery, Ports
 from fk_backend.providers.local.database import create as create_database
 from fk_backend.providers.local.files import Place
 from fk_backend.providers.local.store import LocalStore
@@ -139,12 +139,12 @@ def _check(make: Callable[[], "contextlib.AbstractContextManager[Callable[[], An
     assert not (items := found.contents.items() ^ expected.contents.items()), sorted(items)
 
 
-@pytest.mark.parametrize("limits", [UNLIMITED, Limits(writes=14), Limits(transactions_cost_double=True)])
+@pytest.mark.parametrize("limits", [UNLIMITED, Capabilities(writes=14), Capabilities(transactions_cost_double=True)])
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(batches, min_size=3, max_size=14))
 @example(OVERTAKEN)
 @example(REFUSED)
-def test_overtaken_by_several_batches(limits: Limits, plan: List[Batch]) -> None:
+def test_overtaken_by_several_batches(limits: Capabilities, plan: List[Batch]) -> None:
     @contextlib.contextmanager
     def memory() -> Iterator[Callable[[], Any]]:
         store = MemoryStore(limits)
@@ -228,7 +228,7 @@ def test_what_was_refused_stays_so_while_a_later_message_is_half_done() -> None:
         late, doom = bench.fresh_writer(), Doom(at)
         refused = delivery("two", 1, 3, SetData("/a", b"refused", 1))
         await late(NS, [refused])
-        bench.store.limits = Limits(writes=2)
+        bench.store.capabilities = Capabilities(writes=2)
         half = delivery("one", 3, 7, SetData("/a", b"1", 0), SetData("/b", b"1", 0))
         with contextlib.suppress(Crash):
             await bench.fresh_writer(doom)(NS, [half])

@@ -17,7 +17,7 @@ from benchmarks.cloud.latency import of_operation
 from fk_backend import layout
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Session
-from fk_backend.core.requests import Close, Create, Delete, Expire, Rest
+from fk_backend.core.requests import Close, Create, Delete, Expire, StopTicking
 from fk_backend.errors import Unavailable
 from fk_backend.functions.heartbeat import MAX_SUSPECTS, RARE_TICKS, Heartbeat
 from fk_backend.functions.writer import REWAKE_S
@@ -44,7 +44,7 @@ class CountingStore(MemoryStore):
     """Counts requests as DynamoDB is sent them, and is out of reach while it is told so."""
 
     def __init__(self) -> None:
-        super().__init__(DynamoStore.limits)
+        super().__init__(DynamoStore.capabilities)
         self.requests: List[str] = []
         self.down = False
 
@@ -348,7 +348,7 @@ def test_ten_thousand_holders_of_a_hundred_thousand_sessions() -> None:
         assert sorted(set(found)) == ["commit", "load", "query"]
         assert found.count("query") <= 4 and found.count("load") <= 101 and found.count("commit") == 1
         (item,) = await place.store.get([layout.memory_key(NS)])
-        assert item is not None and len(item.body) < DynamoStore.limits.item_bytes
+        assert item is not None and len(item.body) < DynamoStore.capabilities.item_bytes
         waves = -(-found.count("load") // CONNECTIONS)
         pages_ms = found.count("query") * of_operation("Query", 1 << 20, 0.99)
         counters_ms = waves * of_operation("BatchGetItem", 100 * 100, 0.99)
@@ -388,7 +388,7 @@ def test_what_has_no_room_to_be_remembered_is_what_was_heard_of_last() -> None:
         count = KEPT_LEASES + 500
         memory.watched.leases = {n: (n, 1000.0 if n % 2 else 2000.0 + n) for n in range(count)}
         put = memory.put(NS, None)
-        assert len(put.item.body) < DynamoStore.limits.item_bytes
+        assert len(put.item.body) < DynamoStore.capabilities.item_bytes
         kept = Memory.of(put.item).watched.leases
         assert len(kept) == KEPT_LEASES and all(n in kept for n in range(count) if n % 2)
         assert all(0 <= since - memory.watched.leases[n][1] < 0.002 for n, (_, since) in kept.items())
@@ -433,7 +433,9 @@ def test_a_holder_that_creates_something_while_it_is_looked_at_stays_listed() ->
             await place.timer.run(place.functions, place.bench.clock.now_s + 1)
         assert place.store.query is not racing
         assert await place.listed() == [layout.session_name(session)]
-        assert not any(isinstance(r, Rest) for _, _, body in place.bench.queue.sent for r in decode(body).requests)
+        assert not any(
+            isinstance(r, StopTicking) for _, _, body in place.bench.queue.sent for r in decode(body).requests
+        )
         await place.run(60)
         assert not await place.alive(session)
 

@@ -29,9 +29,9 @@ from fk_backend.core.requests import (
     Multi,
     Open,
     Reap,
-    Rest,
     SetAcl,
     SetData,
+    StopTicking,
     WatchSubtrees,
 )
 from fk_backend.functions.heartbeat import Heartbeat
@@ -107,7 +107,7 @@ requests = st.one_of(
     st.just(Close()),
     st.builds(Expire, numbers, numbers),
     st.builds(Reap, where, numbers),
-    st.builds(Rest, numbers),
+    st.builds(StopTicking, numbers),
     st.just(WatchSubtrees()),
 )
 others = names.filter(lambda name: name not in (HONEST, SILENT))

@@ -15,7 +15,7 @@ from fk_backend.core.requests import Create, SetData
 from fk_backend.errors import Conflict, Unknown
 from fk_backend.functions.writer import Writer
 from fk_backend.messages import Message, decode_note
-from fk_backend.ports import Limits
+from fk_backend.ports import Capabilities
 from fk_backend.providers.memory.store import MemoryStore
 
 from .doubles import NS, Bench, deliveries
@@ -27,7 +27,7 @@ class Counting(MemoryStore):
     """Remembers what was asked of it, and which commits failed."""
 
     def __init__(self, remote: bool = False) -> None:
-        super().__init__(Limits(has_latency=remote))
+        super().__init__(Capabilities(has_latency=remote))
         self.asked: List[str] = []
 
     async def get(self, keys: Sequence[Any]) -> List[Any]:

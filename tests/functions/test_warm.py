@@ -15,9 +15,9 @@ from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Error, Node
 from fk_backend.core.requests import Create, Delete, Flags, Multi, SetData
 from fk_backend.core.snapshot import Changes
-from fk_backend.functions import cache
 from fk_backend.layout import Head, Stored, fresh_family
 from fk_backend.messages import Message
+from fk_backend.writer import cache
 
 from .doubles import NS, Bench
 from .test_many_paths import Counted

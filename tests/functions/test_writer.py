@@ -20,7 +20,6 @@ from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Error
 from fk_backend.core.requests import Attach, Auth, Close, Create, Delete, Expire, Multi, Open, Reap, Request, SetData
 from fk_backend.errors import Conflict, StorageFull
-from fk_backend.functions.distributor import keep
 from fk_backend.mac import tag
 from fk_backend.messages import FORMAT, Message, encode
 from fk_backend.ports import Delivery, Item, Key, Put, Remove
@@ -29,6 +28,7 @@ from fk_backend.providers.local.files import Place
 from fk_backend.providers.local.store import LocalStore
 from fk_backend.providers.memory.store import MemoryStore
 from fk_backend.triggers import ENTRY_BYTES, packed
+from fk_backend.writer.distributor import keep
 
 from .doubles import KEY, NS, PASSWORD, Bench
 
@@ -283,7 +283,7 @@ def test_who_may_know_counts_for_the_size_of_the_list(readers: List[Any], most: 
 def test_every_trigger_after_since_is_in_the_head() -> None:
     async def check() -> None:
         bench = Bench()
-        bench.store.limits = bench.store.limits._replace(recent_bytes=500)
+        bench.store.capabilities = bench.store.capabilities._replace(recent_bytes=500)
         session = await bench.open("client")
         known: List[Any] = []
         for number in range(1, 60):
@@ -292,7 +292,7 @@ def test_every_trigger_after_since_is_in_the_head() -> None:
             known.extend(trigger for trigger in head.triggers if trigger.zxid == head.zxid)
             assert list(head.triggers) == [trigger for trigger in known if trigger.zxid > head.since]
             assert head.since <= head.confirmed < head.zxid
-            assert len(layout.head_item(head).body) < 400 + bench.store.limits.recent_bytes
+            assert len(layout.head_item(head).body) < 400 + bench.store.capabilities.recent_bytes
         assert head.since > 0
 
     asyncio.run(check())

@@ -1,0 +1,1 @@
+"""The gateway, by bytes on its sockets. served has one in a thread, and a client that sends anything."""

@@ -237,7 +237,7 @@ def test_an_address_has_so_many_connections(place: Place) -> None:
         _until(lambda: len(gate.connections) == 1)
         with Raw(gate.port) as fourth:
             assert fourth.connect()[1] != 0
-    assert gate.fronts[0].figures.rejected == 1
+    assert gate.frontends[0].figures.rejected == 1
 
 
 def test_all_addresses_together_have_so_many_connections(place: Place) -> None:

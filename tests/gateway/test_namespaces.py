@@ -36,7 +36,7 @@ def fetch(gate: Server, path: str) -> Tuple[int, str]:
 
 
 def test_each_has_its_own_tree_sessions_and_words(gate: Server) -> None:
-    ports = [front.port for front in gate.fronts]
+    ports = [front.port for front in gate.frontends]
     with Raw(ports[0]) as first, Raw(ports[1]) as orders:
         _, number, password, _ = first.connect()
         orders.connect()
@@ -58,7 +58,7 @@ def test_each_has_its_own_tree_sessions_and_words(gate: Server) -> None:
 
 
 def test_an_address_has_so_many_connections_in_all_of_them(gate: Server) -> None:
-    ports = [front.port for front in gate.fronts]
+    ports = [front.port for front in gate.frontends]
     with Raw(ports[0]) as one, Raw(ports[1]) as two, Raw(ports[0]) as three, Raw(ports[1]) as four:
         for each in (one, two, three, four):
             each.connect()

@@ -107,7 +107,7 @@ def _thrifty(seed: int) -> Plan:
         for at in (1.0 + r.random() * 6 for _ in range(6))
         for offset, op in ((0.0, Create("/e", b"", OPEN_ACL, 1, 0, False)), (0.4, Delete("/e", -1)))
     )
-    knobs = chosen.knobs._replace(beats_only_if_owning=True, poison=False, lag=0.03, slow=0.05, timeouts_ms=(1000,))
+    knobs = chosen.knobs._replace(charges_for_beats=True, poison=False, lag=0.03, slow=0.05, timeouts_ms=(1000,))
     return Plan(seed, knobs, (tuple(sorted(program, key=lambda step: step.at)),), ())
 
 
@@ -115,7 +115,7 @@ def _calm(seed: int) -> Plan:
     """Nothing goes wrong, one writer does everything, and nearly all data are blobs."""
     chosen = plan(seed)
     knobs = chosen.knobs._replace(
-        inline_bytes=1, slow=0.0, fresh=0.0, visibility=3.0, poison=False, beats_only_if_owning=False
+        inline_bytes=1, slow=0.0, fresh=0.0, visibility=3.0, poison=False, charges_for_beats=False
     )
     return chosen._replace(knobs=knobs, faults=())
 
@@ -130,7 +130,7 @@ def _secret(seed: int) -> Plan:
     program = (*SETUP, *(r.choice((closed, opened, change, change, *child)) for _ in range(40)))
     writes = tuple(Step(round(number * 0.03, 4), op) for number, op in enumerate(program))
     looking = (Step(round(0.2 + r.random(), 4), r.choice((*looks, *rare))) for _ in range(40))
-    knobs = plan(seed).knobs._replace(poison=False, beats_only_if_owning=False, recent_bytes=r.choice((0, 30, ALL)))
+    knobs = plan(seed).knobs._replace(poison=False, charges_for_beats=False, recent_bytes=r.choice((0, 30, ALL)))
     return Plan(seed, knobs, (writes, tuple(sorted(looking, key=lambda step: step.at))), ())
 
 
@@ -162,7 +162,7 @@ def _meeting(seed: int) -> Plan:
     faults += [Fault(PAUSE, "writer", round(0.3 + r.random() * 2, 4), 0.6)]
     knobs = made.knobs._replace(
         invoked=r.choice((0.7, 1.0)), lag=0.005, slow=0.02, visibility=0.3, commit_calls=r.choice((1, 2, 500)),
-        two_steps=seed % 2 == 0, timeouts_ms=(3000,), beats_only_if_owning=seed % 3 == 0, rebatched=False, batch=3,
+        two_steps=seed % 2 == 0, timeouts_ms=(3000,), charges_for_beats=seed % 3 == 0, rebatched=False, batch=3,
     )  # fmt: skip
     faults.sort(key=lambda fault: fault.at)
     programs = ((*(Step(0.0, op) for op in SETUP), *piped), alone, looks)
@@ -180,7 +180,7 @@ def _deserted(seed: int) -> Plan:
     fault = Fault(DOUBLE_CRASH, "client-1", 3.5, 0.0, "second" if seed % 2 and isinstance(last, SetData) else "first")
     knobs = made.knobs._replace(
         invoked=1.0,
-        beats_only_if_owning=True,
+        charges_for_beats=True,
         two_steps=seed % 4 < 3,
         poll_s=0.5,
         lag=0.005,
@@ -272,7 +272,7 @@ def _in_turn(seed: int) -> Plan:
         timeouts_ms=(3000,),
         poison=False,
         recent_bytes=r.choice((0, 30, ALL)),
-        beats_only_if_owning=False,
+        charges_for_beats=False,
     )
     return Plan(seed, knobs, ((*(Step(0.0, op) for op in SETUP), *programs[0]), programs[1], watching), faults)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import List
 
-from fk_backend.functions import distributor, writer
+from fk_backend.functions import writer
 from fk_backend.providers import ticking
 from fk_backend.session import direct, machine, reads
 from fk_backend.testing.simulation import beside, ports
+from fk_backend.writer import distributor
 
 from . import edited
 
@@ -54,12 +55,12 @@ edit(
 edit(
     "told too early",
     "a write beside the host is taken for told before anybody has looked who watches",
-    W, "_written", "trail.done(", "self._told.note(ns, step.head.zxid)\n    trail.done(",
+    W, "_written", "request_log.log_done(", "self._fan_out.note(ns, step.head.zxid)\n    request_log.log_done(",
 )  # fmt: skip
 in_turn(
     "woken and not told",
     "a write beside the host is taken for told although there was no room for somebody who watches",
-    distributor, "told_who_watches",
+    distributor, "push_events",
     "await ports.events(fired_notes(hits, trigger_log_of(head.zxid, head.since, head.triggers)))",
     """try:
             await ports.events(fired_notes(hits, trigger_log_of(head.zxid, head.since, head.triggers)))
@@ -69,7 +70,7 @@ in_turn(
 in_turn(
     "consumed before told",
     "registrations of who watches are removed before there was room to tell them",
-    distributor, "told_who_watches", "if hits:\n", "if hits:\n        await drop_fired(ports, hits)\n", writer,
+    distributor, "push_events", "if hits:\n", "if hits:\n        await drop_fired(ports, hits)\n", writer,
 )  # fmt: skip
 edit(
     "beside answered first",

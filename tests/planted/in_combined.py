@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import List
 
-from fk_backend.functions import step, writer
+from fk_backend.functions import writer
 from fk_backend.providers import dispatch
 from fk_backend.providers.local import combining, direct, progress
+from fk_backend.writer import step
 
 from . import edited
 
@@ -86,5 +87,5 @@ edit(
     "told before it is told",
     "a commit is taken for told before it is fanned out",
     W, "_tell", "await distribute(self._ports, ns, head, looked)",
-    "self._told.note(ns, head.zxid)\n        await distribute(self._ports, ns, head, looked)",
+    "self._fan_out.note(ns, head.zxid)\n        await distribute(self._ports, ns, head, looked)",
 )  # fmt: skip

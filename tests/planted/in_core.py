@@ -10,7 +10,7 @@ from fk_backend.core.errors import ZkError
 from fk_backend.core.model import Error, EventType
 from fk_backend.core.requests import Create, Delete
 from fk_backend.core.stats import stat
-from fk_backend.functions import step
+from fk_backend.writer import step
 
 from .bug import plant, swap
 

@@ -7,14 +7,14 @@ from kazoo.protocol import serialization as kazoo
 from fk_backend.core.requests import Create, Delete, SetData
 from fk_backend.providers import dispatch
 from fk_backend.session import machine, ops, reads
-from fk_kazoo import client, connection, delivery, jute, line, listeners, loop, turns, url, values, wire
+from fk_kazoo import channel, client, connection, delivery, event_loop, jute, listeners, loop_thread, url, values, wire
 
 from .edited import Family
 
 family = Family("facade")
 edit, swap = family.edit, family.swap
 
-LINE = "tests/client/test_line.py::"
+LINE = "tests/client/test_channel.py::"
 ORDER = LINE + "test_what_is_told_comes_in_its_order"
 OVERTAKES = LINE + "test_a_read_overtakes_nothing_that_came_before_it"
 ONCE = LINE + "test_whatever_is_asked_is_answered_once_whenever_it_ends"
@@ -28,14 +28,14 @@ URL = "tests/client/test_url.py::"
 
 # --- between the threads --------------------------------------------------------------------------
 
-L, C, D = line.Line, connection.DeploymentConnection, delivery.Delivery
+L, C, D = channel.Channel, connection.DeploymentConnection, delivery.Delivery
 K = client.KazooClient
-edit("a reply overtakes what kazoo's thread is busy with", L, "_put", " or self._handing", "", ORDER)
-edit("a reply overtakes what waits", L, "_put", "self._replies or ", "", ORDER)
+edit("a reply overtakes what kazoo's thread is busy with", L, "_pass_reply", " or self._handles_reply", "", ORDER)
+edit("a reply overtakes what waits", L, "_pass_reply", "self._replies or ", "", ORDER)
 edit(
     "an event goes the short way, whatever waits",
     L,
-    "_put",
+    "_pass_reply",
     "None if waits",
     "None if waits and xid != WATCH_XID",
     ORDER,
@@ -43,7 +43,7 @@ edit(
 edit(
     "what kazoo's thread has sent is answered by another one",
     L,
-    "_put",
+    "_pass_reply",
     " or (asked is None and xid != WATCH_XID)",
     "",
     LINE + "test_an_answer_to_a_ping_is_for_kazoos_thread",
@@ -52,26 +52,26 @@ edit(
 edit(
     "what nobody took directly is lost",
     L,
-    "_put",
+    "_pass_reply",
     "deliver is not None and not deliver(",
     "deliver is not None and deliver(",
     LINE + "test_what_nobody_takes_directly_after_all_waits_and_so_does_what_follows",
     ORDER,
 )
-edit("kazoo's thread is not busy with what it took", L, "take", "self._handing = True", "pass", ORDER)
+edit("kazoo's thread is not busy with what it took", L, "next_reply", "self._handles_reply = True", "pass", ORDER)
 edit(
     "for a moment, what is taken neither waits nor is anybody busy with it",
     L,
-    "take",
-    "self._handing = True\n            xid, zxid, code, body, asked = self._replies.popleft()",
-    "xid, zxid, code, body, asked = self._replies.popleft()\n            self._handing = True",
+    "next_reply",
+    "self._handles_reply = True\n            xid, zxid, code, body, asked = self._replies.popleft()",
+    "xid, zxid, code, body, asked = self._replies.popleft()\n            self._handles_reply = True",
     LINE + "test_a_read_sees_what_kazoos_thread_is_taking",
 )
 edit(
     "kazoo's thread is busy for ever",
     L,
-    "handed",
-    "self._handing = False",
+    "done_with_reply",
+    "self._handles_reply = False",
     "pass",
     LINE + "test_a_read_is_shown_when_all_that_came_before_it_was_told",
 )
@@ -83,7 +83,7 @@ edit(
     "except ZeroDivisionError:",
     LINE + "test_what_fails_in_kazoos_thread_does_not_leave_it_busy",
 )
-edit("two answer one request", L, "take_out", "return False", "return True", ONCE)
+edit("two answer one request", L, "claim", "return False", "return True", ONCE)
 edit(
     "what a caller asked is answered to whoever kazoo's thread asked for",
     C,
@@ -92,15 +92,15 @@ edit(
     "if False:",
     ORDER,
 )
-edit("an answer is set that another one has set", C, "_read_response", "self._line.take_out(asked)", "True", ONCE)
-edit("an answer that comes directly is set whoever has it", D, "_deliver", "elif line.take_out(asked):", "else:", ONCE)
-edit("what is asked when it has ended is answered by nobody", D, "_hand_over", "if line.closed:", "if False:", ONCE)
+edit("an answer is set that another one has set", C, "_read_response", "self._channel.claim(asked)", "True", ONCE)
+edit("an answer that comes directly is set whoever has it", D, "_deliver", "elif channel.claim(asked):", "else:", ONCE)
+edit("what is asked when it has ended is answered by nobody", D, "_hand_over", "if channel.closed:", "if False:", ONCE)
 edit(
     "what is asked while it ends is answered by nobody",
     L,
     "close",
-    "self.closed, self.deliver = True, None\n    left = []\n    for asked in list(self.asked):",
-    "left, every = [], list(self.asked)\n    self.closed, self.deliver = True, None\n    for asked in every:",
+    "self.closed, self.deliver = True, None\n    left = []\n    for asked in list(self.open_requests):",
+    "left, every = [], list(self.open_requests)\n    self.closed, self.deliver = True, None\n    for asked in every:",
     ONCE,
 )
 edit("what nobody answered any more is not told", L, "close", "left.append(asked)", "pass", ONCE)
@@ -108,7 +108,7 @@ edit(
     "after the end something is handed over in the loop's thread",
     D,
     "_deliver",
-    "if line.closed or ",
+    "if channel.closed or ",
     "if ",
     LINE + "test_after_the_end_nothing_is_handed_over_in_the_loops_thread",
 )
@@ -124,7 +124,7 @@ edit(
     "a call that was interrupted is answered",
     D,
     "_hand_over",
-    "line.take_out(asked)\n        loop",
+    "channel.claim(asked)\n        loop",
     "loop",
     LINE + "test_a_call_that_was_interrupted_is_answered_by_nobody",
 )
@@ -132,15 +132,15 @@ edit(
     "who was interrupted before he woke the loop leaves it asleep",
     D,
     "_hand_over",
-    "loop.current().wake()",
+    "loop_thread.current().wake()",
     "pass",
     LINE + "test_a_call_that_was_interrupted_is_answered_by_nobody",
 )
-edit("nobody is woken for what waits", L, "_keep", "len(self._replies) == 1", "False", ORDER)
+edit("nobody is woken for what waits", L, "_queue_reply", "len(self._replies) == 1", "False", ORDER)
 edit(
     "the bell is rung for each that waits",
     L,
-    "_keep",
+    "_queue_reply",
     "len(self._replies) == 1",
     "True",
     LINE + "test_the_bell_is_rung_once_for_all_that_waits",
@@ -148,7 +148,7 @@ edit(
 edit(
     "the bell is silenced while something waits",
     L,
-    "take",
+    "next_reply",
     "if not self._replies and self._ended is None",
     "if self._ended is None",
     LINE + "test_the_bell_is_rung_once_for_all_that_waits",
@@ -156,7 +156,7 @@ edit(
 edit(
     "an end is told before what came before it",
     L,
-    "take",
+    "next_reply",
     "if self._replies:",
     "if self._replies and self._ended is None:",
     LINE + "test_an_end_is_told_after_all_that_came_before_it_and_stays",
@@ -172,7 +172,7 @@ edit(
 edit(
     "a session that expired is only lost",
     L,
-    "take",
+    "next_reply",
     "reason == EXPIRED",
     "False",
     LINE + "test_an_end_is_told_after_all_that_came_before_it_and_stays",
@@ -185,22 +185,31 @@ edit(
     "if True",
     LINE + "test_an_end_before_it_is_decided_whether_it_opened_is_told_after_that",
 )
-edit("hanging up wakes nobody", L, "hang_up", "self.mute()", "pass", LINE + "test_hanging_up_wakes_whoever_waits")
+edit(
+    "hanging up wakes nobody", L, "hang_up", "self.stop_waking()", "pass", LINE + "test_hanging_up_wakes_whoever_waits"
+)
 edit("a read at once overtakes what waits", L, "_read_now", " or self._replies", "", OVERTAKES)
-edit("a read at once overtakes what kazoo's thread is busy with", L, "_read_now", " or self._handing", "", OVERTAKES)
+edit(
+    "a read at once overtakes what kazoo's thread is busy with",
+    L,
+    "_read_now",
+    " or self._handles_reply",
+    "",
+    OVERTAKES,
+)
 edit(
     "who asks meanwhile is kept waiting by what is interrupted",
-    turns.LoopLock,
-    "part_with",
-    "self.give()",
+    event_loop.LoopLock,
+    "release_in_handler",
+    "self.release()",
     "pass",
     LINE + "test_whoever_interrupts_a_turn_and_asks_for_something_has_it_given_back",
 )
 edit(
     "what was interrupted does not see that others had the turn",
-    turns.LoopLock,
-    "part_with",
-    "self.lent += 1",
+    event_loop.LoopLock,
+    "release_in_handler",
+    "self.times_released += 1",
     "pass",
     LINE + "test_whoever_interrupts_a_turn_and_asks_for_something_has_it_given_back",
 )
@@ -217,7 +226,7 @@ edit(
     "a write that was interrupted leaves others untold",
     L,
     "write_now",
-    "thread.call(self._make_good)",
+    "thread.call(self._complete_write)",
     "pass",
     NOW_WRITTEN,
 )
@@ -238,28 +247,35 @@ edit(
     "tests/client/test_reads_at_once.py::test_who_waits_for_a_write_waits_for_no_other_thread",
 )
 edit("a read at once is shown by a connection that ended", L, "_read_now", " or self._ended is not None", "", OVERTAKES)
-edit("a read at once overtakes what another caller asked", D, "read_now", "if line.asked:", "if False:", OVERTAKES)
+edit(
+    "a read at once overtakes what another caller asked",
+    D,
+    "read_now",
+    "if channel.open_requests:",
+    "if False:",
+    OVERTAKES,
+)
 edit(
     "a read is shown that stop() came in the middle of",
     L,
     "read_now",
-    "result if turn.lent == lent else None",
+    "result if loop_lock.times_released == times else None",
     "result",
     LINE + "test_a_read_that_was_interrupted_by_stop_is_not_shown",
 )
 edit(
     "a turn is lent to whoever interrupts it",
-    turns.LoopLock,
-    "borrow",
+    event_loop.LoopLock,
+    "run_if_free",
     "if self.is_held():",
     "if False:",
     LINE + "test_whoever_interrupts_a_turn_is_lent_none",
 )
 edit(
     "a turn that was interrupted is never given back",
-    turns.LoopLock,
-    "_give_back",
-    "self.give()",
+    event_loop.LoopLock,
+    "_release",
+    "self.release()",
     "pass",
     LINE + "test_whoever_interrupts_a_turn_is_lent_none",
 )
@@ -311,7 +327,7 @@ edit(
 # --- a deployment that several clients of a process use -------------------------------------------
 
 LINGERS = "tests/client/test_lingering.py::test_it_is_open_while_it_is_used_and_a_second_longer"
-T = loop.LoopThread
+T = loop_thread.LoopThread
 edit(
     "a deployment is retired although it was opened again within its lingering second",
     T,

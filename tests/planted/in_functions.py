@@ -7,19 +7,26 @@ from typing import Any, List
 from fk_backend import layout
 from fk_backend.core import apply
 from fk_backend.core.model import Blob
-from fk_backend.core.requests import Rest
-from fk_backend.functions import distributor, heartbeat, loading, step, watch, writer
-from fk_backend.functions.cache import Cache
+from fk_backend.core.requests import StopTicking
+from fk_backend.functions import heartbeat, writer
+from fk_backend.messages import Position
 from fk_backend.ports import Remove
 from fk_backend.providers import dispatch
 from fk_backend.providers.aws import ticks
+from fk_backend.writer import distributor, loading, step, watch
+from fk_backend.writer.cache import Cache
 
 from .bug import plant, swap
 from .edited import changed
 
 W = writer.Writer
 writes_of, entries, next_head, wake, commit = step.writes_of, writer._entries, step._next_head, W._wake, W._commit
-advance, tidy, keep, forgive = Cache.advance, distributor.tidy, distributor.keep, heartbeat.Heartbeat._forgive
+advance, remove_leftovers, keep, forgive = (
+    Cache.advance,
+    distributor.remove_leftovers,
+    distributor.keep,
+    heartbeat.Heartbeat._give_time_back,
+)
 know = Cache._know
 memory_of, holder_key = ticks.Memory.of, layout.holder_key
 sessions, registrations = heartbeat.Heartbeat._sessions, distributor.registrations
@@ -34,7 +41,7 @@ def unconditional_commit(*arguments: Any) -> List[Any]:
 
 @plant("messages have no sequence: a late writer applies its batch again", (writer, "_entries"))
 def no_sequence(messages: Any, done: Any) -> Any:
-    return [entry._replace(sequence=0) for entry in entries(messages, done)]
+    return [entry._replace(position=Position()) for entry in entries(messages, done)]
 
 
 @plant("the head does not keep the answers of its commit", (step, "_next_head"))
@@ -51,7 +58,7 @@ def confirmed_before_fan_out(*arguments: Any) -> Any:
 @plant("answers are sent before the commit", (W, "_commit"))
 async def answered_before_commit(self: Any, writes: Any, promise: Any) -> None:
     head = layout.head_of(writes[0].item)
-    trigger_log = writer.trigger_log(head.zxid, head.since, head.triggers)
+    trigger_log = writer.trigger_log_of(head.zxid, head.since, head.triggers)
     await self._ports.inboxes.push(writer.answer_notes(head.answers, trigger_log))
     await commit(self, writes, promise)
 
@@ -59,7 +66,7 @@ async def answered_before_commit(self: Any, writes: Any, promise: Any) -> None:
 @plant("what a crash left to be told is not told", (W, "_wake"))
 async def fan_out_not_done_again(self: Any, ns: str, messages: Any) -> Any:
     head = await loading.load_head(self._ports, ns)
-    self._told.note(ns, 0 if head is None else head.zxid)
+    self._fan_out.note(ns, 0 if head is None else head.zxid)
     return await wake(self, ns, messages)
 
 
@@ -96,7 +103,7 @@ def still_known(self: Any, path: str, pair: Any) -> None:
     self._children.update((above, max(count, before.get(above, 0))) for above, count in self._children.items())
 
 
-@plant("a promised node is not written when its writer died", (writer, "settle"))
+@plant("a promised node is not written when its writer died", (writer, "complete_reservation"))
 async def promise_broken(ports: Any, ns: str, head: Any, messages: Any) -> Any:
     return head
 
@@ -123,7 +130,7 @@ def one_watcher_is_told(hits: Any, trigger_log: Any) -> Any:
     return watch.fired_notes(hits, trigger_log)[:1]
 
 
-@plant("registrations and beats of sessions that ended stay", (distributor, "tidy"))
+@plant("registrations and beats of sessions that ended stay", (distributor, "remove_leftovers"))
 async def ended_sessions_leave_litter(ports: Any, ns: str, head: Any, hits: Any) -> None:
     await distributor.drop_fired(ports, hits)
 
@@ -169,14 +176,18 @@ async def never_given_up(self: Any, ns: str) -> Any:
     return dict.fromkeys(await sessions(self, ns), heartbeat.Lease(1e9))
 
 
-@plant("counters of no session are not swept", (heartbeat.Heartbeat, "_sweep"), (distributor, "tidy"))
+@plant(
+    "counters of no session are not swept",
+    (heartbeat.Heartbeat, "_remove_orphaned_counters"),
+    (distributor, "remove_leftovers"),
+)
 async def beats_leak(*arguments: Any) -> None:
     return None
 
 
-@plant("who is told of an expiry is not told", (distributor, "tidy"))
+@plant("who is told of an expiry is not told", (distributor, "remove_leftovers"))
 async def moved_inboxes_stay(ports: Any, ns: str, head: Any, hits: Any) -> None:
-    await tidy(ports, ns, head._replace(moved=()), hits)
+    await remove_leftovers(ports, ns, head._replace(moved=()), hits)
 
 
 # --- poison, blobs, beats that are dear -------------------------------------------------------------
@@ -214,7 +225,7 @@ async def orders_not_found(self: Any, ns: str, sent_id: str) -> bool:
     return False
 
 
-@plant("the heartbeat does not look whether a session owns something", (heartbeat.Heartbeat, "_any"))
+@plant("the heartbeat does not look whether a session owns something", (heartbeat.Heartbeat, "_has_rows"))
 async def owners_are_not_seen(self: Any, partition: str) -> bool:
     return False
 
@@ -234,12 +245,12 @@ def listed_elsewhere(ns: str, session: int) -> Any:
     return holder_key(ns, session + 1)
 
 
-@plant("the heartbeat rests although something came since it looked", (apply._OF_NONE, Rest))  # type: ignore[arg-type]
+@plant("the heartbeat rests although something came since it looked", (apply._OF_NONE, StopTicking))  # type: ignore[arg-type]
 def rests_too_soon(view: Any, request: Any) -> None:
     if view.snapshot.ticking:
-        view.rest()
+        view.stop_ticking()
 
 
-@plant("a heartbeat that was late counts that against everybody", (heartbeat.Heartbeat, "_forgive"))
+@plant("a heartbeat that was late counts that against everybody", (heartbeat.Heartbeat, "_give_time_back"))
 def lateness_not_forgiven(self: Any, watched: Any, now: float) -> None:
     return None

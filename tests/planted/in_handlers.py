@@ -5,8 +5,9 @@ from __future__ import annotations
 from fk_backend import layout, mac, messages
 from fk_backend.core import apply, sessions
 from fk_backend.core.requests import Attach, Expire
-from fk_backend.functions import distributor, heartbeat, large, loading, senders, step, watch, words, writer
+from fk_backend.functions import heartbeat, words, writer
 from fk_backend.providers import dispatch, memory, ticking
+from fk_backend.writer import distributor, large, loading, senders, step, watch
 
 from .edited import Family
 
@@ -114,7 +115,7 @@ swap(
 )
 swap(
     "anybody may have the heartbeat rest",
-    ((writer, "INTERNAL", tuple(set(messages.INTERNAL) - {messages.Rest})),),
+    ((writer, "INTERNAL", tuple(set(messages.INTERNAL) - {messages.StopTicking})),),
     INTERNAL,
 )
 edit(
@@ -385,7 +386,7 @@ edit(
 edit(
     "an expiry is asked for at each tick",
     heartbeat.Heartbeat,
-    "look",
+    "tick",
     "watched.leases.update(",
     "dict().update(",
     "tests/functions/test_heartbeat.py::test_an_expiry_is_asked_for_once_while_the_queue_takes_its_time",
@@ -393,7 +394,7 @@ edit(
 edit(
     "an expiry says nothing of the count it judged by",
     heartbeat.Heartbeat,
-    "_given_up",
+    "_expiries",
     "Expire(session, count)",
     "Expire(session, count + 1)",
     "tests/functions/test_heartbeat.py::test_an_expiry_says_by_which_count_it_was_judged",
@@ -439,7 +440,7 @@ edit(
     "a direct write is taken for told, whoever watches",
     writer.Writer,
     "is_fanned_out",
-    " or not await told_who_watches(self._ports, ns, head)",
+    " or not await push_events(self._ports, ns, head)",
     "",
     DIRECT + "test_who_watches_is_told_by_the_next_batch",
 )

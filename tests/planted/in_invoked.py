@@ -6,15 +6,16 @@ from functools import partial
 from typing import Any, List
 
 from fk_backend.errors import Refused, Unavailable, Unknown
-from fk_backend.functions import reservation, step, writer
+from fk_backend.functions import writer
 from fk_backend.session import direct, inbox, machine, sending
 from fk_backend.session.machine import AWAITING, DO_WRITE, WRITE
+from fk_backend.writer import reservation, step
 
 from . import edited
 from .bug import plant, swap
 
 D, Q, W = direct.DirectWrites, sending.QueuedWrites, writer.Writer
-settle, write_for = reservation.settle, W.write_for
+complete_reservation, write_for = reservation.complete_reservation, W.write_for
 NAMES: List[str] = []
 """Of the bugs here: they are looked for in worlds in which writers are invoked."""
 
@@ -57,7 +58,7 @@ edit(
 edit(
     "invoked and not told",
     "what an invocation committed is told to nobody, and taken for told",
-    W, "_write_for", "await self._tell(ns, step.head, begins, looked)", "self._told.note(ns, step.head.zxid)",
+    W, "_write_for", "await self._tell(ns, step.head, begins, looked)", "self._fan_out.note(ns, step.head.zxid)",
 )  # fmt: skip
 edit(
     "failed by an old head",
@@ -104,9 +105,9 @@ edit(
 )  # fmt: skip
 
 
-@plant("a promise that nobody can keep is left as it is", (writer, "settle"))
+@plant("a promise that nobody can keep is left as it is", (writer, "complete_reservation"))
 async def promise_of_nobody(ports: Any, ns: str, head: Any, messages: Any) -> Any:
-    return head if head.reserved.inbox == "" else await settle(ports, ns, head, messages)
+    return head if head.reserved.inbox == "" else await complete_reservation(ports, ns, head, messages)
 
 
 @plant("the library asks again for an invocation that had no answer", (W, "write_for"))

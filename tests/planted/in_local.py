@@ -200,7 +200,7 @@ edit(
 edit(
     "nobody hears of a direct write that was interrupted",
     direct.InProcessDirect,
-    "told",
+    "finish_fan_out",
     "self._schedule_fan_out(ns)",
     "pass",
     PLACE + "test_who_was_interrupted_leaves_nobody_untold",
@@ -397,7 +397,7 @@ edit(
     "what is not told is written over",
     writer.Writer,
     "_write_directly",
-    "self._told.upto(ns) != cache.head.zxid or ",
+    "self._fan_out.upto(ns) != cache.head.zxid or ",
     "",
     DIRECT + "test_who_is_interrupted_leaves_nobody_untold",
 )

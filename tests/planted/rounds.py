@@ -13,12 +13,11 @@ from typing import Any, Dict, List, NamedTuple, Optional
 
 import pytest
 
-from . import in_facade, in_handlers, in_local, in_messages, on_aws, on_disk
+from . import in_facade, in_handlers, in_local, in_messages, on_aws, on_disk, on_lambda
 from .edited import Family, Named
 
-FAMILIES: Dict[str, Family] = {
-    module.family.name: module.family for module in (in_messages, in_handlers, in_local, on_disk, on_aws, in_facade)
-}
+MODULES = (in_messages, in_handlers, in_local, on_disk, on_aws, on_lambda, in_facade)
+FAMILIES: Dict[str, Family] = {module.family.name: module.family for module in MODULES}
 HANGS_AFTER_S = 60
 
 

@@ -17,19 +17,17 @@ from fk_backend.testing.faults import FaultyGateway
 def test_what_is_known_without_asking_is_known_while_it_is_cut_off() -> None:
     """An operation is measured by the store's limits before it is sent: kazoo's retries do not expect that to fail."""
     store = MemoryStore()
-    inner: Any = SimpleNamespace(address=None, beats_only_if_owning=False, blobs=None, clock=None, store=store)
+    inner: Any = SimpleNamespace(address=None, blobs=None, clock=None, store=store)
     faulty = FaultyGateway(inner)
     faulty.cut()
-    assert faulty.store.limits is store.limits and faulty.store.atomic_queries == store.atomic_queries
+    assert faulty.store.capabilities is store.capabilities
     with pytest.raises(Unavailable):
         asyncio.run(faulty.store.get([layout.head_key("ns")]))
 
 
 def test_a_write_is_done_at_once_only_where_nothing_can_happen_to_it() -> None:
-    direct = SimpleNamespace(at_once=True)
-    inner: Any = SimpleNamespace(
-        address=None, beats_only_if_owning=False, blobs=None, clock=None, store=MemoryStore(), direct=direct
-    )
+    direct = SimpleNamespace(never_waits=True)
+    inner: Any = SimpleNamespace(address=None, blobs=None, clock=None, store=MemoryStore(), direct=direct)
     faulty = FaultyGateway(inner)
     assert faulty.direct is direct
     for fail in (faulty.cut, faulty.halt, faulty.hold):
@@ -38,7 +36,10 @@ def test_a_write_is_done_at_once_only_where_nothing_can_happen_to_it() -> None:
         faulty.mend()
         faulty.release()
         assert faulty.direct is direct
-    faulty.goes_at_once = lambda: False
+    faulty.may_write_directly = lambda: False
     assert faulty.direct is None
-    faulty.goes_at_once, direct.at_once = (lambda: True), False  # by an invocation, it would have to be waited for
+    faulty.may_write_directly, direct.never_waits = (
+        (lambda: True),
+        False,
+    )  # an invocation has to be waited for
     assert faulty.direct is None

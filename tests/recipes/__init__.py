@@ -1,0 +1,1 @@
+"""The programs of `compat_tests.recipes`, for a moment each."""

@@ -16,7 +16,7 @@ from typing import Any, Callable, List
 import pytest
 
 from fk_backend.providers.local.host import STILL_S, WATCH_S
-from fk_kazoo import loop
+from fk_kazoo import loop_thread
 
 from .processes import Program, eventually, host_of, let_pass
 
@@ -135,7 +135,7 @@ def test_an_idle_client_uses_hardly_any_processor(home: Path, run: Run) -> None:
 def test_fifty_starts_and_stops_leave_no_files_and_no_threads(
     monkeypatch: pytest.MonkeyPatch, run: Run, make: Callable[..., Any], as_host: bool
 ) -> None:
-    monkeypatch.setattr(loop, "KEEP_OPEN_S", 0.0)
+    monkeypatch.setattr(loop_thread, "KEEP_OPEN_S", 0.0)
     if not as_host:
         run("member", URL, 10).expect("ready")
 
@@ -162,5 +162,5 @@ def _files() -> int:
 
 def _settled() -> int:
     """The number of open files when the deployment is closed again."""
-    eventually(lambda: not loop.current()._open, "the deployment is closed")
+    eventually(lambda: not loop_thread.current()._open, "the deployment is closed")
     return _files()

@@ -1,0 +1,1 @@
+"""The session engine. doubles: a deployment whose every step is the test's."""

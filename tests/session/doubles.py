@@ -1,6 +1,6 @@
 """A deployment whose every step a test takes itself: what is sent waits, what is pushed waits, time stands still.
 
-`Stage.write` has the writer handle what was sent; `Stage.deliver` lets pushes arrive, lost, doubled or out of order as
+`Stage.write` has the writer handle what was sent; `Stage.arrive` lets pushes arrive, lost, doubled or out of order as
 the test likes. Nothing else happens by itself, so every run is the same.
 """
 
@@ -16,7 +16,7 @@ from fk_backend.errors import Unavailable, Unknown
 from fk_backend.functions.writer import Writer
 from fk_backend.mac import inbox_name
 from fk_backend.messages import Answers, Fired, Message, decode, decode_note
-from fk_backend.ports import Clock, Delivery, Gateway, Limits, Ports, Pushed, Queue, Written
+from fk_backend.ports import Capabilities, Clock, Delivery, Gateway, Ports, Pushed, Queue, Written
 from fk_backend.providers.memory.store import MemoryStore
 from fk_backend.session.engine import Opened, Session
 from fk_backend.session.watchlist import Event
@@ -74,18 +74,17 @@ async def rest() -> None:
 class Interposed:
     """The store, as one session sees it: a test can put something before any call, or make it fail."""
 
-    atomic_queries = True
-
-    def __init__(self, store: MemoryStore) -> None:
+    def __init__(self, store: MemoryStore, charges_for_beats: bool) -> None:
         self._store = store
+        self._charges_for_beats = charges_for_beats
         self.calls: List[str] = []
         self.before: Optional[Callable[[int, str], Any]] = None
         """Called with the number of the call (from 1 on) and its name; may be a coroutine function."""
 
     @property
-    def limits(self) -> Limits:
-        """`ports.Store.limits`."""
-        return self._store.limits
+    def capabilities(self) -> Capabilities:
+        """`ports.Store.capabilities`."""
+        return self._store.capabilities._replace(charges_for_beats=self._charges_for_beats)
 
     def __getattr__(self, name: str) -> Any:
         async def call(*args: Any, **kwargs: Any) -> Any:
@@ -108,15 +107,14 @@ class StageGateway:
 
     def __init__(self, stage: "Stage") -> None:
         self._stage = stage
-        self.beats_only_if_owning = stage.beats_only_if_owning
-        self.store: Any = Interposed(stage.store)
+        self.store: Any = Interposed(stage.store, stage.charges_for_beats)
         self.clock: Any = stage.clock
         self.queue: Any = self
         self.refusals: List[Exception] = []
         """What the next sends fail with; an Unknown after having been taken."""
         self.reachable = asyncio.Event()
         self.reachable.set()
-        self.hushed: List[Tuple[str, bool]] = []
+        self.unsubscribed: List[Tuple[str, bool]] = []
 
     async def send(self, group: str, message_id: str, body: bytes) -> None:
         """`ports.Queue.send`."""
@@ -135,12 +133,12 @@ class StageGateway:
 
     async def listen(self, inbox: str, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
         """`ports.Gateway.listen`."""
-        self._stage.ears[inbox] = receive, lost
+        self._stage.subscribers[inbox] = receive, lost
 
     async def unsubscribe(self, inbox: str, keep: bool) -> None:
         """`ports.Gateway.unsubscribe`."""
-        self._stage.ears.pop(inbox, None)
-        self.hushed.append((inbox, keep))
+        self._stage.subscribers.pop(inbox, None)
+        self.unsubscribed.append((inbox, keep))
 
     async def check(self) -> None:
         """`ports.Gateway.check`: waits for a deployment that does not answer, as a real one does."""
@@ -236,14 +234,14 @@ class Stage:
     """The deployment."""
 
     def __init__(self) -> None:
-        self.beats_only_if_owning = False
+        self.charges_for_beats = False
         self.store = MemoryStore()
         self.clock = ManualClock()
-        self.ears: Dict[str, Tuple[Callable[[bytes], None], Callable[[str], None]]] = {}
+        self.subscribers: Dict[str, Tuple[Callable[[bytes], None], Callable[[str], None]]] = {}
         self.sent: List[bytes] = []
         self.known: List[str] = []
         self.handled: List[Message] = []
-        self.mail: List[Pushed] = []
+        self.pushes: List[Pushed] = []
         """Pushes on their way."""
         ports = Ports(self.store, self, cast(Queue, self), cast(Clock, self.clock))
         self.writer = Writer(ports)
@@ -252,13 +250,13 @@ class Stage:
 
     async def push(self, messages: Sequence[Pushed]) -> None:
         """`ports.Inboxes.push`."""
-        self.mail.extend(messages)
+        self.pushes.extend(messages)
 
     async def drop(self, inbox: str) -> None:
         """`ports.Inboxes.drop`."""
-        ear = self.ears.pop(inbox, None)
-        if ear is not None:
-            ear[1]("the session moved to another connection")
+        subscriber = self.subscribers.pop(inbox, None)
+        if subscriber is not None:
+            subscriber[1]("the session moved to another connection")
 
     async def write(self, count: int = 1 << 30) -> None:
         """Has the writer handle that many of the messages that wait, as one batch."""
@@ -281,22 +279,22 @@ class Stage:
 
     async def deliver(self, which: Callable[[Pushed], bool] = lambda pushed: True) -> None:
         """Lets pushes arrive, and what comes of it happen."""
-        arriving = [pushed for pushed in self.mail if which(pushed)]
-        self.mail = [pushed for pushed in self.mail if not which(pushed)]
+        arriving = [pushed for pushed in self.pushes if which(pushed)]
+        self.pushes = [pushed for pushed in self.pushes if not which(pushed)]
         for pushed in arriving:
-            self.hand(pushed)
+            self.arrive(pushed)
             await rest()
 
-    def hand(self, pushed: Pushed) -> None:
+    def arrive(self, pushed: Pushed) -> None:
         """Lets one push arrive (again)."""
-        ear = self.ears.get(pushed.inbox)
-        if ear is not None:
-            ear[0](pushed.body)
+        subscriber = self.subscribers.get(pushed.inbox)
+        if subscriber is not None:
+            subscriber[0](pushed.body)
 
     def lose(self, which: Callable[[Pushed], bool] = is_fired) -> int:
         """Loses pushes on their way; how many."""
-        lost = [pushed for pushed in self.mail if which(pushed)]
-        self.mail = [pushed for pushed in self.mail if not which(pushed)]
+        lost = [pushed for pushed in self.pushes if which(pushed)]
+        self.pushes = [pushed for pushed in self.pushes if not which(pushed)]
         return len(lost)
 
     async def begin(self, opening: Callable[[Actor], Any]) -> Actor:
@@ -350,8 +348,8 @@ class DirectOnStage:
     def in_turn(self, has_turn: Callable[[], bool]) -> None:
         """`ports.Direct.in_turn`."""
 
-    def told(self, ns: str) -> None:
-        """`ports.Direct.told`."""
+    def finish_fan_out(self, ns: str) -> None:
+        """`ports.Direct.finish_fan_out`."""
 
 
 async def opens_without_answer(actor: Actor) -> None:

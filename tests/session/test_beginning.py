@@ -27,7 +27,7 @@ WRITE = SetData("/a", b"new", -1)
 class Invoked(DirectOnStage):
     """Where a function is called."""
 
-    at_once = False
+    never_waits = False
 
     async def done(self, ns: str, message: Message, key: bytes) -> Written:
         """As the function does it."""
@@ -36,7 +36,7 @@ class Invoked(DirectOnStage):
 
 
 def _actor(stage: Stage) -> Actor:
-    stage.beats_only_if_owning = True
+    stage.charges_for_beats = True
     actor = Actor(stage)
     actor.gateway.address = None
     actor.gateway.direct = Invoked(stage)
@@ -67,7 +67,7 @@ def test_who_neither_watches_nor_pipelines_has_neither_queue_nor_inbox() -> None
         await actor.submit("auth", Auth("digest", "a:b"))
         await actor.submit("end", Close())
         assert actor.said() == ["a", "w", "r", "auth", "end", "over"] and actor.log[-1].value == "closed"
-        assert not stage.ears and not stage.known and actor.gateway.hushed == [(actor.inbox, False)]
+        assert not stage.subscribers and not stage.known and actor.gateway.unsubscribed == [(actor.inbox, False)]
         assert not (await stage.store.query(INTEREST, NS + ":hello")).rows
 
     on_stage(play)
@@ -89,7 +89,7 @@ def test_an_inbox_is_there_before_what_is_told_to_it_is_registered(op: Any) -> N
 
         def before(number: int, name: str) -> None:
             if name == "commit":
-                registered.append(actor.inbox in stage.ears)
+                registered.append(actor.inbox in stage.subscribers)
 
         actor.gateway.store.before = before
         await actor.submit("watch", op)
@@ -114,7 +114,7 @@ def test_an_inbox_is_there_before_what_is_answered_there_is_sent() -> None:
         actor.session.submit("one", WRITE)
         actor.session.submit("two", WRITE)
         await rest()
-        assert stage.sent and list(stage.ears) == [actor.inbox]
+        assert stage.sent and list(stage.subscribers) == [actor.inbox]
         await stage.write()
         await stage.deliver()
         assert actor.reply("one").code == actor.reply("two").code == Error.OK
@@ -145,7 +145,7 @@ def test_an_opening_without_an_answer_is_not_asked_for_again() -> None:
     async def play(stage: Stage) -> None:
         actor = _actor(stage)
         await opens_without_answer(actor)
-        assert actor.gateway.direct.calls == 1 and not stage.known and not stage.ears
+        assert actor.gateway.direct.calls == 1 and not stage.known and not stage.subscribers
 
     on_stage(play)
 
@@ -153,7 +153,7 @@ def test_an_opening_without_an_answer_is_not_asked_for_again() -> None:
 def test_where_the_function_is_not_to_be_had_the_queue_opens_it() -> None:
     async def play(stage: Stage) -> None:
         found = await stage.begin(lambda other: _by_queue(stage, other))
-        assert found.session.id and list(stage.ears) == [found.inbox]
+        assert found.session.id and list(stage.subscribers) == [found.inbox]
 
     async def _by_queue(stage: Stage, other: Actor) -> Any:
         other.gateway.address, other.gateway.direct = None, Invoked(stage)
@@ -188,12 +188,12 @@ def test_an_inbox_is_listened_to_as_long_as_anything_may_come_there() -> None:
         actor, other = await _opened(stage), await _opened_beside(stage)
         await actor.submit("watch", GetData("/a", True))
         await stage.clock.advance(3 * LOOK_S, step=0.5)
-        assert actor.inbox in stage.ears
+        assert actor.inbox in stage.subscribers
         await other.submit("w", WRITE)
         await stage.deliver()
-        assert actor.events() == [("/a", 3)] and actor.gateway.hushed == []
+        assert actor.events() == [("/a", 3)] and actor.gateway.unsubscribed == []
         await stage.clock.advance(2 * LOOK_S, step=0.5)
-        assert actor.gateway.hushed == [(actor.inbox, True)] and not stage.ears
+        assert actor.gateway.unsubscribed == [(actor.inbox, True)] and not stage.subscribers
         await actor.submit("again", GetData("/a", True))
         await other.submit("more", WRITE)
         await stage.deliver()
@@ -204,10 +204,10 @@ def test_an_inbox_is_listened_to_as_long_as_anything_may_come_there() -> None:
 
 def test_who_may_use_the_queue_alone_listens_from_the_first_request_to_the_last() -> None:
     async def play(stage: Stage) -> None:
-        stage.beats_only_if_owning = True
+        stage.charges_for_beats = True
         actor = await stage.open()
         await stage.clock.advance(3 * LOOK_S, step=0.5)
-        assert list(stage.ears) == [actor.inbox] and actor.gateway.hushed == []
+        assert list(stage.subscribers) == [actor.inbox] and actor.gateway.unsubscribed == []
 
     on_stage(play)
 
@@ -222,7 +222,7 @@ def test_what_a_function_that_died_has_told_nobody_is_looked_for() -> None:
 
         stage.writer._tell = dies  # type: ignore[method-assign]
         await other.submit("w", WRITE)
-        assert other.log[-1].what == "over" and not stage.mail
+        assert other.log[-1].what == "over" and not stage.pushes
         await stage.clock.advance(LOOK_S, step=0.5)
         assert actor.events() == [("/a", 3)]
 

@@ -14,7 +14,7 @@ from fk_backend.core.model import Error
 from fk_backend.core.requests import Close, Create, Delete, Expire, Flags, SetData
 from fk_backend.errors import BackendError, StorageFull, Unavailable, Unknown
 from fk_backend.messages import PING, Answers, Ended, Message, TriggerLog, decode_note, encode_note
-from fk_backend.ports import Key, Limits, Pushed, Put
+from fk_backend.ports import Capabilities, Key, Pushed, Put
 from fk_backend.session.beats import BEAT
 from fk_backend.session.engine import CLOSED, EXPIRED, LOST
 from fk_backend.session.ops import Exists, Fail, GetData, Sync
@@ -37,14 +37,14 @@ def test_answers_that_come_out_of_order_and_twice_are_delivered_in_order_and_onc
         for number in range(4):
             await actor.submit(number, create("/s-", 2))
             await stage.write()
-        answers = stage.mail
+        answers = stage.pushes
         assert len(answers) == 4
         for position in (2, 3, 2, 1):
-            stage.hand(answers[position])
+            stage.arrive(answers[position])
             await rest()
         assert actor.said() == []
         for position in (0, 1, 0, 3):
-            stage.hand(answers[position])
+            stage.arrive(answers[position])
             await rest()
         assert actor.said() == [0, 1, 2, 3]
         assert [actor.reply(n).value for n in range(4)] == ["/s-%010d" % n for n in range(4)]
@@ -75,17 +75,17 @@ def test_a_message_says_which_answers_its_sender_has(remote: bool) -> None:
     """Up to the first that is still missing; and only where another instance may have the next turn."""
 
     async def play(stage: Stage) -> None:
-        stage.store.limits = Limits(has_latency=remote)
+        stage.store.capabilities = Capabilities(has_latency=remote)
         actor = await stage.open()
         for number in range(3):
             await actor.submit(number, create("/n%d" % number))
             await stage.write()
-        stage.hand(stage.mail[0])
-        stage.hand(stage.mail[2])
+        stage.arrive(stage.pushes[0])
+        stage.arrive(stage.pushes[2])
         await rest()
         await actor.submit(3, create("/n3"))
         await stage.write()
-        opened, first = actor.session.watermark - 1, decode_note(stage.mail[0].body).trigger_log.zxid
+        opened, first = actor.session.watermark - 1, decode_note(stage.pushes[0].body).trigger_log.zxid
         assert [message.answered for message in stage.handled[-2:]] == ([opened, first] if remote else [0, 0])
 
     on_stage(play)
@@ -156,7 +156,7 @@ def test_set_aside_and_refused_requests_are_answered_like_any_other() -> None:
         await actor.submit(0, create("/a"))
         stage.sent.clear()
         notes = Answers(1, [[Error.DEAD_LETTERED, None, 0]], TriggerLog(0, 0, "[]"))
-        stage.hand(Pushed(actor.inbox, encode_note(notes), 2))
+        stage.arrive(Pushed(actor.inbox, encode_note(notes), 2))
         await rest()
         assert actor.reply(0).code == Error.DEAD_LETTERED
         assert (await actor.do(1, create("/b"))).code == Error.OK
@@ -214,7 +214,7 @@ def test_close_ends_the_session_after_what_was_asked_before() -> None:
         await stage.write()
         await stage.deliver()
         assert actor.said() == [0, 1, "over"] and actor.log[-1].value == CLOSED
-        assert actor.gateway.hushed == [(actor.inbox, False)]
+        assert actor.gateway.unsubscribed == [(actor.inbox, False)]
         assert (await stage.store.get([layout.node_keys(NS, "/e")[0]])) == [None]
 
     on_stage(play)
@@ -229,7 +229,7 @@ def test_an_expired_session_is_told_so_by_a_note_or_by_an_answer() -> None:
             await stage.inject(expire, internal=True)
         await stage.deliver(lambda pushed: pushed.inbox == noted.inbox)
         assert noted.said() == ["over"] and noted.log[-1].value == EXPIRED
-        stage.mail.clear()
+        stage.pushes.clear()
         await asking.submit(0, create("/a"))
         await stage.write()
         await stage.deliver()
@@ -241,7 +241,7 @@ def test_an_expired_session_is_told_so_by_a_note_or_by_an_answer() -> None:
 def test_a_note_about_another_session_is_none_of_ours() -> None:
     async def play(stage: Stage) -> None:
         actor = await stage.open()
-        stage.hand(Pushed(actor.inbox, encode_note(Ended(actor.session.id + 1, True)), 0))
+        stage.arrive(Pushed(actor.inbox, encode_note(Ended(actor.session.id + 1, True)), 0))
         assert (await actor.do(0, create("/a"))).code == Error.OK
 
     on_stage(play)
@@ -261,9 +261,9 @@ def test_attaching_elsewhere_ends_the_first_connection() -> None:
 def test_a_fenced_connection_finds_out_when_it_writes() -> None:
     async def play(stage: Stage) -> None:
         first = await stage.open()
-        stage.ears[first.inbox] = (stage.ears[first.inbox][0], lambda why: None)
+        stage.subscribers[first.inbox] = (stage.subscribers[first.inbox][0], lambda why: None)
         await stage.begin(lambda actor: actor.session.attach(first.session.id, first.password))
-        stage.ears[first.inbox] = (first.session._receive, lambda why: None)
+        stage.subscribers[first.inbox] = (first.session._receive, lambda why: None)
         await first.submit(0, create("/a"))
         await stage.write()
         await stage.deliver()
@@ -319,11 +319,11 @@ def test_what_opens_while_the_deployment_goes_out_of_reach_is_not_opened() -> No
         actor = Actor(stage)
         task = asyncio.ensure_future(actor.session.open(3000))
         await rest()
-        stage.ears[actor.inbox][1]("out of reach")
+        stage.subscribers[actor.inbox][1]("out of reach")
         await rest()
         with pytest.raises(Unavailable):
             await task
-        assert stage.ears == {}
+        assert stage.subscribers == {}
 
     on_stage(play)
 
@@ -345,7 +345,7 @@ def test_out_of_touch_for_two_thirds_of_the_timeout_is_told_before_anything_else
             await stage.clock.advance(0.05)
         assert actor.said() == ["over"] and actor.log[-1].value == LOST
         assert stage.clock.now_s - last_beat < 3.0
-        assert actor.gateway.hushed == [(actor.inbox, True)]
+        assert actor.gateway.unsubscribed == [(actor.inbox, True)]
 
     on_stage(play)
 
@@ -462,7 +462,7 @@ def test_beats_go_on_three_times_in_a_timeout() -> None:
 
 def test_where_beats_are_dear_the_first_is_heard_before_there_is_anything_to_own() -> None:
     async def play(stage: Stage) -> None:
-        stage.beats_only_if_owning = True
+        stage.charges_for_beats = True
         actor = await stage.open(3000)
         key = layout.beat_key(NS, actor.session.id)
         await stage.clock.advance(9.0)
@@ -485,17 +485,17 @@ def test_who_owns_nothing_beats_when_it_is_asked_to_until_one_beat_is_heard() ->
     """And once for each time, whether it is asked before or after it was opened."""
 
     async def play(stage: Stage) -> None:
-        stage.beats_only_if_owning = True
+        stage.charges_for_beats = True
         actor = await stage.open(3000)
         key = layout.beat_key(NS, actor.session.id)
         actor.gateway.store.before = _refuse_increments_of(actor, 3)
-        stage.ears[actor.inbox][0](PING)
+        stage.subscribers[actor.inbox][0](PING)
         await rest()
         assert await stage.store.get([key]) == [None]
         await stage.clock.advance(6.0)
         (heard,) = await stage.store.get([key])
         assert heard is not None and heard.rev == BEAT
-        stage.ears[actor.inbox][0](PING)
+        stage.subscribers[actor.inbox][0](PING)
         await stage.clock.advance(6.0)
         (heard,) = await stage.store.get([key])
         assert heard is not None and heard.rev == 2 * BEAT and actor.said() == []
@@ -503,7 +503,7 @@ def test_who_owns_nothing_beats_when_it_is_asked_to_until_one_beat_is_heard() ->
         stage.actors.append(early)
         opening = asyncio.ensure_future(early.session.open(3000))
         await rest()
-        stage.ears[early.inbox][0](PING)
+        stage.subscribers[early.inbox][0](PING)
         await stage.write()
         await stage.deliver()
         await opening
@@ -539,7 +539,7 @@ def test_a_bug_ends_the_connection_and_does_not_hang_it() -> None:
 def test_a_push_that_is_none_ends_the_connection(rubbish: bytes) -> None:
     async def play(stage: Stage) -> None:
         actor = await stage.open()
-        stage.hand(Pushed(actor.inbox, rubbish, 0))
+        stage.arrive(Pushed(actor.inbox, rubbish, 0))
         await rest()
         assert actor.said() == ["over"] and actor.log[-1].value == LOST
 

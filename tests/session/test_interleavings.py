@@ -140,14 +140,14 @@ async def _play(stage: Stage, program: List[Tuple[str, int, Any]], ops: List[Lis
         elif step == "serve":
             await stage.write()
             await stage.deliver(is_answer)
-        elif stage.mail:
-            pushed = stage.mail[number % len(stage.mail)]
+        elif stage.pushes:
+            pushed = stage.pushes[number % len(stage.pushes)]
             if step == "double":
-                stage.hand(pushed)
+                stage.arrive(pushed)
             elif step == "deliver" or is_fired(pushed):
-                stage.mail.remove(pushed)
+                stage.pushes.remove(pushed)
                 if step == "deliver":
-                    stage.hand(pushed)
+                    stage.arrive(pushed)
         await rest()
 
 
@@ -162,7 +162,7 @@ async def _flush(stage: Stage, ops: List[List[Any]]) -> None:
 
 
 async def _settle(stage: Stage) -> None:
-    while stage.sent or stage.mail:
+    while stage.sent or stage.pushes:
         await stage.write()
         await stage.deliver()
 

@@ -23,7 +23,7 @@ NODE = Create("/a", b"old", OPEN_ACL, 0, 0, False)
 class AtOnce(DirectOnStage):
     """Where the functions are at hand."""
 
-    at_once = True
+    never_waits = True
     company = False
     waits = False
 
@@ -58,8 +58,8 @@ async def _sessions(stage: Stage) -> int:
 def test_a_session_is_opened_without_the_queue_and_hears_of_its_end() -> None:
     async def play(stage: Stage) -> None:
         actor = await _opened(stage)
-        assert not stage.known and actor.inbox in stage.ears and await _sessions(stage) == 1
-        stage.ears[actor.inbox][1]("over")
+        assert not stage.known and actor.inbox in stage.subscribers and await _sessions(stage) == 1
+        stage.subscribers[actor.inbox][1]("over")
         assert actor.said() == ["over"]
 
     on_stage(play)
@@ -86,7 +86,7 @@ def test_an_opening_without_an_answer_is_not_asked_for_again() -> None:
     async def play(stage: Stage) -> None:
         actor = _actor(stage)
         await opens_without_answer(actor)
-        assert not stage.known and not stage.ears and await _sessions(stage) == 1  # nobody's: it will expire
+        assert not stage.known and not stage.subscribers and await _sessions(stage) == 1  # nobody's: it will expire
 
     on_stage(play)
 

@@ -34,7 +34,9 @@ class Blobs:
 
 
 def _gateway(blobs: Any, message_bytes: int = MESSAGE_BYTES) -> Any:
-    return SimpleNamespace(blobs=blobs, store=SimpleNamespace(limits=SimpleNamespace(message_bytes=message_bytes)))
+    return SimpleNamespace(
+        blobs=blobs, store=SimpleNamespace(capabilities=SimpleNamespace(message_bytes=message_bytes))
+    )
 
 
 def _sent(gateway: Any, requests: List[Request]) -> bytes:

@@ -99,7 +99,7 @@ def test_what_zookeeper_tells(case: int, how: str) -> None:
 
     async def play(stage: Stage) -> None:
         watcher, owner = await _watching(stage, before, looks)
-        stage.store.limits = stage.store.limits._replace(recent_bytes=1 << 20)
+        stage.store.capabilities = stage.store.capabilities._replace(recent_bytes=1 << 20)
         for number, op in enumerate(changes):
             await owner.do(number, op)
             if how == "pushes":
@@ -142,10 +142,10 @@ def test_a_credential_counts_from_where_it_stands_in_the_order(first: str) -> No
         await watcher.submit("auth", Auth("digest", CREDENTIAL))
         await watcher.submit("after", SetData("/a/m", b"", -1))
         await stage.write()
-        mine = [pushed for pushed in stage.mail if pushed.inbox == watcher.inbox]
+        mine = [pushed for pushed in stage.pushes if pushed.inbox == watcher.inbox]
         assert [is_answer(pushed) for pushed in mine] == [True, False]
         for pushed in mine if first == "answer" else reversed(mine):
-            stage.hand(pushed)
+            stage.arrive(pushed)
             await rest()
         assert watcher.events() == [("/a/m", CHANGED)]
         assert watcher.said()[2:] == ["auth", "event", "after"]
@@ -176,17 +176,17 @@ def test_what_no_list_tells_is_judged_by_the_node_and_the_rest_by_its_push(case:
 
     async def play(stage: Stage) -> None:
         watcher, owner = await _watching(stage, before, looks)
-        stage.store.limits = stage.store.limits._replace(recent_bytes=0)
+        stage.store.capabilities = stage.store.capabilities._replace(recent_bytes=0)
         for number, op in enumerate(changes):
             await owner.do(number, op)
-        pushes = [pushed for pushed in stage.mail if is_fired(pushed)]
+        pushes = [pushed for pushed in stage.pushes if is_fired(pushed)]
         for number in range(4):
             await owner.do(("newer", number), SetData("/b", b"", -1))
         stage.lose()
         await watcher.do("show", GetData("/b", False))
         assert watcher.events() == at_once
         for pushed in pushes:
-            stage.hand(pushed)
+            stage.arrive(pushed)
             await rest()
         assert watcher.events() == [*at_once, *with_the_push]
 

@@ -20,7 +20,7 @@ from fk_backend import layout
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.requests import Create, Delete, Multi, SetData
 from fk_backend.messages import Message
-from fk_backend.ports import STATE, UNLIMITED, Item, Key, Limits, Listing, Page, Put, after
+from fk_backend.ports import STATE, Capabilities, Item, Key, Listing, Page, Put, after
 from fk_backend.providers.memory.store import MemoryStore
 from fk_backend.session import reading
 from fk_backend.session.reading import Reader
@@ -62,7 +62,7 @@ class Recording(MemoryStore):
     """Keeps every state that the node's partition was in. ``fatal``: who promised a node dies before it is written."""
 
     def __init__(self) -> None:
-        super().__init__(Limits(transactions_cost_double=True))
+        super().__init__(Capabilities(transactions_cost_double=True))
         self.moments: List[Rows] = [{}]
         self.fatal = False
 
@@ -153,8 +153,7 @@ class Choices:
 class RowByRow:
     """The store as a reader finds it whose query is not atomic: before any row, and any get, commits may happen."""
 
-    atomic_queries = False
-    limits = UNLIMITED
+    capabilities = Capabilities(atomic_queries=False)
 
     def __init__(self, moments: Sequence[Rows], choices: Choices) -> None:
         self._moments = moments

@@ -17,7 +17,7 @@ from fk_backend.core.model import Acl, Error, EventType, Perms, Trigger
 from fk_backend.core.requests import Create, Delete, Multi, SetAcl, SetData
 from fk_backend.errors import Unavailable
 from fk_backend.messages import Answers, Message, encode_note, trigger_log_of
-from fk_backend.ports import Pushed, Put
+from fk_backend.ports import Capabilities, Pushed, Put
 from fk_backend.session.ops import AddWatch, Exists, GetAcl, GetChildren, GetData, RemoveWatches
 from fk_backend.session.watchlist import Event
 from fk_backend.triggers import unpacked
@@ -100,9 +100,9 @@ def test_a_push_that_comes_twice_or_late_is_told_once() -> None:
         await watcher.do("two", GetData("/b", True))
         await other.do("set a", SetData("/a", b"1", -1))
         await other.do("set b", SetData("/b", b"1", -1))
-        first, second = [pushed for pushed in stage.mail if is_fired(pushed)]
+        first, second = [pushed for pushed in stage.pushes if is_fired(pushed)]
         for pushed in (second, first, first, second):
-            stage.hand(pushed)
+            stage.arrive(pushed)
             await rest()
         assert watcher.events() == [("/a", CHANGED), ("/b", CHANGED)]
 
@@ -254,7 +254,7 @@ def test_a_read_that_fails_leaves_no_watch_and_takes_none_away() -> None:
 
 def shorten(stage: Stage) -> None:
     """From now on the head keeps two triggers."""
-    stage.store.limits = stage.store.limits._replace(recent_bytes=22)
+    stage.store.capabilities = stage.store.capabilities._replace(recent_bytes=22)
 
 
 MISSED = [
@@ -336,7 +336,7 @@ def test_who_leaves_removes_its_registrations_itself() -> None:
     """Also one that no watch came of; where the store does not know who put what, nobody else would."""
 
     async def play(stage: Stage) -> None:
-        stage.store.limits = stage.store.limits._replace(indexes_owners=False, transactions_cost_double=True)
+        stage.store.capabilities = Capabilities(indexes_owners=False, transactions_cost_double=True)
         watcher, other = await _pair(stage, "/a", "/b")
         await watcher.do("data", GetData("/a", True))
         await watcher.do("children", GetChildren("/a", True))
@@ -398,7 +398,7 @@ def test_a_watch_of_a_subtree_that_the_functions_do_not_know_of_is_refused() -> 
         await watcher.submit("recursive", AddWatch("/", watches.RECURSIVE))
         stage.sent.clear()
         note = Answers(1, [(Error.STORAGE_FULL, None, 1)], trigger_log_of(1, 1, ()))
-        stage.hand(Pushed(watcher.inbox, encode_note(note)))
+        stage.arrive(Pushed(watcher.inbox, encode_note(note)))
         await rest()
         assert watcher.reply("recursive").code == Error.STORAGE_FULL
         await watcher.do("after", create("/a"))
@@ -457,8 +457,8 @@ def test_a_watch_that_stays_tells_what_was_pushed_even_if_the_list_is_cut_short(
             await other.do(number, SetData("/b", b"", -1))
 
         def arrive(number: int, name: str) -> None:
-            for pushed in [pushed for pushed in stage.mail if is_fired(pushed)]:
-                stage.hand(pushed)
+            for pushed in [pushed for pushed in stage.pushes if is_fired(pushed)]:
+                stage.arrive(pushed)
 
         watcher.gateway.store.before = arrive
         await watcher.do("show", GetData("/b", False))

@@ -22,7 +22,7 @@ WRITE = SetData("/a", b"now", -1)
 class Here(DirectOnStage):
     """Where the functions are in this process."""
 
-    at_once = True
+    never_waits = True
 
     async def done(self, ns: str, message: Message, key: bytes) -> Written:
         """By the writer itself."""
@@ -151,7 +151,7 @@ def test_what_others_wrote_before_is_told_before_the_answer(op: Any) -> None:
 
 def test_what_the_list_of_triggers_tells_no_more_is_looked_for() -> None:
     async def play(stage: Stage) -> None:
-        stage.store.limits = stage.store.limits._replace(recent_bytes=0)
+        stage.store.capabilities = stage.store.capabilities._replace(recent_bytes=0)
         actor = await _opened(stage)
         await actor.submit("watch", GetData("/a", True))
         other = await stage.open()
@@ -269,7 +269,7 @@ def test_a_write_that_is_alone_need_not_go_to_the_queue() -> None:
 
     async def play(stage: Stage) -> None:
         actor = await _opened(stage)
-        actor.gateway.direct.at_once = False
+        actor.gateway.direct.never_waits = False
         await actor.submit("watch", GetData("/a", True))
         await actor.submit("w", WRITE)
         assert not stage.sent and actor.said()[-3:] == ["watch", "event", "w"]
@@ -284,7 +284,7 @@ def test_a_write_that_is_alone_need_not_go_to_the_queue() -> None:
 def test_one_that_has_no_answer_ends_the_connection() -> None:
     async def play(stage: Stage) -> None:
         actor = await _opened(stage)
-        actor.gateway.direct.at_once, actor.gateway.direct.late = False, Unknown("no answer")
+        actor.gateway.direct.never_waits, actor.gateway.direct.late = False, Unknown("no answer")
         await actor.submit("w", WRITE)
         assert actor.said()[-1] == "over" and not stage.sent
 
@@ -294,7 +294,7 @@ def test_one_that_has_no_answer_ends_the_connection() -> None:
 def test_one_that_was_not_done_goes_to_the_queue() -> None:
     async def play(stage: Stage) -> None:
         actor = await _opened(stage)
-        actor.gateway.direct.at_once, actor.gateway.direct.fails = False, Conflict("company")
+        actor.gateway.direct.never_waits, actor.gateway.direct.fails = False, Conflict("company")
         await actor.do("w", SetData("/a", b"sent", 0))
         assert actor.reply("w").code == Error.OK and actor.gateway.direct.calls == 1
 

@@ -14,7 +14,7 @@ import pytest
 from fk_backend.core.model import Error
 from fk_backend.core.requests import Create, Multi, SetData
 from fk_backend.testing.simulation.checks import CHECKS, judge
-from fk_backend.testing.simulation.replay import Line, Replay
+from fk_backend.testing.simulation.replay import CallRecord, Replay
 from fk_backend.testing.simulation.run import History, run
 from fk_backend.testing.simulation.workload import ALL, RESOURCE, plan
 
@@ -22,21 +22,23 @@ Tampering = Callable[[Replay], bool]
 """Makes one thing wrong; False if this run has nothing that it could be done to."""
 
 
-def _good(replay: Replay, kind: type) -> Iterator[Tuple[int, Line]]:
-    for at, line in enumerate(replay.lines):
+def _good(replay: Replay, kind: type) -> Iterator[Tuple[int, CallRecord]]:
+    for at, line in enumerate(replay.call_records):
         if isinstance(line.op, kind) and line.answered is not None and line.result[0] == Error.OK:
             yield at, line
 
 
 def asked_after_the_answer_of_a_later_one(replay: Replay) -> bool:
     writes = [
-        (at, line) for at, line in enumerate(replay.lines) if line.answered and (line.conn, line.number) in replay.done
+        (at, line)
+        for at, line in enumerate(replay.call_records)
+        if line.answered and (line.conn, line.number) in replay.done
     ]
     for at, line in writes:
         place = replay.done[line.conn, line.number].told.position
         for _, later in writes:
             if replay.done[later.conn, later.number].told.position > place:
-                replay.lines[at] = line._replace(asked=(later.answered or 0) + 1)
+                replay.call_records[at] = line._replace(asked=(later.answered or 0) + 1)
                 return True
     return False
 
@@ -56,7 +58,7 @@ def a_multi_of_two_zxids(replay: Replay) -> bool:
         if len(parts) > 1:
             first, *rest = ([*part] for part in parts)
             first[2] += 1
-            replay.lines[at] = line._replace(result=(code, [first, *rest], zxid))
+            replay.call_records[at] = line._replace(result=(code, [first, *rest], zxid))
             return True
     return False
 
@@ -64,7 +66,7 @@ def a_multi_of_two_zxids(replay: Replay) -> bool:
 def a_number_given_again(replay: Replay) -> bool:
     for _, line in _good(replay, Create):
         if line.op.flags in (2, 3):
-            replay.lines.append(line)
+            replay.call_records.append(line)
             return True
     return False
 

@@ -23,7 +23,7 @@ def test_what_a_process_does_follows_from_what_it_heard() -> None:
     histories = 0
     for local in maze.locals:
         if local.before != DEAD:
-            did = maze.told_again(local.before).hear(local.what)
+            did = maze.redelivered(local.before).receive(local.what)
             asked = [(number, maze.effects.asks.of(ask)) for number, ask in did.asks]
             known = set(local.calls) - set(maze.locals[local.before].calls)
             assert known <= set(asked)

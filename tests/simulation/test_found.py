@@ -10,14 +10,14 @@ import pytest
 
 from fk_backend import layout
 from fk_backend.core.acls import OPEN_ACL
-from fk_backend.core.requests import Close, Create, Delete, Rest, SetData, WatchSubtrees
+from fk_backend.core.requests import Close, Create, Delete, SetData, StopTicking, WatchSubtrees
 from fk_backend.core.watches import PERSISTENT, RECURSIVE
 from fk_backend.errors import Unavailable
 from fk_backend.functions import writer
 from fk_backend.functions.heartbeat import Heartbeat
 from fk_backend.messages import Ended as EndedNote
 from fk_backend.messages import Message, Position, encode, encode_note
-from fk_backend.ports import INTEREST, SESSIONS, Delivery, Limits, Pushed
+from fk_backend.ports import INTEREST, SESSIONS, Capabilities, Delivery, Pushed
 from fk_backend.providers.aws.ticks import TICK_S, Pulse, Tick
 from fk_backend.providers.memory.store import MemoryStore
 from fk_backend.session.engine import NoSession
@@ -78,7 +78,7 @@ def test_a_promise_that_is_void_does_not_forget_what_of_its_batch_was_done() -> 
     """The batch comes again in pieces: the first piece must not be applied again because the second was promised."""
 
     async def check(at: int) -> bool:
-        bench = Bench(MemoryStore(Limits(transactions_cost_double=True)))
+        bench = Bench(MemoryStore(Capabilities(transactions_cost_double=True)))
         one, two = await bench.open("one"), await bench.open("two")
         await bench.ask("one", one, 1, _create("/n"))
         batch = [
@@ -121,12 +121,12 @@ def test_answers_that_overlap_are_all_heard() -> None:
         for tag in range(3):
             await actor.submit(tag, _create("/s-", 2))
             await stage.write()
-        singles = list(stage.mail)
+        singles = list(stage.pushes)
         await stage.inject(*stage.handled[-3:])
-        stage.mail.clear()
+        stage.pushes.clear()
         notes = [singles[0], _joined(singles[:3]), _joined(singles[:2])]
         for note in notes:
-            stage.hand(note)
+            stage.arrive(note)
             await rest()
         assert actor.said() == [0, 1, 2]
 
@@ -149,7 +149,7 @@ def test_the_news_of_an_expiry_may_come_before_the_answer_to_the_opening() -> No
         await stage.write()
         ((_, item),) = (await stage.store.query(SESSIONS, layout.sessions_partition(NS))).rows
         session = layout.session_of(item).id
-        stage.hand(Pushed(actor.inbox, encode_note(EndedNote(session, True))))
+        stage.arrive(Pushed(actor.inbox, encode_note(EndedNote(session, True))))
         await rest()
         await stage.deliver()
         with pytest.raises(NoSession):
@@ -165,7 +165,7 @@ def test_the_end_of_another_session_is_none_of_an_opening_ones() -> None:
         actor = Actor(stage)
         task = asyncio.ensure_future(actor.session.open(3000))
         await rest()
-        stage.hand(Pushed(actor.inbox, encode_note(EndedNote(77, True))))
+        stage.arrive(Pushed(actor.inbox, encode_note(EndedNote(77, True))))
         await rest()
         await stage.write()
         await stage.deliver()
@@ -229,7 +229,7 @@ def test_a_watch_that_stays_begins_where_its_session_is() -> None:
     """The head still has the promise of a change that an answer has shown (seed 26834)."""
 
     async def play(stage: Stage) -> None:
-        stage.store.limits = Limits(transactions_cost_double=True)
+        stage.store.capabilities = Capabilities(transactions_cost_double=True)
         actor, other = await stage.open(), await stage.open()
         await other.do("c", _create("/a"))
         await other.do("known", WatchSubtrees())
@@ -299,7 +299,7 @@ def test_ticks_go_on_whatever_comes_twice_late_or_is_killed() -> None:
         for _ in range(3):  # the session is no holder any more, then there is nothing left to come back for
             assert await goes_on(last)
             bench.clock.now_s += 3600
-        await bench.write(Message("heartbeat", 0, 1, (Rest((await bench.head()).zxid),)), internal=True)
+        await bench.write(Message("heartbeat", 0, 1, (StopTicking((await bench.head()).zxid),)), internal=True)
         assert not await goes_on(last)
         return kill_at.calls >= at
 
@@ -315,7 +315,7 @@ def test_the_heartbeat_does_not_rest_if_an_ephemeral_came_in_the_same_batch() ->
         await bench.ask("one", one, 1, _create("/e", 1))
         await bench.ask("one", one, 2, Delete("/e", -1))
         before = (await bench.head()).zxid
-        came, rests = Message("one", one, 3, (_create("/f", 1),)), Message("heartbeat", 0, 1, (Rest(before),))
+        came, rests = Message("one", one, 3, (_create("/f", 1),)), Message("heartbeat", 0, 1, (StopTicking(before),))
         batch = [Delivery(encode(came, KEY), False, Position(4)), Delivery(encode(rests), True, Position(5))]
         await bench.writer(NS, batch)
         head = await bench.head()
@@ -328,7 +328,7 @@ def test_a_watch_that_stays_begins_after_a_promise_that_is_kept() -> None:
     """Registered after that change was told, nobody would tell it (seed 95004)."""
 
     async def play(stage: Stage) -> None:
-        stage.store.limits = Limits(transactions_cost_double=True, recent_bytes=0)
+        stage.store.capabilities = Capabilities(transactions_cost_double=True, recent_bytes=0)
         actor, other = await stage.open(), await stage.open()
         await other.do("c", _create("/a"))
         for tag in range(2):  # the second one by a writer that knows the node
@@ -351,7 +351,7 @@ def test_what_came_and_went_is_told_when_its_push_comes(stays: bool) -> None:
     """No node shows it any more: a session was told only if it had a watch that stays as well (seed 425292)."""
 
     async def play(stage: Stage) -> None:
-        stage.store.limits = Limits(recent_bytes=0)
+        stage.store.capabilities = Capabilities(recent_bytes=0)
         actor, other = await stage.open(), await stage.open()
         if stays:
             await actor.do("stays", AddWatch("/b", RECURSIVE))
@@ -371,7 +371,7 @@ def test_whichever_call_fails_while_the_registrations_are_looked_at_no_event_is_
     """What had been found out until then was forgotten, and its watch was not armed any more (seed 564620)."""
 
     async def play(stage: Stage) -> None:
-        stage.store.limits = Limits(recent_bytes=0)
+        stage.store.capabilities = Capabilities(recent_bytes=0)
         actor, other = await stage.open(), await stage.open()
         await other.do("a", _create("/a"))
         await other.do("b", _create("/b"))
@@ -380,7 +380,7 @@ def test_whichever_call_fails_while_the_registrations_are_looked_at_no_event_is_
         await other.do("below", _create("/a/x"))
         await other.do("changed", SetData("/b", b"1", -1))
         await other.do("unseen", _create("/c"))
-        stage.mail.clear()
+        stage.pushes.clear()
         before = len(actor.gateway.store.calls)
 
         def fail(number: int, name: str) -> None:
@@ -405,7 +405,7 @@ def test_the_first_beat_comes_to_no_count_that_an_attach_in_vain_had_left() -> N
     """The heartbeat could not tell them apart, and gave up who had just begun to beat (seed 526589)."""
 
     async def play(stage: Stage) -> None:
-        stage.beats_only_if_owning = True
+        stage.charges_for_beats = True
         actor, stranger = await stage.open(), Actor(stage)
         stage.actors.append(stranger)
         task = asyncio.ensure_future(stranger.session.attach(actor.session.id, bytes(16)))
@@ -431,7 +431,7 @@ def test_what_once_broke_something_does_so_no_more(seed: int) -> None:
     assert judge(run(plan(seed)), search=True) == []
 
 
-INVOKED_SEEDS = (29021, 56852, 58737, 62864, 73473, 81146, 85183, 86187, 110186, 112139)
+INVOKED_SEEDS = (29021, 56852, 58737, 62864, 73473, 81146, 85183, 86187, 110186, 112139, 155592, 162498)
 
 
 @pytest.mark.parametrize("seed", INVOKED_SEEDS)

@@ -23,7 +23,7 @@ def test_first_writes_at_once_are_answered_before_there_is_an_inbox(seed: int, m
     monkeypatch.setattr(contention, "PAUSE_S", 0.0)  # nobody leaves writes to the queue for having met the heartbeat
     made = Step(0.0, Create("/a", b"", OPEN_ACL, 0, 0, False))
     writes = tuple(Step(0.5, SetData("/a", b"%d" % number, -1)) for number in range(AT_ONCE))
-    knobs = Knobs(invoked=1.0, beats_only_if_owning=True, late_inbox_s=LATE_S, slow=0.0, timeouts_ms=(60_000,))
+    knobs = Knobs(invoked=1.0, charges_for_beats=True, late_inbox_s=LATE_S, slow=0.0, timeouts_ms=(60_000,))
     last = Step(40.0, SetData("/a", b"last", -1))  # until then nothing is made easy
     history = run(Plan(seed, knobs, ((made, *writes, last),), ()))
     assert not judge(history)

@@ -32,7 +32,7 @@ from fk_kazoo.handlers.gevent import SequentialGeventHandler
 from fk_kazoo.handlers.threading import KazooTimeoutError, SequentialThreadingHandler
 from fk_kazoo.hosts import collect_hosts
 from fk_kazoo.interfaces import IAsyncResult, IHandler
-from fk_kazoo.kept import Kept
+from fk_kazoo.kept_ephemeral import KeptEphemeral
 from fk_kazoo.locks import Lock as OurLock
 from fk_kazoo.locks import Lost
 from fk_kazoo.loggingsupport import BLATHER
@@ -404,7 +404,7 @@ assert_type(zk.create_once("/a", b"x", sequence=True), str)
 zk.create_once("/a", "x")  # wrong
 zk.create_once("/a", include_data=True)  # wrong
 with zk.keep("/services/a", b"x") as kept:
-    assert_type(kept, Kept)
+    assert_type(kept, KeptEphemeral)
     assert_type(kept.there, bool)
     kept.set("x")  # wrong
 zk.keep("/services/a", ephemeral=True)  # wrong

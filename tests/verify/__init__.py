@@ -1,0 +1,1 @@
+"""`fk-kazoo verify` on the emulator."""

@@ -18,9 +18,9 @@ from .. import layout
 from ..core import owners, paths
 from ..core.model import Acl, Blob, Data, Error, Family, Node
 from ..errors import Conflict, DeploymentError, Protected
-from ..functions.loading import Write, refusal_reason, size_of
 from ..layout import Head, Stored, fresh_family
 from ..ports import SESSIONS, AdminPorts, Item, Key, Ports, Put, Remove
+from ..writer.loading import Write, refusal_reason, size_of
 from .archive import VERSION, NoBackup, values
 from .take import Progress
 
@@ -159,7 +159,7 @@ def _check_fits(ports: Ports, now: Contents, change: Change) -> None:
             stored=change.stored._replace(node=change.stored.node._replace(data=Blob("x" * 100, len(data or b""))))
         )
     writes = list(_writes(now, change, Counter()))
-    why = refusal_reason(writes, ports.store.limits) if writes else Error.OK
+    why = refusal_reason(writes, ports.store.capabilities) if writes else Error.OK
     if why == Error.PATH_TOO_LONG:
         raise DeploymentError("the deployment can't have a path as long as %.100s…" % change.path)
     if why != Error.OK:

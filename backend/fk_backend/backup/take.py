@@ -19,9 +19,9 @@ from .. import layout
 from ..core import paths
 from ..core.model import Blob, Data, plain
 from ..errors import DeploymentError, NotFound
-from ..functions import journal
 from ..layout import Stored
 from ..ports import STATE, AdminPorts, Page, Ports
+from ..writer import journal
 from .archive import VERSION, Archive
 
 SIDE_BY_SIDE = 32

@@ -8,7 +8,7 @@
     names, owners, stats,
     initial                     ZooKeeper's rules, one each
 
-So a run can be repeated. Every module starts with the rule that it upholds.
+So a run can be repeated. Every module says what it is, and the rule that it upholds.
 
 Imports: itself. Never: kazoo, fk_kazoo, fk_backend.ports, fk_backend.layout, fk_backend.functions, asyncio, time.
 """

@@ -1,4 +1,6 @@
-"""Rule: who may do what is decided as ZooKeeper decides it, for the schemes that it has without plugins.
+"""ACLs: who may do what, and what of an ACL is shown.
+
+Rule: who may do what is decided as ZooKeeper decides it, for the schemes that it has without plugins.
 
 ``world`` (only ``anyone``), ``digest`` and ``ip`` may stand in an ACL, ``auth`` is expanded to the digests and the
 certificate that the session has shown. ``x509`` may stand in one that is set by a session with a certificate: a server

@@ -1,4 +1,6 @@
-"""Rule: an ``ip`` ACL matches as in ZooKeeper's ``IPAuthenticationProvider``: address, or address "/" prefix bits.
+"""Addresses in ``ip`` ACLs.
+
+Rule: an ``ip`` ACL matches as in ZooKeeper's ``IPAuthenticationProvider``: address, or address "/" prefix bits.
 
 IPv4 as in ZooKeeper 3.8. IPv6, which 3.8.0 refuses, as in the versions that have learnt it.
 """

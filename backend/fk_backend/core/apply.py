@@ -1,4 +1,6 @@
-"""Rule: the same snapshot, calls and time always give the same outcome, and the calls take effect in their order.
+"""The one way into the core for writes: applies calls to a snapshot.
+
+Rule: the same snapshot, calls and time always give the same outcome, and the calls take effect in their order.
 
 Every call that changes something takes the next zxid; one that fails or changes nothing takes none.
 """
@@ -14,7 +16,7 @@ from .multi import OPERATIONS, Operation, multi
 from .needs import has_all, lacking
 from .needs import needs as needs
 from .overlay import View
-from .requests import Attach, Auth, Call, Close, Expire, Multi, Open, Reap, Rest, Result, Sweep, WatchSubtrees
+from .requests import Attach, Auth, Call, Close, Expire, Multi, Open, Reap, Result, StopTicking, Sweep, WatchSubtrees
 from .snapshot import Missing, Outcome, Snapshot
 
 _OF_A_SESSION: Dict[type, Operation] = {
@@ -31,7 +33,7 @@ _OF_NONE: Dict[type, Callable[[View, Any], Any]] = {
     Expire: sessions.expire,
     Reap: sessions.reap,
     Sweep: sessions.sweep,
-    Rest: sessions.rest,
+    StopTicking: sessions.stop_ticking,
 }
 
 

@@ -1,4 +1,6 @@
-"""Rule: inside the core a refusal is one exception that carries one protocol code, and none leaves `apply`.
+"""The exception of the core.
+
+Rule: inside the core a refusal is one exception that carries one protocol code, and none leaves `apply`.
 
 `apply` turns it into a Result; `reads` lets it out, because a read has no other way to say no.
 """

@@ -1,4 +1,7 @@
-"""Rule: a fresh namespace looks exactly as a fresh ZooKeeper 3.8 does (``DataTree()``, ``addConfigNode``)."""
+"""The nodes of a fresh namespace.
+
+Rule: a fresh namespace looks exactly as a fresh ZooKeeper 3.8 does (``DataTree()``, ``addConfigNode``).
+"""
 
 from __future__ import annotations
 

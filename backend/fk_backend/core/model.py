@@ -1,4 +1,4 @@
-"""The words of the tree: every value here is immutable, and nothing here does anything.
+"""The values of the tree: nodes, ACLs, sessions, triggers, error codes. All are immutable, and none does anything.
 
 Field meanings are ZooKeeper's ("ZooKeeper Stat Structure", Programmer's Guide). Times are in
 milliseconds since the epoch, sizes in bytes, zxids and session ids are int64.

@@ -1,4 +1,7 @@
-"""Rule: a multi happens whole under one zxid, or not at all, and its answer says which operation stopped it."""
+"""Multis: several operations as one.
+
+Rule: a multi happens whole under one zxid, or not at all, and its answer says which operation stopped it.
+"""
 
 from __future__ import annotations
 

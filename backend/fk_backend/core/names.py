@@ -1,4 +1,6 @@
-"""Rule: an ``x509`` ACL names a certificate's subject, in a form that Java's ``X500Principal`` can read.
+"""Names of certificates in ``x509`` ACLs.
+
+Rule: an ``x509`` ACL names a certificate's subject, in a form that Java's ``X500Principal`` can read.
 
 It is compared as text with what `X500Principal.getName()` makes of a certificate, as ZooKeeper does
 (``X509AuthenticationProvider``), so who writes it in another form names nobody.

@@ -1,4 +1,6 @@
-"""Rule: what can be told from the requests alone is asked for at once, so that one load is the usual case.
+"""Which items a batch of requests needs, told before it is applied.
+
+Rule: what can be told from the requests alone is asked for at once, so that one load is the usual case.
 
 The rest shows while applying: the final path of a sequential create, and the nodes that end with a session.
 """

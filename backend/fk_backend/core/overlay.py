@@ -1,4 +1,6 @@
-"""Rule: a view is the snapshot plus everything that was done so far, and any part of that can be taken back.
+"""The view that operations read and change: a snapshot, and what was done to it so far.
+
+Rule: a view is the snapshot plus everything that was done so far, and any part of that can be taken back.
 
 A view never raises for a node that the snapshot lacks: it notes it, guesses that it is absent, and goes on, so that
 one pass finds out as much as possible. `apply` must not let out anything that rests on a guess: see `View.missing`.
@@ -121,9 +123,9 @@ class View:
         """From now on somebody may watch whole subtrees."""
         self._put(self.changes.subtrees, "/", True)
 
-    def rest(self) -> None:
+    def stop_ticking(self) -> None:
         """The heartbeat has nothing to look after."""
-        self._put(self.changes.resting, "/", True)
+        self._put(self.changes.stops_ticking, "/", True)
 
     def trigger(self, path: str, kind: int, acl: Acls) -> None:
         """``kind`` (an EventType) happened to ``path``, which had this ACL, under the next zxid."""

@@ -1,4 +1,6 @@
-"""Rule: what kind of node it is, is told by the int64 ``ephemeralOwner`` alone (``EphemeralType``, extended types on).
+"""Kinds of node, as ``ephemeralOwner`` tells them: persistent, ephemeral, container, TTL.
+
+Rule: what kind of node it is, is told by the int64 ``ephemeralOwner`` alone (``EphemeralType``, extended types on).
 
     0                            persistent
     CONTAINER_OWNER              container (only the sign bit)

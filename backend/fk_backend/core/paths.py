@@ -1,4 +1,6 @@
-"""Rule: a path is valid here exactly when ZooKeeper's server accepts it (``org.apache.zookeeper.common.PathUtils``).
+"""Paths: which are valid, and their parts.
+
+Rule: a path is valid here exactly when ZooKeeper's server accepts it (``org.apache.zookeeper.common.PathUtils``).
 
 A path is absolute, "/" or "/name/name...". Whether a node exists there is not known here.
 """

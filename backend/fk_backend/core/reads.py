@@ -1,4 +1,6 @@
-"""Rule: a read is answered from the node as it was loaded, or refused, as ``FinalRequestProcessor`` does.
+"""Reads of one node: exists, get, children, ACL.
+
+Rule: a read is answered from the node as it was loaded, or refused, as ``FinalRequestProcessor`` does.
 
 ``found`` is the node as the store has it, or None if there is none. Every function raises ZkError.
 """

@@ -134,7 +134,7 @@ class Sweep(NamedTuple):
     session: int
 
 
-class Rest(NamedTuple):
+class StopTicking(NamedTuple):
     """From the heartbeat only: there was nothing to look after when it looked, which was after ``zxid``."""
 
     zxid: int
@@ -148,7 +148,7 @@ DIRECT = (Create, Delete, SetData, SetAcl, Multi)
 """What changes the tree alone, and neither who the session is nor whether it goes on."""
 INVOKED = (*DIRECT, Auth, Open, Attach, Close, WatchSubtrees)
 """What a session can ask for at all: where a writer that is invoked does all of it."""
-Request = Union[Op, Multi, Auth, Open, Attach, Close, Expire, Reap, Sweep, Rest, WatchSubtrees]
+Request = Union[Op, Multi, Auth, Open, Attach, Close, Expire, Reap, Sweep, StopTicking, WatchSubtrees]
 
 
 class Call(NamedTuple):

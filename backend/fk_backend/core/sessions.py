@@ -1,4 +1,6 @@
-"""Rule: a session is in one place at a time, and when it ends, so do its ephemerals, under the same zxid.
+"""Requests about sessions and what ends by itself: open, attach, authenticate, close, expire, reap.
+
+Rule: a session is in one place at a time, and when it ends, so do its ephemerals, under the same zxid.
 
 Each takes the view and the request (Auth and Close: the session that asks, too), returns the value of its Result,
 and raises ZkError.
@@ -15,7 +17,7 @@ from .errors import ZkError
 from .model import Error, Family, Id, Node, Session
 from .overlay import View
 from .paths import parent
-from .requests import Attach, Auth, Close, Expire, Open, Reap, Rest, Sweep, WatchSubtrees
+from .requests import Attach, Auth, Close, Expire, Open, Reap, StopTicking, Sweep, WatchSubtrees
 from .snapshot import Ended
 
 MIN_TIMEOUT_MS = 1_000
@@ -94,7 +96,7 @@ def _end(view: View, session: Session, expired: bool) -> None:
 def _remove_ephemerals(view: View, session: int) -> None:
     """As many as fit; the session is noted if some are left."""
     owned = view.ephemerals(session)
-    most = view.snapshot.ends_at_once
+    most = view.snapshot.removals_per_commit
     for path in owned[:most]:
         view.find(parent(path))  # asked for along with the node, so that the next load is the last
         found = view.find(path)
@@ -110,10 +112,10 @@ def sweep(view: View, request: Sweep) -> None:
     _remove_ephemerals(view, request.session)
 
 
-def rest(view: View, request: Rest) -> None:
+def stop_ticking(view: View, request: StopTicking) -> None:
     """The heartbeat rests, unless something came since it looked."""
     if 0 < view.snapshot.ticking <= request.zxid and not view.changes.needs_heartbeat():
-        view.rest()
+        view.stop_ticking()
 
 
 def watch_subtrees(view: View, session: Session, request: WatchSubtrees) -> None:

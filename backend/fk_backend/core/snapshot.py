@@ -33,7 +33,7 @@ class Snapshot:
     """Whether whole subtrees are watched."""
     ticking: int = 0
     """The zxid of the latest thing that needs the heartbeat; 0: it rests."""
-    ends_at_once: int = 1 << 30
+    removals_per_commit: int = 1 << 30
     """How many ephemerals of one session are deleted under one zxid: what the store takes in a commit."""
 
 
@@ -84,7 +84,7 @@ class Changes:
     """Containers and TTL nodes that came (True) or went (False): what the heartbeat has to look at."""
     subtrees: Dict[str, bool] = field(default_factory=dict)
     """"/" → True: whole subtrees are watched from now on."""
-    resting: Dict[str, bool] = field(default_factory=dict)
+    stops_ticking: Dict[str, bool] = field(default_factory=dict)
     """"/" → True: the heartbeat has nothing to look after."""
 
     def needs_heartbeat(self) -> bool:

@@ -1,4 +1,7 @@
-"""Rule: a Stat is computed when it is shown and never stored, so that a create can't leave a stale one behind."""
+"""Stats, as they are shown.
+
+Rule: a Stat is computed when it is shown and never stored, so that a create can't leave a stale one behind.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Rule: an operation on a node checks everything, in the order of ``PrepRequestProcessor``, before it changes anything.
+"""Operations on one node: create, delete, set data, set ACL, check.
+
+Rule: an operation on a node checks everything, in the order of ``PrepRequestProcessor``, before it changes anything.
 
 Each takes the view, the session that asks and the operation, returns the value of its Result, and raises ZkError.
 """

@@ -1,4 +1,6 @@
-"""Rule: which change fires which watch is this one table (``DataTree``, ``WatchManager``, ``WatcherMode``).
+"""Watches: which change fires which.
+
+Rule: which change fires which watch is this one table (``DataTree``, ``WatchManager``, ``WatcherMode``).
 
     mode         fired by                                                     once
     data         CREATED, CHANGED, DELETED of its path                        yes

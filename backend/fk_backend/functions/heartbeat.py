@@ -1,4 +1,6 @@
-"""A session ends only when its beat counter stood still for its whole timeout on this function's own clock.
+"""The heartbeat function: has sessions expire that give no sign of life.
+
+Rule: a session ends only when its beat counter stood still for its whole timeout on this function's own clock.
 
 The client's clock never counts. Expiry is a write in the namespace's queue like any other, carrying the count it
 judged by, and is void if the counter moved in between. If this function itself was late (a paused process, a takeover)
@@ -17,7 +19,7 @@ from ..eager import together
 from ..errors import Conflict, StorageFull
 from ..messages import Message, encode, message_id
 from ..ports import INTEREST, SESSIONS, Item, Key, Ports, Remove
-from .loading import partition_rows, partition_sorts
+from ..writer.loading import partition_rows, partition_sorts
 
 log = logging.getLogger(__name__)
 
@@ -41,12 +43,12 @@ BY_NAME = 100
 
 
 @dataclass
-class Watched:
+class NamespaceMemory:
     """What this function remembers of one namespace. Losing it only makes leases longer."""
 
     leases: Dict[int, Tuple[int, float]] = field(default_factory=dict)
     """Session → (count last seen, when it was first seen, in seconds)."""
-    strays: Dict[str, int] = field(default_factory=dict)
+    orphans: Dict[str, int] = field(default_factory=dict)
     """Counters of no session, as last seen: of a client that has not heard yet that its session is over."""
     reapable: int = 0
     """Containers and TTL nodes when they were last looked at."""
@@ -66,11 +68,11 @@ class Lease(NamedTuple):
     listed: int = 0
 
 
-class Look(NamedTuple):
+class TickResult(NamedTuple):
     """What has to be written to end what has to end, and what is left to come back for, after ``pause_s``."""
 
     requests: List[Request]
-    busy: bool
+    has_work: bool
     pause_s: float
 
 
@@ -83,7 +85,7 @@ def packed(requests: List[Request], run: str, first: int) -> List[Message]:
 class Heartbeat:
     """The heartbeat function. Call it every ``tick_s`` for each namespace, while it asks for it.
 
-    Where a session that owns nothing does not beat, and so never ends by itself, `look` is called instead, with the
+    Where a session that owns nothing does not beat, and so never ends by itself, `tick` is called instead, with the
     `holders`: what it costs follows those, however many sessions there are.
     """
 
@@ -94,25 +96,26 @@ class Heartbeat:
         self._owners_only = owners_only
         self._interval_s = tick_s / 4 if owners_only else 0.0
         """Each look may be by another machine: so far apart their clocks may be."""
-        self._watched: Dict[str, Watched] = {}
+        self._watched: Dict[str, NamespaceMemory] = {}
         self._run = ports.clock.random_bytes(8).hex()
 
     async def __call__(self, ns: str) -> bool:
         """Ends what has to end. Whether there is anything left to come back for."""
-        watched = self._watched.setdefault(ns, Watched())
-        look = await self.look(ns, watched, await self._sessions(ns, watched))
-        for message in packed(look.requests, self._run, watched.sent + 1):
+        watched = self._watched.setdefault(ns, NamespaceMemory())
+        result = await self.tick(ns, watched, await self._sessions(ns, watched))
+        for message in packed(result.requests, self._run, watched.sent + 1):
             watched.sent += len(message.requests)
             await self._ports.queue.send(ns, message_id(message.inbox, message.first), encode(message))
-        return look.busy
+        return result.has_work
 
-    async def look(self, ns: str, watched: Watched, leases: Mapping[int, Lease]) -> Look:
+    async def tick(self, ns: str, watched: NamespaceMemory, leases: Mapping[int, Lease]) -> TickResult:
         """Looks at the sessions: who stood still for the timeout is given up, unless it is listed and owns nothing."""
         now = self._ports.clock.monotonic()
-        self._forgive(watched, now)
         names = {session: layout.session_name(session) for session in leases}
         beats = await self._beats(ns, names)
         read = self._ports.clock.monotonic()
+        self._give_time_back(watched, now)
+        watched.due_s = now + self._tick_s  # what fails from here on has looked, so the next look has to come in time
         silent: Dict[int, int] = {}
         pauses = [RARE_TICKS * self._tick_s]
         for session, lease in leases.items():
@@ -127,34 +130,38 @@ class Heartbeat:
                 pauses.append(since + lease.timeout_s + self._interval_s - now + MOMENT_S)
         for gone in watched.leases.keys() - leases.keys():
             del watched.leases[gone]
-        requests = await self._given_up(ns, leases, silent)
+        requests = await self._expiries(ns, leases, silent)
         watched.leases.update((each.session, (each.beats, read)) for each in requests)  # asked again after a timeout
         if not self._owners_only:
-            await self._sweep(ns, watched, beats.keys() - names.values(), beats)
-        reaps, reapable = await self._reaps(ns, watched, now, bool(leases))
+            await self._remove_orphaned_counters(ns, watched, beats.keys() - names.values(), beats)
+        reaps, reapable = await self._reap_requests(ns, watched, now, bool(leases))
         pause_s = max(min(pauses), self._tick_s) if self._owners_only and not silent else self._tick_s
         watched.due_s = now + pause_s
-        return Look([*requests, *reaps], bool(leases or watched.strays) or reapable, pause_s)
+        return TickResult([*requests, *reaps], bool(leases or watched.orphans) or reapable, pause_s)
 
-    async def _given_up(self, ns: str, leases: Mapping[int, Lease], silent: Mapping[int, int]) -> List[Expire]:
+    async def _expiries(self, ns: str, leases: Mapping[int, Lease], silent: Mapping[int, int]) -> List[Expire]:
         """Of silent sessions and their counts, those that have to end. A holder that owns nothing is none any more."""
         if not self._owners_only:
             return [Expire(session, count) for session, count in silent.items()]
-        doubts = list(silent)[:MAX_SUSPECTS]
-        looks = [self._any(layout.ephemerals_partition(ns, session)) for session in doubts]
-        owns = dict(zip(doubts, await together(looks, self._ports.store.limits.has_latency)))
-        over = [self._unlist(ns, session, leases[session].listed) for session in doubts if not owns[session]]
-        await together(over, self._ports.store.limits.has_latency)
-        return [Expire(session, silent[session]) for session in doubts if owns[session]]
+        suspects = list(silent)[:MAX_SUSPECTS]
+        looks = [self._has_rows(layout.ephemerals_partition(ns, session)) for session in suspects]
+        owns = dict(zip(suspects, await together(looks, self._ports.store.capabilities.has_latency)))
+        over = [
+            self._remove_from_holders(ns, session, leases[session].listed) for session in suspects if not owns[session]
+        ]
+        await together(over, self._ports.store.capabilities.has_latency)
+        return [Expire(session, silent[session]) for session in suspects if owns[session]]
 
-    async def _unlist(self, ns: str, session: int, listed: int) -> None:
+    async def _remove_from_holders(self, ns: str, session: int, listed: int) -> None:
         """Whoever came to own something since it was listed so is listed anew, and stays."""
         try:
             await self._ports.store.commit([Remove(layout.holder_key(ns, session), expect=listed)])
         except Conflict:
             log.debug("namespace %s: session %x owns something again", ns, session)
 
-    async def _reaps(self, ns: str, watched: Watched, now: float, busy: bool) -> Tuple[List[Reap], bool]:
+    async def _reap_requests(
+        self, ns: str, watched: NamespaceMemory, now: float, busy: bool
+    ) -> Tuple[List[Reap], bool]:
         """Now and then, what has to be asked of containers and TTL nodes; and whether there are any."""
         if not watched.reaped_s or now - watched.reaped_s > (REAP_EVERY - 0.5) * self._tick_s:
             paths = await partition_sorts(self._ports, layout.reapable_partition(ns))
@@ -165,38 +172,40 @@ class Heartbeat:
 
     async def reapable(self, ns: str) -> bool:
         """Whether there are containers or TTL nodes."""
-        return await self._any(layout.reapable_partition(ns))
+        return await self._has_rows(layout.reapable_partition(ns))
 
-    async def _any(self, partition: str) -> bool:
+    async def _has_rows(self, partition: str) -> bool:
         page = await self._ports.store.query(SESSIONS, partition, limit=1)
         return bool(page.rows)
 
-    async def _sweep(self, ns: str, watched: Watched, strays: Set[str], beats: Dict[str, Item]) -> None:
+    async def _remove_orphaned_counters(
+        self, ns: str, watched: NamespaceMemory, orphans: Set[str], beats: Dict[str, Item]
+    ) -> None:
         """Removes counters of no session that stood still since the last look: then it is not about to begin.
 
         What can be no session's is removed at once.
         """
         left: Dict[str, int] = {}
-        for name in sorted(strays)[:MAX_ORPHANED_COUNTERS]:
+        for name in sorted(orphans)[:MAX_ORPHANED_COUNTERS]:
             key, count = Key(INTEREST, layout.beats_partition(ns), name), layout.count_of(beats[name])
             understood = layout.interest_of(key) is not None
             if understood:
                 left[name] = count
-            if not understood or watched.strays.get(name) == count:
+            if not understood or watched.orphans.get(name) == count:
                 expect = count if understood and count == beats[name].rev and count else None
                 try:
                     await self._ports.store.commit([Remove(key, expect)])
                 except (Conflict, StorageFull) as error:
                     log.debug("namespace %s: counter %s stays: %s", ns, name, error)
-        watched.strays = left
+        watched.orphans = left
 
-    def _forgive(self, watched: Watched, now: float) -> None:
+    def _give_time_back(self, watched: NamespaceMemory, now: float) -> None:
         """Time in which nobody could have been heard is nobody's fault."""
         late = now - watched.due_s
         if watched.due_s and late > self._tick_s:
             watched.leases = {s: (count, min(now, since + late)) for s, (count, since) in watched.leases.items()}
 
-    async def _sessions(self, ns: str, watched: Watched) -> Dict[int, Lease]:
+    async def _sessions(self, ns: str, watched: NamespaceMemory) -> Dict[int, Lease]:
         """All of them: each has to beat."""
         known: Dict[str, Tuple[int, int, Lease]] = {}
         for sort, item in await partition_rows(self._ports, SESSIONS, layout.sessions_partition(ns)):

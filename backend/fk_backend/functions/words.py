@@ -20,7 +20,7 @@ VERSION = ZOOKEEPER_VERSION + "-fk_kazoo"
 """As clients and monitors look for it that ask a server before they connect."""
 
 
-class Place(NamedTuple):
+class Target(NamedTuple):
     """What a word is asked of."""
 
     gateway: Gateway
@@ -44,7 +44,7 @@ async def answer_word(gateway: Gateway, ns: str, word: str, url: str, host: str)
     """The answer to a word, asked from a host; empty for one that ZooKeeper does not know either."""
     answer = _WORDS.get(word)
     try:
-        return "" if answer is None else await answer(Place(gateway, ns, url, host))
+        return "" if answer is None else await answer(Target(gateway, ns, url, host))
     except NotAllowed:  # where credentials are a client's alone: what ZooKeeper says of a word that is switched off
         return "%s is not executed because these credentials may not read all of the deployment.\n" % word
 
@@ -85,28 +85,28 @@ async def tally(gateway: Gateway, ns: str) -> Tally:
     return Tally(nodes, ephemerals, size, sessions, watches, zxid)
 
 
-async def _tally(place: Place) -> Tally:
-    return await tally(place.gateway, place.ns)
+async def _tally(target: Target) -> Tally:
+    return await tally(target.gateway, target.ns)
 
 
-async def _ruok(place: Place) -> str:
-    await place.gateway.check()
+async def _ruok(target: Target) -> str:
+    await target.gateway.check()
     return "imok"
 
 
-async def _isro(place: Place) -> str:
-    await place.gateway.check()
+async def _isro(target: Target) -> str:
+    await target.gateway.check()
     return "rw"
 
 
-async def _envi(place: Place) -> str:
+async def _envi(target: Target) -> str:
     return "\n".join(
         [
             "Environment:",
             "zookeeper.version=%s" % ZOOKEEPER_VERSION,
-            "fk_kazoo.deployment=%s" % place.url,
-            "fk_kazoo.namespace=%s" % place.ns,
-            "host.name=%s" % place.host,
+            "fk_kazoo.deployment=%s" % target.url,
+            "fk_kazoo.namespace=%s" % target.ns,
+            "host.name=%s" % target.host,
             "python.version=%s" % sys.version.split()[0],
             "os.name=%s" % platform.system(),
             "os.arch=%s" % platform.machine(),
@@ -116,9 +116,9 @@ async def _envi(place: Place) -> str:
     )
 
 
-async def _srvr(place: Place) -> str:
+async def _srvr(target: Target) -> str:
     try:
-        found = await _tally(place)
+        found = await _tally(target)
     except NotAllowed:
         return "Zookeeper version: %s\nMode: standalone\n" % VERSION
     return "Zookeeper version: %s\nConnections: %d\nOutstanding: 0\nZxid: 0x%x\nMode: standalone\nNode count: %d\n" % (
@@ -129,21 +129,21 @@ async def _srvr(place: Place) -> str:
     )
 
 
-async def _stat(place: Place) -> str:
-    head, _, rest = (await _srvr(place)).partition("\n")
-    return "%s\nClients:\n%s\n%s" % (head, await _cons(place), rest)
+async def _stat(target: Target) -> str:
+    head, _, rest = (await _srvr(target)).partition("\n")
+    return "%s\nClients:\n%s\n%s" % (head, await _cons(target), rest)
 
 
-async def _cons(place: Place) -> str:
+async def _cons(target: Target) -> str:
     lines = (
         " /%s[1](sid=0x%x,to=%d)\n" % (next((i.id for i in s.identities if i.scheme == "ip"), "?"), s.id, s.timeout_ms)
-        for s in (await _tally(place)).sessions
+        for s in (await _tally(target)).sessions
     )
     return "".join(lines)
 
 
-async def _mntr(place: Place) -> str:
-    found = await _tally(place)
+async def _mntr(target: Target) -> str:
+    found = await _tally(target)
     figures = {
         "zk_version": VERSION,
         "zk_server_state": "standalone",
@@ -156,15 +156,15 @@ async def _mntr(place: Place) -> str:
     return "".join("%s\t%s\n" % entry for entry in figures.items())
 
 
-async def _wchs(place: Place) -> str:
-    watches = (await _tally(place)).watches
+async def _wchs(target: Target) -> str:
+    watches = (await _tally(target)).watches
     owners = {inbox for _, inbox in watches}
     paths = {path for path, _ in watches}
     return "%d connections watching %d paths\nTotal watches:%d\n" % (len(owners), len(paths), len(watches))
 
 
-async def _dump(place: Place) -> str:
-    found = await _tally(place)
+async def _dump(target: Target) -> str:
+    found = await _tally(target)
     lines = ["SessionTracker dump:", "Sessions (%d):" % len(found.sessions)]
     lines += ["0x%x\t%dms" % (session.id, session.timeout_ms) for session in found.sessions]
     lines += ["ephemeral nodes dump:", "Sessions with Ephemerals (%d):" % len(found.ephemerals)]
@@ -173,7 +173,7 @@ async def _dump(place: Place) -> str:
     return "\n".join(lines) + "\n"
 
 
-_WORDS: Dict[str, Callable[[Place], Awaitable[str]]] = {
+_WORDS: Dict[str, Callable[[Target], Awaitable[str]]] = {
     "ruok": _ruok, "isro": _isro, "envi": _envi, "srvr": _srvr, "stat": _stat,
     "cons": _cons, "mntr": _mntr, "wchs": _wchs, "dump": _dump,
 }  # fmt: skip

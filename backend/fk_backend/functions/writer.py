@@ -1,4 +1,6 @@
-"""The order of the queue is the order of the tree, and a request is applied at most once.
+"""The writer function: takes messages in the queue's order, commits what they ask for, and has it fanned out.
+
+Rule: the order of the queue is the order of the tree, and a request is applied at most once.
 
 For each batch of a namespace: load, apply, commit on condition that the head is unchanged, fan out. A batch that is too
 much for one commit takes several, of whole messages. A batch that comes again finds in the head which of its messages
@@ -20,19 +22,19 @@ from ..layout import Head, is_inbox, is_namespace
 from ..messages import INTERNAL, Entry, Message, decode, encode_note, trigger_log_of
 from ..messages import Ended as EndedNote
 from ..ports import Delivery, Ports, Pushed, Put, Written
-from . import trail
-from .cache import Cache
-from .distributor import answer_notes, distribute, tidy, told_who_watches, wake_note, watched_partitions
-from .fanout import FanOutProgress
-from .journal import load_head_and_journal
-from .large import foreign
-from .loading import Write, fresh_head, load
-from .ratelimit import log_limited
-from .reservation import settle
-from .resume import beside, calls_of, is_behind, prefetch, unheard
-from .senders import begins, is_functions, is_sender
-from .step import Step, answers_of, next_step, recorded, unfinished
-from .watch import Rows
+from ..writer import request_log
+from ..writer.cache import Cache
+from ..writer.distributor import answer_notes, distribute, push_events, remove_leftovers, wake_note, watched_partitions
+from ..writer.fanout import FanOutProgress
+from ..writer.journal import load_head_and_journal
+from ..writer.large import foreign
+from ..writer.loading import Write, fresh_head, load
+from ..writer.ratelimit import log_limited
+from ..writer.reservation import complete_reservation
+from ..writer.resume import calls_of, is_behind, prefetch, prefetch_meanwhile, undelivered
+from ..writer.senders import begins, is_functions, is_sender
+from ..writer.step import Step, answers_of, next_step, recorded, unfinished
+from ..writer.watch import Rows
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +77,7 @@ class Writer:
         self._shares = shares
         self._super_id = super_id
         self._cache: Dict[str, Cache] = {}
-        self._told = told or FanOutProgress()
+        self._fan_out = told or FanOutProgress()
         self._woken_at: Dict[str, float] = {}
         """Namespace → when this instance woke the heartbeat last, in seconds."""
 
@@ -130,7 +132,7 @@ class Writer:
         if wakes:
             await self._finish_fan_out(ns, cache)
             await self._finish_closing(ns, cache, {})
-        elif self._told.upto(ns) != cache.head.zxid or cache.head.closing:
+        elif self._fan_out.upto(ns) != cache.head.zxid or cache.head.closing:
             raise Conflict("namespace %s: the last commit is not told" % ns)
         entry, step = await self._step_of(ns, cache, message, {})
         if not step.writes:
@@ -142,7 +144,7 @@ class Writer:
 
     def _written(self, ns: str, cache: Cache, message: Message, entry: Entry, step: Step) -> Written:
         """What a direct write came to; what is known of the namespace is kept for the next one."""
-        trail.done(ns, [entry], step.results, message)
+        request_log.log_done(ns, [entry], step.results, message)
         cache.trim()
         self._cache[ns] = cache
         head = step.head
@@ -177,7 +179,7 @@ class Writer:
     async def _write_together(
         self, ns: str, cache: Cache, entries: Sequence[Entry], begins: Callable[[Step], None]
     ) -> List[Written]:
-        if self._told.upto(ns) != cache.head.zxid or cache.head.closing:
+        if self._fan_out.upto(ns) != cache.head.zxid or cache.head.closing:
             raise Conflict("namespace %s: the last commit is not told" % ns)
         await prefetch(self._ports, ns, cache, [entry.call for entry in entries])
         step = await self._worked_out(ns, cache, entries, {})
@@ -187,7 +189,7 @@ class Writer:
             begins(step)
             await self._commit(step.writes, None)
             cache.advance(step.changes, step.head, step.stored)
-        trail.done(ns, step.entries, step.results)
+        request_log.log_done(ns, step.entries, step.results)
         cache.trim()
         self._cache[ns] = cache
         head = step.head
@@ -272,21 +274,21 @@ class Writer:
         if cache is None:
             return False
         head = cache.head
-        if self._told.upto(ns) != head.zxid:
+        if self._fan_out.upto(ns) != head.zxid:
             answers = any(not is_functions(inbox) for inbox, _, _ in head.answers)
             others = answers or head.moved or head.garbage or any(ended.expired for ended in head.ended)
             begins = self._ports.timer is not None and head.ticking == head.zxid
-            if others or begins or not await told_who_watches(self._ports, ns, head):
+            if others or begins or not await push_events(self._ports, ns, head):
                 return False
             if head.ended:
-                await tidy(self._ports, ns, head, [])
-            self._told.note(ns, head.zxid)
+                await remove_leftovers(self._ports, ns, head, [])
+            self._fan_out.note(ns, head.zxid)
         return True
 
     async def _finish_fan_out(self, ns: str, cache: Cache) -> None:
         """What a direct write has left to be told, before anything else is done. Conflict if it is not the last one."""
         head = cache.head
-        if self._told.upto(ns) != head.zxid:
+        if self._fan_out.upto(ns) != head.zxid:
             await self._confirm(ns, cache)
             await self._tell(ns, head, 0 < head.ticking == head.zxid)
 
@@ -301,12 +303,12 @@ class Writer:
         found, journal_until_ms = await load_head_and_journal(self._ports, ns)
         head = found or fresh_head(self._ports)
         if head.reserved is not None:
-            head = await settle(self._ports, ns, head, asked)
+            head = await complete_reservation(self._ports, ns, head, asked)
         cache = Cache(head, self._super_id, journal_until_ms)
-        if self._told.upto(ns) != head.zxid:
-            telling = self._tell(ns, unheard(head, asked), 0 < head.ticking == head.zxid)
-            if self._ports.store.limits.has_latency:
-                await beside(telling, self._ports, ns, cache, asked[: _fitting(messages)])
+        if self._fan_out.upto(ns) != head.zxid:
+            telling = self._tell(ns, undelivered(head, asked), 0 < head.ticking == head.zxid)
+            if self._ports.store.capabilities.has_latency:
+                await prefetch_meanwhile(telling, self._ports, ns, cache, asked[: _fitting(messages)])
             else:
                 await telling
         return cache
@@ -384,7 +386,7 @@ class Writer:
                 self._woken_at[ns] = self._ports.clock.monotonic()
         except Exception as error:
             raise Unknown("fan-out of zxid %d: %r" % (head.zxid, error)) from error
-        self._told.note(ns, head.zxid)
+        self._fan_out.note(ns, head.zxid)
 
     def _may_have_stopped(self, ns: str) -> bool:
         """Whether it is long ago that this instance woke the heartbeat: what keeps it going may be lost."""
@@ -398,7 +400,7 @@ class Writer:
             step = recorded(self._ports, ns, cache, step, done)
         if not step.writes:
             await self._confirm(ns, cache)
-            trail.done(ns, step.entries, step.results)
+            request_log.log_done(ns, step.entries, step.results)
             await self._answer(cache.head, step.answers)
             return len(step.entries)
         begins = step.begins or (step.head.ticking == step.head.zxid and self._may_have_stopped(ns))
@@ -414,7 +416,7 @@ class Writer:
             refusals = [Result(Error.STORAGE_FULL, None, cache.head.zxid)] * len(step.entries)
             await self._answer(cache.head, answers_of(step.entries, refusals))
             return len(step.entries)
-        trail.done(ns, step.entries, step.results)
+        request_log.log_done(ns, step.entries, step.results)
         # Who asked waits; if this fails, what is known here is dropped anyway.
         await self._tell(ns, step.head, begins, looked)
         cache.advance(step.changes, step.head, step.stored)
@@ -449,7 +451,7 @@ class Writer:
     async def _answer(self, head: Head, answers: Sequence[Tuple[str, int, List[Any]]]) -> None:
         """Answers of a batch that changed nothing: there is no commit, and so nothing to redo."""
         trigger_log = trigger_log_of(head.zxid, head.since, head.triggers)
-        most, told = self._ports.store.limits.answer_bytes, []
+        most, told = self._ports.store.capabilities.answer_bytes, []
         for note, (inbox, first, results) in zip(answer_notes(answers, trigger_log), answers):
             if len(note.body) > most:
                 refusals = [Result(Error.TOO_LARGE, None, head.zxid)] * len(results)

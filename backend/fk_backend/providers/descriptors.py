@@ -1,4 +1,7 @@
-"""A descriptor is a number, and a number is not ours for ever: a program may close all it has, as daemons do at start.
+"""File descriptors, and whether they are still ours.
+
+Rule: a descriptor is a number, and a number is not ours for ever: a program may close all it has, as daemons do at
+start.
 
 The next file that anybody opens gets the number. Before something is written to it, or it is closed, it is compared
 with the file that it stood for.

@@ -18,7 +18,7 @@ from ..ports import Written
 class InProcessDirect:
     """`ports.Direct`, of a store whose commits are one step."""
 
-    at_once = True
+    never_waits = True
 
     def __init__(
         self,
@@ -57,6 +57,6 @@ class InProcessDirect:
             pass
         self._schedule_fan_out(ns)
 
-    def told(self, ns: str) -> None:
-        """`ports.Direct.told`."""
+    def finish_fan_out(self, ns: str) -> None:
+        """`ports.Direct.finish_fan_out`."""
         self._schedule_fan_out(ns)

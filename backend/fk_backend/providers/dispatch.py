@@ -16,11 +16,11 @@ from typing import Awaitable, Callable, Deque, Dict, List, NamedTuple, Optional,
 from ..codec import Malformed
 from ..core.model import Error
 from ..errors import Conflict, Unavailable, Unknown
-from ..functions.distributor import answer_notes
 from ..functions.heartbeat import TICK_S
 from ..functions.writer import Writer
 from ..messages import Position, decode, trigger_log_of
 from ..ports import Clock, Delivery, Inboxes, Pushed
+from ..writer.distributor import answer_notes
 from .ticking import Ticking
 
 log = logging.getLogger(__name__)

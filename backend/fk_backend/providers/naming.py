@@ -1,4 +1,7 @@
-"""What a deployment may be called is the same on every provider, so that it can move to another one by its URL alone.
+"""Which names a deployment may have.
+
+Rule: what a deployment may be called is the same on every provider, so that it can move to another one by its URL
+alone.
 
 It is AWS's rule, which is the tightest: see `providers.aws.names`. Rule upheld here: it is asked of what is made.
 What was made under another name before stays what it is called.

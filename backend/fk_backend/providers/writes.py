@@ -1,4 +1,7 @@
-"""What every store refuses, whatever it is made of: commits that one store would take and another would not."""
+"""What all stores check of a commit.
+
+Rule: what every store refuses, whatever it is made of: commits that one store would take and another would not.
+"""
 
 from __future__ import annotations
 

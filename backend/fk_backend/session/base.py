@@ -42,7 +42,7 @@ class SessionBase:
         """Of this connection, once it has asked for a session."""
         self.id = 0
         self._machine = Machine()
-        self._lease = Lease(always=not gateway.beats_only_if_owning)
+        self._lease = Lease(always=not gateway.store.capabilities.charges_for_beats)
         self._reader = Reader(gateway.store, gateway.blobs, ns, self._machine.watches, self._listen)
         self._note_wakeup = Flag()
         """Wakes who waits for the first answer."""
@@ -160,7 +160,7 @@ class SessionBase:
     @property
     def _hint(self) -> int:
         """Up to where it has its answers, for whoever may know less. Elsewhere one instance serves everybody."""
-        return self._machine.answered_zxid if self._gateway.store.limits.has_latency else 0
+        return self._machine.answered_zxid if self._gateway.store.capabilities.has_latency else 0
 
 
 def retry_s(tried_s: float) -> float:

@@ -35,7 +35,7 @@ class DirectWrites(SessionBase):
         tag, op = machine.requested[0]
         if direct is None or not self._goes_alone() or not self._may_go_direct(op):
             return False
-        if direct.at_once and isinstance(op, DIRECT):  # who waits for it has tried; what nobody waits for gets company
+        if direct.never_waits and isinstance(op, DIRECT):  # who waits has tried; the rest gets company
             return False
         machine.requested.popleft()
         written, number = None, machine.next_number
@@ -57,7 +57,7 @@ class DirectWrites(SessionBase):
         """What a direct write came to; None if it was not done, and will not be. Unknown."""
         writing = direct.write(self._ns, message, self._key)
         try:
-            return at_once(writing) if direct.at_once else await writing
+            return at_once(writing) if direct.never_waits else await writing
         except Unknown:
             raise
         except (BackendError, Waits):
@@ -77,7 +77,7 @@ class DirectWrites(SessionBase):
     def _invokes(self) -> bool:
         """Whether all that a session asks for may be invocations: where a queue is paid for, and need not be."""
         direct = self._gateway.direct
-        return self._gateway.beats_only_if_owning and direct is not None and not direct.at_once
+        return self._gateway.store.capabilities.charges_for_beats and direct is not None and not direct.never_waits
 
     def _may_go_direct(self, op: Op) -> bool:
         """Whether the queue need not have it: nothing of it is to be laid down anywhere before."""
@@ -108,11 +108,11 @@ class DirectWrites(SessionBase):
         """Does a write at once, where that needs nobody else. None if it was not done: submit it.
 
         A Done, if it was done and events come before its answer: submit that, before anything else. For whoever has
-        the event loop to itself, in any thread: see `ports.Direct.at_once`. Unknown: it may have been done, and the
+        the event loop to itself, in any thread: see `ports.Direct.never_waits`. Unknown: it may have been done, and the
         session must not go on.
         """
         direct = self._gateway.direct
-        if direct is None or not direct.at_once or self._machine.is_over or self._machine.read_only or self.busy:
+        if direct is None or not direct.never_waits or self._machine.is_over or self._machine.read_only or self.busy:
             return None
         if self.overdue() or not isinstance(op, DIRECT) or not self._may_go_direct(op):
             return None
@@ -143,4 +143,4 @@ class DirectWrites(SessionBase):
     def finish_fan_out(self) -> None:
         """In the event loop, after a `write_now` was interrupted: whoever was to hear of it does."""
         if self._gateway.direct is not None:
-            self._gateway.direct.told(self._ns)
+            self._gateway.direct.finish_fan_out(self._ns)

@@ -67,7 +67,7 @@ class Session(Opening, Inbox, DirectWrites, QueuedWrites, Reads, Events, Beats, 
         machine = self._machine
         if machine.has_begun and not self._is_running and not machine.is_over:
             self._is_running = True
-            start = asyncio.ensure_future if self._gateway.store.limits.has_latency else begin
+            start = asyncio.ensure_future if self._gateway.store.capabilities.has_latency else begin
             running = start(self._run())
             self._run_task = None if running.done() else running
 

@@ -79,7 +79,7 @@ class Inbox(DirectWrites):
         await self._gateway.listen(self.inbox, self._receive, self._lost)
         self._listens = True
         self._there_at = self._there_at or self._gateway.clock.monotonic() + NEW_S
-        if self._machine.has_begun and self._gateway.beats_only_if_owning:
+        if self._machine.has_begun and self._gateway.store.capabilities.charges_for_beats:
             self._new_until = self._gateway.clock.monotonic() + FAN_OUT_CHECK_S[-1] + 1.0
             under_way = [task for task in self._tasks if not task.done()]
             self._tasks = [

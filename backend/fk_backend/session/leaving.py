@@ -59,7 +59,7 @@ class Leaving(SessionBase):
         while True:
             try:
                 await self._reader.leave()
-                if self._gateway.beats_only_if_owning and self._machine.next_number:
+                if self._gateway.store.capabilities.charges_for_beats and self._machine.next_number:
                     await self._gateway.store.commit([Remove(layout.hello_key(self._ns, self.inbox))])
                 return
             except BackendError as error:

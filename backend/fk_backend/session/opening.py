@@ -91,7 +91,7 @@ class Opening(DirectWrites):
             raise
         self._machine.begin(zxid, answered, [Id(*each) for each in identities])
         self._tasks = [asyncio.ensure_future(self._beat_regularly())]
-        if self._gateway.beats_only_if_owning:
+        if self._gateway.store.capabilities.charges_for_beats:
             self._tasks.append(asyncio.ensure_future(self._poll_head()))
         self._wake_soon()
         return Opened(self.id, password, timeout_ms, zxid)
@@ -106,7 +106,7 @@ class Opening(DirectWrites):
 
     async def _first_answer(self, request: Request) -> Tuple[Result, int]:
         """What opening or attaching came to, and the zxid of the head with which that is so. BackendError."""
-        if self._gateway.beats_only_if_owning:
+        if self._gateway.store.capabilities.charges_for_beats:
             await self._gateway.store.commit([self._hello()])
         else:  # there it is free, and tells of the session's end, and of another connection that takes it over
             await self._listen()

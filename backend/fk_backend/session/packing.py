@@ -35,7 +35,7 @@ def _text_bytes(text: str) -> int:
 
 def sendable(op: Any, gateway: Gateway) -> bool:
     """Whether a message takes it, with all of its data laid down if need be."""
-    most = gateway.store.limits.message_bytes
+    most = gateway.store.capabilities.message_bytes
     if most == UNLIMITED.message_bytes or not isinstance(op, WRITES):
         return True  # without measuring: every write comes here
     return size_of(op, gateway.blobs, 0) <= most

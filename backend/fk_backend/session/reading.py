@@ -131,7 +131,7 @@ class Reader:
     async def _together(self, path: str, rows: Dict[str, Item]) -> List[Optional[Item]]:
         """The items of a node and its family, as they were read, or by a dearer read if those were of no one moment."""
         items = [rows.get(layout.NODE), rows.get(layout.FAMILY)]
-        if self._store.atomic_queries or not layout.torn(items):
+        if self._store.capabilities.atomic_queries or not layout.torn(items):
             return items
         return await self._store.get(layout.node_keys(self._ns, path))
 
@@ -146,14 +146,14 @@ class Reader:
         One that was missing may come and go with its node meanwhile, so nobody may have been seen in it.
         """
         partition = layout.node_partition(self._ns, path)
-        most = WHOLE if self._store.atomic_queries else PAGE
+        most = WHOLE if self._store.capabilities.atomic_queries else PAGE
         while True:
             found = await self._store.listing(STATE, partition, layout.FAMILY, layout.CHILDREN, most)
             own = dict(found.rows)
             before = own.get(layout.FAMILY)
             pair = layout.pair_of([own.get(layout.NODE), before])
             names = found.names
-            if pair is None or (not found.more and self._store.atomic_queries):
+            if pair is None or (not found.more and self._store.capabilities.atomic_queries):
                 return pair, names
             if before is None:
                 if not names and not found.more:
@@ -249,10 +249,10 @@ class Reader:
     async def leave(self) -> None:
         """Removes every registration, also one that was made after the writer had removed what it found."""
         left = sorted({*self._armed.asked, *((watch.path, watch.mode) for watch in self._armed.all())})
-        limits = self._store.limits
-        at_once = 1 if limits.transactions_cost_double else AT_ONCE
+        capabilities = self._store.capabilities
+        at_once = 1 if capabilities.transactions_cost_double else AT_ONCE
         parts = [left[first : first + at_once] for first in range(0, len(left), at_once)]
-        together = AT_ONCE if limits.has_latency else 1
+        together = AT_ONCE if capabilities.has_latency else 1
         for first in range(0, len(parts), together):
             await asyncio.gather(*map(self._forget_all, parts[first : first + together]))
 

@@ -21,7 +21,7 @@ async def with_uploads(gateway: Gateway, ns: str, session: int, name: str, reque
         fields.update(request=first, requests=len(requests))
         text = "namespace %(namespace)s: session %(session)s sent from request %(request)d on: %(requests)d"
         log.debug(text, fields, extra=fields)
-    blobs, most = gateway.blobs, gateway.store.limits.message_bytes
+    blobs, most = gateway.blobs, gateway.store.capabilities.message_bytes
     if blobs is None:
         return requests
     inline_bytes = blobs.inline_bytes

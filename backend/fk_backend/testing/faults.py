@@ -27,9 +27,8 @@ class FaultyGateway:
         self._gateway = gateway
         self._lost: Dict[str, Callable[[str], None]] = {}
         self.address: Optional[str] = gateway.address
-        self.beats_only_if_owning = gateway.beats_only_if_owning
         self.blobs = gateway.blobs
-        self.goes_at_once: Callable[[], bool] = lambda: True
+        self.may_write_directly: Callable[[], bool] = lambda: True
         """Whether nothing is to happen to messages, so that a write need not be one."""
         self.clock = gateway.clock
         self.store: Any = _Store(self, gateway.store)
@@ -45,7 +44,7 @@ class FaultyGateway:
     def direct(self) -> Optional[Direct]:
         """What writes in the caller's thread, while all is well; what waits for anybody goes where it can fail."""
         direct, is_well = self._gateway.direct, not (self.is_cut or self.is_halted or self._held is not None)
-        return direct if is_well and direct is not None and direct.at_once and self.goes_at_once() else None
+        return direct if is_well and direct is not None and direct.never_waits and self.may_write_directly() else None
 
     def cut(self) -> None:
         """Cuts it off. In the loop's thread."""
@@ -138,8 +137,7 @@ class _Store:
     def __init__(self, gateway: FaultyGateway, store: Any) -> None:
         self._gateway = gateway
         self._store = store
-        self.atomic_queries = store.atomic_queries
-        self.limits = store.limits
+        self.capabilities = store.capabilities
 
     def __getattr__(self, name: str) -> Any:
         self._gateway.guard()

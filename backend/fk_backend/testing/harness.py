@@ -25,7 +25,7 @@ class Sandbox(NamedTuple):
     @property
     def large(self) -> bytes:
         """A body as large as one item takes: a megabyte, or less with some room for its key."""
-        return _MEGABYTE[: self.store.limits.item_bytes - 1000]
+        return _MEGABYTE[: self.store.capabilities.item_bytes - 1000]
 
     def key(self, sort: str, partition: str = "p", table: str = STATE) -> Key:
         """Of an item of this check."""

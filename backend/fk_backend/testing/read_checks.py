@@ -136,7 +136,7 @@ class ReadChecks(Checked):
         mine = [put(at.key(str(n), str(n % 7), INTEREST), 1, owner=ours) for n in range(60)]
         rest = [put(at.key("x", "1", INTEREST), 1, owner=theirs), put(at.key("y", "1", INTEREST), 1)]
         await at.store.commit([*mine, *rest])
-        found = 60 if at.store.limits.indexes_owners else 0
+        found = 60 if at.store.capabilities.indexes_owners else 0
         assert await at.store.purge(INTEREST, ours) == found
         assert await at.store.purge(INTEREST, ours) == 0
         assert await at.store.get([write.key for write in rest]) == [write.item for write in rest]
@@ -149,7 +149,7 @@ class ReadChecks(Checked):
         keys = [at.key(sort, table=INTEREST) for sort in "abc"]
         await at.store.commit([put(key, 1, owner=first) for key in keys])
         await at.store.commit([put(keys[0], 2, owner=second), put(keys[1], 2)])
-        if not at.store.limits.indexes_owners:
+        if not at.store.capabilities.indexes_owners:
             assert await at.store.purge(INTEREST, first) == 0
             return
         assert await at.store.purge(INTEREST, first) == 1

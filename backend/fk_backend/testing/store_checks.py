@@ -134,7 +134,7 @@ class CommitChecks(Checked):
                 Item(2, at.large),
                 Item(3, b"z"),
             ]
-            assert await later.purge(INTEREST, at.prefix) == later.limits.indexes_owners
+            assert await later.purge(INTEREST, at.prefix) == later.capabilities.indexes_owners
         finally:
             await self.close_store(later)
 

@@ -136,7 +136,7 @@ def state_machine(checks: Checked) -> Type[RuleBasedStateMachine]:
         def purge(self, table: str, owner: str) -> None:
             """An owner is gone."""
             found = self.do(self.store.purge(table, self.prefix + owner))
-            known = self.store.limits.indexes_owners
+            known = self.store.capabilities.indexes_owners
             assert found == (self.model.purge(table, self.prefix + owner) if known else 0)
 
         @rule(

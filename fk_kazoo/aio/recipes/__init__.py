@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Callable, Iterable, List, Optional, TypeVar, Union, cast, overload
 
-from ...holder import Lost
+from ...fenced_recipe import Lost
 from ..calling import ChildrenCalls, DataCalls
 from ..watching import ChildrenWatch, DataWatch
 from . import barrier, cache, counter, election, lease, lock, partitioner, party, queue, semaphore

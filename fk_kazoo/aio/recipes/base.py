@@ -11,9 +11,9 @@ from kazoo.protocol.paths import _prefix_root
 from kazoo.protocol.states import ZnodeStat
 from kazoo.retry import RetryFailedError
 
-from ...holder import Holder, Lost
+from ...fenced_recipe import FencedRecipe, Lost
 from .. import retrying
-from ..holding import TaskHold
+from ..held_nodes import TaskHeldNode
 from ..wakeup import Wakeup
 from ..watches import Armed, Watcher
 
@@ -68,7 +68,7 @@ class Held(Recipe):
         await self.release()
 
 
-class Contended(Holder, Held):
+class Contended(FencedRecipe, Held):
     """One that others may have: whoever asks for it contends, and may wait."""
 
     client: Operations
@@ -87,7 +87,7 @@ class Contended(Holder, Held):
 
     async def __aenter__(self) -> Self:
         await self.acquire()
-        self._enter()
+        self._enter_body()
         return self
 
     async def __aexit__(
@@ -101,7 +101,7 @@ class Contended(Holder, Held):
 
     def _got(self, path: str, stat: ZnodeStat) -> None:
         """It has it, by this node."""
-        self._holds_now(TaskHold(self.client, self.path, path, stat))
+        self._set_held_node(TaskHeldNode(self.client, self.path, path, stat))
 
     def cancel(self) -> None:
         """Ends a pending `acquire`, which raises kazoo's CancelledError: of who contends, or whose turn is next."""
@@ -147,7 +147,7 @@ class Contended(Holder, Held):
 
     def _forget_what_is_over(self) -> None:
         """So that it can be had anew where it ended with its session, by whichever task."""
-        if self._hold is not None and self._hold.gone and self.is_acquired:
+        if self._held_node is not None and self._held_node.gone and self.is_acquired:
             self._let_go()
 
     async def _contended(self, contend: Callable[[], Awaitable[bool]], timeout: Optional[float]) -> bool:

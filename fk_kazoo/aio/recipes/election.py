@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Awaitable, Callable, List, Optional, Type
 
 from kazoo.exceptions import CancelledError
 
-from ...holder import Lost
+from ...fenced_recipe import Lost
 from .base import Held
 from .lock import Lock
 

@@ -13,7 +13,7 @@ from kazoo.retry import ForceRetryError
 
 from fk_backend.core.watches import DATA
 
-from ...holder import Lost
+from ...fenced_recipe import Lost
 from .base import Contended, Limit
 
 if TYPE_CHECKING:
@@ -62,9 +62,9 @@ class Lock(Contended):
         """
         self._forget_what_is_over()
         if blocking and timeout is None:
-            for hold in self._mine():
-                if hold is self._hold or hold.kind in self._names:
-                    self._explain(hold, hold.in_a_with)
+            for hold in self._own_held_nodes():
+                if hold is self._held_node or hold.kind in self._names:
+                    self._refuse_reentry(hold, hold.in_a_with)
         limit = Limit(timeout)
         if self._is_taken and not blocking:
             return False
@@ -128,8 +128,8 @@ class Lock(Contended):
     def _let_go(self) -> "Optional[asyncio.Future[None]]":
         """Gives back what there is, in one step. Done when the node is gone."""
         gone = None
-        if self._hold is not None:
-            self._hold.end()
+        if self._held_node is not None:
+            self._held_node.end()
         if self.node is not None:
             gone = self.client._cleanup.remove("%s/%s" % (self.path, self.node))
         elif self._tried:

@@ -12,7 +12,7 @@ from kazoo.retry import ForceRetryError
 
 from fk_backend.core.watches import CHILD
 
-from ...holder import Lost
+from ...fenced_recipe import Lost
 from .base import Contended, Limit
 from .lock import Lock
 
@@ -70,12 +70,12 @@ class Semaphore(Contended):
         """
         self._forget_what_is_over()
         if blocking and timeout is None:
-            mine = self._mine()
-            if self._hold in mine:
-                self._explain(self._hold, self._hold.in_a_with)
+            mine = self._own_held_nodes()
+            if self._held_node in mine:
+                self._refuse_reentry(self._held_node, self._held_node.in_a_with)
             entered = [hold for hold in mine if hold.in_a_with]
             if entered and len(entered) >= self.max_leases:
-                self._explain(entered[-1], True)
+                self._refuse_reentry(entered[-1], True)
         limit = Limit(timeout)
         if self._is_taken and not blocking:
             return False
@@ -126,8 +126,8 @@ class Semaphore(Contended):
         return True
 
     def _let_go(self) -> "Optional[asyncio.Future[None]]":
-        if self._hold is not None:
-            self._hold.end()
+        if self._held_node is not None:
+            self._held_node.end()
         gone = self.client._cleanup.remove(self.create_path) if self._tried else None
         self.is_acquired = False
         self._renew()

@@ -1,0 +1,1 @@
+"""Recorded programs and recipes on the emulator."""

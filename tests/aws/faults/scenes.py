@@ -11,7 +11,19 @@ from unittest import mock
 from fk_backend.core import watches
 from fk_backend.core.acls import OPEN_ACL
 from fk_backend.core.model import Blob
-from fk_backend.core.requests import Attach, Check, Close, Create, Delete, Expire, Multi, Open, Request, Rest, SetData
+from fk_backend.core.requests import (
+    Attach,
+    Check,
+    Close,
+    Create,
+    Delete,
+    Expire,
+    Multi,
+    Open,
+    Request,
+    SetData,
+    StopTicking,
+)
 from fk_backend.functions import writer
 from fk_backend.messages import Message
 from fk_backend.providers.aws.blobs import INLINE_BYTES
@@ -56,7 +68,7 @@ def _expiring(s: Sessions) -> Message:
 
 
 def _resting(s: Sessions) -> Message:
-    return Message(heartbeat_inbox(), 0, 1, (Rest(1 << 40),))
+    return Message(heartbeat_inbox(), 0, 1, (StopTicking(1 << 40),))
 
 
 def _laid_down(s: Sessions) -> Message:
@@ -224,7 +236,7 @@ def sized(name: str) -> Iterator[None]:
     """Commits so small that the scene takes several, where it is about that."""
     calls = 1 if name in SMALL_COMMITS else writer.MAX_CALLS
     recorded = _unrecorded if name in ALONE else writer.recorded
-    limits = DynamoStore.limits._replace(writes=26) if name in SMALL_TRANSACTIONS else DynamoStore.limits
+    limits = DynamoStore.capabilities._replace(writes=26) if name in SMALL_TRANSACTIONS else DynamoStore.capabilities
     with contextlib.ExitStack() as patches:
         patches.enter_context(mock.patch.object(writer, "MAX_CALLS", calls))
         patches.enter_context(mock.patch.object(writer, "recorded", recorded))

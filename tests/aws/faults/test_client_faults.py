@@ -169,7 +169,7 @@ def test_an_inbox_that_is_deleted_under_a_client(watched: Callable[[], Watcher],
     fired = threading.Event()
     one.client.exists("/a", watch=lambda event: fired.set())
     sqs = deployment.account.client("sqs")
-    mine = names.inbox_queue(deployment.account.name, one.client._connection._line._session.inbox)
+    mine = names.inbox_queue(deployment.account.name, one.client._connection._channel._session.inbox)
     sqs.delete_queue(QueueUrl=deployment.account.queue_url(mine))
     one.wait_for(KazooState.SUSPENDED, KazooState.CONNECTED)
     assert one.client.client_id[0] == session

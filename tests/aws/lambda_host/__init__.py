@@ -1,0 +1,1 @@
+"""What stands in for Lambda: its runtime, its triggers, its clock."""

@@ -1,0 +1,1 @@
+"""A client and its deployment on the emulator."""

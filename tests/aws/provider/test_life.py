@@ -235,7 +235,7 @@ def test_a_client_that_never_came_back_is_swept(connect: Connect, deployment: De
 
 def _silence_poll(client: Any) -> None:
     """As if its process had been killed, also what it receives."""
-    session = client._connection._line._session
+    session = client._connection._channel._session
     poll = session._gateway._polls[shared_name(session.inbox)]
     poll._task.get_loop().call_soon_threadsafe(poll._task.cancel)
 
@@ -247,7 +247,7 @@ def test_a_poison_message_is_set_aside_and_its_client_told(
     connect: Connect, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After its receives are used up; what comes after it in the namespace is written then."""
-    from fk_backend.functions import step
+    from fk_backend.writer import step
 
     applied = step.apply
 

@@ -22,7 +22,7 @@ from kazoo.exceptions import ConnectionClosedError, ConnectionLoss, SessionExpir
 
 from fk_backend.providers.descriptors import descriptors_of
 from fk_backend.providers.local import files
-from fk_kazoo import loop
+from fk_kazoo import loop_thread
 from fk_kazoo.client import KazooClient
 from fk_kazoo.exceptions import DeploymentConfigurationError
 
@@ -54,7 +54,7 @@ def connected() -> Any:
 
 def numbers(client: Any) -> List[int]:
     """What is to be closed."""
-    connection, events = client._connection, loop.current().loop
+    connection, events = client._connection, loop_thread.current().loop
     place = files.locate(URL.partition("://")[2])
 
     def sqlite(*suffixes: str) -> List[int]:
@@ -68,8 +68,8 @@ def numbers(client: Any) -> List[int]:
         "waker": lambda: [events._csock.fileno()],
         "woken": lambda: [events._ssock.fileno()],
         "pair": lambda: [connection._read_sock.fileno(), connection._write_sock.fileno()],
-        "doorbell": lambda: [connection._line.socket.fileno()],
-        "bell": lambda: [connection._line._bell.fileno()],
+        "doorbell": lambda: [connection._channel.socket.fileno()],
+        "bell": lambda: [connection._channel._wake_socket.fileno()],
         "databases": lambda: sqlite(""),
         "logs": lambda: sqlite("-wal"),
         "shared": lambda: sqlite("-shm"),
@@ -92,7 +92,7 @@ def close(client: Any) -> List[int]:
         if WHICH in ON_DISK and WHEN == "idle":
             # Between two callbacks of the loop: even an idle host has work, and may be inside SQLite at any moment.
             closed: "Future[None]" = Future()
-            loop.current().call(lambda: closed.set_result(close_all(chosen)))
+            loop_thread.current().call(lambda: closed.set_result(close_all(chosen)))
             closed.result(10)
         else:
             close_all(chosen)

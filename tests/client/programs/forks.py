@@ -17,7 +17,7 @@ from typing import Any, Callable, Dict, List
 from kazoo.exceptions import ConnectionClosedError
 from kazoo.protocol.states import KazooState
 
-from fk_kazoo import loop
+from fk_kazoo import loop_thread
 from fk_kazoo.client import KazooClient
 from fk_kazoo.exceptions import DeploymentConfigurationError
 
@@ -181,7 +181,7 @@ def half_done(url: str) -> None:
         time.sleep(0.3)  # in the loop's thread, which does a transaction from its beginning to its end
         connection.execute("COMMIT")
 
-    loop.current().spawn(transact())
+    loop_thread.current().spawn(transact())
     assert begun.wait(10)
 
     def child() -> None:
@@ -279,7 +279,7 @@ def heir(url: str) -> None:
     while not client.exists("/together"):
         time.sleep(0.01)
     client.stop()
-    while loop.current()._open:
+    while loop_thread.current()._open:
         time.sleep(0.01)
     time.sleep(0.2)
 

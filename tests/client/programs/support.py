@@ -20,12 +20,12 @@ from typing import Any, Callable, List, Optional, Set, Tuple, cast
 
 from kazoo.handlers.threading import SequentialThreadingHandler
 
-from fk_backend.ports import Clock, Gateway
+from fk_backend.ports import UNLIMITED, Clock, Gateway
 from fk_backend.testing import faults
 from fk_backend.testing.faults import FaultyGateway
 from fk_kazoo import client as shipped
-from fk_kazoo import loop
-from fk_kazoo.connection import ConnectionHandler, Line
+from fk_kazoo import loop_thread
+from fk_kazoo.connection import Channel, ConnectionHandler
 from fk_kazoo.testing.kit import Route
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -133,14 +133,13 @@ def in_loop(function: Callable[..., Any], *args: Any) -> Any:
         value = function(*args)
         return await value if asyncio.iscoroutine(value) else value
 
-    return loop.run(SequentialThreadingHandler(), call, PATIENCE_S)
+    return loop_thread.run(SequentialThreadingHandler(), call, PATIENCE_S)
 
 
 class Hole:
     """A gateway that swallows what it is given: no answer, no error, and nobody is told."""
 
     address: Optional[str] = None
-    beats_only_if_owning = False
     blobs = None
     direct = None
 
@@ -148,7 +147,7 @@ class Hole:
         self.clock = gateway.clock
         self.store = self
         self.queue = self
-        self.atomic_queries = True
+        self.capabilities = UNLIMITED
 
     async def _nothing(self, *args: Any, **kwargs: Any) -> Any:
         await asyncio.Event().wait()
@@ -227,10 +226,12 @@ class ClientLink:
 class CableConnection(ConnectionHandler):
     """Dials through the client's cable."""
 
-    def _dial(self, host: str, port: int) -> Line:
+    def _dial(self, host: str, port: int) -> Channel:
         if self._opening is None:
             self._opening = self._acquire()
-        return Line(cast(loop.Opening, Route(self._opening, self.client.client_link)), self.client.deployment.namespace)
+        return Channel(
+            cast(loop_thread.Opening, Route(self._opening, self.client.client_link)), self.client.deployment.namespace
+        )
 
 
 class CableClient(shipped.KazooClient):
@@ -253,11 +254,11 @@ class CableClient(shipped.KazooClient):
 
 
 async def _expire(url: Any, session: int) -> None:
-    opening = loop.current().acquire(url)
+    opening = loop_thread.current().acquire(url)
     try:
         await faults.expire(_inside(await opening.gateway()), url.namespace, session)
     finally:
-        loop.current().release(opening)
+        loop_thread.current().release(opening)
 
 
 def _inside(gateway: Any) -> Any:

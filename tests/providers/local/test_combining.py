@@ -12,13 +12,13 @@ import pytest
 from fk_backend.core.requests import Create, Multi, Result, SetData
 from fk_backend.eager import at_once
 from fk_backend.errors import Unavailable, Unknown
-from fk_backend.functions import step
 from fk_backend.messages import encode
 from fk_backend.providers import local
 from fk_backend.providers.contention import Contention
 from fk_backend.providers.local import combining, direct, files, progress, shared_memory, store
 from fk_backend.providers.local.combining import COMMIT_LOCK, DONE, LOST, PUBLISHED, REFUSED, TAKEN, Records
 from fk_backend.session.engine import Session
+from fk_backend.writer import step
 from tests.providers.local.conftest import Child, hear
 from tests.providers.local.test_direct import MADE, NS, Scene, done, play
 
@@ -187,13 +187,13 @@ def test_the_host_may_commit_before_anybody_looks(place: files.Place, monkeypatc
 
 
 def test_what_was_not_committed_is_known_after_further_commits(place: files.Place, monkeypatch: Any) -> None:
-    async def not_now(self: Any, writes: Any) -> None:
+    async def defer_interrupts(self: Any, writes: Any) -> None:
         raise Interruption
 
     async def scene(on: Scene) -> None:
         third, waiting = await with_one_who_waits(on)
         with monkeypatch.context() as patched:
-            patched.setattr(store.LocalStore, "commit", not_now)
+            patched.setattr(store.LocalStore, "commit", defer_interrupts)
             with pytest.raises(Interruption):
                 on.here.write_now(MINE)
         for _ in range(3):
@@ -227,7 +227,7 @@ def test_what_was_definitely_not_committed_is_as_it_was_before(
 ) -> None:
     """Whatever the host commits meanwhile: who waits is told nothing by that, and goes on waiting."""
 
-    async def not_now(self: Any, writes: Any) -> None:
+    async def defer_interrupts(self: Any, writes: Any) -> None:
         if why == "locked":
             await asyncio.sleep(0)
         raise Unavailable("it is not told")
@@ -236,7 +236,7 @@ def test_what_was_definitely_not_committed_is_as_it_was_before(
         third, waiting = await with_one_who_waits(on)
         monkeypatch.setattr(direct, "WAIT_S", 0.0)
         with monkeypatch.context() as patched:
-            patched.setattr(store.LocalStore, "commit", not_now)
+            patched.setattr(store.LocalStore, "commit", defer_interrupts)
             assert on.here.write_now(MINE) is None
         assert waiting.state == PUBLISHED
         for _ in range(3):

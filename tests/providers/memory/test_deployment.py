@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, List
 
-from fk_backend.core.requests import Rest
+from fk_backend.core.requests import StopTicking
 from fk_backend.messages import Message, encode, message_id
 from fk_backend.ports import Delivery, Pushed
 from fk_backend.providers.memory import MemoryDeployment
@@ -21,7 +21,7 @@ def test_the_heartbeat_is_known_by_what_it_sends() -> None:
 
         deployment._functions._writer = writer  # type: ignore[assignment]
         for inbox in ("heartbeat:1", "client", "heartbeat", "heartbeater"):
-            message = Message(inbox, 0, 1, (Rest(1),))
+            message = Message(inbox, 0, 1, (StopTicking(1),))
             await deployment.send("ns", message_id(inbox, 1), encode(message))
         for _ in range(20):
             await asyncio.sleep(0)

@@ -302,7 +302,7 @@ class Connections:
 class Store:
     """`PostgresStore` on it."""
 
-    atomic_queries, limits = PostgresStore.atomic_queries, PostgresStore.limits
+    capabilities = PostgresStore.capabilities
 
     def __init__(
         self, connections: Connections, epoch: Optional[int] = None, deposed: Any = None, channel: str = ""

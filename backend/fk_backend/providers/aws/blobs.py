@@ -1,4 +1,6 @@
-"""A blob is written once, under a name that is never used again: a reader gets it whole, or learns that it is gone.
+"""Blobs on S3.
+
+Rule: a blob is written once, under a name that is never used again: a reader gets it whole, or learns that it is gone.
 
 Clients lay data down in ``uploads/NS/``, where they expire; the writer copies them to ``data/NS/``, where clients can't
 write. Source: S3 User Guide, "Amazon S3 data consistency model" (a GET after a PUT or DELETE sees it).
@@ -11,7 +13,7 @@ from typing import Any, Dict, List, Optional, Sequence, Union
 
 from ...core.model import Blob
 from ...errors import Refused
-from ...functions.large import KEPT, UPLOADS, prefix
+from ...writer.large import KEPT, UPLOADS, prefix
 from .clients import Clients
 from .failures import code_of, read, refused_by_owner, translated, wrote
 

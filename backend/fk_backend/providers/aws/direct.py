@@ -99,7 +99,7 @@ def told(response: bytes) -> Optional[WriterResponse]:
 class Invocations:
     """`ports.Direct`: asked once, since whatever is asked twice may be done twice."""
 
-    at_once = False
+    never_waits = False
 
     def __init__(self, clients: Clients, deployment: str, clock: Clock) -> None:
         self._clients = clients
@@ -160,8 +160,8 @@ class Invocations:
     def in_turn(self, has_turn: Callable[[], bool]) -> None:
         """`ports.Direct.in_turn`: it waits, so nobody asks."""
 
-    def told(self, ns: str) -> None:
-        """`ports.Direct.told`: the function has seen to it."""
+    def finish_fan_out(self, ns: str) -> None:
+        """`ports.Direct.finish_fan_out`: the function has seen to it."""
 
 
 def wanted(options: Mapping[str, str], endpoint: str, functions: str) -> bool:

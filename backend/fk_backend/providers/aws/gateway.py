@@ -28,7 +28,6 @@ class AwsGateway:
     """`ports.Gateway` of one process for one deployment."""
 
     address: Optional[str] = None
-    beats_only_if_owning = True
 
     def __init__(self, clients: Clients, deployment: str, queues: Queues, invokes: bool = False) -> None:
         """``invokes``: writes may be invocations of the writer."""

@@ -19,12 +19,12 @@ from ... import codec, layout
 from ...core.model import Error, Id, Session
 from ...core.requests import Attach, Open
 from ...errors import BackendError, Conflict, Refused, Unavailable, Unknown
-from ...functions.distributor import answer_notes
 from ...functions.heartbeat import SENDER, Heartbeat
-from ...functions.senders import begins, is_sender
 from ...functions.writer import Writer
 from ...messages import Message, Position, decode, trigger_log_of
 from ...ports import Delivery, Ports
+from ...writer.distributor import answer_notes
+from ...writer.senders import begins, is_sender
 from ..clock import SystemClock
 from . import direct, metrics, names
 from .blobs import S3Blobs

@@ -1,4 +1,6 @@
-"""A message is taken by SQS once, whoever sends it how often: its id is the deduplication id.
+"""The queue and the inboxes on SQS.
+
+Rule: a message is taken by SQS once, whoever sends it how often: its id is the deduplication id.
 
 Bodies are bytes and travel as base64: SQS takes text. An inbox is a standard queue, one for a client's
 connections to a session. Sources:

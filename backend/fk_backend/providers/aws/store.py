@@ -1,4 +1,6 @@
-"""One commit is one transaction, and a commit of one write is one conditional request; every read is strong.
+"""The store on DynamoDB.
+
+Rule: one commit is one transaction, and a commit of one write is one conditional request; every read is strong.
 
 Sources: DynamoDB Developer Guide, "Transactions: how it works" (100 items, 4 MB, serializable against single items),
 "Read consistency", "Query" (1 MB pages), "Constraints" (an item: 400 KB with its names; keys: 2,048 and 1,024 bytes).
@@ -13,7 +15,7 @@ from typing import Any, AsyncIterator, Dict, List, Mapping, Optional, Sequence, 
 
 from ...errors import Unavailable
 from ...layout import head_key
-from ...ports import INTEREST, SESSIONS, STATE, Item, Key, Limits, Listing, Page, Put, after
+from ...ports import INTEREST, SESSIONS, STATE, Capabilities, Item, Key, Listing, Page, Put, after
 from ..writes import Write, checked_writes
 from .clients import Clients
 from .failures import read, wrote
@@ -35,19 +37,20 @@ PAUSE_S = 0.03
 class DynamoStore:
     """`ports.Store` on three tables. Raises Conflict, TooLarge, Unavailable and Unknown."""
 
-    atomic_queries = False
-    limits = Limits(
+    capabilities = Capabilities(
         writes=100,
         commit_bytes=3_900_000,
         item_bytes=400_000,
         partition_bytes=2048,
         sort_bytes=1024,
         recent_bytes=400,
-        transactions_cost_double=True,
-        indexes_owners=False,
         message_bytes=(1 << 20) // 4 * 3,
         answer_bytes=700_000,
+        atomic_queries=False,
+        indexes_owners=False,
+        transactions_cost_double=True,
         has_latency=True,
+        charges_for_beats=True,
     )
 
     def __init__(self, clients: Clients, deployment: str) -> None:
@@ -90,7 +93,7 @@ class DynamoStore:
 
     def _can_be(self, key: Key) -> bool:
         """Whether there can be such an item: DynamoDB refuses to look for longer keys."""
-        limits = self.limits
+        limits = self.capabilities
         return len(key.partition.encode()) <= limits.partition_bytes and len(key.sort.encode()) <= limits.sort_bytes
 
     async def _one(self, key: Key) -> Optional[Item]:

@@ -14,12 +14,12 @@ import time
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from ... import codec, layout
-from ...core.requests import Request, Rest
+from ...core.requests import Request, StopTicking
 from ...errors import Conflict
-from ...functions.heartbeat import Heartbeat, Watched, holders, packed
-from ...functions.loading import load_head
+from ...functions.heartbeat import Heartbeat, NamespaceMemory, holders, packed
 from ...messages import encode, message_id
 from ...ports import Item, Ports, Put, Store
+from ...writer.loading import load_head
 from ..clock import SystemClock
 
 TICK_S = 2
@@ -54,7 +54,7 @@ class Tick(NamedTuple):
 class Memory(NamedTuple):
     """What is remembered: which message goes on, and the ids of the ``orders`` that were given."""
 
-    watched: Watched
+    watched: NamespaceMemory
     sent: Tuple[int, str]
     orders: List[str]
 
@@ -62,9 +62,9 @@ class Memory(NamedTuple):
     def of(cls, item: Optional[Item]) -> "Memory":
         """As loaded."""
         if item is None:
-            return cls(Watched(), (0, ""), [])
-        orders, sent, base_s, leases, strays, reapable, reaped_s, due_s = codec.loads(item.body)
-        watched = Watched(_leases_of(leases, base_s), dict(strays), reapable, reaped_s, due_s)
+            return cls(NamespaceMemory(), (0, ""), [])
+        orders, sent, base_s, leases, orphans, reapable, reaped_s, due_s = codec.loads(item.body)
+        watched = NamespaceMemory(_leases_of(leases, base_s), dict(orphans), reapable, reaped_s, due_s)
         return cls(watched, (sent[0], sent[1]), orders)
 
     def ordering(self, sent_ids: List[str]) -> "Memory":
@@ -75,9 +75,9 @@ class Memory(NamedTuple):
         """In place of what it was."""
         watched, rev = self.watched, 0 if was is None else was.rev
         base_s = max((since for _, since in watched.leases.values()), default=0.0)
-        strays = [[name, rev] for name, rev in watched.strays.items()]
+        orphans = [[name, rev] for name, rev in watched.orphans.items()]
         seen = [watched.reapable, watched.reaped_s, watched.due_s]
-        body = codec.dumps([self.orders, self.sent, base_s, _packed(watched.leases, base_s), strays, *seen])
+        body = codec.dumps([self.orders, self.sent, base_s, _packed(watched.leases, base_s), orphans, *seen])
         return Put(layout.memory_key(ns), Item(rev + 1, body), expect=rev)
 
 
@@ -141,9 +141,9 @@ class Pulse:
                 return None  # a later message goes on
             due_s = memory.watched.due_s
             late_s = self._ports.clock.monotonic() - due_s if due_s and tick.sent == memory.sent else 0.0
-            look = await self._heartbeat.look(tick.ns, memory.watched, leases)
-            requests = look.requests
-            if not look.busy:
+            result = await self._heartbeat.tick(tick.ns, memory.watched, leases)
+            requests = result.requests
+            if not result.has_work:
                 rest = await self._rest(tick.ns)
                 if rest is None:
                     return None
@@ -157,7 +157,7 @@ class Pulse:
                 continue  # another message, or an order by hand
             for name, message in zip(orders, messages):
                 await self._ports.queue.send(tick.ns, name, encode(message))
-            return Ticked(look.pause_s, max(0.0, late_s))
+            return Ticked(result.pause_s, max(0.0, late_s))
 
     async def _rest(self, ns: str) -> Optional[List[Request]]:
         """What is asked for if there is nothing to look after; None if that was said and done before.
@@ -168,4 +168,4 @@ class Pulse:
         if head is None or head.ticking == 0:
             return None
         leases, _ = await holders(self._ports, ns)
-        return [] if leases or await self._heartbeat.reapable(ns) else [Rest(head.zxid)]
+        return [] if leases or await self._heartbeat.reapable(ns) else [StopTicking(head.zxid)]

@@ -17,13 +17,13 @@ from ...codec import Malformed
 from ...core.requests import INVOKED, Call, Multi, Result
 from ...eager import Waits, at_once
 from ...errors import BackendError, Conflict, Unavailable, Unknown
-from ...functions.senders import COMBINED
-from ...functions.step import CARRIED_ZXIDS, Step
 from ...functions.writer import Writer
 from ...layout import Head, head_key, head_of
 from ...messages import Entry, Message, decode, encode
 from ...ports import Written
 from ...triggers import packed_text, unpacked
+from ...writer.senders import COMBINED
+from ...writer.step import CARRIED_ZXIDS, Step
 from ..contention import Contention
 from ..direct import InProcessDirect
 from .combining import DONE, LOST, MAX_ANSWER_BYTES, PUBLISHED, REFUSED, TAKEN, Publication, Records
@@ -84,12 +84,12 @@ class DirectWriter(InProcessDirect):
             contention.met(self._now())
             raise
 
-    def told(self, ns: str) -> None:
-        """`ports.Direct.told`: what is left of an interrupted call is over when this returns."""
+    def finish_fan_out(self, ns: str) -> None:
+        """`ports.Direct.finish_fan_out`: what is left of an interrupted call is over when this returns."""
         if not self._records.is_loops:
             self._records.give()
         self.see_off()
-        super().told(ns)
+        super().finish_fan_out(ns)
 
     def see_off(self) -> None:
         """Ends what is left of an interrupted call, unless the event loop waits in its place."""

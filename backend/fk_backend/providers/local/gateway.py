@@ -8,10 +8,10 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 from ...errors import Unavailable
 from ...functions.heartbeat import Heartbeat
-from ...functions.senders import is_functions
 from ...functions.writer import Writer
 from ...mac import inbox_name
 from ...ports import Direct, Ports, Pushed, Queue
+from ...writer.senders import is_functions
 from ..clock import SystemClock
 from ..descriptors import Descriptor
 from ..dispatch import Dispatcher
@@ -99,7 +99,6 @@ class LocalGateway:
     """`ports.Gateway` and `ports.Queue` of one process for one deployment."""
 
     address: Optional[str] = ADDRESS
-    beats_only_if_owning = False
     blobs = None
 
     def __init__(self, place: files.Place) -> None:

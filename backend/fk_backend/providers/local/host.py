@@ -12,9 +12,9 @@ from typing import Any, Callable, Dict, Optional, Set, Tuple
 
 from ... import layout
 from ...errors import BackendError
-from ...functions.fanout import FanOutProgress
 from ...functions.heartbeat import TICK_S, Heartbeat
 from ...ports import Clock
+from ...writer.fanout import FanOutProgress
 from ..dispatch import Dispatcher
 from .event_sockets import remove_left
 from .files import Place

@@ -20,7 +20,7 @@ from functools import partial
 from operator import itemgetter
 from typing import Any, Dict, Sequence, Tuple
 
-from ...functions.fanout import NOT_KNOWN, FanOutProgress
+from ...writer.fanout import NOT_KNOWN, FanOutProgress
 from .files import Place
 from .modes import PRIVATE_MODE, open_to_group
 from .statements import ANY_TIME, Condition

@@ -65,8 +65,7 @@ class LocalStore:
     raise Unavailable, and NotADeployment where the file is damaged; writes also StorageFull, TooLarge and Unknown.
     """
 
-    atomic_queries = True
-    limits = UNLIMITED
+    capabilities = UNLIMITED
 
     def __init__(self, place: files.Place, writable_state: bool) -> None:
         files.check(place)

@@ -31,7 +31,6 @@ class MemoryDeployment:
     """`ports.Gateway`, `ports.Queue` and `ports.Inboxes` in one: there is nothing in between."""
 
     address: Optional[str] = ADDRESS
-    beats_only_if_owning = False
     blobs = None
 
     def __init__(

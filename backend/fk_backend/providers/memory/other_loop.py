@@ -11,7 +11,7 @@ import contextlib
 from typing import Any, Awaitable, Callable, Coroutine, List, Optional, Sequence, Tuple, TypeVar
 
 from ...errors import Unavailable
-from ...ports import Clock, Gateway, Item, Key, Limits, Listing, Page, Queue, Store
+from ...ports import Capabilities, Clock, Gateway, Item, Key, Listing, Page, Queue, Store
 from .deployment import MemoryDeployment
 
 T = TypeVar("T")
@@ -21,14 +21,12 @@ class OtherLoopGateway:
     """`ports.Gateway`, `ports.Queue` and `ports.Store` by way of the loop in which the deployment lives."""
 
     address: Optional[str]
-    beats_only_if_owning = False
     blobs = None
     direct = None
     """Only who has the turn of the loop in which the deployment lives may write in place."""
-    atomic_queries = True
     waits = True
     """Every call waits for the other loop."""
-    limits: Limits
+    capabilities: Capabilities
 
     def __init__(
         self, there: MemoryDeployment, home: asyncio.AbstractEventLoop, again: Callable[[], Awaitable[Gateway]]
@@ -38,7 +36,7 @@ class OtherLoopGateway:
         self._home = home
         self._again = again
         self._here = asyncio.get_running_loop()
-        self.address, self.limits = there.address, there.store.limits
+        self.address, self.capabilities = there.address, there.store.capabilities
 
     async def _follow(self) -> None:
         """To where the deployment is now."""

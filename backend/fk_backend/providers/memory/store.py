@@ -1,4 +1,6 @@
-"""Everything between two awaits is atomic: no method here awaits, so each is one step of the event loop.
+"""The store in memory.
+
+Rule: everything between two awaits is atomic: no method here awaits, so each is one step of the event loop.
 
 A commit is one step of the interpreter, too: a client writes in the caller's thread, and in the main one a signal's
 handler may run between any two instructions, and raise, or let the event loop go on. So a commit is worked out first,
@@ -17,7 +19,7 @@ from operator import methodcaller
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from ...errors import Conflict
-from ...ports import TABLES, UNLIMITED, Item, Key, Limits, Listing, Page, Put, after
+from ...ports import TABLES, UNLIMITED, Capabilities, Item, Key, Listing, Page, Put, after
 from ..writes import checked_writes
 
 ABSENT = Item(0, b"")
@@ -128,17 +130,15 @@ class MemoryStore:
     names a key twice, or keys of INTEREST and of another table, is a ValueError, as in every store.
     """
 
-    atomic_queries = True
-
-    def __init__(self, limits: Limits = UNLIMITED) -> None:
-        self.limits = limits
+    def __init__(self, capabilities: Capabilities = UNLIMITED) -> None:
+        self.capabilities = capabilities
         self._tables = {table: _Table() for table in TABLES}
         self._under_way: Dict[object, None] = {}
         """Changes that are being worked out. Who makes one takes all of them out."""
 
     def copy(self) -> "MemoryStore":
         """One with the same in it."""
-        made = MemoryStore(self.limits)
+        made = MemoryStore(self.capabilities)
         for name, table in self._tables.items():
             made._tables[name].owned = {owner: dict(keys) for owner, keys in table.owned.items()}
             for partition, found in table.partitions.items():
@@ -151,7 +151,7 @@ class MemoryStore:
 
         What somebody is working out for this one is not made any more.
         """
-        other = MemoryStore(self.limits)
+        other = MemoryStore(self.capabilities)
         other._tables, self._tables = self._tables, other._tables
         self._under_way.clear()
         return other

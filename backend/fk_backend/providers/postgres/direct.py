@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 class DirectWrites:
     """`ports.Direct`. Each is asked once, since whatever is asked twice may be done twice."""
 
-    at_once = False
+    never_waits = False
 
     def __init__(self, writer: Callable[[str], Optional[Writer]], clock: Clock) -> None:
         """``writer``: who would do it for a namespace, now; None while it is the queue's."""
@@ -78,5 +78,5 @@ class DirectWrites:
     def in_turn(self, has_turn: Callable[[], bool]) -> None:
         """`ports.Direct.in_turn`: it waits, so nobody asks."""
 
-    def told(self, ns: str) -> None:
-        """`ports.Direct.told`: that has been seen to."""
+    def finish_fan_out(self, ns: str) -> None:
+        """`ports.Direct.finish_fan_out`: that has been seen to."""

@@ -22,7 +22,6 @@ MOST_SESSIONS = 100_000
 class PostgresGateway:
     """`ports.Gateway` and `ports.Queue` of one process for one deployment."""
 
-    beats_only_if_owning = False
     blobs = None
 
     def __init__(self, link: Link, queued: bool = False) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from ... import layout
 from ...errors import Conflict, Taken
-from ...ports import INTEREST, SESSIONS, STATE, TABLES, Item, Key, Limits, Listing, Page, Put
+from ...ports import INTEREST, SESSIONS, STATE, TABLES, Capabilities, Item, Key, Listing, Page, Put
 from ...ports import after as behind
 from ..writes import Write, checked_writes
 from .connections import Connections
@@ -28,9 +28,8 @@ class PostgresStore:
     of who is no writer. ``channel``: the elected writer's, who is told of sessions that a commit opens.
     """
 
-    atomic_queries = True
     # A key has to fit an entry of a B-tree, 2704 bytes of a page of 8 kB (BTMaxItemSize).
-    limits = Limits(
+    capabilities = Capabilities(
         writes=100_000,
         commit_bytes=1 << 26,
         item_bytes=1 << 25,

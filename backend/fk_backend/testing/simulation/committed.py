@@ -11,9 +11,9 @@ from typing import Any, Optional, Sequence
 
 from ... import layout
 from ...core.requests import Sweep
-from ...functions.step import Step
 from ...messages import Message
 from ...ports import Put
+from ...writer.step import Step
 from .world import Process
 
 

@@ -10,10 +10,10 @@ from typing import Callable, Optional, Sequence, cast
 
 from ... import layout
 from ...errors import BackendError
-from ...functions.fanout import FanOutProgress
 from ...functions.writer import Writer
 from ...messages import Message
 from ...ports import Push, Store, Written
+from ...writer.fanout import FanOutProgress
 from .ports import Deployment, SimulatedStore
 from .world import Process
 
@@ -46,7 +46,7 @@ class DirectStore(SimulatedStore):
 class InTheClient:
     """`ports.Direct`, of one client process that has a writer."""
 
-    at_once = False
+    never_waits = False
 
     def __init__(
         self,
@@ -75,8 +75,8 @@ class InTheClient:
     def in_turn(self, has_turn: Callable[[], bool]) -> None:
         """`ports.Direct.in_turn`: it waits, so nobody asks."""
 
-    def told(self, ns: str) -> None:
-        """`ports.Direct.told`: see `write`."""
+    def finish_fan_out(self, ns: str) -> None:
+        """`ports.Direct.finish_fan_out`: see `write`."""
 
 
 class SimulatedDirect(InTheClient):
@@ -84,7 +84,7 @@ class SimulatedDirect(InTheClient):
 
     def __init__(self, deployment: Deployment, process: Process) -> None:
         super().__init__(deployment, process, DirectStore(deployment, process))
-        process.on_death.append(lambda: deployment.let_go(process))
+        process.on_death.append(lambda: deployment.release(process))
 
     async def write(self, ns: str, message: Message, key: bytes = b"") -> Optional[Written]:
         """`ports.Direct.write`."""
@@ -96,7 +96,7 @@ class SimulatedDirect(InTheClient):
             written = await self._write(message)
             told = await self._is_fanned_out()
         finally:
-            deployment.let_go(process, told)
+            deployment.release(process, told)
         return written
 
     async def _write(self, message: Message) -> Written:

@@ -15,9 +15,10 @@ from unittest import mock
 
 from ...core.acls import OPEN_ACL
 from ...core.requests import Close, Create, Delete, Multi, SetData
-from ...functions import step, writer
+from ...functions import writer
 from ...ports import Key
 from ...session.ops import Exists, GetChildren, GetData
+from ...writer import step
 from . import committed
 from .checks import CHECKS
 from .plan import Knobs, Plan

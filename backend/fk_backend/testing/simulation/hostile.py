@@ -12,7 +12,7 @@ from typing import Any, List, Optional, Tuple
 from ... import codec, layout
 from ...core.acls import OPEN_ACL
 from ...core.model import Blob, Session
-from ...core.requests import Attach, Close, Create, Delete, Expire, Open, Reap, Request, Rest, SetData
+from ...core.requests import Attach, Close, Create, Delete, Expire, Open, Reap, Request, SetData, StopTicking
 from ...core.watches import MODES
 from ...mac import TAG_BYTES
 from ...messages import MAX_NUMBER, Message, Position, encode, message_id
@@ -91,7 +91,7 @@ def _message(r: Random, deployment: Deployment) -> Message:
     requests: Tuple[Request, ...] = (
         Expire(_session(r, deployment), r.randrange(3)),
         Reap(r.choice(PLACES), MAX_NUMBER),
-        Rest(MAX_NUMBER),
+        StopTicking(MAX_NUMBER),
         Open(b"x", 1000, r.choice(("another", "heartbeat:x")), None),
         Attach(_session(r, deployment), b"x" * 16, "another", None),
         Create("/a", Blob("data/%s/x" % deployment.ns, 1), OPEN_ACL, 0, 0, False),

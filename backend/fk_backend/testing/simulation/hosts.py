@@ -66,7 +66,7 @@ class Instances:
         return taken
 
     @property
-    def resting(self) -> bool:
+    def all_idle(self) -> bool:
         """Whether no instance is at work."""
         return all(process.dead for process in self.busy)
 
@@ -111,7 +111,7 @@ class Trigger:
         """What finds out which message it is that can't be handled."""
         self._task: "Optional[asyncio.Task[None]]" = None
         deployment.on_message = self._start
-        deployment.is_idle = lambda: self.idle and self.writers.resting
+        deployment.is_idle = lambda: self.idle and self.writers.all_idle
 
     @property
     def idle(self) -> bool:
@@ -126,11 +126,11 @@ class Trigger:
         queue, knobs = self._deployment.queue, self._world.knobs
         while self._deployment.writing is not None:  # whoever writes beside the host has begun before it has
             await self._world.sleep(FENCE_S)
-        while queue or self._deployment.untold:
-            if self._deployment.untold:
+        while queue or self._deployment.not_fanned_out:
+            if self._deployment.not_fanned_out:
                 while not await self._attempt([]):
                     await self._world.sleep(RETRY_S)
-                self._deployment.untold = False
+                self._deployment.not_fanned_out = False
                 continue
             most = len(queue) if self._world.calm else min(len(queue), knobs.batch)
             count = self._world.random.randint(1, most)
@@ -156,7 +156,7 @@ class Trigger:
 
     async def _try(self, batch: List[Delivery]) -> Optional[BaseException]:
         """None if the writer returned in time; else what went wrong."""
-        if self._world.knobs.beats_only_if_owning:
+        if self._world.knobs.charges_for_beats:
             batch = [delivery._replace(internal=self._is_ordered(delivery)) for delivery in batch]
         process, writer = self.writers.take()
         gone = self._world.loop.create_future()
@@ -201,7 +201,7 @@ class Timer:
         self._deployment = deployment
         self._world = deployment.world
         self.heartbeats = Instances(
-            deployment, "heartbeat", _pulse if self._world.knobs.beats_only_if_owning else Heartbeat
+            deployment, "heartbeat", _pulse if self._world.knobs.charges_for_beats else Heartbeat
         )
         deployment.on_wake = self._wake
         self.late_s = 0.0
@@ -250,7 +250,7 @@ class Timer:
     async def run(self) -> None:
         """For as long as the world turns."""
         knobs = self._world.knobs
-        if knobs.beats_only_if_owning:
+        if knobs.charges_for_beats:
             await self._world.never()
         if (knobs.direct or knobs.beside) and not knobs.combined:
             await self._rest_at_times()

@@ -24,7 +24,7 @@ THROTTLED = 0.03
 class SimulatedInvocations:
     """Of one client process. ``writers``: the environments, those of the queue's batches, too."""
 
-    at_once = False
+    never_waits = False
 
     def __init__(self, deployment: Deployment, process: Process, writers: Callable[[], Instances]) -> None:
         self._deployment = deployment
@@ -106,5 +106,5 @@ class SimulatedInvocations:
     def in_turn(self, has_turn: Callable[[], bool]) -> None:
         """`ports.Direct.in_turn`: it waits, so nobody asks."""
 
-    def told(self, ns: str) -> None:
-        """`ports.Direct.told`: the function has seen to it."""
+    def finish_fan_out(self, ns: str) -> None:
+        """`ports.Direct.finish_fan_out`: the function has seen to it."""

@@ -13,7 +13,7 @@ from ...errors import BackendError, Conflict, Unknown
 from ...functions.writer import Writer
 from ...mac import inbox_name
 from ...messages import Message, decode, encode
-from ...ports import Clock, Delivery, Inboxes, Item, Key, Limits, Listing, Page, Ports, Pushed, Queue, Store
+from ...ports import Capabilities, Clock, Delivery, Inboxes, Item, Key, Listing, Page, Ports, Pushed, Queue, Store
 from ...session.engine import LOST
 from .client import Connection, ConnectionStarted
 from .plan import Knobs
@@ -83,7 +83,7 @@ class Batch(NamedTuple):
     deliveries: Tuple[Delivery, ...]
 
 
-class Did(NamedTuple):
+class Reaction(NamedTuple):
     """What came of hearing something: numbered calls, and what is to be written down (who, what, value)."""
 
     asks: Tuple[Tuple[int, Ask], ...]
@@ -99,13 +99,13 @@ class IsolatedProcess:
         self.invoked = invoked
         self.ns = NS
         self.world = World(1, Knobs())
-        self.process = Still(self.world, name)
-        self.limits = Limits(recent_bytes=recent_bytes, transactions_cost_double=two_steps)
+        self.process = FrozenProcess(self.world, name)
+        self.capabilities = Capabilities(recent_bytes=recent_bytes, transactions_cost_double=two_steps)
         self._asks: List[Tuple[int, Ask]] = []
         self._waiting: Dict[int, "asyncio.Future[Any]"] = {}
         self._made = 0
 
-    def hear(self, what: Any) -> Did:
+    def receive(self, what: Any) -> Reaction:
         """One thing more."""
         loop = self.world.loop
         asyncio.events._set_running_loop(loop)
@@ -122,7 +122,7 @@ class IsolatedProcess:
         for context in loop.failures:
             self.world.note(self.name, "failed", repr(context.get("exception")))
         loop.failures.clear()
-        did = Did(tuple(self._asks), tuple((entry.who, entry.what, entry.value) for entry in self.world.log))
+        did = Reaction(tuple(self._asks), tuple((entry.who, entry.what, entry.value) for entry in self.world.log))
         self._asks, self.world.log = [], []
         return did
 
@@ -158,7 +158,7 @@ class IsolatedProcess:
         self.world.loop._closed = True
 
 
-class Still(Process):
+class FrozenProcess(Process):
     """No second ever passes."""
 
     async def pass_time(self, seconds: float) -> None:
@@ -170,7 +170,6 @@ class IsolatedClient(IsolatedProcess):
     """A client: opens its session at once, and asks what it is told to."""
 
     address: Optional[str] = None
-    beats_only_if_owning = False
     blobs: Any = None
 
     def __init__(self, number: int, recent_bytes: int, two_steps: bool, invoked: bool, invokes: bool) -> None:
@@ -282,7 +281,7 @@ class IsolatedWriter(IsolatedProcess):
 class _Invocations:
     """`ports.Direct` of a client alone."""
 
-    at_once = False
+    never_waits = False
 
     def __init__(self, alone: IsolatedProcess) -> None:
         self._isolated = alone
@@ -296,12 +295,10 @@ class _Invocations:
 class _Store:
     """`ports.Store` of a process alone. Each call is one instant."""
 
-    atomic_queries = True
-
     def __init__(self, alone: IsolatedProcess) -> None:
         self._isolated = alone
         self._process = alone.process
-        self.limits = alone.limits
+        self.capabilities = alone.capabilities
 
     async def get(self, keys: Sequence[Key]) -> List[Optional[Item]]:
         """`ports.Store.get`."""

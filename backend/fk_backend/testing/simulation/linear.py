@@ -13,7 +13,7 @@ from ...core.acls import OPEN_ACL
 from ...core.model import Error
 from ...core.requests import Auth, Check, Close, Create, Delete, Multi, SetAcl, SetData
 from ...session.ops import Exists, GetChildren, GetData
-from .replay import Line, Replay
+from .replay import CallRecord, Replay
 
 MAX_OPS = 40
 MAX_STATES = 50_000
@@ -43,22 +43,22 @@ def _spans(replay: Replay) -> Optional[List[Span]]:
     if replay.history.plan.knobs.poison or any(expired for _, expired in replay.model.ends.values()):
         return None
     spans: List[Span] = []
-    for line in replay.lines:
-        if isinstance(line.op, (Auth, SetAcl)) or _special(line.op):
+    for record in replay.call_records:
+        if isinstance(record.op, (Auth, SetAcl)) or _special(record.op):
             return None
-        if isinstance(line.op, (Create, Delete, SetData, Multi, Exists, GetData, GetChildren)):
-            answer = None if line.answered is None else _seen(line.op, line.result)
-            if answer is None and isinstance(line.op, (Exists, GetData, GetChildren)):
+        if isinstance(record.op, (Create, Delete, SetData, Multi, Exists, GetData, GetChildren)):
+            answer = None if record.answered is None else _seen(record.op, record.result)
+            if answer is None and isinstance(record.op, (Exists, GetData, GetChildren)):
                 continue
-            spans.append(Span(line.asked, line.answered or FOREVER, line.client, line.op, answer))
-        elif isinstance(line.op, Close) and _before_the_end(replay, line):
+            spans.append(Span(record.asked, record.answered or FOREVER, record.client, record.op, answer))
+        elif isinstance(record.op, Close) and _before_the_end(replay, record):
             return None
     return spans if 1 < len(spans) <= MAX_OPS else None
 
 
-def _before_the_end(replay: Replay, line: Line) -> bool:
+def _before_the_end(replay: Replay, record: CallRecord) -> bool:
     quiet = next((entry.step for entry in replay.log if entry.what == "quiet"), 0)
-    return line.asked < quiet
+    return record.asked < quiet
 
 
 def _special(op: Any) -> bool:

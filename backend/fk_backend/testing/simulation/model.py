@@ -22,9 +22,9 @@ from ...core.requests import (
     Multi,
     Open,
     Reap,
-    Rest,
     SetAcl,
     SetData,
+    StopTicking,
     WatchSubtrees,
 )
 
@@ -168,7 +168,7 @@ class Model:
                 return False
             self._end(request.session, True)
             return True
-        if isinstance(request, Rest):
+        if isinstance(request, StopTicking):
             if happens:
                 self._changed = True
                 self.rests.append(self.zxid + 1)

@@ -35,7 +35,7 @@ class Knobs(NamedTuple):
     """Session timeouts of the clients, in turn."""
     inline_bytes: int = 0
     """Data above this are kept as blobs; 0: there are none."""
-    beats_only_if_owning: bool = False
+    charges_for_beats: bool = False
     """Sessions beat only while they own something, and the heartbeat rests while none does: as on AWS."""
     direct: float = 0.0
     """How often a client's write that is alone is done in its own process: see `direct`."""

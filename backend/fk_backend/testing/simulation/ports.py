@@ -12,19 +12,17 @@ from ... import layout
 from ...core.model import Blob
 from ...core.requests import Multi
 from ...errors import Refused, Unavailable
-from ...functions import large
-from ...functions.fanout import FanOutProgress
 from ...mac import inbox_name
 from ...messages import Message, Position, decode, split_id
 from ...ports import (
     INTEREST,
+    Capabilities,
     Clock,
     Delivery,
     Direct,
     Inboxes,
     Item,
     Key,
-    Limits,
     Listing,
     Page,
     Ports,
@@ -36,6 +34,8 @@ from ...ports import (
     after,
 )
 from ...providers.memory.store import MemoryStore
+from ...writer import large
+from ...writer.fanout import FanOutProgress
 from . import committed
 from .plan import PART
 from .world import Process, World
@@ -96,7 +96,7 @@ class Deployment:
         """Whether the heartbeat will look after a session that is opened beside the queue."""
         self.holder: Optional[Process] = None
         """The client whose own writer is at work."""
-        self.untold = False
+        self.not_fanned_out = False
         """Whether such a one may have left a commit to be fanned out."""
         self.writing: Optional[Process] = None
         """The client in whose transaction nobody else can commit."""
@@ -105,7 +105,7 @@ class Deployment:
         self._reserved: List[Message] = []
         """What is taken as soon as the node is written that the head promises."""
         self._held: List[Callable[[], None]] = []
-        self.in_the_post = 0
+        self.in_transit = 0
         """Pushes on their way to somebody who listens."""
 
     def ports(self, process: Process) -> Ports:
@@ -115,7 +115,7 @@ class Deployment:
             cast(Inboxes, SimulatedInboxes(self, process)),
             cast(Queue, SimulatedQueue(self, process, internal=True)),
             cast(Clock, SimulatedClock(process)),
-            SimulatedTimer(self, process) if self.world.knobs.beats_only_if_owning else None,
+            SimulatedTimer(self, process) if self.world.knobs.charges_for_beats else None,
             self.blobs_of(process),
         )
 
@@ -136,18 +136,18 @@ class Deployment:
         self.holder = process
         return True
 
-    def let_go(self, process: Process, told: bool = False) -> None:
+    def release(self, process: Process, told: bool = False) -> None:
         """That one is done or dead."""
         if self.holder is not process:
             return
-        self.holder, self.untold = None, not told
+        self.holder, self.not_fanned_out = None, not told
         self._take_held()
 
     def _take_held(self) -> None:
         held, self._held = self._held, []
         for take in held:
             take()
-        if self.untold or held:
+        if self.not_fanned_out or held:
             self.on_message()
 
     def begin_transaction(self, process: Process) -> bool:
@@ -165,11 +165,11 @@ class Deployment:
 
     def is_free(self) -> bool:
         """Whether the host has nothing to do, and leaves it to whoever asks."""
-        return not self.queue and not self.untold and self.is_idle() and self.is_looked_after()
+        return not self.queue and not self.not_fanned_out and self.is_idle() and self.is_looked_after()
 
     def tell(self) -> None:
         """The host is asked for the fan-out of what was written beside it."""
-        self.untold = True
+        self.not_fanned_out = True
         self.on_message()
 
     # --- effects, each in one instant -----------------------------------------------------------
@@ -283,22 +283,22 @@ class Deployment:
             return
         copies = 1 + (self.world.random.random() < self.world.knobs.doubles)
         for _ in range(copies):
-            self._post(message, late_s + inbox.process.lag() * 2)
+            self._deliver_later(message, late_s + inbox.process.lag() * 2)
 
-    def _post(self, message: Pushed, delay: float) -> None:
-        self.in_the_post += 1
+    def _deliver_later(self, message: Pushed, delay: float) -> None:
+        self.in_transit += 1
         self.world.loop.call_later(delay, self._arrive, message)
 
     def _arrive(self, message: Pushed) -> None:
-        self.in_the_post -= 1
+        self.in_transit -= 1
         inbox = self.inboxes.get(message.inbox)
         if inbox is None or inbox.receive is None or inbox.process.dead:
             return
         process = inbox.process
         if process.paused_until > self.world.now:
-            self._post(message, process.paused_until - self.world.now + process.lag())
+            self._deliver_later(message, process.paused_until - self.world.now + process.lag())
         elif process.trouble("inbox") == PART:
-            self._post(message, RETRY_S)
+            self._deliver_later(message, RETRY_S)
         else:
             inbox.receive(message.body)
 
@@ -331,9 +331,12 @@ class SimulatedStore:
         self._items: Any = deployment.items
         self._process = process
         knobs = deployment.world.knobs
-        self.atomic_queries = knobs.atomic_queries
-        self.limits = Limits(
-            recent_bytes=knobs.recent_bytes, transactions_cost_double=knobs.two_steps, has_latency=knobs.two_steps
+        self.capabilities = Capabilities(
+            recent_bytes=knobs.recent_bytes,
+            atomic_queries=knobs.atomic_queries,
+            transactions_cost_double=knobs.two_steps,
+            has_latency=knobs.two_steps,
+            charges_for_beats=knobs.charges_for_beats,
         )
 
     async def _call(self, name: str, *args: Any) -> Any:
@@ -354,7 +357,7 @@ class SimulatedStore:
 
     async def load(self, keys: Sequence[Key]) -> List[Optional[Item]]:
         """`ports.Store.load`: in one go, or in two with anything in between."""
-        if self.atomic_queries or len(keys) < 2:
+        if self.capabilities.atomic_queries or len(keys) < 2:
             return await self.get(keys)
         cut = self._process.random.randrange(1, len(keys))
         return [*await self.get(keys[:cut]), *await self.get(keys[cut:])]
@@ -363,7 +366,7 @@ class SimulatedStore:
         self, table: str, partition: str, start: str = "", end: Optional[str] = None, limit: int = 1000
     ) -> Page:
         """`ports.Store.query`; where queries are not atomic, its rows are read one by one."""
-        if self.atomic_queries:
+        if self.capabilities.atomic_queries:
             page: Page = await self._call("query", table, partition, start, end, limit)
             return page
         rows: List[Tuple[str, Item]] = []
@@ -377,7 +380,7 @@ class SimulatedStore:
 
     async def listing(self, table: str, partition: str, start: str, prefix: str, limit: int) -> Listing:
         """`ports.Store.listing`; as atomic as a query."""
-        if self.atomic_queries:
+        if self.capabilities.atomic_queries:
             listing: Listing = await self._call("listing", table, partition, start, prefix, limit)
             return listing
         return Listing.of(await self.query(table, partition, start, after(prefix), limit), prefix)
@@ -503,7 +506,7 @@ class SimulatedClock:
 
     def __init__(self, process: Process) -> None:
         self._process = process
-        self._offset = process.random.random() * (SKEW_S if process.world.knobs.beats_only_if_owning else 1000)
+        self._offset = process.random.random() * (SKEW_S if process.world.knobs.charges_for_beats else 1000)
 
     def now_ms(self) -> int:
         """`ports.Clock.now_ms`."""
@@ -530,7 +533,6 @@ class SimulatedGateway:
     address: Optional[str] = "10.0.0.1"
 
     def __init__(self, deployment: Deployment, process: Process) -> None:
-        self.beats_only_if_owning = deployment.world.knobs.beats_only_if_owning
         self.blobs = deployment.blobs_of(process)
         self._deployment = deployment
         self._process = process

@@ -11,10 +11,10 @@ from itertools import accumulate
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from ...core.model import Error
-from ...core.requests import Rest
+from ...core.requests import StopTicking
 from ...core.watches import RECURSIVE
-from ...functions.senders import COMBINED
 from ...session.ops import WRITES, AddWatch, Exists, GetAcl, GetChildren, GetData
+from ...writer.senders import COMBINED
 from . import committed
 from .client import Asked, ConnectionStarted, Said
 from .model import ADMIN, READ, Model, OrderedAnswer, permitted
@@ -23,7 +23,7 @@ from .run import NS, History, poisonous
 from .world import Entry
 
 
-class Line(NamedTuple):
+class CallRecord(NamedTuple):
     """One op of a connection, with when it was asked and answered, as steps of the log."""
 
     conn: str
@@ -37,7 +37,7 @@ class Line(NamedTuple):
     """Of the request in its connection; 0 for what is not a write."""
 
 
-class Conn(NamedTuple):
+class ConnectionRecord(NamedTuple):
     """One connection: its session, and everything it said, in order: (step, tag, value)."""
 
     name: str
@@ -90,9 +90,9 @@ class Replay:
         self._replay(void_at if history.plan.knobs.taken_by_commit else {})
         self._steps, self._heads = self._heads_by_step()
         self.conns = self._conns()
-        self.lines = self._lines()
+        self.call_records = self._call_records()
 
-    def death(self, conn: Conn) -> Optional[int]:
+    def death(self, conn: ConnectionRecord) -> Optional[int]:
         """The step at which the process of a connection died; None if it lived on."""
         own = (e for e in self.log[conn.begun :] if e.what == "died" and e.who.startswith(conn.client + "."))
         died = next(own, None)
@@ -129,7 +129,7 @@ class Replay:
                 commit = self._commit_of(self.model.zxid + 1)
                 now_ms = 0 if commit is None else commit.now_ms
                 done_so, zxid = reported.get((message.inbox, number), (False, 0))
-                happens = zxid == self.model.zxid + 1 if isinstance(request, Rest) else done_so
+                happens = zxid == self.model.zxid + 1 if isinstance(request, StopTicking) else done_so
                 told = self.model.step(message.session, message.inbox, request, now_ms, happens)
                 done = Done(message.inbox, number, message.session, request, told, entry.step)
                 self.done[message.inbox, number] = done
@@ -152,27 +152,29 @@ class Replay:
 
     # --- what was asked and said ----------------------------------------------------------------
 
-    def _conns(self) -> Dict[str, Conn]:
-        found: Dict[str, Conn] = {}
+    def _conns(self) -> Dict[str, ConnectionRecord]:
+        found: Dict[str, ConnectionRecord] = {}
         for entry in self.log:
             if entry.what == "begun":
                 begun: ConnectionStarted = entry.value
                 attached = begun.attached is not None
-                found[begun.conn] = Conn(begun.conn, entry.who, entry.step, begun.session, attached, begun.stolen, [])
+                found[begun.conn] = ConnectionRecord(
+                    begun.conn, entry.who, entry.step, begun.session, attached, begun.stolen, []
+                )
             elif entry.what == "said":
                 said: Said = entry.value
                 if said.conn in found:
                     found[said.conn].said.append((entry.step, said.tag, said.value))
         return found
 
-    def _lines(self) -> List[Line]:
+    def _call_records(self) -> List[CallRecord]:
         answers = {
             (entry.value.conn, entry.value.tag): entry
             for entry in reversed(self.log)
             if entry.what == "said" and entry.value.tag > 0
         }
         numbers: Dict[str, int] = {}
-        found: List[Line] = []
+        found: List[CallRecord] = []
         for entry in self.log:
             if entry.what != "asked":
                 continue
@@ -184,7 +186,7 @@ class Replay:
                 number = numbers[asked.conn] = numbers.get(asked.conn, 0) + 1
             answer = answers.get((asked.conn, asked.tag))
             at, result = (None, None) if answer is None else (answer.step, answer.value.value)
-            found.append(Line(asked.conn, entry.who, asked.tag, asked.op, entry.step, at, result, number))
+            found.append(CallRecord(asked.conn, entry.who, asked.tag, asked.op, entry.step, at, result, number))
         return found
 
     def head_at(self, step: int) -> int:

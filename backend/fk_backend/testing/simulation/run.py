@@ -14,10 +14,11 @@ from unittest import mock
 
 from ... import layout
 from ...core import apply as core
-from ...functions import step, writer
+from ...functions import writer
 from ...functions.heartbeat import TICK_S
 from ...ports import INTEREST, SESSIONS, TABLES, Item, Key
 from ...session import inbox
+from ...writer import step
 from . import committed, hostile
 from .beside import SimulatedBeside
 from .client import Client
@@ -152,7 +153,7 @@ class Run:
         self.world.calm = True
         self.trigger.writers.heal()
         self.timer.heal()
-        if self.plan.knobs.beats_only_if_owning and self.plan.faults and self._ticking():
+        if self.plan.knobs.charges_for_beats and self.plan.faults and self._ticking():
             self.deployment.on_wake()  # as the daily sweep does
         for client in self.clients:
             client.process.troubles.clear()
@@ -164,7 +165,7 @@ class Run:
 
     def _empty(self) -> bool:
         """Whether there is no session and no beat counter; where sessions that own nothing stay, no holder."""
-        if self.plan.knobs.beats_only_if_owning:
+        if self.plan.knobs.charges_for_beats:
             owned = [key for key in self.contents() if key.table == SESSIONS and key.sort.startswith("/")]
             listed = self.deployment.at_once(self.deployment.items.query(SESSIONS, layout.holders_partition(NS), "0"))
             return not listed.rows and all(key.partition.endswith(":reapable") for key in owned)
@@ -177,11 +178,11 @@ class Run:
         return item is not None and layout.head_of(item).ticking > 0
 
     def _settled(self) -> bool:
-        if self.deployment.holder is not None or self.deployment.in_the_post:
+        if self.deployment.holder is not None or self.deployment.in_transit:
             return False
         if self.machine is not None and not self.machine.is_idle():
             return False
-        return self.trigger.idle and self.trigger.writers.resting
+        return self.trigger.idle and self.trigger.writers.all_idle
 
     async def _until(self, reached: Callable[[], bool], what: str) -> None:
         deadline = self.world.now + PATIENCE_S
@@ -195,7 +196,7 @@ class Run:
 
     def _not_quiescent(self) -> str:
         asked = {c.name: sorted(c.connection.waiting) if c.connection else "no connection" for c in self.clients}
-        waiting = len(self.deployment.queue), self.deployment.in_the_post, self.trigger.writers.resting
+        waiting = len(self.deployment.queue), self.deployment.in_transit, self.trigger.writers.all_idle
         return "%s; in queue, post, writers: %s" % (asked, waiting)
 
     def contents(self) -> Dict[Key, Item]:

@@ -109,7 +109,7 @@ class StateSpace:
 
     # --- processes ------------------------------------------------------------------------------
 
-    def born(self, who: int) -> IsolatedProcess:
+    def initial_processes(self, who: int) -> IsolatedProcess:
         """A process that has heard nothing: a client, or from number ``clients`` on a writer."""
         how = self.scope.recent_bytes, self.scope.two_steps, bool(self.scope.invoked)
         if who < self.clients:
@@ -140,8 +140,8 @@ class StateSpace:
 
     def _step(self, local: int, what: Any) -> Step:
         before = self.locals[local]
-        alone = self._live.pop(local, None) or self.told_again(local)
-        did = alone.hear(what)
+        alone = self._live.pop(local, None) or self.redelivered(local)
+        did = alone.receive(what)
         if isinstance(alone, IsolatedClient) and alone.connection.name:
             self._inboxes[alone.connection.name] = before.who
         open_calls = list(before.calls)
@@ -157,15 +157,15 @@ class StateSpace:
             self._live.pop(next(iter(self._live))).forget()
         return Step(after, tuple(instant), self.effects.noted(did.notes))
 
-    def told_again(self, local: int) -> IsolatedProcess:
+    def redelivered(self, local: int) -> IsolatedProcess:
         """A process with the history of that number."""
         history = []
         while self.locals[local].before != DEAD:
             history.append(self.locals[local].what)
             local = self.locals[local].before
-        alone = self.born(self.locals[local].who)
+        alone = self.initial_processes(self.locals[local].who)
         for what in reversed(history):
-            alone.hear(what)
+            alone.receive(what)
         return alone
 
     def key(self, state: State) -> bytes:
@@ -207,7 +207,7 @@ class StateSpace:
             if self.effects.asks.values[ask].port == "direct":
                 return self._invocation(state, place, number, ask, notes), notes
             state, outcome = self._happen(state, ask, notes, place)
-            return self._hear(state, place, number, outcome, notes), notes
+            return self._receive(state, place, number, outcome, notes), notes
         if kind == "dies":
             return self._die(state, choice[1], choice[2], notes), notes
         if kind == "push" or kind == "double":
@@ -218,7 +218,7 @@ class StateSpace:
                 state = state._replace(post=_without(state.post, push))
             inbox = self.effects.pushes.values[push][0]
             place = self._inboxes.get(inbox, DEAD)
-            return (state if place == DEAD else self._hear(state, place, 0, push, notes)), notes
+            return (state if place == DEAD else self._receive(state, place, 0, push, notes)), notes
         if kind == "unexplored":
             state, _ = self._happen(
                 state._replace(unexplored=_without(state.unexplored, choice[1])), choice[1], notes, DEAD
@@ -249,7 +249,7 @@ class StateSpace:
         outcomes, failed = self.effects.outcomes, isinstance(value, Exception)
         outcome = outcomes.under((type(value), str(value)), Failed(0, value)) if failed else outcomes.of(value)
         state = state._replace(calls=tuple(other for other in state.calls if other != call))
-        return self._hear(state, call[0], call[1], outcome, notes)
+        return self._receive(state, call[0], call[1], outcome, notes)
 
     def _new_writer(self, place: int) -> int:
         if place not in self._writers:
@@ -275,7 +275,7 @@ class StateSpace:
             state = state._replace(done=state.done + handled, busy=0)
         return state, effects.nothing
 
-    def _hear(self, state: State, place: int, number: int, heard: int, notes: List[int]) -> State:
+    def _receive(self, state: State, place: int, number: int, heard: int, notes: List[int]) -> State:
         step = self.step(state.processes[place], number, heard)
         notes.extend(step.notes)
         after, instant = step.after, list(step.instant)
@@ -291,7 +291,7 @@ class StateSpace:
 
     def tell(self, state: State, place: int, word: Any, notes: List[int]) -> State:
         """A process hears a word."""
-        return self._hear(state, place, -1, self._words.of(word), notes)
+        return self._receive(state, place, -1, self._words.of(word), notes)
 
     def _die(self, state: State, place: int, number: int, notes: List[int]) -> State:
         """At a call: others that it made are on their way."""
@@ -325,7 +325,7 @@ class StateSpace:
         state = State(effects.empty, effects.no_messages, 0, 0, DEAD, (), (), (), 0, 0, 0)
         for place in range(self.clients):
             local = self.root(place)
-            self._live[local] = self.born(place)
+            self._live[local] = self.initial_processes(place)
             state = state._replace(processes=(*state.processes, local))
         for place in range(self.clients):
             state = self.tell(state, place, None, notes)

@@ -200,7 +200,7 @@ def _plan(seed: int) -> Plan:
 def _deployment_variant(made: Plan, r: Random, span: float) -> Plan:
     """What only some deployments have. Drawn apart from the rest, which is the same with and without it."""
     chosen = made.knobs._replace(
-        inline_bytes=r.choice((0, 0, 0, 1, 2)), beats_only_if_owning=r.random() < 0.25, poison=r.random() < 0.2
+        inline_bytes=r.choice((0, 0, 0, 1, 2)), charges_for_beats=r.random() < 0.25, poison=r.random() < 0.2
     )
     programs = made.clients
     if chosen.poison:  # who looks for poison waits for the writer, however long that takes
@@ -294,7 +294,7 @@ def direct(seed: int) -> Plan:
     made, r = _plan(seed), Random("%d direct" % seed)
     programs = tuple(_apart(r, program) for program in made.clients)
     # Where the functions are at hand, everybody beats, and every item takes everything.
-    knobs = made.knobs._replace(direct=r.choice((0.5, 0.9, 1.0)), beats_only_if_owning=False, inline_bytes=0)
+    knobs = made.knobs._replace(direct=r.choice((0.5, 0.9, 1.0)), charges_for_beats=False, inline_bytes=0)
     return made._replace(knobs=knobs, clients=programs)
 
 
@@ -358,11 +358,9 @@ def invoked(seed: int) -> Plan:
     """The plan of a seed in which clients invoke the writer while the queue's is at work, too: as on AWS."""
     made, r = direct(seed), Random("%d invoked" % seed)
     # A writer that fails on a message is the queue's matter.
-    knobs = made.knobs._replace(
-        direct=0.0, invoked=made.knobs.direct, beats_only_if_owning=r.random() < 0.5, poison=False
-    )
+    knobs = made.knobs._replace(direct=0.0, invoked=made.knobs.direct, charges_for_beats=r.random() < 0.5, poison=False)
     knobs = knobs._replace(inline_bytes=r.choice((0, 0, 200)), fresh=r.choice((0.0, 0.3, 0.7)))
-    if knobs.beats_only_if_owning:  # inboxes are made when they are needed, and who watches looks now and then
+    if knobs.charges_for_beats:  # inboxes are made when they are needed, and who watches looks now and then
         knobs = knobs._replace(late_inbox_s=r.choice((0.0, 1.0)), poll_s=r.choice((0.5, 3.0)))
         number = r.randrange(len(made.clients))
         last_s = max((step.at for step in made.clients[number]), default=0.0)

@@ -12,7 +12,7 @@ from typing import Callable, Dict, Iterator, List, NamedTuple
 from ..linear import searched
 from ..replay import Replay
 from ..run import History
-from . import reads, rest, sessions, watches, writes
+from . import quiescence, reads, sessions, watches, writes
 
 Check = Callable[[Replay], Iterator[str]]
 
@@ -41,12 +41,12 @@ CHECKS: Dict[str, Check] = {
     "S1": sessions.expiry_is_on_time,
     "S3": sessions.ephemerals_have_owners,
     "S4": sessions.transitions_are_legal,
-    "Q1": rest.storage_is_the_log,
-    "Q2": rest.nothing_left_behind,
-    "Q3": rest.everything_answered,
-    "Q4": rest.poison_is_set_aside,
-    "Q5": rest.locks_exclude,
-    "Q6": rest.the_heartbeat_rests_in_time,
+    "Q1": quiescence.storage_is_the_log,
+    "Q2": quiescence.nothing_left_behind,
+    "Q3": quiescence.everything_answered,
+    "Q4": quiescence.poison_is_set_aside,
+    "Q5": quiescence.locks_exclude,
+    "Q6": quiescence.the_heartbeat_rests_in_time,
 }
 
 

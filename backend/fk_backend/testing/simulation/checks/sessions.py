@@ -12,7 +12,7 @@ from ....functions.heartbeat import RARE_TICKS, TICK_S
 from ....ports import SESSIONS, STATE, Put, Remove
 from ....session.owned import makes_ephemeral
 from ..plan import PAUSE, WORLD
-from ..replay import Conn, Replay
+from ..replay import ConnectionRecord, Replay
 from ..run import NS
 from ..world import Entry
 
@@ -25,12 +25,12 @@ EXPIRED, CLOSED = "expired", "closed"
 
 def nothing_after_the_end(replay: Replay) -> Iterator[str]:
     """S2: nothing of a session takes effect after its end, or from a connection that it left."""
-    for line in replay.lines:
-        if line.answered is None or (line.conn, line.number) not in replay.done or not line.number:
+    for record in replay.call_records:
+        if record.answered is None or (record.conn, record.number) not in replay.done or not record.number:
             continue
-        told = replay.done[line.conn, line.number].told
-        if told.code in (Error.SESSION_EXPIRED, Error.SESSION_MOVED) and line.result[0] == Error.OK:
-            yield "tag %d took effect after its session had gone (%d)" % (line.tag, told.code)
+        told = replay.done[record.conn, record.number].told
+        if told.code in (Error.SESSION_EXPIRED, Error.SESSION_MOVED) and record.result[0] == Error.OK:
+            yield "tag %d took effect after its session had gone (%d)" % (record.tag, told.code)
 
 
 def passwords_are_checked(replay: Replay) -> Iterator[str]:
@@ -98,12 +98,12 @@ def _stood_still(replay: Replay, begin: float, end: float) -> float:
 
 def _longest_pause(replay: Replay) -> float:
     """Of a heartbeat that is paid for by the look, beyond those of one that is not."""
-    return RARE_TICKS * TICK_S if replay.history.plan.knobs.beats_only_if_owning else 0.0
+    return RARE_TICKS * TICK_S if replay.history.plan.knobs.charges_for_beats else 0.0
 
 
 def _began_unbeaten(replay: Replay) -> Iterator[str]:
     """Where beats are dear, a session that owns nothing need not beat: it has to before it may own something."""
-    if not replay.history.plan.knobs.beats_only_if_owning:
+    if not replay.history.plan.knobs.charges_for_beats:
         return
     paused = {entry.who for entry in replay.log if entry.what == "fault" and entry.value.kind == PAUSE}
     timeouts = {n: live.timeout_ms / 1000 for alive in replay.model.alive for n, live in alive.items()}
@@ -160,13 +160,14 @@ def transitions_are_legal(replay: Replay) -> Iterator[str]:
                     yield from _told_in_time(replay, conn, at)
 
 
-def _closed(replay: Replay, conn: Conn) -> bool:
+def _closed(replay: Replay, conn: ConnectionRecord) -> bool:
     return any(
-        isinstance(line.op, Close) and line.conn == conn.name and line.answered is not None for line in replay.lines
+        isinstance(record.op, Close) and record.conn == conn.name and record.answered is not None
+        for record in replay.call_records
     )
 
 
-def _told_in_time(replay: Replay, conn: Conn, at: int) -> Iterator[str]:
+def _told_in_time(replay: Replay, conn: ConnectionRecord, at: int) -> Iterator[str]:
     over = next((step for step, tag, _ in conn.said if tag == -1), None)
     if conn.begun > at or (over is not None and over < at):
         return

@@ -16,9 +16,9 @@ from ....core.watches import CHILD, DATA, PERSISTENT, RECURSIVE
 from ....session.ops import AddWatch, Exists, GetChildren, GetData, RemoveWatches
 from ..model import CHANGED, CREATED, DELETED, READ, permitted
 from ..model import CHILD as CHILDREN
-from ..replay import Conn, Line, Replay
+from ..replay import CallRecord, ConnectionRecord, Replay
 from ..workload import ADDRESS, ALL
-from .reads import Look, looks
+from .reads import ReadWindow, read_windows
 
 TABLE = {
     DATA: {CREATED, CHANGED, DELETED},
@@ -42,25 +42,27 @@ def _covers(path: str, mode: str, trigger: Trigger) -> bool:
     return kind in TABLE[mode] and (at == path or below)
 
 
-def _identities(lines: Dict[int, Line]) -> List[Tuple[int, Tuple[Any, ...]]]:
+def _identities(call_records: Dict[int, CallRecord]) -> List[Tuple[int, Tuple[Any, ...]]]:
     """Who the connection was, from which zxid on."""
     found: List[Tuple[int, Tuple[Any, ...]]] = [(0, (("ip", ADDRESS),))]
-    for line in sorted(lines.values(), key=lambda line: line.number):
-        if isinstance(line.op, Auth) and line.result[0] == Error.OK:
-            found.append((line.result[2], (*found[-1][1], *map(tuple, line.result[1]))))
+    for record in sorted(call_records.values(), key=lambda record: record.number):
+        if isinstance(record.op, Auth) and record.result[0] == Error.OK:
+            found.append((record.result[2], (*found[-1][1], *map(tuple, record.result[1]))))
     return found
 
 
 class Walk:
     """One connection from its begin to its end."""
 
-    def __init__(self, replay: Replay, conn: Conn, lines: Dict[int, Line], reads: Dict[int, Look]) -> None:
+    def __init__(
+        self, replay: Replay, conn: ConnectionRecord, call_records: Dict[int, CallRecord], reads: Dict[int, ReadWindow]
+    ) -> None:
         self.replay = replay
         self.conn = conn
-        self.lines = lines
+        self.call_records = call_records
         self.reads = reads
         self.triggers: List[Trigger] = replay.model.triggers
-        self.identities = _identities(lines)
+        self.identities = _identities(call_records)
         self.known = [self._may(z, acl) for (z, _, _), acl in zip(self.triggers, replay.model.acls)]
         """Of each trigger, whether the connection may be told of it."""
         told_of = [trigger for trigger, known in zip(self.triggers, self.known) if known]
@@ -80,8 +82,8 @@ class Walk:
         for step, tag, value in self.conn.said:
             if tag == 0:
                 yield from self._event(step, tuple(value))
-            elif tag > 0 and tag in self.lines:
-                yield from self._reply(step, self.lines[tag])
+            elif tag > 0 and tag in self.call_records:
+                yield from self._reply(step, self.call_records[tag])
         quiet = alive_when_quiescent(self.replay, self.conn)
         if quiet:
             yield from self._due(self.replay.head_at(quiet), "V3", "at rest", quiet)
@@ -154,19 +156,19 @@ class Walk:
 
     # --- answers --------------------------------------------------------------------------------
 
-    def _reply(self, step: int, line: Line) -> Iterator[Found]:
-        code, _, zxid = line.result
-        yield from self._due(zxid, "V5", "before the answer to tag %d, which shows zxid %d" % (line.tag, zxid), step)
+    def _reply(self, step: int, record: CallRecord) -> Iterator[Found]:
+        code, _, zxid = record.result
+        yield from self._due(zxid, "V5", "before the answer to tag %d, which shows zxid %d" % (record.tag, zxid), step)
         self.shown = max(self.shown, zxid)
-        op = line.op
+        op = record.op
         if isinstance(op, AddWatch) and code == Error.OK:
             self.expected_events[op.path, op.mode] = self.shown
         elif isinstance(op, RemoveWatches) and code == Error.OK:
             for mode in op.modes:
                 self.armed.pop((op.path, mode), None)
                 self.expected_events.pop((op.path, mode), None)
-        elif isinstance(op, (Exists, GetData, GetChildren)) and op.watch and line.tag in self.reads:
-            at = self.reads[line.tag].zxid
+        elif isinstance(op, (Exists, GetData, GetChildren)) and op.watch and record.tag in self.reads:
+            at = self.reads[record.tag].zxid
             if at is not None and (code == Error.OK or (code == Error.NO_NODE and isinstance(op, Exists))):
                 self.armed[op.path, CHILD if isinstance(op, GetChildren) else DATA] = at
 
@@ -197,7 +199,7 @@ class Walk:
         return self.armed[key] in absent and any(z > self.armed[key] for z in absent)
 
 
-def alive_when_quiescent(replay: Replay, conn: Conn) -> int:
+def alive_when_quiescent(replay: Replay, conn: ConnectionRecord) -> int:
     """The step at which everything was answered, if the connection was still there then; else 0."""
     quiet = next((entry.step for entry in replay.log if entry.what == "quiet"), 0)
     if conn.stolen or any(tag == -1 and step < quiet for step, tag, _ in conn.said):
@@ -208,14 +210,14 @@ def alive_when_quiescent(replay: Replay, conn: Conn) -> int:
 
 @lru_cache(maxsize=2)
 def _findings(replay: Replay) -> List[Found]:
-    lines: Dict[str, Dict[int, Line]] = {}
-    for line in replay.lines:
-        if line.answered is not None:
-            lines.setdefault(line.conn, {})[line.tag] = line
+    call_records: Dict[str, Dict[int, CallRecord]] = {}
+    for record in replay.call_records:
+        if record.answered is not None:
+            call_records.setdefault(record.conn, {})[record.tag] = record
     found: List[Found] = []
     for name, conn in replay.conns.items():
-        reads = {look.line.tag: look for look in looks(replay).get(name, [])}
-        found.extend(Walk(replay, conn, lines.get(name, {}), reads).run())
+        reads = {look.record.tag: look for look in read_windows(replay).get(name, [])}
+        found.extend(Walk(replay, conn, call_records.get(name, {}), reads).run())
     return found
 
 

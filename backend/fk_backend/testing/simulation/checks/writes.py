@@ -25,16 +25,18 @@ def zxids_are_dense(replay: Replay) -> Iterator[str]:
 
 def order_respects_real_time(replay: Replay) -> Iterator[str]:
     """W2: what was answered before something was asked comes before it in the order."""
-    writes = [line for line in replay.lines if line.number and (line.conn, line.number) in replay.done]
-    answered = sorted((line for line in writes if line.answered is not None), key=lambda line: line.answered or 0)
+    writes = [record for record in replay.call_records if record.number and (record.conn, record.number) in replay.done]
+    answered = sorted(
+        (record for record in writes if record.answered is not None), key=lambda record: record.answered or 0
+    )
     latest, position = -1, 0
-    for line in sorted(writes, key=lambda line: line.asked):
-        while position < len(answered) and (answered[position].answered or 0) < line.asked:
+    for record in sorted(writes, key=lambda record: record.asked):
+        while position < len(answered) and (answered[position].answered or 0) < record.asked:
             done = replay.done[answered[position].conn, answered[position].number]
             latest = max(latest, done.told.position)
             position += 1
-        if replay.done[line.conn, line.number].told.position < latest:
-            yield "tag %d was asked after an answer and comes before it in the order" % line.tag
+        if replay.done[record.conn, record.number].told.position < latest:
+            yield "tag %d was asked after an answer and comes before it in the order" % record.tag
 
 
 def sessions_keep_their_order(replay: Replay) -> Iterator[str]:
@@ -67,36 +69,36 @@ def applied_at_most_once(replay: Replay) -> Iterator[str]:
         ends = [position for position, (_, tag, _) in enumerate(conn.said) if tag == -1]
         if ends and ends[0] != len(conn.said) - 1:
             yield "connection %s said something after its end" % conn.name[:6]
-    for line in replay.lines:
-        if line.number and line.answered is not None and (line.conn, line.number) not in replay.done:
-            yield "tag %d was answered and never taken by the queue" % line.tag
+    for record in replay.call_records:
+        if record.number and record.answered is not None and (record.conn, record.number) not in replay.done:
+            yield "tag %d was answered and never taken by the queue" % record.tag
 
 
 def answers_are_the_models(replay: Replay) -> Iterator[str]:
     """W5: error codes, values and every field of Stat are what ZooKeeper would have answered."""
     for what in replay.model.early:
         yield "reaped before it was due: " + what
-    for line in replay.lines:
-        if not line.number or line.answered is None or (line.conn, line.number) not in replay.done:
+    for record in replay.call_records:
+        if not record.number or record.answered is None or (record.conn, record.number) not in replay.done:
             continue
-        told = replay.done[line.conn, line.number].told
-        code, value, zxid = line.result
+        told = replay.done[record.conn, record.number].told
+        code, value, zxid = record.result
         if (code, plain(value)) != (told.code, plain(told.value)):
             yield "tag %d %s: answered %s %s, the model says %s %s" % (
-                line.tag, type(line.op).__name__, code, plain(value), told.code, plain(told.value),
+                record.tag, type(record.op).__name__, code, plain(value), told.code, plain(told.value),
             )  # fmt: skip
         elif zxid != told.zxid and not (zxid < told.zxid and replay.voids.issuperset(range(zxid + 1, told.zxid + 1))):
             # a promise that became void comes after those that failed before it, and the model can't tell when
-            yield "tag %d: answered as of zxid %d, the model says %d" % (line.tag, zxid, told.zxid)
+            yield "tag %d: answered as of zxid %d, the model says %d" % (record.tag, zxid, told.zxid)
 
 
 def multis_are_whole(replay: Replay) -> Iterator[str]:
     """W6: a multi's parts carry one zxid, and its commit is one."""
-    for line in replay.lines:
-        if isinstance(line.op, Multi) and line.answered is not None and line.result[0] == Error.OK:
-            zxids = {part[2] for part in line.result[1]}
+    for record in replay.call_records:
+        if isinstance(record.op, Multi) and record.answered is not None and record.result[0] == Error.OK:
+            zxids = {part[2] for part in record.result[1]}
             if len(zxids) > 1:
-                yield "tag %d: a multi with zxids %s" % (line.tag, sorted(zxids))
+                yield "tag %d: a multi with zxids %s" % (record.tag, sorted(zxids))
     for zxid in replay.model.multis:
         at = replay.committed_at.get(zxid)
         again = [entry.step for entry, commit in replay.commits if commit.before < zxid <= commit.after]
@@ -107,22 +109,27 @@ def multis_are_whole(replay: Replay) -> Iterator[str]:
 def sequences_are_unique(replay: Replay) -> Iterator[str]:
     """W7: no name with a number is given twice under one parent."""
     given: Set[Tuple[str, int]] = set()
-    for line in replay.lines:
-        if isinstance(line.op, Create) and line.op.flags in (2, 3, 6) and line.answered and line.result[0] == Error.OK:
-            path = line.result[1][0] if line.op.with_stat else line.result[1]
-            zxid = min(line.result[2], replay.model.zxid)
+    for record in replay.call_records:
+        if (
+            isinstance(record.op, Create)
+            and record.op.flags in (2, 3, 6)
+            and record.answered
+            and record.result[0] == Error.OK
+        ):
+            path = record.result[1][0] if record.op.with_stat else record.result[1]
+            zxid = min(record.result[2], replay.model.zxid)
             parent = replay.model.states[zxid].get(path.rpartition("/")[0] or "/")
             key = path, -1 if parent is None else parent.czxid
             if key in given:
-                yield "tag %d: %s was given before" % (line.tag, path)
+                yield "tag %d: %s was given before" % (record.tag, path)
             given.add(key)
 
 
 def answered_is_committed(replay: Replay) -> Iterator[str]:
     """W8: what is answered has been committed by then: nothing that was shown can be lost."""
-    for line in replay.lines:
-        if line.answered is None or not isinstance(line.op, (*WRITES, Auth, Close)):
+    for record in replay.call_records:
+        if record.answered is None or not isinstance(record.op, (*WRITES, Auth, Close)):
             continue
-        at = replay.committed_at.get(line.result[2], -1 if line.result[2] == 0 else None)
-        if at is None or at > line.answered:
-            yield "tag %d was answered with zxid %d before that was committed" % (line.tag, line.result[2])
+        at = replay.committed_at.get(record.result[2], -1 if record.result[2] == 0 else None)
+        if at is None or at > record.answered:
+            yield "tag %d was answered with zxid %d before that was committed" % (record.tag, record.result[2])

@@ -15,8 +15,6 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, TypeVar
 
 from ....eager import Waits, at_once
 from ....errors import Unavailable, Unknown
-from ....functions.cache import Cache
-from ....functions.step import Step
 from ....functions.writer import Writer
 from ....messages import Entry, Message, decode
 from ....ports import Clock, Delivery, Inboxes, Item, Key, NullSender, Ports, Store, Written
@@ -28,6 +26,8 @@ from ....providers.local.progress import Progress
 from ....providers.local.shared_memory import SharedMemory
 from ....providers.local.store import LocalStore
 from ....providers.local.turn import LOOK_S, Turn
+from ....writer.cache import Cache
+from ....writer.step import Step
 from ..beside import BesideStore, SimulatedEvents, is_of_clients
 from ..plan import INTERRUPT
 from ..ports import Deployment, SimulatedClock, SimulatedInboxes, SimulatedStore
@@ -377,7 +377,7 @@ class SimulatedTurn(Turn):
 class SimulatedCombining:
     """`ports.Direct` and the queue, of one process."""
 
-    at_once = False
+    never_waits = False
 
     def __init__(self, machine: Machine, process: Process) -> None:
         deployment = self._deployment = machine.deployment
@@ -438,7 +438,7 @@ class SimulatedCombining:
             return None
         except Interruption:
             self.thread.is_loops = True
-            await self.thread.run(lambda: self._direct.told(ns))
+            await self.thread.run(lambda: self._direct.finish_fan_out(ns))
             self.thread.is_loops = False
             raise Unknown("interrupted") from None
         finally:
@@ -447,8 +447,8 @@ class SimulatedCombining:
     def in_turn(self, has_turn: Callable[[], bool]) -> None:
         """`ports.Direct.in_turn`: it waits, so nobody asks."""
 
-    def told(self, ns: str) -> None:
-        """`ports.Direct.told`: see `write`."""
+    def finish_fan_out(self, ns: str) -> None:
+        """`ports.Direct.finish_fan_out`: see `write`."""
 
     def fan_out(self) -> None:
         """Has the last commit fanned out. In the event loop."""

@@ -20,7 +20,7 @@ from fk_backend.core.model import Error
 from fk_backend.core.requests import Result
 from fk_backend.errors import Unknown
 from fk_backend.session.engine import EXPIRED, LOST
-from fk_kazoo import turns
+from fk_kazoo import event_loop
 from fk_kazoo.client import KazooClient
 from tests.client.plays import Play, Turned, merged
 
@@ -103,7 +103,9 @@ def test_whatever_is_asked_is_answered_once_whenever_it_ends(
             allowed = [[]] if outcome in play.refused else [["answer"], ["ConnectionLoss"]]
             assert outcome.came in allowed, steps
             assert "answer" not in outcome.came or outcome.number in play.told, steps
-        assert not play.line.asked and not set(play.told[at_the_end:]) & {each.number for each in play.outcomes}, steps
+        assert not play.channel.open_requests and not set(play.told[at_the_end:]) & {
+            each.number for each in play.outcomes
+        }, steps
         play.discard()
 
 
@@ -113,7 +115,7 @@ def test_after_the_end_nothing_is_handed_over_in_the_loops_thread(monkeypatch: p
     play = Play(monkeypatch, turned=Turned("decided", lambda: play.close()))
     play.event()
     play.event()
-    assert play.told == [] and [reply[1] for reply in play.line._replies] == [1, 2]
+    assert play.told == [] and [reply[1] for reply in play.channel._replies] == [1, 2]
     play.discard()
 
 
@@ -129,7 +131,7 @@ def test_a_call_that_was_interrupted_is_answered_by_nobody(raises_at: str, monke
         play.ask()
     assert play.loop.woken == 1, "what was given to the loop may not have woken it"
     play.finish()
-    assert play.outcomes[0].came == [] and not play.line.asked
+    assert play.outcomes[0].came == [] and not play.channel.open_requests
     play.discard()
 
 
@@ -165,7 +167,7 @@ def test_what_fails_in_kazoos_thread_does_not_leave_it_busy(monkeypatch: pytest.
     play.client._pending.clear()
     with pytest.raises(IndexError):
         play.done()
-    assert not play.line._handing
+    assert not play.channel._handles_reply
     play.discard()
 
 
@@ -177,9 +179,9 @@ def test_the_bell_is_rung_once_for_all_that_waits(monkeypatch: pytest.MonkeyPatc
     play.indirect()
     for _ in range(5):
         play.event()
-        assert len(play.line.socket._end.recv(10, socket.MSG_PEEK)) == 1
+        assert len(play.channel.socket._end.recv(10, socket.MSG_PEEK)) == 1
     for number in range(1, 6):
-        play.line.take()
+        play.channel.next_reply()
         assert play.rung() == (number < 5)
     play.discard()
 
@@ -193,33 +195,33 @@ def test_an_end_is_told_after_all_that_came_before_it_and_stays(
     play.indirect()
     for _ in range(waiting):
         play.event()
-    play.line.over(reason, "why")
+    play.channel.over(reason, "why")
     for number in range(waiting):
         assert play.rung()
-        header, _, _ = play.line.take()
+        header, _, _ = play.channel.next_reply()
         assert header.zxid == number + 1
     for _ in range(2):
         assert play.rung(), "whoever looks again is told again"
         with pytest.raises(error):
-            play.line.take()
+            play.channel.next_reply()
     play.discard()
 
 
 def test_an_end_before_it_is_decided_whether_it_opened_is_told_after_that(monkeypatch: pytest.MonkeyPatch) -> None:
     play = Play(monkeypatch)
-    play.line._decided = False
-    play.line.over(LOST, "why")
+    play.channel._decided = False
+    play.channel.over(LOST, "why")
     assert not play.rung()
     play.discard()
 
 
 def test_hanging_up_wakes_whoever_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     play = Play(monkeypatch)
-    play.line.hang_up()
-    assert play.line.socket._end.recv(1) == b"", "the end of the pair"
+    play.channel.hang_up()
+    assert play.channel.socket._end.recv(1) == b"", "the end of the pair"
     with pytest.raises(ConnectionDropped):
-        play.line.silence()
-    play.line.socket.discard()
+        play.channel.clear_wakeups()
+    play.channel.socket.discard()
 
 
 # --- reads in the caller's thread -----------------------------------------------------------------
@@ -242,11 +244,11 @@ def _busy(play: Play) -> None:
 
 
 def _ended(play: Play) -> None:
-    play.line.over(LOST, "why")
+    play.channel.over(LOST, "why")
 
 
 def _no_session(play: Play) -> None:
-    play.line._session = None
+    play.channel._session = None
 
 
 def _asked(play: Play) -> None:
@@ -267,7 +269,7 @@ def test_a_read_overtakes_nothing_that_came_before_it(
     read: Any = play._outcome()
     assert play.connection.read_now(READ, read) == (before is _nothing) == bool(read.came)
     assert play.session.reads == (before is _nothing)
-    play.line._session = None
+    play.channel._session = None
     play.discard()
 
 
@@ -287,12 +289,12 @@ def test_a_read_sees_what_kazoos_thread_is_taking(monkeypatch: pytest.MonkeyPatc
 
     class Replies(deque):  # type: ignore[type-arg]
         def popleft(self) -> Any:
-            seen.append(play.line._read_now(READ))
+            seen.append(play.channel._read_now(READ))
             reply = super().popleft()
-            seen.append(play.line._read_now(READ))
+            seen.append(play.channel._read_now(READ))
             return reply
 
-    play.line._replies = Replies()
+    play.channel._replies = Replies()
     play.event()
     play.take()
     assert seen == [None, None] and play.session.reads == 0
@@ -303,39 +305,39 @@ def test_a_read_that_was_interrupted_by_stop_is_not_shown(monkeypatch: pytest.Mo
     """A signal's handler has lent the loop to others: what was read may be older than what they were told."""
 
     def stop() -> None:
-        with play.loop.turn.release_temporarily():
-            assert not play.loop.turn.is_held()
+        with play.loop.loop_lock.release_temporarily():
+            assert not play.loop.loop_lock.is_held()
 
     play: Any = None
     play = Play(monkeypatch, turned=Turned("reading", stop))
-    assert play.line.read_now(READ) is None and play.session.reads == 1
-    assert play.line.read_now(READ) is not None
+    assert play.channel.read_now(READ) is None and play.session.reads == 1
+    assert play.channel.read_now(READ) is not None
     play.discard()
 
 
 def test_whoever_interrupts_a_turn_is_lent_none() -> None:
     """A signal's handler, in the middle of a read: the read of the one below is not over."""
-    turn = turns.LoopLock()
+    loop_lock = event_loop.LoopLock()
     inner: List[Any] = []
-    assert turn.borrow(lambda: inner.append(turn.borrow(lambda: "inner")) or "outer") == "outer"
-    assert inner == [None] and not turn.is_held()
+    assert loop_lock.run_if_free(lambda: inner.append(loop_lock.run_if_free(lambda: "inner")) or "outer") == "outer"
+    assert inner == [None] and not loop_lock.is_held()
     with pytest.raises(ZeroDivisionError):
-        turn.borrow(lambda: 1 // 0)
-    assert not turn.is_held() and turn.borrow(lambda: "again") == "again"
+        loop_lock.run_if_free(lambda: 1 // 0)
+    assert not loop_lock.is_held() and loop_lock.run_if_free(lambda: "again") == "again"
 
 
 def test_whoever_interrupts_a_turn_and_asks_for_something_has_it_given_back() -> None:
     """The loop has to answer him; the one below goes on without it, and can tell."""
-    turn = turns.LoopLock()
+    loop_lock = event_loop.LoopLock()
 
     def outer() -> Any:
-        turn.part_with()
-        assert not turn.is_held()
-        return turn.borrow(lambda: "inner"), turn.lent
+        loop_lock.release_in_handler()
+        assert not loop_lock.is_held()
+        return loop_lock.run_if_free(lambda: "inner"), loop_lock.times_released
 
-    assert turn.borrow(outer) == ("inner", 1) and not turn.is_held()
-    turn.part_with()
-    assert turn.lent == 1
+    assert loop_lock.run_if_free(outer) == ("inner", 1) and not loop_lock.is_held()
+    loop_lock.release_in_handler()
+    assert loop_lock.times_released == 1
 
 
 # --- a call ---------------------------------------------------------------------------------------
@@ -348,7 +350,7 @@ def _calling(monkeypatch: pytest.MonkeyPatch) -> Tuple[Play, Any]:
     client._connection, play.connection.client = play.connection, client
     client._state = KeeperState.CONNECTED
     client._stopped.clear()
-    play.connection._write_sock = play.line._bell
+    play.connection._write_sock = play.channel._wake_socket
     return play, client
 
 
@@ -366,7 +368,7 @@ BEFORE: Dict[str, Tuple[Callable[[Any], Any], str, str]] = {
 def _way(play: Play, client: Any, request: Any) -> str:
     outcome = play._outcome()
     client._dispatch(request, outcome)
-    asked = any(each.result is outcome for each in list(play.line.asked))
+    asked = any(each.result is outcome for each in list(play.channel.open_requests))
     queued = any(result is outcome for _, result in client._queue)
     assert bool(outcome.came) + asked + queued == 1
     return "read" if outcome.came else "asked" if asked else "queued"
@@ -429,7 +431,7 @@ def test_a_write_at_once_that_fails_or_is_interrupted_leaves_nothing_behind(
         assert outcome.came == []
     assert play.session.did == []
     play.run()
-    assert play.session.did == [then] and not play.line.asked
+    assert play.session.did == [then] and not play.channel.open_requests
     play.discard()
 
 

@@ -1,8 +1,9 @@
-"""Between the event loop's thread and kazoo's: requests one way, replies and watch events the other.
+"""The channel between the event loop's thread and kazoo's: requests one way, replies and watch events the other.
 
 An answer finds its request by construction. What kazoo's own thread sent is in kazoo's ``_pending``, and its answers
-wait for that thread. What a caller sent is an `Asked`: it travels with its answer, never enters ``_pending``, and is
-answered by whoever takes it out of `Line.asked`, which only one can. No lock is held while anything waits.
+wait for that thread. What a caller sent is a `CallerRequest`: it travels with its answer, never enters ``_pending``,
+and is answered by whoever takes it out of `Channel.open_requests`, which only one can. No lock is held while anything
+waits.
 """
 
 from __future__ import annotations
@@ -24,17 +25,17 @@ from fk_backend.session.engine import EXPIRED, LOST, Opened, Session
 from fk_backend.session.ops import Done
 from fk_backend.session.watchlist import Event
 
-from . import loop, values, wire
+from . import loop_thread, values, wire
 from .attaching import attach
 from .wakeup_socket import WakeupSocket
 
 log = logging.getLogger(__name__)
 
-ASKED_XID = 0
+CALLER_XID = 0
 """Of an answer that comes with its request: kazoo's thread counts from 1."""
 
 
-class Asked:
+class CallerRequest:
     """A request that its caller sent, beside kazoo's queues. Its answer comes with it."""
 
     __slots__ = ("request", "result")
@@ -45,16 +46,16 @@ class Asked:
 
 
 Body = Union[bytes, values.Value]
-Reply = Tuple[int, int, int, Body, Optional[Asked]]
+Reply = Tuple[int, int, int, Body, Optional[CallerRequest]]
 """xid, zxid, error, body, and what was asked if a caller sent it."""
 
 
-class Line:
+class Channel:
     """Between the loop's thread and kazoo's: replies one way, requests the other. It is the session's Listener."""
 
-    def __init__(self, opening: loop.Opening, namespace: str) -> None:
-        ours, self._bell = loop.socket_pair()
-        self._rings = Descriptor.of(self._bell.fileno())
+    def __init__(self, opening: loop_thread.Opening, namespace: str) -> None:
+        ours, self._wake_socket = loop_thread.socket_pair()
+        self._wake_descriptor = Descriptor.of(self._wake_socket.fileno())
         self.socket = WakeupSocket(ours)
         self.failure: Optional[BaseException] = None
         self.opened: Optional[Opened] = None
@@ -63,18 +64,18 @@ class Line:
         self._opening = opening
         self._namespace = namespace
         self._replies: Deque[Reply] = deque()
-        self._lock = loop.real_lock()
+        self._lock = loop_thread.real_lock()
         self._session: Optional[Session] = None
         self._task: Optional["asyncio.Future[None]"] = None
         self._watch: Optional["asyncio.Future[None]"] = None
         self._decided = False
-        """Whether it has rung for the opening: what ends before that is told of after it."""
+        """Whether kazoo's thread was woken for the opening: what ends before that is told of after it."""
         self._ended: Optional[Tuple[str, str]] = None
-        self._handing = False
+        self._handles_reply = False
         """Whether kazoo's thread is busy with what it took. Set before that leaves `_replies`: one always shows it."""
-        self.deliver: Optional[Callable[["Line", ReplyHeader, Body, Optional[Asked]], bool]] = None
+        self.deliver: Optional[Callable[["Channel", ReplyHeader, Body, Optional[CallerRequest]], bool]] = None
         """Where events and answers of `asked` go in the loop's thread; None: all waits for kazoo's."""
-        self.asked: Dict[Asked, None] = {}
+        self.open_requests: Dict[CallerRequest, None] = {}
         """What callers sent and nobody answered yet, oldest first. Whoever takes one out is the one to answer it."""
         self.closed = False
         """Whether what is asked from now on has to be taken out again by who asks: nobody else will."""
@@ -82,7 +83,7 @@ class Line:
     # --- in the loop's thread -------------------------------------------------------------------
 
     def begin(self, session_id: int, password: bytes, timeout_ms: int, read_only: bool, seen_zxid: int = 0) -> None:
-        """Opens the session or attaches to it, not having to go back behind a zxid. Rings when that is decided."""
+        """Opens the session or attaches to it, not having to go back behind a zxid. Wakes kazoo's thread then."""
         self._task = asyncio.ensure_future(self._begin(session_id, password, timeout_ms, read_only, seen_zxid))
 
     async def _begin(self, session_id: int, password: bytes, timeout_ms: int, read_only: bool, seen_zxid: int) -> None:
@@ -107,9 +108,9 @@ class Line:
             log.exception("opening the session failed")
             self.failure = error
         self._decided = True
-        self._ring()
+        self._wake()
         if self._ended is not None:
-            self._ring()  # the first one is for the opening
+            self._wake()  # the first one is for the opening
 
     async def _watch_for_writers(self, gateway: Any) -> None:
         while self._ended is None and not self.writable:
@@ -124,32 +125,32 @@ class Line:
         """Passes a request on, or answers a ping."""
         if request.type == wire.PING:
             if self._session is not None and not self._session.overdue():
-                self._put(PING_XID, 0, Error.OK, b"")
+                self._pass_reply(PING_XID, 0, Error.OK, b"")
         elif self._session is not None:
             self._session.submit((xid, request), wire.operation(request))
 
-    def ask(self, asked: Asked, done: Optional[Done] = None) -> None:
+    def ask(self, asked: CallerRequest, done: Optional[Done] = None) -> None:
         """Passes on what a caller sent; or, given what it came to, has it answered in its turn."""
         if self._session is not None:
             self._session.submit(asked, wire.operation(asked.request) if done is None else done)
 
     def replied(self, tag: Any, result: Result) -> None:
         """`Listener.replied`."""
-        if isinstance(tag, Asked):
-            self._put(ASKED_XID, result.zxid, result.code, values.answer(tag.request, result), tag)
+        if isinstance(tag, CallerRequest):
+            self._pass_reply(CALLER_XID, result.zxid, result.code, values.answer(tag.request, result), tag)
             return
         xid, request = tag
-        self._put(xid, result.zxid, result.code, wire.reply(request, result))
+        self._pass_reply(xid, result.zxid, result.code, wire.reply(request, result))
 
     def fired(self, event: Event) -> None:
         """`Listener.fired`."""
-        self._put(WATCH_XID, event.zxid, Error.OK, wire.event(event))
+        self._pass_reply(WATCH_XID, event.zxid, Error.OK, wire.event(event))
 
     def over(self, reason: str, why: str) -> None:
         """`Listener.over`."""
         self._ended = (reason, why)
         if self._decided:
-            self._ring()
+            self._wake()
 
     def hang_up(self) -> None:
         """Kazoo is done with the connection."""
@@ -158,71 +159,71 @@ class Line:
         if self._session is not None and self.opened is not None:
             self._session.end(LOST, "hung up")
         self._ended = self._ended or (LOST, "hung up")
-        self.mute()
+        self.stop_waking()
 
-    def mute(self) -> None:
-        """It rings no more."""
-        loop.end(self._bell, self._rings)
+    def stop_waking(self) -> None:
+        """It wakes nobody any more."""
+        loop_thread.end(self._wake_socket, self._wake_descriptor)
 
-    def _put(self, xid: int, zxid: int, code: int, body: Body, asked: Optional[Asked] = None) -> None:
+    def _pass_reply(self, xid: int, zxid: int, code: int, body: Body, asked: Optional[CallerRequest] = None) -> None:
         """kazoo's thread answers what it sent; the rest goes there only if something waits there that came before."""
         with self._lock:
-            waits = self._replies or self._handing or (asked is None and xid != WATCH_XID)
+            waits = self._replies or self._handles_reply or (asked is None and xid != WATCH_XID)
             deliver = None if waits else self.deliver
             if deliver is None:
-                self._keep(xid, zxid, code, body, asked)
+                self._queue_reply(xid, zxid, code, body, asked)
         if deliver is not None and not deliver(self, ReplyHeader(xid, zxid, code), body, asked):
             with self._lock:  # it is kazoo's thread's turn after all
-                self._keep(xid, zxid, code, body, asked)
+                self._queue_reply(xid, zxid, code, body, asked)
 
-    def _keep(self, *reply: Any) -> None:
+    def _queue_reply(self, *reply: Any) -> None:
         self._replies.append(cast(Reply, reply))
         if len(self._replies) == 1:
-            self._ring()
+            self._wake()
 
-    def _ring(self) -> None:
+    def _wake(self) -> None:
         try:
-            if self._rings.is_ours():
-                self._bell.send(b"\0")
+            if self._wake_descriptor.is_ours():
+                self._wake_socket.send(b"\0")
         except OSError:
-            pass  # hung up, or full of rings already
+            pass  # hung up, or full of wake-ups already
 
     # --- in kazoo's thread ----------------------------------------------------------------------
 
-    def take(self) -> Tuple[ReplyHeader, Body, Optional[Asked]]:
+    def next_reply(self) -> Tuple[ReplyHeader, Body, Optional[CallerRequest]]:
         """The next reply; the socket is readable. ConnectionDropped or SessionExpiredError when it is over."""
         with self._lock:
             if self._replies:
-                self._handing = True
+                self._handles_reply = True
                 xid, zxid, code, body, asked = self._replies.popleft()
                 if not self._replies and self._ended is None:
-                    self.silence()
+                    self.clear_wakeups()
                 return ReplyHeader(xid, zxid, code), body, asked
         if self._ended is None:
-            self.silence()
+            self.clear_wakeups()
             raise BlockingIOError
         reason, why = self._ended
         raise SessionExpiredError(why) if reason == EXPIRED else ConnectionDropped(why)
 
-    def handed(self) -> None:
+    def done_with_reply(self) -> None:
         """What was taken is dealt with."""
-        self._handing = False
+        self._handles_reply = False
 
-    def close(self) -> List[Asked]:
+    def close(self) -> List[CallerRequest]:
         """Nothing is delivered in the loop's thread any more, or asked. What was asked and is not answered."""
         self.closed, self.deliver = True, None
         left = []
-        for asked in list(self.asked):
-            if self.take_out(asked):
+        for asked in list(self.open_requests):
+            if self.claim(asked):
                 left.append(asked)
         return left
 
     # --- in any thread --------------------------------------------------------------------------
 
-    def take_out(self, asked: Asked) -> bool:
+    def claim(self, asked: CallerRequest) -> bool:
         """Whether it is the caller's to answer: one only gets it, whatever happens at the same time."""
         try:
-            del self.asked[asked]
+            del self.open_requests[asked]
         except KeyError:
             return False
         return True
@@ -234,16 +235,16 @@ class Line:
 
     def read_now(self, request: Any) -> Optional[Result]:
         """The result of a read, if everything before it was shown and the loop is idle; None if it has to wait."""
-        turn = loop.known().turn
-        lent = turn.lent
-        result = turn.borrow(self._read_now, request)
-        return result if turn.lent == lent else None  # a signal's handler stopped the client meanwhile
+        loop_lock = loop_thread.known().loop_lock
+        times = loop_lock.times_released
+        result = loop_lock.run_if_free(self._read_now, request)
+        return result if loop_lock.times_released == times else None  # a signal's handler stopped the client meanwhile
 
     def _read_now(self, request: Any) -> Optional[Result]:
         """In the loop's turn, so that nothing is put. Without the lock: a signal's handler may run here, and stop()
         waits for the loop, which needs it."""
         session = self._session
-        if session is None or self._replies or self._handing or self._ended is not None:
+        if session is None or self._replies or self._handles_reply or self._ended is not None:
             return None
         return session.read_now(wire.operation(request))
 
@@ -253,24 +254,24 @@ class Line:
         A Done: it was done, and that is to be asked for. Unknown: it may have been done, and the session does not go
         on. Raises what a signal's handler raises, too: then it is done or not, and the loop sees to what is left of it.
         """
-        thread = loop.known()
+        thread = loop_thread.known()
         try:
-            return thread.turn.borrow(self._write_now, request, thread.turn.is_held)
+            return thread.loop_lock.run_if_free(self._write_now, request, thread.loop_lock.is_held)
         except Unknown as error:
             thread.call(self.break_off, str(error))
             raise
         except BaseException:
-            thread.call(self._make_good)
+            thread.call(self._complete_write)
             raise
 
     def _write_now(self, request: Any, has_turn: Callable[[], bool]) -> Union[Result, Done, None]:
         """In the loop's turn. It may be interrupted at any line, and lose the turn: see `fk_backend.ports.Direct`."""
         session = self._session
-        if session is None or self._replies or self._handing or self._ended is not None:
+        if session is None or self._replies or self._handles_reply or self._ended is not None:
             return None
         return session.write_now(wire.operation(request), has_turn)
 
-    def _make_good(self) -> None:
+    def _complete_write(self) -> None:
         if self._session is not None:
             self._session.finish_fan_out()
 
@@ -279,7 +280,7 @@ class Line:
         if self._session is not None:
             self._session.end(LOST, why)
 
-    def silence(self) -> None:
+    def clear_wakeups(self) -> None:
         """Takes the ring off the bell."""
         try:
             if self.socket.recv(1) == b"":

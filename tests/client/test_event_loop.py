@@ -11,9 +11,9 @@ from typing import Any, Callable, Iterator, List, Optional, Tuple, cast
 import pytest
 
 from fk_backend.providers.descriptors import Descriptor
-from fk_kazoo import loop
+from fk_kazoo import loop_thread
 from fk_kazoo.client import KazooClient
-from fk_kazoo.turns import Loop, YieldingSelector
+from fk_kazoo.event_loop import Loop, YieldingSelector
 from tests.client.programs.support import within
 
 
@@ -71,33 +71,33 @@ Made = Tuple[Watched, YieldingSelector, Selector, Bell]
 @pytest.fixture
 def made() -> Iterator[Made]:
     """A loop that does not run, and what it has."""
-    selector = Selector()
-    lent = YieldingSelector(cast(Any, selector), lambda: True)
-    loop = Watched(cast(Any, lent))
-    lent.loop = loop
+    inner = Selector()
+    selector = YieldingSelector(cast(Any, inner), lambda: True)
+    loop = Watched(cast(Any, selector))
+    selector.loop = loop
     sock = loop._csock
     bell = loop._csock = Bell(sock)
     loop.wakes = Descriptor.of(sock.fileno())
-    lent.turn.take()
-    yield loop, lent, selector, bell
+    selector.loop_lock.acquire()
+    yield loop, selector, inner, bell
     loop._csock = sock
     loop.close()
 
 
 @pytest.mark.parametrize("at", ["before", "after", "asleep"])
 def test_what_is_given_at_any_moment_is_not_slept_through(made: Made, at: str) -> None:
-    loop, lent, selector, bell = made
+    loop, selector, inner, bell = made
     give = partial(loop.call_soon_threadsafe, print)
     loop.at, loop.meanwhile = at, give
     if at == "asleep":
-        selector.meanwhile = give
-    lent.select(0.5)
-    assert bell.rings == 1 or selector.timeouts == [0]
+        inner.meanwhile = give
+    selector.select(0.5)
+    assert bell.rings == 1 or inner.timeouts == [0]
     assert bell.rings == (at != "before")
 
 
 def test_it_is_rung_for_once_in_each_sleep(made: Made) -> None:
-    loop, lent, selector, bell = made
+    loop, selector, inner, bell = made
 
     def give_three() -> None:
         for _ in range(3):
@@ -105,15 +105,15 @@ def test_it_is_rung_for_once_in_each_sleep(made: Made) -> None:
 
     give_three()
     assert bell.rings == 0
-    selector.meanwhile = give_three
-    lent.select(None)
-    assert bell.rings == 1 and selector.timeouts == [0]
-    lent.select(None)
+    inner.meanwhile = give_three
+    selector.select(None)
+    assert bell.rings == 1 and inner.timeouts == [0]
+    selector.select(None)
     assert bell.rings == 2
 
 
 def test_who_is_interrupted_before_he_rang_leaves_it_to_others(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    loop, lent, selector, bell = made
+    loop, selector, inner, bell = made
     ring = bell.send
 
     def interrupted(data: bytes) -> None:
@@ -126,20 +126,20 @@ def test_who_is_interrupted_before_he_rang_leaves_it_to_others(made: Made, monke
         loop.call_soon_threadsafe(print)
 
     monkeypatch.setattr(bell, "send", interrupted)
-    selector.meanwhile = give_twice
-    lent.select(None)
+    inner.meanwhile = give_twice
+    selector.select(None)
     assert bell.rings == 1
 
 
 def test_a_loop_that_runs_does_all_that_threads_give_it() -> None:
     """As it is: each waits for its turn with what another one asked for before, so that the loop sleeps in between."""
-    lent = YieldingSelector(selectors.DefaultSelector(), lambda: True)
-    loop = Loop(cast(Any, lent))
-    lent.loop = loop
+    selector = YieldingSelector(selectors.DefaultSelector(), lambda: True)
+    loop = Loop(cast(Any, selector))
+    selector.loop = loop
     loop.wakes = Descriptor.of(loop._csock.fileno())
 
     def run() -> None:
-        lent.turn.take()
+        selector.loop_lock.acquire()
         asyncio.set_event_loop(loop)
         loop.run_forever()
 
@@ -174,10 +174,10 @@ def test_who_calls_a_client_in_the_loops_thread_leaves_the_loop_its_turn(memory_
         asked.append(client.exists_async("/"))
         called.set()
 
-    loop.current().call(call)
+    loop_thread.current().call(call)
     assert called.wait(10)
     assert within(10, asked[0].get) is not None
     lives = threading.Event()
-    loop.current().call(lives.set)
+    loop_thread.current().call(lives.set)
     assert lives.wait(10)
     within(10, client.stop)

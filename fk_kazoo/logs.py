@@ -14,7 +14,9 @@ EVERY_S = 10.0
 MAX_KNOWN = 1024
 
 _THEIRS = ("kazoo.client", "kazoo")
-_OURS = "attaching client connection creating forks holds kept line locks loop why workers".split()
+_OURS = (
+    "attaching channel client connection creating forks held_nodes kept_ephemeral locks loop_thread why workers"
+).split()
 log = logging.getLogger("fk_kazoo.client")
 
 
@@ -42,7 +44,7 @@ def _unheard(logger: Optional[logging.Logger]) -> bool:
 _last: Dict[Tuple[Any, ...], Tuple[float, int]] = {}
 
 
-def say(client: Any, level: int, what: str, path: str = "", *args: object) -> None:
+def log_limited(client: Any, level: int, what: str, path: str = "", *args: object) -> None:
     """Logs ``what % args`` with the deployment and the session of ``client``, and the path that it is about."""
     if not log.isEnabledFor(level):
         return

@@ -1,4 +1,6 @@
-"""Data over the inline size are kept before the commit that names them, and removed after the one that does no more.
+"""Keeps and removes the blobs that commits name.
+
+Rule: data over the inline size are kept before the commit that names them, and removed after the one that does no more.
 
 A crash in between leaves an object that nothing names, which the sweep removes; never a name without its object.
 """

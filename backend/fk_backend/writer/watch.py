@@ -1,4 +1,6 @@
-"""A commit first, then the registrations: who registered before this looked is told, who did not sees the new state.
+"""Finds the registrations that triggers fire, and drops them.
+
+Rule: a commit first, then the registrations: who registered before this looked is told, who did not sees the new state.
 
 Exactly the registrations that were read are dropped: one that was made again in the meantime has another number.
 """
@@ -103,7 +105,7 @@ async def _on(ports: Ports, ns: str, paths: List[str]) -> List[List[Tuple[Key, I
     A transaction of a thousand creates has a thousand paths on which there is nothing, as a rule. So, where a request
     costs as much as its rows, all registrations of the namespace are read at once, unless they are more than the paths.
     """
-    if len(paths) >= MANY and not ports.store.limits.has_latency:
+    if len(paths) >= MANY and not ports.store.capabilities.has_latency:
         rows = await ports.store.scan(INTEREST, layout.node_partition(ns, "/"), limit=len(paths))
         if not rows:
             return [[]] * len(paths)
@@ -113,7 +115,7 @@ async def _on(ports: Ports, ns: str, paths: List[str]) -> List[List[Tuple[Key, I
                 found.setdefault(key.partition, []).append((key, item))
             return [found.get(layout.node_partition(ns, path), []) for path in paths]
     looks = [_rows(ports, layout.node_partition(ns, path)) for path in paths]
-    return await together(looks, ports.store.limits.has_latency)
+    return await together(looks, ports.store.capabilities.has_latency)
 
 
 def _registration(key: Key, item: Item) -> Optional[Registration]:
@@ -132,7 +134,7 @@ async def _ignore(ports: Ports, ns: str, strange: List[Tuple[Key, Item]]) -> Non
     log_limited(ports.clock, ns, "%d registrations are none: %.300r", len(strange), strange[0])
     lost = [Remove(key) for key, _ in strange if layout.interest_of(key) is None][:AT_ONCE]
     try:
-        await together([ports.store.commit([removal]) for removal in lost], ports.store.limits.has_latency)
+        await together([ports.store.commit([removal]) for removal in lost], ports.store.capabilities.has_latency)
     except BackendError as error:
         log_limited(ports.clock, ns, "they stay behind: %s", error)
 
@@ -171,10 +173,10 @@ async def drop_fired(ports: Ports, hits: List[Registration]) -> None:
     removals = [Remove(hit.key, expect=hit.number) for hit in hits if watches.is_one_shot(hit.mode)]
     if not removals:
         return
-    if len(removals) == 1 or ports.store.limits.transactions_cost_double:
+    if len(removals) == 1 or ports.store.capabilities.transactions_cost_double:
         for first in range(0, len(removals), AT_ONCE):
             drops = [_drop(ports, removal) for removal in removals[first : first + AT_ONCE]]
-            await together(drops, ports.store.limits.has_latency)
+            await together(drops, ports.store.capabilities.has_latency)
         return
     try:
         await ports.store.commit(removals)

@@ -1,4 +1,6 @@
-"""Where a commit of two items costs twice what they cost one by one, the head goes first and promises the node.
+"""Reservations: a commit in two writes, the head first and the node after it.
+
+Rule: where a commit of two items costs twice what they cost one by one, the head goes first and promises the node.
 
 Only for one request that changes the data of one node, so that the tree is the one before or the one after, whatever a
 reader sees. The request's message is what makes the promise good: it is not acknowledged before the node is written,
@@ -40,7 +42,7 @@ def reservation(cache: Cache, after: Head, entry: Entry, writes: List[Write]) ->
     return head_put._replace(item=layout.head_item(promised)), node_put._replace(expect=rev)
 
 
-async def settle(ports: Ports, ns: str, head: Head, messages: Iterable[Message]) -> Head:
+async def complete_reservation(ports: Ports, ns: str, head: Head, messages: Iterable[Message]) -> Head:
     """Keeps the promise of a head, if it is not kept yet. The head afterwards."""
     reserved = head.reserved
     assert reserved is not None

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from kazoo.exceptions import ConnectionLoss
 
-from fk_kazoo import loop
+from fk_kazoo import loop_thread
+from fk_kazoo.channel import Channel
 from fk_kazoo.client import KazooClient
-from fk_kazoo.line import Line
 from tests.client.programs.support import eventually, within
 
 
@@ -45,7 +45,7 @@ def client(url: str) -> Any:
 def _interrupted(client: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """What is asked for, and not answered before its caller was interrupted in waiting for it."""
     result, busy, going = client.handler.async_result(), threading.Event(), threading.Event()
-    loop.current().call(lambda: (busy.set(), going.wait(10)))
+    loop_thread.current().call(lambda: (busy.set(), going.wait(10)))
     assert busy.wait(10)
     result._condition = Taken()
     with monkeypatch.context() as patched:
@@ -74,7 +74,7 @@ def test_an_answer_that_nobody_can_be_given_holds_up_no_other(client: Any, monke
 def test_nor_does_one_that_is_cut_off(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """kazoo's own thread tells, at the end of the connection."""
     with monkeypatch.context() as patched:
-        patched.setattr(Line, "ask", lambda *arguments: None)
+        patched.setattr(Channel, "ask", lambda *arguments: None)
         result = _interrupted(client, monkeypatch)
     within(10, client.stop)
     result._condition.release()

@@ -1,4 +1,6 @@
-"""Whoever sets results of others waits for nobody: somebody may keep the lock of a result for long, or for ever.
+"""Sets kazoo's results, from threads that may not wait.
+
+Rule: whoever sets results of others waits for nobody: somebody may keep the lock of a result for long, or for ever.
 
 kazoo's AsyncResult has a condition. A signal's handler that raises at the moment at which ``Condition.__enter__`` has
 taken its lock leaves it taken, since the ``with`` was not entered yet; and one that runs while a caller has it keeps it
@@ -9,21 +11,21 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from . import loop
+from . import loop_thread
 
 PATIENCE_S = 0.05
 """Who has the lock in the ordinary way gives it back in microseconds."""
 
-Settle = Callable[[Callable[[Any], object], Any], None]
+SetResult = Callable[[Callable[[Any], object], Any], None]
 """Calls ``set`` or ``set_exception`` of a result with a value."""
 
 
-def at_once(setter: Callable[[Any], object], value: Any) -> None:
+def set_now(setter: Callable[[Any], object], value: Any) -> None:
     """For the one who waits for the result: nobody else has its lock."""
     setter(value)
 
 
-def soon(setter: Callable[[Any], object], value: Any) -> None:
+def set_later(setter: Callable[[Any], object], value: Any) -> None:
     """For everybody else."""
     condition = getattr(getattr(setter, "__self__", None), "_condition", None)
     if condition is None:
@@ -34,4 +36,4 @@ def soon(setter: Callable[[Any], object], value: Any) -> None:
         finally:
             condition.release()
     else:
-        loop.start_thread(setter, value)
+        loop_thread.start_thread(setter, value)

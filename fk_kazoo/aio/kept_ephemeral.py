@@ -14,8 +14,8 @@ from kazoo.retry import ForceRetryError
 
 from fk_backend.core.watches import DATA
 
-from .. import notes
-from ..holds import uninterrupted
+from .. import logs
+from ..held_nodes import uninterrupted
 from . import retrying
 from .watches import Armed
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .operations import Operations
 
 
-class Kept:
+class KeptEphemeral:
     """A node that is there while this client is: ``async with zk.keep("/services/web-1", b"10.0.0.7:80") as kept:``.
 
     Or ``kept = await zk.keep(...)``, and ``await kept.close()``. It is made again with every new session of the client.
@@ -42,17 +42,17 @@ class Kept:
         self._session: Optional[int] = None
         """Of the node that is there."""
         self._closed = True
-        self._turn: Optional[asyncio.Lock] = None
+        self._lock: Optional[asyncio.Lock] = None
 
     @property
     def there(self) -> bool:
         """Whether the node was made in the session that the client has now."""
         return not self._closed and self._session is not None and self._session == self._client._session_id
 
-    def __await__(self) -> Generator[Any, None, Kept]:
+    def __await__(self) -> Generator[Any, None, KeptEphemeral]:
         return self._begin().__await__()
 
-    async def __aenter__(self) -> Kept:
+    async def __aenter__(self) -> KeptEphemeral:
         return await self._begin()
 
     async def __aexit__(
@@ -60,25 +60,25 @@ class Kept:
     ) -> None:
         await self.close()
 
-    async def _begin(self) -> Kept:
+    async def _begin(self) -> KeptEphemeral:
         """Who is cancelled leaves nothing behind."""
-        self._turn, self._closed = asyncio.Lock(), False
+        self._lock, self._closed = asyncio.Lock(), False
         try:
-            async with self._turn:
+            async with self._lock:
                 await self._make()
         except BaseException:
             self._give_up()
             raise
-        self._client.add_listener(self._changed)
-        self._changed(self._client.state)
+        self._client.add_listener(self._on_state)
+        self._on_state(self._client.state)
         return self
 
     async def set(self, value: bytes) -> None:
         """Changes what it holds, now and whenever it is made again."""
         self.value = value
-        if self._turn is None or self._closed:
+        if self._lock is None or self._closed:
             return
-        async with self._turn:
+        async with self._lock:
             if self.there:
                 try:
                     await self._client.retry(self._client.set, self.path, value)
@@ -96,40 +96,40 @@ class Kept:
             return None
         self._closed = True
         client, self._session = self._client, None
-        client.remove_listener(self._changed)
-        client._watches.forget(Armed(DATA, _prefix_root(client.chroot, self.path)), self._gone)
+        client.remove_listener(self._on_state)
+        client._watches.forget(Armed(DATA, _prefix_root(client.chroot, self.path)), self._on_node_event)
         # Whatever this session was asked to make, also if nobody knows yet whether it did.
         return client._cleanup.remove_own(self.path)
 
-    def _changed(self, state: _State) -> None:
+    def _on_state(self, state: _State) -> None:
         """A state listener."""
         if not self._closed and state == KazooState.CONNECTED and self._session != self._client._session_id:
             with uninterrupted():  # whoever's call it was that this was heard by
-                self._client._spawn(self._again(), self._client._tasks)
+                self._client._spawn(self._make_again(), self._client._tasks)
 
-    def _gone(self, event: Any) -> None:
+    def _on_node_event(self, event: Any) -> None:
         """A watch function: whoever had the node before has given it up, perhaps."""
-        self._changed(self._client.state)
+        self._on_state(self._client.state)
 
-    async def _again(self) -> None:
-        assert self._turn is not None
-        async with self._turn:
+    async def _make_again(self) -> None:
+        assert self._lock is not None
+        async with self._lock:
             while not self._closed and self._client.connected and not self.there:
                 try:
                     await self._make()
-                    notes.say(self._client, logging.INFO, "made again in a new session", self.path)
+                    logs.log_limited(self._client, logging.INFO, "made again in a new session", self.path)
                 except NodeExistsError:
-                    if await self._theirs():
+                    if await self._waits_for_owner():
                         return
                 except KazooException as error:
-                    notes.say(self._client, logging.WARNING, "could not be made again: %r", self.path, error)
+                    logs.log_limited(self._client, logging.WARNING, "could not be made again: %r", self.path, error)
                     return  # closed, or not allowed; a lost connection or session comes with a state of its own
 
-    async def _theirs(self) -> bool:
+    async def _waits_for_owner(self) -> bool:
         """Whether it is waited for."""
-        if self._closed or not await self._client.exists(self.path, watch=self._gone):
+        if self._closed or not await self._client.exists(self.path, watch=self._on_node_event):
             return False
-        notes.say(self._client, logging.WARNING, "somebody else has made it, it is waited for", self.path)
+        logs.log_limited(self._client, logging.WARNING, "somebody else has made it, it is waited for", self.path)
         return True
 
     async def _make(self) -> None:

@@ -17,16 +17,16 @@ from kazoo.exceptions import KazooException, NoNodeError
 from kazoo.protocol.states import EventType, KeeperState
 from kazoo.retry import KazooRetry
 
-from . import loop, notes
+from . import logs, loop_thread
 from .exceptions import LockLostError
 
-_bodies: "ContextVar[Tuple[Hold, ...]]" = ContextVar("fk_kazoo_bodies", default=())
+_bodies: "ContextVar[Tuple[HeldNode, ...]]" = ContextVar("fk_kazoo_bodies", default=())
 """The holds whose bodies run here, and are to be interrupted."""
 _uninterrupted: "ContextVar[bool]" = ContextVar("fk_kazoo_uninterrupted", default=False)
 _thread = threading.local()
 
 
-class Hold:
+class HeldNode:
     """A node at ``path``, held for the recipe at ``recipe_path`` since the session ``session`` made it."""
 
     def __init__(self, client: Any, recipe_path: str, path: str, session: Any, ephemeral: bool = True) -> None:
@@ -52,7 +52,7 @@ class Hold:
         """Whether it was released, or is about to be."""
         self._fence: Optional[int] = None
         self._watched = False
-        client._holds[self] = None
+        client._held_nodes[self] = None
         self.may_be_gone()
 
     def _event(self) -> Any:
@@ -62,7 +62,7 @@ class Hold:
     def _caller() -> Any:
         return caller()
 
-    def is_callers(self) -> bool:
+    def is_the_callers(self) -> bool:
         """Whether who calls this is who got it."""
         return self.owner is self._caller()
 
@@ -82,14 +82,14 @@ class Hold:
         self.why = self.why or why
         self.lost.set()
         if self.gone:
-            self.client._holds.pop(self, None)
+            self.client._held_nodes.pop(self, None)
         if not told and not self.ended:
-            notes.say(self.client, level, "what was held is lost, or may be: %s", self.recipe_path, why)
+            logs.log_limited(self.client, level, "what was held is lost, or may be: %s", self.recipe_path, why)
 
     def end(self) -> None:
         """It is released."""
         self.ended = True
-        self.client._holds.pop(self, None)
+        self.client._held_nodes.pop(self, None)
 
     def fence(self) -> int:
         """The czxid of the node, which the deployment is asked for once. LockLostError if it may be gone by then."""
@@ -168,7 +168,7 @@ def delete_later(client: Any, find: Callable[[], Optional[str]]) -> None:
         except NoNodeError:
             pass
         except KazooException as error:  # stopped, or forbidden: it ends with the session
-            notes.say(client, logging.INFO, "a node was not deleted: %r", "", error)
+            logs.log_limited(client, logging.INFO, "a node was not deleted: %r", "", error)
 
     client.handler.spawn(work)
 
@@ -184,12 +184,12 @@ def uninterrupted() -> Iterator[None]:
         _uninterrupted.set(before)
 
 
-def begin_body(hold: Hold) -> None:
+def begin_body(hold: HeldNode) -> None:
     """Calls of this thread or greenlet are interrupted from now on if the hold may be gone."""
     _bodies.set((*_bodies.get(), hold))
 
 
-def end_body(hold: Hold) -> None:
+def end_body(hold: HeldNode) -> None:
     """Ends `begin_body`; in whatever thread, as generators are closed."""
     _bodies.set(tuple(each for each in _bodies.get() if each is not hold))
 
@@ -201,7 +201,7 @@ def interrupt(client: Any) -> None:
         raise LockLostError("%s may be held by somebody else: %s" % (hold.recipe_path, hold.why))
 
 
-def interrupted(client: Any) -> Optional[Hold]:
+def interrupted(client: Any) -> Optional[HeldNode]:
     """The hold of ``client`` that may be gone, and in whose body this is called."""
     for hold in _bodies.get():
         if hold.client is client and not hold.ended and hold.may_be_gone():
@@ -222,7 +222,7 @@ def caller() -> Any:
 def only_caller() -> bool:
     """Whether this is the main thread, which works off nobody's tasks as the threads of a pool do."""
     greenlet = sys.modules.get("greenlet")
-    return loop.in_main_thread() and (greenlet is None or greenlet.getcurrent().parent is None)
+    return loop_thread.in_main_thread() and (greenlet is None or greenlet.getcurrent().parent is None)
 
 
 def _where() -> str:

@@ -1,4 +1,4 @@
-"""Nodes that tasks hold, as `fk_kazoo.holds` has them for threads: the fence is known at once, and nothing waits."""
+"""Nodes that tasks hold, as `fk_kazoo.held_nodes` has them for threads: the fence is known, and nothing waits."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from kazoo.protocol.states import ZnodeStat
 
 from fk_backend.core.watches import DATA
 
-from ..holds import Hold
+from ..held_nodes import HeldNode
 
 if TYPE_CHECKING:
     from .operations import Operations
 
 
-class TaskHold(Hold):
+class TaskHeldNode(HeldNode):
     """A node whose ZnodeStat came with it. `lost` is an asyncio.Event. The watch of `lost` goes with the node."""
 
     def __init__(self, client: Operations, recipe_path: str, path: str, stat: ZnodeStat) -> None:
@@ -33,7 +33,7 @@ class TaskHold(Hold):
         return asyncio.current_task()
 
     def watch(self) -> None:
-        """As `Hold.watch`. It is asked for at once; an answer that it is gone sets `lost`."""
+        """As `HeldNode.watch`. It is asked for at once; an answer that it is gone sets `lost`."""
         if not (self._watched or self.ended or self.may_be_gone()):
             self._check_again()
 
@@ -57,7 +57,7 @@ class TaskHold(Hold):
             self.lose("its node %s could not be looked at: %r" % (self.path, error))
 
     def forked(self) -> None:
-        """As `Hold.forked`. No loop of the parent's runs here."""
+        """As `HeldNode.forked`. No loop of the parent's runs here."""
         self.why = self.why or "this is a forked process"
         self.lost._value = True
         self.gone = True

@@ -9,9 +9,9 @@ import logging
 from enum import Enum
 from typing import Any, List, Optional, Tuple, Type
 
-from . import notes
+from . import logs
 from .exceptions import LockLostError, ReentrantLockError
-from .holds import Hold, begin_body, end_body
+from .held_nodes import HeldNode, begin_body, end_body
 
 
 class Lost(Enum):
@@ -23,15 +23,15 @@ class Lost(Enum):
     """LockLostError at the body's next call of the client, or at its end."""
 
 
-class Holder:
+class FencedRecipe:
     """What a lock and a lease have in common."""
 
     client: Any
     path: str
     is_acquired: bool
     _on_loss = Lost.TELL
-    _hold: Optional[Hold] = None
-    _entered: Tuple[Hold, ...] = ()
+    _held_node: Optional[HeldNode] = None
+    _entered_nodes: Tuple[HeldNode, ...] = ()
     """Those whose bodies run. More than one where one object is shared, and one of them was lost."""
     _among = "thread"
     """Who else could release it."""
@@ -44,7 +44,7 @@ class Holder:
         LockLostError if the lock is not held, or may be somebody else's when it is asked. Give it to whatever the lock
         protects: docs/locks.md.
         """
-        return self._held().fence()
+        return self._require_held().fence()
 
     @property
     def lost(self) -> Any:
@@ -54,7 +54,7 @@ class Holder:
         the session turns out to have survived; after the next `acquire` there is a new one. Not set by `release`.
         The deployment is asked once, at the first use. LockLostError if the lock was never held.
         """
-        hold = self._hold
+        hold = self._held_node
         if hold is None:
             raise LockLostError("%s was never held" % self.path)
         try:
@@ -63,13 +63,13 @@ class Holder:
             hold.lose("it can't be looked at: %r" % error)
         return hold.lost
 
-    def _held(self) -> Hold:
-        if self._hold is None or self._hold.ended or not self.is_acquired:
+    def _require_held(self) -> HeldNode:
+        if self._held_node is None or self._held_node.ended or not self.is_acquired:
             raise LockLostError("%s is not held" % self.path)
-        return self._hold
+        return self._held_node
 
-    def _holds_now(self, hold: Hold) -> None:
-        before, self._hold = self._hold, hold
+    def _set_held_node(self, hold: HeldNode) -> None:
+        before, self._held_node = self._held_node, hold
         if before is not None:
             before.end()
         hold.kind = self._kind()
@@ -77,14 +77,14 @@ class Holder:
     def _kind(self) -> str:
         return ""
 
-    def _mine(self) -> List[Hold]:
+    def _own_held_nodes(self) -> List[HeldNode]:
         """What the caller holds at this path and would wait for."""
-        holds = list(self.client._holds)
+        holds = list(self.client._held_nodes)
         return [
-            hold for hold in holds if hold.recipe_path == self.path and hold.is_callers() and not hold.may_be_gone()
+            hold for hold in holds if hold.recipe_path == self.path and hold.is_the_callers() and not hold.may_be_gone()
         ]
 
-    def _explain(self, hold: Hold, certain: bool) -> None:
+    def _refuse_reentry(self, hold: HeldNode, certain: bool) -> None:
         """Whoever holds it asks for it again, and says nothing of giving up."""
         what = "%s is asked for by who has it already, since %s, and is not re-entrant: it waits for itself" % (
             self.path,
@@ -93,43 +93,43 @@ class Holder:
         if certain:
             raise ReentrantLockError(what)
         text = "is asked for by who has it already, since %s: unless another %s releases it, this waits for ever"
-        notes.say(self.client, logging.WARNING, text, self.path, hold.where, self._among)
+        logs.log_limited(self.client, logging.WARNING, text, self.path, hold.where, self._among)
 
-    def _enter(self) -> None:
+    def _enter_body(self) -> None:
         """The body of a ``with`` begins."""
-        hold = self._hold
+        hold = self._held_node
         if hold is None or not self.is_acquired:
             raise LockLostError("%s was not acquired" % self.path)
         hold.in_a_with = True
-        self._entered = (*self._entered, hold)
+        self._entered_nodes = (*self._entered_nodes, hold)
         if self._on_loss is Lost.RAISE:
             try:
                 hold.fence()
             except BaseException:
-                self._entered = tuple(each for each in self._entered if each is not hold)
+                self._entered_nodes = tuple(each for each in self._entered_nodes if each is not hold)
                 self._give_up()
                 raise
             begin_body(hold)
 
-    def _exited(self) -> Optional[Hold]:
+    def _leave_body(self) -> Optional[HeldNode]:
         """The hold whose body ends: the caller's, if several run."""
-        mine = [hold for hold in self._entered if hold.is_callers()] or [*self._entered]
+        mine = [hold for hold in self._entered_nodes if hold.is_the_callers()] or [*self._entered_nodes]
         if not mine:
-            return self._hold
-        self._entered = tuple(each for each in self._entered if each is not mine[-1])
+            return self._held_node
+        self._entered_nodes = tuple(each for each in self._entered_nodes if each is not mine[-1])
         return mine[-1]
 
-    def _is_held_elsewhere(self, hold: Hold) -> bool:
+    def _is_held_elsewhere(self, hold: HeldNode) -> bool:
         """Whether somebody else has this object now, or waits for it, as ``hold`` ended with its session."""
-        now = self._hold
-        return hold.ended if now is hold or now is None else not now.is_callers()
+        now = self._held_node
+        return hold.ended if now is hold or now is None else not now.is_the_callers()
 
     def _body_ended(self, kind: Optional[Type[BaseException]]) -> bool:
         """The body ended, perhaps with an exception. Whether it is left, as it may be somebody else's, or released.
 
         LockLostError if it is left, and nothing else was raised.
         """
-        hold = self._exited()
+        hold = self._leave_body()
         raises = self._on_loss is Lost.RAISE
         if hold is not None:
             hold.in_a_with = False

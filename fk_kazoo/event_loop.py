@@ -1,8 +1,8 @@
-"""The loop of a process: who has its turn, how it sleeps, and who wakes it.
+"""The event loop of a process: its lock, its selector, and how threads wake it.
 
-Whoever gives it something rings once in each of its sleeps. To ring is to write to a socket, which is dear, and gives
-another thread the interpreter: a thousand requests that are made one after the other would be a thousand rings, and as
-many messages.
+Whoever gives it something wakes it once in each of its sleeps. To wake it is to write to a socket, which is dear, and
+gives another thread the interpreter: a thousand requests that are made one after the other would be a thousand
+wake-ups, and as many messages.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ class LoopLock:
 
     def __init__(self) -> None:
         lock = unpatched("_thread", "RLock")()
-        self.take: Callable[[], bool] = lock.acquire
-        self.give: Callable[[], None] = lock.release
+        self.acquire: Callable[[], bool] = lock.acquire
+        self.release: Callable[[], None] = lock.release
         self.is_held: Callable[[], bool] = lock._is_owned
         self._try: Callable[[bool], bool] = lock.acquire
-        self.lent = 0
+        self.times_released = 0
         """How often somebody let others have it in the middle of what he took it for."""
         self._greenlet: Any = None
         """Which took it last, in a thread that has several: the lock knows threads only."""
@@ -63,7 +63,7 @@ class LoopLock:
         self.loop_thread = 0
         """The loop's own thread, by its ident: what it has, it has not borrowed."""
 
-    def borrow(self, function: Callable[..., T], *args: Any) -> Optional[T]:
+    def run_if_free(self, function: Callable[..., T], *args: Any) -> Optional[T]:
         """What the function returns, called in this turn; None if the turn is not to be had at once."""
         if self.is_held():  # a signal's handler, in the middle of another one
             return None
@@ -72,29 +72,29 @@ class LoopLock:
             try:
                 return function(*args) if self._try(False) else None
             finally:
-                self._give_back()
+                self._release()
         except BaseException:  # it may have been that giving back was interrupted
-            self._give_back()
+            self._release()
             raise
 
-    def _give_back(self) -> None:
+    def _release(self) -> None:
         try:
-            self.give()
+            self.release()
         except RuntimeError as error:  # it has been given back already
             if error.__traceback__ is not None and error.__traceback__.tb_next is not None:  # a handler raised it
                 raise
 
-    def part_with(self) -> None:
+    def release_in_handler(self) -> None:
         """Of whoever calls the client: if that is a signal's handler, in the middle of what somebody has the turn for.
 
         What it asks for needs the loop, so the turn is given back here. What was interrupted goes on without it, sees
-        that by ``lent``, and has changed nothing or is done.
+        that by `times_released`, and has changed nothing or is done.
         """
-        if self._is_borrowed_here():
-            self.lent += 1
-            self.give()
+        if self._is_held_by_caller():
+            self.times_released += 1
+            self.release()
 
-    def _is_borrowed_here(self) -> bool:
+    def _is_held_by_caller(self) -> bool:
         """Not of a callback that kazoo runs in the loop's thread, as it does when its handler has been stopped."""
         return self.is_held() and self.ident() != self.loop_thread and self._greenlet is _greenlet()
 
@@ -102,18 +102,18 @@ class LoopLock:
     def release_temporarily(self) -> Iterator[None]:
         """For a signal's handler that waits for the loop, and may have interrupted who has the turn: others have it.
 
-        What was interrupted sees by ``lent`` that it did not have the loop to itself all the time. What another
+        What was interrupted sees by `times_released` that it did not have the loop to itself all the time. What another
         greenlet took is left alone: it goes on while this one waits, and gives it back itself.
         """
-        mine = self._is_borrowed_here()
+        mine = self._is_held_by_caller()
         if mine:
-            self.lent += 1
-            self.give()
+            self.times_released += 1
+            self.release()
         try:
             yield
         finally:
             if mine:
-                self.take()
+                self.acquire()
 
 
 def _greenlet() -> Any:
@@ -137,7 +137,7 @@ class YieldingSelector:
     def __init__(self, selector: selectors.BaseSelector, whole: Callable[[], bool]) -> None:
         self._selector = selector
         self._whole = whole
-        self.turn = LoopLock()
+        self.loop_lock = LoopLock()
 
     def select(self, timeout: Optional[float] = None) -> Any:
         """As the selector's, in `LOOK_S` at most. FilesClosed if somebody else closed what the loop needs.
@@ -146,15 +146,15 @@ class YieldingSelector:
         """
         loop = self.loop
         loop.falls_asleep()
-        if loop.is_given():  # by who saw it awake, and did not ring
+        if loop.has_callbacks():  # by who saw it awake, and did not ring
             timeout = 0
-        self.turn.give()
+        self.loop_lock.release()
         try:
             ready = self._selector.select(LOOK_S if timeout is None else min(timeout, LOOK_S))
         except OSError as error:
             raise FilesClosed from error
         finally:
-            self.turn.take()
+            self.loop_lock.acquire()
             loop.asleep = False
         if timeout != 0 and not self._whole():
             raise FilesClosed
@@ -178,7 +178,7 @@ class Loop(_SelectorEventLoop):  # type: ignore[misc] # as typed, it needs a Typ
     asleep = False
     sleep = 0
     """Which one it is, or was."""
-    rung = -1
+    woken_in = -1
     """The sleep in which somebody has rung, to the end."""
 
     def falls_asleep(self) -> None:
@@ -186,7 +186,7 @@ class Loop(_SelectorEventLoop):  # type: ignore[misc] # as typed, it needs a Typ
         self.sleep += 1
         self.asleep = True
 
-    def is_given(self) -> bool:
+    def has_callbacks(self) -> bool:
         """Whether there is something to do."""
         return bool(self._ready)
 
@@ -198,7 +198,7 @@ class Loop(_SelectorEventLoop):  # type: ignore[misc] # as typed, it needs a Typ
         has not rung, so others do.
         """
         sleep = self.sleep
-        if not self.asleep or self.rung == sleep:
+        if not self.asleep or self.woken_in == sleep:
             return
         bell = self._csock
         if bell is None or self.wakes is None:
@@ -212,7 +212,7 @@ class Loop(_SelectorEventLoop):  # type: ignore[misc] # as typed, it needs a Typ
             except OSError:
                 self.broken = True
                 return
-            self.rung = sleep
+            self.woken_in = sleep
 
     def _read_from_self(self) -> None:
         try:

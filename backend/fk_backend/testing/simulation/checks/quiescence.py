@@ -7,16 +7,19 @@ from typing import Any, Dict, Iterator, List, Mapping
 from .... import layout
 from ....core.model import CONTAINER_OWNER, TTL_OWNER_MASK, Blob, Error
 from ....core.requests import SetData
-from ....functions import large
 from ....ports import INTEREST, SESSIONS, STATE, Item, Key, Put
 from ....session.listener import LOST
 from ....session.ops import AddWatch
+from ....writer import large
 from .. import committed
 from ..model import Live, Znode
 from ..ports import Commit
 from ..replay import Replay
 from ..run import NS
 from ..workload import LOCKS, RESOURCE
+
+LEAVES_IN_CALLS = 5
+"""A process that dies so soon after it heard that its session is over may not have removed what it had registered."""
 
 
 def storage_is_the_log(replay: Replay) -> Iterator[str]:
@@ -142,7 +145,7 @@ def _no_fault(replay: Replay) -> bool:
 
 def _swept(replay: Replay, key: Key) -> bool:
     """Whether it is left to sweeps: sessions that own nothing do not end by themselves where beats are dear."""
-    if not replay.history.plan.knobs.beats_only_if_owning:
+    if not replay.history.plan.knobs.charges_for_beats:
         return False
     if key.partition == layout.beats_partition(NS):
         return True
@@ -158,9 +161,10 @@ def _inbox(key: Key) -> str:
 
 
 def _of_the_dead(replay: Replay, key: Key) -> bool:
-    """Whether it was registered after the session had moved or expired, by a process that died before it heard of that.
+    """Whether it was registered after the session had moved or ended, by a process that died too early to remove it.
 
-    Nobody looks for that; it is told to nobody, and goes with the next change of its node.
+    That is before it heard of that, or right after. Nobody looks for that; it is told to nobody, and goes with the next
+    change of its node.
     """
     inbox = _inbox(key)
     conn = replay.conns.get(inbox)
@@ -170,7 +174,10 @@ def _of_the_dead(replay: Replay, key: Key) -> bool:
     left += [] if end is None else [replay.committed_at[end[0]]]
     if died is None or not left or died < min(left):
         return False
-    last = [line.answered for line in replay.lines if line.conn == inbox and _watches(line.op, key)]
+    over = [replay.log[step].at for step, tag, _ in conn.said if tag == -1] if conn is not None else []
+    if over and 0 <= replay.log[died].at - over[0] <= LEAVES_IN_CALLS * replay.history.plan.knobs.lag:
+        return True
+    last = [record.answered for record in replay.call_records if record.conn == inbox and _watches(record.op, key)]
     return any(answered is None or answered > min(left) for answered in last)
 
 
@@ -204,10 +211,10 @@ def everything_answered(replay: Replay) -> Iterator[str]:
     yield from replay.history.complaints
     over = {name for name, conn in replay.conns.items() if any(tag == -1 for _, tag, _ in conn.said)}
     died = [(entry.step, entry.who) for entry in replay.log if entry.what == "died"]
-    for line in replay.lines:
-        dead = any(step > line.asked and who.startswith(line.client + ".") for step, who in died)
-        if line.answered is None and line.conn not in over and not dead:
-            yield "tag %d %s was never answered" % (line.tag, type(line.op).__name__)
+    for record in replay.call_records:
+        dead = any(step > record.asked and who.startswith(record.client + ".") for step, who in died)
+        if record.answered is None and record.conn not in over and not dead:
+            yield "tag %d %s was never answered" % (record.tag, type(record.op).__name__)
     knobs = replay.history.plan.knobs
     if knobs.combined and not knobs.slow and not replay.history.plan.faults:  # nothing that could go wrong did
         for conn in replay.conns.values():
@@ -218,12 +225,12 @@ def everything_answered(replay: Replay) -> Iterator[str]:
 
 def poison_is_set_aside(replay: Replay) -> Iterator[str]:
     """Q4: who sent what the writer fails on is told so, of all of that message and of nothing else."""
-    for line in replay.lines:
-        if not line.number or line.answered is None or (line.conn, line.number) not in replay.done:
+    for record in replay.call_records:
+        if not record.number or record.answered is None or (record.conn, record.number) not in replay.done:
             continue
-        aside = replay.done[line.conn, line.number].told.code == Error.DEAD_LETTERED
-        if aside != (line.result[0] == Error.DEAD_LETTERED):
-            yield "tag %d %s was answered %s" % (line.tag, line.op, line.result[0])
+        aside = replay.done[record.conn, record.number].told.code == Error.DEAD_LETTERED
+        if aside != (record.result[0] == Error.DEAD_LETTERED):
+            yield "tag %d %s was answered %s" % (record.tag, record.op, record.result[0])
 
 
 def the_heartbeat_rests_in_time(replay: Replay) -> Iterator[str]:
@@ -235,7 +242,7 @@ def the_heartbeat_rests_in_time(replay: Replay) -> Iterator[str]:
 
 
 def locks_exclude(replay: Replay) -> Iterator[str]:
-    """Q5: in zxid order, only who is first in line writes to what the lock guards."""
+    """Q5: in zxid order, only who is first among those who wait writes to what the lock guards."""
     previous = 0
     for done in replay.order:
         took, previous = done.told.zxid > previous, max(previous, done.told.zxid)
@@ -245,7 +252,7 @@ def locks_exclude(replay: Replay) -> Iterator[str]:
         assert isinstance(request.data, bytes)
         _, fence, path = request.data.decode().split(" ", 2)
         tree = replay.model.states[done.told.zxid]
-        line = sorted(tree[LOCKS].children, key=lambda name: name[-10:]) if LOCKS in tree else []
+        waiting = sorted(tree[LOCKS].children, key=lambda name: name[-10:]) if LOCKS in tree else []
         name = path.rpartition("/")[2]
-        if not line or line[0] != name or tree[path].czxid != int(fence):
-            yield "zxid %d: written under the fence of %s while the line was %s" % (done.told.zxid, path, line)
+        if not waiting or waiting[0] != name or tree[path].czxid != int(fence):
+            yield "zxid %d: written under the fence of %s while %s waited" % (done.told.zxid, path, waiting)

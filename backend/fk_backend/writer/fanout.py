@@ -1,4 +1,4 @@
-"""Up to which zxid a namespace is fanned out, as far as its writer knows."""
+"""Remembers up to which zxid a namespace is fanned out, as far as its writer knows."""
 
 from __future__ import annotations
 

@@ -72,8 +72,8 @@ async def next_step(
     ``assumes``: that a node which is to be created is not there need not be read; the commit finds out, as Taken.
     """
     count = len(entries)
-    cache.snapshot.ends_at_once = 1 << 30
-    limits = ports.store.limits
+    cache.snapshot.removals_per_commit = 1 << 30
+    capabilities = ports.store.capabilities
     while True:
         part = entries[:count]
         outcome, known = await _apply(ports, ns, cache, [entry.call for entry in part], assumes)
@@ -87,23 +87,24 @@ async def next_step(
                 return _refused(part, Error.SYSTEM, cache)
             count = 1
             continue
-        after = _next_head(cache.head, outcome, part, answers_of(part, outcome.results), done, limits.recent_bytes)
+        after = _next_head(
+            cache.head, outcome, part, answers_of(part, outcome.results), done, capabilities.recent_bytes
+        )
         after = _with_garbage(after, cache, outcome.changes)
         stored = cache.afterwards(outcome.changes, outcome.zxid)
         writes = noted(ports, ns, cache, writes_of(ns, cache, outcome.changes, after, stored))
-        why = refusal_reason(writes, limits)
+        why = refusal_reason(writes, capabilities)
         if why == Error.OK:
             break
         if count > 1:
-            count = max(1, min(count // 2, count * limits.writes // len(writes)))
-        elif isinstance(part[0].call.request, (Close, Expire, Sweep)) and cache.snapshot.ends_at_once > 1:
-            cache.snapshot.ends_at_once = max(1, limits.writes // WRITES_OF_AN_END)
+            count = max(1, min(count // 2, count * capabilities.writes // len(writes)))
+        elif isinstance(part[0].call.request, (Close, Expire, Sweep)) and cache.snapshot.removals_per_commit > 1:
+            cache.snapshot.removals_per_commit = max(1, capabilities.writes // WRITES_OF_AN_END)
         else:
             return _refused(part, why, cache)
     promise = None
-    if (
-        limits.transactions_cost_double and known and count == 1
-    ):  # what had to be read first has had its requests already
+    # What had to be read first has had its requests already.
+    if capabilities.transactions_cost_double and known and count == 1:
         promise = reservation(cache, after, part[0], writes)
     begins = after.ticking == after.zxid and _is_quiescent(cache.head, outcome)
     return Step(part, outcome.results, after, writes, outcome.changes, stored, begins, promise)
@@ -118,9 +119,11 @@ def recorded(ports: Ports, ns: str, cache: Cache, step: Step, done: Dict[str, in
     part, results = step.entries, step.results
     while True:
         outcome = Outcome(cache.head.zxid + 1, list(results), Changes(), [], [])
-        after = _next_head(cache.head, outcome, part, answers_of(part, results), done, ports.store.limits.recent_bytes)
+        after = _next_head(
+            cache.head, outcome, part, answers_of(part, results), done, ports.store.capabilities.recent_bytes
+        )
         writes = noted(ports, ns, cache, writes_of(ns, cache, outcome.changes, after, {}))
-        why = refusal_reason(writes, ports.store.limits)
+        why = refusal_reason(writes, ports.store.capabilities)
         if why == Error.OK:
             return Step(part, results, after, writes, outcome.changes, {})
         if len(part) > 1:
@@ -153,7 +156,7 @@ async def _apply(ports: Ports, ns: str, cache: Cache, calls: List[Call], assumes
     now_ms = ports.clock.now_ms()
     known = True
     cache.forget_assumed()
-    if not ports.store.limits.has_latency:
+    if not ports.store.capabilities.has_latency:
         note_absent(cache, calls)
     while True:
         try:
@@ -250,8 +253,8 @@ def _left(outcome: Outcome, part: Sequence[Entry]) -> Tuple[str, ...]:
 def _ticking(head: Head, outcome: Outcome) -> int:
     if outcome.changes.needs_heartbeat():
         return outcome.zxid
-    return 0 if outcome.changes.resting else head.ticking
+    return 0 if outcome.changes.stops_ticking else head.ticking
 
 
 def _is_quiescent(head: Head, outcome: Outcome) -> bool:
-    return head.ticking == 0 or bool(outcome.changes.resting)
+    return head.ticking == 0 or bool(outcome.changes.stops_ticking)

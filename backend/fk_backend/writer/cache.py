@@ -1,4 +1,6 @@
-"""What an instance of the writer knows of a namespace is true for as long as the head has not moved.
+"""The cache of an instance of the writer: the head, and the part of the tree that it knows.
+
+Rule: what an instance of the writer knows of a namespace is true for as long as the head has not moved.
 
 So nothing is read twice by an instance that goes on from its own last commit: the next commit, which is conditional on
 the head, is the check. An instance that finds out otherwise forgets everything and begins with reading the head.

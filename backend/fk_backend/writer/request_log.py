@@ -15,7 +15,7 @@ from ..messages import Entry, Message
 log = logging.getLogger(__name__)
 
 
-def done(ns: str, entries: Sequence[Entry], results: Sequence[Result], sent: Optional[Message] = None) -> None:
+def log_done(ns: str, entries: Sequence[Entry], results: Sequence[Result], sent: Optional[Message] = None) -> None:
     """Requests, and what each is answered at which zxid. ``sent``: what no queue had, whose entry does not name it."""
     if not log.isEnabledFor(logging.DEBUG):
         return

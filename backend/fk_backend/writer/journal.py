@@ -1,4 +1,6 @@
-"""While a backup is taken, every commit says which nodes it wrote: so what was read early can be read again.
+"""The journal of a backup: which nodes each commit wrote.
+
+Rule: while a backup is taken, every commit says which nodes it wrote: so what was read early can be read again.
 
 Nothing else knows what changed since a zxid. The mark that asks for it is an item beside the head; whoever sets it
 moves the head on, so that no writer goes on that has not seen the mark. zxids are dense: a commit that said nothing
@@ -17,7 +19,7 @@ from ..layout import Head
 from ..ports import SESSIONS, STATE, Item, Ports, Put, Remove
 from .cache import Cache
 from .loading import Write, load_head, refusal_reason
-from .reservation import settle
+from .reservation import complete_reservation
 
 KEPT_FOR_MS = 300_000
 """So long the mark counts. A backup sets it anew in time."""
@@ -51,7 +53,7 @@ def noted(ports: Ports, ns: str, cache: Cache, writes: List[Write]) -> List[Writ
     start = len(ns) + 1
     paths = sorted({write.key.partition[start:] for write in others if write.key.table == STATE})
     with_entry = [*writes, _entry(ns, head.item.rev, paths)]
-    return with_entry if refusal_reason(with_entry, ports.store.limits) == Error.OK else writes
+    return with_entry if refusal_reason(with_entry, ports.store.capabilities) == Error.OK else writes
 
 
 def _entry(ns: str, zxid: int, paths: List[str]) -> Put:
@@ -145,4 +147,4 @@ async def _settled(ports: Ports, ns: str, head: Head) -> Head:
         if item is None or layout.node_of(item).mzxid >= head.zxid:
             break
         await ports.clock.sleep(PAUSE_S)
-    return await settle(ports, ns, head, ())
+    return await complete_reservation(ports, ns, head, ())

@@ -1,4 +1,6 @@
-"""Nothing is told before it is committed, and everything committed is told: answers, watch events, ends of sessions.
+"""The distributor: fans a commit out to everybody whom it concerns.
+
+Rule: nothing is told before it is committed, and everything committed is told: answers, watch events, ends of sessions.
 
 All of it follows from the head alone, so a fan-out that a crash cut short is done again from the head: inboxes
 deliver at least once, and a session drops what it has seen.
@@ -39,7 +41,7 @@ async def distribute(ports: Ports, ns: str, head: Head, looked: Optional[Rows] =
     hits: List[Registration] = []
     if fresh and looked is not None:
         hits = await registrations(ports, ns, fresh, head.subtrees, looked)
-    elif fresh and notes and ports.store.limits.has_latency:
+    elif fresh and notes and ports.store.capabilities.has_latency:
         async with concurrently(registrations(ports, ns, fresh, head.subtrees)) as looking:
             await ports.inboxes.push(notes)
         hits, notes = await looking, []
@@ -48,7 +50,7 @@ async def distribute(ports: Ports, ns: str, head: Head, looked: Optional[Rows] =
             await ports.inboxes.push(notes)
         hits, notes = await registrations(ports, ns, fresh, head.subtrees), []
     while (
-        ports.store.limits.has_latency and len(hits) > AT_ONCE
+        ports.store.capabilities.has_latency and len(hits) > AT_ONCE
     ):  # if time runs out, what was told need not be told again
         part, hits = hits[:AT_ONCE], hits[AT_ONCE:]
         await ports.inboxes.push([*notes, *fired_notes(part, trigger_log)])
@@ -59,12 +61,12 @@ async def distribute(ports: Ports, ns: str, head: Head, looked: Optional[Rows] =
     if notes:
         await ports.inboxes.push(notes)
     try:
-        await tidy(ports, ns, head, hits)
+        await remove_leftovers(ports, ns, head, hits)
     except StorageFull as error:
         log.warning("namespace %s: registrations stay behind: %s", ns, error)  # nobody waits for them any more
 
 
-async def told_who_watches(ports: Ports, ns: str, head: Head) -> bool:
+async def push_events(ports: Ports, ns: str, head: Head) -> bool:
     """Has whoever watches told of the last commit of ``head`` by `Ports.events`; False where that can't be.
 
     BackendError: some may not be told, so that all of it is to be fanned out. Their registrations are there still.
@@ -101,7 +103,7 @@ def wake_note(head: Head) -> bytes:
     return encode_note(Fired([], trigger_log_of(head.zxid, head.since, head.triggers)))
 
 
-async def tidy(ports: Ports, ns: str, head: Head, hits: List[Registration]) -> None:
+async def remove_leftovers(ports: Ports, ns: str, head: Head, hits: List[Registration]) -> None:
     """Removes the registrations that fired, and what sessions and connections that are over have left."""
     await drop_fired(ports, hits)
     for inbox in (*head.moved, *(ended.inbox for ended in head.ended)):

@@ -1,4 +1,6 @@
-"""An instance that did not go on from its own commit asks only what it can't know, and all of that at the same time.
+"""What an instance loads when another one may have committed since.
+
+Rule: an instance that did not go on from its own commit asks only what it can't know, and all of that at the same time.
 
 What a message says of its sender is a hint: one that is wrong costs a read, or its sender's own answers, nothing else.
 """
@@ -22,13 +24,15 @@ def is_behind(cache: Cache, messages: Iterable[Message]) -> bool:
     return any(message.answered > cache.head.zxid for message in messages)
 
 
-def unheard(head: Head, messages: Iterable[Message]) -> Head:
+def undelivered(head: Head, messages: Iterable[Message]) -> Head:
     """To be fanned out again: without the answers of those who say that they have theirs."""
     heard = {message.inbox for message in messages if message.answered >= head.zxid}
     return head._replace(answers=tuple(answers for answers in head.answers if answers[0] not in heard))
 
 
-async def beside(telling: Awaitable[None], ports: Ports, ns: str, cache: Cache, messages: Iterable[Message]) -> None:
+async def prefetch_meanwhile(
+    telling: Awaitable[None], ports: Ports, ns: str, cache: Cache, messages: Iterable[Message]
+) -> None:
     """Loads what the messages will need while the last commit is told. Nothing is left under way if that fails."""
     async with concurrently(prefetch(ports, ns, cache, calls_of(messages))) as looking:
         await telling

@@ -12,7 +12,7 @@ from ..core.overlay import Found
 from ..core.requests import Call, Create, Multi
 from ..core.snapshot import Changes, Missing
 from ..layout import Head, Stored
-from ..ports import SESSIONS, UNLIMITED, Item, Key, Limits, Ports, Put, Remove
+from ..ports import SESSIONS, UNLIMITED, Capabilities, Item, Key, Ports, Put, Remove
 from .cache import Afterwards, Cache
 
 Write = Union[Put, Remove]
@@ -53,7 +53,7 @@ async def load(ports: Ports, ns: str, cache: Cache, wanted: Missing) -> None:
     snapshot = cache.snapshot
     paths, sessions = sorted(wanted.paths), sorted(wanted.sessions)
     beats, ephemerals = sorted(wanted.beats), sorted(wanted.ephemerals)
-    if paths and not ports.store.limits.has_latency:
+    if paths and not ports.store.capabilities.has_latency:
         paths = await _without_absent(ports, ns, cache, paths)
     keys = [
         *(key for path in paths for key in layout.node_keys(ns, path)),
@@ -178,11 +178,11 @@ def size_of(write: Write) -> int:
     return size + len(write.item.body) if isinstance(write, Put) else size
 
 
-def _is_key(key: Key, limits: Limits) -> bool:
+def _is_key(key: Key, limits: Capabilities) -> bool:
     return len(key.partition.encode()) <= limits.partition_bytes and len(key.sort.encode()) <= limits.sort_bytes
 
 
-def refusal_reason(writes: List[Write], limits: Limits) -> int:
+def refusal_reason(writes: List[Write], limits: Capabilities) -> int:
     """Why one commit does not take them: one of `Error`'s, OK if it does."""
     if limits is UNLIMITED:
         return Error.OK

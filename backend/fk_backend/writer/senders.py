@@ -1,4 +1,7 @@
-"""A client speaks for its own session alone, and is told at its own inbox."""
+"""Whose a message is.
+
+Rule: a client speaks for its own session alone, and is told at its own inbox.
+"""
 
 from __future__ import annotations
 

@@ -10,11 +10,11 @@ from kazoo.exceptions import ConnectionClosedError, KazooException, NodeExistsEr
 from kazoo.protocol.states import KazooState
 from kazoo.retry import ForceRetryError
 
-from . import notes
-from .holds import uninterrupted
+from . import logs
+from .held_nodes import uninterrupted
 
 
-class Kept:
+class KeptEphemeral:
     """A node that is there while this client is: ``with zk.keep("/services/web-1", b"10.0.0.7:80"):``.
 
     It is made again with every new session of the client, until `close`. If somebody else has made it meanwhile, it is
@@ -39,8 +39,8 @@ class Kept:
         except BaseException:
             self._closed = True
             raise
-        client.add_listener(self._changed)
-        self._changed(client.state)
+        client.add_listener(self._on_state)
+        self._on_state(client.state)
 
     @property
     def there(self) -> bool:
@@ -62,7 +62,7 @@ class Kept:
     def close(self) -> None:
         """Gives it up: it is deleted, and not made again. Does nothing from the second time on."""
         self._closed = True
-        self._client.remove_listener(self._changed)
+        self._client.remove_listener(self._on_state)
         if self._pid != os.getpid():
             return
         with self._lock:
@@ -75,38 +75,38 @@ class Kept:
             except (NoNodeError, ConnectionClosedError):  # it went with the session
                 pass
 
-    def __enter__(self) -> Kept:
+    def __enter__(self) -> KeptEphemeral:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _changed(self, state: Any) -> Optional[bool]:
+    def _on_state(self, state: Any) -> Optional[bool]:
         """A state listener."""
         if self._closed or self._pid != os.getpid():
             return True
         if state == KazooState.CONNECTED and self._session != self._client._session_id:
-            self._client.handler.spawn(self._again)
+            self._client.handler.spawn(self._make_again)
         return None
 
-    def _gone(self, event: Any) -> None:
+    def _on_node_event(self, event: Any) -> None:
         """A watch function: whoever had the node before has given it up, perhaps."""
-        self._changed(self._client.state)
+        self._on_state(self._client.state)
 
-    def _again(self) -> None:
+    def _make_again(self) -> None:
         with self._lock:
             while not self._closed and self._client.connected and not self.there:
                 try:
                     self._make()
-                    notes.say(self._client, logging.INFO, "made again in a new session", self.path)
+                    logs.log_limited(self._client, logging.INFO, "made again in a new session", self.path)
                 except NodeExistsError:
-                    if self._client.exists(self.path, watch=self._gone):
-                        notes.say(
+                    if self._client.exists(self.path, watch=self._on_node_event):
+                        logs.log_limited(
                             self._client, logging.WARNING, "somebody else has made it, it is waited for", self.path
                         )
                         return
                 except KazooException as error:
-                    notes.say(self._client, logging.WARNING, "could not be made again: %r", self.path, error)
+                    logs.log_limited(self._client, logging.WARNING, "could not be made again: %r", self.path, error)
                     return  # closed, or not allowed; a lost connection or session comes with a state of its own
 
     def _make(self) -> None:

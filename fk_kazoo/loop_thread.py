@@ -24,9 +24,9 @@ from fk_backend.providers import discard_all, provider, suspend_all
 from fk_backend.providers.descriptors import Descriptor, missed, still
 
 from . import forks
-from .turns import FilesClosed, Loop, YieldingSelector, unpatched
-from .turns import real_lock as real_lock
-from .turns import start_thread as start_thread
+from .event_loop import FilesClosed, Loop, YieldingSelector, unpatched
+from .event_loop import real_lock as real_lock
+from .event_loop import start_thread as start_thread
 from .url import DeploymentUrl
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ T = TypeVar("T")
 KEEP_OPEN_S = 1.0
 """How long a deployment stays open after its last client of this process is done with it."""
 
-STILL_S = 5.0
+PAUSE_TIMEOUT_S = 5.0
 """How long a fork waits for the loop's thread to stand still."""
 
 _discarded: List[object] = []
@@ -60,7 +60,7 @@ def end(sock: Any, descriptor: Optional[Descriptor]) -> None:
             sock.detach()
 
 
-def _told(loop: asyncio.AbstractEventLoop, context: Dict[str, Any]) -> None:
+def _log_exception(loop: asyncio.AbstractEventLoop, context: Dict[str, Any]) -> None:
     """What went wrong in the loop, but for connections that a process takes along when it ends: that is no mistake.
 
     Neither is what fails because somebody else closed files: that is told once.
@@ -83,31 +83,31 @@ class LoopThread:
         self._started = real_lock()
         self._started.acquire()
         self._open: Dict[Tuple[Any, ...], "Opening"] = {}
-        selector = YieldingSelector(_selector(), self.whole)
-        self.turn = selector.turn
+        selector = YieldingSelector(_selector(), self.has_its_files)
+        self.loop_lock = selector.loop_lock
         """Held while the loop does something. Others may take it without waiting, for moments, to read what it owns."""
         self.loop = Loop(cast(selectors.BaseSelector, selector))
         selector.loop = self.loop
         self.loop.wakes = Descriptor.of(self.loop._csock.fileno())
-        self.loop.set_exception_handler(_told)
+        self.loop.set_exception_handler(_log_exception)
         start_thread(self._main)
         self._started.acquire()
 
     def _main(self) -> None:
-        self.turn.take()
-        self.turn.loop_thread = self.turn.ident()
+        self.loop_lock.acquire()
+        self.loop_lock.loop_thread = self.loop_lock.ident()
         asyncio.set_event_loop(self.loop)
         self.loop.call_soon(self._started.release)
         try:
             self.loop.run_forever()
         except FilesClosed:
             self.loop.broken = True
-            self.turn.give()
-            here()
+            self.loop_lock.release()
+            ensure_own_process()
             if self._started.locked():
                 self._started.release()
 
-    def whole(self) -> bool:
+    def has_its_files(self) -> bool:
         """Whether its files are open. A program may close all it has, as daemons do at their start."""
         return not self.loop.broken and not missed and still(self.loop.wakes)
 
@@ -115,7 +115,7 @@ class LoopThread:
         """Has the loop call it soon. From any thread. If the loop is gone by then, nobody does."""
         self.loop.call_soon_threadsafe(function, *args)
         if self.loop.broken:
-            here()
+            ensure_own_process()
 
     def wake(self) -> None:
         """Has the loop look for what it was given, in case that somebody was interrupted before he woke it."""
@@ -128,7 +128,7 @@ class LoopThread:
         """
         if self.loop.get_debug():  # it wants the loop's own thread
             return False
-        touched = self.turn.borrow(self._call_now, function, args)
+        touched = self.loop_lock.run_if_free(self._call_now, function, args)
         if touched:  # the loop waits without knowing of that
             self.call(_nothing)
         return touched is not None
@@ -151,14 +151,14 @@ class LoopThread:
         self.call(lambda: asyncio.ensure_future(coroutine))
 
     def pause_loop(self) -> None:
-        """Has the thread stop between two callbacks, where nothing is half done, until `go_on`. Bounded."""
-        self._still, self._going = real_lock(), real_lock()
-        self._still.acquire()
-        self._going.acquire()
-        self.call(self._stand, self._still, self._going)
-        self._still.acquire(True, STILL_S)
+        """Has the thread stop between two callbacks, where nothing is half done, until `resume_loop`. Bounded."""
+        self._paused, self._resumed = real_lock(), real_lock()
+        self._paused.acquire()
+        self._resumed.acquire()
+        self.call(self._pause, self._paused, self._resumed)
+        self._paused.acquire(True, PAUSE_TIMEOUT_S)
 
-    def _stand(self, still: Any, going: Any) -> None:
+    def _pause(self, still: Any, going: Any) -> None:
         try:
             suspend_all()
         except Exception:  # whatever it is, the fork does not wait for it
@@ -166,9 +166,9 @@ class LoopThread:
         still.release()
         going.acquire()
 
-    def go_on(self) -> None:
+    def resume_loop(self) -> None:
         """Ends `pause_loop`."""
-        self._going.release()
+        self._resumed.release()
 
     def acquire(self, url: DeploymentUrl) -> "Opening":
         """The deployment, open or opening; it stays so until everybody has released it. In the loop's thread only."""
@@ -252,7 +252,7 @@ def _selectors_under_eventlet() -> Any:
 
 
 _current: Optional[LoopThread] = None
-_standing: Optional[LoopThread] = None
+_paused_loop: Optional[LoopThread] = None
 _forking: Any = real_lock()
 _forkers: List[int] = []
 """The thread that forks, once for each of those who said so: Python, and libc."""
@@ -267,7 +267,7 @@ clients: "weakref.WeakSet[Any]" = weakref.WeakSet()
 def current() -> LoopThread:
     """This process's loop, started when first asked for."""
     global _current, _guard
-    here()
+    ensure_own_process()
     known = _current
     if known is not None:  # without the lock: a signal's handler may have interrupted who holds it
         return known
@@ -275,7 +275,7 @@ def current() -> LoopThread:
         _guard = real_lock()
     with _guard:
         if _current is None:
-            forks.hear_of(_before_fork, _in_parent)
+            forks.on_libc_fork(_before_fork, _in_parent)
             _current = LoopThread()
         return _current
 
@@ -290,14 +290,14 @@ def in_main_thread() -> bool:
     return bool(unpatched("_thread", "get_ident")() == threading.main_thread().ident)
 
 
-def here() -> None:
+def ensure_own_process() -> None:
     """Lets go of what is the parent's, in a child of a fork that Python was not told of; or of what is closed.
 
     Whatever enters this module or a client calls it first. It takes none of the parent's locks: they may be held by
     threads that the child does not have.
     """
     pid, known = os.getpid(), _current
-    if pid == _pid and (known is None or known.whole()):
+    if pid == _pid and (known is None or known.has_its_files()):
         return
     renewal = _renewals.setdefault(pid, unpatched("_thread", "RLock")())
     if not renewal._is_owned():
@@ -305,10 +305,10 @@ def here() -> None:
             if pid != _pid:
                 _in_child()
             elif known is not None and known is _current:
-                _let_go(known)
+                _abandon_loop(known)
 
 
-def _let_go(lost: LoopThread) -> None:
+def _abandon_loop(lost: LoopThread) -> None:
     """Somebody else closed files. Everything of that loop is left behind, as after a fork, and nothing of it is closed.
 
     What is in the middle of something in another thread finds out when it comes back from there.
@@ -328,7 +328,7 @@ def _let_go(lost: LoopThread) -> None:
     _current = None
 
 
-def lose(client: Any, connection: Any) -> None:
+def abandon_connection(client: Any, connection: Any) -> None:
     """Somebody else closed the files of this client's connection alone."""
     renewal = _renewals.setdefault(os.getpid(), unpatched("_thread", "RLock")())
     with renewal:
@@ -368,23 +368,23 @@ def run(handler: Any, make: Callable[[], Coroutine[Any, Any, Any]], timeout: Opt
         end(ours, mine)
 
 
-def unforked() -> Any:
+def without_forks() -> Any:
     """A context in which no thread forks: for what uses SQLite outside the loop. Use it for moments only."""
-    here()
+    ensure_own_process()
     return _forking
 
 
 def _before_fork() -> None:
     """The child inherits no lock and no mutex of SQLite that is held: it would wait for its end, for ever."""
-    global _standing
-    here()
+    global _paused_loop
+    ensure_own_process()
     me = unpatched("_thread", "get_ident")()
     if me not in _forkers:
-        _forking.acquire(True, STILL_S)
+        _forking.acquire(True, PAUSE_TIMEOUT_S)
         _forkers.clear()  # of who did not come back in time
-        _standing = _current
-        if _standing is not None:
-            _standing.pause_loop()
+        _paused_loop = _current
+        if _paused_loop is not None:
+            _paused_loop.pause_loop()
     _forkers.append(me)
 
 
@@ -395,8 +395,8 @@ def _in_parent() -> None:
     if _forkers:
         return
     with contextlib.suppress(RuntimeError):  # it took too long, and somebody else forked meanwhile
-        if _standing is not None:
-            _standing.go_on()
+        if _paused_loop is not None:
+            _paused_loop.resume_loop()
         _forking.release()
 
 
