@@ -34,11 +34,6 @@ edit(
     D, "_asked_by_others", "if each.target:", "if False:",
 )  # fmt: skip
 edit(
-    "taken up and dropped",
-    "what was taken into a commit that failed stays with it",
-    D, "_commit", "records.put_back(each)", "pass",
-)  # fmt: skip
-edit(
     "answer of another process",
     "who gets a record of somebody who died counts from 1 again",
     R, "_claim", "max(self._words[ASKED_AT + record], self._words[REPLIED_AT + record] // _CODES)", "0",
@@ -82,10 +77,4 @@ edit(
     "a batch without its turn",
     "a batch of the queue is committed beside whoever has the commit lock",
     dispatch.Dispatcher, "_work", "async with self._turn:", "if True:",
-)  # fmt: skip
-edit(
-    "told before it is told",
-    "a commit is taken for told before it is fanned out",
-    W, "_tell", "await distribute(self._ports, ns, head, looked)",
-    "self._fan_out.note(ns, head.zxid)\n        await distribute(self._ports, ns, head, looked)",
 )  # fmt: skip
