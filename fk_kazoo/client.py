@@ -127,6 +127,8 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
         self._ending = False
         self._in_call = False
         """Whether a signal's handler stops the client in the middle of a call, which holds the lock of the queue."""
+        self._queuing_up = False
+        """Whether a call is between kazoo's queue and its wake-up."""
         self._failure: Optional[BaseException] = None
         """Why the last try to connect failed."""
         refusals.refuse_server_options({**dict(zip(_OPTIONS, args)), **kwargs})
@@ -354,7 +356,7 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
         self._writer_stopped.set()
         self._queue_lock, self._state_lock = handler.rlock_object(), handler.rlock_object()
         self._state = KeeperState.CLOSED
-        self._ending = self._in_call = False
+        self._ending = self._in_call = self._queuing_up = False
         self._lose_connection(forked)
         self._reset()
         left: List[Any] = connection.leave_behind(self._detached_client(), forked)
@@ -425,9 +427,14 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
         bell = connection._write_sock
         if self._state in CLOSED_STATES or bell is None:
             return super()._call(request, async_object)
-        queue = self._queue
+        queue, is_nested = self._queue, self._queuing_up
         try:
+            self._queuing_up = True
             queue.append((request, async_object))
+            if (
+                is_nested
+            ):  # a signal's handler waits: kazoo takes one request for each byte, its caller's first
+                bell.send(b"\0")
             bell.send(b"\0")
         except OSError:
             with contextlib.suppress(ValueError):
@@ -436,6 +443,8 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
         except BaseException:
             self._connection.wake()
             raise
+        finally:
+            self._queuing_up = is_nested
         return None
 
     def _notify_pending(self, state: Any) -> None:

@@ -88,3 +88,23 @@ def test_a_nul_in_a_path_as_zookeeper_answers_it(url: str, connect: Connect) -> 
     for call in (client.get, client.get_children, client.get_acls):
         with pytest.raises(NoNodeError):
             call("/nul\0")
+
+
+def test_a_handler_asks_between_a_request_and_its_wake_up(url: str, connect: Connect) -> None:
+    """kazoo's thread takes one request for each byte in its pipe, and the byte of the handler's caller is not there."""
+    client = connect(url)
+    connection = client._connection
+    pipe, answered = connection._write_sock, []
+
+    class Interrupted:
+        """The end of the pipe that a call writes to; a signal comes right before the first byte."""
+
+        def send(self, data: bytes) -> int:
+            connection._write_sock = pipe
+            answered.append(client.sync_async("/").get(10))
+            sent: int = pipe.send(data)
+            return sent
+
+    connection._write_sock = Interrupted()
+    client.add_auth("digest", "user:secret")
+    assert answered == ["/"]

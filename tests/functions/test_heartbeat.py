@@ -451,6 +451,35 @@ def test_a_store_that_was_out_of_reach_costs_nobody_his_session() -> None:
     asyncio.run(check())
 
 
+def test_time_is_given_back_also_after_a_look_that_failed_after_it_had_read_the_counters() -> None:
+    """The first look failed in its middle, and then the machine stood still: nobody could have beaten meanwhile."""
+
+    async def check() -> None:
+        class Flaky(MemoryStore):
+            is_down = True
+
+            async def query(
+                self, table: str, partition: str, start: str = "", end: Optional[str] = None, limit: int = 1000
+            ) -> Page:
+                if self.is_down and partition == layout.reapable_partition(NS):
+                    raise Unavailable("down")
+                return await super().query(table, partition, start, end, limit)
+
+        store = Flaky()
+        ward = Ward(store)
+        session = await ward.bench.open("client", 1000)
+        with pytest.raises(Unavailable):
+            await ward.tick()
+        store.is_down = False
+        await ward.tick(10.0)
+        assert await ward.alive(session)
+        for _ in range(4):
+            await ward.tick()
+        assert not await ward.alive(session)
+
+    asyncio.run(check())
+
+
 def _namespaces(count: int) -> Sequence[str]:
     return ["ns%d" % number for number in range(count)]
 

@@ -431,7 +431,7 @@ def test_what_once_broke_something_does_so_no_more(seed: int) -> None:
     assert judge(run(plan(seed)), search=True) == []
 
 
-INVOKED_SEEDS = (29021, 56852, 58737, 62864, 73473, 81146, 85183, 86187, 110186, 112139)
+INVOKED_SEEDS = (29021, 56852, 58737, 62864, 73473, 81146, 85183, 86187, 110186, 112139, 155592, 162498)
 
 
 @pytest.mark.parametrize("seed", INVOKED_SEEDS)

@@ -111,10 +111,11 @@ class Heartbeat:
     async def tick(self, ns: str, watched: NamespaceMemory, leases: Mapping[int, Lease]) -> TickResult:
         """Looks at the sessions: who stood still for the timeout is given up, unless it is listed and owns nothing."""
         now = self._ports.clock.monotonic()
-        self._give_time_back(watched, now)
         names = {session: layout.session_name(session) for session in leases}
         beats = await self._beats(ns, names)
         read = self._ports.clock.monotonic()
+        self._give_time_back(watched, now)
+        watched.due_s = now + self._tick_s  # what fails from here on has looked, so the next look has to come in time
         silent: Dict[int, int] = {}
         pauses = [RARE_TICKS * self._tick_s]
         for session, lease in leases.items():

@@ -18,6 +18,9 @@ from ..replay import Replay
 from ..run import NS
 from ..workload import LOCKS, RESOURCE
 
+LEAVES_IN_CALLS = 5
+"""A process that dies so soon after it heard that its session is over may not have removed what it had registered."""
+
 
 def storage_is_the_log(replay: Replay) -> Iterator[str]:
     """Q1: the store holds what a replay of the log comes to, item by item."""
@@ -158,9 +161,10 @@ def _inbox(key: Key) -> str:
 
 
 def _of_the_dead(replay: Replay, key: Key) -> bool:
-    """Whether it was registered after the session had moved or expired, by a process that died before it heard of that.
+    """Whether it was registered after the session had moved or ended, by a process that died too early to remove it.
 
-    Nobody looks for that; it is told to nobody, and goes with the next change of its node.
+    That is before it heard of that, or right after. Nobody looks for that; it is told to nobody, and goes with the next
+    change of its node.
     """
     inbox = _inbox(key)
     conn = replay.conns.get(inbox)
@@ -170,6 +174,9 @@ def _of_the_dead(replay: Replay, key: Key) -> bool:
     left += [] if end is None else [replay.committed_at[end[0]]]
     if died is None or not left or died < min(left):
         return False
+    over = [replay.log[step].at for step, tag, _ in conn.said if tag == -1] if conn is not None else []
+    if over and 0 <= replay.log[died].at - over[0] <= LEAVES_IN_CALLS * replay.history.plan.knobs.lag:
+        return True
     last = [record.answered for record in replay.call_records if record.conn == inbox and _watches(record.op, key)]
     return any(answered is None or answered > min(left) for answered in last)
 
