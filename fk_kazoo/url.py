@@ -122,6 +122,8 @@ def parse(text: str) -> DeploymentUrl:
     if "#" in rest:
         raise _bad(text, "a deployment URL has no fragment; write # as %23 if the chroot has one")
     scheme = {"postgres": "postgresql"}.get(scheme.lower(), scheme.lower())
+    if scheme == "zk":
+        raise _bad(text, "that is a ZooKeeper, and here a deployment is needed; fk-kazoo copy moves its nodes to one")
     if scheme not in SCHEMES:
         raise _bad(text, f"the scheme {scheme!r} is unknown; it is one of {', '.join(SCHEMES)}")
     place, _, query = rest.partition("?")

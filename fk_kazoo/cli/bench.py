@@ -14,7 +14,8 @@ from .target import Target, with_target
 
 @click.command("bench")
 @click.option("--seconds", type=click.FloatRange(min=0.1, max=600), default=2.0, show_default=True, help="Of each.")
-@click.option("--size", "size_bytes", type=Size(), default="1k", show_default=True, help="Of the data: 100, 1k, 100k.")
+@click.option("--size", "size_bytes", type=Size(1_000_000), default="1k", show_default=True,
+              help="Of the data: 100, 1k, 100k.")  # fmt: skip
 @with_target
 def bench_command(target: Target, seconds: float, size_bytes: int) -> None:
     """Measure get, set, create and delete, one after the other, and pipelined sets. Makes nodes and removes them.

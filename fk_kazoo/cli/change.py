@@ -10,12 +10,14 @@ from typing import Any, Iterator, Optional, Tuple
 import click
 
 from .failures import NOT_FOUND, REFUSED, Failure
-from .formats import Duration, acl_text, acls, counted, echo
+from .formats import VERSION, Duration, acl_text, acls, counted, echo
 from .read import walk
-from .target import NodePath, Target, read_data, with_target
+from .target import NodePath, Target, make_chroot, read_data, with_target
 
 _FILE = click.option("--file", "-f", type=click.Path(), metavar="FILE", help="The data are a file's.")
-_VERSION = click.option("--version", "-v", type=int, default=-1, help="Only if the node has this version.")
+_VERSION = click.option(
+    "--version", "-v", type=VERSION, default=-1, metavar="N", help="Only if the node has this version."
+)
 
 
 @click.command("set")
@@ -79,6 +81,7 @@ def create_command(
     value = read_data(data, file)
     with target.client(make=True) as client, _until_ended(ephemeral) as ended:
         if parents:
+            make_chroot(client)
             client.ensure_path(path.rpartition("/")[0] or "/")
         made = _created(client, path, value, allowed, ephemeral, sequential, container, ttl, parents)
         if target.as_json:
@@ -176,7 +179,9 @@ def rm_command(target: Target, path: Tuple[str, ...], recursive: bool, force: bo
 @click.argument("path", type=NodePath())
 @click.option("--set", "wanted", metavar="ACL", help="SCHEME:ID:PERMISSIONS[,…]; password:USER:PASSWORD:… is hashed.")
 @click.option("--recursive", "-R", is_flag=True, help="With --set: of everything below it, too.")
-@click.option("--version", "-v", type=int, default=-1, help="Only if the ACL has this version (aversion).")
+@click.option(
+    "--version", "-v", type=VERSION, default=-1, metavar="N", help="Only if the ACL has this version (aversion)."
+)
 @with_target
 def acl_command(target: Target, path: str, wanted: Optional[str], recursive: bool, version: int) -> None:
     """Show a node's ACL, or set it.

@@ -13,7 +13,7 @@ from fk_kazoo.moving.compare import compare
 from fk_kazoo.moving.records import CONTAINER, TTL, is_below, join
 
 from .copying import Wanted, copy, differences, of_dump, total
-from .endpoints import Endpoints, is_url, where
+from .endpoints import Endpoints, is_same, is_url, where
 from .failures import REFUSED, Failure
 from .formats import Duration
 from .progress import ProgressReporter
@@ -141,9 +141,10 @@ def _named(paths: Sequence[str]) -> List[str]:
 def _places(
     source: str, destination: str, auth: Sequence[str], timeout: float, as_json: bool, quiet: bool
 ) -> List[Target]:
-    for one in auth:
-        credential(one)
-    if where(source) == where(destination):
+    for given in auth:
+        credential(given)
+    (one, below), (other, chroot) = where(source), where(destination)
+    if below == chroot and is_same(one, other):
         raise Failure("SRC and DST are the same place", REFUSED)
     for text in (source, destination):
         if text.startswith(("local:", "aws:", "zk:", "memory:")) and not is_url(text):
@@ -156,8 +157,8 @@ def _refuse_into_itself(source: str, destination: str, paths: Sequence[str]) -> 
     (one, below), (other, chroot) = where(source), where(destination)
     for path in paths or ["/"]:
         root, copied = (join(at or "/", path.lstrip("/")).rstrip("/") or "/" for at in (below, chroot))
-        if one == other and is_below(copied, root):
-            raise Failure("DST is in what is to be copied: %s of %s" % (root, one), REFUSED)
+        if is_below(copied, root) and is_same(one, other):
+            raise Failure("DST is in what is to be copied: %s of %s" % (root, min(one)), REFUSED)
 
 
 def _rules(container: Sequence[str], ttl: Sequence[str]) -> List[Rule]:

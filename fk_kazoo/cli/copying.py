@@ -148,6 +148,9 @@ def _to_file(wanted: Wanted, reading: AnyEndpoint, roots: List[str], progress: P
         return _only_counted(source, reading, roots)
     if os.path.lexists(path) and wanted.on_conflict != OVERWRITE:
         raise Failure("%s is there already; --on-conflict overwrite replaces it" % path, REFUSED)
+    if os.path.lexists(path) and not os.path.isfile(path):  # root could put a file in the place of a device
+        raise Failure("%s is no file, and nothing else is replaced" % path, REFUSED)
+    path = os.path.realpath(path)
     list_skipped, created, ephemerals = _listed(source), 0, 0
     with writing(path, source.url, roots) as file:
         for record in itertools.chain(_above(reading, roots), reading.walk(roots)):

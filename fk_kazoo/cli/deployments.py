@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
 import time
 from argparse import Namespace
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Iterator, List, Optional
 
 import click
 
@@ -29,19 +30,32 @@ def _there() -> List[Dict[str, Any]]:
     found = []
     for name in sorted(os.listdir(home)) if os.path.isdir(home) else []:
         target = files.Place(os.path.join(home, name))
-        if name.startswith(".") or not os.path.isfile(target.state):
+        if name.startswith("."):
             continue
-        sizes = [os.stat(os.path.join(target.directory, one)) for one in os.listdir(target.directory)]
+        try:
+            os.stat(target.state)
+            sizes = list(_stats(target.directory))
+            bytes_, in_use = sum(one.st_size for one in sizes), _in_use(target)
+        except PermissionError:  # somebody else's; that it is there is no secret
+            sizes, bytes_, in_use = [os.stat(target.directory)], None, None
+        except OSError:
+            continue
         found.append(
             {
                 "url": LOCAL + name,
-                "bytes": sum(one.st_size for one in sizes),
+                "bytes": bytes_,
                 "changed_ms": int(max(one.st_mtime for one in sizes) * 1000),
-                "in_use": _in_use(target),
+                "in_use": in_use,
                 "directory": target.directory,
             }
         )
     return found
+
+
+def _stats(directory: str) -> Iterator[os.stat_result]:
+    for one in os.listdir(directory):
+        with contextlib.suppress(FileNotFoundError):  # a client's that went
+            yield os.stat(os.path.join(directory, one))
 
 
 def _in_use(target: Any) -> bool:
@@ -63,6 +77,8 @@ def _in_use(target: Any) -> bool:
 def deployments_command(as_json: bool) -> None:
     """List the deployments of this machine, with their sizes.
 
+    Closed: it is another user's, who does not share it with you.
+
     \b
     fk-kazoo deployments
     """
@@ -71,8 +87,9 @@ def deployments_command(as_json: bool) -> None:
         Target("", as_json=True).json(found)
         return
     for one in found:
-        state = "in use" if one["in_use"] else "idle"
-        click.echo("%9s  %-6s  %s  %s" % (size(one["bytes"]), state, moment(one["changed_ms"]), one["url"]))
+        state = {None: "closed", False: "idle", True: "in use"}[one["in_use"]]
+        shown = "" if one["bytes"] is None else size(one["bytes"])
+        click.echo("%9s  %-6s  %s  %s" % (shown, state, moment(one["changed_ms"]), one["url"]))
     if not found:
         click.echo("there is none; the first client of local://NAME makes it", err=True)
 
@@ -93,6 +110,8 @@ def destroy_command(name: str, region: Optional[str], endpoint_url: Optional[str
     fk-kazoo destroy test --region eu-central-1
     """
     if not name.startswith(LOCAL):
+        if "://" in name:
+            raise click.UsageError("%s: name one on AWS, or local://NAME" % name)
         given = Namespace(name=name, region=region, endpoint_url=endpoint_url, force=force, yes=yes)
         return destroy.call(given)
     return _destroy_local(name, force, yes)
@@ -105,8 +124,10 @@ def _destroy_local(url: str, force: bool, yes: bool) -> int:
     if found.chroot:
         raise click.UsageError("%s: name the deployment alone, without a path" % url)
     target = files.locate(found.deployment)
-    if not os.path.isfile(target.state):
-        raise Failure("there is no deployment %s" % url, NOT_FOUND)
+    try:
+        os.stat(target.state)
+    except (FileNotFoundError, NotADirectoryError):
+        raise Failure("there is no deployment %s" % url, NOT_FOUND) from None
     if _in_use(target):
         raise Failure("%s is in use: end its clients first" % url, REFUSED)
     if not force and _nodes(url):

@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import socket
 from types import TracebackType
-from typing import Any, Optional, Sequence, Tuple, Type, Union
+from typing import Any, FrozenSet, Optional, Sequence, Set, Tuple, Type, Union
 
 from fk_backend.errors import BackendError
 from fk_kazoo.moving.client_endpoint import ClientEndpoint, Rule
 from fk_kazoo.moving.dump import DumpEndpoint
 from fk_kazoo.moving.store_reader import StoreReader
 
-from .target import ZK, Target
+from .target import ZK, Target, make_chroot
 
 AnyEndpoint = Union[ClientEndpoint, DumpEndpoint]
 
@@ -23,19 +24,36 @@ def is_url(text: str) -> bool:
     return "://" in text
 
 
-def where(text: str) -> Tuple[str, str]:
-    """Equal for what is the same place, and where in it: ``""``, or the chroot. BadUrl."""
+def where(text: str) -> Tuple[FrozenSet[str], str]:
+    """What stands for the place, of which any is enough, and where in it: ``""``, or the chroot. BadUrl."""
     if not is_url(text):
-        return os.path.realpath(text), ""
+        return frozenset([os.path.realpath(text)]), ""
     if text.lower().startswith(ZK):
         from .zookeeper import hosts_of
 
         hosts, slash, chroot = hosts_of(text).partition("/")
-        return ZK + ",".join(sorted(hosts.split(","))), slash + chroot
+        return frozenset(ZK + one for one in hosts.split(",")), slash + chroot
     from fk_kazoo.url import parse
 
     url = parse(text)
-    return str(dataclasses.replace(url, chroot="")), url.chroot
+    return frozenset([str(dataclasses.replace(url, chroot=""))]), url.chroot
+
+
+def is_same(one: FrozenSet[str], other: FrozenSet[str]) -> bool:
+    """Whether they stand for the same place: a ZooKeeper's hosts, also where the same ones have other names."""
+    if one & other or not all(text.startswith(ZK) for text in one | other):
+        return bool(one & other)
+    return bool(_addresses(one) & _addresses(other))
+
+
+def _addresses(hosts: FrozenSet[str]) -> Set[Tuple[str, int]]:
+    found = set()
+    for text in hosts:
+        host, _, port = text[len(ZK) :].rpartition(":")
+        with contextlib.suppress(OSError, UnicodeError):  # who is not known can't be compared, or connected to
+            for each in socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM):
+                found.add((str(each[4][0]), int(port)))
+    return found
 
 
 class Endpoints:
@@ -57,9 +75,8 @@ class Endpoints:
         if not is_url(target.url):
             return DumpEndpoint(target.url)
         client = self._stack.enter_context(target.client(make))
-        if client.chroot:
-            if make:
-                client.ensure_path("/")
+        if client.chroot and make:
+            make_chroot(client)
         return self.of_client(client, target, rules)
 
     def of_client(self, client: Any, target: Target, rules: Sequence[Rule] = (), info: bool = True) -> ClientEndpoint:

@@ -69,9 +69,12 @@ def _kazoo(error: BaseException) -> Optional[Tuple[str, int]]:
     from kazoo import exceptions
     from kazoo.handlers.threading import KazooTimeoutError
 
-    from fk_kazoo.exceptions import PayloadTooLargeError
+    from fk_backend.errors import BackendError
+    from fk_kazoo.exceptions import DeploymentConfigurationError, PayloadTooLargeError
 
-    said = str(error).strip("(), ")
+    if isinstance(error, DeploymentConfigurationError) and isinstance(error.__cause__, (BackendError, OSError)):
+        return explained(error.__cause__)
+    said = ": ".join(text for text in (str(one).strip("(), ") for one in error.args) if text)
     if isinstance(error, PayloadTooLargeError):
         return said, REFUSED
     for kind, text, code in (

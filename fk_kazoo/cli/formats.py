@@ -24,15 +24,25 @@ _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kmg]?)(?:i?b)?", re.IGNORECASE)
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)?")
 _FACTORS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+MOST_MS = (1 << 40) - 1
+"""ZooKeeper's longest TTL (EphemeralType.TTL.maxValue)."""
 PERMS = {"r": 1, "w": 2, "c": 4, "d": 8, "a": 16}
 SHOWN = "cdrwa"
 """The order in which ZooKeeper's own tools show permissions."""
 
 
+MOST_VERSION = (1 << 31) - 1
+"""ZooKeeper's versions are 32 bits. What is more can't be sent: it would end kazoo's connection, with a traceback."""
+VERSION = click.IntRange(-1, MOST_VERSION)
+
+
 class Size(ParamType):
-    """``100k``, ``5m``, ``1.5g``: bytes."""
+    """``100k``, ``5m``, ``1.5g``: bytes, ``most`` at most."""
 
     name = "size"
+
+    def __init__(self, most: int = 1 << 40) -> None:
+        self._most = most
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int:
         """Bytes."""
@@ -41,7 +51,10 @@ class Size(ParamType):
         found = _SIZE.fullmatch(value.strip())
         if not found:
             self.fail("%r is no size; write 500, 100k, 5m or 1g" % value, param, ctx)
-        return int(float(found[1]) * _FACTORS[found[2].lower()])
+        bytes_ = float(found[1]) * _FACTORS[found[2].lower()]
+        if bytes_ > self._most:
+            self.fail("%r is more than can be: at most %s" % (value, size(self._most)), param, ctx)
+        return int(bytes_)
 
 
 class Duration(ParamType):
@@ -56,7 +69,10 @@ class Duration(ParamType):
         found = _DURATION.fullmatch(value.strip())
         if not found:
             self.fail("%r is no duration; write 500ms, 30s, 5m, 2h or 1d" % value, param, ctx)
-        return int(float(found[1]) * _UNITS_MS[found[2] or "s"])
+        ms = float(found[1]) * _UNITS_MS[found[2] or "s"]
+        if ms > MOST_MS:
+            self.fail("%r is longer than can be" % value, param, ctx)
+        return int(ms)
 
 
 def size(count: float) -> str:

@@ -111,10 +111,10 @@ def commands() -> None:
     """
 
 
-def main(arguments: Sequence[str], clients: Optional[Dict[str, Any]] = None) -> int:
+def main(arguments: Sequence[str], clients: Optional[Dict[Any, Any]] = None) -> int:
     """The exit code of the command that the arguments ask for.
 
-    ``clients``: by URL, those that are connected already; what a command connects is added and goes on.
+    ``clients``: by URL and credentials, those that are connected already; what a command connects is added and goes on.
     """
     name = next((word for word in arguments if not word.startswith("-")), "")
     for standard in ("stdout", "stderr"):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Iterator, List, Optional
 
 import click
 
 from fk_kazoo.url import DEFAULT_URL, ENVIRONMENT_VARIABLE
 
-from .target import joined, leave
+from .target import Clients, joined, leave
 
 NOT_HERE = ("shell", "run", "dev", "completion")
 HELP = "A command without fk-kazoo before it. use URL: another place; cd PATH, pwd; help [COMMAND]; exit, or Ctrl-D."
@@ -23,7 +23,7 @@ class State:
     def __init__(self, url: str) -> None:
         self.url = url
         self.path = "/"
-        self.clients: Dict[str, Any] = {}
+        self.clients: Clients = {}
 
     def close(self) -> None:
         """Ends the connections."""

@@ -23,6 +23,8 @@ from .formats import ParamType, echo
 
 ZK = "zk://"
 F = TypeVar("F", bound=Callable[..., Any])
+Clients = Dict[Tuple[str, Tuple[Tuple[str, str], ...]], Any]
+"""Connected clients, by URL and credentials."""
 
 
 class Target:
@@ -52,13 +54,13 @@ class Target:
     @contextlib.contextmanager
     def client(self, make: bool = False) -> Iterator[Any]:
         """A connected client. ``make``: a deployment that is not there may be made."""
-        kept = _kept()
-        if kept is not None and self.url in kept:
-            yield kept[self.url]
+        kept, who = _kept(), (self.url, tuple(self.auth))
+        if kept is not None and who in kept:
+            yield kept[who]
             return
         one = connect(self.url, self.auth, self.timeout_s, make)
         if kept is not None:
-            kept[self.url] = one
+            kept[who] = one
             yield one
             return
         try:
@@ -124,6 +126,15 @@ def connect(url: str, auth: Sequence[Tuple[str, str]], timeout_s: float, make: b
     return one
 
 
+def make_chroot(client: Any) -> None:
+    """Makes the node that is the client's chroot, and those above it, which kazoo does for one of one level alone."""
+    chroot, client.chroot = client.chroot, ""
+    try:
+        client.ensure_path(chroot or "/")
+    finally:
+        client.chroot = chroot
+
+
 def leave(client: Any) -> None:
     """Ends a client."""
     with contextlib.suppress(Exception):
@@ -144,7 +155,7 @@ def require(found: DeploymentUrl) -> None:
         raise Failure(why, NOT_FOUND)
 
 
-def _kept() -> Optional[Dict[str, Any]]:
+def _kept() -> Optional[Clients]:
     """The connected clients of a shell, which go on between its commands."""
     context = click.get_current_context(silent=True)
     return context.find_root().obj if context is not None and isinstance(context.find_root().obj, dict) else None

@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from fk_backend.core import paths
 from fk_kazoo.cli.failures import NOT_FOUND, REFUSED, USAGE, explained
+from fk_kazoo.cli.formats import MOST_VERSION
 from fk_kazoo.cli.target import Target
 
 from .answers import Answers
@@ -103,7 +104,9 @@ class Console:
         try:
             asked = json.loads(body)
             path, encoded, version = str(asked["path"]), str(asked["base64"]), int(asked["version"])
-        except (ValueError, KeyError, TypeError):
+            if not 0 <= version <= MOST_VERSION:  # -1 is any: nothing would be checked
+                raise ValueError
+        except (ValueError, KeyError, TypeError, OverflowError):
             return JSONResponse({"error": "that can't be understood"}, 400)
         return await run_in_threadpool(_answered, lambda: self._answers.change(_path({"path": path}), encoded, version))
 

@@ -210,7 +210,9 @@ class Applier:
         try:
             self._create(record).get()
         except NoNodeError as error:
-            raise DeploymentError("%s: somebody deleted its parent meanwhile" % record.path) from error
+            raise DeploymentError(
+                "%s: its parent is not there: not in the dump, or deleted meanwhile" % record.path
+            ) from error
         except Exception as error:
             error.args = error.args or (record.path,)
             raise

@@ -166,7 +166,14 @@ class DumpEndpoint:
             record = Record(value["path"], data, acl, value["kind"], int(value["ttl_ms"]), int(value["creates"]))
         except (KeyError, TypeError, ValueError, binascii.Error) as error:
             raise self._bad("it is damaged") from error
-        if not valid.is_valid(record.path) or record.kind not in (PERSISTENT, CONTAINER, TTL) or record.creates < 0:
+        if (
+            not valid.is_valid(record.path)
+            or record.kind not in (PERSISTENT, CONTAINER, TTL)
+            or not 0 <= record.creates < 1 << 31
+            or not int(record.kind == TTL) <= record.ttl_ms < 1 << 40
+            or not acl
+            or not all(0 <= perms < 32 for perms, _, _ in acl)
+        ):
             raise self._bad("it is damaged")
         return record
 

@@ -153,7 +153,8 @@ class Mirror:
     # --- the end --------------------------------------------------------------------------------
 
     def cut_over(self, inform: Callable[[str], None] = lambda text: None) -> List[Difference]:
-        """Waits until nothing is left to be done and nothing more comes, then compares. What still differs: nothing.
+        """Waits until nothing is left to be done and nothing more comes, then compares. What still differs:
+        nothing, or what was not to be deleted.
 
         Whoever writes to the source has to be ended before.
         """
@@ -163,8 +164,8 @@ class Mirror:
             self.follow_until(self._is_empty)
             inform("comparing every node")
             left = self._repair()
-            if not left:
-                return []
+            if not any(map(self._mends, left)):
+                break
         return left
 
     def _is_empty(self) -> bool:
@@ -175,6 +176,9 @@ class Mirror:
         """Compares everything and makes it equal; what differed."""
         found = list(compare(self._source, self._destination, self._roots))
         for some in chunks(found, AT_ONCE):
-            paths = {one.path for one in some if self._delete or one.what != "only in the destination"}
-            self._follow(sorted(paths))
+            self._follow(sorted({one.path for one in some if self._mends(one)}))
         return found
+
+    def _mends(self, one: Difference) -> bool:
+        """Whether it is one that is made equal."""
+        return self._delete or one.what != "only in the destination"

@@ -48,7 +48,7 @@ SITUATIONS: Dict[str, Tuple[Dict[str, str], Expected]] = {
     "no permission": ({"path": "/closed/secret"}, (4, "not allowed: give --auth SCHEME:CREDENTIAL")),
 }
 OTHERWISE: Dict[Tuple[str, str], Expected] = {
-    ("destroy", "another scheme"): (2, "letters, digits"),  # a deployment's name on AWS, it seems
+    ("destroy", "another scheme"): (2, "name one on AWS, or local://NAME"),
     ("backup", "no such deployment"): (3, "there is no deployment"),
     ("init", "another scheme"): (2, "'gopher' is unknown"),
 }
@@ -151,6 +151,8 @@ def test_a_destination_that_is_the_source(run: Run, prepared: Path) -> None:
         (["copy", APP, "local://app/there/below", "/there"], "in what is to be copied"),
         (["copy", "zk://a,b/x", "zk://b:2181,a/x"], "the same place"),
         (["copy", "zk://a/x", "zk://a:2181/x/y"], "in what is to be copied"),
+        (["copy", "zk://localhost/x", "zk://127.0.0.1/x"], "the same place"),
+        (["copy", "zk://localhost,b/x", "zk://127.0.0.1/x/y"], "in what is to be copied"),
         (["copy", dump, prepared / "home" / ".." / "dump"], "the same place"),
         (["compare", APP, APP], "the same place"),
         (["cp", "/there", "/there"], "/there is /there"),

@@ -143,6 +143,56 @@ def test_bad_input(run: Run, client: Clients, tmp_path: Path, home: Path) -> Non
     assert sorted(one.name for one in tmp_path.iterdir()) == ["dump", "foreign", "home", "later", "short"]
 
 
+def test_nothing_but_a_file_is_replaced(run: Run, client: Clients, tmp_path: Path) -> None:
+    """Who is root could put a dump in the place of a device. A link stays one."""
+    client(LOCAL).create("/a", b"x")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "nowhere").symlink_to(tmp_path / "none")
+    for name in ("pipe", "nowhere", "home"):
+        done = run("copy", LOCAL, tmp_path / name, "--on-conflict", "overwrite")
+        assert done.code == 4 and "nothing else is replaced" in done.err, done
+    (tmp_path / "dump").write_bytes(b"old")
+    (tmp_path / "link").symlink_to(tmp_path / "dump")
+    assert run("copy", LOCAL, tmp_path / "link", "--on-conflict", "overwrite").code == 0
+    assert (tmp_path / "pipe").is_fifo() and (tmp_path / "link").is_symlink()
+    assert run("compare", tmp_path / "dump", LOCAL).code == 0
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "code", "says"),
+    [
+        ("creates", 10**12, 1, "it is damaged"),
+        ("ttl_ms", -1, 1, "it is damaged"),
+        ("kind", "ttl", 1, "it is damaged"),
+        ("acl", [], 1, "it is damaged"),
+        ("acl", [[32, "world", "anyone"]], 1, "it is damaged"),
+        ("path", "/none/b", 1, "copy: /none/b: its parent is not there"),
+        ("data", "AAAA" * 500_000, 4, "copy: the request is over the size limit of 1 MB; nothing was changed: /a"),
+    ],
+)
+def test_a_dump_that_somebody_wrote(
+    run: Run, client: Clients, tmp_path: Path, field: str, value: object, code: int, says: str
+) -> None:
+    client(LOCAL).create("/a", b"x")
+    dump = tmp_path / "dump"
+    assert run("copy", LOCAL, dump, "/a").code == 0
+    first, node, last = map(json.loads, gzip.decompress(dump.read_bytes()).splitlines())
+    first["paths"] = ["/"]
+    lines = [first, {**node, "path": "/"}, {**node, field: value}, {**last, "nodes": 2}]
+    dump.write_bytes(gzip.compress("\n".join(map(json.dumps, lines)).encode()))
+    done = run("copy", dump, "local://new")
+    assert done.code == code and says in done.err and done.err.count("\n") == 1, done
+
+
+def test_what_is_only_there_is_found_once(run: Run, client: Clients) -> None:
+    """A cut-over that may not delete it does not compare again and again."""
+    client("local://source").create("/a", b"")
+    client(LOCAL).create("/extra", b"")
+    done = run("copy", "local://source", LOCAL, "--mirror", "--cut-over")
+    assert done.code == 1 and "/extra: only in the destination" in done.out, done
+    assert done.err.count("comparing every node") == 1
+
+
 def test_a_full_disk_leaves_nothing(run: Run, client: Clients, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     client(LOCAL).create("/a", b"x")
 

@@ -13,6 +13,7 @@ from fk_backend.backup.archive import NoBackup
 from fk_kazoo.cli.failures import explained
 from fk_kazoo.cli.main import MODULES
 from fk_kazoo.commands import aws_console, operation
+from fk_kazoo.exceptions import DeploymentConfigurationError
 
 from .conftest import Run
 
@@ -57,6 +58,9 @@ def test_each_kind_of_error_has_its_code(capsys: pytest.CaptureFixture[str]) -> 
         assert operation.run("backup", "local://x", fails) == code
         if issubclass(kind, errors.BackendError):
             assert aws_console.run("status", fails) == code
+            refused = DeploymentConfigurationError("a client's word")
+            refused.__cause__ = kind("why")
+            assert explained(refused) == ("why", code)
         assert "why" in capsys.readouterr().err
 
 

@@ -86,6 +86,15 @@ def test_kinds(run: Run, url: str, client: Callable[..., Any]) -> None:
         (["nonsense"], 2, "No such command"),
         (["ls", "--nonsense"], 2, "No such option"),
         (["destroy", "local://none", "--yes"], 3, "there is no deployment"),
+        (["destroy", "zk://zk1", "--yes"], 2, "local://NAME"),
+        (["backup", "zk://zk1", "/none/x"], 2, "that is a ZooKeeper"),
+        (["create", "/x", "--url", "local://Upper"], 2, "create: local://Upper: a deployment's name"),
+        (["set", "/there", "x", "--version", "2147483648"], 2, "not in the range"),
+        (["rm", "/there", "--version", "-2"], 2, "not in the range"),
+        (["acl", "/there", "--set", "world:anyone:r", "--version", "2147483648"], 2, "not in the range"),
+        (["bench", "--size", "2m"], 2, "at most"),
+        (["find", "--larger", "9" * 400], 2, "more than can be"),
+        (["create", "/x", "--ttl", "9" * 400], 2, "longer than can be"),
         (["sessions", "--url", "local://none"], 3, "there is no local://none"),
     ],
 )
@@ -145,6 +154,13 @@ def test_a_shell(run: Run, zookeeper: str) -> None:
     assert done.out.split() == ["/a", "/a/b", "b", "zookeeper", "2"] and done.code == 3
 
 
+def test_each_line_of_a_shell_speaks_for_itself(run: Run) -> None:
+    """With its own credentials, and not with those of a line before."""
+    lines = ["create /a 1 --acl password:me:secret:cdrwa", "get /a", "get /a --auth digest:me:secret", "get /a"]
+    done = run("shell", "--url", "local://app", stdin="\n".join(lines).encode())
+    assert (done.code, done.out, done.err.count("not allowed")) == (4, "/a\n1", 2), done
+
+
 @pytest.mark.parametrize("last", ["exit", "quit", "# nothing"])
 def test_a_shell_is_left(run: Run, last: str) -> None:
     """In a pipe, too; with the code of the command before."""
@@ -167,6 +183,15 @@ def test_a_parent_that_is_not_there_is_named(run: Run, zookeeper: str) -> None:
         for words in (["/none/b"], ["/none/b-", "-s"], ["/none/b", "--container"]):
             done = run("create", *words, "--url", url)
             assert done.code == 3 and "there is no /none to create it in: give --parents" in done.err, done
+
+
+def test_a_chroot_that_is_not_there_is_made(run: Run, zookeeper: str) -> None:
+    """Of any depth."""
+    for url in ("local://app", zookeeper):
+        assert run("create", "/x", "--url", url + "/one/two").code == 3
+        assert run("create", "-p", "/x", "--url", url + "/one/two").code == 0
+        done = run("copy", "local://app/one", url + "/three/four", "/two")
+        assert (done.code, run("ls", "/three/four/two", "--url", url).out) == (0, "x\n"), done
 
 
 @pytest.mark.parametrize("target", ["local", "zookeeper"])

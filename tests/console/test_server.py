@@ -138,7 +138,15 @@ def test_an_edit_checks_the_version(writable: Console, client: Any) -> None:
     assert ask(writable, "api/node", "PUT", asked)[:2] == (200, {"version": 1})
     assert ask(writable, "api/node", "PUT", asked)[0] == 409
     assert client.get("/app/config")[0] == b"x"
-    for body in ({}, [], "x", {**asked, "version": "x"}, {**asked, "base64": "!"}, {**asked, "path": "x"}):
+    versions: List[Any] = ["x", -1, 1 << 31, float("inf"), float("nan")]
+    for body in (
+        {},
+        [],
+        "x",
+        *({**asked, "version": one} for one in versions),
+        {**asked, "base64": "!"},
+        {**asked, "path": "x"},
+    ):
         assert ask(writable, "api/node", "PUT", body)[0] == 400, body
     assert ask(writable, "api/node", "PUT", {**asked, "base64": "A" * (3 << 20)})[0] == 413
 

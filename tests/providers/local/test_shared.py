@@ -56,8 +56,8 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     shutil.rmtree(made)
 
 
-def begun(user: str, group: str, home: Path) -> "subprocess.Popen[str]":
-    """A client of that user, until its standard input ends."""
+def begun(user: str, group: str, home: Path, *words: str) -> "subprocess.Popen[str]":
+    """A client of that user, until its standard input ends; or ``python`` with these words."""
     above = Path(__import__("kazoo").__file__).parents[1]
     environ = {"FK_KAZOO_HOME": str(home), "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1",
                "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "backend", above)))}  # fmt: skip
@@ -69,7 +69,8 @@ def begun(user: str, group: str, home: Path) -> "subprocess.Popen[str]":
         os.setuid(uid)
         os.umask(0o077)
 
-    return subprocess.Popen([other_python(), "-c", CLIENT, user], env=environ, cwd="/", preexec_fn=become, text=True,
+    program = [other_python(), *(words or ("-c", CLIENT, user))]
+    return subprocess.Popen(program, env=environ, cwd="/", preexec_fn=become, text=True,
                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
 
 
@@ -104,6 +105,22 @@ def test_two_users_share_a_deployment(home: Path) -> None:
         for one in started:
             one.kill()
             one.communicate()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
+@pytest.mark.skipif(not other_python(), reason="there is no Python here that other users may run")
+def test_what_is_closed_is_not_said_to_be_absent(home: Path) -> None:
+    """Another user is told that it is there, and that it is not for him."""
+    (home / "private").mkdir(0o700)
+    (home / "private" / "state.db").touch()
+    for words, code, says in (
+        (("deployments",), 0, "closed"),
+        (("ls", "--url", "local://private"), 4, "Permission denied"),
+        (("destroy", "local://private", "--yes", "--force"), 4, "Permission denied"),
+    ):
+        command = begun(USERS[0], "", home, "-m", "fk_kazoo", *words)
+        said = "".join(command.communicate(timeout=60))
+        assert command.returncode == code and says in said and "/private" in said and said.count("\n") == 1, said
 
 
 def test_a_deployment_that_is_there_is_opened(home: Path) -> None:
