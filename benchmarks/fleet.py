@@ -58,9 +58,9 @@ class Fleet:
                 begun.append(here)
                 self._processes.append(process)
             self._ends += begun
-            self._hear(begun)
+            self._receive(begun)
 
-    def _hear(self, ends: Sequence[Connection]) -> List[Any]:
+    def _receive(self, ends: Sequence[Connection]) -> List[Any]:
         for each in ends:
             if not each.poll(PATIENCE_S):
                 raise RuntimeError("a process of the fleet says nothing")
@@ -70,13 +70,13 @@ class Fleet:
         """All of them at once; milliseconds of a write, in the median of the processes."""
         for each in self._ends:
             each.send("write")
-        return float(statistics.median(self._hear(self._ends)))
+        return float(statistics.median(self._receive(self._ends)))
 
     def end(self) -> None:
         """All of them, in order."""
         for each in self._ends:
             each.send("end")
-        self._hear(self._ends)
+        self._receive(self._ends)
         for process in self._processes:
             process.join(PATIENCE_S)
 

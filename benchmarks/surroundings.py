@@ -256,11 +256,11 @@ def _ephemeral(path: str) -> Any:
 # --- many sessions: without threads of kazoo's for each -----------------------------------------
 
 
-class _Ears:
+class _Subscriber:
     """What one of many sessions hears."""
 
     def __init__(self, heard: Callable[[], None]) -> None:
-        self._heard = heard
+        self._received = heard
         self.answer: "asyncio.Future[Any]" = asyncio.get_event_loop().create_future()
 
     def replied(self, tag: Any, result: Any) -> None:
@@ -269,7 +269,7 @@ class _Ears:
 
     def fired(self, event: Any) -> None:
         """`Listener.fired`."""
-        self._heard()
+        self._received()
 
     def over(self, reason: str, why: str) -> None:
         """`Listener.over`."""
@@ -281,8 +281,8 @@ class Contenders:
     def __init__(self, client: Any) -> None:
         self._client = client
         self._sessions: List[Any] = []
-        self._watchers: List[_Ears] = []
-        self._heard = 0
+        self._watchers: List[_Subscriber] = []
+        self._received = 0
 
     def run(self, make: Callable[[], Any]) -> Any:
         """A coroutine's result."""
@@ -296,11 +296,11 @@ class Contenders:
 
         gateway = await self._client._connection._opening.gateway()
         for start in range(0, count, 200):
-            ears = [_Ears(self._hear) for _ in range(min(200, count - start))]
-            some = [Session(gateway, self._client.deployment.namespace, each) for each in ears]
+            subscribers = [_Subscriber(self._receive) for _ in range(min(200, count - start))]
+            some = [Session(gateway, self._client.deployment.namespace, each) for each in subscribers]
             await asyncio.gather(*(session.open(3_600_000) for session in some))
             self._sessions += some
-            self._watchers += ears
+            self._watchers += subscribers
 
     async def each(self, request: Callable[[int], Any]) -> None:
         """Everybody asks for something and is answered."""
@@ -310,11 +310,11 @@ class Contenders:
                 self._watchers[number].answer = asyncio.get_event_loop().create_future()
                 self._sessions[number].submit(None, request(number))
             await asyncio.gather(*(self._watchers[number].answer for number in some))
-        self._heard, self._all = 0, asyncio.Event()
+        self._received, self._all = 0, asyncio.Event()
 
-    def _hear(self) -> None:
-        self._heard += 1
-        if self._heard == len(self._sessions):
+    def _receive(self) -> None:
+        self._received += 1
+        if self._received == len(self._sessions):
             self._all.set()
 
     async def everybody(self) -> None:

@@ -120,9 +120,9 @@ class Worker:
         """Leaves a watch."""
         self._client.ensure_path(path)
         self._fired.clear()
-        self._client.get(path, self._hear)
+        self._client.get(path, self._receive)
 
-    def _hear(self, event: Any) -> None:
+    def _receive(self, event: Any) -> None:
         self._fired_at = time.monotonic_ns()
         self._fired.set()
 

@@ -431,9 +431,7 @@ class KazooClient(Extensions, PersistentWatches, _kazoo.KazooClient):
         try:
             self._queuing_up = True
             queue.append((request, async_object))
-            if (
-                is_nested
-            ):  # a signal's handler waits: kazoo takes one request for each byte, its caller's first
+            if is_nested:  # a signal's handler waits: kazoo takes one request for each byte, its caller's first
                 bell.send(b"\0")
             bell.send(b"\0")
         except OSError:

@@ -253,9 +253,8 @@ class DeploymentConnection(Delivery, kazoo_connection.ConnectionHandler):
             super()._send_request(read_timeout, connect_timeout)
         finally:
             self.sending = False
-            if (
-                self._left_because and result is not None and not result.ready()
-            ):  # it was in neither when they were emptied
+            # It was in neither when they were emptied.
+            if self._left_because and result is not None and not result.ready():
                 result.set_exception(ConnectionLoss())
 
     def _read_socket(self, read_timeout: float) -> Any:

@@ -77,9 +77,8 @@ class Readiness:
         pair, channel = self._pair, self._channel
         if all(each.is_ours() for each in pair) and (channel is None or channel.socket.is_ours()):
             return True
-        return (
-            pair is not self._pair or channel is not self._channel
-        )  # they have been closed in the ordinary way meanwhile
+        # Else they have been closed in the ordinary way meanwhile.
+        return pair is not self._pair or channel is not self._channel
 
     def check_files(self) -> None:
         """Something is wrong with what was selected on. Detached if somebody else closed it."""

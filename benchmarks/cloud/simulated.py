@@ -162,7 +162,7 @@ class Cloud:
         for message in messages:
             late_s = max(0.0, self.queues.get(shared_name(message.inbox), 0.0) + self.first_poll_s - self.loop.now)
             ms = max(self._way_ms(len(message.body) * 4 // 3), 1000 * late_s)
-            self.loop.call_later(ms / 1000, self._hear, message)
+            self.loop.call_later(ms / 1000, self._receive, message)
         await self.pause(max(self.chance.ms(SEND, len(message.body)) for message in messages))
 
     @property
@@ -178,7 +178,7 @@ class Cloud:
             return self.chance.ms(SEND, size) + self.chance.ms(SEND, 4) / 2
         return self.chance.ms(self.inbox_kind, size)
 
-    def _hear(self, message: Pushed) -> None:
+    def _receive(self, message: Pushed) -> None:
         subscriber = self.subscribers.get(message.inbox)
         if subscriber is not None:
             subscriber(message.body)

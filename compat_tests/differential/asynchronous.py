@@ -60,8 +60,8 @@ _OTHERS: Dict[str, Callable[..., Awaitable[Any]]] = {
 }
 
 
-class Party:
-    """One session, and what it was told, as `runner.Party`."""
+class ProgramSession:
+    """One session, and what it was told, as `runner.ProgramSession`."""
 
     def __init__(self, client: KazooClient, encode: Encoder, name: str) -> None:
         self.name, self.client, self._encode = name, client, encode
@@ -86,16 +86,16 @@ class Party:
 
         def tapped_answer(call: Any, result: Any) -> None:
             if call.request.type != jute.AUTH:
-                self._hear(None)
+                self._record(None)
             answered(call, result)
 
         def tapped_event(event: Any) -> None:
-            self._hear(["event", EVENT_TYPE_MAP[event.kind], self._encode.path(event.path)])
+            self._record(["event", EVENT_TYPE_MAP[event.kind], self._encode.path(event.path)])
             fired(event)
 
         client.answered, client.fired = tapped_answer, tapped_event  # type: ignore[method-assign]
 
-    def _hear(self, item: Any) -> None:
+    def _record(self, item: Any) -> None:
         if not self._is_ending:
             self.wire.append(item)
 
@@ -151,7 +151,7 @@ class Run:
     def __init__(self, url: str, place: str, fence: SetData) -> None:
         self._url, self._root, self._fence_by = url, place, fence
         self._encode = Encoder(place)
-        self._here: Dict[int, Party] = {}
+        self._here: Dict[int, ProgramSession] = {}
         self._accounts: Dict[str, Any] = {}
         self._count = itertools.count()
         self._is_quiet = True
@@ -160,32 +160,32 @@ class Run:
         """All of it, and a last look at everything."""
         try:
             for slot in sorted({step[0] for step in program}):
-                await self._party(slot)
+                await self._session_of(slot)
             for slot, calls in program:
-                party = await self._party(slot)
+                session = await self._session_of(slot)
                 if calls == ["end"]:
                     await self._end(slot)
                 elif calls == ["reconnect"]:
                     await self._fence()
-                    await party.reconnect()
+                    await session.reconnect()
                 else:
-                    await party.ask(calls)
+                    await session.ask(calls)
                     self._is_quiet = False
             await self._fence()
-            await self._look_around()
+            await self._read_the_tree()
             for slot in sorted(self._here):
                 await self._end(slot)
             transcript: Transcript = ranked(self._accounts)
             return transcript
         finally:
-            for party in self._here.values():
-                await party.client.stop()
+            for session in self._here.values():
+                await session.client.stop()
 
-    async def _party(self, slot: int) -> Party:
+    async def _session_of(self, slot: int) -> ProgramSession:
         if slot not in self._here:
             client = KazooClient(self._url, timeout=TIMEOUT_S)
-            party = self._here[slot] = Party(client, self._encode, "%d.%d" % (slot, next(self._count)))
-            await party.begin(self._root)
+            session = self._here[slot] = ProgramSession(client, self._encode, "%d.%d" % (slot, next(self._count)))
+            await session.begin(self._root)
         return self._here[slot]
 
     async def _fence(self) -> None:
@@ -197,20 +197,20 @@ class Run:
 
     async def _end(self, slot: int) -> None:
         await self._fence()
-        party = self._here.pop(slot)
-        await party.end()
-        self._accounts[party.name] = party.account()
+        session = self._here.pop(slot)
+        await session.end()
+        self._accounts[session.name] = session.account()
         self._is_quiet = False
         await self._fence()
         for other in sorted(self._here):
-            self._here[other].wire.append(["end", party.name])
+            self._here[other].wire.append(["end", session.name])
 
-    async def _look_around(self) -> None:
+    async def _read_the_tree(self) -> None:
         slot = min(self._here) if self._here else 0
         level = ["/"]
         while level:
             calls = [[["get", path, ""], ["get_acls", path], ["children", path, "", True]] for path in level]
-            found = (await (await self._party(slot)).ask([call for three in calls for call in three]))[2::3]
+            found = (await (await self._session_of(slot)).ask([call for three in calls for call in three]))[2::3]
             level = sorted(
                 "%s/%s" % (path.rstrip("/"), name)
                 for path, names in zip(level, found)

@@ -120,7 +120,7 @@ class Server:
         self._admin.close()
 
 
-class Party:
+class ProgramSession:
     """One session, and what it was told: ``told`` has ``["reply", call, value]`` and ``["event", kind, path]``."""
 
     def __init__(self, client: Any, chroot: str, encode: Encoder, name: str) -> None:
@@ -156,25 +156,25 @@ class Party:
 
         def tapped_answer(*args: Any) -> Any:
             if getattr(connection, "_taken", None) is None:  # else it is heard as it is set
-                self._hear(None)
+                self._record(None)
             return answer(*args)
 
         def tapped_event(body: bytes, offset: int) -> None:
             decoded = Watch.deserialize(body, offset)[0]
-            self._hear(["event", EVENT_TYPE_MAP[decoded.type], self._encode.path(decoded.path)])
+            self._record(["event", EVENT_TYPE_MAP[decoded.type], self._encode.path(decoded.path)])
             event(body, offset)
 
         connection._read_response, connection._read_watch_event = tapped_answer, tapped_event
         at_once = getattr(connection, "_set", None)  # ours: the answer of what a caller read or sent by itself
 
         def tapped_at_once(*args: Any) -> None:
-            self._hear(None)
+            self._record(None)
             at_once(*args)
 
         if at_once is not None:
             connection._set = tapped_at_once
 
-    def _hear(self, item: Any) -> None:
+    def _record(self, item: Any) -> None:
         if not self._is_ending:
             self._wire.append(item)
 
@@ -258,7 +258,7 @@ class Run:
         self._place = place
         self._chroot = server.root + place
         self._encode = Encoder(self._chroot)
-        self._here: Dict[int, Party] = {}
+        self._here: Dict[int, ProgramSession] = {}
         self._accounts: Dict[str, Any] = {}
         self._count = itertools.count()
         self._is_quiet = True
@@ -271,17 +271,17 @@ class Run:
         for slot in self._here:
             self._here[slot].wait()
         for slot, calls in program:
-            party = self._party(slot)
+            session = self._session_of(slot)
             if calls == ["end"]:
                 self._end(slot)
             elif calls == ["reconnect"]:
                 self._fence()
-                party.reconnect()
+                session.reconnect()
             else:
-                party.ask(calls)
+                session.ask(calls)
                 self._is_quiet = False
         self._fence()
-        self._look_around()
+        self._read_the_tree()
         for slot in sorted(self._here):
             self._end(slot)
         transcript: Transcript = ranked(self._accounts)
@@ -289,15 +289,15 @@ class Run:
 
     def close(self) -> None:
         """Whatever happened: no session stays."""
-        for party in self._here.values():
-            party.client.stop()
-            party.client.close()
+        for session in self._here.values():
+            session.client.stop()
+            session.client.close()
 
     def _open(self, slot: int) -> None:
         name = "%d.%d" % (slot, next(self._count))
-        self._here[slot] = Party(self._server.connect(), self._chroot, self._encode, name)
+        self._here[slot] = ProgramSession(self._server.connect(), self._chroot, self._encode, name)
 
-    def _party(self, slot: int) -> Party:
+    def _session_of(self, slot: int) -> ProgramSession:
         if slot not in self._here:
             self._open(slot)
             self._here[slot].wait()
@@ -312,20 +312,20 @@ class Run:
 
     def _end(self, slot: int) -> None:
         self._fence()
-        party = self._here.pop(slot)
-        party.end()
-        self._accounts[party.name] = party.account()
+        session = self._here.pop(slot)
+        session.end()
+        self._accounts[session.name] = session.account()
         self._is_quiet = False
         self._fence()
         for other in sorted(self._here):
-            self._here[other]._wire.append(["end", party.name])
+            self._here[other]._wire.append(["end", session.name])
 
-    def _look_around(self) -> None:
+    def _read_the_tree(self) -> None:
         slot = min(self._here) if self._here else 0
         level = ["/"]
         while level:
             calls = [[["get", path, ""], ["get_acls", path], ["children", path, "", True]] for path in level]
-            found = self._party(slot).ask([call for three in calls for call in three])[2::3]
+            found = self._session_of(slot).ask([call for three in calls for call in three])[2::3]
             level = sorted(
                 "%s/%s" % (path.rstrip("/"), name)
                 for path, names in zip(level, found)

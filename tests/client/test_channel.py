@@ -22,7 +22,7 @@ from fk_backend.errors import Unknown
 from fk_backend.session.engine import EXPIRED, LOST
 from fk_kazoo import event_loop
 from fk_kazoo.client import KazooClient
-from tests.client.plays import Play, Turned, merged
+from tests.client.stepwise import SteppedConnection, Turned, merged
 
 COMES = [
     ("answer", "answer", "event"),
@@ -49,7 +49,7 @@ def test_what_is_told_comes_in_its_order(kazoos: Sequence[str], direct: bool, mo
     for asked in ASKED:
         for comes in COMES:
             for steps in merged(comes, kazoos):
-                play = Play(monkeypatch)
+                play = SteppedConnection(monkeypatch)
                 for step in asked:
                     getattr(play, step)()
                     play.run()
@@ -92,7 +92,7 @@ def test_whatever_is_asked_is_answered_once_whenever_it_ends(
     for steps in merged(("answer", "run", "answer"), kazoos, ("ask", "ask")):
         play: Any = None
         turned = Turned(point, lambda: getattr(play, happens)()) if point else None  # noqa: B023
-        play = Play(monkeypatch, turned=turned)
+        play = SteppedConnection(monkeypatch, turned=turned)
         for step in ("ask", "run", *steps):
             getattr(play, step)()
         if play.closed_at is None:
@@ -112,7 +112,7 @@ def test_whatever_is_asked_is_answered_once_whenever_it_ends(
 def test_after_the_end_nothing_is_handed_over_in_the_loops_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither what came after it, nor what was about to be handed over."""
     play: Any = None
-    play = Play(monkeypatch, turned=Turned("decided", lambda: play.close()))
+    play = SteppedConnection(monkeypatch, turned=Turned("decided", lambda: play.close()))
     play.event()
     play.event()
     assert play.told == [] and [reply[1] for reply in play.channel._replies] == [1, 2]
@@ -126,7 +126,7 @@ def test_a_call_that_was_interrupted_is_answered_by_nobody(raises_at: str, monke
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    play = Play(monkeypatch, turned=Turned(raises_at, interrupt))
+    play = SteppedConnection(monkeypatch, turned=Turned(raises_at, interrupt))
     with pytest.raises(KeyboardInterrupt):
         play.ask()
     assert play.loop.woken == 1, "what was given to the loop may not have woken it"
@@ -137,7 +137,7 @@ def test_a_call_that_was_interrupted_is_answered_by_nobody(raises_at: str, monke
 
 def test_what_nobody_takes_directly_after_all_waits_and_so_does_what_follows(monkeypatch: pytest.MonkeyPatch) -> None:
     """An app's own method may be there by now, which is to be called in kazoo's thread."""
-    play = Play(monkeypatch)
+    play = SteppedConnection(monkeypatch)
     play.connection.only_kazoos = False
     play.event()
     assert play.rung() and play.told == []
@@ -150,7 +150,7 @@ def test_what_nobody_takes_directly_after_all_waits_and_so_does_what_follows(mon
 
 
 def test_an_answer_to_a_ping_is_for_kazoos_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    play = Play(monkeypatch)
+    play = SteppedConnection(monkeypatch)
     play.ping()
     assert play.told == [] and play.rung()
     play.finish()
@@ -159,7 +159,7 @@ def test_an_answer_to_a_ping_is_for_kazoos_thread(monkeypatch: pytest.MonkeyPatc
 
 
 def test_what_fails_in_kazoos_thread_does_not_leave_it_busy(monkeypatch: pytest.MonkeyPatch) -> None:
-    play = Play(monkeypatch)
+    play = SteppedConnection(monkeypatch)
     play.indirect()
     play.send()
     play.answer()
@@ -175,7 +175,7 @@ def test_what_fails_in_kazoos_thread_does_not_leave_it_busy(monkeypatch: pytest.
 
 
 def test_the_bell_is_rung_once_for_all_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    play = Play(monkeypatch)
+    play = SteppedConnection(monkeypatch)
     play.indirect()
     for _ in range(5):
         play.event()
@@ -191,7 +191,7 @@ def test_the_bell_is_rung_once_for_all_that_waits(monkeypatch: pytest.MonkeyPatc
 def test_an_end_is_told_after_all_that_came_before_it_and_stays(
     reason: str, error: Any, waiting: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    play = Play(monkeypatch)
+    play = SteppedConnection(monkeypatch)
     play.indirect()
     for _ in range(waiting):
         play.event()
@@ -208,7 +208,7 @@ def test_an_end_is_told_after_all_that_came_before_it_and_stays(
 
 
 def test_an_end_before_it_is_decided_whether_it_opened_is_told_after_that(monkeypatch: pytest.MonkeyPatch) -> None:
-    play = Play(monkeypatch)
+    play = SteppedConnection(monkeypatch)
     play.channel._decided = False
     play.channel.over(LOST, "why")
     assert not play.rung()
@@ -216,7 +216,7 @@ def test_an_end_before_it_is_decided_whether_it_opened_is_told_after_that(monkey
 
 
 def test_hanging_up_wakes_whoever_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    play = Play(monkeypatch)
+    play = SteppedConnection(monkeypatch)
     play.channel.hang_up()
     assert play.channel.socket._end.recv(1) == b"", "the end of the pair"
     with pytest.raises(ConnectionDropped):
@@ -229,42 +229,42 @@ def test_hanging_up_wakes_whoever_waits(monkeypatch: pytest.MonkeyPatch) -> None
 READ = Exists("/a", None)
 
 
-def _nothing(play: Play) -> None:
+def _nothing(play: SteppedConnection) -> None:
     """Nothing comes before."""
 
 
-def _waiting(play: Play) -> None:
+def _waiting(play: SteppedConnection) -> None:
     play.indirect()
     play.event()
 
 
-def _busy(play: Play) -> None:
+def _busy(play: SteppedConnection) -> None:
     _waiting(play)
     play.take()
 
 
-def _ended(play: Play) -> None:
+def _ended(play: SteppedConnection) -> None:
     play.channel.over(LOST, "why")
 
 
-def _no_session(play: Play) -> None:
+def _no_session(play: SteppedConnection) -> None:
     play.channel._session = None
 
 
-def _asked(play: Play) -> None:
+def _asked(play: SteppedConnection) -> None:
     play.ask()
     play.run()
 
 
-def _asked_and_not_given(play: Play) -> None:
+def _asked_and_not_given(play: SteppedConnection) -> None:
     play.ask()
 
 
 @pytest.mark.parametrize("before", [_nothing, _waiting, _busy, _ended, _no_session, _asked, _asked_and_not_given])
 def test_a_read_overtakes_nothing_that_came_before_it(
-    before: Callable[[Play], None], monkeypatch: pytest.MonkeyPatch
+    before: Callable[[SteppedConnection], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    play = Play(monkeypatch)
+    play = SteppedConnection(monkeypatch)
     before(play)
     read: Any = play._outcome()
     assert play.connection.read_now(READ, read) == (before is _nothing) == bool(read.came)
@@ -274,7 +274,7 @@ def test_a_read_overtakes_nothing_that_came_before_it(
 
 
 def test_a_read_is_shown_when_all_that_came_before_it_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    play = Play(monkeypatch)
+    play = SteppedConnection(monkeypatch)
     _busy(play)
     play.done()
     assert play.connection.read_now(READ, play._outcome())
@@ -283,7 +283,7 @@ def test_a_read_is_shown_when_all_that_came_before_it_was_told(monkeypatch: pyte
 
 def test_a_read_sees_what_kazoos_thread_is_taking(monkeypatch: pytest.MonkeyPatch) -> None:
     """Either it waits or that thread is busy with it, also between two instructions."""
-    play = Play(monkeypatch)
+    play = SteppedConnection(monkeypatch)
     play.indirect()
     seen: List[Any] = []
 
@@ -309,7 +309,7 @@ def test_a_read_that_was_interrupted_by_stop_is_not_shown(monkeypatch: pytest.Mo
             assert not play.loop.loop_lock.is_held()
 
     play: Any = None
-    play = Play(monkeypatch, turned=Turned("reading", stop))
+    play = SteppedConnection(monkeypatch, turned=Turned("reading", stop))
     assert play.channel.read_now(READ) is None and play.session.reads == 1
     assert play.channel.read_now(READ) is not None
     play.discard()
@@ -343,9 +343,9 @@ def test_whoever_interrupts_a_turn_and_asks_for_something_has_it_given_back() ->
 # --- a call ---------------------------------------------------------------------------------------
 
 
-def _calling(monkeypatch: pytest.MonkeyPatch) -> Tuple[Play, Any]:
+def _calling(monkeypatch: pytest.MonkeyPatch) -> Tuple[SteppedConnection, Any]:
     """A client that is connected by the play's connection."""
-    play = Play(monkeypatch)
+    play = SteppedConnection(monkeypatch)
     client: Any = KazooClient("memory://plays")
     client._connection, play.connection.client = play.connection, client
     client._state = KeeperState.CONNECTED
@@ -365,7 +365,7 @@ BEFORE: Dict[str, Tuple[Callable[[Any], Any], str, str]] = {
 }
 
 
-def _way(play: Play, client: Any, request: Any) -> str:
+def _way(play: SteppedConnection, client: Any, request: Any) -> str:
     outcome = play._outcome()
     client._dispatch(request, outcome)
     asked = any(each.result is outcome for each in list(play.channel.open_requests))

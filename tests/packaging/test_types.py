@@ -23,7 +23,6 @@ def test_types_of_the_wheel(tmp_path: Path, wheel_file: Path) -> None:
         subprocess.run([sys.executable, "-m", "venv", "--clear", "--without-pip", str(home)], check=True)
         pip = [sys.executable, *pip[1:3], "--python", python, *pip[3:]]
     subprocess.run([*pip, str(wheel_file), "mypy", "pyright[nodejs]"], check=True, timeout=600)
-    uses = tmp_path / checkers.USES.name
-    shutil.copy(checkers.USES, uses)
+    uses = [Path(shutil.copy(each, tmp_path)) for each in checkers.USES]
     checkers.compare("mypy", checkers.mypy(uses, tmp_path, python=python))
     checkers.compare("pyright", checkers.pyright(uses, tmp_path, python=python))

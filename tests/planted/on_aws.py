@@ -23,9 +23,6 @@ edit, swap = family.edit, family.swap
 SHAPE = "tests/aws/unit/test_shapes.py::test_a_request_has_its_shape[%s]"
 WRONG = "tests/aws/unit/test_shapes.py::test_what_goes_wrong_is_told_apart"
 SHAPES = "tests/aws/unit/test_shapes.py::"
-HANDLER = "tests/aws/unit/test_handlers.py::"
-SWEEP = "tests/aws/unit/test_sweep.py::"
-SECRET = "tests/aws/unit/test_secrets.py::"
 
 # --- releases -------------------------------------------------------------------------------------
 

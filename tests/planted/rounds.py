@@ -13,10 +13,10 @@ from typing import Any, Dict, List, NamedTuple, Optional
 
 import pytest
 
-from . import in_facade, in_handlers, in_local, in_messages, on_aws, on_disk, on_lambda
+from . import in_facade, in_handlers, in_local, in_messages, in_surface, on_aws, on_disk, on_lambda
 from .edited import Family, Named
 
-MODULES = (in_messages, in_handlers, in_local, on_disk, on_aws, on_lambda, in_facade)
+MODULES = (in_messages, in_handlers, in_local, on_disk, on_aws, on_lambda, in_facade, in_surface)
 FAMILIES: Dict[str, Family] = {module.family.name: module.family for module in MODULES}
 HANGS_AFTER_S = 60
 

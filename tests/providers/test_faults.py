@@ -38,8 +38,5 @@ def test_a_write_is_done_at_once_only_where_nothing_can_happen_to_it() -> None:
         assert faulty.direct is direct
     faulty.may_write_directly = lambda: False
     assert faulty.direct is None
-    faulty.may_write_directly, direct.never_waits = (
-        (lambda: True),
-        False,
-    )  # an invocation has to be waited for
+    faulty.may_write_directly, direct.never_waits = (lambda: True), False  # as an invocation
     assert faulty.direct is None

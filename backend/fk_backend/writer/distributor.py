@@ -49,9 +49,8 @@ async def distribute(ports: Ports, ns: str, head: Head, looked: Optional[Rows] =
         if notes:
             await ports.inboxes.push(notes)
         hits, notes = await registrations(ports, ns, fresh, head.subtrees), []
-    while (
-        ports.store.capabilities.has_latency and len(hits) > AT_ONCE
-    ):  # if time runs out, what was told need not be told again
+    # If time runs out, what was told need not be told again.
+    while ports.store.capabilities.has_latency and len(hits) > AT_ONCE:
         part, hits = hits[:AT_ONCE], hits[AT_ONCE:]
         await ports.inboxes.push([*notes, *fired_notes(part, trigger_log)])
         notes = []

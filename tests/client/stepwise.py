@@ -27,7 +27,7 @@ HANDLER = SequentialThreadingHandler()
 class Outcome:
     """What a request comes to, as kazoo's IAsyncResult: once."""
 
-    def __init__(self, play: Play) -> None:
+    def __init__(self, play: SteppedConnection) -> None:
         self._play = play
         self.number = 0
         """Of the answer that is meant for it."""
@@ -50,7 +50,7 @@ class Outcome:
 class Session:
     """Answers what it was asked, in that order, when the play says so."""
 
-    def __init__(self, play: Play) -> None:
+    def __init__(self, play: SteppedConnection) -> None:
         self._play = play
         self.waiting: Deque[Any] = deque()
         self.reads = 0
@@ -90,7 +90,7 @@ class Session:
 class Loop:
     """In place of the loop and its thread: what it is given waits until the play says so."""
 
-    def __init__(self, play: Play) -> None:
+    def __init__(self, play: SteppedConnection) -> None:
         self._play = play
         self.loop_lock = event_loop.LoopLock()
         self.given: Deque[Callable[[], object]] = deque()
@@ -109,7 +109,7 @@ class Loop:
 class Asks(Dict[CallerRequest, None]):
     """`Channel.open_requests`, where something else may happen between two instructions of whoever uses it."""
 
-    play: Play
+    play: SteppedConnection
 
     def __setitem__(self, asked: CallerRequest, value: None) -> None:
         super().__setitem__(asked, value)
@@ -124,7 +124,7 @@ class Asks(Dict[CallerRequest, None]):
 class Stopped(threading.Event):
     """`KazooClient._stopped`, where something else may happen when somebody has looked at it."""
 
-    def __init__(self, play: Play) -> None:
+    def __init__(self, play: SteppedConnection) -> None:
         super().__init__()
         self._play = play
 
@@ -138,7 +138,7 @@ class Stopped(threading.Event):
 class Client:
     """As much of kazoo's client as its connection needs."""
 
-    def __init__(self, play: Play) -> None:
+    def __init__(self, play: SteppedConnection) -> None:
         self.handler = HANDLER
         self._pending: Deque[Any] = deque()
         self._stopped = Stopped(play)
@@ -153,10 +153,10 @@ class Client:
 class Connection(connection.DeploymentConnection):
     """The product's, but for what it reads first and what it does with events."""
 
-    play: Play
+    play: SteppedConnection
     taken: Any = None
 
-    def __init__(self, play: Play) -> None:
+    def __init__(self, play: SteppedConnection) -> None:
         super().__init__(play.client, None, logging.getLogger("play"))
         self.play = play
         self.pings: Deque[int] = deque()
@@ -185,7 +185,7 @@ class Turned(NamedTuple):
     happens: Callable[[], Any]
 
 
-class Play:
+class SteppedConnection:
     """All of it. Whatever is answered or happens has a number, which is its zxid, in the order in which it happens."""
 
     def __init__(self, patch: pytest.MonkeyPatch, turned: Optional[Turned] = None) -> None:
