@@ -8,7 +8,6 @@ from typing import List
 from fk_backend.functions import writer
 from fk_backend.providers import dispatch
 from fk_backend.providers.local import combining, direct, progress
-from fk_backend.writer import step
 
 from . import edited
 
@@ -52,11 +51,6 @@ edit(
     "answers of heads overlooked",
     "what is answered in the head is not looked for there",
     direct, "_fate", "in head.answers", "in ()",
-)  # fmt: skip
-edit(
-    "answers not carried",
-    "a head keeps no answers but those of its own commit",
-    step, "_carried", "if not kept:", "if True:",
 )  # fmt: skip
 edit(
     "unknown taken for refused",

@@ -19,6 +19,7 @@ from fk_backend.providers.local import (
 )
 from fk_backend.providers.local import direct as beside
 from fk_backend.providers.memory import store as memory_store
+from fk_backend.writer import step
 
 from .edited import Family
 
@@ -259,6 +260,14 @@ edit(
     "inbox_of(each.name)",
     '""',
     AT_ANY_MOMENT,
+)
+edit(
+    "a head keeps no answers but those of its own commit",
+    step,
+    "_carried",
+    "if not kept:",
+    "if True:",
+    COMBINING + "test_the_host_may_commit_before_anybody_looks",
 )
 edit("the answers in the head are not looked at", beside, "_fate", "in head.answers", "in ()", AT_ANY_MOMENT)
 edit(
