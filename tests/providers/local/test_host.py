@@ -10,6 +10,7 @@ import pytest
 from fk_backend import layout
 from fk_backend.core.requests import Close, Create
 from fk_backend.functions.heartbeat import Heartbeat
+from fk_backend.ports import STATE
 from fk_backend.providers import local
 from fk_backend.providers.local import files, host
 from fk_backend.session.engine import Session
@@ -27,13 +28,15 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def ticks(monkeypatch: pytest.MonkeyPatch) -> List[Any]:
-    """The heartbeats that looked, one after the other."""
+def ticks(monkeypatch: pytest.MonkeyPatch, place: files.Place) -> List[Any]:
+    """The heartbeats that looked here, one after the other: other deployments may still be open in this process."""
     found: List[Any] = []
     look = Heartbeat.__call__
 
     async def noted(self: Heartbeat, ns: str) -> bool:
-        found.append(self)
+        store: Any = self._ports.store
+        if store._paths[STATE] == place.state:
+            found.append(self)
         return await look(self, ns)
 
     monkeypatch.setattr(Heartbeat, "__call__", noted)
