@@ -165,7 +165,7 @@ def test_what_is_refused_at_once(home: Path, tmp_path: Path, capsys: pytest.Capt
         _says(capsys.readouterr(), says)
     for arguments, says in (
         (("backup", "local://one/app", tmp_path / "x"), "without a path"),
-        (("backup", "zk://one", tmp_path / "x"), "the scheme 'zk' is unknown"),
+        (("backup", "zk://one", tmp_path / "x"), "that is a ZooKeeper, and here a deployment is needed"),
         (("restore", there, "local:/two"), "write local://two"),
     ):
         assert main([str(argument) for argument in arguments]) == 2

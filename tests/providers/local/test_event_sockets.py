@@ -53,7 +53,7 @@ def test_rubbish_harms_nobody(place: files.Place, datagram: bytes) -> None:
             sender.sendto(datagram, place.event_socket(made.number))
         await EventSockets(place).push([Pushed(inbox_at(NAME, made.number), b"x")])
         made._read()
-        assert received[-1] == (inbox_at(NAME, made.number), b"x") and set(received[:-1]) <= {("", None)}
+        assert received[-1] == (inbox_at(NAME, made.number), b"x") and set(received[:-1]) <= {("woken", None)}
         made.close()
 
     asyncio.run(run())
@@ -71,9 +71,27 @@ def test_a_socket_is_for_those_who_share_the_deployment(place: files.Place) -> N
 def on_socket(place: files.Place) -> Tuple[EventSocket, List[Tuple[str, Optional[bytes]]]]:
     """A socket, and what comes there."""
     received: List[Tuple[str, Optional[bytes]]] = []
-    made = EventSocket(place, lambda inbox, body: received.append((inbox, body)), lambda: received.append(("", None)))
+    made = EventSocket(
+        place,
+        lambda inbox, body: received.append((inbox, body)),
+        lambda: received.append(("woken", None)),
+        lambda: received.append(("cut off", None)),
+    )
     made.open()
     return made, received
+
+
+def test_what_came_in_time_is_heard_before_it_shows_that_more_could_not_come(place: files.Place) -> None:
+    async def run() -> None:
+        made, received = on_socket(place)
+        await EventSockets(place).push([Pushed(inbox_at(NAME, made.number), b"in time")])
+        os.unlink(place.event_socket(made.number))
+        while len(received) < 2:
+            await asyncio.sleep(0)
+        assert received == [(inbox_at(NAME, made.number), b"in time"), ("cut off", None)]
+        made.close()
+
+    asyncio.run(asyncio.wait_for(run(), 5))
 
 
 def fill(place: files.Place, number: int) -> None:
@@ -247,7 +265,7 @@ def test_what_is_for_one_process_is_one_datagram(place: files.Place) -> None:
         await EventSockets(place).push([Pushed(inbox, b"x%d" % at) for at, inbox in enumerate(inboxes)])
         EventSockets(place).wake(made.number)
         made._read()
-        assert received == [(inboxes[0], b"x0"), (inboxes[1], b"x1"), ("", None)]
+        assert received == [(inboxes[0], b"x0"), (inboxes[1], b"x1"), ("woken", None)]
         made.close()
         await EventSockets(place).push([Pushed(inboxes[0], b"to nobody")])
         await EventSockets(place).deliver([[inboxes[0], b"to nobody"]])

@@ -147,10 +147,18 @@ class EventSocket:
     """The socket of this process. In the event loop."""
 
     def __init__(
-        self, place: Place, received: Callable[[str, Optional[bytes]], None], woken: Callable[[], None]
+        self,
+        place: Place,
+        received: Callable[[str, Optional[bytes]], None],
+        woken: Callable[[], None],
+        cut_off: Callable[[], object],
     ) -> None:
-        """``received``: is called with each inbox and what came for it. ``woken``: if it may have the lock."""
+        """``received``: is called with each inbox and what came for it. ``woken``: if it may have the lock.
+
+        ``cut_off``: after all that came while there was room for it, if there was none for what came then.
+        """
         self._place = place
+        self._cut_off = cut_off
         self._received = received
         self._woken = woken
         self._path = ""
@@ -205,6 +213,8 @@ class EventSocket:
             try:
                 datagram, passed, _, _ = self._socket.recvmsg(MAX_BYTES, socket.CMSG_SPACE(4))
             except OSError:  # nothing more
+                if not self.is_heard():
+                    self._cut_off()
                 return
             if not datagram and not passed:
                 self._woken()

@@ -135,7 +135,7 @@ class LocalGateway:
             progress,
             self._records,
         )
-        self._socket = EventSocket(place, self._inboxes.received, self._turn.wake)
+        self._socket = EventSocket(place, self._inboxes.received, self._turn.wake, self._see_whether_heard)
         self.host = Host(place, self.store, words, progress, self._functions, Heartbeat(ports), self.clock)
         self._task = asyncio.ensure_future(self._run())
 
