@@ -93,6 +93,8 @@ class Events(SessionBase):
             if trigger_log is None or trigger_log.zxid < zxid:
                 head = await self._reader.head()
                 trigger_log = trigger_log_of(head.zxid, head.since, head.triggers)
+            if trigger_log.since > machine.watermark:
+                await self._take_pushed()
             armed = machine.skip(trigger_log)
             events: Iterable[Event]
             if armed is None:
@@ -103,6 +105,15 @@ class Events(SessionBase):
             for event in events:
                 self._fire(event)
         machine.shown(zxid)
+
+    async def _take_pushed(self) -> None:
+        """Delivers what was pushed and is here already, before the trigger log's end is passed over."""
+        take = getattr(self._gateway, "take_pushed", None)
+        if take is None:
+            return
+        take()
+        for fired in self._machine.take_fired():
+            await self._take_fired(fired)
 
     # --- to the listener ------------------------------------------------------------------------
 

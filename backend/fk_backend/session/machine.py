@@ -14,7 +14,7 @@ from typing import Any, Deque, Dict, Iterator, List, NamedTuple, Optional, Tuple
 from ..core.model import Error, Id, Trigger
 from ..core.requests import Auth, Request, Result, WatchSubtrees
 from ..core.watches import RECURSIVE
-from ..messages import Answers, Fired, TriggerLog
+from ..messages import Answers, Fired, TriggerLog, decode_note
 from ..ports import Blobs, Written
 from .ops import WRITES, AddWatch, Fail, Op
 from .packing import MAX_MESSAGE_BYTES, MAX_MESSAGE_REQUESTS, size_of
@@ -245,6 +245,20 @@ class Machine:
             self._deferred.append(fired)
             return True
         return False
+
+    def take_fired(self) -> List[Fired]:
+        """What was pushed of triggers, in front of everything else that was pushed."""
+        found: List[Fired] = []
+        others: Deque[bytes] = deque()
+        for body in self.notes:
+            note = decode_note(body)
+            if isinstance(note, Fired):
+                found.append(note)
+            else:
+                others.append(body)
+        if found:
+            self.notes = others
+        return found
 
     def deferred(self) -> List[Fired]:
         """What had to wait, and is tried again."""

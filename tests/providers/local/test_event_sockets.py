@@ -15,6 +15,7 @@ from fk_backend.core.model import EventType
 from fk_backend.core.requests import SetData
 from fk_backend.core.watches import PERSISTENT
 from fk_backend.errors import Unavailable
+from fk_backend.layout import head_key, head_of
 from fk_backend.ports import Pushed
 from fk_backend.providers.local import event_sockets, files, gateway, host
 from fk_backend.providers.local.event_sockets import MAX_BYTES, EventSocket, EventSockets, inbox_at
@@ -52,7 +53,7 @@ def test_rubbish_harms_nobody(place: files.Place, datagram: bytes) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.sendto(datagram, place.event_socket(made.number))
         await EventSockets(place).push([Pushed(inbox_at(NAME, made.number), b"x")])
-        made._read()
+        made.read()
         assert received[-1] == (inbox_at(NAME, made.number), b"x") and set(received[:-1]) <= {("woken", None)}
         made.close()
 
@@ -147,13 +148,42 @@ def test_where_there_is_no_room_one_waits_for_it(place: files.Place) -> None:
                 events._loop.remove_reader(events.descriptor.number)
                 fill(place, events.number)
                 asyncio.get_running_loop().call_later(
-                    0.02, events._loop.add_reader, events.descriptor.number, events._read
+                    0.02, events._loop.add_reader, events.descriptor.number, events.read
                 )
             change = SetData("/a", b"%d" % number, -1)
             if on.at_host.write_now(change) is None:
                 assert (await on.asked(on.at_host, on.ear_at_host, change)).code == 0
         await on.until(lambda: len(on.ear_here.events) >= 20)
         assert sorted(event.zxid for event in on.ear_here.events) == list(range(first, first + 20))
+
+    play(scene)
+
+
+@pytest.mark.parametrize("way", ["directly", "by the queue"])
+def test_an_event_comes_before_an_answer_that_shows_it_though_it_comes_another_way(place: files.Place, way: str) -> None:
+    """Of a watch that stays, where so much was written meanwhile that the head tells only the last of it."""
+
+    async def scene(on: Scene) -> None:
+        done(on.here.write_now(MADE))
+        assert (await on.asked(on.here, on.ear_here, AddWatch("/a", PERSISTENT))).code == 0
+        events = on.other._socket
+        events._loop.remove_reader(events.descriptor.number)
+        done(on.at_host.write_now(SetData("/a", b"x", -1)))
+        changed = on.head_rev()
+        for number in range(60):
+            done(on.at_host.write_now(MADE._replace(path="/a-long-name-of-a-node-%d" % number)))
+        (head,) = await on.host.store.get([head_key(NS)])
+        assert head is not None and head_of(head).since > changed, "the head tells all of it"
+        change = SetData("/a-long-name-of-a-node-1", b"y", -1)
+        if way == "directly":
+            outcome = on.here.write_now(change)
+            assert outcome is not None
+            on.here.submit("mine", outcome)
+        else:
+            on.here.submit("mine", change)
+            on.here.submit("another", change)
+        await on.until(lambda: bool(on.ear_here.answers))
+        assert [event.zxid for event in on.ear_here.events] == [changed]
 
     play(scene)
 
@@ -264,7 +294,7 @@ def test_what_is_for_one_process_is_one_datagram(place: files.Place) -> None:
         inboxes = [inbox_at(letter * 32, made.number) for letter in "ab"]
         await EventSockets(place).push([Pushed(inbox, b"x%d" % at) for at, inbox in enumerate(inboxes)])
         EventSockets(place).wake(made.number)
-        made._read()
+        made.read()
         assert received == [(inboxes[0], b"x0"), (inboxes[1], b"x1"), ("woken", None)]
         made.close()
         await EventSockets(place).push([Pushed(inboxes[0], b"to nobody")])
@@ -285,7 +315,7 @@ def test_what_is_too_much_for_a_datagram_comes_all_the_same(
             await EventSockets(place).push([Pushed(*note)])
         before = len(os.listdir("/proc/self/fd"))
         await EventSockets(place).deliver([note])
-        made._read()
+        made.read()
         assert received == [tuple(note)] and len(os.listdir("/proc/self/fd")) == before
         monkeypatch.setattr(event_sockets, "MAX_PROCESSES", 1)
         with pytest.raises(Unavailable):
@@ -303,7 +333,7 @@ def test_however_deep_the_directory_lies_it_has_a_socket(tmp_path: Path) -> None
     async def run() -> None:
         made, received = on_socket(deep)
         await EventSockets(deep).push([Pushed(inbox_at(NAME, made.number), b"x")])
-        made._read()
+        made.read()
         assert received == [(inbox_at(NAME, made.number), b"x")] and made.is_heard()
         event_sockets.remove_left(deep)
         assert made.is_heard()

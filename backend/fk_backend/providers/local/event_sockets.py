@@ -183,7 +183,7 @@ class EventSocket:
             self.close()
             raise Unavailable("%s: no socket: %s" % (self._place.directory, error)) from error
         self._socket, self.descriptor = made, Descriptor.of(made.fileno())
-        self._loop.add_reader(self.descriptor.number, self._read)
+        self._loop.add_reader(self.descriptor.number, self.read)
 
     def _bind(self, made: socket.socket) -> None:
         for tries in range(TRIES, 0, -1):
@@ -206,7 +206,8 @@ class EventSocket:
         except OSError:
             return False
 
-    def _read(self) -> None:
+    def read(self) -> None:
+        """Takes what is there, or much of it. In the event loop."""
         for _ in range(AT_ONCE):
             if self._socket is None:
                 return

@@ -173,6 +173,10 @@ class LocalGateway:
             raise Unavailable(CUT_OFF)
         self._inboxes.subscribers[inbox] = Subscriber(receive, lost)
 
+    def take_pushed(self) -> None:
+        """`ports.Gateway.take_pushed`: what others told comes by the socket, and answers do not."""
+        self._socket.read()
+
     async def unsubscribe(self, inbox: str, keep: bool) -> None:
         """`ports.Gateway.unsubscribe`."""
         self._inboxes.subscribers.pop(inbox, None)
