@@ -40,7 +40,7 @@ def test_the_deployment(tmp_path: Path, options: List[str], environ: Dict[str, s
         ([], "which app"),
         (["-m"], "which app"),
         (["--url", "local://a"], "which app"),
-        (["--url", "zk://a", "app.py"], "one of memory, local, aws"),
+        (["--url", "zk://a", "app.py"], "that is a ZooKeeper, and here a deployment is needed"),
         (["--nothing", "app.py"], "unrecognized arguments: --nothing"),
         (["nothing.py"], "can't open file 'nothing.py'"),
     ],

@@ -253,7 +253,7 @@ def test_hosts_without_a_deployment_name_the_variable(hosts: Any, configured: Op
 
 
 def test_a_bad_variable_is_named() -> None:
-    with pytest.raises(BadUrl, match=r"environment variable FK_KAZOO_URL.*one of memory"):
+    with pytest.raises(BadUrl, match=r"environment variable FK_KAZOO_URL.*that is a ZooKeeper"):
         resolve(None, {"FK_KAZOO_URL": "zk://a"})
 
 

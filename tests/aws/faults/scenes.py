@@ -240,7 +240,7 @@ def sized(name: str) -> Iterator[None]:
     with contextlib.ExitStack() as patches:
         patches.enter_context(mock.patch.object(writer, "MAX_CALLS", calls))
         patches.enter_context(mock.patch.object(writer, "recorded", recorded))
-        patches.enter_context(mock.patch.object(DynamoStore, "limits", limits))
+        patches.enter_context(mock.patch.object(DynamoStore, "capabilities", limits))
         yield
 
 

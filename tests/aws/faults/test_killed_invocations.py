@@ -184,7 +184,7 @@ def test_killed_while_a_client_attaches(theatre: Theatre) -> None:
         path, victim = theatre.prepare(), Process(at, after)
         app.states.clear()
         theatre.doom.befall(Attach, victim)
-        app.zk._connection.drop()
+        app.zk._connection.hang_up()
         eventually(lambda: len(app.states) == 2, "it connects again", PATIENCE_S)
         assert app.states == [KazooState.SUSPENDED, KazooState.CONNECTED] and app.zk.client_id == session
         app.zk.get(path + "/a", watch=app.told)  # kazoo has forgotten it with the connection
