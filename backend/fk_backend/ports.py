@@ -435,8 +435,8 @@ class Gateway(Protocol):
         """
         ...
 
-    # A gateway may have ``take_pushed()``, where what is pushed comes another way than answers do: has ``receive`` called
-    # with what is here already. An answer would else be shown before an event that was pushed before it.
+    # A gateway may have ``take_pushed()``, where what is pushed comes another way than answers do: it has ``receive``
+    # called with what is here already. An answer would else be shown before an event that was pushed before it.
 
     async def unsubscribe(self, inbox: str, keep: bool) -> None:
         """Stops listening. Without ``keep`` the inbox is removed; with it, what is in it stays until it is swept."""

@@ -160,7 +160,7 @@ def test_where_there_is_no_room_one_waits_for_it(place: files.Place) -> None:
 
 
 @pytest.mark.parametrize("way", ["directly", "by the queue"])
-def test_an_event_comes_before_an_answer_that_shows_it_though_it_comes_another_way(place: files.Place, way: str) -> None:
+def test_an_event_comes_before_an_answer_that_shows_it_by_another_way(place: files.Place, way: str) -> None:
     """Of a watch that stays, where so much was written meanwhile that the head tells only the last of it."""
 
     async def scene(on: Scene) -> None:
