@@ -51,7 +51,7 @@ class Present(AdminStore):
         """Of those below the groups."""
         groups = ["%s/g%03d" % (ROOT, number) for number in range(GROUPS)]
         keys = [key for group in groups for key in layout.node_keys(self._url.namespace, group)]
-        items = self._wait(self._place.ports.store.load(keys))
+        items = self._wait(self._admin_ports.ports.store.load(keys))
         pairs = [layout.pair_of(items[at : at + 2]) for at in range(0, len(items), 2)]
         return sum(pair[1].count for pair in pairs if pair is not None)
 
