@@ -6,7 +6,7 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any, Dict, List
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fk_backend.core.model import Acl, Blob, Data
@@ -58,6 +58,7 @@ requests = st.one_of(parts, st.builds(Auth, texts, texts), multis)
 
 
 @given(st.lists(requests, min_size=1, max_size=5))
+@example([Auth("\x1f" * 20 + "\U00010000" * 20, ""), Auth("\x1f" * 20, "\x07" * 20)])
 def test_a_message_takes_no_more_than_was_reckoned(asked: List[Request]) -> None:
     """And what comes out of it is what was asked for."""
     blobs = Blobs()

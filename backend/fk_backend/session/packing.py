@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from json.encoder import encode_basestring_ascii
 from typing import Any, Optional
 
 from ..core.requests import Create, Multi, SetData
@@ -26,11 +27,7 @@ def size_of(op: Any, blobs: Optional[Blobs], inline_bytes: Optional[int] = None)
         size = NAMED_BYTES
     texts = [getattr(op, "path", ""), getattr(op, "credential", "")]
     texts += [text for acl in getattr(op, "acl", None) or () for text in acl[1:]]
-    return OTHERS_BYTES + size + sum(8 + _text_bytes(text) for text in texts)
-
-
-def _text_bytes(text: str) -> int:
-    return (2 if text.isascii() else 6) * len(text)  # as JSON, where every character may have to be escaped
+    return OTHERS_BYTES + size + sum(8 + len(encode_basestring_ascii(text)) for text in texts)
 
 
 def sendable(op: Any, gateway: Gateway) -> bool:
