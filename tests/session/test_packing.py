@@ -89,7 +89,7 @@ def test_a_multi_of_much_that_is_inline_elsewhere_is_laid_down_as_far_as_need_be
 
 
 def test_what_no_laying_down_makes_small_enough_can_not_be_sent() -> None:
-    ids = tuple(Acl(31, "digest", "x" * 30_000) for _ in range(20))
+    ids = tuple(Acl(31, "digest", "x" * 30_000) for _ in range(30))
     assert sendable(SetAcl("/a", ids, -1), _gateway(None, 1 << 30))
     assert not sendable(SetAcl("/a", ids, -1), _gateway(Blobs()))
     assert sendable(Create("/a", bytes(1 << 20), (), 0, 0, False), _gateway(Blobs()))

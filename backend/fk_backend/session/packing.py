@@ -25,7 +25,7 @@ def size_of(op: Any, blobs: Optional[Blobs], inline_bytes: Optional[int] = None)
     size = len(getattr(op, "data", None) or b"") if isinstance(op, (Create, SetData)) else 0
     if blobs is not None and size > (blobs.inline_bytes if inline_bytes is None else inline_bytes):
         size = NAMED_BYTES
-    texts = [getattr(op, "path", ""), getattr(op, "credential", "")]
+    texts = [getattr(op, name, "") for name in ("path", "scheme", "credential")]
     texts += [text for acl in getattr(op, "acl", None) or () for text in acl[1:]]
     return OTHERS_BYTES + size + sum(8 + len(encode_basestring_ascii(text)) for text in texts)
 
