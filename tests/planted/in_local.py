@@ -126,7 +126,7 @@ edit(
     "who was moved away from in this process is not told",
     M,
     "drop",
-    "if ear is not None",
+    "if subscriber is not None",
     "if False",
     IN_MEMORY + "test_an_inbox_hears_its_own_and_nothing_once_it_is_given_up",
 )

@@ -2,7 +2,7 @@
 
 Every process reads and writes the files directly, one at a time: with the commit lock. There is no daemon to start.
 
-Imports: functions, ports, sqlite3. Never: kazoo, fk_kazoo, fk_backend.session, fk_backend.providers.memory.
+Imports: functions, writer, ports, sqlite3. Never: kazoo, fk_kazoo, fk_backend.session, fk_backend.providers.memory.
 """
 
 from __future__ import annotations

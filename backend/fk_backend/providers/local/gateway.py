@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from ...errors import Unavailable
 from ...functions.heartbeat import Heartbeat
@@ -15,6 +15,7 @@ from ...writer.senders import is_functions
 from ..clock import SystemClock
 from ..descriptors import Descriptor
 from ..dispatch import Dispatcher
+from ..subscriber import MOVED, Subscriber
 from . import files
 from .combining import Records
 from .direct import DirectWriter
@@ -28,15 +29,7 @@ from .turn import Turn
 log = logging.getLogger(__name__)
 
 ADDRESS = "127.0.0.1"
-MOVED = "the session moved to another connection"
 CUT_OFF = "this process could not be told what happened, as it did not listen for too long"
-
-
-class Subscriber(NamedTuple):
-    """Who listens to an inbox."""
-
-    receive: Callable[[bytes], None]
-    lost: Callable[[str], None]
 
 
 class FunctionsQueue:
@@ -62,9 +55,9 @@ class LocalInboxes:
         """`ports.Inboxes.push`. An answer is for who asked, so for this process, or for one that is gone."""
         away: List[List[Any]] = []
         for inbox, body, upto in messages:
-            ear = self.subscribers.get(inbox)
-            if ear is not None:
-                ear.receive(body)
+            subscriber = self.subscribers.get(inbox)
+            if subscriber is not None:
+                subscriber.receive(body)
             elif not upto and self._is_away(inbox):
                 away.append([inbox, body])
         if away:
@@ -72,9 +65,9 @@ class LocalInboxes:
 
     async def drop(self, inbox: str) -> None:
         """`ports.Inboxes.drop`."""
-        ear = self.subscribers.pop(inbox, None)
-        if ear is not None:
-            ear.lost(MOVED)
+        subscriber = self.subscribers.pop(inbox, None)
+        if subscriber is not None:
+            subscriber.lost(MOVED)
         elif self._is_away(inbox):
             await self._sockets.deliver([[inbox, None]])
 
@@ -83,14 +76,14 @@ class LocalInboxes:
 
     def received(self, inbox: str, body: Optional[bytes]) -> None:
         """Another process, or a caller's thread of this one, tells something. TypeError, ValueError."""
-        ear = self.subscribers.get(inbox)
-        if ear is None:
+        subscriber = self.subscribers.get(inbox)
+        if subscriber is None:
             return
         if body is None:
             del self.subscribers[inbox]
-            ear.lost(MOVED)
+            subscriber.lost(MOVED)
         elif type(body) is bytes:
-            ear.receive(body)
+            subscriber.receive(body)
         else:
             raise ValueError("no note")
 
@@ -185,14 +178,14 @@ class LocalGateway:
         """Who can't be told anything ends all connections: they begin anew, at another socket."""
         if self._socket.is_heard():
             return
-        ears = list(self._inboxes.subscribers.values())
+        subscribers = list(self._inboxes.subscribers.values())
         self._inboxes.subscribers.clear()
         try:
             self._socket.open()
         except Unavailable as error:
             log.warning("%s", error)
-        for ear in ears:
-            ear.lost(CUT_OFF)
+        for subscriber in subscribers:
+            subscriber.lost(CUT_OFF)
 
     async def check(self) -> None:
         """`ports.Gateway.check`."""

@@ -37,9 +37,9 @@ class Visited(MemoryDeployment):
                 del _deployments[name]
                 _left[name] = self
         self.watched = self._functions.watched
-        ears, self._subscribers = self._subscribers, {}
-        for ear in ears.values():  # of other loops
-            ear.lost("the event loop in which the deployment lived has ended")
+        subscribers, self._subscribers = self._subscribers, {}
+        for subscriber in subscribers.values():  # of other loops
+            subscriber.lost("the event loop in which the deployment lived has ended")
         await self.stop()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import Callable, Dict, List, Optional, Sequence
 
 from ...core.model import Id
 from ...errors import Unavailable
@@ -15,16 +15,10 @@ from ...ports import Clock, Ports, Pushed, Queue
 from ..clock import SystemClock
 from ..direct import InProcessDirect
 from ..dispatch import Dispatcher
+from ..subscriber import MOVED, Subscriber
 from .store import MemoryStore
 
 ADDRESS = "127.0.0.1"
-
-
-class Subscriber(NamedTuple):
-    """Who listens to an inbox."""
-
-    receive: Callable[[bytes], None]
-    lost: Callable[[str], None]
 
 
 class MemoryDeployment:
@@ -68,11 +62,11 @@ class MemoryDeployment:
         """What it stored, for the one that goes on: here there is nothing any more, whoever still asks for it."""
         self.watched = self.watched or self._functions.watched
         self.given_up = self._functions.halted = True
-        ears, self._subscribers = self._subscribers, {}
-        for ear in ears.values():
+        subscribers, self._subscribers = self._subscribers, {}
+        for subscriber in subscribers.values():
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 if self.home is not None:
-                    self.home.call_soon_threadsafe(ear.lost, "the deployment moved to another event loop")
+                    self.home.call_soon_threadsafe(subscriber.lost, "the deployment moved to another event loop")
         return self.store.moved()
 
     async def succeed(self, other: "MemoryDeployment") -> None:
@@ -93,15 +87,15 @@ class MemoryDeployment:
     async def push(self, messages: Sequence[Pushed]) -> None:
         """`ports.Inboxes.push`."""
         for message in messages:
-            ear = self._subscribers.get(message.inbox)
-            if ear is not None:
-                ear.receive(message.body)
+            subscriber = self._subscribers.get(message.inbox)
+            if subscriber is not None:
+                subscriber.receive(message.body)
 
     async def drop(self, inbox: str) -> None:
         """`ports.Inboxes.drop`."""
-        ear = self._subscribers.pop(inbox, None)
-        if ear is not None:
-            ear.lost("the session moved to another connection")
+        subscriber = self._subscribers.pop(inbox, None)
+        if subscriber is not None:
+            subscriber.lost(MOVED)
 
     def inbox(self, ns: str, key: bytes, nonce: bytes) -> str:
         """`ports.Gateway.inbox`."""

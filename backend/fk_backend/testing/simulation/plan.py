@@ -87,7 +87,6 @@ class Lock(NamedTuple):
 
 
 POISON = "/poison"
-MOVES = (HangUp, Steal, Guess, Lock)
 
 WORLD = "world"
 CRASH = "crash"

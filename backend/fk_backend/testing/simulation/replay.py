@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from itertools import accumulate
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from ...core.model import Error
 from ...core.requests import StopTicking
@@ -198,14 +198,6 @@ class Replay:
         """Steps in order, and the highest zxid that was committed by each."""
         by_step = sorted((at, zxid) for zxid, at in self.committed_at.items())
         return [at for at, _ in by_step], list(accumulate((zxid for _, zxid in by_step), max))
-
-    def ops_that_took(self, zxid: int) -> Iterator[Done]:
-        """The request that took a zxid."""
-        previous = 0
-        for done in self.order:
-            if done.told.zxid != previous and done.told.zxid == zxid:
-                yield done
-            previous = done.told.zxid
 
 
 def _is_of_nothing(commit: Commit) -> bool:
